@@ -1,0 +1,76 @@
+"""Everything traceq raises on purpose, and the exit code each failure ends a command with.
+
+TraceqError
+├── NotFoundError        3  no such trace or service
+├── SourceError          4  the server could not be reached or did not answer properly
+│   └── LoginRequired    4  it wants credentials (401, 403, a login page, a redirect to another host)
+└── InputError           5  a file or stream that cannot be read
+    └── DecodeError      5  it was read, and is not traces
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a finished command tells the shell."""
+
+    ANSWERED = 0
+    """The question was answered; finding nothing is an answer. Also a reader that closed the pipe."""
+    BUG = 1
+    """Something traceq did not foresee."""
+    USAGE = 2
+    """The command line does not make sense."""
+    NOT_FOUND = 3
+    """A trace or service that was asked for by name does not exist."""
+    SOURCE_FAILED = 4
+    """The server is unreachable, too slow, refuses access or answers with an error."""
+    INPUT_UNREADABLE = 5
+    """A file, directory or stream does not hold traces that traceq reads."""
+    CHECK_FAILED = 6
+    """A check that was asked for does not hold."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+class TraceqError(Exception):
+    """A failure that traceq foresaw: one line on what and where, and a hint on what to try.
+
+    Args:
+        message: What failed and where, without secrets, one line without a final stop.
+        hint: What to try next; empty when there is nothing useful to say.
+    """
+
+    exit_code: ExitCode = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NotFoundError(TraceqError):
+    """A trace or service asked for by name that the source does not have."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class SourceError(TraceqError):
+    """A server that is unreachable, too slow, or answers with an error."""
+
+    exit_code = ExitCode.SOURCE_FAILED
+
+
+class LoginRequired(SourceError):
+    """A server, or a proxy before it, that wants credentials."""
+
+
+class InputError(TraceqError):
+    """A file, directory or stream that cannot be read."""
+
+    exit_code = ExitCode.INPUT_UNREADABLE
+
+
+class DecodeError(InputError):
+    """Bytes that are not traces in a form traceq reads."""

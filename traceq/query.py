@@ -1,0 +1,196 @@
+"""Which traces are asked for, and whether a trace is one of them.
+
+A server's answer is a candidate set: Cassandra and Badger match tags on different spans, Elasticsearch reads values as
+regular expressions, old v3 servers ignore attributes. `matching` decides here, by one meaning for every source: some
+span of the trace meets service, operation, tags, span duration and time all at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from traceq.catalog import Window
+from traceq.semantics import Attributes, Status, value_text
+from traceq.traces import SpanDetails, Traces
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery:
+    """Conditions that a trace has to meet; the default asks for every trace.
+
+    Raises:
+        ValueError: If a bound is below zero or a minimum above its maximum, or the window ends before it starts.
+    """
+
+    service: str | None = None
+    operation: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Keys and values, compared as text (`true`, `500`); looked for in span, resource, events and links."""
+    has_error: bool = False
+    """Whether the matching span has to have failed."""
+    min_duration_ns: int | None = None
+    """Of the matching span, inclusive; Jaeger's meaning of minDuration."""
+    max_duration_ns: int | None = None
+    min_trace_duration_ns: int | None = None
+    """Of the whole trace, inclusive; no server knows this one."""
+    max_trace_duration_ns: int | None = None
+    window: Window = field(default_factory=Window)
+    """Holds the start of the matching span."""
+    limit: int | None = None
+    """At most so many traces, the newest; None for all that the source gives."""
+
+    def __post_init__(self) -> None:
+        _check_bounds("duration", self.min_duration_ns, self.max_duration_ns)
+        _check_bounds("trace duration", self.min_trace_duration_ns, self.max_trace_duration_ns)
+        _check_bounds("time", self.window.start_ns, self.window.end_ns)
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"the limit has to be 1 or more, not {self.limit}")
+
+    @property
+    def has_span_conditions(self) -> bool:
+        """Whether anything but the time is asked of a span."""
+        durations = (self.min_duration_ns, self.max_duration_ns)
+        return bool(self.service or self.operation or self.attributes or self.has_error) or durations != (None, None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the conditions that were set as they stand in JSON."""
+        known: dict[str, object] = {
+            "service": self.service,
+            "operation": self.operation,
+            "tags": dict(self.attributes) or None,
+            "error": self.has_error or None,
+            "min_duration_ns": self.min_duration_ns,
+            "max_duration_ns": self.max_duration_ns,
+            "min_trace_duration_ns": self.min_trace_duration_ns,
+            "max_trace_duration_ns": self.max_trace_duration_ns,
+            "start_ns": self.window.start_ns,
+            "end_ns": self.window.end_ns,
+            "limit": self.limit,
+        }
+        return {key: value for key, value in known.items() if value is not None}
+
+
+def _check_bounds(what: str, low: int | None, high: int | None) -> None:
+    if what != "time" and any(bound is not None and bound < 0 for bound in (low, high)):
+        raise ValueError(f"a {what} cannot be negative")
+    if low is not None and high is not None and low > high:
+        text = "the window ends before it starts" if what == "time" else f"the minimum {what} is above the maximum"
+        raise ValueError(text)
+
+
+_LOGFMT_PAIR = re.compile(r'\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?(?=\s|$)')
+
+
+def parse_tags(text: str) -> tuple[tuple[str, str], ...]:
+    """Read logfmt as Jaeger UI's tag field does: `error=true http.status_code=500 message="a b" retried`.
+
+    A key alone means `true`. Quotes keep blanks and `=`; `\\"` is a quote within quotes.
+
+    Raises:
+        ValueError: If the text is empty or a quote is left open.
+    """
+    pairs = []
+    position = 0
+    stripped = text.strip()
+    while position < len(stripped):
+        found = _LOGFMT_PAIR.match(stripped, position)
+        if found is None:
+            raise ValueError(f"cannot read the tag '{text}', write key=value or key=\"a value\"")
+        pairs.append((found.group(1), _tag_value(found)))
+        position = found.end()
+    if not pairs:
+        raise ValueError("the tag is empty, write key=value")
+    return tuple(pairs)
+
+
+def _tag_value(found: re.Match[str]) -> str:
+    quoted, bare = found.group(2), found.group(3)
+    if quoted is not None:
+        return re.sub(r"\\(.)", r"\1", quoted)
+    return "true" if bare is None else bare
+
+
+def matching(traces: Traces, query: TraceQuery) -> list[int]:
+    """Give the positions of the traces that meet every condition, the limit left aside.
+
+    Raises:
+        ValueError: If tags are asked for and the traces were read without attributes.
+    """
+    codes = _Codes(
+        None if query.service is None else _code(traces.services, query.service),
+        None if query.operation is None else _code(traces.names, query.operation),
+    )
+    return [
+        position
+        for position in range(len(traces))
+        if _lasts(traces, position, query) and any(_meets(traces, row, query, codes) for row in traces.rows(position))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """The table's codes of the service and operation asked for; -1 for one that the table does not have."""
+
+    service: int | None
+    name: int | None
+
+
+def _code(values: tuple[str, ...], value: str) -> int:
+    return values.index(value) if value in values else -1
+
+
+def _lasts(traces: Traces, position: int, query: TraceQuery) -> bool:
+    if query.min_trace_duration_ns is None and query.max_trace_duration_ns is None:
+        return True
+    rows = traces.rows(position)
+    if not rows:
+        return False
+    first_ns = min(traces.start_ns[row] for row in rows)
+    last_ns = max(traces.start_ns[row] + traces.duration_ns[row] for row in rows)
+    return _within(last_ns - first_ns, query.min_trace_duration_ns, query.max_trace_duration_ns)
+
+
+def _within(value: int, low: int | None, high: int | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
+    return (
+        (codes.service is None or traces.service_codes[row] == codes.service)
+        and (codes.name is None or traces.name_codes[row] == codes.name)
+        and (not query.has_error or traces.statuses[row] == Status.ERROR)
+        and _within(traces.duration_ns[row], query.min_duration_ns, query.max_duration_ns)
+        and traces.start_ns[row] in query.window
+        and (not query.attributes or _carries(traces, row, query.attributes))
+    )
+
+
+def _carries(traces: Traces, row: int, wanted: Iterable[tuple[str, str]]) -> bool:
+    span = traces.span(row)
+    details = span.details
+    for key, value in wanted:
+        if key == "error" and span.has_error == (value.lower() == "true"):
+            continue
+        if key == "span.kind" and span.kind.name == value.upper():
+            continue
+        if not any(_has(attributes, key, value) for attributes in _levels(details)) and not _has(
+            details.resource(), key.removeprefix("resource."), value
+        ):
+            return False
+    return True
+
+
+def _levels(details: SpanDetails) -> Iterable[Attributes]:
+    yield details.attributes()
+    yield from (event.attributes for event in details.events())
+    yield from (link.attributes for link in details.links())
+
+
+def _has(attributes: Attributes, key: str, value: str) -> bool:
+    if key not in attributes:
+        return False
+    found = attributes[key]
+    # Jaeger's memory storage compares floats by ten significant digits (model/keyvalue.go at 1.51).
+    return value_text(found) == value or (isinstance(found, float) and f"{found:.10g}" == value)

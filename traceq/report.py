@@ -1,0 +1,190 @@
+"""The shapes an answer can have: where analyses and renderers meet.
+
+A command turns its result into a `Report`: one JSON document, one table of records for machines, and blocks for people.
+Renderers know reports and nothing of analyses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal, TypeAlias
+
+Value: TypeAlias = "str | int | float | bool | None | Sequence[str]"
+"""What a cell of a table can hold; text from traces is unsafe until a renderer has escaped it."""
+
+
+class Unit(Enum):
+    """What a column's values are, and so how they are written and aligned."""
+
+    TEXT = auto()
+    SERVICE = auto()
+    """Text in the service's colour."""
+    TRACE_ID = auto()
+    """Never shortened; a link to the trace where the source has pages."""
+    COUNT = auto()
+    ERRORS = auto()
+    """A count of failures: marked when above zero, a dash when zero."""
+    DURATION = auto()
+    """Nanoseconds."""
+    TIME = auto()
+    """Nanoseconds since the epoch."""
+    RATIO = auto()
+    """0..1, as a percentage."""
+    BAR = auto()
+    """0..1, as a bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    key: str
+    """Its name in CSV and newline-delimited JSON."""
+    title: str
+    unit: Unit = Unit.TEXT
+    can_shrink: bool = False
+    """Whether the terminal may shorten its values to fit the width."""
+    priority: int = 0
+    """Columns of higher number are left out first when the width does not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of values under columns."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+
+Role: TypeAlias = Literal["plain", "strong", "dim", "error", "service", "hint"]
+"""What a piece of text is, not what it looks like; `service` takes the colour of the service it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of text in one role."""
+
+    text: str
+    role: Role = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text for people; empty parts make a blank line. Wraps at the terminal's width."""
+
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How durations spread, drawn as one row of blocks between the two ends."""
+
+    low_ns: int
+    high_ns: int
+    counts: tuple[int, ...]
+    """Buckets of equal ratio from `low_ns` to `high_ns`."""
+
+
+Relation: TypeAlias = Literal["blocking", "asynchronous", "placeholder"]
+"""How a row hangs on its parent; a placeholder stands for a parent that is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """A span, or a run of alike spans, in a drawn trace. Rows come in depth-first order, a parent before its children."""
+
+    depth: int
+    """0 for roots."""
+    is_last: bool
+    """Whether no sibling follows."""
+    label: str
+    service: str
+    """A service, or the peer that a leaf span talked to; may be empty."""
+    start_ns: int
+    """Since the start of the trace; times of rows are as drawn, after skew correction where asked."""
+    duration_ns: int
+    self_ns: int | None = None
+    """None where it would say nothing (a leaf, a placeholder)."""
+    critical: tuple[tuple[int, int], ...] = ()
+    """Stretches on the critical path, since the start of the trace, in time order."""
+    has_error: bool = False
+    relation: Relation = "blocking"
+    count: int = 1
+    """How many alike siblings the row stands for."""
+    note: str = ""
+    """What is remarkable about it (`bottleneck 83 %`, `ends 38 ms after the response`)."""
+    is_flagged: bool = False
+    """Whether the note is the answer to the question, not a remark."""
+    span_id: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    """Keys and values to be shown below the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A trace drawn as a tree with bars."""
+
+    rows: tuple[TimelineRow, ...]
+    duration_ns: int
+    """What the bars' full width stands for."""
+
+
+NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A box of a graph."""
+
+    node_id: str
+    label: str
+    kind: NodeKind = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """An arrow of a graph; source and target may be the same node."""
+
+    source: str
+    target: str
+    label: str = ""
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Boxes and arrows, drawn as such when they fit the width and as an indented tree when not."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    view: Literal["graph", "tree", "auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Names and values one below the other: everything about one thing."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An answer, ready to be shown in any format."""
+
+    command: str
+    """Names the JSON schema: `traceq.<command>/1`."""
+    document: Mapping[str, object]
+    """The answer for `--format json`, below the head that every document has."""
+    records: Table
+    """The answer for `--format csv` and `ndjson`: one record a row."""
+    blocks: tuple[Block, ...]
+    """The answer for people."""
+    footer: tuple[Line, ...] = ()
+    """What was asked, how much was looked at, what was cut off."""
+    trace_url: str = ""
+    """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""

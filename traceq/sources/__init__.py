@@ -1,0 +1,149 @@
+"""Where traces come from: a Jaeger server, or files. Opened by `open_source`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from traceq.catalog import Operation, ServiceCall, Window
+from traceq.query import TraceQuery
+from traceq.summary import TraceSummary
+from traceq.traces import Traces
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long read has come; fields that are not known stay 0."""
+
+    what: str
+    """What is being done, for people (`asking 12 services`, `reading traces.json`)."""
+    done: int = 0
+    total: int = 0
+    trace_count: int = 0
+
+
+ProgressListener: TypeAlias = Callable[[Progress], None]
+
+
+def no_progress(progress: Progress) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found, and how complete that is."""
+
+    traces: Traces
+    is_cut_off: bool = False
+    """Whether the limit left traces out, or may have."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the answer came about, one sentence each without a final stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSummaries:
+    """What a search found, in short."""
+
+    summaries: tuple[TraceSummary, ...]
+    """Newest first."""
+    is_cut_off: bool = False
+    notes: tuple[str, ...] = ()
+    service_count: int = 0
+    """How many services were asked, 0 where the source was asked once for all."""
+
+
+class Source(Protocol):
+    """A place that traces come from.
+
+    Contract: an unknown service or trace id raises `NotFoundError` (with the nearest known names in the hint), a query that
+    nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people: URL or path, without secrets."""
+
+    @property
+    def trace_url(self) -> str:
+        """The page of a trace, with `{trace_id}` in it; empty where there are no pages."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a server that new traces reach, so that windows of time have a default."""
+
+    def services(self) -> tuple[str, ...]:
+        """List the services it knows, sorted."""
+
+    def operations(self, service: str) -> tuple[Operation, ...]:
+        """List the operations of a service, sorted."""
+
+    def find(self, query: TraceQuery) -> Found:
+        """Find the traces that match, with attributes, newest first; the limit keeps the newest."""
+
+    def read(self, query: TraceQuery) -> Iterator[Traces]:
+        """Give the traces that match, in batches, each trace whole in one of them."""
+
+    def summaries(self, query: TraceQuery) -> FoundSummaries:
+        """Find the traces that match, in short: with as little moved and decoded as the source allows."""
+
+    def trace(self, trace_id: str) -> Traces:
+        """Give one trace by its id, or by a prefix of it that is unique where the source can tell.
+
+        Raises:
+            NotFoundError: If there is none, or several begin like that.
+        """
+
+    def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
+        """Give the calls between services that the source itself has on record; empty when it keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How to reach a server; secrets are kept out of `repr`, so out of logs and tracebacks."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    token: str | None = field(default=None, repr=False)
+    """Sent as `Authorization: Bearer`."""
+    basic: str | None = field(default=None, repr=False)
+    """`user:password`."""
+    tenant: str | None = None
+    """Sent as `x-tenant`."""
+    ca_cert: str | None = None
+    """File of certificate authorities to trust, PEM."""
+    cert: str | None = None
+    """File of the client's certificate, PEM."""
+    key: str | None = field(default=None, repr=False)
+    """File of the client's key, when it is not in `cert`."""
+    is_insecure: bool = False
+    """Whether to accept any server certificate."""
+    timeout_ns: int = 30_000_000_000
+    """For connecting, and for each wait on an answer."""
+
+
+def open_source(
+    locations: tuple[str, ...],
+    options: ConnectionOptions | None = None,
+    progress: ProgressListener = no_progress,
+) -> Source:
+    """Open a server (one `http://` or `https://` URL) or files (paths, directories, `-` for standard input).
+
+    Nothing is read or sent before the first question.
+
+    Raises:
+        ValueError: If URLs and files are mixed, or several URLs are given.
+    """
+    if any(is_url(location) for location in locations):
+        if len(locations) > 1:
+            raise ValueError("one server at a time: give one URL, or any number of files")
+        from traceq.sources.jaeger import JaegerSource
+
+        return JaegerSource(locations[0], options or ConnectionOptions(), progress)
+    from traceq.sources.files import FileSource
+
+    return FileSource(locations, progress)
+
+
+def is_url(location: str) -> bool:
+    """Tell a server from a file."""
+    return location.startswith(("http://", "https://"))

@@ -1,0 +1,324 @@
+"""The span table: every trace traceq looks at, as columns.
+
+One row a span, the spans of a trace side by side, in the order in which they were read. Columns are plain `array`s, so that
+commands which only list or draw need no numpy, and analyses look at the same memory through numpy without a copy.
+Nothing changes a table after it is built.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from traceq.semantics import Attributes, Kind, Peer, Status
+
+if TYPE_CHECKING:
+    import pandas
+
+WarningCode: TypeAlias = Literal[
+    "orphan",
+    "duplicate-dropped",
+    "duplicate-id",
+    "self-parent",
+    "cycle",
+    "start-missing",
+    "negative-duration",
+    "service-missing",
+    "from-source",
+]
+"""What can be wrong with spans as they were read; `from-source` is a warning that the server sent along."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceWarning:
+    """Something strange in one trace, kept and told rather than dropped."""
+
+    code: WarningCode
+    trace_id: str
+    message: str
+    span_id: str = ""
+    """The span it is about; empty for the whole trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at one instant of a span."""
+
+    time_ns: int
+    name: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A reference from a span to another that is not its parent."""
+
+    trace_id: str
+    span_id: str
+    attributes: Attributes
+
+
+class SpanDetails(Protocol):
+    """What a span carries beyond the columns, read from the source's bytes only when somebody asks."""
+
+    def attributes(self) -> Attributes:
+        """Read the span's attributes; of a key that occurs twice, the last."""
+
+    def resource(self) -> Attributes:
+        """Read the attributes of what the span ran in, `service.name` left out."""
+
+    def events(self) -> tuple[Event, ...]:
+        """Read the events, earliest first."""
+
+    def links(self) -> tuple[Link, ...]:
+        """Read every reference that does not name the parent."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """Read what the server remarked about the span."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traces:
+    """A set of traces as one table of spans.
+
+    Iterating gives each trace as a table of its own; `len` counts traces.
+    """
+
+    trace_ids: tuple[str, ...]
+    """One id a trace, lower-case hex, as long as the source gave it."""
+    offsets: array[int]
+    """Spans of trace `i` are the rows `offsets[i]` up to, not including, `offsets[i + 1]`; one longer than `trace_ids`."""
+    span_ids: tuple[str, ...]
+    """Lower-case hex, as long as the source gave it; unique within a trace only where the source kept to that."""
+    parents: array[int]
+    """Row of the parent span, -1 for a root. Free of cycles."""
+    missing_parents: Mapping[int, str]
+    """Rows of orphans: the id of the parent that is not in the trace."""
+    start_ns: array[int]
+    """Since the epoch, as the span's own host told it."""
+    duration_ns: array[int]
+    """Never negative."""
+    kinds: array[int]
+    """`Kind` numbers."""
+    statuses: array[int]
+    """`Status` numbers."""
+    service_codes: array[int]
+    name_codes: array[int]
+    host_codes: array[int]
+    """Which clock timed the span; code 0 is unknown."""
+    peer_codes: array[int]
+    """What the span talked to; code 0 is nobody."""
+    services: tuple[str, ...]
+    names: tuple[str, ...]
+    hosts: tuple[str, ...]
+    peers: tuple[Peer | None, ...]
+    details: tuple[SpanDetails, ...] | None
+    """One a span; None when they were left out on reading."""
+    warnings: tuple[TraceWarning, ...]
+
+    def __len__(self) -> int:
+        return len(self.trace_ids)
+
+    def __iter__(self) -> Iterator[Traces]:
+        return (self.select([position]) for position in range(len(self)))
+
+    @property
+    def span_count(self) -> int:
+        """How many spans the table holds."""
+        return len(self.span_ids)
+
+    def rows(self, trace: int) -> range:
+        """Give the rows of the spans of the trace at this position."""
+        return range(self.offsets[trace], self.offsets[trace + 1])
+
+    def trace_of(self, row: int) -> int:
+        """Give the position of the trace that a row belongs to."""
+        return bisect_right(self.offsets, row) - 1
+
+    def span(self, row: int) -> Span:
+        """Give one row as a span."""
+        return Span(self, row)
+
+    def find(self, trace_id: str) -> list[int]:
+        """Give the positions of traces whose id is this one, however padded, else of those that begin with it."""
+        wanted = trace_id.lower()
+        same = [i for i, known in enumerate(self.trace_ids) if normal_id(known) == normal_id(wanted)]
+        return same or [i for i, known in enumerate(self.trace_ids) if known.startswith(wanted)]
+
+    def select(self, positions: Sequence[int]) -> Traces:
+        """Give a table of just these traces, in this order."""
+        if list(positions) == list(range(len(self))):
+            return self
+        return _select(self, positions)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Give one row a span: ids, names, times in ns, kind and status as text, the peer's label.
+
+        `parent_id` is None for a root and the missing id for an orphan. Needs pandas, which is imported here.
+        """
+        import pandas as pd
+
+        owners = [trace for trace in range(len(self)) for _ in self.rows(trace)]
+        return pd.DataFrame(
+            {
+                "trace_id": [self.trace_ids[trace] for trace in owners],
+                "span_id": list(self.span_ids),
+                "parent_id": [self.span(row).parent_id for row in range(self.span_count)],
+                "service": [self.services[code] for code in self.service_codes],
+                "name": [self.names[code] for code in self.name_codes],
+                "kind": [Kind(number).name for number in self.kinds],
+                "status": [Status(number).name for number in self.statuses],
+                "start_ns": list(self.start_ns),
+                "duration_ns": list(self.duration_ns),
+                "peer": [_peer_label(self.peers[code]) for code in self.peer_codes],
+                "host": [self.hosts[code] or None for code in self.host_codes],
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A row of a span table under the names of its columns."""
+
+    traces: Traces
+    row: int
+
+    @property
+    def span_id(self) -> str:
+        """Lower-case hex."""
+        return self.traces.span_ids[self.row]
+
+    @property
+    def trace_id(self) -> str:
+        """Lower-case hex."""
+        return self.traces.trace_ids[self.traces.trace_of(self.row)]
+
+    @property
+    def parent_id(self) -> str | None:
+        """The parent's span id, present in the trace or not; None for a span that names none."""
+        parent = self.traces.parents[self.row]
+        return self.traces.span_ids[parent] if parent >= 0 else self.traces.missing_parents.get(self.row)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether nothing in the trace is its parent; true for orphans."""
+        return self.traces.parents[self.row] < 0
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it names a parent that is not in the trace."""
+        return self.row in self.traces.missing_parents
+
+    @property
+    def service(self) -> str:
+        """The resource's `service.name`."""
+        return self.traces.services[self.traces.service_codes[self.row]]
+
+    @property
+    def name(self) -> str:
+        """What the span is called; Jaeger's operation."""
+        return self.traces.names[self.traces.name_codes[self.row]]
+
+    @property
+    def kind(self) -> Kind:
+        """The span's kind."""
+        return Kind(self.traces.kinds[self.row])
+
+    @property
+    def status(self) -> Status:
+        """The span's status."""
+        return Status(self.traces.statuses[self.row])
+
+    @property
+    def has_error(self) -> bool:
+        """Whether the span itself failed."""
+        return self.traces.statuses[self.row] == Status.ERROR
+
+    @property
+    def peer(self) -> Peer | None:
+        """What it talked to, as far as its own attributes tell."""
+        return self.traces.peers[self.traces.peer_codes[self.row]]
+
+    @property
+    def host(self) -> str:
+        """The machine or pod; empty when not told."""
+        return self.traces.hosts[self.traces.host_codes[self.row]]
+
+    @property
+    def start_ns(self) -> int:
+        """Since the epoch."""
+        return self.traces.start_ns[self.row]
+
+    @property
+    def duration_ns(self) -> int:
+        """Never negative."""
+        return self.traces.duration_ns[self.row]
+
+    @property
+    def end_ns(self) -> int:
+        """Since the epoch."""
+        return self.start_ns + self.duration_ns
+
+    @property
+    def details(self) -> SpanDetails:
+        """Attributes, resource, events and links.
+
+        Raises:
+            ValueError: If the table was read without them.
+        """
+        if self.traces.details is None:
+            raise ValueError("these traces were read without attributes")
+        return self.traces.details[self.row]
+
+
+def normal_id(hex_id: str) -> str:
+    """Give an id as it compares: lower case, without leading zeros (Jaeger v1 pads ids to 16 or 32, v3 to 32)."""
+    return hex_id.lower().lstrip("0")
+
+
+def _peer_label(peer: Peer | None) -> str | None:
+    return None if peer is None else peer.label
+
+
+def _select(traces: Traces, positions: Sequence[int]) -> Traces:
+    rows = [row for position in positions for row in traces.rows(position)]
+    new_rows = {row: new for new, row in enumerate(rows)}
+    trace_ids = tuple(traces.trace_ids[position] for position in positions)
+    kept = set(trace_ids)
+    return Traces(
+        trace_ids=trace_ids,
+        offsets=array("q", accumulate((len(traces.rows(position)) for position in positions), initial=0)),
+        span_ids=tuple(traces.span_ids[row] for row in rows),
+        parents=array("q", [new_rows.get(traces.parents[row], -1) for row in rows]),
+        missing_parents={
+            new_rows[row]: parent_id for row, parent_id in traces.missing_parents.items() if row in new_rows
+        },
+        start_ns=_take(traces.start_ns, rows),
+        duration_ns=_take(traces.duration_ns, rows),
+        kinds=_take(traces.kinds, rows),
+        statuses=_take(traces.statuses, rows),
+        service_codes=_take(traces.service_codes, rows),
+        name_codes=_take(traces.name_codes, rows),
+        host_codes=_take(traces.host_codes, rows),
+        peer_codes=_take(traces.peer_codes, rows),
+        services=traces.services,
+        names=traces.names,
+        hosts=traces.hosts,
+        peers=traces.peers,
+        details=None if traces.details is None else tuple(traces.details[row] for row in rows),
+        warnings=tuple(warning for warning in traces.warnings if warning.trace_id in kept),
+    )
+
+
+def _take(column: array[int], rows: Iterable[int]) -> array[int]:
+    return array(column.typecode, [column[row] for row in rows])
+
+
+def count_warnings(warnings: Iterable[TraceWarning]) -> Counter[WarningCode]:
+    """Count warnings by what they are about."""
+    return Counter(warning.code for warning in warnings)
