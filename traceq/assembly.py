@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Generic, TypeVar
 
 from traceq.semantics import Kind, Peer, Status
-from traceq.traces import SpanDetails, TraceWarning, Traces, WarningCode, normal_id
+from traceq.traces import SpanDetails, Traces, TraceWarning, WarningCode, normal_id
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -77,6 +77,9 @@ class TraceRecord:
         )
 
 
+_LOST = -2
+"""A parent that was not found under its id as written."""
+
 UNKNOWN_SERVICE = "unknown-service"
 """The service of a span whose source tells none; Jaeger UI's name for it."""
 
@@ -93,7 +96,7 @@ def assemble(records: Iterable[TraceRecord], *, with_details: bool = True) -> Tr
     assembler = _Assembler()
     for record in _merged(records):
         assembler.add(record)
-    return assembler.table(with_details)
+    return assembler.table(with_details=with_details)
 
 
 def _merged(records: Iterable[TraceRecord]) -> Iterable[TraceRecord]:
@@ -167,7 +170,7 @@ class _Assembler:
         self.details += record.details
         self.warnings += trace.warnings
 
-    def table(self, with_details: bool) -> Traces:
+    def table(self, *, with_details: bool) -> Traces:
         return Traces(
             trace_ids=tuple(self.trace_ids),
             offsets=array("q", accumulate(self.span_counts, initial=0)),
@@ -249,7 +252,9 @@ class _Assembly:
         client = next((i for i in positions if kinds[i] is Kind.CLIENT), None)
         server = next((i for i in positions if kinds[i] is Kind.SERVER), None)
         if client is None or server is None or len(positions) > 2:
-            self._warn("duplicate-id", f"{len(positions)} different spans share an id, children go to the first", positions[0])
+            self._warn(
+                "duplicate-id", f"{len(positions)} different spans share an id, children go to the first", positions[0]
+            )
             return
         self._positions[span_id] = server
         self._shared_parents[server] = client
@@ -268,14 +273,12 @@ class _Assembly:
     def _find_parents(self) -> list[int]:
         positions = self._positions
         record = self.record
-        parents = [
-            positions.get(candidates[0], -2) if candidates else -1 for candidates in record.parent_ids
-        ]
+        parents = [positions.get(candidates[0], _LOST) if candidates else -1 for candidates in record.parent_ids]
         for position, client in self._shared_parents.items():
             parents[position] = client
-        if -2 in parents:
+        if _LOST in parents:
             padded = {normal_id(span_id): position for span_id, position in positions.items()}
-            for position in [i for i, parent in enumerate(parents) if parent == -2]:
+            for position in [i for i, parent in enumerate(parents) if parent == _LOST]:
                 parents[position] = self._find_parent(position, padded)
         return parents
 

@@ -62,7 +62,7 @@ class SourceError(TraceqError):
     exit_code = ExitCode.SOURCE_FAILED
 
 
-class LoginRequired(SourceError):
+class LoginRequired(SourceError):  # noqa: N818 - says what to do, as the other names do
     """A server, or a proxy before it, that wants credentials."""
 
 

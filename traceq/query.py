@@ -84,9 +84,9 @@ _LOGFMT_PAIR = re.compile(r'\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?
 
 
 def parse_tags(text: str) -> tuple[tuple[str, str], ...]:
-    """Read logfmt as Jaeger UI's tag field does: `error=true http.status_code=500 message="a b" retried`.
+    r"""Read logfmt as Jaeger UI's tag field does: `error=true http.status_code=500 message="a b" retried`.
 
-    A key alone means `true`. Quotes keep blanks and `=`; `\\"` is a quote within quotes.
+    A key alone means `true`. Quotes keep blanks and `=`; `\"` is a quote within quotes.
 
     Raises:
         ValueError: If the text is empty or a quote is left open.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal, TypeAlias
 
-Value: TypeAlias = "str | int | float | bool | None | Sequence[str]"
+Value: TypeAlias = "str | int | float | bool | Sequence[str] | None"
 """What a cell of a table can hold; text from traces is unsafe until a renderer has escaped it."""
 
 
@@ -93,7 +93,7 @@ Relation: TypeAlias = Literal["blocking", "asynchronous", "placeholder"]
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """A span, or a run of alike spans, in a drawn trace. Rows come in depth-first order, a parent before its children."""
+    """A span, or a run of alike spans, in a drawn trace. Rows come depth first, a parent before its children."""
 
     depth: int
     """0 for roots."""

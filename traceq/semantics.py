@@ -1,6 +1,6 @@
 """What OpenTelemetry attributes mean, under their old names and their new ones.
 
-Source: OpenTelemetry semantic conventions 1.21 (old names) to 1.38 (new names): database, messaging, RPC, HTTP, resource.
+Source: OpenTelemetry semantic conventions, 1.21 (old names) to 1.38 (new names).
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
 
-AttributeValue: TypeAlias = (
-    "str | bool | int | float | bytes | list[AttributeValue] | dict[str, AttributeValue] | None"
-)
+AttributeValue: TypeAlias = "str | bool | int | float | bytes | list[AttributeValue] | dict[str, AttributeValue] | None"
 """A value of an attribute; lists and mappings occur in OTLP only, None for OTLP's empty value."""
 
 Attributes: TypeAlias = Mapping[str, AttributeValue]
@@ -62,8 +60,20 @@ STATEMENT = ("db.query.text", "db.statement", "sql.query")
 HTTP_METHOD = ("http.request.method", "http.method")
 HTTP_STATUS = ("http.response.status_code", "http.status_code")
 URL = ("url.full", "http.url", "url.path", "http.target")
-MESSAGING_DESTINATION = ("messaging.destination.name", "messaging.destination", "messaging.source.name", "messaging.source")
-PEER_HOST = ("server.address", "net.peer.name", "peer.hostname", "net.sock.peer.name", "network.peer.address", "net.peer.ip")
+MESSAGING_DESTINATION = (
+    "messaging.destination.name",
+    "messaging.destination",
+    "messaging.source.name",
+    "messaging.source",
+)
+PEER_HOST = (
+    "server.address",
+    "net.peer.name",
+    "peer.hostname",
+    "net.sock.peer.name",
+    "network.peer.address",
+    "net.peer.ip",
+)
 HOST = ("host.id", "host.name", "k8s.pod.name", "hostname", "ip", "host.ip")
 
 PEER_KEYS = frozenset(

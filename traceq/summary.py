@@ -96,9 +96,7 @@ def _services(traces: Traces, part: slice) -> tuple[ServiceSummary, ...]:
     codes = traces.service_codes[part]
     statuses = traces.statuses[part]
     failed = Counter(code for code, status in zip(codes, statuses, strict=True) if status == Status.ERROR)
-    shares = [
-        ServiceSummary(traces.services[code], count, failed[code]) for code, count in Counter(codes).items()
-    ]
+    shares = [ServiceSummary(traces.services[code], count, failed[code]) for code, count in Counter(codes).items()]
     return rank_services(shares)
 
 

@@ -1,7 +1,7 @@
 """The span table: every trace traceq looks at, as columns.
 
-One row a span, the spans of a trace side by side, in the order in which they were read. Columns are plain `array`s, so that
-commands which only list or draw need no numpy, and analyses look at the same memory through numpy without a copy.
+One row a span, the spans of a trace side by side, in the order in which they were read. Columns are plain `array`s, so
+that commands which only list or draw need no numpy, and analyses look at the same memory through numpy without a copy.
 Nothing changes a table after it is built.
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from traceq.semantics import Attributes, Kind, Peer, Status
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas as pd
 
 WarningCode: TypeAlias = Literal[
     "orphan",
@@ -92,7 +92,7 @@ class Traces:
     trace_ids: tuple[str, ...]
     """One id a trace, lower-case hex, as long as the source gave it."""
     offsets: array[int]
-    """Spans of trace `i` are the rows `offsets[i]` up to, not including, `offsets[i + 1]`; one longer than `trace_ids`."""
+    """Spans of trace `i` are the rows from `offsets[i]` to before `offsets[i + 1]`; one longer than `trace_ids`."""
     span_ids: tuple[str, ...]
     """Lower-case hex, as long as the source gave it; unique within a trace only where the source kept to that."""
     parents: array[int]
@@ -156,7 +156,7 @@ class Traces:
             return self
         return _select(self, positions)
 
-    def to_frame(self) -> pandas.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Give one row a span: ids, names, times in ns, kind and status as text, the peer's label.
 
         `parent_id` is None for a root and the missing id for an orphan. Needs pandas, which is imported here.

@@ -11,7 +11,7 @@ _ZERO_WIDTH_JOINER = "\u200d"
 
 
 def printable(text: str) -> str:
-    """Show control and formatting characters as escapes (`\\x1b`, `\\u202e`), and leave the rest as it is.
+    r"""Show control and formatting characters as escapes (`\x1b`, `\u202e`), and leave the rest as it is.
 
     Newlines and tabs are escaped too: the answer is one line. The zero width joiner stays, emoji need it.
     """

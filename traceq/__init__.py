@@ -1,0 +1,86 @@
+"""Ask a Jaeger server, or files of traces, which requests are slow, why, and who calls whom.
+
+import traceq
+
+source = traceq.connect("http://localhost:16686")
+found = source.find(traceq.TraceQuery(service="chat-service", limit=200))
+print(traceq.bottlenecks(found.traces, "chat-service").to_frame())
+
+traces = traceq.load("traces.json")
+print(traceq.critical_path(traces).segments)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from traceq.analysis.bottlenecks import Bottlenecks
+    from traceq.analysis.critical_path import CriticalPath
+    from traceq.analysis.dependencies import Dependencies
+    from traceq.analysis.self_time import SelfTime
+    from traceq.catalog import Operation, Window
+    from traceq.errors import DecodeError, InputError, LoginRequired, NotFoundError, SourceError, TraceqError
+    from traceq.library import bottlenecks, connect, critical_path, dependencies, load, self_time
+    from traceq.query import TraceQuery
+    from traceq.semantics import Kind, Peer, Status
+    from traceq.sources import ConnectionOptions, Found, Source
+    from traceq.traces import Span, Traces, TraceWarning
+
+__all__ = [
+    "Bottlenecks",
+    "ConnectionOptions",
+    "CriticalPath",
+    "DecodeError",
+    "Dependencies",
+    "Found",
+    "InputError",
+    "Kind",
+    "LoginRequired",
+    "NotFoundError",
+    "Operation",
+    "Peer",
+    "SelfTime",
+    "Source",
+    "SourceError",
+    "Span",
+    "Status",
+    "TraceQuery",
+    "TraceWarning",
+    "TraceqError",
+    "Traces",
+    "Window",
+    "bottlenecks",
+    "connect",
+    "critical_path",
+    "dependencies",
+    "load",
+    "self_time",
+]
+
+_HOMES = {
+    "analysis.bottlenecks": ("Bottlenecks",),
+    "analysis.critical_path": ("CriticalPath",),
+    "analysis.dependencies": ("Dependencies",),
+    "analysis.self_time": ("SelfTime",),
+    "catalog": ("Operation", "Window"),
+    "errors": ("DecodeError", "InputError", "LoginRequired", "NotFoundError", "SourceError", "TraceqError"),
+    "library": ("bottlenecks", "connect", "critical_path", "dependencies", "load", "self_time"),
+    "query": ("TraceQuery",),
+    "semantics": ("Kind", "Peer", "Status"),
+    "sources": ("ConnectionOptions", "Found", "Source"),
+    "traces": ("Span", "TraceWarning", "Traces"),
+}
+
+
+def __getattr__(name: str) -> object:
+    # Late, so that `traceq search` does not pay for numpy because the library's front door mentions analyses.
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"traceq.{module}"), name)
+    raise AttributeError(f"module 'traceq' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Answers about traces, one question a module: pure functions from span tables to small results."""

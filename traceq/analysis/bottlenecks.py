@@ -1,0 +1,390 @@
+"""Where the time of many requests goes, and what the slow ones do differently.
+
+Everything is first summed up (`collect`), batch by batch; sums add, and only `rank` turns them into an answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from traceq.analysis.columns import Ints
+from traceq.analysis.culprits import Culprit, Examined, Measure, RequestOptions, culprits, examine
+from traceq.analysis.histogram import Histogram, bucket_of
+from traceq.analysis.spread import Spread, amounts_by_bucket, spread, spreads
+from traceq.analysis.tree import sum_by_run
+from traceq.semantics import Kind, Peer, Status
+from traceq.traces import Traces
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SLOW_RATIO = 0.05
+"""The slowest requests by this share count as slow."""
+SLOW_AT_LEAST = 5
+"""But never fewer than so many."""
+_SLOWEST_KEPT = 10
+"""How many of the slowest requests are kept with what held them up."""
+
+
+class GroupKey(NamedTuple):
+    """Spans that count as the same call."""
+
+    service: str
+    name: str
+    kind: Kind
+    peer: Peer | None
+
+
+class Example(NamedTuple):
+    """The span of a group that held its request longest."""
+
+    held_ns: int
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSums:
+    """A group of spans, summed up; adds to others."""
+
+    request_count: int
+    """Requests in which it held the critical path."""
+    error_count: int
+    critical_ns: int
+    network_ns: int
+    """The part of `critical_ns` that passed between caller and callee."""
+    duration: Spread
+    self_time: Spread
+    by_latency: Histogram
+    """`critical_ns` by the bucket of the request's latency: tells slow requests from typical ones afterwards."""
+    example: Example | None
+    """None for a group that never held a path."""
+
+    def __add__(self, other: GroupSums) -> GroupSums:
+        return GroupSums(
+            self.request_count + other.request_count,
+            self.error_count + other.error_count,
+            self.critical_ns + other.critical_ns,
+            self.network_ns + other.network_ns,
+            self.duration + other.duration,
+            self.self_time + other.self_time,
+            self.by_latency + other.by_latency,
+            _longer(self.example, other.example),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRequest:
+    """One of the slowest requests, with what held it up."""
+
+    latency_ns: int
+    trace_id: str
+    span_id: str
+    """Of the entry span."""
+    service: str
+    name: str
+    start_ns: int
+    culprits: tuple[Culprit, ...]
+
+    @property
+    def rank(self) -> tuple[int, str, str]:
+        """Orders slow requests: the slowest greatest, ties by ids."""
+        return (self.latency_ns, self.trace_id, self.span_id)
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the request as it stands in JSON."""
+        return {
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "service": self.service,
+            "operation": self.name,
+            "start_ns": self.start_ns,
+            "latency_ns": self.latency_ns,
+            "bottlenecks": [culprit.to_dict() for culprit in self.culprits],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BottleneckSums:
+    """Any number of requests, summed up; adds to others."""
+
+    trace_count: int = 0
+    span_count: int = 0
+    failed_count: int = 0
+    """Requests whose entry span failed."""
+    latency: Spread = field(default_factory=Spread)
+    total_by_latency: Histogram = field(default_factory=Histogram)
+    """Sum of the latencies by bucket."""
+    groups: dict[GroupKey, GroupSums] = field(default_factory=dict)
+    slowest: tuple[SlowRequest, ...] = ()
+    moved_span_count: int = 0
+    largest_shift_ns: int = 0
+
+    def __add__(self, other: BottleneckSums) -> BottleneckSums:
+        groups = dict(self.groups)
+        for key, sums in other.groups.items():
+            groups[key] = groups[key] + sums if key in groups else sums
+        return BottleneckSums(
+            self.trace_count + other.trace_count,
+            self.span_count + other.span_count,
+            self.failed_count + other.failed_count,
+            self.latency + other.latency,
+            self.total_by_latency + other.total_by_latency,
+            groups,
+            _keep_slowest((*self.slowest, *other.slowest)),
+            self.moved_span_count + other.moved_span_count,
+            max(self.largest_shift_ns, other.largest_shift_ns),
+        )
+
+
+def _keep_slowest(requests: tuple[SlowRequest, ...]) -> tuple[SlowRequest, ...]:
+    return tuple(heapq.nlargest(_SLOWEST_KEPT, requests, key=lambda request: request.rank))
+
+
+def collect(traces: Traces, options: RequestOptions) -> BottleneckSums:
+    """Sum up where the time of the requests in a span table went."""
+    examined = examine(traces, options)
+    spans, entries = examined.spans, examined.requests.entries
+    if not entries.size:
+        return BottleneckSums(moved_span_count=examined.skew.span_count, largest_shift_ns=examined.skew.largest_ns)
+    latency_ns = spans.duration_ns[entries]
+    none = np.zeros(entries.size, dtype=np.int64)
+    return BottleneckSums(
+        trace_count=int(np.unique(spans.trace[entries]).size),
+        span_count=int(np.count_nonzero(examined.requests.entry >= 0)),
+        failed_count=int(np.count_nonzero(spans.statuses[entries] == Status.ERROR)),
+        latency=spread(latency_ns),
+        total_by_latency=amounts_by_bucket(none, bucket_of(latency_ns), latency_ns, 1)[0],
+        groups=_sum_groups(examined),
+        slowest=_slowest(examined, options.measure),
+        moved_span_count=examined.skew.span_count,
+        largest_shift_ns=examined.skew.largest_ns,
+    )
+
+
+def _sum_groups(examined: Examined) -> dict[GroupKey, GroupSums]:
+    """Sum up spans by service, operation, kind and peer."""
+    spans, entry = examined.spans, examined.requests.entry
+    rows = np.flatnonzero(entry >= 0)
+    keys, groups = _groups(examined, rows)
+    size = len(keys)
+    critical_ns, network_ns = examined.charged_ns[rows], examined.network_ns[rows]
+    order = np.argsort(groups, kind="stable")
+    latency_bucket = bucket_of(spans.duration_ns[entry[rows]])
+    sums = zip(
+        _requests_held(groups, entry[rows], critical_ns, size),
+        np.bincount(groups, weights=spans.statuses[rows] == Status.ERROR, minlength=size).astype(int).tolist(),
+        sum_by_run(groups[order], critical_ns[order], size).tolist(),
+        sum_by_run(groups[order], network_ns[order], size).tolist(),
+        spreads(groups, spans.duration_ns[rows], size),
+        spreads(groups, examined.self_ns[rows], size),
+        amounts_by_bucket(groups, latency_bucket, critical_ns, size),
+        _examples(spans.traces, rows, groups, critical_ns, size),
+        strict=True,
+    )
+    return {key: GroupSums(*parts) for key, parts in zip(keys, sums, strict=True)}
+
+
+def _groups(examined: Examined, rows: Ints) -> tuple[list[GroupKey], Ints]:
+    """Number the groups that spans belong to: the keys, and for each row the position of its key."""
+    spans = examined.spans
+    traces = spans.traces
+    codes = np.stack((spans.services[rows], spans.names[rows], spans.kinds[rows], spans.peers[rows]))
+    found, groups = np.unique(codes, axis=1, return_inverse=True)
+    keys = [
+        GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
+        for service, name, kind, peer in found.T.tolist()
+    ]
+    return keys, groups.reshape(-1).astype(np.int64)
+
+
+def _requests_held(groups: Ints, entries: Ints, critical_ns: Ints, size: int) -> list[int]:
+    held = critical_ns > 0
+    pairs = np.unique(np.stack((groups[held], entries[held])), axis=1)
+    counts: list[int] = np.bincount(pairs[0], minlength=size).tolist()
+    return counts
+
+
+def _examples(traces: Traces, rows: Ints, groups: Ints, critical_ns: Ints, size: int) -> list[Example | None]:
+    """Pick the span of each group that held its request longest; of equals the one with the greatest ids."""
+    top = np.zeros(size, dtype=np.int64)
+    np.maximum.at(top, groups, critical_ns)
+    best: list[Example | None] = [None] * size
+    for at in np.flatnonzero((critical_ns > 0) & (critical_ns == top[groups])).tolist():
+        row = int(rows[at])
+        example = Example(int(critical_ns[at]), traces.trace_ids[traces.trace_of(row)], traces.span_ids[row])
+        best[groups[at]] = _longer(best[groups[at]], example)
+    return best
+
+
+def _longer(one: Example | None, other: Example | None) -> Example | None:
+    return max(one, other) if one and other else one or other
+
+
+def _slowest(examined: Examined, measure: Measure) -> tuple[SlowRequest, ...]:
+    spans, entries = examined.spans, examined.requests.entries
+    latency_ns = spans.duration_ns[entries]
+    if entries.size > _SLOWEST_KEPT:
+        bound = np.partition(latency_ns, -_SLOWEST_KEPT)[-_SLOWEST_KEPT]
+        entries = entries[latency_ns >= bound]
+    candidates = sorted((_slow_rank(examined, row) for row in entries.tolist()), reverse=True)
+    return tuple(_slow_request(examined, row, measure) for *_, row in candidates[:_SLOWEST_KEPT])
+
+
+def _slow_rank(examined: Examined, row: int) -> tuple[int, str, str, int]:
+    span = examined.spans.traces.span(row)
+    return (span.duration_ns, span.trace_id, span.span_id, row)
+
+
+def _slow_request(examined: Examined, entry: int, measure: Measure) -> SlowRequest:
+    span = examined.spans.traces.span(entry)
+    return SlowRequest(
+        latency_ns=span.duration_ns,
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        service=span.service,
+        name=span.name,
+        start_ns=span.start_ns,
+        culprits=culprits(examined, entry, measure),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RankedGroup:
+    """A line of the ranking: spans that count as the same call, and what they cost."""
+
+    key: GroupKey
+    sums: GroupSums
+    critical_ratio: float
+    """Of the latency of all requests."""
+    slow_ratio: float | None
+    """Of the latency of the slow requests; None where there are too few requests to tell slow from typical."""
+    typical_ratio: float | None
+    """Of the latency of the requests up to the median."""
+
+    def held_ns(self, measure: Measure) -> int:
+        """Give what the line is ranked by."""
+        if measure == "critical-time":
+            return self.sums.critical_ns
+        return self.sums.self_time.total_ns if measure == "self-time" else self.sums.duration.total_ns
+
+    @property
+    def excess_ratio(self) -> float:
+        """Share in slow requests minus share in typical ones: how much it is to do with being slow."""
+        return 0.0 if self.slow_ratio is None or self.typical_ratio is None else self.slow_ratio - self.typical_ratio
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the line as it stands in JSON."""
+        peer, sums = self.key.peer, self.sums
+        return {
+            "service": self.key.service,
+            "operation": self.key.name,
+            "kind": self.key.kind.name.lower(),
+            "peer": None if peer is None else {"kind": peer.kind, "system": peer.system, "name": peer.name or None},
+            "span_count": sums.duration.count,
+            "request_count": sums.request_count,
+            "error_count": sums.error_count,
+            "critical_ns": sums.critical_ns,
+            "critical_ratio": self.critical_ratio,
+            "network_ns": sums.network_ns,
+            "slow_ratio": self.slow_ratio,
+            "typical_ratio": self.typical_ratio,
+            "duration": sums.duration.to_dict(),
+            "self_time": sums.self_time.to_dict(),
+            "example": None if sums.example is None else _example_document(sums.example),
+        }
+
+
+def _example_document(example: Example) -> dict[str, object]:
+    return {"trace_id": example.trace_id, "span_id": example.span_id, "critical_ns": example.held_ns}
+
+
+@dataclass(frozen=True, slots=True)
+class Bottlenecks:
+    """Where the time of many requests goes."""
+
+    options: RequestOptions
+    sums: BottleneckSums
+    groups: tuple[RankedGroup, ...]
+    """The greatest first, by the measure asked for."""
+    slow_count: int | None
+    """How many requests count as slow; None where there are too few to tell."""
+    slow_from_ns: int | None
+    """Latency from which they do, to 1 %."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON; times in ns, shares 0..1."""
+        sums = self.sums
+        return {
+            "service": self.options.service,
+            "by": self.options.measure,
+            "request_count": sums.latency.count,
+            "failed_request_count": sums.failed_count,
+            "trace_count": sums.trace_count,
+            "span_count": sums.span_count,
+            "latency": sums.latency.to_dict() if sums.latency.count else None,
+            "slow_request_count": self.slow_count,
+            "slow_from_ns": self.slow_from_ns,
+            "skew": {"span_count": sums.moved_span_count, "largest_shift_ns": sums.largest_shift_ns},
+            "operations": [group.to_dict() for group in self.groups],
+            "slowest_requests": [request.to_dict() for request in sums.slowest],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row a line of the ranking, nested values under names joined by dots. Needs pandas."""
+        import pandas as pd
+
+        return pd.json_normalize([group.to_dict() for group in self.groups])
+
+
+def rank(sums: BottleneckSums, options: RequestOptions) -> Bottlenecks:
+    """Turn sums into the ranking.
+
+    Slow requests are those in the latency buckets (1 %) that hold the slowest 5 %, at least 5; typical ones those up to
+    the median's bucket. With fewer than twice as many requests as count as slow there is no telling them apart.
+    """
+    slow_bucket = _slow_bucket(sums.latency)
+    typical_bucket = sums.latency.counts.bucket_at(0.5) if sums.latency.count else 0
+    ranked = [_ranked(key, group, sums, slow_bucket, typical_bucket) for key, group in sums.groups.items()]
+    ranked.sort(key=lambda line: (-line.held_ns(options.measure), -line.sums.duration.total_ns, _sortable(line.key)))
+    if slow_bucket is None:
+        return Bottlenecks(options, sums, tuple(ranked), None, None)
+    slow_count = sums.latency.counts.sum_from(slow_bucket)
+    slow_from_ns = sums.latency.percentile(1 - slow_count / sums.latency.count + 1e-9)
+    return Bottlenecks(options, sums, tuple(ranked), slow_count, slow_from_ns)
+
+
+def _slow_bucket(latency: Spread) -> int | None:
+    """Give the bucket from which requests count as slow."""
+    wanted = max(SLOW_AT_LEAST, int(np.ceil(SLOW_RATIO * latency.count)))
+    if latency.count < 2 * wanted:
+        return None
+    seen = 0
+    for bucket in sorted(latency.counts.amounts, reverse=True):
+        seen += latency.counts.amounts[bucket]
+        if seen >= wanted:
+            return bucket
+    raise AssertionError("fewer requests than there are")
+
+
+def _ranked(
+    key: GroupKey, group: GroupSums, sums: BottleneckSums, slow_bucket: int | None, typical_bucket: int
+) -> RankedGroup:
+    total = sums.total_by_latency
+    slow_ratio = typical_ratio = None
+    if slow_bucket is not None:
+        slow_ratio = _ratio(group.by_latency.sum_from(slow_bucket), total.sum_from(slow_bucket))
+        typical_ratio = _ratio(group.by_latency.sum_to(typical_bucket), total.sum_to(typical_bucket))
+    return RankedGroup(key, group, _ratio(group.critical_ns, total.total), slow_ratio, typical_ratio)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _sortable(key: GroupKey) -> tuple[str, str, int, str]:
+    return (key.service, key.name, key.kind, "" if key.peer is None else key.peer.label)

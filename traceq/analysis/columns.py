@@ -1,0 +1,76 @@
+"""A span table as numpy arrays: the same memory, read-only, with what every analysis derives from it."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from traceq.traces import Traces
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Codes: TypeAlias = npt.NDArray[np.int32]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """The columns of a span table; every array has one entry a span."""
+
+    traces: Traces
+    trace: Ints
+    """Position of the span's trace."""
+    parents: Ints
+    """Row of the parent; -1 for a root."""
+    start_ns: Ints
+    """Since the epoch."""
+    end_ns: Ints
+    duration_ns: Ints
+    kinds: npt.NDArray[np.int8]
+    statuses: npt.NDArray[np.int8]
+    services: Codes
+    names: Codes
+    hosts: Codes
+    peers: Codes
+
+    def shifted(self, shift_ns: Ints) -> Columns:
+        """Give the same spans at other times; durations stay."""
+        start_ns = _frozen(self.start_ns + shift_ns)
+        return replace(self, start_ns=start_ns, end_ns=_frozen(start_ns + self.duration_ns))
+
+    def with_parents(self, parents: Ints) -> Columns:
+        """Give the same spans under other parents, for questions about parts of traces."""
+        return replace(self, parents=_frozen(parents))
+
+
+def columns(traces: Traces) -> Columns:
+    """Look at a span table through numpy, without a copy."""
+    start_ns = _view(traces.start_ns)
+    duration_ns = _view(traces.duration_ns)
+    offsets = _view(traces.offsets)
+    return Columns(
+        traces=traces,
+        trace=_frozen(np.repeat(np.arange(len(traces), dtype=np.int64), np.diff(offsets))),
+        parents=_view(traces.parents),
+        start_ns=start_ns,
+        end_ns=_frozen(start_ns + duration_ns),
+        duration_ns=duration_ns,
+        kinds=np.asarray(traces.kinds, dtype=np.int8),
+        statuses=np.asarray(traces.statuses, dtype=np.int8),
+        services=np.asarray(traces.service_codes, dtype=np.int32),
+        names=np.asarray(traces.name_codes, dtype=np.int32),
+        hosts=np.asarray(traces.host_codes, dtype=np.int32),
+        peers=np.asarray(traces.peer_codes, dtype=np.int32),
+    )
+
+
+def _view(column: array[int]) -> Ints:
+    return _frozen(np.asarray(column, dtype=np.int64))
+
+
+def _frozen(values: Ints) -> Ints:
+    values.flags.writeable = False
+    return values

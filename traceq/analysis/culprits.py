@@ -1,0 +1,166 @@
+"""Which spans hold a request up, each measured by the same rule in one trace and over many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.critical_path import Paths, find_paths
+from traceq.analysis.requests import Requests, find_requests
+from traceq.analysis.self_time import self_times
+from traceq.analysis.skew import Skew, corrected
+from traceq.semantics import STATEMENT, Kind, first_text
+from traceq.traces import Span, Traces
+
+Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
+"""What spans are ranked by."""
+
+FLAGGED_RATIO = 0.2
+"""A span is a bottleneck from this share of its request's latency on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """Which requests to look at, and how."""
+
+    service: str | None = None
+    """The service that served them; None for every root."""
+    whole_trace: bool = False
+    """Whether to start at the traces' roots instead of the service's entry spans."""
+    measure: Measure = "critical-time"
+    correct_skew: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """Requests with everything that rankings and drawings need; arrays have one entry a span."""
+
+    requests: Requests
+    paths: Paths
+    skew: Skew
+    self_ns: Ints
+    charged_ns: Ints
+    """Critical time, what a caller spent between its call and the callee's work charged to the callee."""
+    network_ns: Ints
+    """The part of `charged_ns` that came from the caller: network, queue, connection pool."""
+
+    @property
+    def spans(self) -> Columns:
+        """The table with corrected clocks, every entry span a root."""
+        return self.requests.spans
+
+    def measured(self, measure: Measure) -> Ints:
+        """Give what spans are ranked by, in ns."""
+        match measure:
+            case "critical-time":
+                return self.charged_ns
+            case "self-time":
+                return self.self_ns
+            case "duration":
+                return self.spans.duration_ns
+            case _:
+                assert_never(measure)
+
+
+def examine(traces: Traces, options: RequestOptions) -> Examined:
+    """Correct clocks, find requests, walk their critical paths, and charge time to who caused it."""
+    spans, skew = corrected(columns(traces), correct_skew=options.correct_skew)
+    requests = find_requests(spans, options.service, whole_trace=options.whole_trace)
+    paths = find_paths(requests.spans)
+    own_ns = np.where(requests.entry >= 0, paths.own_ns, 0)
+    charged_ns, network_ns = _charge_callees(requests.spans, own_ns)
+    return Examined(requests, paths, skew, self_times(spans), charged_ns, network_ns)
+
+
+def _charge_callees(spans: Columns, own_ns: Ints) -> tuple[Ints, Ints]:
+    """Move what a CLIENT span holds of the path to the SERVER span it called.
+
+    Between a client and its server lies the network, a queue or a connection pool: the callee's side of the call. On
+    labelled faults this choice nearly doubled the hits.
+    """
+    parents = spans.parents
+    called = (parents >= 0) & (spans.kinds == Kind.SERVER) & (spans.kinds[parents] == Kind.CLIENT)
+    servers = np.flatnonzero(called)[::-1]
+    callee = np.arange(parents.size, dtype=np.int64)
+    callee[parents[servers]] = servers  # the last one written, so the first in input order, takes it
+    moved = callee != np.arange(parents.size)
+    network_ns = np.zeros(parents.size, dtype=np.int64)
+    network_ns[callee[moved]] = own_ns[moved]
+    return np.where(moved, 0, own_ns) + network_ns, network_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A span that holds its request up."""
+
+    span: Span
+    held_ns: int
+    """Of the measure asked for."""
+    ratio: float
+    """Of the request's latency."""
+    network_ns: int
+    chain: tuple[tuple[str, str], ...]
+    """Service and operation of every span from the request's entry down to this one."""
+    statement: str
+    """The query it ran or the URL it called, if told; empty when attributes were left out."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the culprit as it stands in JSON."""
+        peer = self.span.peer
+        return {
+            "span_id": self.span.span_id,
+            "service": self.span.service,
+            "operation": self.span.name,
+            "peer": None if peer is None else peer.label,
+            "held_ns": self.held_ns,
+            "ratio": self.ratio,
+            "network_ns": self.network_ns,
+            "duration_ns": self.span.duration_ns,
+            "chain": [{"service": service, "operation": name} for service, name in self.chain],
+            "statement": self.statement or None,
+        }
+
+
+def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit, ...]:
+    """Flag the spans below a request's entry that hold at least a fifth of it, or else the one that holds most.
+
+    Returns:
+        The greatest first; empty for a request without calls, or one that took no time.
+    """
+    spans = examined.spans
+    rows = np.flatnonzero((examined.requests.entry == entry) & (np.arange(spans.parents.size) != entry))
+    held = examined.measured(measure)[rows]
+    latency_ns = int(spans.duration_ns[entry])
+    if not rows.size or not held.max() or not latency_ns:
+        return ()
+    order = rows[np.lexsort((rows, -held))]
+    held = examined.measured(measure)[order]
+    flagged = order[held >= max(1, FLAGGED_RATIO * latency_ns)]
+    chosen = flagged if flagged.size else order[:1]
+    return tuple(_culprit(examined, int(row), latency_ns, measure) for row in chosen)
+
+
+def _culprit(examined: Examined, row: int, latency_ns: int, measure: Measure) -> Culprit:
+    traces = examined.spans.traces
+    held_ns = int(examined.measured(measure)[row])
+    span = traces.span(row)
+    return Culprit(
+        span=span,
+        held_ns=held_ns,
+        ratio=held_ns / latency_ns,
+        network_ns=int(examined.network_ns[row]),
+        chain=_chain(examined.spans, row),
+        statement="" if traces.details is None else first_text(span.details.attributes(), STATEMENT),
+    )
+
+
+def _chain(spans: Columns, row: int) -> tuple[tuple[str, str], ...]:
+    chain = []
+    while row >= 0:
+        span = spans.traces.span(row)
+        chain.append((span.service, span.name))
+        row = int(spans.parents[row])
+    return tuple(reversed(chain))

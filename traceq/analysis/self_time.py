@@ -1,0 +1,95 @@
+"""How long each span was busy itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.skew import corrected
+from traceq.analysis.tree import TimeKeys, sum_by_run
+from traceq.traces import Traces
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def self_times(spans: Columns) -> Ints:
+    """Take from each span's duration what its direct children cover.
+
+    All children count, whatever their kind, clipped to the span; time that several cover counts once. Never negative;
+    a leaf's is its duration. One sort by (parent, start); the running greatest end restarts with each parent by itself,
+    because the key carries the parent.
+
+    Returns:
+        ns, one a span.
+
+    Source: jaeger-ui, utils/compute-span-self-time.ts.
+    """
+    children = np.flatnonzero(spans.parents >= 0)
+    parents = spans.parents[children]
+    starts = np.maximum(spans.start_ns[children], spans.start_ns[parents])
+    ends = np.minimum(spans.end_ns[children], spans.end_ns[parents])
+    inside = ends > starts
+    parents, starts, ends = parents[inside], starts[inside], ends[inside]
+    keys = TimeKeys(spans.parents.size, starts, ends)
+    order = np.argsort(keys.key(parents, starts), kind="stable")
+    parents, starts, ends = parents[order], starts[order], ends[order]
+    covered = _newly_covered(keys, parents, starts, ends)
+    return spans.duration_ns - sum_by_run(parents, covered, spans.parents.size)
+
+
+def _newly_covered(keys: TimeKeys, parents: Ints, starts: Ints, ends: Ints) -> Ints:
+    """Give what each child covers beyond the children that started before it; sorted by (parent, start)."""
+    if not parents.size:
+        return ends
+    reached = np.maximum.accumulate(keys.key(parents, ends))
+    before = np.roll(reached, 1)
+    has_before = np.diff(parents, prepend=-1) == 0
+    begin = np.where(has_before, np.maximum(keys.time(before), starts), starts)
+    return np.maximum(ends - begin, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelfTime:
+    """How long each span was busy itself: its duration less what its direct children cover."""
+
+    spans: Columns
+    self_ns: Ints
+    """One a span."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row a span: trace_id, span_id, service, operation, duration_ns, self_ns. Needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self._records(), columns=list(_COLUMNS))
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON."""
+        return {"spans": [dict(zip(_COLUMNS, record, strict=True)) for record in self._records()]}
+
+    def _records(self) -> list[tuple[object, ...]]:
+        spans = (self.spans.traces.span(row) for row in range(self.self_ns.size))
+        return [
+            (span.trace_id, span.span_id, span.service, span.name, span.duration_ns, self_ns)
+            for span, self_ns in zip(spans, self.self_ns.tolist(), strict=True)
+        ]
+
+
+_COLUMNS = ("trace_id", "span_id", "service", "operation", "duration_ns", "self_ns")
+
+
+def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
+    """Measure how long each span was busy itself.
+
+    Args:
+        traces: Any table.
+        correct_skew: Whether to put wrong clocks right first; see `skew.find_skew`.
+
+    Returns:
+        ns, one a span, never negative; see `self_times` for the definition.
+    """
+    spans, _ = corrected(columns(traces), correct_skew=correct_skew)
+    return SelfTime(spans, self_times(spans))

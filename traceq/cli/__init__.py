@@ -1,0 +1,111 @@
+"""The command line: `traceq COMMAND [ARGUMENT] [OPTIONS]`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from traceq.cli.bottlenecks import BottlenecksOptions, bottlenecks
+from traceq.cli.command import add_command
+from traceq.cli.deps import DepsOptions, deps
+from traceq.cli.fetch import FetchOptions, fetch
+from traceq.cli.messages import tell_error
+from traceq.cli.search import SearchOptions, search
+from traceq.cli.services import OperationsOptions, ServicesOptions, operations, services
+from traceq.cli.show import ShowOptions, show
+from traceq.errors import ExitCode, TraceqError
+
+_QUESTIONS = "Questions"
+_SOURCES = "What there is"
+
+app = typer.Typer(
+    name="traceq",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+COMMANDS = ("search", "show", "bottlenecks", "deps", "services", "operations", "fetch")
+"""In the order in which help lists them."""
+add_command(app, search, SearchOptions, _QUESTIONS)
+add_command(app, show, ShowOptions, _QUESTIONS)
+add_command(app, bottlenecks, BottlenecksOptions, _QUESTIONS)
+add_command(app, deps, DepsOptions, _QUESTIONS)
+add_command(app, services, ServicesOptions, _SOURCES)
+add_command(app, operations, OperationsOptions, _SOURCES)
+add_command(app, fetch, FetchOptions, _SOURCES)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        # 65 ms, so only when asked.
+        from importlib.metadata import version
+
+        typer.echo(f"traceq {version('traceq')}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Without --source a server at http://localhost:16686 is asked; TRACEQ_SOURCE changes that. "
+    "Exit codes: 0 answered, 2 usage, 3 not found, 4 source failed, 5 input unreadable, 130 interrupted."
+)
+def _traceq(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Ask a Jaeger server, or files of traces, which requests are slow, why, and who calls whom."""
+
+
+def run() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code; see `ExitCode`.
+    """
+    is_debug = "--debug" in arguments
+    logging.getLogger("traceq").addHandler(logging.NullHandler())
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        tell_error(error.format_message(), _usage_hint(arguments))
+        return ExitCode.USAGE
+    except TraceqError as error:
+        if is_debug:
+            raise
+        tell_error(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        return _leave_closed_pipe()
+    except (KeyboardInterrupt, typer.Abort):
+        tell_error("interrupted")
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        if is_debug:
+            raise
+        tell_error(f"this is a bug in traceq: {type(error).__name__}: {error}", "--debug shows where")
+        return ExitCode.BUG
+    return code if isinstance(code, int) else ExitCode.ANSWERED
+
+
+def _usage_hint(arguments: Sequence[str]) -> str:
+    command = next((word for word in arguments if word in COMMANDS), "")
+    return f"`traceq {command} --help` shows how" if command else "`traceq --help` lists the commands"
+
+
+def _leave_closed_pipe() -> int:
+    """End quietly when the reader has had enough (`traceq search | head`)."""
+    # Python flushes standard output once more on exit; give it somewhere to go.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.ANSWERED

@@ -1,0 +1,283 @@
+"""`traceq bottlenecks`: what makes requests slow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from traceq.cli.messages import cut_off_line
+from traceq.cli.options import FilterOptions, MeasureOption, OutputOptions, SkewOption, SourceOptions, complete_service
+from traceq.cli.output import Asked, emit
+from traceq.cli.session import opened, window_text
+from traceq.report import Block, Column, Histogram, Line, Part, Report, Table, Unit, Value
+from traceq.sources import Source
+from traceq.units import format_duration, format_ratio, plural
+
+if TYPE_CHECKING:
+    from traceq.analysis.bottlenecks import Bottlenecks, RankedGroup, SlowRequest
+    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.spread import Spread
+
+_DEFAULT_LIMIT = 200
+_HISTOGRAM_CELLS = 40
+_SHOWN_SLOWEST = 5
+_NOTABLE_EXCESS = 0.1
+"""An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class BottlenecksOptions:
+    """Of `bottlenecks`."""
+
+    service: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERVICE]",
+            help="Whose requests; without it every trace is one request.",
+            autocompletion=complete_service,
+        ),
+    ] = None
+    trace: Annotated[
+        str | None, typer.Option("--trace", metavar="ID", help="One trace: its tree down to what it flags.")
+    ] = None
+    by: MeasureOption = "critical-time"
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Lines of the ranking.")] = 10
+    whole_trace: Annotated[
+        bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
+    ] = False
+    no_skew_correction: SkewOption = False
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    source: SourceOptions = field(default_factory=SourceOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+    def request_options(self) -> RequestOptions:
+        """Give which requests to look at, and how."""
+        from traceq.analysis.culprits import RequestOptions
+
+        return RequestOptions(self.service, self.whole_trace, self.by, correct_skew=not self.no_skew_correction)
+
+
+def bottlenecks(options: BottlenecksOptions) -> None:
+    """Rank where the time of a service's requests goes, and what the slow ones do differently.
+
+    Critical time is how long a span alone held its request up; over all spans it adds up to the requests' latency. What
+    passes between a caller and its callee (network, queue, connection pool) is charged to the callee.
+
+    Examples:
+      traceq bottlenecks chat-service
+
+      traceq bottlenecks chat-service --operation 'POST /rooms/{room_id}/messages' --lookback 6h --limit 1000
+
+      traceq bottlenecks --trace 5b8aa5a2d2c872e8321cf37308d69df2
+
+      traceq bottlenecks chat-service --source traces.json --format json
+    """
+    if options.trace is not None:
+        _one_trace(options, options.trace)
+        return
+    from traceq.analysis.bottlenecks import collect, rank
+
+    with opened(options.source, options.output) as source:
+        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
+        found = source.find(query)
+        ranking = rank(collect(found.traces, options.request_options()), options.request_options())
+    notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
+    asked = Asked(source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
+    emit(_report(source, ranking, options), asked, options.output)
+
+
+def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
+    """Show a trace cut down to what it flags."""
+    from traceq.analysis.culprits import examine
+    from traceq.cli.trace_bottlenecks import trace_report
+
+    with opened(options.source, options.output) as source:
+        traces = source.trace(trace_id)
+    examined = examine(traces, options.request_options())
+    query = {"trace_id": traces.trace_ids[0]} | ({"service": options.service} if options.service else {})
+    emit(trace_report(source, examined, options.by), Asked(source.location, query, traces.warnings), options.output)
+
+
+def _report(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> Report:
+    records = _records(ranking)
+    document = ranking.to_dict()
+    if not ranking.sums.latency.count:
+        line = Line((Part("no requests match: a longer --lookback, or fewer conditions?", "hint"),))
+        return Report("bottlenecks", document, records, (line,), (), source.trace_url)
+    shown = ranking.groups[: options.top]
+    blocks: list[Block] = [*_overview(source, ranking, options), Line()]
+    blocks += [Line((Part("Where the time goes", "strong"),)), _table(shown, options)]
+    blocks += [*_contrast(ranking), Line(), *_slowest(ranking.sums.slowest[:_SHOWN_SLOWEST])]
+    return Report("bottlenecks", document, records, tuple(blocks), _footer(source, ranking, options), source.trace_url)
+
+
+def _overview(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> list[Block]:
+    sums = ranking.sums
+    whose = f" of {options.service}" if options.service else ""
+    when = options.filters.when
+    window = window_text(
+        when.window(is_live=source.is_live), is_live=source.is_live, lookback_ns=when.effective_lookback
+    )
+    latency = sums.latency
+    parts = [
+        Part(f"{plural(latency.count, 'request')}{whose}", "strong"),
+        Part(f"{', ' + window if window else ''}   "),
+        Part("   ".join(f"{name} {format_duration(value)}" for name, value in _marks(latency))),
+    ]
+    if sums.failed_count:
+        parts.append(Part(f"   {sums.failed_count} failed", "error"))
+    return [Line(tuple(parts)), _histogram(latency)]
+
+
+def _marks(latency: Spread) -> list[tuple[str, int]]:
+    marks = [(f"p{round(100 * quantile)}", latency.percentile(quantile)) for quantile in (0.5, 0.95, 0.99)]
+    return [*marks, ("max", latency.max_ns)]
+
+
+def _histogram(latency: Spread) -> Histogram:
+    """Put the latencies into cells of equal ratio between the least and the greatest."""
+    from traceq.analysis.histogram import value_of
+
+    low, high = max(1, latency.min_ns), max(2, latency.max_ns)
+    counts = [0] * _HISTOGRAM_CELLS
+    width = math.log(high / low) / _HISTOGRAM_CELLS if high > low else 1.0
+    for bucket, count in latency.counts.amounts.items():
+        value = min(max(value_of(bucket), low), high)
+        counts[min(_HISTOGRAM_CELLS - 1, int(math.log(value / low) / width))] += count
+    return Histogram(latency.min_ns, latency.max_ns, tuple(counts))
+
+
+def _records(ranking: Bottlenecks) -> Table:
+    columns = (
+        Column("service", "service", Unit.SERVICE),
+        Column("operation", "operation"),
+        Column("kind", "kind"),
+        Column("peer", "peer"),
+        Column("critical_ns", "critical", Unit.DURATION),
+        Column("critical_ratio", "of all", Unit.RATIO),
+        Column("slow_ratio", "of slow", Unit.RATIO),
+        Column("typical_ratio", "of typical", Unit.RATIO),
+        Column("network_ns", "network", Unit.DURATION),
+        Column("request_count", "requests", Unit.COUNT),
+        Column("span_count", "spans", Unit.COUNT),
+        Column("error_count", "errors", Unit.ERRORS),
+        Column("duration_p50_ns", "p50", Unit.DURATION),
+        Column("duration_p95_ns", "p95", Unit.DURATION),
+        Column("duration_max_ns", "max", Unit.DURATION),
+        Column("self_p50_ns", "self p50", Unit.DURATION),
+        Column("self_p95_ns", "self p95", Unit.DURATION),
+        Column("example_trace_id", "example", Unit.TRACE_ID),
+    )
+    return Table(columns, tuple(_record(line) for line in ranking.groups))
+
+
+def _record(line: RankedGroup) -> tuple[Value, ...]:
+    key, sums = line.key, line.sums
+    return (
+        key.service,
+        key.name,
+        key.kind.name.lower(),
+        None if key.peer is None else key.peer.label,
+        sums.critical_ns,
+        line.critical_ratio,
+        line.slow_ratio,
+        line.typical_ratio,
+        sums.network_ns,
+        sums.request_count,
+        sums.duration.count,
+        sums.error_count,
+        sums.duration.percentile(0.5),
+        sums.duration.percentile(0.95),
+        sums.duration.max_ns,
+        sums.self_time.percentile(0.5),
+        sums.self_time.percentile(0.95),
+        None if sums.example is None else sums.example.trace_id,
+    )
+
+
+_MEASURE_TITLES = {"critical-time": "critical", "self-time": "self", "duration": "total"}
+
+
+def _table(lines: tuple[RankedGroup, ...], options: BottlenecksOptions) -> Table:
+    columns = (
+        Column("operation", "operation", can_shrink=True),
+        Column("service", "service", Unit.SERVICE, can_shrink=True),
+        Column("bar", "", Unit.BAR, priority=3),
+        Column("held_ns", _MEASURE_TITLES[options.by], Unit.DURATION),
+        Column("critical_ratio", "of all", Unit.RATIO),
+        Column("slow_ratio", "of slow", Unit.RATIO),
+        Column("request_count", "in", Unit.COUNT, priority=1),
+        Column("p50_ns", "p50", Unit.DURATION, priority=2),
+        Column("p95_ns", "p95", Unit.DURATION),
+        Column("error_count", "errors", Unit.ERRORS, priority=1),
+    )
+    top = max(line.held_ns(options.by) for line in lines) or 1
+    return Table(columns, tuple(_row(line, line.held_ns(options.by), top) for line in lines))
+
+
+def _row(line: RankedGroup, held_ns: int, top_ns: int) -> tuple[Value, ...]:
+    key, sums = line.key, line.sums
+    return (
+        key.name,
+        key.service if key.peer is None else f"{key.service} → {key.peer.system}",
+        held_ns / top_ns,
+        held_ns,
+        line.critical_ratio,
+        line.slow_ratio,
+        sums.request_count,
+        sums.duration.percentile(0.5),
+        sums.duration.percentile(0.95),
+        sums.error_count,
+    )
+
+
+def _contrast(ranking: Bottlenecks) -> list[Block]:
+    """Say in one sentence what slow requests do differently, if anything stands out."""
+    line = max(ranking.groups, key=lambda line: line.excess_ratio)
+    if ranking.slow_count is None or line.slow_ratio is None or line.typical_ratio is None:
+        return []
+    slow = f"Slow requests (the slowest {ranking.slow_count}, from {format_duration(ranking.slow_from_ns or 0)} on)"
+    if line.excess_ratio < _NOTABLE_EXCESS:
+        return [Line((Part(f"{slow} spend their time where the others do."),))]
+    where = [
+        Part(f"{slow} spend {format_ratio(line.slow_ratio)} of their time in "),
+        Part(line.key.name, "strong"),
+        Part(f"; typical ones {format_ratio(line.typical_ratio)}."),
+    ]
+    return [Line(tuple(where))]
+
+
+def _slowest(requests: tuple[SlowRequest, ...]) -> list[Block]:
+    columns = (
+        Column("trace_id", "trace", Unit.TRACE_ID),
+        Column("latency_ns", "latency", Unit.DURATION),
+        Column("start_ns", "start", Unit.TIME, priority=2),
+        Column("held_by", "held up by", can_shrink=True),
+    )
+    rows = tuple((request.trace_id, request.latency_ns, request.start_ns, _held_by(request)) for request in requests)
+    return [Line((Part("Slowest requests", "strong"),)), Table(columns, rows)]
+
+
+def _held_by(request: SlowRequest) -> str:
+    if not request.culprits:
+        return request.name
+    first, *others = request.culprits
+    chain = " > ".join(name for _, name in first.chain[1:])
+    more = f", and {plural(len(others), 'other')}" if others else ""
+    return f"{format_ratio(first.ratio)} {chain}{more}"
+
+
+def _footer(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> tuple[Line, ...]:
+    sums = ranking.sums
+    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({source.location})"
+    left = len(ranking.groups) - options.top
+    if left > 0:
+        told += f", {plural(left, 'operation')} more: --top {len(ranking.groups)}"
+    lines = [Line((Part(told, "dim"),))]
+    if sums.slowest:
+        flag = "" if source.is_live else f" --source {source.location}"
+        lines.append(Line((Part(f"next: traceq show {sums.slowest[0].trace_id}{flag}", "hint"),)))
+    return tuple(lines)

@@ -1,0 +1,328 @@
+"""The options that commands share: written once, the same everywhere, Jaeger's own words."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import typer
+
+from traceq.catalog import Window
+from traceq.query import TraceQuery, parse_tags
+from traceq.render import Format
+from traceq.sources import ConnectionOptions
+from traceq.units import NS_PER_HOUR, parse_duration, parse_time
+
+DEFAULT_SOURCE = "http://localhost:16686"
+DEFAULT_LOOKBACK_NS = NS_PER_HOUR
+
+_SOURCE = "Source"
+_FILTER = "Which traces"
+_CONNECTION = "Connection"
+_OUTPUT = "Output"
+
+
+def duration(text: str) -> int:
+    """Read a duration typed on the command line."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def timestamp(text: str) -> int:
+    """Read a point in time typed on the command line, relative to now."""
+    try:
+        return parse_time(text, time.time_ns())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def complete_service(incomplete: str) -> list[str]:
+    """Offer the services that begin like this."""
+    # Late: completion is the only one who needs it, and needs it fast.
+    from traceq.cli.completion import services_for
+
+    return services_for(incomplete)
+
+
+ServiceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--service",
+        metavar="NAME",
+        help="Service, exact; all of them by default.",
+        autocompletion=complete_service,
+        rich_help_panel=_FILTER,
+    ),
+]
+
+
+Measure = Literal["critical-time", "self-time", "duration"]
+
+MeasureOption = Annotated[
+    Measure,
+    typer.Option(
+        "--by",
+        help="What ranks and flags spans: time they hold the critical path, time without their children, or all of it.",
+    ),
+]
+
+SkewOption = Annotated[bool, typer.Option("--no-skew-correction", help="Take every host's clock at its word.")]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Where traces come from, and how to get at them."""
+
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="URL|PATH|-",
+            help="A Jaeger server, or files, directories or - for standard input; repeatable for files. "
+            f"Else TRACEQ_SOURCE, else {DEFAULT_SOURCE}.",
+            rich_help_panel=_SOURCE,
+        ),
+    ] = None
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="TRACEQ_TOKEN", metavar="TOKEN", help="Bearer token.", rich_help_panel=_CONNECTION),
+    ] = None
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'NAME: VALUE'", help="Send this header; repeatable.", rich_help_panel=_CONNECTION),
+    ] = None
+    basic: Annotated[
+        str | None,
+        typer.Option(envvar="TRACEQ_BASIC", metavar="USER:PASSWORD", help="Log in.", rich_help_panel=_CONNECTION),
+    ] = None
+    tenant: Annotated[
+        str | None,
+        typer.Option(envvar="TRACEQ_TENANT", metavar="NAME", help="Jaeger's x-tenant.", rich_help_panel=_CONNECTION),
+    ] = None
+    ca_cert: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TRACEQ_CA_CERT", metavar="FILE", help="Trust these authorities.", rich_help_panel=_CONNECTION
+        ),
+    ] = None
+    cert: Annotated[
+        str | None,
+        typer.Option(envvar="TRACEQ_CERT", metavar="FILE", help="Client certificate.", rich_help_panel=_CONNECTION),
+    ] = None
+    key: Annotated[
+        str | None,
+        typer.Option(envvar="TRACEQ_KEY", metavar="FILE", help="Client key.", rich_help_panel=_CONNECTION),
+    ] = None
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Accept any server certificate.", rich_help_panel=_CONNECTION),
+    ] = False
+    timeout: Annotated[
+        int,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="How long to wait for an answer.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = "30s"  # type: ignore[assignment]  # defaults go through the parser as if typed
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Where to read: what was typed, else the environment, else the default."""
+        return tuple(self.source or [os.environ.get("TRACEQ_SOURCE") or DEFAULT_SOURCE])
+
+    @property
+    def connection(self) -> ConnectionOptions:
+        """How to reach a server.
+
+        Raises:
+            typer.BadParameter: If a header has no colon.
+        """
+        return ConnectionOptions(
+            headers=tuple(_header(text) for text in self.header or ()),
+            token=self.token,
+            basic=self.basic,
+            tenant=self.tenant,
+            ca_cert=self.ca_cert,
+            cert=self.cert,
+            key=self.key,
+            is_insecure=self.insecure,
+            timeout_ns=self.timeout,
+        )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        # The value may be a secret: it is not repeated.
+        raise typer.BadParameter("a header is written 'Name: value'", param_hint="--header")
+    return name.strip(), value.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOptions:
+    """When."""
+
+    lookback: Annotated[
+        int | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="How far back from the end: 15m, 1h, 2d; 1h by default for a server, everything for files.",
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+    start: Annotated[
+        int | None,
+        typer.Option(
+            parser=timestamp,
+            metavar="TIME",
+            help="From: -2h, 2026-11-22T14:00:00Z, or an epoch.",
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+    end: Annotated[
+        int | None,
+        typer.Option(parser=timestamp, metavar="TIME", help="Until; now by default.", rich_help_panel=_FILTER),
+    ] = None
+
+    @property
+    def effective_lookback(self) -> int | None:
+        """How far back a server is asked; None when start or end were told."""
+        if self.start is not None or self.end is not None:
+            return None
+        return DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback
+
+    def window(self, *, is_live: bool) -> Window:
+        """Give the window of time; for a server it always has two ends, for files only those that were typed.
+
+        Raises:
+            typer.BadParameter: If a lookback and a start are given, or the window ends before it starts.
+        """
+        if self.lookback is not None and self.start is not None:
+            raise typer.BadParameter("give --lookback or --start, not both", param_hint="--lookback")
+        end = self.end
+        if end is None and (is_live or self.lookback is not None):
+            end = time.time_ns()
+        start = self.start
+        if start is None and end is not None and (is_live or self.lookback is not None):
+            start = end - (DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback)
+        if start is not None and end is not None and start > end:
+            raise typer.BadParameter("the window ends before it starts", param_hint="--start")
+        return Window(start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOptions:
+    """Which traces, but for the service, which some commands take as an argument."""
+
+    operation: Annotated[
+        str | None,
+        typer.Option("--operation", metavar="NAME", help="Span name, exact.", rich_help_panel=_FILTER),
+    ] = None
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help='Attribute of a span; repeatable; logfmt works (error=true http.method=GET note="a b").',
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+    error: Annotated[bool, typer.Option("--error", help="Only traces with a failed span.", rich_help_panel=_FILTER)] = (
+        False
+    )
+    min_duration: Annotated[
+        int | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="Some matching span lasted at least so long: 500ms, 1.5s.",
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+    max_duration: Annotated[
+        int | None,
+        typer.Option(parser=duration, metavar="DURATION", help="... at most so long.", rich_help_panel=_FILTER),
+    ] = None
+    min_trace_duration: Annotated[
+        int | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="The whole trace lasted so long.",
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+    max_trace_duration: Annotated[
+        int | None,
+        typer.Option(parser=duration, metavar="DURATION", help="... at most so long.", rich_help_panel=_FILTER),
+    ] = None
+    when: WindowOptions = field(default_factory=WindowOptions)
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="At most so many traces, the newest; everything by default for files.",
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+
+    def query(self, service: str | None, *, is_live: bool, default_limit: int) -> TraceQuery:
+        """Give the conditions as a query.
+
+        Raises:
+            typer.BadParameter: If they contradict each other.
+        """
+        try:
+            return TraceQuery(
+                service=service,
+                operation=self.operation,
+                attributes=tuple(pair for text in self.tag or () for pair in parse_tags(text)),
+                has_error=self.error,
+                min_duration_ns=self.min_duration,
+                max_duration_ns=self.max_duration,
+                min_trace_duration_ns=self.min_trace_duration,
+                max_trace_duration_ns=self.max_trace_duration,
+                window=self.when.window(is_live=is_live),
+                limit=self.limit or (default_limit if is_live else None),
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How and where the answer is written, and how much is said besides."""
+
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="How to write the answer; by default as the suffix of --output says, else text.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", rich_help_panel=_OUTPUT),
+    ] = None
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.", rich_help_panel=_OUTPUT)
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No warnings, hints or progress.", rich_help_panel=_OUTPUT)
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell every request and count.", rich_help_panel=_OUTPUT)
+    ] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback when something fails.", rich_help_panel=_OUTPUT)
+    ] = False

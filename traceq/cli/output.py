@@ -1,0 +1,195 @@
+"""The answer on its way out: which format, where to, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, assert_never
+
+import typer
+
+from traceq.cli.messages import tell, warning_lines
+from traceq.cli.options import OutputOptions
+from traceq.cli.terminal import Terminal, file_output, standard_output
+from traceq.render import Format
+from traceq.report import Report
+from traceq.traces import TraceWarning
+
+_FORMATS: dict[str, Format] = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, and what there is to say about how it was answered."""
+
+    location: str
+    query: Mapping[str, object]
+    warnings: tuple[TraceWarning, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences without a final stop, for standard error and for JSON."""
+    is_cut_off: bool = False
+
+
+def chosen_format(options: OutputOptions) -> Format:
+    """Give the format: as asked, else by the output file's suffix, else text."""
+    if options.format is not None:
+        return options.format
+    suffix = Path(options.output).suffix if options.output else ""
+    return _FORMATS.get(suffix.lower(), "text")
+
+
+def check_output(options: OutputOptions) -> None:
+    """Refuse an output file that cannot be written before anything long is done.
+
+    Raises:
+        typer.BadParameter: If its folder does not exist or cannot be written to, or it is a folder itself.
+    """
+    if options.output in (None, "-"):
+        return
+    path = Path(options.output or "")
+    if path.is_dir():
+        raise typer.BadParameter(f"'{path}' is a directory", param_hint="--output")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory '{path.parent}'", param_hint="--output")
+    if not os.access(path.parent, os.W_OK) and not _is_special(path):
+        raise typer.BadParameter(f"cannot write to the directory '{path.parent}'", param_hint="--output")
+
+
+def emit(report: Report, asked: Asked, options: OutputOptions) -> None:
+    """Write an answer to standard output or a file, and what there is to say besides to standard error."""
+    chosen = chosen_format(options)
+    with destination(options.output) as out:
+        if chosen == "text":
+            _write_text(report, out, options)
+        else:
+            out.write(_rendered(report, asked, chosen).encode("utf-8", "backslashreplace"))
+    if not options.quiet:
+        for note in asked.notes:
+            tell("note", note)
+        for line in warning_lines(asked.warnings):
+            tell("warning", line)
+
+
+def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
+    if chosen == "json":
+        from traceq.render.json import render_json
+
+        return render_json(head(report.command, asked), report.document)
+    if chosen == "ndjson":
+        from traceq.render.ndjson import render_ndjson
+
+        return render_ndjson(report.records)
+    if chosen == "csv":
+        from traceq.render.csv import render_csv
+
+        return render_csv(report.records)
+    if chosen == "text":
+        raise ValueError("text is drawn, not rendered")
+    assert_never(chosen)
+
+
+def head(command: str, asked: Asked) -> dict[str, object]:
+    """Give what every JSON document begins with."""
+    return {
+        "schema": f"traceq.{command}/1",
+        "source": asked.location,
+        "query": dict(asked.query),
+        "is_cut_off": asked.is_cut_off,
+        "notes": list(asked.notes),
+        "warnings": [
+            {
+                "code": warning.code,
+                "trace_id": warning.trace_id,
+                "span_id": warning.span_id or None,
+                "message": warning.message,
+            }
+            for warning in asked.warnings
+        ],
+    }
+
+
+def _write_text(report: Report, out: BinaryIO, options: OutputOptions) -> None:
+    import io
+
+    from rich.console import Console
+
+    from traceq.render.terminal import Canvas, print_report
+
+    terminal = _terminal(options)
+    stream = io.TextIOWrapper(out, encoding="ascii" if terminal.is_ascii else "utf-8", errors="backslashreplace")
+    console = Console(
+        file=stream,
+        width=terminal.width,
+        force_terminal=terminal.has_color or terminal.has_links,
+        no_color=not terminal.has_color,
+        color_system="auto" if terminal.has_color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    print_report(report, console, Canvas(terminal.width, is_ascii=terminal.is_ascii, has_links=terminal.has_links))
+    stream.flush()
+    stream.detach()
+
+
+def _terminal(options: OutputOptions) -> Terminal:
+    to_file = options.output not in (None, "-")
+    return file_output() if to_file else standard_output(no_color=options.no_color)
+
+
+@contextmanager
+def destination(path: str | None) -> Iterator[BinaryIO]:
+    """Open standard output, or a file that appears under its name only when everything is written.
+
+    Raises:
+        typer.BadParameter: If the file cannot be written.
+    """
+    if path in (None, "-"):
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path or "")
+    try:
+        if _is_special(target):
+            with target.open("wb") as out:
+                yield out
+        else:
+            with _replacing(target) as out:
+                yield out
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise typer.BadParameter(f"cannot write '{target}': {reason}", param_hint="--output") from error
+
+
+def _is_special(path: Path) -> bool:
+    """Tell pipes and devices, which have to be written in place."""
+    return path.exists() and not stat.S_ISREG(path.stat().st_mode)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    target = Path(os.path.realpath(target))
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    # There is no way to read it but to set it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,77 @@
+"""How far long work has come: one line on standard error, only on a terminal, only when it takes over a second."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from traceq.sources import Progress, ProgressListener, no_progress
+from traceq.units import format_count, plural
+from traceq.untrusted import printable
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+_PATIENCE_S = 1.0
+
+
+@contextmanager
+def progress_line(*, is_wanted: bool) -> Iterator[ProgressListener]:
+    """Give a listener that shows the last thing it heard, and wipe the line at the end."""
+    if not is_wanted or not sys.stderr.isatty():
+        yield no_progress
+        return
+    line = _ProgressLine()
+    timer = threading.Timer(_PATIENCE_S, line.show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield line.listen
+    finally:
+        timer.cancel()
+        line.hide()
+
+
+class _ProgressLine:
+    """A spinner that appears late; told by any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._text = "working"
+        self._status: Status | None = None
+        self._is_over = False
+
+    def listen(self, progress: Progress) -> None:
+        with self._lock:
+            self._text = _text(progress)
+            if self._status is not None:
+                self._status.update(self._text)
+
+    def show(self) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        with self._lock:
+            if self._is_over:
+                return
+            self._status = Status(self._text, console=Console(stderr=True, markup=False), spinner="dots")
+            self._status.start()
+
+    def hide(self) -> None:
+        with self._lock:
+            self._is_over = True
+            if self._status is not None:
+                self._status.stop()
+
+
+def _text(progress: Progress) -> str:
+    parts = [printable(progress.what)]
+    if progress.total:
+        parts.append(f"{format_count(progress.done)} of {format_count(progress.total)}")
+    if progress.trace_count:
+        parts.append(plural(progress.trace_count, "trace"))
+    # The status takes markup: a name from outside must not be any.
+    return "  ".join(parts).replace("[", "\\[")

@@ -1,0 +1,86 @@
+"""`traceq bottlenecks --trace`: one trace, cut down to what holds it up."""
+
+from __future__ import annotations
+
+from traceq.analysis.culprits import Culprit, Examined, Measure
+from traceq.cli.show import headline, span_records
+from traceq.cli.waterfall import WaterfallOptions, waterfall
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
+from traceq.sources import Source
+from traceq.summary import summarize
+from traceq.units import format_duration, format_ratio, plural
+
+
+def trace_report(source: Source, examined: Examined, measure: Measure) -> Report:
+    """Draw the one trace of an examined table down to its bottlenecks."""
+    whole = waterfall(examined, WaterfallOptions(measure=measure))
+    flagged = frozenset(culprit.span.row for culprit in whole.culprits)
+    drawn = waterfall(examined, WaterfallOptions(measure=measure, only=flagged)) if flagged else whole
+    summary = summarize(examined.spans.traces)[0]
+    blocks: list[Block] = [headline(summary), Line(), drawn.timeline, Line()]
+    blocks += [_sentence(culprit) for culprit in whole.culprits]
+    if not whole.culprits:
+        blocks.append(Line((Part("no calls below the root: nothing but the root itself took time"),)))
+    footer = f"{plural(drawn.hidden_count, 'span')} not shown, `traceq show {summary.trace_id}` draws all of them"
+    document = {
+        "trace": summary.to_dict(),
+        "by": measure,
+        "bottlenecks": [culprit.to_dict() for culprit in whole.culprits],
+    }
+    return Report(
+        "bottlenecks",
+        document,
+        _records(whole.culprits) if whole.culprits else Table(span_records(examined).columns, ()),
+        tuple(blocks),
+        (Line((Part(footer, "dim"),)),) if drawn.hidden_count else (),
+        source.trace_url,
+    )
+
+
+def _sentence(culprit: Culprit) -> Line:
+    chain = " > ".join(name for _, name in culprit.chain)
+    parts = [
+        Part(f"{format_ratio(culprit.ratio)} ", "strong"),
+        Part(f"{format_duration(culprit.held_ns)} in "),
+        Part(culprit.span.name, "strong"),
+        Part(f" ({chain})", "dim"),
+    ]
+    if culprit.network_ns:
+        parts.append(Part(f", {format_duration(culprit.network_ns)} of it between caller and callee"))
+    if culprit.statement:
+        parts.append(Part(f": {culprit.statement}"))
+    return Line(tuple(parts))
+
+
+def _records(culprits: tuple[Culprit, ...]) -> Table:
+    columns = (
+        Column("trace_id", "trace", Unit.TRACE_ID),
+        Column("span_id", "span"),
+        Column("service", "service", Unit.SERVICE),
+        Column("operation", "operation"),
+        Column("peer", "peer"),
+        Column("held_ns", "held", Unit.DURATION),
+        Column("ratio", "share", Unit.RATIO),
+        Column("network_ns", "network", Unit.DURATION),
+        Column("duration_ns", "duration", Unit.DURATION),
+        Column("chain", "chain"),
+        Column("statement", "statement"),
+    )
+    return Table(columns, tuple(_record(culprit) for culprit in culprits))
+
+
+def _record(culprit: Culprit) -> tuple[Value, ...]:
+    span = culprit.span
+    return (
+        span.trace_id,
+        span.span_id,
+        span.service,
+        span.name,
+        None if span.peer is None else span.peer.label,
+        culprit.held_ns,
+        culprit.ratio,
+        culprit.network_ns,
+        span.duration_ns,
+        " > ".join(name for _, name in culprit.chain),
+        culprit.statement or None,
+    )

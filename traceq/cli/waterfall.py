@@ -1,0 +1,344 @@
+"""A trace as rows to be drawn: which spans are shown, folded or left out, and what is remarked about each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from traceq.analysis.critical_path import is_handed_over, segments
+from traceq.analysis.culprits import Culprit, Examined, Measure, culprits
+from traceq.analysis.tree import depths, find_roots
+from traceq.report import Relation, Timeline, TimelineRow
+from traceq.semantics import Status, value_text
+from traceq.traces import Span
+from traceq.units import format_duration, format_ratio, plural
+
+_FOLD_FROM = 3
+"""So many alike siblings, or alike groups of siblings, in a row are folded into one."""
+_LONGEST_PATTERN = 3
+"""Groups of up to so many different siblings that repeat are recognised (`connect`, `SELECT`, `connect`, ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallOptions:
+    """What of a trace is shown."""
+
+    max_depth: int | None = None
+    """Levels below the root that are shown; None for all."""
+    errors_only: bool = False
+    """Only failed spans and what leads to them."""
+    min_span_ns: int = 0
+    """Only spans that lasted so long, and what leads to them."""
+    only: frozenset[int] | None = None
+    """Only these rows, and what leads to them."""
+    folds: bool = True
+    with_attributes: bool = False
+    with_events: bool = False
+    with_links: bool = False
+    measure: Measure = "critical-time"
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """A trace ready to be drawn."""
+
+    timeline: Timeline
+    span_count: int
+    hidden_count: int
+    """Spans left out by depth, error or duration."""
+    folded_count: int
+    """Spans that share a row with others like them."""
+    culprits: tuple[Culprit, ...]
+    """Of all roots, those of the longest first."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """A row in the making: one span, or a run of alike ones, or a placeholder for a missing parent (no rows)."""
+
+    rows: tuple[int, ...]
+    children: Sequence[_Node] = ()
+    hidden_count: int = 0
+    missing_id: str = ""
+
+
+def waterfall(examined: Examined, options: WaterfallOptions) -> Waterfall:
+    """Lay out the one trace of a table.
+
+    Siblings come by start. Orphans that miss the same parent stand under a placeholder for it. Siblings that are alike,
+    down to the last span below them, are folded. Nothing recurses, however deep the trace.
+    """
+    drawing = _Drawing(examined, options)
+    nodes = drawing.top_nodes()
+    rows = tuple(drawing.draw(nodes))
+    return Waterfall(
+        Timeline(rows, drawing.duration_ns),
+        examined.spans.parents.size,
+        int(np.count_nonzero(~drawing.is_shown)),
+        drawing.folded_count,
+        drawing.culprits,
+    )
+
+
+class _Drawing:
+    """Everything about a trace that its rows are made from."""
+
+    def __init__(self, examined: Examined, options: WaterfallOptions) -> None:
+        spans = examined.spans
+        self.examined = examined
+        self.options = options
+        self.traces = spans.traces
+        self.parents = spans.parents.tolist()
+        self.starts = spans.start_ns.tolist()
+        self.ends = spans.end_ns.tolist()
+        self.self_ns = examined.self_ns.tolist()
+        self.shift_ns = examined.skew.shift_ns.tolist()
+        self.roots = find_roots(spans.parents).tolist()
+        self.depths = depths(spans.parents)
+        self.handed_over = is_handed_over(spans).tolist()
+        self.origin_ns = min(self.starts, default=0)
+        self.duration_ns = max(self.ends, default=0) - self.origin_ns
+        self.is_shown = self._find_shown()
+        self.children = self._find_children()
+        self.hidden_below = self._count_hidden()
+        self.critical = self._find_critical()
+        self.culprits = self._find_culprits()
+        self.flagged = {culprit.span.row: culprit for culprit in self.culprits}
+        self.folded_count = 0
+
+    def _find_shown(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        spans, options = self.examined.spans, self.options
+        shown = spans.duration_ns >= options.min_span_ns
+        if options.errors_only:
+            shown &= spans.statuses == Status.ERROR
+        if options.only is not None:
+            shown &= np.isin(np.arange(spans.parents.size), sorted(options.only))
+        # Up from the deepest: whoever leads to a span that is shown is shown.
+        for row in np.argsort(-self.depths, kind="stable").tolist():
+            if shown[row] and self.parents[row] >= 0:
+                shown[self.parents[row]] = True
+        if options.max_depth is not None:
+            shown &= self.depths <= options.max_depth
+        return shown
+
+    def _find_children(self) -> Mapping[int, list[int]]:
+        """List shown children by start; those of -1 are the roots."""
+        children: defaultdict[int, list[int]] = defaultdict(list)
+        for row in sorted(np.flatnonzero(self.is_shown).tolist(), key=lambda row: (self.starts[row], row)):
+            children[self.parents[row]].append(row)
+        return children
+
+    def _count_hidden(self) -> dict[int, int]:
+        """Count for each shown span the hidden spans below it that no other shown span is nearer to."""
+        hidden: defaultdict[int, int] = defaultdict(int)
+        nearest: dict[int, int] = {}
+        # Parents first, so that each hidden span only has to ask its own parent.
+        for row in np.argsort(self.depths, kind="stable").tolist():
+            if self.is_shown[row]:
+                continue
+            parent = self.parents[row]
+            nearest[row] = nearest.get(parent, parent)
+            hidden[nearest[row]] += 1
+        return hidden
+
+    def _find_critical(self) -> Mapping[int, list[tuple[int, int]]]:
+        found = segments(self.examined.paths)
+        critical: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        columns = (found.rows, found.start_ns - self.origin_ns, found.end_ns - self.origin_ns)
+        for row, start, end in zip(*(column.tolist() for column in columns), strict=True):
+            critical[row].append((start, end))
+        return critical
+
+    def _find_culprits(self) -> tuple[Culprit, ...]:
+        entries = self.examined.requests.entries.tolist()
+        entries.sort(key=lambda row: (self.starts[row] - self.ends[row], row))
+        measure = self.options.measure
+        return tuple(culprit for entry in entries for culprit in culprits(self.examined, entry, measure))
+
+    def top_nodes(self) -> list[_Node]:
+        """Give the roots, orphans below placeholders for the parents they miss, in order of start."""
+        missing = self.traces.missing_parents
+        whole = [row for row in self.children[-1] if row not in missing]
+        by_parent: defaultdict[str, list[int]] = defaultdict(list)
+        for row in self.children[-1]:
+            if row in missing:
+                by_parent[missing[row]].append(row)
+        tops = [(self.starts[row], row, _Node((row,))) for row in whole]
+        tops += [
+            (self.starts[rows[0]], rows[0], _Node((), self._fold(rows), missing_id=parent_id))
+            for parent_id, rows in by_parent.items()
+        ]
+        return [node for *_, node in sorted(tops, key=lambda top: top[:2])]
+
+    def draw(self, tops: Sequence[_Node]) -> Iterator[TimelineRow]:
+        """Give the rows, depth first, with a stack of its own."""
+        waiting = [(node, 0, node is tops[-1]) for node in reversed(tops)]
+        while waiting:
+            node, depth, is_last = waiting.pop()
+            yield self._row(node, depth, is_last=is_last)
+            below = node.children or (self._fold(self.children.get(node.rows[0], ())) if len(node.rows) == 1 else ())
+            waiting += [(child, depth + 1, child is below[-1]) for child in reversed(below)]
+
+    def _fold(self, rows: Sequence[int]) -> list[_Node]:
+        """Put runs of alike siblings together."""
+        if not self.options.folds or len(rows) < _FOLD_FROM:
+            return [_Node((row,)) for row in rows]
+        kinds = [self._signatures[row] for row in rows]
+        nodes = []
+        at = 0
+        while at < len(rows):
+            period, repeats = _repetition(kinds, at)
+            end = at + period * repeats
+            nodes += [_Node(tuple(rows[start:end:period])) for start in range(at, at + period)]
+            at = end
+        return nodes
+
+    @cached_property
+    def _signatures(self) -> list[int]:
+        """Number the shapes of subtrees: equal numbers for spans that are alike with everything below them."""
+        spans = self.examined.spans
+        shapes: dict[tuple[object, ...], int] = {}
+        signatures = [0] * len(self.parents)
+        own = list(
+            zip(
+                spans.services.tolist(),
+                spans.names.tolist(),
+                spans.kinds.tolist(),
+                spans.statuses.tolist(),
+                spans.peers.tolist(),
+                strict=True,
+            )
+        )
+        for row in np.argsort(-self.depths, kind="stable").tolist():
+            below = tuple(signatures[child] for child in self.children.get(row, ()))
+            shape = (own[row], below, self.hidden_below.get(row, 0), row in self.flagged and row)
+            signatures[row] = shapes.setdefault(shape, len(shapes))
+        return signatures
+
+    def _row(self, node: _Node, depth: int, *, is_last: bool) -> TimelineRow:
+        if node.missing_id:
+            return self._placeholder(node, depth, is_last=is_last)
+        first, last = node.rows[0], max(node.rows, key=lambda row: self.ends[row])
+        span = self.traces.span(first)
+        count = len(node.rows)
+        self.folded_count += self._size(first) * count - 1 if count > 1 else 0
+        has_children = bool(self.children.get(first)) or self.hidden_below.get(first, 0) > 0
+        return TimelineRow(
+            depth=depth,
+            is_last=is_last,
+            label=span.name,
+            service=f"→ {span.peer.system}" if span.peer is not None and not has_children else span.service,
+            start_ns=self.starts[first] - self.origin_ns,
+            duration_ns=self.ends[last] - self.starts[first],
+            self_ns=self.self_ns[first] if has_children and count == 1 else None,
+            critical=tuple(self._critical_of(node)),
+            has_error=span.has_error,
+            relation=self._relation(first),
+            count=count,
+            note=self._note(node),
+            is_flagged=first in self.flagged,
+            span_id=span.span_id,
+            details=tuple(self._details(span)) if count == 1 else (),
+        )
+
+    def _placeholder(self, node: _Node, depth: int, *, is_last: bool) -> TimelineRow:
+        rows = [row for child in node.children for row in child.rows]
+        start = min(self.starts[row] for row in rows)
+        return TimelineRow(
+            depth=depth,
+            is_last=is_last,
+            label=f"missing span {node.missing_id}",
+            service="",
+            start_ns=start - self.origin_ns,
+            duration_ns=max(self.ends[row] for row in rows) - start,
+            relation="placeholder",
+            note=f"parent of {plural(len(rows), 'orphan')}",
+        )
+
+    def _size(self, row: int) -> int:
+        """Count the shown spans of a subtree."""
+        waiting, size = [row], 0
+        while waiting:
+            at = waiting.pop()
+            size += 1
+            waiting += self.children.get(at, ())
+        return size
+
+    def _critical_of(self, node: _Node) -> list[tuple[int, int]]:
+        """Give the path's stretches within a row: its own, and for a fold those of everything it stands for."""
+        if len(node.rows) == 1:
+            return self.critical.get(node.rows[0], [])
+        waiting, found = list(node.rows), []
+        while waiting:
+            at = waiting.pop()
+            found += self.critical.get(at, [])
+            waiting += self.children.get(at, ())
+        return sorted(found)
+
+    def _relation(self, row: int) -> Relation:
+        parent = self.parents[row]
+        is_async = self.handed_over[row] or (parent >= 0 and self.starts[row] >= self.ends[parent])
+        return "asynchronous" if is_async else "blocking"
+
+    def _note(self, node: _Node) -> str:
+        row = node.rows[0]
+        texts = []
+        if row in self.flagged:
+            texts.append(f"bottleneck {format_ratio(self.flagged[row].ratio)}")
+        if len(node.rows) > 1:
+            texts.append(self._fold_note(node.rows))
+        texts += self._overhang_notes(row)
+        shift = self.shift_ns[row]
+        if shift and (self.parents[row] < 0 or self.shift_ns[self.parents[row]] != shift):
+            texts.append(f"clock moved by {format_duration(shift)}")
+        if self.hidden_below.get(row):
+            texts.append(f"{plural(self.hidden_below[row], 'span')} below not shown")
+        return ", ".join(texts)
+
+    def _fold_note(self, rows: Sequence[int]) -> str:
+        lengths = [self.ends[row] - self.starts[row] for row in rows]
+        size = self._size(rows[0])
+        each = f"{format_duration(min(lengths))} to {format_duration(max(lengths))} each"
+        return each if size == 1 else f"{each}, {plural(size, 'span')} each"
+
+    def _overhang_notes(self, row: int) -> list[str]:
+        parent, root = self.parents[row], self.roots[row]
+        is_async = self._relation(row) == "asynchronous"
+        texts = ["asynchronous"] if is_async else []
+        late_ns = self.ends[row] - self.ends[root]
+        if late_ns > 0 and parent >= 0 and (is_async or self.ends[parent] <= self.ends[root]):
+            texts.append(f"ends {format_duration(late_ns)} after the response")
+        return texts
+
+    def _details(self, span: Span) -> Iterator[tuple[str, str]]:
+        if self.traces.details is None:
+            return
+        options = self.options
+        if options.with_attributes:
+            yield from ((key, value_text(value)) for key, value in sorted(span.details.attributes().items()))
+            yield from (("warning", text) for text in dict.fromkeys(span.details.warnings()))
+        if options.with_events:
+            yield from self._events(span)
+        if options.with_links:
+            yield from (("link", f"trace {link.trace_id} span {link.span_id}") for link in span.details.links())
+
+    def _events(self, span: Span) -> Iterator[tuple[str, str]]:
+        for event in span.details.events():
+            fields = " ".join(f"{key}={value_text(value)}" for key, value in event.attributes.items())
+            yield f"event +{format_duration(event.time_ns - span.start_ns)}", f"{event.name} {fields}".strip()
+
+
+def _repetition(kinds: Sequence[int], at: int) -> tuple[int, int]:
+    """Find the shortest pattern that repeats often enough from here on: its length and how often; (1, 1) for none."""
+    for period in range(1, _LONGEST_PATTERN + 1):
+        end = at + period
+        while end < len(kinds) and kinds[end] == kinds[end - period]:
+            end += 1
+        repeats = (end - at) // period
+        if repeats >= _FOLD_FROM:
+            return period, repeats
+    return 1, 1
