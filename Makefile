@@ -1,0 +1,24 @@
+.PHONY: help setup check test lint docs golden live
+
+help:  ## List these targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+setup:  ## Make .venv with everything for development
+	python3 -m venv .venv && .venv/bin/pip install --quiet --editable '.[dev]'
+
+check: lint test  ## What CI checks
+
+test:  ## Run the tests
+	.venv/bin/python -m pytest -n auto
+
+lint:  ## Lint, format check, types
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+docs:  ## Write docs/cli.md anew
+	.venv/bin/python -m tools.cli_docs > docs/cli.md
+
+golden:  ## Write the golden files anew; read the diff before you commit it
+	TRACEQ_UPDATE_GOLDEN=1 .venv/bin/python -m pytest -n auto
+
+live:  ## Run the contract against the server at TRACEQ_TEST_URL
+	.venv/bin/python -m pytest -m live
