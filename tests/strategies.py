@@ -8,7 +8,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-_KEYS = ["span.kind", "error", "otel.status_code", "db.system", "peer.service", "messaging.system", "http.url", "event", "é"]
+_KEYS = [
+    "span.kind",
+    "error",
+    "otel.status_code",
+    "db.system",
+    "peer.service",
+    "messaging.system",
+    "http.url",
+    "event",
+    "é",
+]
 _INT64 = st.integers(-(2**63), 2**63 - 1)
 # Half a surrogate pair is not text that JSON as UTF-8 can hold.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)

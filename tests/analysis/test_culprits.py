@@ -41,6 +41,7 @@ def test_the_span_that_holds_a_fifth_of_the_request_is_flagged_with_its_chain_an
         "service": "chat",
         "operation": "insert",
         "peer": "mongodb",
+        "call_count": 1,
         "held_ns": 1000,
         "ratio": 1000 / 1200,
         "network_ns": 0,
@@ -72,6 +73,13 @@ def test_what_passes_between_caller_and_callee_is_charged_to_the_callee() -> Non
     )
 
     assert flagged(trace(*spans)) == [("serve", 100, 80)]
+
+
+def test_alike_siblings_count_as_one_call() -> None:
+    selects = [span(f"s{i}", "root", 20 * i, 20 * i + 15, name="SELECT") for i in range(4)]
+    spans = [span("root", None, 0, 100), *selects, span("s4", "root", 80, 99, name="other")]
+
+    assert flagged(trace(*spans)) == [("SELECT", 60, 0)]
 
 
 def test_a_request_without_calls_has_no_bottleneck() -> None:

@@ -94,11 +94,14 @@ def _charge_callees(spans: Columns, own_ns: Ints) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A span that holds its request up."""
+    """A call that holds its request up, with its repetitions: alike siblings count together."""
 
     span: Span
+    """The one that held most."""
+    rows: tuple[int, ...]
+    """All of them, in input order."""
     held_ns: int
-    """Of the measure asked for."""
+    """Of the measure asked for, all of them together."""
     ratio: float
     """Of the request's latency."""
     network_ns: int
@@ -115,6 +118,7 @@ class Culprit:
             "service": self.span.service,
             "operation": self.span.name,
             "peer": None if peer is None else peer.label,
+            "call_count": len(self.rows),
             "held_ns": self.held_ns,
             "ratio": self.ratio,
             "network_ns": self.network_ns,
@@ -125,34 +129,41 @@ class Culprit:
 
 
 def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit, ...]:
-    """Flag the spans below a request's entry that hold at least a fifth of it, or else the one that holds most.
+    """Flag the calls below a request's entry that hold at least a fifth of it, or else the one that holds most.
+
+    Siblings of one service, name, kind and peer count as one call: 47 queries of 4 ms one after the other are what
+    makes a request slow, though none of them is slow itself.
 
     Returns:
         The greatest first; empty for a request without calls, or one that took no time.
     """
     spans = examined.spans
     rows = np.flatnonzero((examined.requests.entry == entry) & (np.arange(spans.parents.size) != entry))
-    held = examined.measured(measure)[rows]
     latency_ns = int(spans.duration_ns[entry])
-    if not rows.size or not held.max() or not latency_ns:
+    held_ns = examined.measured(measure)[rows]
+    if not rows.size or not latency_ns or not held_ns.any():
         return ()
-    order = rows[np.lexsort((rows, -held))]
-    held = examined.measured(measure)[order]
-    flagged = order[held >= max(1, FLAGGED_RATIO * latency_ns)]
-    chosen = flagged if flagged.size else order[:1]
-    return tuple(_culprit(examined, int(row), latency_ns, measure) for row in chosen)
+    alike = np.stack((spans.parents, spans.services, spans.names, spans.kinds, spans.peers))[:, rows]
+    _, calls = np.unique(alike, axis=1, return_inverse=True)
+    calls = calls.reshape(-1)
+    sums = np.zeros(calls.max() + 1, dtype=np.int64)
+    np.add.at(sums, calls, held_ns)
+    flagged = np.flatnonzero(sums >= min(int(sums.max()), max(1, FLAGGED_RATIO * latency_ns)))
+    found = [_culprit(examined, rows[calls == call], latency_ns, measure) for call in flagged.tolist()]
+    return tuple(sorted(found, key=lambda culprit: (-culprit.held_ns, culprit.span.row)))
 
 
-def _culprit(examined: Examined, row: int, latency_ns: int, measure: Measure) -> Culprit:
+def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure) -> Culprit:
     traces = examined.spans.traces
-    held_ns = int(examined.measured(measure)[row])
-    span = traces.span(row)
+    held_ns = examined.measured(measure)[rows]
+    span = traces.span(int(rows[np.argmax(held_ns)]))
     return Culprit(
         span=span,
-        held_ns=held_ns,
-        ratio=held_ns / latency_ns,
-        network_ns=int(examined.network_ns[row]),
-        chain=_chain(examined.spans, row),
+        rows=tuple(rows.tolist()),
+        held_ns=int(held_ns.sum()),
+        ratio=int(held_ns.sum()) / latency_ns,
+        network_ns=int(examined.network_ns[rows].sum()),
+        chain=_chain(examined.spans, span.row),
         statement="" if traces.details is None else first_text(span.details.attributes(), STATEMENT),
     )
 

@@ -266,6 +266,7 @@ def _held_by(request: SlowRequest) -> str:
         return request.name
     first, *others = request.culprits
     chain = " > ".join(name for _, name in first.chain[1:])
+    chain += f" x {len(first.rows)}" if len(first.rows) > 1 else ""
     more = f", and {plural(len(others), 'other')}" if others else ""
     return f"{format_ratio(first.ratio)} {chain}{more}"
 

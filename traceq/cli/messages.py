@@ -10,15 +10,15 @@ from traceq.units import format_count, plural
 from traceq.untrusted import printable
 
 _TEXTS: dict[WarningCode, str] = {
-    "orphan": "{spans} in {traces} name a parent that is not in the trace, shown as roots",
-    "duplicate-dropped": "{spans} in {traces} are exact copies of others and were left out",
-    "duplicate-id": "{spans} in {traces} share their id with other spans, children go to the first",
-    "self-parent": "{spans} in {traces} name themselves as parent, shown as roots",
-    "cycle": "{spans} in {traces} are their own ancestors, shown as roots",
-    "start-missing": "{spans} in {traces} have no start time, taken to start with their parent",
-    "negative-duration": "{spans} in {traces} end before they start, taken as 0",
-    "service-missing": "{spans} in {traces} tell no service",
-    "from-source": "the source warned of {traces}, for example: {example}",
+    "orphan": "parent missing: {spans} in {traces}, shown as roots",
+    "duplicate-dropped": "exact copies left out: {spans} in {traces}",
+    "duplicate-id": "id used for different spans: {spans} in {traces}, children go to the first",
+    "self-parent": "own parent: {spans} in {traces}, shown as roots",
+    "cycle": "ring of parents: {spans} in {traces}, shown as roots",
+    "start-missing": "start time missing: {spans} in {traces}, taken to start with their parents",
+    "negative-duration": "end before start: {spans} in {traces}, taken as no time",
+    "service-missing": "service missing: {spans} in {traces}",
+    "from-source": "the source remarks on {traces}: {example}",
 }
 
 

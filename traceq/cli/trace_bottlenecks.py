@@ -14,7 +14,7 @@ from traceq.units import format_duration, format_ratio, plural
 def trace_report(source: Source, examined: Examined, measure: Measure) -> Report:
     """Draw the one trace of an examined table down to its bottlenecks."""
     whole = waterfall(examined, WaterfallOptions(measure=measure))
-    flagged = frozenset(culprit.span.row for culprit in whole.culprits)
+    flagged = frozenset(row for culprit in whole.culprits for row in culprit.rows)
     drawn = waterfall(examined, WaterfallOptions(measure=measure, only=flagged)) if flagged else whole
     summary = summarize(examined.spans.traces)[0]
     blocks: list[Block] = [headline(summary), Line(), drawn.timeline, Line()]
@@ -42,7 +42,7 @@ def _sentence(culprit: Culprit) -> Line:
     parts = [
         Part(f"{format_ratio(culprit.ratio)} ", "strong"),
         Part(f"{format_duration(culprit.held_ns)} in "),
-        Part(culprit.span.name, "strong"),
+        Part(f"{culprit.span.name}{f' x {len(culprit.rows)}' if len(culprit.rows) > 1 else ''}", "strong"),
         Part(f" ({chain})", "dim"),
     ]
     if culprit.network_ns:
@@ -59,6 +59,7 @@ def _records(culprits: tuple[Culprit, ...]) -> Table:
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),
         Column("peer", "peer"),
+        Column("call_count", "calls", Unit.COUNT),
         Column("held_ns", "held", Unit.DURATION),
         Column("ratio", "share", Unit.RATIO),
         Column("network_ns", "network", Unit.DURATION),
@@ -77,6 +78,7 @@ def _record(culprit: Culprit) -> tuple[Value, ...]:
         span.service,
         span.name,
         None if span.peer is None else span.peer.label,
+        len(culprit.rows),
         culprit.held_ns,
         culprit.ratio,
         culprit.network_ns,

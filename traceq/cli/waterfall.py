@@ -22,6 +22,9 @@ _FOLD_FROM = 3
 _LONGEST_PATTERN = 3
 """Groups of up to so many different siblings that repeat are recognised (`connect`, `SELECT`, `connect`, ...)."""
 
+_NOTABLE_SHIFT = 0.01
+"""A corrected clock is remarked on from this share of the trace on, not where a server ends just after its client."""
+
 
 @dataclass(frozen=True, slots=True)
 class WaterfallOptions:
@@ -100,6 +103,7 @@ class _Drawing:
         self.roots = find_roots(spans.parents).tolist()
         self.depths = depths(spans.parents)
         self.handed_over = is_handed_over(spans).tolist()
+        self.latest_ends = self._find_latest_ends()
         self.origin_ns = min(self.starts, default=0)
         self.duration_ns = max(self.ends, default=0) - self.origin_ns
         self.is_shown = self._find_shown()
@@ -108,6 +112,7 @@ class _Drawing:
         self.critical = self._find_critical()
         self.culprits = self._find_culprits()
         self.flagged = {culprit.span.row: culprit for culprit in self.culprits}
+        self.culprit_of = {row: at for at, culprit in enumerate(self.culprits) for row in culprit.rows}
         self.folded_count = 0
 
     def _find_shown(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -124,6 +129,15 @@ class _Drawing:
         if options.max_depth is not None:
             shown &= self.depths <= options.max_depth
         return shown
+
+    def _find_latest_ends(self) -> list[int]:
+        """Find when the last span of each subtree ended."""
+        latest: list[int] = list(self.ends)
+        for row in np.argsort(-self.depths, kind="stable").tolist():
+            parent = self.parents[row]
+            if parent >= 0:
+                latest[parent] = max(latest[parent], latest[row])
+        return latest
 
     def _find_children(self) -> Mapping[int, list[int]]:
         """List shown children by start; those of -1 are the roots."""
@@ -215,7 +229,7 @@ class _Drawing:
         )
         for row in np.argsort(-self.depths, kind="stable").tolist():
             below = tuple(signatures[child] for child in self.children.get(row, ()))
-            shape = (own[row], below, self.hidden_below.get(row, 0), row in self.flagged and row)
+            shape = (own[row], below, self.hidden_below.get(row, 0), self.culprit_of.get(row))
             signatures[row] = shapes.setdefault(shape, len(shapes))
         return signatures
 
@@ -240,7 +254,7 @@ class _Drawing:
             relation=self._relation(first),
             count=count,
             note=self._note(node),
-            is_flagged=first in self.flagged,
+            is_flagged=self._flag(node) is not None,
             span_id=span.span_id,
             details=tuple(self._details(span)) if count == 1 else (),
         )
@@ -287,17 +301,25 @@ class _Drawing:
     def _note(self, node: _Node) -> str:
         row = node.rows[0]
         texts = []
-        if row in self.flagged:
-            texts.append(f"bottleneck {format_ratio(self.flagged[row].ratio)}")
+        culprit = self._flag(node)
+        if culprit is not None:
+            scattered = len(culprit.rows) > len(node.rows)
+            calls = f" in {plural(len(culprit.rows), 'call')}" if scattered else ""
+            texts.append(f"bottleneck {format_ratio(culprit.ratio)}{calls}")
         if len(node.rows) > 1:
             texts.append(self._fold_note(node.rows))
         texts += self._overhang_notes(row)
         shift = self.shift_ns[row]
-        if shift and (self.parents[row] < 0 or self.shift_ns[self.parents[row]] != shift):
+        parent = self.parents[row]
+        if abs(shift) >= _NOTABLE_SHIFT * self.duration_ns and (parent < 0 or self.shift_ns[parent] != shift) and shift:
             texts.append(f"clock moved by {format_duration(shift)}")
         if self.hidden_below.get(row):
             texts.append(f"{plural(self.hidden_below[row], 'span')} below not shown")
         return ", ".join(texts)
+
+    def _flag(self, node: _Node) -> Culprit | None:
+        """Give the culprit that a row is to be marked as: where its longest call stands."""
+        return next((self.flagged[row] for row in node.rows if row in self.flagged), None)
 
     def _fold_note(self, rows: Sequence[int]) -> str:
         lengths = [self.ends[row] - self.starts[row] for row in rows]
@@ -309,8 +331,8 @@ class _Drawing:
         parent, root = self.parents[row], self.roots[row]
         is_async = self._relation(row) == "asynchronous"
         texts = ["asynchronous"] if is_async else []
-        late_ns = self.ends[row] - self.ends[root]
-        if late_ns > 0 and parent >= 0 and (is_async or self.ends[parent] <= self.ends[root]):
+        late_ns = self.latest_ends[row] - self.ends[root]
+        if late_ns > 0 and parent >= 0 and (is_async or self.ends[row] > self.ends[root] >= self.ends[parent]):
             texts.append(f"ends {format_duration(late_ns)} after the response")
         return texts
 

@@ -1,0 +1,101 @@
+"""The table of ARCHITECTURE.md, held."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "traceq"
+
+LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report"}
+GROUND = LEAVES | {"traces", "assembly", "summary", "query"}
+MAY_IMPORT: dict[str, set[str]] = {
+    **{name: set() for name in LEAVES},
+    "traces": {"semantics"},
+    "assembly": {"semantics", "traces"},
+    "summary": {"semantics", "traces"},
+    "query": {"catalog", "semantics", "traces"},
+    "codec": GROUND,
+    "sources": GROUND | {"codec"},
+    "analysis": GROUND,
+    "render": {"report", "untrusted", "units"},
+    "library": GROUND | {"sources", "analysis"},
+    "cli": GROUND | {"codec", "sources", "analysis", "render"},
+    "__main__": {"cli"},
+    "__init__": GROUND | {"sources", "analysis", "library"},
+}
+"""Layer of traceq -> layers it may import besides itself."""
+
+OWNERS = {
+    "numpy": {"analysis", "cli/waterfall.py"},
+    "pandas": {"analysis", "traces.py"},
+    "httpx": {"sources/http.py"},
+    "httpx_retries": {"sources/http.py"},
+    "rich": {"render/terminal", "cli/output.py", "cli/progress.py"},
+    "graphlay": {"render/terminal/layout.py"},
+    "msgspec": {"codec"},
+    "typer": {"cli"},
+}
+"""Package -> the only modules that may import it."""
+
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> set[str]:
+    """List the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer_of(module: str) -> str:
+    return module.removeprefix("traceq.").partition(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_import_only_what_their_layer_may(path: Path) -> None:
+    layer = name_of(path).removesuffix(".py").partition("/")[0]
+    imported = {layer_of(module) for module in imports(path) if module.startswith("traceq.")}
+
+    assert imported - {layer} <= MAY_IMPORT[layer]
+
+
+@pytest.mark.parametrize("package", sorted(OWNERS))
+def test_packages_are_imported_only_by_their_owners(package: str) -> None:
+    importers = {
+        name_of(path) for path in MODULES if any(module.partition(".")[0] == package for module in imports(path))
+    }
+
+    assert {name for name in importers if not name.startswith(tuple(OWNERS[package]))} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_function_is_over_fifty_lines_and_no_module_over_five_hundred(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    long = [
+        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 50
+    ]
+
+    assert long == []
+    assert len(text.splitlines()) <= 500
+
+
+def test_every_module_is_described() -> None:
+    architecture = (ROOT.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    top = {path.relative_to(ROOT).parts[0] for path in MODULES} - {"__init__.py", "__main__.py"}
+
+    assert [name for name in sorted(top) if f"  {name}" not in architecture] == []

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.analysis.arbitrary import tables
+from tests.builders import EPOCH_NS, SpanLike, record, span, trace
+from traceq.assembly import UNKNOWN_SERVICE, assemble
+from traceq.semantics import Kind
+from traceq.traces import Traces
+
+
+def shape(traces: Traces) -> dict[str, str | None]:
+    """Give each span's parent, by row number and id; for an orphan the missing id with a question mark."""
+    found: dict[str, str | None] = {}
+    for row in range(traces.span_count):
+        parent = traces.parents[row]
+        missing = traces.missing_parents.get(row)
+        found[f"{row}:{traces.span_ids[row]}"] = (
+            f"{parent}:{traces.span_ids[parent]}" if parent >= 0 else missing and f"?{missing}"
+        )
+    return found
+
+
+def told(traces: Traces) -> list[tuple[str, str]]:
+    return [(warning.code, warning.span_id) for warning in traces.warnings]
+
+
+@pytest.mark.parametrize(
+    ("spans", "parents", "warnings"),
+    [
+        pytest.param(
+            [("a", None, 0, 9), ("b", "a", 1, 2), ("c", "b", 1, 2)],
+            {"0:a": None, "1:b": "0:a", "2:c": "1:b"},
+            [],
+            id="ids find their parents",
+        ),
+        pytest.param(
+            [("c", "b", 1, 2), ("b", "a", 1, 2), ("a", None, 0, 9)],
+            {"0:c": "1:b", "1:b": "2:a", "2:a": None},
+            [],
+            id="in any order",
+        ),
+        pytest.param(
+            [("0a", None, 0, 9), ("b", "00000000000000A", 1, 2)],
+            {"0:0a": None, "1:b": "0:0a"},
+            [],
+            id="ids compare without padding and case",
+        ),
+        pytest.param(
+            [("a", None, 0, 9), span("b", ("dead", "a"), 1, 2)],
+            {"0:a": None, "1:b": "0:a"},
+            [],
+            id="the first candidate that is there",
+        ),
+        pytest.param(
+            [("a", None, 0, 9), span("b", ("dead", "beef"), 1, 2)],
+            {"0:a": None, "1:b": "?dead"},
+            [("orphan", "b")],
+            id="a missing parent makes an orphan",
+        ),
+        pytest.param(
+            [("a", "a", 0, 9), ("b", "a", 1, 2)],
+            {"0:a": None, "1:b": "0:a"},
+            [("self-parent", "a")],
+            id="its own parent is a root",
+        ),
+        pytest.param(
+            [("a", "c", 5, 9), ("b", "a", 1, 2), ("c", "b", 3, 4), ("d", "c", 3, 4)],
+            {"0:a": "2:c", "1:b": None, "2:c": "1:b", "3:d": "2:c"},
+            [("cycle", "b")],
+            id="of a ring the first to start is a root",
+        ),
+        pytest.param(
+            [("a", None, 0, 9), ("b", "a", 1, 2), ("b", "a", 1, 2)],
+            {"0:a": None, "1:b": "0:a"},
+            [("duplicate-dropped", "b")],
+            id="an exact copy is left out and named",
+        ),
+        pytest.param(
+            [("a", None, 0, 9), ("b", "a", 1, 2), ("b", "a", 3, 4), ("c", "b", 1, 2)],
+            {"0:a": None, "1:b": "0:a", "2:b": "0:a", "3:c": "1:b"},
+            [("duplicate-id", "b")],
+            id="children of a shared id go to the first",
+        ),
+        pytest.param(
+            [
+                ("a", None, 0, 9),
+                span("b", "a", 2, 7, kind=Kind.SERVER, service="callee"),
+                span("b", "a", 1, 8, kind=Kind.CLIENT, service="caller"),
+                ("c", "b", 3, 4),
+            ],
+            {"0:a": None, "1:b": "2:b", "2:b": "0:a", "3:c": "1:b"},
+            [],
+            id="client and server that share an id are parent and child",
+        ),
+    ],
+)
+def test_parents(spans: list[SpanLike], parents: dict[str, str | None], warnings: list[tuple[str, str]]) -> None:
+    traces = trace(*spans)
+
+    assert shape(traces) == parents
+    assert told(traces) == warnings
+
+
+def test_parts_of_a_trace_are_put_together_however_their_ids_are_padded() -> None:
+    parts = [record(("a", None, 0, 9), trace_id="00a1"), record(("b", "a", 1, 2), trace_id="A1")]
+
+    traces = assemble(parts)
+
+    assert traces.trace_ids == ("00a1",)
+    assert shape(traces) == {"0:a": None, "1:b": "0:a"}
+
+
+def test_a_span_without_a_service_gets_a_name_that_says_so() -> None:
+    traces = trace(span("a", None, 0, 9, service=""))
+
+    assert traces.span(0).service == UNKNOWN_SERVICE
+    assert told(traces) == [("service-missing", "a")]
+
+
+def test_a_span_that_ends_before_it_starts_takes_no_time() -> None:
+    traces = trace(("a", None, 5, 2))
+
+    assert traces.duration_ns[0] == 0
+    assert told(traces) == [("negative-duration", "a")]
+
+
+def test_missing_starts_are_those_of_the_parents_and_of_the_trace() -> None:
+    traces = trace(
+        ("a", None, -EPOCH_NS, -EPOCH_NS + 9),
+        ("b", "a", -EPOCH_NS, -EPOCH_NS + 2),
+        ("c", "b", 50, 60),
+        ("d", "c", -EPOCH_NS, -EPOCH_NS + 1),
+    )
+
+    assert [start - EPOCH_NS for start in traces.start_ns] == [50, 50, 50, 50]
+    assert told(traces) == [("start-missing", "a"), ("start-missing", "b"), ("start-missing", "d")]
+
+
+def test_where_nothing_is_timed_all_spans_start_together() -> None:
+    traces = trace(("a", None, -EPOCH_NS, -EPOCH_NS + 9), ("b", "a", -EPOCH_NS - 5, -EPOCH_NS))
+
+    assert list(traces.start_ns) == [0, 0]
+
+
+@given(tables(), st.randoms(use_true_random=False))
+def test_any_order_of_spans_gives_the_same_tree(traces: Traces, random: object) -> None:
+    for part in traces:
+        spans = [(part.span(row).span_id, part.span(row).parent_id, part.span(row)) for row in range(part.span_count)]
+        shuffled = list(spans)
+        random.shuffle(shuffled)  # type: ignore[attr-defined]
+        again = trace(
+            *(
+                span(span_id, parent_id, view.start_ns - EPOCH_NS, view.end_ns - EPOCH_NS, service=view.service)
+                for span_id, parent_id, view in shuffled
+            )
+        )
+
+        parents = {again.span(row).span_id: again.span(row).parent_id for row in range(again.span_count)}
+        assert parents == {span_id: parent_id for span_id, parent_id, _ in spans}
+
+
+@given(tables())
+def test_every_span_leads_to_a_root_and_counts_add_up(traces: Traces) -> None:
+    assert traces.offsets[-1] == traces.span_count == len(traces.span_ids)
+    for row in range(traces.span_count):
+        steps = 0
+        while traces.parents[row] >= 0:
+            assert traces.trace_of(traces.parents[row]) == traces.trace_of(row)
+            row = traces.parents[row]  # noqa: PLW2901 - the walk up
+            steps += 1
+            assert steps <= traces.span_count

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.builders import EPOCH_NS, span, traces
+from traceq.catalog import Window
+from traceq.query import TraceQuery, matching, parse_tags
+from traceq.semantics import AttributeValue, Kind, Status
+from traceq.traces import Event
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("error=true", (("error", "true"),)),
+        ("error", (("error", "true"),)),
+        (
+            'error=true http.status_code=200 a="x y" b',
+            (("error", "true"), ("http.status_code", "200"), ("a", "x y"), ("b", "true")),
+        ),
+        ('q="say \\"hi\\" = yes"', (("q", 'say "hi" = yes'),)),
+        ("url=http://x/?a=b", (("url", "http://x/?a=b"),)),
+        ("empty=", (("empty", ""),)),
+        ('empty=""', (("empty", ""),)),
+    ],
+)
+def test_tags_are_read_as_jaeger_ui_reads_them(text: str, expected: tuple[tuple[str, str], ...]) -> None:
+    assert parse_tags(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "  ", 'a="open', "=b", 'a"b'])
+def test_what_is_not_a_tag_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="tag"):
+        parse_tags(text)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "complaint"),
+    [
+        ({"min_duration_ns": 2, "max_duration_ns": 1}, "the minimum duration is above the maximum"),
+        ({"min_trace_duration_ns": 2, "max_trace_duration_ns": 1}, "the minimum trace duration is above the maximum"),
+        ({"min_duration_ns": -1}, "a duration cannot be negative"),
+        ({"window": Window(2, 1)}, "the window ends before it starts"),
+        ({"limit": 0}, "the limit has to be 1 or more, not 0"),
+    ],
+)
+def test_conditions_that_contradict_each_other_are_refused(conditions: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        TraceQuery(**conditions)  # type: ignore[arg-type]  # any condition
+
+
+TABLE = traces(
+    {
+        "fast": [
+            span("1", None, 0, 10, service="chat", name="POST", attributes={"user_id": 123, "ratio": 0.5}),
+            span("2", "1", 2, 8, service="user", name="GET", kind=Kind.SERVER, attributes={"http.status_code": "200"}),
+        ],
+        "slow": [
+            span("1", None, 100, 1_100, service="chat", name="POST", resource={"k8s.pod.name": "chat-1"}),
+            span("2", "1", 900, 2_000, service="user", name="GET", status=Status.ERROR, attributes={"error": True}),
+        ],
+        "events": [
+            span("1", None, 200, 210, service="chat", name="GET", events=[Event(0, "retry_1", {"attempt": 2})]),
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param(TraceQuery(), ["fast", "slow", "events"], id="everything"),
+        pytest.param(TraceQuery("user"), ["fast", "slow"], id="service"),
+        pytest.param(TraceQuery("nobody"), [], id="unknown service"),
+        pytest.param(TraceQuery("chat", "GET"), ["events"], id="operation of that service"),
+        pytest.param(TraceQuery(operation="GET"), ["fast", "slow", "events"], id="operation of any service"),
+        pytest.param(TraceQuery(min_duration_ns=1_100), ["slow"], id="a span as long as the minimum"),
+        pytest.param(TraceQuery(min_duration_ns=1_101), [], id="no span is as long, though the trace is"),
+        pytest.param(TraceQuery("chat", min_duration_ns=1_100), [], id="long span of another service"),
+        pytest.param(TraceQuery(max_duration_ns=6), ["fast"], id="a span as short as the maximum"),
+        pytest.param(TraceQuery(min_trace_duration_ns=1_900), ["slow"], id="whole trace as long as the minimum"),
+        pytest.param(TraceQuery(max_trace_duration_ns=10), ["fast", "events"], id="whole trace as short"),
+        pytest.param(TraceQuery(has_error=True), ["slow"], id="failed"),
+        pytest.param(TraceQuery("chat", has_error=True), [], id="failed in another service"),
+        pytest.param(TraceQuery(window=Window(EPOCH_NS + 100, EPOCH_NS + 200)), ["slow", "events"], id="ends included"),
+        pytest.param(TraceQuery(window=Window(EPOCH_NS + 900)), ["slow"], id="a later span counts"),
+        pytest.param(TraceQuery(attributes=(("user_id", "123"),)), ["fast"], id="number by its text"),
+        pytest.param(TraceQuery(attributes=(("ratio", "0.5"),)), ["fast"], id="float by its text"),
+        pytest.param(TraceQuery(attributes=(("error", "true"),)), ["slow"], id="error"),
+        pytest.param(
+            TraceQuery(attributes=(("user_id", "123"), ("http.status_code", "200"))), [], id="tags of different spans"
+        ),
+        pytest.param(TraceQuery(attributes=(("k8s.pod.name", "chat-1"),)), ["slow"], id="resource"),
+        pytest.param(TraceQuery(attributes=(("resource.k8s.pod.name", "chat-1"),)), ["slow"], id="resource, said so"),
+        pytest.param(TraceQuery(attributes=(("attempt", "2"),)), ["events"], id="event"),
+        pytest.param(TraceQuery(attributes=(("span.kind", "server"),)), ["fast"], id="kind"),
+        pytest.param(TraceQuery(attributes=(("user_id", "12"),)), [], id="part of a value"),
+        pytest.param(TraceQuery(attributes=(("USER_ID", "123"),)), [], id="key in another case"),
+    ],
+)
+def test_some_span_meets_all_conditions_at_once(query: TraceQuery, expected: list[str]) -> None:
+    assert [TABLE.trace_ids[position] for position in matching(TABLE, query)] == expected
+
+
+def test_only_what_was_asked_stands_in_json() -> None:
+    query = TraceQuery("chat", attributes=(("a", "b"),), has_error=True, window=Window(1, None), limit=20)
+
+    assert query.to_dict() == {"service": "chat", "tags": {"a": "b"}, "error": True, "start_ns": 1, "limit": 20}
+
+
+def values() -> list[tuple[AttributeValue, str]]:
+    return [
+        (True, "true"),
+        (3, "3"),
+        (2.0, "2"),
+        (b"\x00\xff", "00ff"),
+        ([1, "a"], '[1,"a"]'),
+        ({"k": None}, '{"k":null}'),
+    ]
+
+
+@pytest.mark.parametrize(("value", "text"), values())
+def test_values_of_every_type_compare_by_their_text(value: AttributeValue, text: str) -> None:
+    table = traces({"t": [span("1", None, 0, 1, attributes={"key": value})]})
+
+    assert matching(table, TraceQuery(attributes=(("key", text),))) == [0]

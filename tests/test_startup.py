@@ -1,0 +1,51 @@
+"""What a command must not import, because whoever types it would wait for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("numpy", "pandas", "pydantic", "pyarrow", "dask")
+TRACES = str(Path(__file__).parent.parent / "fixtures" / "chat.json")
+
+_PROGRAM = """
+import sys
+from traceq.cli import main
+code = main(sys.argv[2:])
+loaded = [name for name in sys.argv[1].split(",") if name in sys.modules]
+sys.stderr.write("loaded:" + ",".join(loaded))
+sys.exit(code)
+"""
+
+
+def loaded(forbidden: tuple[str, ...], *arguments: str) -> str:
+    command = [sys.executable, "-c", _PROGRAM, ",".join(forbidden), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.rpartition("loaded:")[2]
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "arguments"),
+    [
+        pytest.param((*HEAVY, "httpx"), ("--help",), id="help"),
+        pytest.param((*HEAVY, "httpx"), ("search", "--help"), id="help of a command"),
+        pytest.param((*HEAVY, "httpx"), ("search", "--source", TRACES), id="search"),
+        pytest.param((*HEAVY, "httpx"), ("services", "--source", TRACES), id="services"),
+        pytest.param((*HEAVY, "httpx"), ("operations", "chat-service", "--source", TRACES), id="operations"),
+        pytest.param((*HEAVY, "httpx", "rich"), ("search", "--source", TRACES, "-f", "json"), id="search as json"),
+        pytest.param(("pandas", "httpx"), ("bottlenecks", "chat-service", "--source", TRACES), id="bottlenecks"),
+        pytest.param(("pandas", "httpx"), ("deps", "--source", TRACES), id="deps"),
+    ],
+)
+def test_commands_leave_alone_what_they_do_not_need(forbidden: tuple[str, ...], arguments: tuple[str, ...]) -> None:
+    assert loaded(forbidden, *arguments) == ""
+
+
+def test_the_library_is_light_until_it_is_asked_something() -> None:
+    program = "import sys, traceq; traceq.TraceQuery; sys.exit(any(name in sys.modules for name in ('numpy', 'httpx')))"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
