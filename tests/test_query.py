@@ -93,6 +93,7 @@ TABLE = traces(
         pytest.param(TraceQuery(attributes=(("k8s.pod.name", "chat-1"),)), ["slow"], id="resource"),
         pytest.param(TraceQuery(attributes=(("resource.k8s.pod.name", "chat-1"),)), ["slow"], id="resource, said so"),
         pytest.param(TraceQuery(attributes=(("attempt", "2"),)), ["events"], id="event"),
+        pytest.param(TraceQuery(attributes=(("event", "retry_1"),)), ["events"], id="name of an event"),
         pytest.param(TraceQuery(attributes=(("span.kind", "server"),)), ["fast"], id="kind"),
         pytest.param(TraceQuery(attributes=(("user_id", "12"),)), [], id="part of a value"),
         pytest.param(TraceQuery(attributes=(("USER_ID", "123"),)), [], id="key in another case"),

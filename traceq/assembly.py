@@ -10,9 +10,9 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from traceq.semantics import Kind, Peer, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning, WarningCode, normal_id
@@ -42,39 +42,22 @@ class TraceRecord:
     warnings: list[str] = field(default_factory=list)
     """What the source remarked about the trace as a whole."""
 
-    def extend(self, other: TraceRecord) -> None:
-        """Add the spans of another part of the same trace."""
-        self.span_ids += other.span_ids
-        self.parent_ids += other.parent_ids
-        self.start_ns += other.start_ns
-        self.duration_ns += other.duration_ns
-        self.kinds += other.kinds
-        self.statuses += other.statuses
-        self.services += other.services
-        self.names += other.names
-        self.hosts += other.hosts
-        self.peers += other.peers
-        self.details += other.details
-        self.warnings += other.warnings
-
     def without(self, dropped: set[int]) -> TraceRecord:
         """Give the record without the spans at these positions."""
         kept = [position for position in range(len(self.span_ids)) if position not in dropped]
-        return TraceRecord(
-            self.trace_id,
-            [self.span_ids[i] for i in kept],
-            [self.parent_ids[i] for i in kept],
-            [self.start_ns[i] for i in kept],
-            [self.duration_ns[i] for i in kept],
-            [self.kinds[i] for i in kept],
-            [self.statuses[i] for i in kept],
-            [self.services[i] for i in kept],
-            [self.names[i] for i in kept],
-            [self.hosts[i] for i in kept],
-            [self.peers[i] for i in kept],
-            [self.details[i] for i in kept],
-            self.warnings,
-        )
+        columns: dict[str, Any] = {name: [getattr(self, name)[position] for position in kept] for name in _COLUMNS}
+        return replace(self, **columns)
+
+
+_COLUMNS = tuple(column.name for column in fields(TraceRecord) if column.name not in ("trace_id", "warnings"))
+
+
+def join(parts: Sequence[TraceRecord]) -> TraceRecord:
+    """Put parts of one trace together; it goes by the first part's id."""
+    columns: dict[str, Any] = {
+        name: [value for part in parts for value in getattr(part, name)] for name in (*_COLUMNS, "warnings")
+    }
+    return replace(parts[0], **columns)
 
 
 _LOST = -2
@@ -100,12 +83,10 @@ def assemble(records: Iterable[TraceRecord], *, with_details: bool = True) -> Tr
 
 
 def _merged(records: Iterable[TraceRecord]) -> Iterable[TraceRecord]:
-    by_id: dict[str, TraceRecord] = {}
+    by_id: defaultdict[str, list[TraceRecord]] = defaultdict(list)
     for record in records:
-        whole = by_id.setdefault(normal_id(record.trace_id), record)
-        if whole is not record:
-            whole.extend(record)
-    return by_id.values()
+        by_id[normal_id(record.trace_id)].append(record)
+    return (parts[0] if len(parts) == 1 else join(parts) for parts in by_id.values())
 
 
 class _Codes(Generic[_Value]):
@@ -198,7 +179,13 @@ class _Assembly:
     """One trace on its way into the table: repaired columns, positions of parents, warnings."""
 
     def __init__(self, record: TraceRecord) -> None:
-        self.record = record
+        # Repairs change these three columns; the codec's record stays as it was read.
+        self.record = replace(
+            record,
+            services=list(record.services),
+            start_ns=list(record.start_ns),
+            duration_ns=list(record.duration_ns),
+        )
         self.missing_parents: dict[int, str] = {}
         self.warnings: list[TraceWarning] = []
         for message in record.warnings:
@@ -335,9 +322,11 @@ def _identities(record: TraceRecord) -> Iterable[tuple[object, ...]]:
         record.start_ns,
         record.duration_ns,
         record.kinds,
+        record.statuses,
         record.services,
         record.names,
         record.hosts,
+        record.peers,
         strict=True,
     )
 

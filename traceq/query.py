@@ -175,6 +175,8 @@ def _carries(traces: Traces, row: int, wanted: Iterable[tuple[str, str]]) -> boo
             continue
         if key == "span.kind" and span.kind.name == value.upper():
             continue
+        if key == "event" and any(event.name == value for event in details.events()):
+            continue  # Jaeger v1 keeps an event's name as a field called `event`
         if not any(_has(attributes, key, value) for attributes in _levels(details)) and not _has(
             details.resource(), key.removeprefix("resource."), value
         ):

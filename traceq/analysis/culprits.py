@@ -148,7 +148,9 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
     calls = calls.reshape(-1)
     sums = np.zeros(calls.max() + 1, dtype=np.int64)
     np.add.at(sums, calls, held_ns)
-    flagged = np.flatnonzero(sums >= min(int(sums.max()), max(1, FLAGGED_RATIO * latency_ns)))
+    flagged = np.flatnonzero(sums >= max(1, FLAGGED_RATIO * latency_ns))
+    if not flagged.size:
+        flagged = np.array([sums.argmax()])
     found = [_culprit(examined, rows[calls == call], latency_ns, measure) for call in flagged.tolist()]
     return tuple(sorted(found, key=lambda culprit: (-culprit.held_ns, culprit.span.row)))
 

@@ -14,7 +14,7 @@ from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
 from traceq.report import Block, Column, Histogram, Line, Part, Report, Table, Unit, Value
 from traceq.sources import Source
-from traceq.units import format_duration, format_ratio, plural
+from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import Bottlenecks, RankedGroup, SlowRequest
@@ -278,6 +278,9 @@ def _footer(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -
     if left > 0:
         told += f", {plural(left, 'operation')} more: --top {len(ranking.groups)}"
     lines = [Line((Part(told, "dim"),))]
+    if sums.largest_shift_ns >= NS_PER_MS:
+        moved = f"{plural(sums.moved_span_count, 'span')} moved by up to {format_duration(sums.largest_shift_ns)}"
+        lines.append(Line((Part(f"clocks corrected: {moved}", "dim"),)))
     if sums.slowest:
         flag = "" if source.is_live else f" --source {source.location}"
         lines.append(Line((Part(f"next: traceq show {sums.slowest[0].trace_id}{flag}", "hint"),)))

@@ -166,8 +166,7 @@ def _table(summaries: list[TraceSummary]) -> Table:
     longest = max(summary.duration_ns for summary in summaries)
     columns = (
         Column("trace_id", "trace", Unit.TRACE_ID),
-        Column("root_service", "service", Unit.SERVICE, can_shrink=True),
-        Column("root_operation", "operation", can_shrink=True),
+        Column("root", "root", can_shrink=True),
         Column("start_ns", "start", Unit.TIME, priority=2),
         Column("duration_ns", "duration", Unit.DURATION),
         Column("bar", "", Unit.BAR, priority=3),
@@ -182,8 +181,7 @@ def _row(summary: TraceSummary, longest_ns: int) -> tuple[Value, ...]:
     shares = [f"{share.name} {share.span_count}" for share in summary.services]
     return (
         summary.trace_id,
-        summary.root_service or None,
-        _operation(summary),
+        _root(summary),
         summary.start_ns,
         summary.duration_ns,
         summary.duration_ns / longest_ns if longest_ns else 0.0,
@@ -193,7 +191,6 @@ def _row(summary: TraceSummary, longest_ns: int) -> tuple[Value, ...]:
     )
 
 
-def _operation(summary: TraceSummary) -> str | None:
-    if summary.orphan_count:
-        return f"{summary.root_name or '?'} (incomplete)"
-    return summary.root_name or None
+def _root(summary: TraceSummary) -> str:
+    incomplete = " (incomplete)" if summary.orphan_count else ""
+    return f"{summary.root_service} {summary.root_name}".strip() + incomplete

@@ -142,9 +142,11 @@ def headline(summary: TraceSummary) -> Line:
 
 
 def _footer(source: Source, examined: Examined, summary: TraceSummary, drawn: Waterfall) -> tuple[Line, ...]:
+    from traceq.cli.waterfall import NOTABLE_SHIFT_RATIO
+
     lines = [_counts(drawn)]
     skew = examined.skew
-    if skew.span_count:
+    if skew.largest_ns > NOTABLE_SHIFT_RATIO * summary.duration_ns:
         moved = f"clocks corrected: {plural(skew.span_count, 'span')} moved by up to {format_duration(skew.largest_ns)}"
         lines.append(f"{moved}; --no-skew-correction shows them as recorded")
     if drawn.culprits and drawn.culprits[0].statement:

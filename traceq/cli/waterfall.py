@@ -22,7 +22,10 @@ _FOLD_FROM = 3
 _LONGEST_PATTERN = 3
 """Groups of up to so many different siblings that repeat are recognised (`connect`, `SELECT`, `connect`, ...)."""
 
-_NOTABLE_SHIFT = 0.01
+_LONGEST_VALUE = 160
+"""Stack traces and statements have thousands of characters, and a row is to be taken in at a glance."""
+
+NOTABLE_SHIFT_RATIO = 0.01
 """A corrected clock is remarked on from this share of the trace on, not where a server ends just after its client."""
 
 
@@ -311,7 +314,11 @@ class _Drawing:
         texts += self._overhang_notes(row)
         shift = self.shift_ns[row]
         parent = self.parents[row]
-        if abs(shift) >= _NOTABLE_SHIFT * self.duration_ns and (parent < 0 or self.shift_ns[parent] != shift) and shift:
+        if (
+            abs(shift) >= NOTABLE_SHIFT_RATIO * self.duration_ns
+            and (parent < 0 or self.shift_ns[parent] != shift)
+            and shift
+        ):
             texts.append(f"clock moved by {format_duration(shift)}")
         if self.hidden_below.get(row):
             texts.append(f"{plural(self.hidden_below[row], 'span')} below not shown")
@@ -337,8 +344,11 @@ class _Drawing:
         return texts
 
     def _details(self, span: Span) -> Iterator[tuple[str, str]]:
-        if self.traces.details is None:
-            return
+        """Give what was asked to stand below a row; long values shortened, `--span` shows them whole."""
+        if self.traces.details is not None:
+            yield from ((key, _shortened(text)) for key, text in self._asked_details(span))
+
+    def _asked_details(self, span: Span) -> Iterator[tuple[str, str]]:
         options = self.options
         if options.with_attributes:
             yield from ((key, value_text(value)) for key, value in sorted(span.details.attributes().items()))
@@ -350,8 +360,14 @@ class _Drawing:
 
     def _events(self, span: Span) -> Iterator[tuple[str, str]]:
         for event in span.details.events():
-            fields = " ".join(f"{key}={value_text(value)}" for key, value in event.attributes.items())
+            fields = " ".join(
+                f"{key}={_shortened(value_text(value))}" for key, value in event.attributes.items() if value != ""
+            )
             yield f"event +{format_duration(event.time_ns - span.start_ns)}", f"{event.name} {fields}".strip()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def _repetition(kinds: Sequence[int], at: int) -> tuple[int, int]:

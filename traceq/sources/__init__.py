@@ -56,8 +56,8 @@ class FoundSummaries:
 class Source(Protocol):
     """A place that traces come from.
 
-    Contract: an unknown service or trace id raises `NotFoundError` (with the nearest known names in the hint), a query that
-    nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
+    Contract: an unknown service or trace id raises `NotFoundError` (with the nearest known names in the hint), a query
+    that nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
     """
 
     @property

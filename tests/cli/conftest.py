@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from traceq.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, utc: None) -> Run:
+    """Run a command in the project's folder, in a terminal 80 wide or as wide as told."""
+    monkeypatch.chdir(ROOT)
+    for name in ("NO_COLOR", "FORCE_COLOR", "TRACEQ_SOURCE", "TRACEQ_TOKEN", "TRACEQ_BASIC", "TRACEQ_TENANT"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*arguments: str, width: int = 80) -> Outcome:
+        monkeypatch.setenv("COLUMNS", str(width))
+        capfd.readouterr()
+        code = main(arguments)
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return command

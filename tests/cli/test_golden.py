@@ -1,0 +1,66 @@
+"""What people see, word for word, on the recorded traces of the chat product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.sources.replay import scenarios
+
+CHAT = ("--source", "fixtures/chat.json")
+
+
+def first(scenario: str) -> str:
+    """Give the id of a scenario's first trace."""
+    return next(str(played["trace_ids"][0]) for played in scenarios()["scenarios"] if played["name"] == scenario)
+
+
+COMMANDS = {
+    "search": ("search", "--min-duration", "200ms"),
+    "search_slowest": ("search", "--slowest", "3"),
+    "search_nothing": ("search", "--service", "chat-service", "--min-duration", "1h"),
+    "services": ("services",),
+    "operations": ("operations", "chat-service"),
+    "show_slow": ("show", first("message-slow")),
+    "show_healthy": ("show", first("message-healthy")),
+    "show_n_plus_one": ("show", first("friends-n-plus-one")),
+    "show_errors": ("show", first("kafka-down"), "--errors", "--events"),
+    "show_depth": ("show", first("message-slow"), "--depth", "1"),
+    "show_missing_middle": ("show", first("missing-middle")),
+    "show_missing_root": ("show", first("missing-root")),
+    "show_two_roots": ("show", first("two-roots")),
+    "show_skew": ("show", first("clock-skew")),
+    "show_odd_names": ("show", first("odd-names"), "--attributes"),
+    "show_fan_out": ("show", first("room-overview")),
+    "bottlenecks": ("bottlenecks", "chat-service"),
+    "bottlenecks_all": ("bottlenecks", "--top", "5"),
+    "bottlenecks_consumer": ("bottlenecks", "notification-service"),
+    "bottlenecks_trace": ("bottlenecks", "--trace", first("message-slow")),
+    "deps": ("deps",),
+    "deps_tree": ("deps", "--view", "tree"),
+    "deps_table": ("deps", "--view", "table"),
+    "deps_around": ("deps", "--service", "friend-service"),
+}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_text(name: str, width: int, run: Run, golden: Callable[[str, str], None]) -> None:
+    outcome = run(*COMMANDS[name], *CHAT, width=width)
+
+    assert outcome.code == 0
+    assert max(map(len, outcome.out.splitlines())) <= width
+    golden(f"cli_{name}_{width}", f"{outcome.out}--- standard error\n{outcome.err}")
+
+
+@pytest.mark.parametrize(
+    "name", ["search", "services", "operations", "show_skew", "bottlenecks_trace", "deps", "search_nothing"]
+)
+@pytest.mark.parametrize("chosen", ["json", "ndjson", "csv"])
+def test_other_formats(name: str, chosen: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    outcome = run(*COMMANDS[name], *CHAT, "--format", chosen)
+
+    assert outcome.code == 0
+    golden(f"cli_{name}_{chosen}", outcome.out)

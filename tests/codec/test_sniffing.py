@@ -1,0 +1,290 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import as_json, otlp_documents, v1_traces
+from traceq.catalog import ServiceCall
+from traceq.codec import Document, read_document
+from traceq.errors import DecodeError
+
+V1_SPAN = {"traceID": "0a", "spanID": "1", "operationName": "get", "startTime": 5, "duration": 7, "processID": "p1"}
+V1_TRACE = {"traceID": "0a", "spans": [V1_SPAN], "processes": {"p1": {"serviceName": "app", "tags": []}}}
+OTLP_SPAN = {"traceId": "0" * 30 + "0a", "spanId": "0" * 15 + "1", "name": "get"}
+SCOPES = [{"scope": {}, "spans": [OTLP_SPAN]}]
+OTLP = {"resourceSpans": [{"resource": {}, "scopeSpans": SCOPES}]}
+
+
+def lines(*documents: object) -> bytes:
+    return b"\n".join(as_json(document) for document in documents)
+
+
+def found(document: Document) -> list[tuple[str, list[str]]]:
+    return [(part.trace_id, part.record().span_ids) for part in document.parts]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(as_json({"data": [V1_TRACE], "total": 0, "errors": None}), id="envelope"),
+        pytest.param(as_json({"total": 0, "errors": [], "data": [V1_TRACE]}), id="data-last"),
+        pytest.param(as_json({"data": V1_TRACE, "id": "0a", "state": "FETCH_DONE"}), id="data-is-a-trace"),
+        pytest.param(as_json([V1_TRACE]), id="list"),
+        pytest.param(as_json([{"data": [V1_TRACE]}]), id="list-of-envelopes"),
+        pytest.param(as_json(V1_TRACE), id="trace"),
+        pytest.param(as_json({key: V1_TRACE[key] for key in ("spans", "processes")}), id="id-in-spans-only"),
+        pytest.param(as_json(dict(reversed(V1_TRACE.items()))), id="id-last"),
+        pytest.param(json.dumps({"data": [V1_TRACE]}, indent=4).encode(), id="pretty"),
+        pytest.param(b"\xef\xbb\xbf\r\n " + as_json([V1_TRACE]), id="byte-order-mark"),
+        pytest.param(as_json([V1_TRACE]) + b"\r\n\r\n", id="blank-lines-at-the-end"),
+    ],
+)
+def test_jaeger_json_is_read_however_it_is_wrapped(body: bytes) -> None:
+    document = read_document(body, "x.json")
+
+    assert found(document) == [("0a", ["1"])]
+    assert document.calls == ()
+    assert document.notes == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(as_json(OTLP), id="collector"),
+        pytest.param(as_json({"result": OTLP}), id="v3"),
+        pytest.param(as_json({"batches": OTLP["resourceSpans"]}), id="tempo-batches"),
+        pytest.param(as_json({"trace": OTLP, "metrics": {}}), id="tempo-trace"),
+        pytest.param(as_json([OTLP]), id="list"),
+        pytest.param(as_json({"resourceSpans": [{"instrumentationLibrarySpans": SCOPES}]}), id="before-scopes"),
+        pytest.param(as_json({"resourceSpans": [None, *OTLP["resourceSpans"]]}), id="null-group"),
+        pytest.param(json.dumps(OTLP, indent=2).encode(), id="pretty"),
+    ],
+)
+def test_otlp_json_is_read_however_it_is_wrapped(body: bytes) -> None:
+    document = read_document(body, "x.json")
+
+    assert found(document) == [("0" * 30 + "0a", ["0" * 15 + "1"])]
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        pytest.param(lines(V1_TRACE, {**V1_TRACE, "traceID": "0b"}), ["0a", "0b"], id="traces"),
+        pytest.param(lines({"data": [V1_TRACE]}, {"data": []}, {"data": [V1_TRACE]}), ["0a", "0a"], id="envelopes"),
+        pytest.param(lines({"result": OTLP}, {"result": OTLP}) + b"\n", ["0" * 30 + "0a"] * 2, id="v3-stream"),
+        pytest.param(
+            b"\n" + lines(V1_TRACE).replace(b"}", b"}\r") + b"\n\r\n" + lines(OTLP), ["0a", "0" * 30 + "0a"], id="mixed"
+        ),
+    ],
+)
+def test_json_lines_are_read_line_by_line(body: bytes, ids: list[str]) -> None:
+    document = read_document(body, "x.jsonl")
+
+    assert [part.trace_id for part in document.parts] == ids
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"{}\n{}",
+        b'{"data":[]}',
+        b'{"data":null}',
+        b'{"data":null,"errors":[]}',
+        b'{"traceID":"","spans":[]}',
+        b'{"resourceSpans":[]}',
+        b'{"resourceSpans":null}',
+        b'{"resourceSpans":[{}]}',
+        b'{"result":{}}',
+        b'{"result":{"resourceSpans":[]}}',
+        b'{"batches":[]}',
+    ],
+    ids=bytes.decode,
+)
+def test_no_traces_are_an_answer(body: bytes) -> None:
+    assert read_document(body, "x.json") == Document()
+
+
+@pytest.mark.parametrize(
+    "body", [b'[{"parent":"a","child":"b","callCount":2}]', b'{"data":[{"parent":"a","child":"b","callCount":"2"}]}']
+)
+def test_a_dependency_table_gives_calls(body: bytes) -> None:
+    assert read_document(body, "x.json") == Document(calls=(ServiceCall("a", "b", 2),))
+
+
+def test_what_a_server_tells_beside_traces_is_noted() -> None:
+    body = as_json({"data": [V1_TRACE], "errors": [{"msg": "trace not \x1bfound", "traceID": "b"}]})
+
+    document = read_document(body, "x.json")
+
+    assert found(document) == [("0a", ["1"])]
+    assert document.notes == ("trace not \\x1bfound",)
+
+
+ZIPKIN = {"traceId": "a", "id": "b", "name": "get"}
+SDK_STUB = {"Name": "get", "SpanContext": {"TraceID": "a"}, "Parent": {}}
+BEGINNING = "cannot read traces from x.json"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(b"", ": it is empty", id="empty"),
+        pytest.param(b"\xef\xbb\xbf \n", ": it holds nothing but blanks", id="blank"),
+        pytest.param(b"<!DOCTYPE html><html>", ": it is an HTML page", id="html"),
+        pytest.param(b"<?xml?>", ": it is XML", id="xml"),
+        pytest.param(b"\x1f\x8b\x08", ": it is gzip data", id="gzip"),
+        pytest.param(b"\x28\xb5\x2f\xfd", ": it is zstd data", id="zstd"),
+        pytest.param(b"\n\xa4\x01\n\x1f\x00", ": it is binary data, perhaps protobuf", id="protobuf"),
+        pytest.param(
+            "Größe\x9b".encode(), ": it begins with 'Größe\\x9b', where JSON of traces begins with { or [", id="text"
+        ),
+        pytest.param(as_json({"foo": 1, "b\nar": 2}), ": it looks like JSON with the keys foo, b\\nar", id="unknown"),
+        pytest.param(
+            as_json(dict.fromkeys("abcdef")), ": it looks like JSON with the keys a, b, c, d, ...", id="many-keys"
+        ),
+        pytest.param(as_json([{**ZIPKIN, "localEndpoint": {}}]), ": it looks like Zipkin JSON (v2)", id="zipkin-v2"),
+        pytest.param(
+            as_json([[{**ZIPKIN, "localEndpoint": {}}]]), ": it looks like Zipkin JSON (v2)", id="zipkin-traces"
+        ),
+        pytest.param(
+            as_json([{**ZIPKIN, "annotations": [], "binaryAnnotations": []}]),
+            ": it looks like Zipkin JSON (v1)",
+            id="zipkin-v1",
+        ),
+        pytest.param(
+            lines({"index": {}}, V1_SPAN), " line 1: it looks like an Elasticsearch bulk file", id="elasticsearch-bulk"
+        ),
+        pytest.param(
+            lines({**V1_SPAN, "startTimeMillis": 1}, {}),
+            " line 1: it looks like Jaeger spans as Elasticsearch keeps them",
+            id="elasticsearch-spans",
+        ),
+        pytest.param(
+            as_json([{"traceId": "AA==", "spanId": "AA==", "operationName": "get"}]),
+            ": it looks like Jaeger's protobuf messages as JSON",
+            id="jaeger-protobuf",
+        ),
+        pytest.param(
+            as_json({"version": 1, "flamebearer": {}}), ": it looks like a flame graph of Pyroscope", id="pyroscope"
+        ),
+        pytest.param(as_json([SDK_STUB]), ": it looks like span stubs of OpenTelemetry's Go SDK", id="go-sdk"),
+        pytest.param(
+            json.dumps(SDK_STUB, indent=2).encode() * 2,
+            ": JSON documents follow each other, but not one a line; "
+            "they look like span stubs of OpenTelemetry's Go SDK",
+            id="concatenated-pretty",
+        ),
+        pytest.param(
+            as_json(OTLP) * 2,
+            ": JSON documents follow each other, but not one a line; they look like JSON with the keys resourceSpans",
+            id="concatenated",
+        ),
+        pytest.param(
+            as_json({"name": "get", "context": {}, "start_time": "2024"}),
+            ": it looks like console span dumps of an OpenTelemetry SDK",
+            id="console",
+        ),
+        pytest.param(as_json({"resourceLogs": []}), ": it looks like OTLP logs", id="logs"),
+        pytest.param(
+            b'{"data":["a"]}',
+            ": it looks like a list of names or numbers, as Jaeger's API answers for services",
+            id="services",
+        ),
+        pytest.param(
+            b'{"data":[{"name":"a","spanKind":""}]}',
+            ": it looks like operations as Jaeger's API answers them",
+            id="operations",
+        ),
+        pytest.param(b'{"data":"a"}', ": Expected object | array | null, got str - at $.data", id="data-is-text"),
+        pytest.param(
+            b'{"data":null,"errors":[{"code":500,"msg":"no\\nshards"}]}',
+            ": it tells an error: no\\nshards",
+            id="v1-error",
+        ),
+        pytest.param(b'{"error":{"message":"broke"}}', ": it tells an error: broke", id="v3-error"),
+        pytest.param(
+            lines({"result": OTLP}, {"error": "broke"}), " line 2: it tells an error: broke", id="stream-broke"
+        ),
+        pytest.param(b'{"data":[\n{"a":nul}]}', ": broken JSON at byte 16, line 2: invalid character", id="broken"),
+        pytest.param(as_json([V1_TRACE])[:-9], ": broken JSON: it ends in the middle, after 166 bytes", id="truncated"),
+        pytest.param(
+            lines(OTLP, OTLP)[:-3], " line 2: broken JSON: it ends in the middle, after 158 bytes", id="truncated-line"
+        ),
+        pytest.param(
+            lines(OTLP) + b"\n{'a'", " line 2: broken JSON at byte 1: object keys must be strings", id="broken-line"
+        ),
+        pytest.param(
+            lines(OTLP) + b"\nreally",
+            " line 2: it begins with 'really', where JSON of traces begins with { or [",
+            id="text-line",
+        ),
+        pytest.param(
+            lines(OTLP) + b"\n{}{}", " line 2: something follows the JSON document, at byte 2", id="two-in-a-line"
+        ),
+        pytest.param(
+            b'{"data":["\\ud800"]}', ": broken JSON at byte 10: half of a surrogate pair", id="lone-surrogate"
+        ),
+        pytest.param(b"[" * 100_000, ": nested too deep", id="deep"),
+        pytest.param(b"[[[[[[]]]]]]", ": nested too deep for traces", id="lists-of-lists"),
+        pytest.param(b'{"\xff":1}', ": text that is not UTF-8", id="not-utf-8"),
+    ],
+)
+def test_everything_else_is_refused_in_one_line(body: bytes, message: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        read_document(body, "x.json")
+
+    assert caught.value.message == BEGINNING + message
+    assert caught.value.hint.startswith("traceq reads Jaeger JSON")
+
+
+def test_a_hostile_location_is_shown_escaped() -> None:
+    with pytest.raises(DecodeError) as caught:
+        read_document(b"", "a\x1b[2Jb.json")
+
+    assert caught.value.message == "cannot read traces from a\\x1b[2Jb.json: it is empty"
+
+
+def swallow(body: bytes) -> None:
+    """Read everything there is to read; `DecodeError` is an answer, anything else is a failure of the test."""
+    try:
+        for part in read_document(body, "x").parts:
+            for details in part.record().details:
+                details.attributes(), details.resource(), details.events(), details.links(), details.warnings()
+    except DecodeError as error:
+        assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed
+
+
+_bits = st.one_of(
+    st.sampled_from([b"{", b"}", b"[", b"]", b",", b":", b'"', b"\n", b"\\ud800", b"\xff"]),
+    st.sampled_from([b"null", b"true", b"-1", b"1e999", b"9" * 30]),
+    st.sampled_from([b'"data"', b'"spans"', b'"traceID"', b'"resourceSpans"', b'"traceId"', b'"result"', b'"errors"']),
+)
+
+
+@given(st.one_of(st.binary(), st.lists(_bits, max_size=20).map(b"".join)))
+def test_any_bytes_give_a_document_or_a_decode_error(body: bytes) -> None:
+    swallow(body)
+
+
+@given(st.one_of(v1_traces(), otlp_documents()).map(as_json), st.data())
+def test_any_damaged_document_gives_traces_or_a_decode_error(body: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 20)))
+
+    swallow(body[:start] + data.draw(_bits) + body[end:])
+
+
+@pytest.mark.parametrize("depth", [10, 300, 100_000])
+@pytest.mark.parametrize("place", ["attribute", "logs"])
+def test_deep_values_give_a_record_or_a_decode_error(depth: int, place: str) -> None:
+    deep = b'{"arrayValue":{"values":[' * depth + b"]}}" * depth
+    value = b'[{"key":"error","value":' + (deep if place == "attribute" else b"{}") + b"}]"
+    logs = b"[" * depth + b"]" * depth if place == "logs" else b"[]"
+    otlp = b'{"traceId":"%032d","spanId":"%016d","attributes":%b,"events":%b}' % (1, 1, value, logs)
+    v1 = b'{"traceID":"1","spans":[{"spanID":"1","tags":%b,"logs":%b}]}' % (value, logs)
+
+    swallow(v1)
+    swallow(b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % otlp)

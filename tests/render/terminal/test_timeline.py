@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.render.terminal.drawing import coloured, lines, printed
+from tests.render.terminal.samples import report
+from traceq.render.terminal import Canvas
+from traceq.report import Timeline, TimelineRow
+
+_COUNT = 50_000
+_PATIENCE_S = 20
+"""Of processor time, and generous: what is held here is that time grows with rows, not with rows times depth."""
+
+
+def _span(depth: int, label: str, start: int = 0, duration: int = 10, **more: object) -> TimelineRow:
+    row = TimelineRow(depth, is_last=True, label=label, service="svc", start_ns=start, duration_ns=duration)
+    return replace(row, **more)  # type: ignore[arg-type]  # made up by keyword
+
+
+def _row(start: int, duration: int, *critical: tuple[int, int], label: str = "op", note: str = "") -> TimelineRow:
+    return TimelineRow(
+        0,
+        is_last=True,
+        label=label,
+        service="svc",
+        start_ns=start,
+        duration_ns=duration,
+        critical=critical,
+        note=note,
+        is_flagged=bool(note),
+    )
+
+
+def _bars(*rows: TimelineRow) -> list[str]:
+    """The bars at 16 cells: two halves are 100 ns."""
+    drawn = lines(Timeline(rows, 1_600), width=33)
+    header = drawn[0]
+    assert len(header) - header.index(" 0 ") == 17
+    return [line[header.index(" 0 ") + 1 :] for line in drawn[1:]]
+
+
+def test_bars_have_half_cells_at_both_ends() -> None:
+    bars = _bars(_row(0, 1_600, (0, 1_600)), _row(50, 100, (50, 150)), _row(50, 100), _row(200, 50), _row(0, 0, (0, 0)))
+
+    assert bars == ["━" * 16, "╺╸", "╶╴", "  ╴", "╸"]
+
+
+def test_the_critical_path_is_heavy_within_a_light_bar() -> None:
+    bars = _bars(_row(0, 800, (100, 250), (400, 401)), _row(1_590, 900, (1_590, 1_600)))
+
+    assert bars == ["─━╾─╾───", " " * 15 + "╺"]
+
+
+def test_asynchronous_bars_are_dashed() -> None:
+    row = _span(0, "op", 100, 300, relation="asynchronous")
+
+    assert _bars(row) == [" ┄┄┄"]
+
+
+def test_a_trace_without_duration_is_drawn() -> None:
+    assert lines(Timeline((_row(0, 0),), 0))[1].split() == ["op", "svc", "0", "ns", "╴"]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (_row(0, 400, note="slow"), "────  ← slow"),
+        (_row(1_200, 400, note="slow"), "     slow → ────"),
+        (_row(100, 1_400, note="slow"), " ──────────────\n ↑ slow"),
+        (_row(1_100, 500, note="quite slow"), "           ─────\n    ↑ quite slow"),
+    ],
+    ids=["right", "left", "below", "below, at the margin"],
+)
+def test_a_note_stands_where_it_fits(row: TimelineRow, expected: str) -> None:
+    assert "\n".join(_bars(row)) == expected
+
+
+def test_what_is_remarkable_survives_without_colour() -> None:
+    rows = (
+        _span(0, "root", 0, 100),
+        _span(1, "failed", is_last=False, has_error=True),
+        _span(1, "folded", is_last=False, count=1_047),
+        _span(1, "absent", is_last=False, relation="placeholder"),
+        _span(1, "later", relation="asynchronous"),
+    )
+
+    drawn = [line.split("  ")[0] for line in lines(Timeline(rows, 100))]
+
+    assert drawn == [" SPAN", " root", " ├─ ! failed", " ├─ folded x 1,047", " ├─ ? absent", " └┄ later"]
+
+
+def test_colour_tells_errors_services_and_the_path() -> None:
+    rows = (
+        _span(0, "root", 0, 100, critical=((0, 100),)),
+        _span(1, "failed", has_error=True),
+    )
+
+    root, failed = coloured(report(Timeline(rows, 100)), Canvas(80)).splitlines()[1:]
+
+    assert "\x1b[1mroot\x1b[0m" in root
+    assert "\x1b[31m! \x1b[0m\x1b[2mfailed\x1b[0m" in failed
+    assert "\x1b[38;5;" in root
+
+
+def _deep() -> Timeline:
+    rows = (_span(depth, "op", depth, 2 * _COUNT - 2 * depth) for depth in range(_COUNT))
+    return Timeline(tuple(rows), 2 * _COUNT)
+
+
+def _wide() -> Timeline:
+    root = _span(0, "root", 0, _COUNT, critical=((0, 5), (10, 20)))
+    rows = (_span(1, "op", number, 1, is_last=number == _COUNT - 2) for number in range(_COUNT - 1))
+    return Timeline((root, *rows), _COUNT)
+
+
+@pytest.mark.parametrize("timeline", [_deep(), _wide()], ids=["deep", "wide"])
+def test_large_traces_take_seconds(timeline: Timeline) -> None:
+    started = time.process_time()
+
+    drawn = printed(report(timeline), Canvas(100))
+
+    assert time.process_time() - started < _PATIENCE_S
+    assert drawn.count("\n") == _COUNT + 1
+
+
+def test_deep_rows_tell_how_many_levels_are_not_drawn() -> None:
+    last = lines(_deep(), width=100)[-1]
+
+    assert last.startswith(" ⋯49,990 ")
+    assert "└─op" in last

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_formats_for_machines_do_not_import_rich() -> None:
+    code = (
+        "import sys, traceq.render, traceq.render.json, traceq.render.ndjson, traceq.render.csv;"
+        "print([name for name in sys.modules if name.split('.')[0] in ('rich', 'graphlay', 'numpy')])"
+    )
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout == "[]\n"

@@ -1,0 +1,73 @@
+"""Recorded servers, answering again: a mocked transport that knows every exchange in a folder of `fixtures/`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import respx
+
+from traceq.units import parse_duration
+
+FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+URL = "http://jaeger.test:16686"
+
+Key = tuple[str, tuple[tuple[str, str], ...], str]
+"""Path as sent, parameters in one spelling and order, tenant."""
+
+
+def replaying(folder: str) -> respx.MockRouter:
+    """Make a router that gives the answers recorded in a folder, and fails on any other question."""
+    directory = FIXTURES / folder
+    exchanges = json.loads((directory / "exchanges.json").read_text(encoding="utf-8"))
+    answers = {_recorded_key(exchange): exchange for exchange in exchanges if _is_askable(exchange)}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        key = _key(request.url.raw_path.decode().partition("?")[0], request.url.params.multi_items(), request.headers)
+        assert key in answers, f"never recorded: {request.url}"
+        exchange = answers[key]
+        return httpx.Response(exchange["status"], headers=exchange["headers"], content=_body(directory, exchange))
+
+    router = respx.mock(assert_all_called=False)
+    router.route(method="GET", url__startswith=URL).mock(side_effect=answer)
+    return router
+
+
+def scenarios() -> dict[str, Any]:
+    """Read when the recorded traces were made, and which belong to which scenario."""
+    played: dict[str, Any] = json.loads((FIXTURES / "scenarios.json").read_text(encoding="utf-8"))
+    return played
+
+
+def _is_askable(exchange: dict[str, Any]) -> bool:
+    return exchange["method"] == "GET" and "accept-encoding" not in exchange.get("request_headers", {})
+
+
+def _body(directory: Path, exchange: dict[str, Any]) -> bytes:
+    path = directory / exchange["body"]
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def _recorded_key(exchange: dict[str, Any]) -> Key:
+    return _key(exchange["path"], exchange["query"], exchange.get("request_headers", {}))
+
+
+def _key(path: str, params: Iterable[Iterable[str]], headers: Any) -> Key:
+    pairs = (tuple(pair) for pair in params)
+    return path, tuple(sorted((name, _spelled(name, value)) for name, value in pairs)), headers.get("x-tenant", "")
+
+
+def _spelled(name: str, value: str) -> str:
+    """Give a parameter one spelling: a recording and a client may write the same thing in two ways."""
+    try:
+        if name.endswith(("tags", "attributes")):
+            return json.dumps(json.loads(value), sort_keys=True)
+        if "duration" in name.lower():
+            return str(parse_duration(value))
+    except ValueError:
+        return value  # recorded to see it refused
+    return value.rstrip("Z").rstrip("0") if "start_time" in name else value

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traceq.query import TraceQuery
+from traceq.sources import FoundSummaries
+from traceq.sources.slowest import find_slowest
+from traceq.summary import TraceSummary
+
+MS = 1_000_000
+EVERYTHING = "exact: every trace of the window was seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A trace on the server: when it started, how long it lasts, and how long its longest matching span does."""
+
+    start_ns: int
+    duration_ns: int
+    span_ns: int
+
+
+@dataclass(slots=True)
+class Server:
+    """Answers searches as Jaeger does: the newest traces that have a span long enough."""
+
+    traces: list[Kept]
+    asked: list[int | None] = field(default_factory=list)
+    """The minimum durations asked for."""
+
+    def search(self, query: TraceQuery) -> FoundSummaries:
+        self.asked.append(query.min_duration_ns)
+        fitting = [
+            (number, trace)
+            for number, trace in enumerate(self.traces)
+            if trace.span_ns >= (query.min_duration_ns or 0)
+            and trace.span_ns <= (query.max_duration_ns or trace.span_ns)
+        ]
+        newest = sorted(fitting, key=lambda pair: -pair[1].start_ns)[: query.limit]
+        return FoundSummaries(
+            tuple(summary(number, trace) for number, trace in newest),
+            is_cut_off=query.limit is not None and len(newest) >= query.limit,
+        )
+
+
+def summary(number: int, trace: Kept) -> TraceSummary:
+    return TraceSummary(f"{number + 1:032x}", "web", "GET /", trace.start_ns, trace.duration_ns, 1, 0, 0, ())
+
+
+def lasting(*durations_ms: int) -> list[Kept]:
+    """Make traces of one span, each newer than the one before."""
+    return [Kept(start, ms * MS, ms * MS) for start, ms in enumerate(durations_ms)]
+
+
+def durations_ms(found: FoundSummaries) -> list[int]:
+    return [trace.duration_ns // MS for trace in found.summaries]
+
+
+def test_a_window_that_fits_is_searched_once() -> None:
+    server = Server(lasting(5, 900, 20))
+
+    found = find_slowest(server.search, TraceQuery(limit=10), 2)
+
+    assert durations_ms(found) == [900, 20]
+    assert (found.is_cut_off, found.notes) == (False, (EVERYTHING,))
+    assert server.asked == [None]
+
+
+def test_an_unlimited_source_is_asked_once() -> None:
+    server = Server(lasting(5, 900, 20))
+
+    assert durations_ms(find_slowest(server.search, TraceQuery(), 9)) == [900, 20, 5]
+
+
+def test_slow_traces_older_than_the_limit_reaches_are_found() -> None:
+    server = Server(lasting(900, 800, *range(1, 200)))
+
+    found = find_slowest(server.search, TraceQuery(limit=20), 3)
+
+    assert durations_ms(found) == [900, 800, 199]
+    assert not found.is_cut_off
+    assert found.notes == ("exact: every trace with a span of at least 197 ms was seen",)
+    assert server.asked == [None, 197 * MS]
+
+
+def test_the_minimum_rises_until_the_answer_fits() -> None:
+    server = Server(lasting(*range(1000, 0, -1)))
+
+    found = find_slowest(server.search, TraceQuery(limit=10), 5)
+
+    assert durations_ms(found) == [1000, 999, 998, 997, 996]
+    assert not found.is_cut_off
+    assert found.notes == ("exact: every trace with a span of at least 996 ms was seen",)
+
+
+def test_more_of_one_duration_than_the_limit_holds_are_admitted() -> None:
+    server = Server(lasting(*[7] * 50))
+
+    found = find_slowest(server.search, TraceQuery(limit=10), 2)
+
+    assert durations_ms(found) == [7, 7]
+    assert found.is_cut_off
+    [verdict] = found.notes
+    assert verdict == (
+        "not exact, slowest of 10 traces seen: the limit cuts off those of at least 7.00 ms, "
+        "of at least 7.08 ms there are 0 in all"
+    )
+    assert server.asked[:3] == [None, 7 * MS, 28 * MS]
+
+
+def test_slower_traces_behind_many_of_one_duration_are_found() -> None:
+    server = Server(lasting(900, 800, *[7] * 50))
+
+    found = find_slowest(server.search, TraceQuery(limit=10), 2)
+
+    assert durations_ms(found) == [900, 800]
+    assert (found.is_cut_off, found.notes) == (False, ("exact: every trace with a span of at least 28.0 ms was seen",))
+
+
+def test_too_high_a_minimum_is_lowered_until_enough_come_back() -> None:
+    # Newest first: traces that last long although no span of them does, as when queues stand between spans.
+    waiting = [Kept(1000 + number, 500 * MS, 2 * MS) for number in range(20)]
+    server = Server([*lasting(*range(1, 101)), *waiting])
+
+    found = find_slowest(server.search, TraceQuery(limit=20), 5)
+
+    assert durations_ms(found) == [500, 500, 500, 500, 500]
+    assert found.is_cut_off
+    [verdict] = found.notes
+    assert verdict == (
+        "every trace with a span of at least 87.5 ms was seen, but 20 traces among the slowest last longer than their "
+        "longest such span: more of that kind may have been missed"
+    )
+    assert server.asked[:2] == [None, 500 * MS]
+
+
+def test_the_minimum_stays_below_the_maximum_asked_for() -> None:
+    slow_with_short_spans = [Kept(number, 900 * MS, 40 * MS) for number in range(30)]
+    server = Server(slow_with_short_spans)
+
+    found = find_slowest(server.search, TraceQuery(limit=10, max_duration_ns=50 * MS), 3)
+
+    assert server.asked == [None, 50 * MS, *server.asked[2:]]
+    assert all(minimum is None or minimum <= 50 * MS for minimum in server.asked)
+    assert found.is_cut_off
+
+
+def test_conditions_on_spans_are_named_in_the_verdict() -> None:
+    server = Server(lasting(900, 800, *range(1, 200)))
+
+    found = find_slowest(server.search, TraceQuery(service="web", limit=20), 2)
+
+    assert found.notes == ("exact: every trace with a matching span of at least 198 ms was seen",)
+
+
+def test_the_minimum_of_the_query_is_where_the_hunt_begins() -> None:
+    server = Server(lasting(*range(1, 100)))
+
+    find_slowest(server.search, TraceQuery(min_duration_ns=50 * MS, limit=10), 1)
+
+    assert server.asked[0] == 50 * MS
+
+
+def test_what_the_source_notes_is_told_once_and_the_services_are_counted() -> None:
+    server = Server(lasting(900, 800, *range(1, 200)))
+
+    def search(query: TraceQuery) -> FoundSummaries:
+        return replace(server.search(query), notes=("something strange",), service_count=4)
+
+    found = find_slowest(search, TraceQuery(limit=20), 2)
+
+    assert found.notes == ("something strange", "exact: every trace with a span of at least 198 ms was seen")
+    assert found.service_count == 4
+
+
+def test_no_trace_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="1 trace or more can be asked for, not 0"):
+        find_slowest(Server([]).search, TraceQuery(), 0)
+
+
+def test_more_than_the_limit_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="11 traces cannot be found with a limit of 10"):
+        find_slowest(Server([]).search, TraceQuery(limit=10), 11)
+
+
+def test_a_cut_off_answer_of_which_too_little_matches_is_admitted() -> None:
+    def search(_query: TraceQuery) -> FoundSummaries:
+        return FoundSummaries((summary(0, Kept(0, MS, MS)),), is_cut_off=True)
+
+    found = find_slowest(search, TraceQuery(limit=10), 2)
+
+    assert (durations_ms(found), found.is_cut_off) == ([1], True)
+    assert found.notes == ("not exact, slowest of 1 trace seen: the limit cuts the answer off",)
+
+
+def test_the_rounds_end() -> None:
+    # Newer ones are faster, and a great many of each duration: twelve leaps do not reach the slowest.
+    server = Server(lasting(*[4**magnitude for magnitude in range(14, -1, -1) for _ in range(50)]))
+
+    found = find_slowest(server.search, TraceQuery(limit=10), 5)
+
+    assert len(server.asked) == 12
+    assert found.is_cut_off
+    assert found.notes == ("not exact, slowest of 110 traces seen: the limit cuts off those of at least 17 m 29 s",)
+
+
+@given(
+    durations=st.lists(st.integers(0, 10_000), max_size=300),
+    limit=st.integers(3, 40),
+    count=st.integers(1, 3),
+)
+def test_an_answer_that_is_called_exact_is(durations: list[int], limit: int, count: int) -> None:
+    server = Server(lasting(*durations))
+
+    found = find_slowest(server.search, TraceQuery(limit=limit), count)
+
+    assert len(server.asked) <= 12
+    if not found.is_cut_off:
+        assert durations_ms(found) == sorted(durations, reverse=True)[:count]
+    assert len(found.summaries) == min(count, len(durations))

@@ -1,0 +1,214 @@
+"""Bytes to traces: tell the format by looking, and split a document into traces that are decoded one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from traceq.assembly import TraceRecord
+from traceq.catalog import ServiceCall
+from traceq.codec import answers, jaeger, otlp, sniffing
+from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.sniffing import refusal
+from traceq.codec.wire import Body, collector_paused, reason
+from traceq.untrusted import printable
+
+__all__ = ["Document", "Part", "encode_trace", "read_document"]
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A trace, or what one document holds of it, still as JSON."""
+
+    trace_id: str
+    """Lower-case hex, as long as the source gave it."""
+    record: Callable[[], TraceRecord]
+    """Decodes the spans, now. Raises `DecodeError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What some bytes hold."""
+
+    parts: Sequence[Part] = ()
+    """In the order of the bytes; a trace may come in several."""
+    calls: tuple[ServiceCall, ...] = ()
+    """Where the bytes are Jaeger's dependency table."""
+    notes: tuple[str, ...] = ()
+    """What a server told of failures beside the traces it did answer with, safe to show."""
+
+
+def read_document(body: Body, location: str) -> Document:
+    """Find the traces in Jaeger v1 or OTLP JSON, as one document or as one a line.
+
+    Args:
+        body: The bytes, unpacked. Parts look at them when they are decoded, so they are kept alive and must not change.
+        location: Where they come from, for people.
+
+    Raises:
+        DecodeError: If they are anything else, or broken. Spans themselves are looked at by `Part.record` only.
+    """
+    place = printable(location)
+    view = memoryview(body)
+    start = sniffing.json_start(view, place)
+    reader = _Reader()
+    with collector_paused():
+        try:
+            reader.read(view[start:], place, start)
+        except _MoreFollowsError as more:
+            sniffing.check_lines(view, start, start + more.end, place)
+            for number, line in sniffing.lines(view):
+                reader.read_line(line, f"{place} line {number}")
+    return Document(tuple(reader.parts), answers.merge_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
+
+
+class _MoreFollowsError(Exception):
+    """Something follows a whole JSON document: perhaps the next line of JSON lines."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+_MISSING = msgspec.Raw()
+
+
+class _Object(msgspec.Struct, gc=False, rename="camel"):
+    """Every key that tells what a JSON object holds. Values are taken apart no further than where traces begin."""
+
+    data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    resource_spans: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    batches: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    errors: msgspec.Raw = _MISSING
+    error: msgspec.Raw = _MISSING
+    spans: msgspec.Raw = _MISSING
+    result: msgspec.Raw = _MISSING
+    trace: msgspec.Raw = _MISSING
+    child: msgspec.Raw = _MISSING
+    call_count: msgspec.Raw = _MISSING
+
+
+class _Data(msgspec.Struct, gc=False):
+    data: msgspec.Raw
+
+
+_OBJECT = msgspec.json.Decoder(_Object, strict=False)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_DATA = msgspec.json.Decoder(_Data)
+_CALL = msgspec.json.Decoder(answers.Call, strict=False)
+
+_MAX_DEPTH = 4
+"""How deep documents stand in each other: a list of envelopes of traces is 3 deep, and nothing known is deeper."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What was found so far."""
+
+    parts: list[Part] = field(default_factory=list)
+    calls: list[answers.Call] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def read_line(self, line: memoryview, place: str) -> None:
+        start = sniffing.json_start(line, place)
+        try:
+            self.read(line[start:], place, start)
+        except _MoreFollowsError as more:
+            raise refusal(place, f"something follows the JSON document, at byte {start + more.end}") from more
+
+    def read(self, body: memoryview, place: str, start: int = 0, depth: int = 0) -> None:
+        """Read an object or list.
+
+        Raises:
+            DecodeError: If it is broken, or not of traces.
+            _MoreFollowsError: If something follows it.
+        """
+        if depth > _MAX_DEPTH:
+            raise refusal(place, "nested too deep for traces")
+        if body[0] == ord("["):
+            self._read_list(_decode(_LIST, body, place, start), place, depth)
+        else:
+            self._read_object(_decode(_OBJECT, body, place, start), body, place, depth)
+
+    def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
+        for position, item in enumerate(items):
+            # Of a long list of traces the first is looked at closely, and the rest where they begin alike is not.
+            if position and jaeger.begins_with_trace_id(item):
+                self._add_trace(item, place)
+            elif memoryview(item)[0] in b"{[":
+                self.read(memoryview(item), place, depth=depth + 1)
+            else:
+                raise refusal(place, "it looks like a list of names or numbers, as Jaeger's API answers for services")
+
+    def _read_object(self, found: _Object, body: memoryview, place: str, depth: int) -> None:
+        message = _told(found)
+        if self._read_content(found, body, place, depth):
+            self.notes += [message] if message else []
+        elif message:
+            raise refusal(place, f"it tells an error: {message}")
+        elif not _is_empty(found):
+            keys = _decode(sniffing.KEYS, body, place)
+            if keys:
+                raise refusal(place, f"it looks like {sniffing.looks_like(keys)}")
+
+    def _read_content(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
+        """Read whatever of traces the object holds, and tell whether it holds any; an empty list counts."""
+        if isinstance(found.resource_spans, list) or isinstance(found.batches, list):
+            self._add_spans([*(found.resource_spans or ()), *(found.batches or ())], place)
+        elif isinstance(found.data, list):
+            self._read_list(found.data, place, depth)
+        elif isinstance(found.data, dict):
+            self.read(memoryview(_decode(_DATA, body, place).data), place, depth=depth + 1)
+        elif found.spans is not _MISSING:
+            self._add_trace(body, place)
+        elif found.child is not _MISSING and found.call_count is not _MISSING:
+            self.calls.append(_decode(_CALL, body, place))
+        else:
+            return self._read_wrapped(found, place, depth)
+        return True
+
+    def _read_wrapped(self, found: _Object, place: str, depth: int) -> bool:
+        """Read what Jaeger's v3 answers keep in `result`, and Tempo's in `trace`."""
+        wrapped = [memoryview(each) for each in (found.result, found.trace) if each is not _MISSING]
+        objects = [each for each in wrapped if each[0] in b"{["]
+        for each in objects:
+            self.read(each, place, depth=depth + 1)
+        return bool(objects)
+
+    def _add_trace(self, trace: msgspec.Raw | memoryview, place: str) -> None:
+        trace_id = jaeger.read_trace_id(trace, place)
+        if trace_id:
+            self.parts.append(Part(trace_id, partial(jaeger.decode_trace, trace, trace_id, place)))
+
+    def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
+        for trace_id, spans in otlp.split(groups, place).items():
+            self.parts.append(Part(trace_id, partial(otlp.decode_trace, spans, trace_id)))
+
+
+def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:
+    try:
+        return decoder.decode(body)
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(place, reason(error)) from error
+    except msgspec.DecodeError as error:
+        end = sniffing.document_end(error)
+        if end is not None:
+            raise _MoreFollowsError(end) from error
+        raise sniffing.broken(body, error, place, start) from error
+
+
+def _told(found: _Object) -> str:
+    """Give what the object tells of failures; empty when it tells none."""
+    errors, error = (bytes(each) or b"null" for each in (found.errors, found.error))
+    return answers.error_message(b'{"errors":%b,"error":%b}' % (errors, error))
+
+
+def _is_empty(found: _Object) -> bool:
+    """Whether the object says, by a null, that it holds no traces."""
+    return None in (found.data, found.resource_spans, found.batches)

@@ -1,0 +1,281 @@
+"""The Jaeger API's answers other than spans, in both dialects: names, calls, summaries, and errors.
+
+Source: Jaeger 1.51 to 2.20, HTTP JSON API (v1) and `api_v3` over HTTP; servers that imitate them send numbers as text,
+null for empty lists, and errors as plain text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from traceq.catalog import Operation, ServiceCall
+from traceq.codec.wire import Body, decode, hex_id, quoted
+from traceq.errors import DecodeError
+from traceq.summary import ServiceSummary, TraceSummary, rank_services
+
+_Data = TypeVar("_Data")
+
+
+class _Failure(msgspec.Struct, gc=False):
+    """One entry of v1's `errors`."""
+
+    code: int | str | None = None
+    msg: str | None = None
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+
+
+class _Envelope(msgspec.Struct, Generic[_Data], gc=False):
+    """What v1 wraps every answer in; `data` has to be there, if only as null."""
+
+    data: list[_Data] | None
+    errors: list[_Failure | str] | None = None
+
+
+class _Operation(msgspec.Struct, gc=False):
+    name: str
+    kind: str | None = msgspec.field(name="spanKind", default=None)
+
+
+class Call(msgspec.Struct, gc=False):
+    """An edge of Jaeger's dependency table as JSON has it."""
+
+    parent: str
+    child: str
+    call_count: int = msgspec.field(name="callCount")
+
+
+class _ServiceShare(msgspec.Struct, gc=False, rename="camel"):
+    name: str = ""
+    span_count: int | None = None
+    error_span_count: int | None = None
+
+
+class _Summary(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    old_trace_id: str | None = msgspec.field(name="traceID", default=None)
+    root_service_name: str | None = None
+    root_operation_name: str | None = None
+    min_start_time_unix_nano: int | None = None
+    max_end_time_unix_nano: int | None = None
+    span_count: int | None = None
+    error_span_count: int | None = None
+    orphan_span_count: int | None = None
+    services: list[_ServiceShare] | None = None
+
+
+class _V3Services(msgspec.Struct, gc=False):
+    services: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _V3Operations(msgspec.Struct, gc=False):
+    operations: list[_Operation | str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _V3Summaries(msgspec.Struct, gc=False):
+    summaries: list[_Summary] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class _Told(msgspec.Struct, gc=False):
+    """Every place in which a body may tell what went wrong."""
+
+    errors: list[_Failure | str] | None = None
+    error: _V3Failure | str | None = None
+    message: str | None = None
+
+
+class _V3Failure(msgspec.Struct, gc=False):
+    message: str | None = None
+
+
+_SERVICES = msgspec.json.Decoder(_Envelope[str], strict=False)
+_OPERATIONS = msgspec.json.Decoder(_Envelope[_Operation | str], strict=False)
+_CALLS = msgspec.json.Decoder(_Envelope[Call] | list[Call], strict=False)
+_V3_SERVICES = msgspec.json.Decoder(_V3Services, strict=False)
+_V3_OPERATIONS = msgspec.json.Decoder(_V3Operations, strict=False)
+_V3_SUMMARIES = msgspec.json.Decoder(_V3Summaries, strict=False)
+_TOLD = msgspec.json.Decoder(_Told, strict=False)
+
+
+def read_services(body: Body) -> tuple[str, ...]:
+    """Read the names of services from a v1 answer, sorted.
+
+    Raises:
+        DecodeError: If it is not such an answer, or tells an error and no data.
+    """
+    return tuple(sorted(set(_data(_SERVICES, body, "services"))))
+
+
+def read_operations(body: Body) -> tuple[Operation, ...]:
+    """Read operations from a v1 answer, sorted; servers that do not know kinds send plain names.
+
+    Raises:
+        DecodeError: If it is not such an answer, or tells an error and no data.
+    """
+    return _operations(_data(_OPERATIONS, body, "operations"))
+
+
+def read_dependencies(body: Body) -> tuple[ServiceCall, ...]:
+    """Read the calls between services from a v1 answer or a bare list, sorted, counts of one edge summed.
+
+    Raises:
+        DecodeError: If it is neither, or tells an error and no data.
+    """
+    answer = _decode(_CALLS, body, "dependencies")
+    return merge_calls(answer if isinstance(answer, list) else _unwrapped(answer, "dependencies"))
+
+
+def merge_calls(calls: Iterable[Call]) -> tuple[ServiceCall, ...]:
+    """Sum up the calls of each edge; sorted."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for call in calls:
+        counts[call.parent, call.child] += call.call_count
+    return tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
+
+
+def read_v3_services(body: Body) -> tuple[str, ...]:
+    """Read the names of services from a v3 answer, sorted.
+
+    Raises:
+        DecodeError: If it is not such an answer.
+    """
+    names = _decode(_V3_SERVICES, body, "services").services
+    return tuple(sorted(set(_v3_list(names, body, "services"))))
+
+
+def read_v3_operations(body: Body) -> tuple[Operation, ...]:
+    """Read operations from a v3 answer, sorted; Jaeger 2.15 and later say `internal` for a kind they do not know.
+
+    Raises:
+        DecodeError: If it is not such an answer.
+    """
+    operations = _decode(_V3_OPERATIONS, body, "operations").operations
+    return _operations(_v3_list(operations, body, "operations"))
+
+
+def read_summaries(body: Body) -> tuple[TraceSummary, ...]:
+    """Read trace summaries (v3, Jaeger 2.19 and later) in the server's order, which means nothing.
+
+    Raises:
+        DecodeError: If it is not such an answer, or a summary names no trace.
+    """
+    summaries = _decode(_V3_SUMMARIES, body, "trace summaries").summaries
+    return tuple(_summary(summary) for summary in _v3_list(summaries, body, "trace summaries"))
+
+
+def error_message(body: Body) -> str:
+    """Find what an answer says went wrong, in any shape a server has; empty when it tells nothing.
+
+    An answer with data may tell an error too: a trace id that was not found, a stream that broke off.
+    """
+    stripped = bytes(body).strip()
+    if not stripped.startswith((b"{", b"[")):
+        return _plain_message(stripped)
+    # Jaeger 1.51 streams v3 answers as lines, of which the last may tell the error.
+    documents = [stripped] if _told(stripped) is not None else stripped.splitlines()
+    told = [message for document in documents for message in _messages(_told(document))]
+    return quoted("; ".join(dict.fromkeys(told)), 200)
+
+
+def missing_trace_ids(body: Body) -> tuple[str, ...]:
+    """Read which traces a v1 answer says it did not find, in lower case."""
+    told = _told(bytes(body))
+    failures = (told.errors or ()) if told else ()
+    return tuple(entry.trace_id.lower() for entry in failures if isinstance(entry, _Failure) and entry.trace_id)
+
+
+def _decode(decoder: msgspec.json.Decoder[_Data], body: Body, what: str) -> _Data:
+    try:
+        return decode(decoder, body, f"not an answer with {what}")
+    except DecodeError as error:
+        message = error_message(body)
+        if not message:
+            raise
+        raise DecodeError(f"an error instead of {what}: {message}") from error
+
+
+def _data(decoder: msgspec.json.Decoder[_Envelope[_Data]], body: Body, what: str) -> list[_Data]:
+    return _unwrapped(_decode(decoder, body, what), what)
+
+
+def _unwrapped(envelope: _Envelope[_Data], what: str) -> list[_Data]:
+    if envelope.data is None and envelope.errors:
+        raise DecodeError(f"an error instead of {what}: {'; '.join(_failure_texts(envelope.errors))}")
+    return envelope.data or []
+
+
+def _v3_list(values: list[_Data] | msgspec.UnsetType | None, body: Body, what: str) -> list[_Data]:
+    """Give the list of an answer; v3 may leave an empty one out, but then the answer says nothing else either."""
+    if not isinstance(values, msgspec.UnsetType):
+        return values or []
+    if bytes(body).split() not in ([b"{}"], [b"{", b"}"]):
+        message = error_message(body)
+        raise DecodeError(f"an error instead of {what}: {message}" if message else f"not an answer with {what}")
+    return []
+
+
+def _operations(operations: Iterable[_Operation | str]) -> tuple[Operation, ...]:
+    return tuple(sorted({_operation(operation) for operation in operations}))
+
+
+def _operation(operation: _Operation | str) -> Operation:
+    if isinstance(operation, str):
+        return Operation(operation)
+    kind = (operation.kind or "").removeprefix("SPAN_KIND_").lower()
+    # Jaeger 1.51 with memory storage says so of spans without a kind.
+    return Operation(operation.name, "" if kind == "unspecified" else kind)
+
+
+def _summary(summary: _Summary) -> TraceSummary:
+    trace_id = summary.trace_id or summary.old_trace_id
+    if not trace_id:
+        raise DecodeError("not an answer with trace summaries: one of them names no trace")
+    start_ns = summary.min_start_time_unix_nano or 0
+    return TraceSummary(
+        trace_id=hex_id(trace_id),
+        root_service=summary.root_service_name or "",
+        root_name=summary.root_operation_name or "",
+        start_ns=start_ns,
+        duration_ns=max(0, (summary.max_end_time_unix_nano or 0) - start_ns),
+        span_count=summary.span_count or 0,
+        error_count=summary.error_span_count or 0,
+        orphan_count=summary.orphan_span_count or 0,
+        services=rank_services(
+            ServiceSummary(share.name, share.span_count or 0, share.error_span_count or 0)
+            for share in summary.services or ()
+        ),
+    )
+
+
+def _told(document: bytes) -> _Told | None:
+    """Read what one JSON document tells of errors; None for anything but a JSON object."""
+    try:
+        return decode(_TOLD, document, "not an error")
+    except DecodeError:
+        return None
+
+
+def _messages(told: _Told | None) -> list[str]:
+    if told is None:
+        return []
+    if told.errors:
+        return _failure_texts(told.errors)
+    if isinstance(told.error, _V3Failure):
+        return [quoted(told.error.message, 200)] if told.error.message else []
+    text = told.error or told.message
+    return [quoted(text, 200)] if text else []
+
+
+def _failure_texts(failures: Iterable[_Failure | str]) -> list[str]:
+    texts = (failure if isinstance(failure, str) else failure.msg for failure in failures)
+    return [quoted(text, 200) for text in texts if text] or ["no reason given"]
+
+
+def _plain_message(body: bytes) -> str:
+    """Take the first line of plain text; a page of HTML tells nothing worth quoting."""
+    if not body or body.startswith(b"<"):
+        return ""
+    return quoted(body.splitlines()[0].decode("utf-8", "replace"), 200)

@@ -1,0 +1,318 @@
+"""Jaeger's v1 JSON: what its HTTP API answers, its UI downloads, and others imitate.
+
+Source: Jaeger 1.51 to 2.20, `internal/uimodel`. Read leniently, since imitations send numbers as text, null for empty
+lists, every tag as a string, or no processes. The writer is in `jaeger_writer`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from traceq import semantics
+from traceq.assembly import TraceRecord
+from traceq.codec.meaning import NO_MEANING, Meaning, meaning
+from traceq.codec.wire import (
+    READABLE,
+    VOID_IDS,
+    Body,
+    Microseconds,
+    Nanoseconds,
+    collector_paused,
+    decode,
+    failures_told,
+    first_void,
+)
+from traceq.errors import DecodeError
+from traceq.semantics import Attributes, AttributeValue
+from traceq.traces import Event, Link, normal_id
+
+_NOTHING = msgspec.Raw(b"null")
+
+
+class _Tag(msgspec.Struct, gc=False):
+    key: str
+    type: str | None = None
+    value: Any = None
+
+
+class _Reference(msgspec.Struct, gc=False):
+    type: str | None = msgspec.field(name="refType", default=None)
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+    span_id: str | None = msgspec.field(name="spanID", default=None)
+    tags: msgspec.Raw = _NOTHING
+    """Jaeger has no attributes of links here; traceq's own files do."""
+
+
+class _Log(msgspec.Struct, gc=False):
+    time_us: Microseconds = msgspec.field(name="timestamp", default=None)
+    time_ns: Nanoseconds = msgspec.field(name="timeUnixNano", default=None)
+    """In traceq's own files, when microseconds do not tell the whole time."""
+    fields: list[_Tag] | None = None
+
+
+class _Process(msgspec.Struct, gc=False):
+    service: str | None = msgspec.field(name="serviceName", default=None)
+    tags: msgspec.Raw = _NOTHING
+
+
+class _Span(msgspec.Struct, gc=False):
+    """A span as it stands in JSON; it doubles as its own `SpanDetails`, so that a span costs one object."""
+
+    span_id: str = msgspec.field(name="spanID")
+    name: str | None = msgspec.field(name="operationName", default=None)
+    references: list[_Reference] | None = None
+    """After reading: only those that name no parent."""
+    parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
+    """In exports of Jaeger before 1.8, which had no references."""
+    start_us: Microseconds = msgspec.field(name="startTime", default=None)
+    duration_us: Microseconds = msgspec.field(name="duration", default=None)
+    start_ns: Nanoseconds = msgspec.field(name="startTimeUnixNano", default=None)
+    """In traceq's own files, when microseconds do not tell the whole time; wins."""
+    duration_ns: Nanoseconds = msgspec.field(name="durationNano", default=None)
+    tags: msgspec.Raw = _NOTHING
+    logs: msgspec.Raw = _NOTHING
+    process_id: str | None = msgspec.field(name="processID", default=None)
+    process: _Process | None = None
+    """After reading: the one that `processID` names, where there is one."""
+    remarks: msgspec.Raw = msgspec.field(name="warnings", default=_NOTHING)
+
+    def attributes(self) -> Attributes:
+        """Read the tags."""
+        return _attributes(self.tags)
+
+    def resource(self) -> Attributes:
+        """Read the tags of the process."""
+        return {} if self.process is None else dict(_resource(bytes(self.process.tags)))
+
+    def events(self) -> tuple[Event, ...]:
+        """Read the logs, named by their first field `event`."""
+        logs = decode(_LOGS, self.logs, f"cannot read the logs of span {self.span_id}") or ()
+        return tuple(sorted((_event(log) for log in logs), key=lambda event: event.time_ns))
+
+    def links(self) -> tuple[Link, ...]:
+        """Read the references other than the one that was the first choice for a parent."""
+        return tuple(
+            Link((reference.trace_id or "").lower(), (reference.span_id or "").lower(), _attributes(reference.tags))
+            for reference in self.references or ()
+            if _is_reference(reference)
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Read what the server remarked."""
+        return tuple(decode(_REMARKS, self.remarks, f"cannot read the warnings of span {self.span_id}") or ())
+
+
+class _Trace(msgspec.Struct, gc=False):
+    spans: list[_Span] | None
+    processes: dict[str, _Process | None] | None = None
+    warnings: list[str] | None = None
+
+
+class _SpanId(msgspec.Struct, gc=False):
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+
+
+class _TraceId(msgspec.Struct, gc=False):
+    spans: list[_SpanId] | None
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+
+
+_TRACE = msgspec.json.Decoder(_Trace, strict=False)
+_TRACE_ID = msgspec.json.Decoder(_TraceId)
+_TAGS = msgspec.json.Decoder(list[_Tag] | None)
+_LOGS = msgspec.json.Decoder(list[_Log] | None, strict=False)
+_REMARKS = msgspec.json.Decoder(list[str] | None)
+
+_ID_FIRST = re.compile(rb'\s*\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"')
+
+
+def begins_with_trace_id(trace: msgspec.Raw) -> bool:
+    """Whether these bytes begin as Jaeger writes a trace."""
+    return _ID_FIRST.match(trace) is not None
+
+
+def read_trace_id(trace: msgspec.Raw | memoryview, place: str) -> str | None:
+    """Read the id of a trace without decoding its spans; None for a trace without spans and id.
+
+    Args:
+        trace: A v1 trace object.
+        place: Where it stands, for people.
+
+    Raises:
+        DecodeError: If it is not a trace, or its spans do not tell which trace they are of.
+    """
+    # Jaeger writes the id first, and then the rest of the trace, often megabytes, need not be looked at.
+    found = _ID_FIRST.match(trace)
+    if found:
+        return found.group(1).decode("ascii").lower()
+    read = decode(_TRACE_ID, trace, f"cannot read a trace of {place}")
+    trace_id = read.trace_id or next((span.trace_id for span in read.spans or ()), None)
+    if not trace_id and read.spans:
+        raise DecodeError(f"cannot read a trace of {place}: its spans have no traceID", hint=READABLE)
+    return trace_id.lower() if trace_id else None
+
+
+def decode_trace(trace: Body | msgspec.Raw, trace_id: str, place: str) -> TraceRecord:
+    """Read a trace; details stay JSON until they are asked for.
+
+    Args:
+        trace: A v1 trace object.
+        trace_id: What `read_trace_id` gave for it.
+        place: Where it stands, for people.
+
+    Raises:
+        DecodeError: If it is not a v1 trace, or a span has no id.
+    """
+    what = f"cannot read trace {trace_id} of {place}"
+    with collector_paused(), failures_told(what):
+        record = _record(trace_id, _TRACE.decode(trace))
+    if not VOID_IDS.isdisjoint(record.span_ids):
+        raise DecodeError(f"{what}: spans[{first_void(record.span_ids)}] has no spanID", hint=READABLE)
+    return record
+
+
+def _record(trace_id: str, trace: _Trace) -> TraceRecord:
+    spans = trace.spans or []
+    processes = _find_processes(spans, trace.processes or {})
+    # One process serves many spans, so what its tags say is read once.
+    hosts = {id(process): _host(bytes(process.tags)) for process in {id(each): each for each in processes}.values()}
+    meanings = [_meaning(span.tags) for span in spans]
+    return TraceRecord(
+        trace_id,
+        span_ids=[span.span_id.lower() for span in spans],
+        parent_ids=[_take_parents(span, trace_id) for span in spans],
+        start_ns=[(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans],
+        duration_ns=[
+            (span.duration_us or 0) * 1000 if span.duration_ns is None else span.duration_ns for span in spans
+        ],
+        kinds=[kind for kind, _, _ in meanings],
+        statuses=[status for _, status, _ in meanings],
+        services=[process.service or "" for process in processes],
+        names=[span.name or "" for span in spans],
+        hosts=[hosts[id(process)] for process in processes],
+        peers=[peer for _, _, peer in meanings],
+        details=list(spans),
+        warnings=trace.warnings or [],
+    )
+
+
+def _find_processes(spans: list[_Span], known: dict[str, _Process | None]) -> list[_Process]:
+    """Let each span have its process: the one it names, else the one that stands within it, else an empty one."""
+    nothing = _Process()
+    for span in spans:
+        span.process = known.get(span.process_id or "") or span.process or nothing
+    return [span.process or nothing for span in spans]
+
+
+def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:
+    """Give the candidates for the parent, and leave the other references to be links."""
+    references = span.references
+    if not references:
+        parent_id = (span.parent_id or "").lower()
+        return () if parent_id in VOID_IDS else (parent_id,)
+    first = references[0]
+    if len(references) == 1 and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
+        # Nearly every span; what follows gives the same in four times the time.
+        span.references = None
+        return (first.span_id.lower(),)
+    candidates = [reference for reference in references if _is_reference(reference, trace_id)]
+    candidates.sort(key=lambda reference: reference.type == "FOLLOWS_FROM")
+    if candidates:
+        references.remove(candidates[0])
+    return tuple([(candidate.span_id or "").lower() for candidate in candidates])
+
+
+def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
+    """Whether it names a span (Jaeger's own clients write zeros for no parent), and one of this trace."""
+    named = reference.trace_id or ""
+    if (reference.span_id or "") in VOID_IDS or named in VOID_IDS:
+        return False
+    return trace_id is None or normal_id(named) == normal_id(trace_id)
+
+
+_WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
+
+
+def _meaning(tags: msgspec.Raw) -> Meaning:
+    """Read kind, status and peer in one pass over the tags: the hot path of reading."""
+    wanted = [
+        # Written out for plain text, since a call a tag would double the time of this pass.
+        (
+            tag.key,
+            tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)),
+        )
+        for tag in _TAGS.decode(tags) or ()
+        if tag.key in _WANTED
+    ]
+    return meaning(tuple(wanted)) if wanted else NO_MEANING
+
+
+def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
+    return {tag.key: _value(tag) for tag in decode(_TAGS, tags, "cannot read tags") or ()}
+
+
+# Services send the same process with trace after trace.
+@lru_cache(maxsize=1024)
+def _resource(tags: bytes) -> Mapping[str, AttributeValue]:
+    return MappingProxyType(_attributes(tags))
+
+
+@lru_cache(maxsize=1024)
+def _host(tags: bytes) -> str:
+    return semantics.host(_resource(tags))
+
+
+def _event(log: _Log) -> Event:
+    time_ns = (log.time_us or 0) * 1000 if log.time_ns is None else log.time_ns
+    fields = log.fields or []
+    name = next((field for field in fields if field.key == "event"), None)
+    text = semantics.value_text(_value(name)) if name else ""
+    return Event(time_ns, text or "log", {field.key: _value(field) for field in fields if field is not name})
+
+
+def _value(tag: _Tag) -> AttributeValue:
+    """Give the value that the tag's type says, whatever JSON it came as; what does not fit stays as it came."""
+    value: AttributeValue = tag.value
+    match tag.type:
+        case "int64":
+            return _whole(value)
+        case "float64":
+            return _fractional(value)
+        case "binary":
+            return _binary(value)
+        case "bool" if isinstance(value, str) and value in {"true", "false"}:
+            return value == "true"
+        case _:
+            return value
+
+
+def _whole(value: AttributeValue) -> AttributeValue:
+    # Jaeger writes numbers beyond 2^53 as text, for JavaScript.
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,40}", value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _fractional(value: AttributeValue) -> AttributeValue:
+    if not isinstance(value, (int, str)) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
+
+
+def _binary(value: AttributeValue) -> AttributeValue:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        return value

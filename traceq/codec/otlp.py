@@ -1,0 +1,359 @@
+"""OTLP JSON: Jaeger's v3 answers old and new, collector files, Tempo's exports.
+
+Source: opentelemetry-proto 1.x, trace.proto, and its JSON mapping; Jaeger 1.51 to 2.20, `api_v3`. Ids come as hex or as
+base64, enums as numbers or names, 64-bit numbers as text or numbers. What Jaeger's own conversion to v1 puts into tags
+(scope, status message, trace state) is an attribute here under the same name, so that both dialects give one answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from traceq import semantics
+from traceq.assembly import TraceRecord
+from traceq.codec.meaning import Meaning, meaning
+from traceq.codec.wire import READABLE, VOID_IDS, Nanoseconds, collector_paused, decode, failures_told, hex_id
+from traceq.errors import DecodeError
+from traceq.semantics import Attributes, AttributeValue, Kind, Status
+from traceq.traces import Event, Link, normal_id
+
+_NOTHING = msgspec.Raw(b"null")
+_WARNINGS = "@jaeger@warnings"
+"""Where Jaeger's v3 answers keep what the server remarked about a span."""
+
+
+class _Values(msgspec.Struct, gc=False):
+    values: list[_AnyValue] | None = None
+
+
+class _KeyValues(msgspec.Struct, gc=False):
+    values: list[_Attribute] | None = None
+
+
+class _AnyValue(msgspec.Struct, gc=False, rename="camel"):
+    """OTLP's value: one of these is set, or none for the empty value."""
+
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: int | None = None
+    double_value: float | None = None
+    bytes_value: str | None = None
+    array_value: _Values | None = None
+    kvlist_value: _KeyValues | None = None
+
+
+class _Attribute(msgspec.Struct, gc=False):
+    key: str
+    value: _AnyValue | None = None
+
+
+class _Sketch(msgspec.Struct, gc=False):
+    """An attribute whose value is read only when its key is wanted."""
+
+    key: str
+    value: msgspec.Raw = _NOTHING
+
+
+class _Resource(msgspec.Struct, gc=False):
+    attributes: msgspec.Raw = _NOTHING
+
+
+class _Scope(msgspec.Struct, gc=False):
+    name: str | None = None
+    version: str | None = None
+    attributes: msgspec.Raw = _NOTHING
+
+
+class _ScopeSpans(msgspec.Struct, gc=False, rename="camel"):
+    scope: _Scope | None = None
+    instrumentation_library: _Scope | None = None
+    spans: list[msgspec.Raw] | None = None
+
+
+class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
+    """What OTLP and Tempo make documents of: spans by scope, scopes by resource."""
+
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+    instrumentation_library_spans: list[_ScopeSpans] | None = None
+    """Before OTLP 0.15 (2022)."""
+
+
+class _Status(msgspec.Struct, gc=False):
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _Link(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    attributes: msgspec.Raw = _NOTHING
+
+
+class _Event(msgspec.Struct, gc=False, rename="camel"):
+    time_unix_nano: Nanoseconds = None
+    name: str | None = None
+    attributes: msgspec.Raw = _NOTHING
+
+
+class _TraceId(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+
+
+class _Span(msgspec.Struct, gc=False, rename="camel"):
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    kind: int | str | None = None
+    start_time_unix_nano: Nanoseconds = None
+    end_time_unix_nano: Nanoseconds = None
+    trace_state: str | None = None
+    attributes: msgspec.Raw = _NOTHING
+    events: msgspec.Raw = _NOTHING
+    links: list[_Link] | None = None
+    """After reading: only those that are no parent's."""
+    status: _Status | None = None
+
+
+_SPAN = msgspec.json.Decoder(_Span, strict=False)
+_TRACE_ID = msgspec.json.Decoder(_TraceId)
+_SKETCHES = msgspec.json.Decoder(list[_Sketch] | None)
+_VALUE = msgspec.json.Decoder(_AnyValue | None, strict=False)
+_ATTRIBUTES = msgspec.json.Decoder(list[_Attribute] | None, strict=False)
+_EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
+
+
+class _Details(msgspec.Struct, gc=False):
+    """A span's details, as JSON until they are asked for."""
+
+    span: _Span
+    resource_attributes: bytes
+    scope: _Scope
+
+    def attributes(self) -> Attributes:
+        """Read the span's attributes, and what Jaeger's conversion makes attributes of."""
+        span, scope, status = self.span, self.scope, self.span.status
+        told = {
+            "otel.scope.name": scope.name,
+            "otel.scope.version": scope.version,
+            "otel.status_description": status.message if status else None,
+            "w3c.tracestate": span.trace_state,
+        }
+        scoped = {f"otel.scope.{key}": value for key, value in _attributes(scope.attributes).items()}
+        own = {key: value for key, value in _attributes(span.attributes).items() if key != _WARNINGS}
+        return {**scoped, **{key: value for key, value in told.items() if value}, **own}
+
+    def resource(self) -> Attributes:
+        """Read the resource's attributes, `service.name` left out."""
+        return {key: value for key, value in _resource(self.resource_attributes).items() if key != "service.name"}
+
+    def events(self) -> tuple[Event, ...]:
+        """Read the events, earliest first."""
+        events = decode(_EVENTS, self.span.events, f"cannot read the events of span {self.span.span_id}") or ()
+        return tuple(sorted((_event(event) for event in events), key=lambda event: event.time_ns))
+
+    def links(self) -> tuple[Link, ...]:
+        """Read the links other than the one that was the first choice for a parent."""
+        return tuple(
+            Link(hex_id(link.trace_id or ""), hex_id(link.span_id or ""), _attributes(link.attributes))
+            for link in self.span.links or ()
+            if _is_reference(link)
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Read what the server remarked."""
+        remarks = _attributes(self.span.attributes).get(_WARNINGS)
+        if remarks is None:
+            return ()
+        return tuple(semantics.value_text(each) for each in (remarks if isinstance(remarks, list) else [remarks]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What the spans of one scope have in common."""
+
+    resource_attributes: bytes
+    scope: _Scope
+    place: str
+
+
+_Located: TypeAlias = tuple[_Origin, msgspec.Raw]
+
+
+def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[_Located]]:
+    """Sort a document's spans by trace, without reading more of them than their trace id.
+
+    Args:
+        groups: The document's `resourceSpans`.
+        place: Where it stands, for people.
+
+    Raises:
+        DecodeError: If a span names no trace.
+    """
+    traces: dict[str, list[_Located]] = {}
+    for position, group in enumerate(groups):
+        for origin, spans in _origins(group or ResourceSpans(), f"resourceSpans[{position}] of {place}"):
+            for span in spans:
+                traces.setdefault(_trace_id(span, origin.place), []).append((origin, span))
+    return traces
+
+
+def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[_Origin, list[msgspec.Raw]]]:
+    resource = bytes(group.resource.attributes) if group.resource else b"null"
+    for scoped in [*(group.scope_spans or ()), *(group.instrumentation_library_spans or ())]:
+        scope = scoped.scope or scoped.instrumentation_library or _Scope()
+        yield _Origin(resource, scope, place), scoped.spans or []
+
+
+_ID_FIRST = re.compile(rb'\s*\{\s*"traceId"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-zA-Z+/]{22}==)"')
+
+
+def _trace_id(span: msgspec.Raw, place: str) -> str:
+    # Exporters write the id first; the rest of the span need not be looked at twice.
+    found = _ID_FIRST.match(span)
+    text = (
+        found.group(1).decode("ascii") if found else decode(_TRACE_ID, span, f"cannot read a span in {place}").trace_id
+    )
+    trace_id = hex_id(text or "")
+    if trace_id in VOID_IDS:
+        raise DecodeError(f"cannot read a span in {place}: it has no traceId", hint=READABLE)
+    return trace_id
+
+
+def decode_trace(spans: Iterable[_Located], trace_id: str) -> TraceRecord:
+    """Read the spans of a trace; details stay JSON until they are asked for.
+
+    Raises:
+        DecodeError: If one of them is not an OTLP span, or has no id.
+    """
+    record = TraceRecord(trace_id)
+    with collector_paused():
+        for origin, raw in spans:
+            with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
+                _add(record, _SPAN.decode(raw), origin)
+    return record
+
+
+def _add(record: TraceRecord, span: _Span, origin: _Origin) -> None:
+    span_id = hex_id(span.span_id or "")
+    if span_id in VOID_IDS:
+        raise DecodeError(f"cannot read trace {record.trace_id} in {origin.place}: a span has no spanId", hint=READABLE)
+    service, host = _service_and_host(origin.resource_attributes)
+    kind, status, peer = _meaning(span)
+    start_ns = span.start_time_unix_nano or 0
+    record.span_ids.append(span_id)
+    record.parent_ids.append(_take_parents(span, record.trace_id))
+    record.start_ns.append(start_ns)
+    record.duration_ns.append((span.end_time_unix_nano or 0) - start_ns)
+    record.kinds.append(kind)
+    record.statuses.append(status)
+    record.services.append(service)
+    record.names.append(span.name or "")
+    record.hosts.append(host)
+    record.peers.append(peer)
+    record.details.append(_Details(span, origin.resource_attributes, origin.scope))
+
+
+def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:
+    """Give the candidates for the parent, and leave the other links to be links.
+
+    Jaeger v1 knows parent and links as references alike; one into the trace is the parent when there is no other.
+    """
+    parent_id = hex_id(span.parent_span_id or "")
+    has_parent = parent_id not in VOID_IDS
+    if not span.links:
+        return (parent_id,) if has_parent else ()
+    inside = [link for link in span.links if _is_reference(link, trace_id)]
+    if inside and not has_parent:
+        span.links.remove(inside[0])
+    linked = [hex_id(link.span_id or "") for link in inside]
+    return (parent_id, *linked) if has_parent else tuple(linked)
+
+
+def _is_reference(link: _Link, trace_id: str | None = None) -> bool:
+    """Whether a link names a span, and one of this trace."""
+    named = hex_id(link.trace_id or "")
+    if hex_id(link.span_id or "") in VOID_IDS or named in VOID_IDS:
+        return False
+    return trace_id is None or normal_id(named) == normal_id(trace_id)
+
+
+_WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
+
+
+def _meaning(span: _Span) -> Meaning:
+    """Read kind, status and peer in one pass over the attributes: the hot path of reading."""
+    wanted = [
+        (sketch.key, semantics.value_text(_value(_VALUE.decode(sketch.value))))
+        for sketch in _SKETCHES.decode(span.attributes) or ()
+        if sketch.key in _WANTED
+    ]
+    status = _member(Status, span.status.code, "STATUS_CODE_") if span.status else Status.UNSET
+    return meaning(tuple(wanted), _member(Kind, span.kind, "SPAN_KIND_"), status)
+
+
+_Enum = TypeVar("_Enum", Kind, Status)
+
+
+def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
+    """Read an enum that came as number or name; numbers and names of a later OTLP are 0, its word for unknown."""
+    text = str(value or 0).removeprefix(prefix)
+    known = names.__members__.get(text)
+    return next((member for member in names if text == str(member.value)), names(0)) if known is None else known
+
+
+# Collectors send the same resource with batch after batch.
+@lru_cache(maxsize=1024)
+def _resource(attributes: bytes) -> Mapping[str, AttributeValue]:
+    return MappingProxyType(_attributes(attributes))
+
+
+@lru_cache(maxsize=1024)
+def _service_and_host(attributes: bytes) -> tuple[str, str]:
+    resource = _resource(attributes)
+    return semantics.value_text(resource.get("service.name")), semantics.host(resource)
+
+
+def _attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
+    what = "cannot read attributes"
+    with failures_told(what):
+        return _read_attributes(_ATTRIBUTES.decode(attributes))
+
+
+def _read_attributes(attributes: Iterable[_Attribute] | None) -> dict[str, AttributeValue]:
+    return {attribute.key: _value(attribute.value) for attribute in attributes or ()}
+
+
+def _event(event: _Event) -> Event:
+    return Event(event.time_unix_nano or 0, event.name or "log", _attributes(event.attributes))
+
+
+def _value(value: _AnyValue | None) -> AttributeValue:
+    match value:
+        case None:
+            return None
+        case _AnyValue(bytes_value=str(text)):
+            return _bytes(text)
+        case _AnyValue(array_value=_Values(values=values)):
+            return [_value(each) for each in values or ()]
+        case _AnyValue(kvlist_value=_KeyValues(values=pairs)):
+            return _read_attributes(pairs)
+        case _:
+            plain = (value.string_value, value.bool_value, value.int_value, value.double_value)
+            return next((each for each in plain if each is not None), None)
+
+
+def _bytes(text: str) -> bytes | str:
+    """Read base64; what is none stays text."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return text

@@ -1,0 +1,104 @@
+"""What every codec needs: bytes to typed values, failures in one sentence, ids in one spelling."""
+
+from __future__ import annotations
+
+import base64
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from mmap import mmap
+from typing import Annotated, TypeAlias, TypeVar
+
+import msgspec
+
+from traceq.errors import DecodeError
+from traceq.untrusted import printable
+
+Body: TypeAlias = bytes | bytearray | memoryview | mmap
+"""Bytes as they were read or mapped; never copied as a whole."""
+
+_Value = TypeVar("_Value")
+
+READABLE = (
+    "traceq reads Jaeger JSON (what the API answers or the UI downloads) and OTLP JSON, one document or one a line"
+)
+"""The hint of every refusal."""
+
+_MAX_NS = 2**62 - 1  # the year 2116: sums and differences of two then fit the 64 bits of a column
+
+Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-_MAX_NS, le=_MAX_NS)] | None
+"""A time or duration that fits the span table; null is 0."""
+
+Microseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(_MAX_NS // 1000), le=_MAX_NS // 1000)] | None
+"""A time or duration as Jaeger v1 has it."""
+
+
+def decode(decoder: msgspec.json.Decoder[_Value], body: Body | msgspec.Raw, what: str) -> _Value:
+    """Decode, and tell a failure as `<what>: <why>`.
+
+    Raises:
+        DecodeError: If the bytes are not JSON, or not JSON of this shape.
+    """
+    with failures_told(what):
+        return decoder.decode(body)
+
+
+@contextmanager
+def failures_told(what: str) -> Iterator[None]:
+    """Turn whatever decoding foreign bytes can raise into a `DecodeError` of the form `<what>: <why>`."""
+    try:
+        yield
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"{what}: {reason(error)}", hint=READABLE) from error
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words why bytes could not be decoded."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return "text that is not UTF-8"
+    return quoted(str(error).replace("`", ""), 200)
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """Make foreign text safe for a message: one line, printable, cut."""
+    safe = printable(text[: limit + 1].strip())
+    return safe if len(safe) <= limit else safe[: limit - 3] + "..."
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Switch the garbage collector off: it slows decoding two to five times, and decoding makes no garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+_BASE64_SIZES = {24: 16, 12: 8}
+"""How many bytes an id in base64 of this length has; in hex ids are 32 or 16 digits long."""
+
+
+def hex_id(text: str) -> str:
+    """Give an id in lower-case hex, whether it came as hex or as base64 (lengths tell)."""
+    size = _BASE64_SIZES.get(len(text))
+    if size is None:
+        return text.lower()
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except ValueError:
+        return text.lower()
+    return decoded.hex() if len(decoded) == size else text.lower()
+
+
+VOID_IDS = frozenset("0" * length for length in range(33))
+"""Ids that name nothing: empty, or zeros only."""
+
+
+def first_void(ids: Sequence[str]) -> int:
+    """Find the position of the first id that names nothing."""
+    return next(position for position, each in enumerate(ids) if each in VOID_IDS)

@@ -1,0 +1,57 @@
+"""An answer as one JSON document."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+"""What JSON lets through and a terminal or UTF-8 does not: C1 controls, direction marks, tags, lone surrogates."""
+
+
+def render_json(head: Mapping[str, object], document: Mapping[str, object]) -> str:
+    r"""Write one document: the head's keys, then the document's, indented by two, with a newline at the end.
+
+    Text stays readable (`é`, not `\u00e9`), and control and direction characters are escapes, so that the same bytes
+    can be shown in a terminal. A number that JSON does not know (NaN, infinity) is null.
+    """
+    return encode({**head, **document}, indent=2) + "\n"
+
+
+def encode(value: object, indent: int | None = None) -> str:
+    """Write a value as JSON that is safe to show; mappings keep their order."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
+    except ValueError:
+        # Rare, so the copy without NaN is made only when the encoder met one.
+        text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
+    return _UNSAFE.sub(_escape, text)
+
+
+def _plain(value: object) -> object:
+    """Hand read-only mappings and sequences to the encoder, which knows dicts and lists alone."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _escape(match: re.Match[str]) -> str:
+    # Outside strings JSON is ASCII, so what is found is inside one; beyond 16 bits JSON wants a surrogate pair.
+    return json.dumps(match.group())[1:-1] if match.group() != "\x7f" else "\\u007f"
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,166 @@
+"""Paths to bytes: directories listed, files mapped, gzip and zstd unpacked, standard input kept."""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+import os
+import re
+import shutil
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING
+
+from traceq.codec.wire import Body
+from traceq.errors import InputError
+from traceq.untrusted import printable
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+STDIN = "-"
+
+_SUFFIXES = tuple(kind + packing for kind in (".json", ".jsonl", ".ndjson") for packing in ("", ".gz", ".zst"))
+_MAPPED_FROM_BYTES = 2**20
+"""Smaller files are read, since every mapping costs a file descriptor and a directory may hold thousands."""
+_SPOOLED_FROM_BYTES = 64 * 2**20
+_CHUNK_BYTES = 2**20
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*):\d{2,5}(/.*)?")
+
+
+def files_at(locations: tuple[str, ...]) -> list[str]:
+    """List the files that locations stand for: a directory for all files of traces below it, in order of their names.
+
+    Raises:
+        InputError: If a location is not there, or a directory holds no such files or cannot be listed.
+    """
+    files = [file for location in locations for file in _expanded(location)]
+    return list(dict.fromkeys(files))
+
+
+def shown(location: str) -> str:
+    """Name a location for people."""
+    return "standard input" if location == STDIN else printable(location)
+
+
+def _expanded(location: str) -> list[str]:
+    if location == STDIN:
+        return [location]
+    with _failures_told(location):
+        is_directory = stat.S_ISDIR(os.stat(location).st_mode)  # noqa: PTH116  Path swallows some errors
+    if not is_directory:
+        return [location]
+    found = sorted(_files_below(location))
+    if not found:
+        hint = "traceq looks there for *.json, *.jsonl and *.ndjson, also with .gz or .zst; name other files one by one"
+        raise InputError(f"no files of traces in {shown(location)}", hint=hint)
+    return found
+
+
+def _files_below(directory: str) -> Iterator[str]:
+    with _failures_told(directory):
+        for folder, folders, names in os.walk(directory, onerror=_raise):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
+                    yield os.path.join(folder, name)  # noqa: PTH118  keeps "./" as it was given
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def read_body(location: str) -> Body:
+    """Give the unpacked bytes of a file or of standard input; big ones are mapped, not read.
+
+    Raises:
+        InputError: If they cannot be read or unpacked.
+    """
+    with _failures_told(location), ExitStack() as opened:
+        if location == STDIN:
+            return _unpacked(_spooled(sys.stdin.buffer, opened), location, opened)
+        file = opened.enter_context(Path(location).open("rb"))
+        is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return _unpacked(file if is_regular else _spooled(file, opened), location, opened)
+
+
+@contextmanager
+def _failures_told(location: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"cannot read {shown(location)}: no such file", hint=_missing_hint(location)) from error
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise InputError(f"cannot read {shown(location)}: {why}") from error
+    except ValueError as error:  # a path with a NUL
+        raise InputError(f"cannot read {shown(location)}: not a path") from error
+
+
+def _missing_hint(location: str) -> str:
+    if _HOST_AND_PORT.fullmatch(location):
+        return f"did you mean http://{printable(location)}?"
+    return "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
+
+
+def _spooled(stream: IO[bytes] | gzip.GzipFile, opened: ExitStack) -> IO[bytes]:
+    """Copy a stream to where it can be read from the start; to a temporary file when it is big."""
+    spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
+    shutil.copyfileobj(stream, spool, _CHUNK_BYTES)
+    return spool
+
+
+def _unpacked(file: IO[bytes], location: str, opened: ExitStack) -> Body:
+    file.seek(0)
+    head = file.read(len(_ZSTD))
+    file.seek(0)
+    if head.startswith(_GZIP):
+        return _body(_gunzipped(file, location, opened))
+    if head == _ZSTD:
+        return _body(_unzstd(file, location, opened))
+    return _body(file)
+
+
+def _body(file: IO[bytes]) -> Body:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size < _MAPPED_FROM_BYTES or (isinstance(file, SpooledTemporaryFile) and size <= _SPOOLED_FROM_BYTES):
+        return file.read()
+    # The mapping stays when the file is closed, and goes with the last trace that looks at it.
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _gunzipped(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
+    try:
+        with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+            return _spooled(stream, opened)
+    except EOFError as error:
+        raise InputError(f"cannot unpack {shown(location)}: the gzip data ends in the middle") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"cannot unpack {shown(location)}: the gzip data is corrupt ({error})") from error
+
+
+def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
+    zstd = _zstd()
+    try:
+        with zstd.ZstdFile(file) as stream:
+            return _spooled(stream, opened)
+    except EOFError as error:
+        raise InputError(f"cannot unpack {shown(location)}: the zstd data ends in the middle") from error
+    except zstd.ZstdError as error:
+        raise InputError(f"cannot unpack {shown(location)}: the zstd data is corrupt ({error})") from error
+
+
+def _zstd() -> ModuleType:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd

@@ -1,0 +1,131 @@
+"""What servers answer to searches: candidates, to be put together, checked and cut to the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from traceq.assembly import TraceRecord
+from traceq.errors import LoginRequired, SourceError
+from traceq.query import TraceQuery
+from traceq.sources import Progress, ProgressListener
+from traceq.summary import TraceSummary
+from traceq.traces import Traces, normal_id
+from traceq.units import plural
+from traceq.untrusted import printable
+
+_Trace = TypeVar("_Trace", TraceRecord, TraceSummary)
+
+_MOST_AT_ONCE = 8
+"""Questions at one time: enough to hide waiting, few enough for a server that others use too."""
+
+_MOST_SHARES = 1000
+"""Services that Elasticsearch's own summaries hold of one trace; the rest is left out there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates(Generic[_Trace]):
+    """Traces that one answer, or several put together, hold."""
+
+    by_id: Mapping[str, _Trace]
+    """By `normal_id`."""
+    is_cut_off: bool = False
+    """Whether an answer was as long as its limit."""
+    is_relaxed: bool = False
+    """Whether durations were left out of the question because the storage cannot combine them with tags."""
+    notes: tuple[str, ...] = ()
+    """What the server told of failures beside the traces."""
+    service_count: int = 0
+    """How many services were asked one by one; 0 for one question."""
+
+
+def ask_each(
+    services: Sequence[str],
+    ask: Callable[[str], Candidates[_Trace]],
+    span_count: Callable[[_Trace], int],
+    progress: ProgressListener,
+) -> Candidates[_Trace]:
+    """Ask for the traces of each service, several at a time, and put the answers together.
+
+    Raises:
+        SourceError: When one of them fails, with the service's name: an answer with a hole in it would look whole.
+    """
+    what = f"asking {plural(len(services), 'service')}"
+    by_id: dict[str, _Trace] = {}
+    answers: list[Candidates[_Trace]] = []
+    executor = ThreadPoolExecutor(_MOST_AT_ONCE)
+    try:
+        asked = {executor.submit(ask, service): service for service in services}
+        progress(Progress(what, 0, len(services)))
+        for future in as_completed(asked):
+            answers.append(_answer(future, asked[future]))
+            _add(by_id, answers[-1].by_id, span_count)
+            progress(Progress(what, len(answers), len(services), len(by_id)))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return Candidates(
+        by_id,
+        any(answer.is_cut_off for answer in answers),
+        any(answer.is_relaxed for answer in answers),
+        tuple(sorted({note for answer in answers for note in answer.notes})),
+        len(services),
+    )
+
+
+def _answer(future: Future[Candidates[_Trace]], service: str) -> Candidates[_Trace]:
+    try:
+        return future.result()
+    except SourceError as error:
+        kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
+        message = f"no answer for service '{printable(service)}', one of several asked for: {error.message}"
+        raise kind(message, hint=error.hint) from error
+
+
+def _add(known: dict[str, _Trace], more: Mapping[str, _Trace], span_count: Callable[[_Trace], int]) -> None:
+    """Add an answer: of a trace that is known already, the copy with more spans; storages may return a part of one."""
+    for trace_id, trace in more.items():
+        if trace_id not in known or span_count(trace) > span_count(known[trace_id]):
+            known[trace_id] = trace
+
+
+def may_match(summary: TraceSummary, query: TraceQuery) -> bool:
+    """Tell whether a summary leaves it possible that the trace matches, its own duration aside.
+
+    Service, errors, window and the least duration can be refuted; operation, the greatest duration and which span it is
+    that fails are the server's word. Tags cannot be checked at all: queries with tags are not answered by summaries.
+    """
+    window = query.window
+    ends_in_time = window.start_ns is None or summary.start_ns + summary.duration_ns >= window.start_ns
+    starts_in_time = window.end_ns is None or summary.start_ns <= window.end_ns
+    lasts = query.min_duration_ns is None or summary.duration_ns >= query.min_duration_ns
+    return ends_in_time and starts_in_time and lasts and _holds(summary, query)
+
+
+def _holds(summary: TraceSummary, query: TraceQuery) -> bool:
+    if query.service is None or len(summary.services) >= _MOST_SHARES:
+        return summary.error_count > 0 or not query.has_error
+    shares = [share for share in summary.services if share.name == query.service]
+    return bool(shares) and (not query.has_error or any(share.error_count for share in shares))
+
+
+def lasts_as_asked(summary: TraceSummary, query: TraceQuery) -> bool:
+    """Tell whether the whole trace lasts as long as asked for, which no server looks at."""
+    low, high = query.min_trace_duration_ns, query.max_trace_duration_ns
+    return (low is None or summary.duration_ns >= low) and (high is None or summary.duration_ns <= high)
+
+
+def newest_summaries(summaries: Iterable[TraceSummary]) -> list[TraceSummary]:
+    """Sort summaries, newest first."""
+    return sorted(summaries, key=lambda summary: (-summary.start_ns, normal_id(summary.trace_id)))
+
+
+def newest_positions(traces: Traces, positions: Iterable[int]) -> list[int]:
+    """Sort positions of traces that have spans, newest first by their earliest span."""
+
+    def age(position: int) -> tuple[int, str]:
+        rows = traces.rows(position)
+        return -min(traces.start_ns[rows.start : rows.stop]), normal_id(traces.trace_ids[position])
+
+    return sorted(positions, key=age)

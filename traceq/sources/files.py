@@ -1,0 +1,262 @@
+"""Traces from files, directories and standard input."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from traceq.assembly import TraceRecord, assemble
+from traceq.catalog import Operation, ServiceCall, Window
+from traceq.codec import Part, read_document
+from traceq.codec.wire import collector_paused, quoted
+from traceq.errors import NotFoundError
+from traceq.query import TraceQuery, matching
+from traceq.semantics import Kind
+from traceq.sources import Found, FoundSummaries, Progress, ProgressListener, no_progress
+from traceq.sources.bodies import files_at, read_body, shown
+from traceq.summary import summarize
+from traceq.traces import Traces, normal_id
+
+_BATCH_SPANS = 20_000
+_IDS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What the files hold, traces still as JSON."""
+
+    groups: tuple[tuple[Part, ...], ...]
+    """The parts of each trace, gathered over all files."""
+    calls: tuple[ServiceCall, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Catalog:
+    """The services and operations met on a walk through the traces."""
+
+    operations: dict[str, set[Operation]] = field(default_factory=dict)
+
+    def add(self, traces: Traces) -> None:
+        met = set(zip(traces.service_codes, traces.name_codes, traces.kinds, strict=True))
+        for service, name, kind in met:
+            told = Kind(kind).name.lower() if kind else ""
+            self.operations.setdefault(traces.services[service], set()).add(Operation(traces.names[name], told))
+
+
+class FileSource:
+    """Files as a source of traces. They are read once, at the first question, and must not change afterwards.
+
+    Args:
+        locations: Files, directories, `-` for standard input.
+        progress: Hears how far reading has come, in bytes of files, then in traces.
+    """
+
+    def __init__(self, locations: tuple[str, ...], progress: ProgressListener = no_progress) -> None:
+        self._locations = locations
+        self._progress = progress
+        self._contents: _Contents | None = None
+        self._catalog: _Catalog | None = None
+
+    @property
+    def location(self) -> str:
+        """The paths as they were given."""
+        return ", ".join(shown(location) for location in self._locations)
+
+    @property
+    def trace_url(self) -> str:
+        """Nothing: files have no pages."""
+        return ""
+
+    @property
+    def is_live(self) -> bool:
+        """Never."""
+        return False
+
+    def services(self) -> tuple[str, ...]:
+        """List the services of all spans, sorted."""
+        return tuple(sorted(self._known().operations))
+
+    def operations(self, service: str) -> tuple[Operation, ...]:
+        """List the operations of a service, sorted.
+
+        Raises:
+            NotFoundError: If no span is of that service.
+        """
+        known = self._known()
+        self._check_names(TraceQuery(service=service), known)
+        return tuple(sorted(known.operations[service]))
+
+    def find(self, query: TraceQuery) -> Found:
+        """Find the traces that match, newest first.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+        contents = self._read()
+        if query.limit is None:
+            traces = self._table(contents.groups)
+            self._note_names(query, traces)
+            found = traces.select(_newest_first(traces, matching(traces, query)))
+            return Found(found, notes=contents.notes)
+        # Summaries first: a limit keeps few traces, and the details of the others would fill the memory for nothing.
+        listed = self.summaries(query)
+        groups = {normal_id(group[0].trace_id): group for group in contents.groups}
+        traces = self._table([groups[normal_id(summary.trace_id)] for summary in listed.summaries])
+        return Found(traces, listed.is_cut_off, contents.notes)
+
+    def read(self, query: TraceQuery) -> Iterator[Traces]:
+        """Give the traces that match, in batches: in the order of the files, or the newest first where a limit is set.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+        if query.limit is None:
+            yield from self._matching(query)
+        else:
+            yield self.find(query).traces
+
+    def summaries(self, query: TraceQuery) -> FoundSummaries:
+        """Find the traces that match, in short, newest first.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+        found = [summary for batch in self._matching(query, with_details=False) for summary in summarize(batch)]
+        found.sort(key=lambda summary: (-summary.start_ns, summary.trace_id))
+        kept = found if query.limit is None else found[: query.limit]
+        return FoundSummaries(tuple(kept), is_cut_off=len(kept) < len(found), notes=self._read().notes)
+
+    def trace(self, trace_id: str) -> Traces:
+        """Give one trace by its id, however padded, or by a prefix that only one trace has.
+
+        Raises:
+            NotFoundError: If there is none, or several begin like that.
+        """
+        groups = self._read().groups
+        wanted = normal_id(trace_id)
+        whole = [group for group in groups if normal_id(group[0].trace_id) == wanted]
+        found = whole or [group for group in groups if _begins(group, trace_id.lower())]
+        if len(found) != 1:
+            raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
+        return self._table(found)
+
+    def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
+        """Give the calls of dependency tables among the files, whatever the window: the tables do not tell times."""
+        return self._read().calls
+
+    def _read(self) -> _Contents:
+        if self._contents is None:
+            self._contents = _read_files(files_at(self._locations), self._progress)
+        return self._contents
+
+    def _known(self) -> _Catalog:
+        if self._catalog is None:
+            for _ in self._batches(with_details=False):
+                pass
+        return self._catalog or _Catalog()
+
+    def _matching(self, query: TraceQuery, *, with_details: bool = True) -> Iterator[Traces]:
+        is_empty = True
+        for batch in self._batches(with_details=with_details or bool(query.attributes)):
+            found = matching(batch, query)
+            if found:
+                is_empty = False
+                yield batch.select(found)
+        if is_empty:
+            self._check_names(query, self._known())
+
+    def _batches(self, *, with_details: bool) -> Iterator[Traces]:
+        """Decode all traces, some at a time, and remember on the way what there is."""
+        catalog = _Catalog()
+        groups = self._read().groups
+        remaining = iter(groups)
+        done = 0
+        while done < len(groups):
+            with collector_paused():
+                traces = assemble(_records(remaining), with_details=with_details)
+            done += len(traces)
+            catalog.add(traces)
+            self._progress(Progress("decoding traces", done, len(groups), done))
+            yield traces
+        self._catalog = catalog
+
+    def _table(self, groups: Sequence[tuple[Part, ...]]) -> Traces:
+        with collector_paused():
+            return assemble(part.record() for group in groups for part in group)
+
+    def _note_names(self, query: TraceQuery, traces: Traces) -> None:
+        if self._catalog is None:
+            self._catalog = _Catalog()
+            self._catalog.add(traces)
+        self._check_names(query, self._catalog)
+
+    def _check_names(self, query: TraceQuery, known: _Catalog) -> None:
+        service, operation = query.service, query.operation
+        if service is not None and service not in known.operations:
+            raise self._no_such(f"service '{quoted(service)}'", service, known.operations, "traceq services")
+        if operation is None:
+            return
+        met = known.operations.values() if service is None else [known.operations[service]]
+        names = {each.name for operations in met for each in operations}
+        if operation not in names:
+            of = "" if service is None else f" of service '{quoted(service)}'"
+            raise self._no_such(f"operation '{quoted(operation)}'{of}", operation, names, "traceq operations")
+
+    def _no_such(self, what: str, name: str, known: Iterable[str], command: str) -> NotFoundError:
+        near = [f"'{quoted(each)}'" for each in difflib.get_close_matches(name, sorted(known), n=3)]
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        return NotFoundError(f"no {what} in {self.location}", hint=f"{meant}`{command}` lists what there is")
+
+    def _no_such_trace(self, trace_id: str, found: Sequence[str]) -> NotFoundError:
+        known = [group[0].trace_id for group in self._read().groups]
+        if found:
+            shown_ids = ", ".join(found[:_IDS_SHOWN]) + (", ..." if len(found) > _IDS_SHOWN else "")
+            message = f"{len(found)} traces in {self.location} begin with '{quoted(trace_id)}': {shown_ids}"
+            return NotFoundError(message, hint="give more digits of the id")
+        near = difflib.get_close_matches(trace_id.lower(), known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(known)}, `traceq search` lists them"
+        return NotFoundError(f"no trace '{quoted(trace_id)}' in {self.location}", hint=hint)
+
+
+def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
+    groups: dict[str, list[Part]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    notes: dict[str, None] = {}
+    for done, file in enumerate(files):
+        progress(Progress(f"reading {shown(file)}", done, len(files), len(groups)))
+        with collector_paused():
+            document = read_document(read_body(file), shown(file))
+            for part in document.parts:
+                groups.setdefault(normal_id(part.trace_id), []).append(part)
+        for call in document.calls:
+            counts[call.parent, call.child] += call.call_count
+        notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in document.notes))
+    progress(Progress("reading files", len(files), len(files), len(groups)))
+    calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
+    return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
+
+
+def _records(groups: Iterator[tuple[Part, ...]]) -> Iterator[TraceRecord]:
+    """Decode whole traces until they are enough for a batch."""
+    span_count = 0
+    for group in groups:
+        for part in group:
+            record = part.record()
+            span_count += len(record.span_ids)
+            yield record
+        if span_count >= _BATCH_SPANS:
+            return
+
+
+def _newest_first(traces: Traces, positions: Iterable[int]) -> list[int]:
+    starts = {
+        position: min((traces.start_ns[row] for row in traces.rows(position)), default=0) for position in positions
+    }
+    return sorted(starts, key=lambda position: (-starts[position], traces.trace_ids[position]))
+
+
+def _begins(group: Sequence[Part], prefix: str) -> bool:
+    return any(part.trace_id.startswith(prefix) for part in group)

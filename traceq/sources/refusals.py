@@ -1,0 +1,141 @@
+"""What an answer is when it is not what was asked for: an error told by the server, a web page, something else."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from traceq.codec.answers import error_message
+from traceq.errors import LoginRequired, SourceError
+from traceq.sources.address import Address
+from traceq.sources.http import Answer
+from traceq.untrusted import printable
+
+_MAX_TITLE = 80
+
+
+class ServerError(SourceError):
+    """An answer other than 2xx; kept apart because some of them call for another question.
+
+    Args:
+        status: The HTTP status.
+        told: What the server said, made safe to show; empty when nothing.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int, told: str) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.told = told
+
+
+def is_api_answer(answer: Answer) -> bool:
+    """Tell a 200 from Jaeger's API from one that shows a page; the type is not relied on, old servers leave it out."""
+    return answer.status == HTTPStatus.OK and not _is_page(answer)
+
+
+def says_no_such_route(answer: Answer) -> bool:
+    """Tell whether the server does not know the path.
+
+    Up to 2.15 Jaeger then shows its UI, later it answers 404 in plain text; a 404 in JSON is about what was asked for.
+    """
+    if answer.status == HTTPStatus.OK:
+        return _is_page(answer)
+    is_json = answer.body.lstrip().startswith(b"{")
+    return answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) and not is_json
+
+
+def lacks_route(answer: Answer) -> bool:
+    """Tell whether the server has no such route, where an answer of 404 can mean nothing else.
+
+    Servers that imitate Jaeger say so in ways of their own: Quickwit with 404 in JSON, VictoriaTraces with 400.
+    """
+    missing = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+    is_unsupported = answer.status == HTTPStatus.BAD_REQUEST and b"unsupported path" in answer.body
+    return answer.status in missing or is_unsupported or says_no_such_route(answer)
+
+
+def refusal(answer: Answer, address: Address) -> SourceError:
+    """Make the error that an unwanted answer amounts to."""
+    if _is_page(answer) and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _page_refusal(answer, address)
+    told = _title(_text(answer)) if _is_page(answer) else error_message(answer.body)
+    phrase = _phrase(answer.status)
+    message = f"Jaeger at {address.url} answered {answer.status}{phrase and ' ' + phrase}{told and ': ' + told}"
+    return ServerError(message, hint=_hint(answer.status, told, address), status=answer.status, told=told)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _hint(status: int, told: str, address: Address) -> str:
+    if "HTTPS server" in told or "HTTPS port" in told:
+        return f"set --source https://{address.url.partition('://')[2]}"
+    if "search depth" in told or "max traces" in told or "limit" in told:
+        return "give a smaller --limit"
+    if status == HTTPStatus.NOT_FOUND:
+        return _base_path_hint("", address)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "the server's log tells more; its storage may be slow or out of reach"
+    return ""
+
+
+_LOGIN_WORDS = ("sign in", "log in", "login", "sign-in", "single sign-on", "oauth", "openid", "authenticat")
+_UI_MARKS = ("jaeger_config", "jaeger_version", "<title>jaeger ui", 'data-inject-target="base_url"')
+_PASSWORD_FIELD = re.compile(r"""<input[^>]+type=["']?password""")
+_BASE_HREF = re.compile(r"""<base\s[^>]*href=["']([^"']*)["']""", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+def _is_page(answer: Answer) -> bool:
+    start = answer.body[:200].lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html")) or (
+        answer.content_type == "text/html" and start.startswith(b"<")
+    )
+
+
+def _text(answer: Answer) -> str:
+    return answer.body[:100_000].decode("utf-8", "replace")
+
+
+def _page_refusal(answer: Answer, address: Address) -> SourceError:
+    page = _text(answer)
+    lower = page.lower()
+    # The UI's page has no password field; a login page may well name Jaeger, so the field is looked for first.
+    is_ui = any(mark in lower for mark in _UI_MARKS)
+    if _PASSWORD_FIELD.search(lower) or (not is_ui and any(word in lower for word in _LOGIN_WORDS)):
+        return LoginRequired(
+            f"{address.url} answered with a login page{_titled(page)}",
+            hint="give credentials with --token, --basic or --header (a cookie works too)",
+        )
+    if is_ui:
+        return SourceError(
+            f"{address.url} answered with the Jaeger UI page: not the API", hint=_base_path_hint(page, address)
+        )
+    return SourceError(
+        f"{address.url} answered with a web page{_titled(page)}: not the Jaeger API",
+        hint=_base_path_hint(page, address),
+    )
+
+
+def _titled(page: str) -> str:
+    title = _title(page)
+    return f" ('{title}')" if title else ""
+
+
+def _title(page: str) -> str:
+    found = _TITLE.search(page)
+    title = printable(" ".join(found.group(1).split())) if found else ""
+    return title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 3] + "..."
+
+
+def _base_path_hint(page: str, address: Address) -> str:
+    """Say what to set `--source` to; Jaeger's page tells its base path in `<base href>`."""
+    found = _BASE_HREF.search(page)
+    path = found.group(1).rstrip("/") if found else ""
+    if path.startswith("/") and not path.startswith("//") and path != address.base_path:
+        return f"its base path seems to be {printable(path)}: set --source {address.origin}{printable(path)}"
+    return f"is a base path missing or wrong? it is part of --source, for example {address.origin}/jaeger"
