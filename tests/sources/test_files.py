@@ -127,16 +127,16 @@ ASKING: list[Callable[[FileSource, TraceQuery], object]] = [
 @pytest.mark.parametrize(
     ("service", "operation", "message", "hint"),
     [
-        ("wep", None, "no service 'wep' in {file}", "did you mean 'web'? `traceq services` lists what there is"),
-        ("xyz", "GET /", "no service 'xyz' in {file}", "`traceq services` lists what there is"),
+        ("wep", None, "no service named 'wep' in {file}", "did you mean 'web'? `traceq services` lists all 2"),
+        ("xyz", "GET /", "no service named 'xyz' in {file}", "`traceq services` lists all 2"),
         (
             "web",
-            "GET",
-            "no operation 'GET' of service 'web' in {file}",
-            "did you mean 'GET /'? `traceq operations` lists what there is",
+            "get",
+            "no operation named 'get' in service 'web' in {file}",
+            "did you mean 'GET /'? `traceq operations web` lists all 2",
         ),
-        ("db", "GET /", "no operation 'GET /' of service 'db' in {file}", "`traceq operations` lists what there is"),
-        (None, "x\n", "no operation 'x' in {file}", "`traceq operations` lists what there is"),
+        ("db", "x", "no operation named 'x' in service 'db' in {file}", "`traceq operations db` lists it"),
+        (None, "x\n", "no operation named 'x' in {file}", "`traceq operations` lists all 3"),
     ],
 )
 def test_names_that_do_not_exist_are_not_found(  # noqa: PLR0917  fixtures and cases are parameters
@@ -155,7 +155,7 @@ def test_names_that_do_not_exist_are_not_found(  # noqa: PLR0917  fixtures and c
 
 
 def test_operations_of_an_unknown_service_are_not_found(file: str) -> None:
-    with pytest.raises(NotFoundError, match="no service 'cart'"):
+    with pytest.raises(NotFoundError, match="no service named 'cart'"):
         FileSource((file,)).operations("cart")
 
 
@@ -236,6 +236,15 @@ def test_one_refused_file_among_others_is_told(tmp_path: Path) -> None:
         FileSource((str(tmp_path),)).services()
 
     assert caught.value.message == f"cannot read traces from {tmp_path}/b.json: it looks like JSON with the keys foo"
+
+
+def test_a_service_is_not_found_where_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'{"data":[]}')
+
+    with pytest.raises(NotFoundError) as caught:
+        FileSource((str(tmp_path),)).find(TraceQuery(service="web"))
+
+    assert (caught.value.message, caught.value.hint) == (f"no service named 'web' in {tmp_path}", "there are none")
 
 
 def test_a_file_without_traces_is_an_empty_result(tmp_path: Path) -> None:
@@ -319,6 +328,7 @@ def test_truncated_packing_is_told(tmp_path: Path, packing: str) -> None:
         FileSource((str(path),)).services()
 
     assert caught.value.message == f"cannot unpack {path}: the {packing} data ends in the middle"
+    assert caught.value.hint == "was it copied or downloaded whole?"
 
 
 @pytest.mark.parametrize("packing", ["gzip", "zstd"])
@@ -344,7 +354,7 @@ def test_corrupt_packing_is_told(tmp_path: Path, packing: str) -> None:
             "did you mean http://jaeger.example:80/x?",
         ),
         ("a\x1bb", "cannot read a\\x1bb: no such file", "give a file"),
-        ("a\0b", "cannot read a\\x00b: not a path", ""),
+        ("a\0b", "cannot read a\\x00b: not a path", "give a file"),
     ],
 )
 def test_a_location_that_is_not_there_is_told(location: str, message: str, hint: str) -> None:

@@ -74,7 +74,7 @@ def _tell(parts: list[Found], options: FetchOptions) -> None:
 
 
 def _write(tables: list[Traces], output: OutputOptions) -> None:
-    from traceq.codec.jaeger import encode_trace
+    from traceq.codec import encode_trace
 
     as_lines = chosen_format(output) == "ndjson"
     with destination(output.output) as out:

@@ -32,6 +32,8 @@ _SPOOLED_FROM_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_LOCATION_HINT = "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
+_COPY_HINT = "was it copied or downloaded whole?"
 _HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*):\d{2,5}(/.*)?")
 
 
@@ -99,15 +101,17 @@ def _failures_told(location: str) -> Iterator[None]:
         raise InputError(f"cannot read {shown(location)}: no such file", hint=_missing_hint(location)) from error
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
-        raise InputError(f"cannot read {shown(location)}: {why}") from error
+        raise InputError(
+            f"cannot read {shown(location)}: {why}", hint="can you read it with other programs?"
+        ) from error
     except ValueError as error:  # a path with a NUL
-        raise InputError(f"cannot read {shown(location)}: not a path") from error
+        raise InputError(f"cannot read {shown(location)}: not a path", hint=_LOCATION_HINT) from error
 
 
 def _missing_hint(location: str) -> str:
     if _HOST_AND_PORT.fullmatch(location):
         return f"did you mean http://{printable(location)}?"
-    return "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
+    return _LOCATION_HINT
 
 
 def _spooled(stream: IO[bytes] | gzip.GzipFile, opened: ExitStack) -> IO[bytes]:
@@ -142,9 +146,13 @@ def _gunzipped(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
         with gzip.GzipFile(fileobj=file, mode="rb") as stream:
             return _spooled(stream, opened)
     except EOFError as error:
-        raise InputError(f"cannot unpack {shown(location)}: the gzip data ends in the middle") from error
+        raise InputError(
+            f"cannot unpack {shown(location)}: the gzip data ends in the middle", hint=_COPY_HINT
+        ) from error
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"cannot unpack {shown(location)}: the gzip data is corrupt ({error})") from error
+        raise InputError(
+            f"cannot unpack {shown(location)}: the gzip data is corrupt ({error})", hint=_COPY_HINT
+        ) from error
 
 
 def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
@@ -153,9 +161,13 @@ def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
         with zstd.ZstdFile(file) as stream:
             return _spooled(stream, opened)
     except EOFError as error:
-        raise InputError(f"cannot unpack {shown(location)}: the zstd data ends in the middle") from error
+        raise InputError(
+            f"cannot unpack {shown(location)}: the zstd data ends in the middle", hint=_COPY_HINT
+        ) from error
     except zstd.ZstdError as error:
-        raise InputError(f"cannot unpack {shown(location)}: the zstd data is corrupt ({error})") from error
+        raise InputError(
+            f"cannot unpack {shown(location)}: the zstd data is corrupt ({error})", hint=_COPY_HINT
+        ) from error
 
 
 def _zstd() -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from traceq.query import TraceQuery, matching
 from traceq.semantics import Kind
 from traceq.sources import Found, FoundSummaries, Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, read_body, shown
+from traceq.sources.nearest import nearest_names
 from traceq.summary import summarize
 from traceq.traces import Traces, normal_id
 
@@ -196,19 +198,21 @@ class FileSource:
     def _check_names(self, query: TraceQuery, known: _Catalog) -> None:
         service, operation = query.service, query.operation
         if service is not None and service not in known.operations:
-            raise self._no_such(f"service '{quoted(service)}'", service, known.operations, "traceq services")
+            raise NotFoundError(
+                f"no service named '{quoted(service)}' in {self.location}",
+                hint=nearest_names(service, known.operations, "traceq services"),
+            )
         if operation is None:
             return
         met = known.operations.values() if service is None else [known.operations[service]]
         names = {each.name for operations in met for each in operations}
         if operation not in names:
-            of = "" if service is None else f" of service '{quoted(service)}'"
-            raise self._no_such(f"operation '{quoted(operation)}'{of}", operation, names, "traceq operations")
-
-    def _no_such(self, what: str, name: str, known: Iterable[str], command: str) -> NotFoundError:
-        near = [f"'{quoted(each)}'" for each in difflib.get_close_matches(name, sorted(known), n=3)]
-        meant = f"did you mean {' or '.join(near)}? " if near else ""
-        return NotFoundError(f"no {what} in {self.location}", hint=f"{meant}`{command}` lists what there is")
+            within = "" if service is None else f" in service '{quoted(service)}'"
+            command = "traceq operations" if service is None else f"traceq operations {shlex.quote(service)}"
+            raise NotFoundError(
+                f"no operation named '{quoted(operation)}'{within} in {self.location}",
+                hint=nearest_names(operation, names, command),
+            )
 
     def _no_such_trace(self, trace_id: str, found: Sequence[str]) -> NotFoundError:
         known = [group[0].trace_id for group in self._read().groups]

@@ -1,0 +1,73 @@
+"""What the documents promise."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tools.cli_docs import cli_docs
+from traceq.cli import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^\$ (traceq .*)$", README, re.MULTILINE)
+
+
+def test_the_reference_of_the_command_line_is_the_one_that_the_commands_print() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_docs()
+
+
+def test_the_readme_starts_with_a_sentence_and_the_two_commands() -> None:
+    blocks = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+    assert [block.count("\n") for block in blocks] == [1, 1]
+    assert "traceq bottlenecks chat-service --source fixtures/" in blocks[0]
+    assert "pytest" in blocks[1]
+    assert len(README.splitlines()) <= 200
+
+
+def test_the_readme_names_every_command() -> None:
+    table = README.partition("## Commands")[2].partition("Every command")[0]
+
+    assert set(re.findall(r"`([a-z-]+)`", table)) == set(COMMANDS)
+
+
+def test_the_readme_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACEQ_SOURCE", str(ROOT / "fixtures" / "chat.json"))
+
+    assert len(EXAMPLES) >= 8
+    assert [(line, main(shlex.split(line)[1:])) for line in EXAMPLES] == [(line, 0) for line in EXAMPLES]
+
+
+def test_the_library_example_works(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(ROOT)
+
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - the example is ours
+
+    assert "mongodb.insert" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples_in_its_help_that_name_it(command: str) -> None:
+    section = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition(f"## `traceq {command}`")[2]
+
+    assert f"\n  traceq {command}" in section.partition("**Usage**")[0]
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"fetch"}))
+def test_every_document_is_described(command: str) -> None:
+    assert f"## traceq.{command}/1" in (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "document", sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("*.md")), ids=lambda p: p.name
+)
+def test_links_within_the_project_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
