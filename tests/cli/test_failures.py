@@ -280,7 +280,7 @@ def test_an_interruption_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(cli, "_app_for", lambda _: interrupted)
 
     outcome = run("services")
 
@@ -291,7 +291,7 @@ def test_a_bug_ends_with_1_and_a_line_and_debug_shows_where(run: Run, monkeypatc
     def broken(*_: object, **__: object) -> int:
         raise ZeroDivisionError("half of nothing")
 
-    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(cli, "_app_for", lambda _: broken)
 
     outcome = run("services")
 
@@ -308,7 +308,7 @@ def test_a_closed_pipe_ends_with_0(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def closed(*_: object, **__: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr(cli, "app", closed)
+    monkeypatch.setattr(cli, "_app_for", lambda _: closed)
     monkeypatch.setattr(os, "dup2", lambda *_: None)
 
     assert run("services").code == ExitCode.ANSWERED

@@ -5,39 +5,43 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from traceq.cli.bottlenecks import BottlenecksOptions, bottlenecks
 from traceq.cli.command import add_command
-from traceq.cli.deps import DepsOptions, deps
-from traceq.cli.fetch import FetchOptions, fetch
 from traceq.cli.messages import tell_error
-from traceq.cli.search import SearchOptions, search
-from traceq.cli.services import OperationsOptions, ServicesOptions, operations, services
-from traceq.cli.show import ShowOptions, show
 from traceq.errors import ExitCode, TraceqError
 
 _QUESTIONS = "Questions"
 _SOURCES = "What there is"
 
-app = typer.Typer(
-    name="traceq",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-COMMANDS = ("search", "show", "bottlenecks", "deps", "services", "operations", "fetch")
-"""In the order in which help lists them."""
-add_command(app, search, SearchOptions, _QUESTIONS)
-add_command(app, show, ShowOptions, _QUESTIONS)
-add_command(app, bottlenecks, BottlenecksOptions, _QUESTIONS)
-add_command(app, deps, DepsOptions, _QUESTIONS)
-add_command(app, services, ServicesOptions, _SOURCES)
-add_command(app, operations, OperationsOptions, _SOURCES)
-add_command(app, fetch, FetchOptions, _SOURCES)
+COMMANDS = {
+    "search": ("traceq.cli.search", _QUESTIONS),
+    "show": ("traceq.cli.show", _QUESTIONS),
+    "bottlenecks": ("traceq.cli.bottlenecks", _QUESTIONS),
+    "deps": ("traceq.cli.deps", _QUESTIONS),
+    "services": ("traceq.cli.services", _SOURCES),
+    "operations": ("traceq.cli.services", _SOURCES),
+    "fetch": ("traceq.cli.fetch", _SOURCES),
+}
+"""Each command's module, where a function of its name is it, and its heading; in the order in which help lists them."""
+
+
+def app_with(commands: Iterable[str]) -> typer.Typer:
+    """Build the command line with just these commands: each costs its module's import, so one that runs comes alone."""
+    app = typer.Typer(
+        name="traceq",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback(epilog=_EPILOG)(_traceq)
+    for name in commands:
+        module, panel = COMMANDS[name]
+        add_command(app, getattr(import_module(module), name), panel)
+    return app
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -49,10 +53,13 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
         raise typer.Exit
 
 
-@app.callback(
-    epilog="Without --source a server at http://localhost:16686 is asked; TRACEQ_SOURCE changes that. "
-    "Exit codes: 0 answered, 2 usage, 3 not found, 4 source failed, 5 input unreadable, 130 interrupted."
+_EPILOG = (
+    "Without --source a server at http://localhost:16686 is asked; TRACEQ_SOURCE changes that. "
+    "Exit codes: 0 answered, 2 usage, 3 not found, 4 source failed, 5 input unreadable, 6 check failed, "
+    "130 interrupted."
 )
+
+
 def _traceq(
     *,
     version: Annotated[
@@ -76,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     is_debug = "--debug" in arguments
     logging.getLogger("traceq").addHandler(logging.NullHandler())
     try:
-        code = app(list(arguments), standalone_mode=False)
+        code = _app_for(arguments)(list(arguments) or ["--help"], prog_name="traceq", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
         tell_error(error.format_message(), _usage_hint(arguments))
@@ -97,6 +104,12 @@ def main(arguments: Sequence[str]) -> int:
         tell_error(f"this is a bug in traceq: {type(error).__name__}: {error}", "--debug shows where")
         return ExitCode.BUG
     return code if isinstance(code, int) else ExitCode.ANSWERED
+
+
+def _app_for(arguments: Sequence[str]) -> typer.Typer:
+    """Build what these arguments need: the command they begin with, or all of them for help and completion."""
+    first = arguments[0] if arguments else ""
+    return app_with((first,) if first in COMMANDS else COMMANDS)
 
 
 def _usage_hint(arguments: Sequence[str]) -> str:

@@ -17,15 +17,15 @@ import typer
 _Options = TypeVar("_Options")
 
 
-def add_command(app: typer.Typer, run: Callable[[_Options], None], options: type[_Options], panel: str) -> None:
+def add_command(app: typer.Typer, run: Callable[[_Options], None], panel: str) -> None:
     """Register a command under the function's name, with the function's docstring as its help.
 
     Args:
         app: Where to.
-        run: What to do, given the options.
-        options: The dataclass that `run` takes.
+        run: What to do, given the options; its parameter is annotated with their dataclass.
         panel: Heading in the list of commands.
     """
+    options: type[_Options] = get_type_hints(run)["options"]
 
     def flat(**values: object) -> None:
         run(_build(options, values))
