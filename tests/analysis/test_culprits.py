@@ -28,7 +28,7 @@ SLOW_MESSAGE = (
 def flagged(traces: Traces, measure: Measure = "critical-time") -> list[tuple[str, int, int]]:
     examined = examine(traces, RequestOptions(measure=measure))
     found = culprits(examined, int(examined.requests.entries[0]), measure)
-    return [(culprit.span.name, culprit.held_ns, culprit.network_ns) for culprit in found]
+    return [(culprit.name, culprit.held_ns, culprit.network_ns) for culprit in found]
 
 
 def test_the_span_that_holds_a_fifth_of_the_request_is_flagged_with_its_chain_and_statement() -> None:

@@ -12,8 +12,8 @@ from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.requests import Requests, find_requests
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import Skew, corrected
-from traceq.semantics import STATEMENT, Kind, first_text
-from traceq.traces import Span, Traces
+from traceq.semantics import STATEMENT, Kind, Peer, first_text
+from traceq.traces import Traces
 
 Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
 """What spans are ranked by."""
@@ -94,10 +94,19 @@ def _charge_callees(spans: Columns, own_ns: Ints) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A call that holds its request up, with its repetitions: alike siblings count together."""
+    """A call that holds its request up, with its repetitions: alike siblings count together.
 
-    span: Span
-    """The one that held most."""
+    Plain values, so that it outlives the table it was found in.
+    """
+
+    span_id: str
+    """Of the one that held most; so are the other values that are of a single span."""
+    service: str
+    name: str
+    peer: Peer | None
+    duration_ns: int
+    row: int
+    """In the table that was examined."""
     rows: tuple[int, ...]
     """All of them, in input order."""
     held_ns: int
@@ -112,17 +121,16 @@ class Culprit:
 
     def to_dict(self) -> dict[str, object]:
         """Give the culprit as it stands in JSON."""
-        peer = self.span.peer
         return {
-            "span_id": self.span.span_id,
-            "service": self.span.service,
-            "operation": self.span.name,
-            "peer": None if peer is None else peer.label,
+            "span_id": self.span_id,
+            "service": self.service,
+            "operation": self.name,
+            "peer": None if self.peer is None else self.peer.label,
             "call_count": len(self.rows),
             "held_ns": self.held_ns,
             "ratio": self.ratio,
             "network_ns": self.network_ns,
-            "duration_ns": self.span.duration_ns,
+            "duration_ns": self.duration_ns,
             "chain": [{"service": service, "operation": name} for service, name in self.chain],
             "statement": self.statement or None,
         }
@@ -152,7 +160,7 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
     if not flagged.size:
         flagged = np.array([sums.argmax()])
     found = [_culprit(examined, rows[calls == call], latency_ns, measure) for call in flagged.tolist()]
-    return tuple(sorted(found, key=lambda culprit: (-culprit.held_ns, culprit.span.row)))
+    return tuple(sorted(found, key=lambda culprit: (-culprit.held_ns, culprit.row)))
 
 
 def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure) -> Culprit:
@@ -160,7 +168,12 @@ def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure) 
     held_ns = examined.measured(measure)[rows]
     span = traces.span(int(rows[np.argmax(held_ns)]))
     return Culprit(
-        span=span,
+        span_id=span.span_id,
+        service=span.service,
+        name=span.name,
+        peer=span.peer,
+        duration_ns=span.duration_ns,
+        row=span.row,
         rows=tuple(rows.tolist()),
         held_ns=int(held_ns.sum()),
         ratio=int(held_ns.sum()) / latency_ns,

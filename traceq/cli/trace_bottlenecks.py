@@ -42,7 +42,7 @@ def _sentence(culprit: Culprit) -> Line:
     parts = [
         Part(f"{format_ratio(culprit.ratio)} ", "strong"),
         Part(f"{format_duration(culprit.held_ns)} in "),
-        Part(f"{culprit.span.name}{f' x {len(culprit.rows)}' if len(culprit.rows) > 1 else ''}", "strong"),
+        Part(f"{culprit.name}{f' x {len(culprit.rows)}' if len(culprit.rows) > 1 else ''}", "strong"),
         Part(f" ({chain})", "dim"),
     ]
     if culprit.network_ns:
@@ -54,7 +54,6 @@ def _sentence(culprit: Culprit) -> Line:
 
 def _records(culprits: tuple[Culprit, ...]) -> Table:
     columns = (
-        Column("trace_id", "trace", Unit.TRACE_ID),
         Column("span_id", "span"),
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),
@@ -71,18 +70,16 @@ def _records(culprits: tuple[Culprit, ...]) -> Table:
 
 
 def _record(culprit: Culprit) -> tuple[Value, ...]:
-    span = culprit.span
     return (
-        span.trace_id,
-        span.span_id,
-        span.service,
-        span.name,
-        None if span.peer is None else span.peer.label,
+        culprit.span_id,
+        culprit.service,
+        culprit.name,
+        None if culprit.peer is None else culprit.peer.label,
         len(culprit.rows),
         culprit.held_ns,
         culprit.ratio,
         culprit.network_ns,
-        span.duration_ns,
+        culprit.duration_ns,
         " > ".join(name for _, name in culprit.chain),
         culprit.statement or None,
     )

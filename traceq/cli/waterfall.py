@@ -114,7 +114,7 @@ class _Drawing:
         self.hidden_below = self._count_hidden()
         self.critical = self._find_critical()
         self.culprits = self._find_culprits()
-        self.flagged = {culprit.span.row: culprit for culprit in self.culprits}
+        self.flagged = {culprit.row: culprit for culprit in self.culprits}
         self.culprit_of = {row: at for at, culprit in enumerate(self.culprits) for row in culprit.rows}
         self.folded_count = 0
 
