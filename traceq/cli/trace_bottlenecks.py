@@ -5,6 +5,7 @@ from __future__ import annotations
 from traceq.analysis.culprits import Culprit, Examined, Measure
 from traceq.cli.show import headline, span_records
 from traceq.cli.waterfall import WaterfallOptions, waterfall
+from traceq.cli.wording import call_text, chain_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.sources import Source
 from traceq.summary import summarize
@@ -21,7 +22,9 @@ def trace_report(source: Source, examined: Examined, measure: Measure) -> Report
     blocks += [_sentence(culprit) for culprit in whole.culprits]
     if not whole.culprits:
         blocks.append(Line((Part("no calls below the root: nothing but the root itself took time"),)))
-    footer = f"{plural(drawn.hidden_count, 'span')} not shown, `traceq show {summary.trace_id}` draws all of them"
+    flag = "" if source.is_live else f" --source {source.location}"
+    command = f"traceq show {summary.trace_id}{flag}"
+    footer = f"{plural(drawn.hidden_count, 'span')} not shown, `{command}` draws all of them"
     document = {
         "trace": summary.to_dict(),
         "by": measure,
@@ -38,12 +41,11 @@ def trace_report(source: Source, examined: Examined, measure: Measure) -> Report
 
 
 def _sentence(culprit: Culprit) -> Line:
-    chain = " > ".join(name for _, name in culprit.chain)
     parts = [
         Part(f"{format_ratio(culprit.ratio)} ", "strong"),
         Part(f"{format_duration(culprit.held_ns)} in "),
-        Part(f"{culprit.name}{f' x {len(culprit.rows)}' if len(culprit.rows) > 1 else ''}", "strong"),
-        Part(f" ({chain})", "dim"),
+        Part(call_text(culprit), "strong"),
+        Part(f" ({chain_text(culprit.chain)})", "dim"),
     ]
     if culprit.network_ns:
         parts.append(Part(f", {format_duration(culprit.network_ns)} of it between caller and callee"))
