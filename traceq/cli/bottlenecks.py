@@ -12,6 +12,7 @@ from traceq.cli.messages import cut_off_line
 from traceq.cli.options import FilterOptions, MeasureOption, OutputOptions, SkewOption, SourceOptions, complete_service
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
+from traceq.cli.wording import call_text, chain_text
 from traceq.report import Block, Column, Histogram, Line, Part, Report, Table, Unit, Value
 from traceq.sources import Source
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
@@ -265,10 +266,8 @@ def _held_by(request: SlowRequest) -> str:
     if not request.culprits:
         return request.name
     first, *others = request.culprits
-    chain = " > ".join(name for _, name in first.chain[1:])
-    chain += f" x {len(first.rows)}" if len(first.rows) > 1 else ""
     more = f", and {plural(len(others), 'other')}" if others else ""
-    return f"{format_ratio(first.ratio)} {chain}{more}"
+    return f"{format_ratio(first.ratio)} {chain_text((*first.chain[1:-1], (first.service, call_text(first))))}{more}"
 
 
 def _footer(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> tuple[Line, ...]:

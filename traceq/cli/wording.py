@@ -18,7 +18,7 @@ def call_text(culprit: Culprit) -> str:
 
 
 def chain_text(chain: Sequence[tuple[str, str]]) -> str:
-    """Write the operations that lead to a call, given services and operations; of long chains the first and the last."""
+    """Write the operations of a chain of (service, operation); of long ones the first and the last."""
     names = [name for _, name in chain]
     left_out = len(names) - _FIRST_STEPS - _LAST_STEPS
     if left_out > 1:
