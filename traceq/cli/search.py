@@ -193,4 +193,6 @@ def _row(summary: TraceSummary, longest_ns: int) -> tuple[Value, ...]:
 
 def _root(summary: TraceSummary) -> str:
     incomplete = " (incomplete)" if summary.orphan_count else ""
-    return f"{summary.root_service} {summary.root_name}".strip() + incomplete
+    # Servers' own summaries name no root when the only one misses its parent: the service with most spans has to do.
+    service = summary.root_service or (summary.services[0].name if summary.services else "?")
+    return f"{service} {summary.root_name}".strip() + incomplete

@@ -12,7 +12,7 @@ from traceq.cli.options import MeasureOption, OutputOptions, SkewOption, SourceO
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened
 from traceq.errors import NotFoundError
-from traceq.report import Column, Fields, Line, Part, Report, Table, Unit
+from traceq.report import Column, Fields, Line, Part, Report, Table, Unit, Value
 from traceq.semantics import Attributes, AttributeValue, value_text
 from traceq.sources import Source, is_url
 from traceq.summary import TraceSummary, summarize
@@ -168,7 +168,7 @@ def _counts(drawn: Waterfall) -> str:
 
 
 def span_records(examined: Examined) -> Table:
-    """Give one record a span of the examined table, clocks corrected."""
+    """Give one record a span, clocks corrected, in order of start: servers answer in any order."""
     columns = (
         Column("trace_id", "trace", Unit.TRACE_ID),
         Column("span_id", "span"),
@@ -185,37 +185,33 @@ def span_records(examined: Examined) -> Table:
         Column("shift_ns", "shift", Unit.DURATION),
         Column("peer", "peer"),
     )
-    spans = examined.spans
-    measured = zip(
-        spans.start_ns.tolist(),
-        examined.self_ns.tolist(),
-        examined.paths.own_ns.tolist(),
-        examined.network_ns.tolist(),
-        examined.skew.shift_ns.tolist(),
-        strict=True,
+    return Table(columns, tuple(_span_record(examined, row) for row in rows_by_start(examined)))
+
+
+def rows_by_start(examined: Examined) -> list[int]:
+    """Give the rows in order of corrected start, then of span id."""
+    starts = examined.spans.start_ns.tolist()
+    return sorted(range(len(starts)), key=lambda row: (starts[row], examined.spans.traces.span_ids[row], row))
+
+
+def _span_record(examined: Examined, row: int) -> tuple[Value, ...]:
+    span = examined.spans.traces.span(row)
+    return (
+        span.trace_id,
+        span.span_id,
+        span.parent_id,
+        span.service,
+        span.name,
+        span.kind.name.lower(),
+        span.status.name.lower(),
+        int(examined.spans.start_ns[row]),
+        span.duration_ns,
+        int(examined.self_ns[row]),
+        int(examined.paths.own_ns[row]),
+        int(examined.network_ns[row]),
+        int(examined.skew.shift_ns[row]),
+        None if span.peer is None else span.peer.label,
     )
-    rows = []
-    for row, (start_ns, self_ns, critical_ns, network_ns, shift_ns) in enumerate(measured):
-        span = spans.traces.span(row)
-        rows.append(
-            (
-                span.trace_id,
-                span.span_id,
-                span.parent_id,
-                span.service,
-                span.name,
-                span.kind.name.lower(),
-                span.status.name.lower(),
-                start_ns,
-                span.duration_ns,
-                self_ns,
-                critical_ns,
-                network_ns,
-                shift_ns,
-                None if span.peer is None else span.peer.label,
-            )
-        )
-    return Table(columns, tuple(rows))
 
 
 def _document(examined: Examined, summary: TraceSummary, drawn: Waterfall, options: ShowOptions) -> dict[str, object]:
@@ -224,7 +220,7 @@ def _document(examined: Examined, summary: TraceSummary, drawn: Waterfall, optio
     traces = examined.spans.traces
     spans = [
         dict[str, object](zip(keys, record, strict=True)) | _asked_details(traces.span(row), options)
-        for row, record in enumerate(records.rows)
+        for row, record in zip(rows_by_start(examined), records.rows, strict=True)
     ]
     return {
         "trace": summary.to_dict(),
