@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, record, span, trace
 from traceq.assembly import UNKNOWN_SERVICE, assemble
-from traceq.semantics import Kind
+from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
 
@@ -77,6 +77,12 @@ def told(traces: Traces) -> list[tuple[str, str]]:
             {"0:a": None, "1:b": "0:a"},
             [("duplicate-dropped", "b")],
             id="an exact copy is left out and named",
+        ),
+        pytest.param(
+            [("a", None, 0, 9), ("b", "a", 1, 2), span("b", "a", 1, 2, status=Status.ERROR)],
+            {"0:a": None, "1:b": "0:a", "2:b": "0:a"},
+            [("duplicate-id", "b")],
+            id="a failed span is no copy of one that did not fail",
         ),
         pytest.param(
             [("a", None, 0, 9), ("b", "a", 1, 2), ("b", "a", 3, 4), ("c", "b", 1, 2)],

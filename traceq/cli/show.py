@@ -129,8 +129,8 @@ def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
 def headline(summary: TraceSummary) -> Line:
     """Say in one line what a trace is."""
     parts = [
-        Part(f"{summary.root_service} ", "service"),
-        Part(f"{summary.root_name}  ", "strong"),
+        Part(summary.root_service, "service"),
+        Part(f" {summary.root_name}  ", "strong"),
         Part(f"{format_duration(summary.duration_ns)}  {format_time(summary.start_ns)}  "),
         Part(f"{plural(summary.span_count, 'span')}  {plural(len(summary.services), 'service')}"),
     ]
