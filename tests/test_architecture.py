@@ -21,8 +21,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources": GROUND | {"codec"},
     "analysis": GROUND,
     "render": {"report", "untrusted", "units"},
-    "library": GROUND | {"sources", "analysis"},
-    "cli": GROUND | {"codec", "sources", "analysis", "render"},
+    "engine": GROUND | {"sources", "analysis"},
+    "cluster": {"engine", "errors", "untrusted"},
+    "library": GROUND | {"sources", "analysis", "engine"},
+    "cli": GROUND | {"codec", "sources", "analysis", "render", "engine", "cluster"},
     "__main__": {"cli"},
     "__init__": GROUND | {"sources", "analysis", "library"},
 }
@@ -34,8 +36,10 @@ OWNERS = {
     "httpx": {"sources/http.py"},
     "httpx_retries": {"sources/http.py"},
     "rich": {"render/terminal", "cli/output.py", "cli/progress.py"},
-    "graphlay": {"render/terminal/layout.py"},
     "msgspec": {"codec"},
+    "pyarrow": {"codec/parquet"},
+    "dask": {"cluster.py"},
+    "distributed": {"cluster.py"},
     "typer": {"cli"},
 }
 """Package -> the only modules that may import it."""

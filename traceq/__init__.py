@@ -17,12 +17,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import Bottlenecks
+    from traceq.analysis.comparison.compare import Comparison
     from traceq.analysis.critical_path import CriticalPath
     from traceq.analysis.dependencies import Dependencies
+    from traceq.analysis.errors import ErrorOrigins
+    from traceq.analysis.findings import Finding, Findings, Thresholds
     from traceq.analysis.self_time import SelfTime
+    from traceq.analysis.statistics import Statistics
     from traceq.catalog import Operation, Window
     from traceq.errors import DecodeError, InputError, LoginRequired, NotFoundError, SourceError, TraceqError
-    from traceq.library import bottlenecks, connect, critical_path, dependencies, load, self_time
+    from traceq.library import (
+        bottlenecks,
+        compare,
+        connect,
+        critical_path,
+        dependencies,
+        errors_by_origin,
+        findings,
+        load,
+        self_time,
+        statistics,
+        what_if,
+    )
     from traceq.query import TraceQuery
     from traceq.semantics import Kind, Peer, Status
     from traceq.sources import ConnectionOptions, Found, Source
@@ -30,10 +46,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bottlenecks",
+    "Comparison",
     "ConnectionOptions",
     "CriticalPath",
     "DecodeError",
     "Dependencies",
+    "ErrorOrigins",
+    "Finding",
+    "Findings",
     "Found",
     "InputError",
     "Kind",
@@ -45,28 +65,51 @@ __all__ = [
     "Source",
     "SourceError",
     "Span",
+    "Statistics",
     "Status",
+    "Thresholds",
     "TraceQuery",
     "TraceWarning",
     "TraceqError",
     "Traces",
     "Window",
     "bottlenecks",
+    "compare",
     "connect",
     "critical_path",
     "dependencies",
+    "errors_by_origin",
+    "findings",
     "load",
     "self_time",
+    "statistics",
+    "what_if",
 ]
 
 _HOMES = {
     "analysis.bottlenecks": ("Bottlenecks",),
+    "analysis.comparison.compare": ("Comparison",),
     "analysis.critical_path": ("CriticalPath",),
     "analysis.dependencies": ("Dependencies",),
+    "analysis.errors": ("ErrorOrigins",),
+    "analysis.findings": ("Finding", "Findings", "Thresholds"),
     "analysis.self_time": ("SelfTime",),
+    "analysis.statistics": ("Statistics",),
     "catalog": ("Operation", "Window"),
     "errors": ("DecodeError", "InputError", "LoginRequired", "NotFoundError", "SourceError", "TraceqError"),
-    "library": ("bottlenecks", "connect", "critical_path", "dependencies", "load", "self_time"),
+    "library": (
+        "bottlenecks",
+        "compare",
+        "connect",
+        "critical_path",
+        "dependencies",
+        "errors_by_origin",
+        "findings",
+        "load",
+        "self_time",
+        "statistics",
+        "what_if",
+    ),
     "query": ("TraceQuery",),
     "semantics": ("Kind", "Peer", "Status"),
     "sources": ("ConnectionOptions", "Found", "Source"),

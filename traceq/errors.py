@@ -4,8 +4,9 @@ TraceqError
 ├── NotFoundError        3  no such trace or service
 ├── SourceError          4  the server could not be reached or did not answer properly
 │   └── LoginRequired    4  it wants credentials (401, 403, a login page, a redirect to another host)
-└── InputError           5  a file or stream that cannot be read
-    └── DecodeError      5  it was read, and is not traces
+├── InputError           5  a file or stream that cannot be read
+│   └── DecodeError      5  it was read, and is not traces
+└── CheckFailed          6  a check that was asked for does not hold
 """
 
 from __future__ import annotations
@@ -74,3 +75,9 @@ class InputError(TraceqError):
 
 class DecodeError(InputError):
     """Bytes that are not traces in a form traceq reads."""
+
+
+class CheckFailed(TraceqError):  # noqa: N818 - nothing went wrong: it is an answer, and builds go by its exit code
+    """A check that was asked for and does not hold."""
+
+    exit_code = ExitCode.CHECK_FAILED

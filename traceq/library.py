@@ -6,10 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from traceq.analysis import bottlenecks as ranking
+from traceq.analysis import call_sums as calls
 from traceq.analysis import critical_path as paths
 from traceq.analysis import dependencies as graph
+from traceq.analysis import errors as failing
+from traceq.analysis import findings as finding
 from traceq.analysis import self_time as busy
+from traceq.analysis import statistics as counting
+from traceq.analysis import what_if as supposing
+from traceq.analysis.comparison import cohorts
+from traceq.analysis.comparison import compare as comparing
 from traceq.analysis.culprits import Measure, RequestOptions
+from traceq.analysis.peers import PeerGrouping
 from traceq.query import TraceQuery
 from traceq.sources import ConnectionOptions, Source, is_url, open_source
 from traceq.traces import Traces
@@ -81,15 +89,129 @@ def bottlenecks(
     return ranking.rank(sums, options)
 
 
-def dependencies(traces: Traces | Iterable[Traces]) -> graph.Dependencies:
-    """Count who calls whom.
+def findings(
+    traces: Traces | Iterable[Traces],
+    service: str | None = None,
+    *,
+    thresholds: finding.Thresholds | None = None,
+    whole_trace: bool = False,
+    correct_skew: bool = True,
+) -> finding.Findings:
+    """Find what is worth a change: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.
+
+    Args:
+        traces: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        service: Whose requests; None takes every root span as a request.
+        thresholds: From when on something counts; None for the defaults.
+        whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
+        correct_skew: Whether to put wrong clocks right first.
+    """
+    options = RequestOptions(service, whole_trace, correct_skew=correct_skew)
+    bounds = thresholds or finding.Thresholds()
+    sums = finding.FindingSums()
+    for batch in _batches(traces):
+        sums += finding.collect(batch, options, bounds)
+    return finding.rank(sums, options, bounds)
+
+
+def errors_by_origin(
+    traces: Traces | Iterable[Traces], service: str | None = None, *, whole_trace: bool = False
+) -> failing.ErrorOrigins:
+    """Find where errors begin, how far they spread, and how many requests they fail.
+
+    Args:
+        traces: A table, or batches of them, each trace whole in one.
+        service: Whose requests; None takes every root span as a request.
+        whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
+    """
+    options = RequestOptions(service, whole_trace)
+    sums = failing.ErrorSums()
+    for batch in _batches(traces):
+        sums += failing.collect(batch, options)
+    return failing.rank(sums, options)
+
+
+def statistics(
+    traces: Traces | Iterable[Traces],
+    *by: str,
+    service: str | None = None,
+    correct_skew: bool = True,
+) -> counting.Statistics:
+    """Count spans by sort: durations, self times, percentiles, errors, rates.
+
+    Args:
+        traces: A table, or batches of them, each trace whole in one.
+        by: `service`, `operation` or `tag:KEY`, one or two of them; by default the service.
+        service: Only spans of this service; None for all.
+        correct_skew: Whether to put wrong clocks right first, for the self times.
+
+    Raises:
+        ValueError: If nothing can be counted by one of `by`, or a tag is wanted of traces read without attributes.
+    """
+    options = counting.StatisticsOptions(by or ("service",), service, correct_skew)
+    sums = counting.StatisticsSums()
+    for batch in _batches(traces):
+        sums += counting.collect(batch, options)
+    return counting.rank(sums, options)
+
+
+def compare(
+    before: Traces | Iterable[Traces],
+    after: Traces | Iterable[Traces],
+    service: str | None = None,
+    *,
+    whole_trace: bool = False,
+    correct_skew: bool = True,
+) -> comparing.Comparison:
+    """Find what changed between two sets of requests: which services, operations and calls hold them longer.
+
+    Args:
+        before: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        after: The same of the other set.
+        service: Whose requests; None takes every root span as a request.
+        whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
+        correct_skew: Whether to put wrong clocks right first.
+    """
+    options = RequestOptions(service, whole_trace, correct_skew=correct_skew)
+    sides = [cohorts.Cohort(), cohorts.Cohort()]
+    for number, traces in enumerate((before, after)):
+        for batch in _batches(traces):
+            sides[number] += cohorts.collect(batch, options)
+    return comparing.compare(*sides)
+
+
+def what_if(traces: Traces | Iterable[Traces], *changes: str, service: str | None = None) -> supposing.WhatIfSums:
+    """Find how much faster requests would be if some spans were shorter, another call taking over where it would.
 
     Args:
         traces: A table, or batches of them.
+        changes: What is shorter: `mongodb.insert=-50%`, `mysql=20ms`, `chat-service:POST /rooms=0`.
+        service: Whose requests; None takes every root span as a request.
+
+    Raises:
+        ValueError: If a change cannot be read, or would make spans longer.
     """
-    sums = graph.DependencySums()
+    shortenings = tuple(supposing.parse_shortening(change) for change in changes)
+    sums = supposing.WhatIfSums()
     for batch in _batches(traces):
-        sums += graph.count_calls(batch)
+        sums += supposing.what_if(batch, shortenings, RequestOptions(service))
+    return sums
+
+
+def dependencies(
+    traces: Traces | Iterable[Traces], *, group_peers: PeerGrouping = "name", with_critical: bool = False
+) -> graph.Dependencies:
+    """Find who calls whom, how often, how long and with which success; databases and brokers included.
+
+    Args:
+        traces: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        group_peers: What databases, brokers and hosts are one node.
+        with_critical: Whether to measure how long calls hold the critical path.
+    """
+    options = calls.DependencyOptions(group_peers, with_critical)
+    sums = calls.DependencySums()
+    for batch in _batches(traces):
+        sums += calls.count_calls(batch, options)
     return graph.from_sums(sums)
 
 

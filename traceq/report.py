@@ -141,6 +141,14 @@ class GraphNode:
     node_id: str
     label: str
     kind: NodeKind = "service"
+    short_label: str = ""
+    """What it may be called where the width does not do for the label; empty for the same."""
+    detail: str = ""
+    """A second line below the short label."""
+
+
+Health: TypeAlias = Literal["unknown", "good", "fair", "poor"]
+"""How well calls do, by whatever the question measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,13 @@ class GraphEdge:
     target: str
     label: str = ""
     is_async: bool = False
+    short_label: str = ""
+    """What may stand on it where the width does not do for the label; empty for the same."""
+    health: Health = "unknown"
+    weight: int = 0
+    """How many calls it stands for."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """Names and values, for formats that have room to tell everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +175,17 @@ class Graph:
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
     view: Literal["graph", "tree", "auto"] = "auto"
+    short_note: str = ""
+    """What short labels leave out, told where they are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Who calls whom as a square: a row a caller, a column a callee."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    """A cell holds the short label of its edge; several edges of two nodes share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +195,7 @@ class Fields:
     pairs: tuple[tuple[str, str], ...]
 
 
-Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Fields
+Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +214,5 @@ class Report:
     """What was asked, how much was looked at, what was cut off."""
     trace_url: str = ""
     """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
+    graph: Graph | None = None
+    """The answer for `--format mermaid`, `dot`, `svg` and `html`; None where it is no graph."""

@@ -38,11 +38,40 @@ COMMANDS = {
     "bottlenecks_all": ("bottlenecks", "--top", "5"),
     "bottlenecks_consumer": ("bottlenecks", "notification-service"),
     "bottlenecks_trace": ("bottlenecks", "--trace", first("message-slow")),
+    "findings": ("findings", "--top", "20"),
+    "findings_none": ("findings", "notification-service"),
+    "findings_trace": ("findings", "--trace", first("friends-n-plus-one")),
+    "errors": ("errors",),
+    "errors_trace": ("errors", "chat-service", "--trace", first("message-broken")),
+    "errors_none": ("errors", "notification-service"),
+    "stats": ("stats",),
+    "stats_levels": ("stats", "--by", "service", "--by", "operation", "--top", "4"),
+    "stats_tag": ("stats", "chat-service", "--by", "tag:db.system", "--by", "operation", "--sort", "p95"),
+    "stats_trace": ("stats", "--trace", first("friends-n-plus-one")),
+    "stats_nothing": ("stats", "--min-duration", "1h"),
     "deps": ("deps",),
     "deps_tree": ("deps", "--view", "tree"),
     "deps_table": ("deps", "--view", "table"),
     "deps_around": ("deps", "--service", "friend-service"),
+    "deps_matrix": ("deps", "--view", "matrix"),
+    "deps_latency": ("deps", "--color-by", "latency", "--service", "user-service"),
+    "deps_errors": ("deps", "--errors"),
+    "deps_collapse": ("deps", "--collapse", "*-service", "--ascii"),
+    "deps_system": ("deps", "--group-peers", "system", "--service", "mysql", "--upstream", "2"),
+    "deps_cycles": ("deps", "--cycles"),
+    "deps_path": ("deps", "--path", "chat-service", "mysql"),
+    "deps_impact": ("deps", "--impact", "mysql"),
+    "deps_impact_broker": ("deps", "--impact", "kafka"),
+    "deps_critical": ("deps", "--critical"),
 }
+
+
+@pytest.mark.parametrize("chosen", ["mermaid", "dot", "svg", "html"])
+def test_graph_formats(chosen: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    outcome = run("deps", *CHAT, "--format", chosen)
+
+    assert outcome.code == 0
+    golden(f"cli_deps_{chosen}", outcome.out)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -56,7 +85,19 @@ def test_text(name: str, width: int, run: Run, golden: Callable[[str, str], None
 
 
 @pytest.mark.parametrize(
-    "name", ["search", "services", "operations", "show_skew", "bottlenecks_trace", "deps", "search_nothing"]
+    "name",
+    [
+        "search",
+        "services",
+        "operations",
+        "show_skew",
+        "bottlenecks_trace",
+        "deps",
+        "search_nothing",
+        "findings",
+        "errors",
+        "stats_levels",
+    ],
 )
 @pytest.mark.parametrize("chosen", ["json", "ndjson", "csv"])
 def test_other_formats(name: str, chosen: str, run: Run, golden: Callable[[str, str], None]) -> None:

@@ -193,19 +193,22 @@ def _groups(examined: Examined, rows: Ints) -> tuple[list[GroupKey], Ints]:
     """Number the groups that spans belong to: the keys, and for each row the position of its key."""
     spans = examined.spans
     traces = spans.traces
-    codes = np.stack((spans.services[rows], spans.names[rows], spans.kinds[rows], spans.peers[rows]))
-    found, groups = np.unique(codes, axis=1, return_inverse=True)
+    # As one number: sorting rows of four takes ten times as long.
+    sizes = (len(traces.services), len(traces.names), len(Kind), len(traces.peers))
+    codes = (spans.services[rows], spans.names[rows], spans.kinds[rows], spans.peers[rows])
+    found, groups = np.unique(np.ravel_multi_index(codes, sizes), return_inverse=True)
     keys = [
         GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
-        for service, name, kind, peer in found.T.tolist()
+        for service, name, kind, peer in zip(*(part.tolist() for part in np.unravel_index(found, sizes)), strict=True)
     ]
-    return keys, groups.reshape(-1).astype(np.int64)
+    return keys, groups.astype(np.int64)
 
 
 def _requests_held(groups: Ints, entries: Ints, critical_ns: Ints, size: int) -> list[int]:
     held = critical_ns > 0
-    pairs = np.unique(np.stack((groups[held], entries[held])), axis=1)
-    counts: list[int] = np.bincount(pairs[0], minlength=size).tolist()
+    stride = int(entries.max(initial=0)) + 1
+    pairs = np.unique(groups[held] * stride + entries[held])
+    counts: list[int] = np.bincount(pairs // stride, minlength=size).tolist()
     return counts
 
 

@@ -22,10 +22,16 @@ COMMANDS = {
     "search": ("traceq.cli.search", _QUESTIONS),
     "show": ("traceq.cli.show", _QUESTIONS),
     "bottlenecks": ("traceq.cli.bottlenecks", _QUESTIONS),
+    "findings": ("traceq.cli.findings", _QUESTIONS),
+    "errors": ("traceq.cli.errors", _QUESTIONS),
+    "stats": ("traceq.cli.stats", _QUESTIONS),
+    "compare": ("traceq.cli.compare", _QUESTIONS),
+    "check": ("traceq.cli.check", _QUESTIONS),
     "deps": ("traceq.cli.deps", _QUESTIONS),
     "services": ("traceq.cli.services", _SOURCES),
     "operations": ("traceq.cli.services", _SOURCES),
     "fetch": ("traceq.cli.fetch", _SOURCES),
+    "convert": ("traceq.cli.convert", _SOURCES),
 }
 """Each command's module, where a function of its name is it, and its heading; in the order in which help lists them."""
 

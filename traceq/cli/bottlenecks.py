@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from traceq.cli.archive import JobsOption, ask_files, is_streamed
 from traceq.cli.messages import cut_off_line
 from traceq.cli.options import FilterOptions, MeasureOption, OutputOptions, SkewOption, SourceOptions, complete_service
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
 from traceq.cli.wording import call_text, chain_text
+from traceq.query import TraceQuery
 from traceq.report import Block, Column, Histogram, Line, Part, Report, Table, Unit, Value
 from traceq.sources import Source
+from traceq.traces import WarningCode, count_warnings
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
@@ -50,6 +54,7 @@ class BottlenecksOptions:
         bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
     ] = False
     no_skew_correction: SkewOption = False
+    jobs: JobsOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -74,20 +79,34 @@ def bottlenecks(options: BottlenecksOptions) -> None:
 
       traceq bottlenecks --trace 5b8aa5a2d2c872e8321cf37308d69df2
 
-      traceq bottlenecks chat-service --source traces.json --format json
+      traceq bottlenecks chat-service --source archive/ --jobs 8 --format json
     """
     if options.trace is not None:
         _one_trace(options, options.trace)
         return
-    from traceq.analysis.bottlenecks import collect, rank
-
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        found = source.find(query)
-        ranking = rank(collect(found.traces, options.request_options()), options.request_options())
+        ranking, asked, warning_counts = _answer(source, query, options)
+    emit(_report(source, ranking, options, warning_counts), asked, options.output)
+
+
+def _answer(
+    source: Source, query: TraceQuery, options: BottlenecksOptions
+) -> tuple[Bottlenecks, Asked, Mapping[WarningCode, int]]:
+    """Rank, and say what was asked and how many warnings of each kind there are, listed or not."""
+    from traceq.analysis.bottlenecks import collect, rank
+
+    requests = options.request_options()
+    if is_streamed(source, query):
+        from traceq.engine import BottleneckQuestion
+
+        answer = ask_files(source, query, BottleneckQuestion(requests), options.jobs)
+        asked = Asked(source.location, query.to_dict(), answer.warnings.listed, answer.notes)
+        return rank(answer.sums, requests), asked, answer.warnings.counts
+    found = source.find(query)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     asked = Asked(source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
-    emit(_report(source, ranking, options), asked, options.output)
+    return rank(collect(found.traces, requests), requests), asked, count_warnings(found.traces.warnings)
 
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
@@ -102,9 +121,11 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     emit(trace_report(source, examined, options.by), Asked(source.location, query, traces.warnings), options.output)
 
 
-def _report(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> Report:
+def _report(
+    source: Source, ranking: Bottlenecks, options: BottlenecksOptions, warning_counts: Mapping[WarningCode, int]
+) -> Report:
     records = _records(ranking)
-    document = ranking.to_dict()
+    document = {"warning_counts": dict(warning_counts), **ranking.to_dict()}
     if not ranking.sums.latency.count:
         line = Line((Part("no requests match: a longer --lookback, or fewer conditions?", "hint"),))
         return Report("bottlenecks", document, records, (line,), (), source.trace_url)

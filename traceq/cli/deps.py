@@ -2,168 +2,253 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import typer
 
-from traceq.catalog import Window
-from traceq.cli.messages import cut_off_line
-from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, complete_service
-from traceq.cli.output import Asked, emit
-from traceq.cli.session import opened, window_text
-from traceq.errors import NotFoundError
-from traceq.query import TraceQuery
-from traceq.report import Block, Column, Graph, GraphEdge, GraphNode, Line, Part, Report, Table, Unit
-from traceq.sources import Found, Source
-from traceq.units import NS_PER_DAY, format_count, plural
+from traceq.cli.deps_ask import Answer, ask, narrowed
+from traceq.cli.deps_options import DepsOptions
+from traceq.cli.output import Asked, chosen_format, emit
+from traceq.cli.session import opened
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit
+from traceq.sources import Source
+from traceq.units import format_count, plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.dependencies import Dependencies
+    from traceq.analysis.dependencies import Dependencies, Dependency
+    from traceq.cli.deps_graph import Changes
 
-_DEFAULT_LIMIT = 200
-_TABLE_LOOKBACK_NS = NS_PER_DAY
-"""Jaeger's own table is written by a daily job: an hour of it is empty even where the job runs."""
+__all__ = ["DepsOptions", "deps"]
 
-
-@dataclass(frozen=True, slots=True)
-class DepsOptions:
-    """Of `deps`."""
-
-    service: Annotated[
-        str | None,
-        typer.Option(
-            "--service", metavar="NAME", help="Only what is around this service.", autocompletion=complete_service
-        ),
-    ] = None
-    depth: Annotated[
-        int, typer.Option(min=1, metavar="N", help="With --service: so many calls up- and downstream.")
-    ] = 1
-    view: Annotated[
-        Literal["auto", "graph", "tree", "table"],
-        typer.Option(help="Boxes and arrows when they fit, else an indented tree; or one of them."),
-    ] = "auto"
-    origin: Annotated[
-        Literal["auto", "jaeger", "traces"],
-        typer.Option("--from", help="Jaeger's own table when it has any, else traces; or one of them."),
-    ] = "auto"
-    when: WindowOptions = field(default_factory=WindowOptions)
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="So many traces, the newest; 200 for a server.")
-    ] = None
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+_MOST_DRAWN = 25, 60
+"""Nodes and edges that a picture of everything holds in a terminal; a part that was asked for is drawn whole."""
+_MOST_CELLS = 60, 1800
+_MOST_PIXELS = 100, 250
+_MOST_TOLD = 5
 
 
 def deps(options: DepsOptions) -> None:
-    """Draw who calls whom.
+    """Draw who calls whom, how often and how well, databases and brokers included.
 
-    Jaeger's own table of dependencies is used when it holds any; on Elasticsearch and Cassandra it is empty unless a
-    job fills it, and then calls are counted in traces.
+    Calls are counted in traces, and Jaeger's own table is put beside them: what only one of the two knows is told. On
+    Elasticsearch and Cassandra that table is empty until a job has filled it.
 
     Examples:
       traceq deps
 
-      traceq deps --service chat-service --depth 2
+      traceq deps --service chat-service --upstream 2 --downstream 1
 
-      traceq deps --from traces --limit 1000 --lookback 6h
+      traceq deps --impact user-service --limit 1000 --lookback 6h
 
-      traceq deps --view table --source traces.json --format csv
+      traceq deps --path gateway 'mysql orders'
+
+      traceq deps --format html -o graph.html --source traces.json
     """
-    from traceq.analysis.dependencies import around
+    options.check()
+    chosen = chosen_format(options.output)
+    # What is opened here may be drawn as a graph, so the check of formats that others need is left out.
+    # A watch draws over what progress would write.
+    is_quiet = options.output.quiet or options.watch is not None
+    with opened(options.source, replace(options.output, format="text", quiet=is_quiet)) as source:
+        if options.watch is not None:
+            _check_watch(source, chosen)
+            from traceq.cli.deps_watch import watch
 
-    with opened(options.source, options.output) as source:
-        found, dependencies = _dependencies(source, options)
-    if options.service is not None:
-        _check_service(options.service, dependencies, source)
-        dependencies = around(dependencies, options.service, options.depth)
-    window = options.when.window(is_live=source.is_live)
-    query = {"service": options.service, "start_ns": window.start_ns, "end_ns": window.end_ns, "limit": options.limit}
-    notes = () if found is None else found.notes
-    if found is not None and found.is_cut_off:
-        notes += (cut_off_line(options.limit or _DEFAULT_LIMIT),)
+            watch(
+                lambda: ask(source, options), lambda answer, last: _show(source, answer, options, last), options.watch
+            )
+            return
+        answer = ask(source, options)
+    _show(source, answer, options, None)
+
+
+def _check_watch(source: Source, chosen: str) -> None:
+    if not source.is_live:
+        raise typer.BadParameter("files do not change while they are watched", param_hint="--watch")
+    if chosen != "text":
+        raise typer.BadParameter(f"a {chosen} document is written once", param_hint="--watch")
+
+
+def _show(source: Source, answer: Answer, options: DepsOptions, last: Dependencies | None) -> None:
     asked = Asked(
         source.location,
-        {key: value for key, value in query.items() if value is not None},
-        () if found is None else found.traces.warnings,
-        notes,
-        found is not None and found.is_cut_off,
+        _query(source, options),
+        () if answer.found is None else answer.found.traces.warnings,
+        answer.notes(options),
+        answer.found is not None and answer.found.is_cut_off,
     )
-    emit(_report(source, dependencies, options), asked, options.output)
+    report = _report(source, answer, options, last)
+    # What there is to remark was said below the first drawing.
+    output = options.output if last is None else replace(options.output, quiet=True)
+    emit(report, asked, output, is_ascii=options.ascii)
 
 
-def _dependencies(source: Source, options: DepsOptions) -> tuple[Found | None, Dependencies]:
-    """Ask the source's own table, or count in traces; says what traces were looked at, if any."""
-    from traceq.analysis.dependencies import count_calls, from_jaeger, from_sums
-
-    if options.origin != "traces":
-        calls = source.dependencies(_table_window(options, is_live=source.is_live))
-        if calls or options.origin == "jaeger":
-            return None, from_jaeger(calls)
-    limit = options.limit or (_DEFAULT_LIMIT if source.is_live else None)
-    query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
-    found = source.find(query)
-    return found, from_sums(count_calls(found.traces))
-
-
-def _table_window(options: DepsOptions, *, is_live: bool) -> Window:
-    when = options.when
-    if is_live and when.lookback is None and when.start is None:
-        when = replace(when, lookback=_TABLE_LOOKBACK_NS)
-    return when.window(is_live=is_live)
+def _query(source: Source, options: DepsOptions) -> dict[str, object]:
+    window = options.when.window(is_live=source.is_live)
+    part = options.part
+    query = {
+        "service": part.service,
+        "min_calls": part.min_calls if part.min_calls > 1 else None,
+        "errors": part.errors or None,
+        "collapse": part.collapse or None,
+        "start_ns": window.start_ns,
+        "end_ns": window.end_ns,
+        "limit": options.limit,
+    }
+    return {key: value for key, value in query.items() if value is not None}
 
 
-def _check_service(service: str, dependencies: Dependencies, source: Source) -> None:
-    if service in dependencies.services:
-        return
-    from difflib import get_close_matches
+def _report(source: Source, answer: Answer, options: DepsOptions, last: Dependencies | None) -> Report:
+    from traceq.cli.deps_questions import question_report
 
-    near = get_close_matches(service, dependencies.services, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise NotFoundError(
-        f"no service named '{service}' among the dependencies at {source.location}",
-        hint=f"{hint}`traceq deps --view table` lists {plural(len(dependencies.services), 'service')}",
+    dependencies = narrowed(answer.dependencies, options.part, source.location)
+    footer = tuple(Line((Part(text, "dim"),)) for text in answer.provenance)
+    asked = question_report(answer, dependencies, options, source.location)
+    if asked is not None:
+        return replace(asked, footer=footer)
+    before = None if last is None else narrowed(last, options.part, source.location)
+    return _drawing(dependencies, options, footer, before)
+
+
+def _drawing(
+    dependencies: Dependencies, options: DepsOptions, footer: tuple[Line, ...], last: Dependencies | None
+) -> Report:
+    from traceq.cli.deps_graph import graph_of
+    from traceq.cli.deps_watch import changes
+
+    changed = {} if last is None else changes(last, dependencies)
+    most = (
+        _MOST_PIXELS if chosen_format(options.output) == "svg" else (len(dependencies.nodes), len(dependencies.calls))
+    )
+    picture = graph_of(_cut(dependencies, *most), "auto", options.color_by)
+    return Report(
+        "deps",
+        dependencies.to_dict(),
+        _records(dependencies),
+        _blocks(dependencies, options, changed),
+        footer,
+        graph=picture,
     )
 
 
-def _report(source: Source, dependencies: Dependencies, options: DepsOptions) -> Report:
-    records = Table(
-        (
-            Column("caller", "caller", Unit.SERVICE, can_shrink=True),
-            Column("callee", "callee", Unit.SERVICE, can_shrink=True),
-            Column("call_count", "calls", Unit.COUNT),
-            Column("asynchronous", "asynchronous", priority=1),
-        ),
-        tuple((call.caller, call.callee, call.call_count, call.is_async) for call in dependencies.calls),
-    )
-    footer = (Line((Part(_provenance(source, dependencies, options), "dim"),)),)
-    return Report("deps", dependencies.to_dict(), records, _blocks(records, dependencies, options), footer)
+def _cut(dependencies: Dependencies, most_nodes: int, most_edges: int) -> Dependencies:
+    from traceq.analysis.graph_questions import busiest
+
+    linked = {name for call in dependencies.drawn for name in (call.caller, call.callee)}
+    # Nodes without calls take no room in a picture.
+    if len(linked) <= most_nodes and len(dependencies.drawn) <= most_edges:
+        return dependencies
+    return busiest(dependencies, most_nodes, most_edges)
 
 
-def _blocks(records: Table, dependencies: Dependencies, options: DepsOptions) -> tuple[Block, ...]:
-    if not dependencies.services:
-        return (Line((Part("no calls between services: a longer --lookback?", "hint"),)),)
+def _records(dependencies: Dependencies) -> Table:
+    from traceq.analysis.dependencies import FLAT_COLUMNS, flat
+
+    columns = tuple(Column(key, key.replace("_", " ")) for key in FLAT_COLUMNS)
+    return Table(columns, tuple(tuple(flat(call).values()) for call in dependencies.calls))
+
+
+def _blocks(dependencies: Dependencies, options: DepsOptions, changed: Changes) -> tuple[Block, ...]:
+    from traceq.cli.deps_graph import graph_of, matrix_of
+
+    if not dependencies.nodes:
+        return (Line((Part(_nothing(options), "hint"),)),)
     if options.view == "table":
-        rows = tuple((*row[:3], "yes" if row[3] else None) for row in records.rows)
-        return (replace(records, rows=rows), Line())
-    nodes = tuple(GraphNode(name, name) for name in dependencies.services)
-    edges = tuple(
-        GraphEdge(call.caller, call.callee, format_count(call.call_count), call.is_async) for call in dependencies.calls
-    )
-    return (Graph(nodes, edges, options.view), Line())
+        return (_table(dependencies), *_doubts(dependencies), Line())
+    shown = dependencies
+    # A part that was asked for is shown whole, all edges among the chosen nodes.
+    if options.part.service is None and options.view != "tree":
+        shown = _cut(dependencies, *(_MOST_CELLS if options.view == "matrix" else _MOST_DRAWN))
+    left_out = () if shown is dependencies else (Line((Part(_left_out(shown, dependencies), "hint"),)),)
+    if options.view == "matrix":
+        return (matrix_of(shown), *left_out, *_doubts(dependencies), Line())
+    graph = graph_of(shown, options.view, options.color_by, changed)
+    return (graph, *_gone(changed), *left_out, *_doubts(dependencies), Line())
 
 
-def _provenance(source: Source, dependencies: Dependencies, options: DepsOptions) -> str:
-    """Say who counted the calls, in what, and why."""
-    when = options.when
-    window = window_text(
-        when.window(is_live=source.is_live), is_live=source.is_live, lookback_ns=when.effective_lookback
+def _nothing(options: DepsOptions) -> str:
+    part = options.part
+    if part.errors or part.min_calls > 1:
+        return "no calls like that: leave --errors or --min-calls out to see the others"
+    return "no calls between services: a longer --lookback?"
+
+
+def _left_out(shown: Dependencies, whole: Dependencies) -> str:
+    return (
+        f"the busiest {format_count(len(shown.drawn))} of {plural(len(whole.drawn), 'edge')} and "
+        f"{format_count(len(shown.nodes))} of {plural(len(whole.nodes), 'node')}: --service NAME shows what is around "
+        "one, --collapse 'team-*' takes some together, --view tree or table and --format html show all"
     )
-    if dependencies.origin == "jaeger":
-        if when.lookback is None and when.start is None and source.is_live:
-            window = "last 1d"
-        return f"from Jaeger's own table{', ' + window if window else ''} ({source.location})"
-    counted = f"counted in {plural(dependencies.trace_count or 0, 'trace')}{', ' + window if window else ''}"
-    empty = source.is_live and options.origin == "auto"
-    why = "; Jaeger's own table is empty: on Elasticsearch and Cassandra a job has to fill it" if empty else ""
-    return f"{counted} ({source.location}){why}"
+
+
+def _gone(changed: Changes) -> tuple[Line, ...]:
+    gone = [f"{caller} -> {callee}" for (caller, callee, _), change in changed.items() if change == "gone"]
+    return (Line((Part(f"gone since the last time: {', '.join(gone)}", "hint"),)),) if gone else ()
+
+
+def _doubts(dependencies: Dependencies) -> tuple[Line, ...]:
+    """Tell what only one of Jaeger's table and the traces knows."""
+    from traceq.analysis.dependencies import disagreement
+
+    found = disagreement(dependencies)
+    lines = []
+    for where, calls in (("Jaeger's table", found.only_jaeger), ("the traces", found.only_traces)):
+        if calls:
+            lines.append(Line((Part(f"only in {where}: {_listed(calls)}", "strong"),)))
+    return tuple(lines)
+
+
+def _listed(calls: Sequence[Dependency]) -> str:
+    ranked = sorted(calls, key=lambda call: (-call.call_count, call))
+    told = [f"{call.caller} -> {call.callee} {format_count(call.call_count)}" for call in ranked[:_MOST_TOLD]]
+    more = len(ranked) - len(told)
+    return ", ".join(told) + (f" and {format_count(more)} more" if more else "")
+
+
+def _table(dependencies: Dependencies) -> Table:
+    columns = (
+        Column("caller", "caller", Unit.SERVICE, can_shrink=True),
+        Column("callee", "callee", Unit.SERVICE, can_shrink=True),
+        Column("calls", "calls", Unit.COUNT),
+        Column("errors", "err", Unit.ERRORS, priority=1),
+        Column("p50", "p50", Unit.DURATION, priority=3),
+        Column("p95", "p95", Unit.DURATION, priority=2),
+        Column("max", "max", Unit.DURATION, priority=6),
+        Column("callee_p95", "callee p95", Unit.DURATION, priority=8),
+        Column("network", "network p50", Unit.DURATION, priority=7),
+        Column("per_trace", "per trace", priority=6),
+        Column("protocol", "protocol", can_shrink=True, priority=5),
+        Column("async", "async", priority=4),
+        Column("via", "via", can_shrink=True, priority=4),
+        Column("jaeger", "jaeger", Unit.COUNT, priority=4),
+    )
+    rows = [_row(call) for call in dependencies.calls]
+    # A column that nothing is in says nothing.
+    used = [number for number in range(len(columns)) if number < 3 or any(row[number] is not None for row in rows)]
+    return Table(
+        tuple(columns[number] for number in used), tuple(tuple(row[number] for number in used) for row in rows)
+    )
+
+
+def _row(call: Dependency) -> tuple[str | int | float | None, ...]:
+    sums, time = call.sums, call.time
+    network = sums.network if sums and sums.network.count else None
+    callee = sums.callee if sums and sums.callee.count else None
+    return (
+        call.caller,
+        call.callee,
+        call.call_count,
+        sums.error_count if sums else None,
+        time.percentile(0.5) if time else None,
+        time.percentile(0.95) if time else None,
+        time.max_ns if time else None,
+        callee.percentile(0.95) if callee else None,
+        network.percentile(0.5) if network else None,
+        call.call_count / sums.trace_count if sums and sums.trace_count else None,
+        call.protocol or None,
+        "yes" if call.is_async else None,
+        call.via or None,
+        call.jaeger_count,
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import typer
 
+from traceq.cli.fetch_options import HarvestOptions
 from traceq.cli.messages import cut_off_line, tell, warning_lines
 from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.session import opened
 from traceq.sources import Found, Source
+from traceq.sources.packing import packed, unpacked_name
 from traceq.traces import Traces
 from traceq.units import plural
 
@@ -29,12 +31,16 @@ class FetchOptions:
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
+    harvest: HarvestOptions = field(default_factory=HarvestOptions)
 
 
 def fetch(options: FetchOptions) -> None:
     """Write what matches as Jaeger JSON, `{"data": [...]}`: traceq and Jaeger UI read it back.
 
-    With --format ndjson, or a file that ends in .ndjson or .jsonl, one trace a line.
+    With --format ndjson, or a file that ends in .ndjson or .jsonl, one trace a line; .gz or .zst behind it compresses.
+
+    With --all everything in the window, however much, into a directory: time is cut into slices until no answer reaches
+    the limit, and the same command again goes on where it was interrupted.
 
     Examples:
       traceq fetch --service chat-service --lookback 2h -o incident.json
@@ -42,7 +48,12 @@ def fetch(options: FetchOptions) -> None:
       traceq fetch --trace 5b8aa5a2d2c872e8321cf37308d69df2 -o slow.json
 
       traceq fetch --error | traceq bottlenecks --source -
+
+      traceq fetch --all --lookback 2d -o incident/ --compress gz --rotate 250MB
     """
+    if options.harvest.everything:
+        _fetch_all(options)
+        return
     if chosen_format(options.output) == "csv":
         raise typer.BadParameter("traces are written as json or ndjson", param_hint="--format")
     with opened(options.source, options.output) as source:
@@ -50,6 +61,14 @@ def fetch(options: FetchOptions) -> None:
         _write([part.traces for part in parts], options.output)
     if not options.output.quiet:
         _tell(parts, options)
+
+
+def _fetch_all(options: FetchOptions) -> None:
+    from traceq.cli.fetch_all import HarvestRequest, fetch_all
+
+    if options.trace:
+        raise typer.BadParameter("--all takes conditions, not ids", param_hint="--trace")
+    fetch_all(HarvestRequest(options.service, options.filters, options.source, options.output, options.harvest))
 
 
 def _found(source: Source, options: FetchOptions) -> list[Found]:
@@ -76,8 +95,9 @@ def _tell(parts: list[Found], options: FetchOptions) -> None:
 def _write(tables: list[Traces], output: OutputOptions) -> None:
     from traceq.codec import encode_trace
 
-    as_lines = chosen_format(output) == "ndjson"
-    with destination(output.output) as out:
+    name, packing = unpacked_name(output.output)
+    as_lines = chosen_format(replace(output, output=name)) == "ndjson"
+    with destination(output.output) as file, packed(file, packing) as out:
         if not as_lines:
             out.write(b'{"data":[')
         documents = (encode_trace(table, position) for table in tables for position in range(len(table)))

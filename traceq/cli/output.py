@@ -17,11 +17,22 @@ import typer
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import OutputOptions
 from traceq.cli.terminal import Terminal, file_output, standard_output
-from traceq.render import Format
-from traceq.report import Report
+from traceq.render import GRAPH_FORMATS, Format, GraphFormat
+from traceq.report import Graph, Report
 from traceq.traces import TraceWarning
 
-_FORMATS: dict[str, Format] = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
+_FORMATS: dict[str, Format] = {
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".csv": "csv",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".svg": "svg",
+    ".html": "html",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,13 @@ def chosen_format(options: OutputOptions) -> Format:
 
 
 def check_output(options: OutputOptions) -> None:
-    """Refuse an output file that cannot be written before anything long is done.
+    """Refuse an output that cannot be written before anything long is done.
 
     Raises:
-        typer.BadParameter: If its folder does not exist or cannot be written to, or it is a folder itself.
+        typer.BadParameter: If the format is one for graphs, or the file's folder does not exist or cannot be written
+            to, or it is a folder itself.
     """
+    refuse_graph_format(chosen_format(options))
     if options.output in (None, "-"):
         return
     path = Path(options.output or "")
@@ -61,12 +74,34 @@ def check_output(options: OutputOptions) -> None:
         raise typer.BadParameter(f"cannot write to the directory '{path.parent}'", param_hint="--output")
 
 
-def emit(report: Report, asked: Asked, options: OutputOptions) -> None:
-    """Write an answer to standard output or a file, and what there is to say besides to standard error."""
+def refuse_graph_format(chosen: Format) -> None:
+    """Refuse a format that only graphs can be written in.
+
+    Raises:
+        typer.BadParameter: If it is one.
+    """
+    if chosen in GRAPH_FORMATS:
+        raise typer.BadParameter(f"{chosen} is for graphs: `traceq deps` draws one", param_hint="--format")
+
+
+def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool = False) -> None:
+    """Write an answer to standard output or a file, and what there is to say besides to standard error.
+
+    Args:
+        report: The answer.
+        asked: What was asked, and how it was answered.
+        options: Where to, and how.
+        is_ascii: Whether text is to be ASCII even where the terminal can do more.
+
+    Raises:
+        typer.BadParameter: If the format is one for graphs and the answer is none, or the file cannot be written.
+    """
     chosen = chosen_format(options)
+    if report.graph is None:
+        refuse_graph_format(chosen)
     with destination(options.output) as out:
         if chosen == "text":
-            _write_text(report, out, options)
+            _write_text(report, out, options, is_ascii=is_ascii)
         else:
             out.write(_rendered(report, asked, chosen).encode("utf-8", "backslashreplace"))
     if not options.quiet:
@@ -89,8 +124,28 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
         from traceq.render.csv import render_csv
 
         return render_csv(report.records)
-    if chosen == "text":
-        raise ValueError("text is drawn, not rendered")
+    if chosen == "text" or report.graph is None:
+        raise ValueError(f"{chosen} is not written like this")
+    return _drawn(report.graph, chosen)
+
+
+def _drawn(graph: Graph, chosen: GraphFormat) -> str:
+    if chosen == "mermaid":
+        from traceq.render.mermaid import render_mermaid
+
+        return render_mermaid(graph)
+    if chosen == "dot":
+        from traceq.render.dot import render_dot
+
+        return render_dot(graph)
+    if chosen == "svg":
+        from traceq.render.svg import render_svg
+
+        return render_svg(graph)
+    if chosen == "html":
+        from traceq.render.html import render_html
+
+        return render_html(graph)
     assert_never(chosen)
 
 
@@ -114,7 +169,7 @@ def head(command: str, asked: Asked) -> dict[str, object]:
     }
 
 
-def _write_text(report: Report, out: BinaryIO, options: OutputOptions) -> None:
+def _write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_ascii: bool) -> None:
     import io
 
     from rich.console import Console
@@ -122,7 +177,8 @@ def _write_text(report: Report, out: BinaryIO, options: OutputOptions) -> None:
     from traceq.render.terminal import Canvas, print_report
 
     terminal = _terminal(options)
-    stream = io.TextIOWrapper(out, encoding="ascii" if terminal.is_ascii else "utf-8", errors="backslashreplace")
+    is_ascii = is_ascii or terminal.is_ascii
+    stream = io.TextIOWrapper(out, encoding="ascii" if is_ascii else "utf-8", errors="backslashreplace")
     console = Console(
         file=stream,
         width=terminal.width,
@@ -132,7 +188,7 @@ def _write_text(report: Report, out: BinaryIO, options: OutputOptions) -> None:
         highlight=False,
         legacy_windows=False,
     )
-    print_report(report, console, Canvas(terminal.width, is_ascii=terminal.is_ascii, has_links=terminal.has_links))
+    print_report(report, console, Canvas(terminal.width, is_ascii=is_ascii, has_links=terminal.has_links))
     stream.flush()
     stream.detach()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,12 +42,13 @@ class _ProgressLine:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._text = "working"
+        self._pace = _Pace()
         self._status: Status | None = None
         self._is_over = False
 
     def listen(self, progress: Progress) -> None:
         with self._lock:
-            self._text = _text(progress)
+            self._text = _text(progress, self._pace.rate(progress))
             if self._status is not None:
                 self._status.update(self._text)
 
@@ -67,11 +69,36 @@ class _ProgressLine:
                 self._status.stop()
 
 
-def _text(progress: Progress) -> str:
+class _Pace:
+    """How fast work goes that is measured in bytes."""
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._began_s = 0.0
+
+    def rate(self, progress: Progress) -> float:
+        """Give the bytes a second since this work was first heard of; 0 while that is not known."""
+        now_s = time.monotonic()
+        if progress.what != self._what:
+            self._what, self._began_s = progress.what, now_s
+        passed_s = now_s - self._began_s
+        return progress.done / passed_s if progress.is_bytes and passed_s > 0 else 0.0
+
+
+def _text(progress: Progress, bytes_per_s: float = 0.0) -> str:
     parts = [printable(progress.what)]
-    if progress.total:
+    if progress.is_bytes:
+        parts.append(f"{_megabytes(progress.done)} of {_megabytes(progress.total)} MB")
+    elif progress.total:
         parts.append(f"{format_count(progress.done)} of {format_count(progress.total)}")
     if progress.trace_count:
         parts.append(plural(progress.trace_count, "trace"))
+    if bytes_per_s:
+        left_s = round((progress.total - progress.done) / bytes_per_s)
+        parts += [f"{_megabytes(bytes_per_s)} MB/s", f"{left_s} s left"]
     # The status takes markup: a name from outside must not be any.
     return "  ".join(parts).replace("[", "\\[")
+
+
+def _megabytes(size: float) -> str:
+    return format_count(round(size / 1e6))

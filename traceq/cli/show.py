@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from traceq.cli.finding_lines import finding_lines
 from traceq.cli.options import MeasureOption, OutputOptions, SkewOption, SourceOptions, duration
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened
@@ -21,7 +22,10 @@ from traceq.units import format_duration, format_time, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import Examined
+    from traceq.analysis.findings import Findings
     from traceq.cli.waterfall import Waterfall, WaterfallOptions
+
+_SHOWN_FINDINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +114,32 @@ def _is_hex(text: str) -> bool:
 def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     """Draw the one trace of a table."""
     from traceq.analysis.culprits import RequestOptions, examine
+    from traceq.analysis.findings import Thresholds, rank, sum_up
     from traceq.cli.waterfall import waterfall
 
-    examined = examine(traces, RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction))
+    requests = RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction)
+    examined = examine(traces, requests)
     drawn = waterfall(examined, options.waterfall())
+    findings = rank(sum_up(examined, Thresholds()), requests, Thresholds())
     summary = summarize(traces)[0]
-    document = _document(examined, summary, drawn, options)
+    document = _document(examined, summary, drawn, options) | {"findings": findings.to_dict()["findings"]}
     return Report(
         "show",
         document,
         span_records(examined),
-        (headline(summary), Line(), drawn.timeline, Line()),
+        (headline(summary), Line(), drawn.timeline, *_finding_blocks(findings), Line()),
         _footer(source, examined, summary, drawn),
         source.trace_url,
     )
+
+
+def _finding_blocks(findings: Findings) -> list[Line]:
+    """Draw what is worth a change, the costliest first."""
+    shown = findings.findings[:_SHOWN_FINDINGS]
+    if not shown:
+        return []
+    lines = [Line(), Line((Part("Findings", "strong"),))]
+    return lines + finding_lines(shown, findings.sums.request_count, is_brief=True)[1:]
 
 
 def headline(summary: TraceSummary) -> Line:

@@ -4,5 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["text", "json", "ndjson", "csv"]
-"""How an answer is written: for people, as one document, or as records."""
+GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg", "html"]
+"""How a graph is written besides."""
+
+Format: TypeAlias = Literal["text", "json", "ndjson", "csv", "mermaid", "dot", "svg", "html"]
+"""How an answer is written: for people, as one document, as records, or as a drawing where it is a graph."""
+
+GRAPH_FORMATS: frozenset[Format] = frozenset({"mermaid", "dot", "svg", "html"})

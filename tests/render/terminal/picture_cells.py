@@ -8,7 +8,7 @@ import pytest
 
 from tests.render.terminal.drawing import lines
 from traceq.render.terminal import picture
-from traceq.report import Graph
+from traceq.report import Graph, GraphEdge
 
 _ACROSS, _DOWN = 2 | 8, 1 | 4
 
@@ -19,9 +19,9 @@ def assert_clean(graph: Graph) -> None:
     written: list[tuple[int, int, str]] = []
     original_wire, original_write = picture._Grid.wire, picture._Grid.write
 
-    def wire(grid: picture._Grid, row: int, column: int, sides: int, *, is_dashed: bool) -> None:
+    def wire(grid: picture._Grid, row: int, column: int, sides: int, edge: GraphEdge) -> None:
         wires[row, column].append(sides)
-        original_wire(grid, row, column, sides, is_dashed=is_dashed)
+        original_wire(grid, row, column, sides, edge)
 
     def write(grid: picture._Grid, row: int, column: int, text: str, style: object = None) -> None:
         written.append((row, column, text))

@@ -13,7 +13,7 @@ from traceq.render.terminal.canvas import Canvas, Pen, Strip, trimmed
 from traceq.render.terminal.prose import draw_fields, draw_histogram, draw_line
 from traceq.render.terminal.table import draw_table
 from traceq.render.terminal.timeline import draw_timeline
-from traceq.report import Block, Fields, Graph, Histogram, Line, Report, Table, Timeline
+from traceq.report import Block, Fields, Graph, Histogram, Line, Matrix, Report, Table, Timeline
 
 __all__ = ["Canvas", "Strip", "draw", "print_report"]
 
@@ -55,6 +55,10 @@ def _draw_block(block: Block, pen: Pen) -> Iterator[Strip]:
             from traceq.render.terminal.graph import draw_graph
 
             return draw_graph(block, pen)
+        case Matrix():
+            from traceq.render.terminal.matrix import draw_matrix
+
+            return draw_matrix(block, pen)
         case Histogram():
             return draw_histogram(block, pen)
         case Fields():

@@ -13,14 +13,31 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate, pairwise
 
+from traceq.render.layering import Layout
 from traceq.render.terminal.canvas import Pen
 from traceq.render.terminal.cells import width_of
-from traceq.render.terminal.layout import Layout
 from traceq.report import GraphEdge, GraphNode
 
 _SWEEPS = 6
-_TRACK = 2
-"""Columns from one track to the next: lines side by side read badly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of it there is between things."""
+
+    padding: int
+    """Columns between a box's border and its text."""
+    track: int
+    """Columns from one track to the next: lines side by side read badly."""
+    stub: int
+    """Columns of a wire before its first track."""
+    head: int
+    """Columns of a wire after its label, the arrow's head included."""
+
+
+ROOMY = Room(padding=1, track=2, stub=1, head=2)
+SNUG = Room(padding=1, track=1, stub=1, head=1)
+TIGHT = Room(padding=0, track=1, stub=1, head=1)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +88,7 @@ class Leg:
 class Channel:
     """The room between two layers."""
 
+    room: Room
     legs: list[Leg] = field(default_factory=list)
     start: int = 0
     tracks: int = 0
@@ -80,16 +98,16 @@ class Channel:
     def width(self) -> int:
         """Cells: a stub, the tracks, the labels between blanks, and the arrow."""
         labels = self.label_width + 2 if self.label_width else 0
-        return 1 + _TRACK * self.tracks + labels + 2
+        return self.room.stub + self.room.track * self.tracks + labels + self.room.head
 
     def turn(self, track: int) -> int:
         """The column of a track."""
-        return self.start + 1 + _TRACK * track
+        return self.start + self.room.stub + self.room.track * track
 
     @property
     def label_start(self) -> int:
         """The first cell in which a label may stand."""
-        return self.start + 1 + _TRACK * self.tracks
+        return self.start + self.room.stub + self.room.track * self.tracks
 
 
 @dataclass(slots=True, eq=False)
@@ -105,17 +123,16 @@ class Layer:
 class Plan:
     """A graph on the grid, ready to be painted."""
 
+    room: Room
     layers: list[Layer]
     channels: list[Channel]
     width: int = 0
     rows: int = 0
 
 
-def route(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layout, pen: Pen) -> Plan | None:
+def route(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layout, room: Room, pen: Pen) -> Plan | None:
     """Give every box, wire and label its cells; None where two wires would have to share some."""
-    if not nodes:
-        return None
-    plan = _built(nodes, edges, layout, pen)
+    plan = _built(nodes, edges, layout, room, pen)
     for layer in plan.layers:
         layer.stops.sort(key=lambda stop: stop.height_in_layout)
         for stop in layer.stops:
@@ -128,10 +145,11 @@ def route(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layout
     return plan
 
 
-def _built(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layout, pen: Pen) -> Plan:
+def _built(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layout, room: Room, pen: Pen) -> Plan:
     layers = [Layer() for _ in range(max(layout.layers) + 1)]
-    channels = [Channel() for _ in layers[1:]]
-    own = {node.node_id: [pen.safe(node.label)] for node in nodes}
+    channels = [Channel(room) for _ in layers[1:]]
+    border = 2 * (room.padding + 1)
+    own = {node.node_id: _lines(node, pen) for node in nodes}
     for edge in edges:
         if edge.source == edge.target:
             own[edge.source].append(f"{pen.glyphs.loop}{pen.safe(edge.label)}".rstrip())
@@ -139,7 +157,7 @@ def _built(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layou
     for node, number, height in zip(nodes, layout.layers, layout.heights, strict=True):
         boxes[node.node_id] = number, Stop(node, height, tuple(own[node.node_id]))
         layers[number].stops.append(boxes[node.node_id][1])
-        layers[number].width = max(layers[number].width, *(width_of(line) + 4 for line in own[node.node_id]))
+        layers[number].width = max(layers[number].width, *(width_of(line) + border for line in own[node.node_id]))
     calls = [edge for edge in edges if edge.source != edge.target]
     wires = []
     for edge, passages in zip(calls, layout.passages, strict=True):
@@ -149,7 +167,13 @@ def _built(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], layout: Layou
             if leg.right.node is None:
                 layers[number + 1].stops.append(leg.right)
     _give_labels(wires, channels, pen)
-    return Plan(layers, channels)
+    return Plan(room, layers, channels)
+
+
+def _lines(node: GraphNode, pen: Pen) -> list[str]:
+    # The second line is what the short label leaves out of the full one.
+    is_short = bool(node.detail) and node.label == node.short_label
+    return [pen.safe(text) for text in ((node.label, node.detail) if is_short else (node.label,))]
 
 
 def _wire(edge: GraphEdge, ends: Sequence[tuple[int, Stop]], passages: Sequence[float]) -> list[tuple[int, Leg]]:

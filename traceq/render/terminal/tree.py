@@ -10,7 +10,8 @@ from rich.segment import Segment
 from traceq.render.terminal.branches import Branches
 from traceq.render.terminal.canvas import DIM, Pen, Strip
 from traceq.render.terminal.cells import pad, shorten, width_of, wrapped
-from traceq.report import GraphEdge, GraphNode
+from traceq.render.terminal.picture import HEALTH
+from traceq.report import GraphEdge, GraphNode, Health
 
 _MAX_NAME_RATIO = 0.6
 _MIN_LABEL = 12
@@ -35,6 +36,7 @@ class _Row:
     remark: str
     label: str
     service: str
+    health: Health
 
     def width(self) -> int:
         return width_of(self.branch) + width_of(self.name) + width_of(self.remark)
@@ -106,11 +108,13 @@ def _written(visits: Sequence[_Visit], number: int, branches: Branches, pen: Pen
         label = f"{label}, asynchronous" if label else "asynchronous"
     remark = f" ({visit.remark})" if visit.remark else ""
     below = branches.below(has_children=has_children)
-    return _Row(branch, below, pen.safe(visit.node.label), remark, label, visit.node.label)
+    health = visit.edge.health if visit.edge else "unknown"
+    return _Row(branch, below, pen.safe(visit.node.label), remark, label, visit.node.label, health)
 
 
 def _drawn(row: _Row, column: int, pen: Pen) -> Iterator[Strip]:
     room = pen.width - 1
+    style = None if row.health == "unknown" else HEALTH[row.health]
     name_room = max(room - width_of(row.branch) - width_of(row.remark), 1)
     name = shorten(row.name, name_room, pen.glyphs.ellipsis)
     strip: Strip = [Segment(" "), Segment(row.branch, DIM), Segment(name, pen.hue(row.service))]
@@ -120,9 +124,9 @@ def _drawn(row: _Row, column: int, pen: Pen) -> Iterator[Strip]:
     used += width_of(remark)
     gap = max(column - used, 0) + 2
     if row.label and used + gap + width_of(row.label) <= room:
-        yield [*strip, Segment(" " * gap), Segment(row.label)]
+        yield [*strip, Segment(" " * gap), Segment(row.label, style)]
         return
     yield strip
     below = row.below if room - width_of(row.below) >= _MIN_LABEL else ""
     for line in wrapped(row.label, max(room - width_of(below), 1)) if row.label else ():
-        yield [Segment(" "), Segment(pad(below, 0), DIM), Segment(line)]
+        yield [Segment(" "), Segment(pad(below, 0), DIM), Segment(line, style)]

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.analysis.findings.requests import call, costs, entry, found, part, query
+from traceq.semantics import Kind
+
+
+def test_a_slow_query_costs_what_it_holds_of_the_path_and_comes_with_its_statement() -> None:
+    (finding,) = found(entry(1000), query("q", 10, 910))
+
+    assert (finding.key.kind, finding.totals.cost_ns, finding.ratio) == ("slow-query", 900_000_000, 0.9)
+    assert finding.statement == "SELECT * FROM users WHERE id = 7"
+    assert finding.key.peer is not None
+    assert finding.key.peer.system == "mysql"
+
+
+@pytest.mark.parametrize(
+    ("system", "statement", "word"),
+    [
+        ("mongodb", '{"insert": "messages"}', "insert_many"),
+        ("mongodb", '{"find": "messages"}', "explain()"),
+        ("mysql", "SELECT 1", "EXPLAIN"),
+        ("mysql", "INSERT INTO a VALUES (1)", "one statement"),
+        ("postgresql", "select * from updates", "EXPLAIN (ANALYZE, BUFFERS)"),
+        ("redis", "HGETALL users", "SLOWLOG"),
+        ("clickhouse", "SELECT 1", "missing index"),
+    ],
+)
+def test_advice_goes_by_database_and_by_what_it_was_asked(system: str, statement: str, word: str) -> None:
+    asked = {"db.system": system, "db.statement": statement}
+
+    (finding,) = found(entry(1000), part("q", "0", 10, 910, kind=Kind.CLIENT, name="q", attributes=asked))
+
+    assert word in finding.advice
+
+
+def test_quick_queries_small_shares_and_queries_nobody_waits_for_are_left_alone() -> None:
+    assert costs(entry(1000), query("q", 10, 205)) == {}
+    assert costs(entry(10_000), query("q", 10, 310)) == {}
+    sent = part("s", "0", 0, 5, kind=Kind.PRODUCER)
+    received = part("r", "s", 5, 995, kind=Kind.CONSUMER)
+    assert costs(entry(10), sent, received, query("q", 10, 910, "r")) == {}
+
+
+def test_a_drivers_span_below_an_orms_is_the_same_query() -> None:
+    finding, *others = found(entry(1000), query("orm", 10, 910), query("driver", 11, 909, "orm"))
+
+    assert (others, finding.totals.span_count) == ([], 1)
+
+
+def test_time_between_client_and_server_costs_what_the_server_does_not_account_for() -> None:
+    served = part("s", "c", 40, 60, service="b", name="GET /b", kind=Kind.SERVER)
+
+    (finding,) = found(entry(100), call("c", 5, 95), served)
+
+    assert (finding.key.kind, finding.key.service, finding.key.name) == ("network", "b", "GET /b")
+    assert (finding.key.caller_service, finding.totals.cost_ns) == ("app", 70_000_000)
+
+
+def test_calls_whose_server_works_almost_all_the_time_lose_nothing() -> None:
+    served = part("s", "c", 10, 90, service="b", name="GET /b", kind=Kind.SERVER)
+
+    assert costs(entry(100), call("c", 5, 95), served) == {}
+
+
+def test_calls_to_somebody_who_sends_no_spans_are_no_network_time() -> None:
+    assert costs(entry(100), call("c", 5, 95)) == {}
+
+
+def test_a_long_wait_before_the_first_call_or_between_calls_is_a_gap() -> None:
+    assert costs(entry(200), call("a", 80, 190)) == {"gap": 80}
+    assert costs(entry(300), call("a", 5, 80), call("b", 180, 290)) == {"gap": 100}
+
+
+def test_work_after_the_last_call_short_pauses_and_spans_without_calls_are_no_gaps() -> None:
+    assert costs(entry(200), call("a", 5, 90)) == {}
+    assert costs(entry(200), call("a", 45, 190)) == {}
+    assert costs(entry(200)) == {}
+    assert costs(entry(200), call("a", 0, 199), part("n", "a", 150, 199, name="tls")) == {}
+
+
+def test_where_spans_are_missing_a_gap_says_nothing() -> None:
+    orphan = query("o", 20, 70, "gone")
+
+    assert set(costs(entry(200), call("a", 80, 190), orphan)) == {"incomplete-trace"}
+
+
+def test_a_message_that_lies_in_a_queue_is_late_but_nobody_waits() -> None:
+    sent = part("s", "0", 0, 5, kind=Kind.PRODUCER)
+    received = part("r", "s", 805, 900, kind=Kind.CONSUMER, service="worker", name="consume")
+
+    (finding,) = found(entry(10), sent, received)
+
+    assert (finding.key.kind, finding.key.service, finding.totals.cost_ns) == ("queue-delay", "worker", 0)
+    assert finding.totals.time.max_ns == 800_000_000
+
+
+def test_messages_processed_soon_are_not_late() -> None:
+    sent = part("s", "0", 0, 5, kind=Kind.PRODUCER)
+    received = part("r", "s", 405, 900, kind=Kind.CONSUMER)
+
+    assert costs(entry(10), sent, received) == {}

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+
+from tests.analysis.arbitrary import tables
+from tests.builders import span, trace, traces
+from traceq.analysis.checks import CheckResult, CheckSums, collect, judge
+from traceq.analysis.expressions import Expression, parse_expression
+from traceq.semantics import Status
+from traceq.traces import Traces
+
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "p95(chat:POST /rooms/{id} (v2)) < 500ms",
+            ("p95", "chat:POST /rooms/{id} (v2)", "<", 500 * MS, 0.95),
+        ),
+        ("  p99.9 ( chat ) <= 1.5s ", ("p99.9", "chat", "<=", 1500 * MS, 0.999)),
+        ("mean(a)>0", ("mean", "a", ">", 0, None)),
+        ("error_rate(chat) < 1 %", ("error_rate", "chat", "<", 0.01, None)),
+        ("calls(mysql) >= 5", ("calls", "mysql", ">=", 5, None)),
+        ("no(n+1)", ("no", "n+1", "<=", 0, None)),
+    ],
+)
+def test_checks_are_read(text: str, expected: tuple[object, ...]) -> None:
+    found = parse_expression(text)
+
+    assert (found.measure, found.target, found.comparison, found.bound, found.quantile) == expected
+    assert found.text == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("p95", "at its end: expected '('"),
+        ("p95(a", "at its end: expected ')'"),
+        (
+            "fast(a) < 1s",
+            "at 'fast(a) < 1s' (column 1): expected p50 to p99.9, mean, min, max, error_rate, calls or no",
+        ),
+        ("p95(a) 5", "at '5' (column 8): expected <, <=, > or >="),
+        ("p95(a) < 5", "at '5' (column 10): expected a duration such as 500ms"),
+        ("error_rate(a) < 5", "at '5' (column 17): expected a share such as 1%"),
+        ("calls(a) < 5ms", "at '5ms' (column 12): expected a number such as 5"),
+        ("no(n+1) < 3", "at '< 3' (column 9): expected nothing: no(...) has no bound"),
+    ],
+)
+def test_what_is_no_check_is_refused_where_reading_stopped(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(f"cannot read the check '{text}' {told}") + "$"):
+        parse_expression(text)
+
+
+def measured(table: Traces, text: str) -> tuple[float | None, bool]:
+    result: CheckResult = judge(collect(table, parse_expression(text)), parse_expression(text))
+    return result.value, result.passed
+
+
+def test_durations_errors_and_calls_are_measured() -> None:
+    table = traces(
+        {
+            "a1": [
+                span("1", None, 0, 100 * MS, service="chat", name="POST", status=Status.ERROR),
+                span("2", "1", 0, 10 * MS, service="chat", name="q"),
+                span("3", "1", 10 * MS, 20 * MS, service="chat", name="q"),
+            ],
+            "a2": [span("1", None, 0, 50 * MS, service="chat", name="POST")],
+        }
+    )
+
+    assert measured(table, "max(chat) < 100ms") == (100 * MS, False)
+    assert measured(table, "mean(chat) <= 75ms") == (75 * MS, True)
+    assert measured(table, "min(chat:q) >= 10ms") == (10 * MS, True)
+    assert measured(table, "error_rate(chat) < 50%") == (0.5, False)
+    assert measured(table, "calls(q) <= 1") == (2, False)
+    assert measured(table, "calls(q) >= 1") == (0, False)
+    assert measured(table, "calls(nothing) <= 1") == (0, True)
+
+
+def test_a_name_that_nothing_goes_by_fails() -> None:
+    expression = parse_expression("p95(chta) < 1s")
+
+    result = judge(collect(trace(("a", None, 0, 1)), expression), expression)
+
+    assert (result.passed, result.measured, result.remark) == (False, "nothing", "no span goes by this name in 1 trace")
+
+
+@given(tables())
+def test_sums_of_parts_add_up(table: Traces) -> None:
+    expression: Expression = parse_expression("calls(get) <= 5")
+    parts = sum((collect(part, expression) for part in table), CheckSums())
+    whole = collect(table, expression)
+
+    assert (parts.durations, parts.error_count, parts.trace_count) == (
+        whole.durations,
+        whole.error_count,
+        whole.trace_count,
+    )
+    assert parts.most[0] == whole.most[0]

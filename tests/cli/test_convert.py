@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+CHAT = "fixtures/chat.json"
+
+
+@pytest.mark.parametrize("command", ["bottlenecks", "deps", "search", "services", "errors", "stats"])
+def test_questions_have_the_same_answer_from_parquet(run: Run, tmp_path: Path, command: str) -> None:
+    path = tmp_path / "chat.parquet"
+    written = run("convert", CHAT, "-o", str(path))
+
+    ours = run(command, "--source", str(path), "--format", "json")
+    theirs = run(command, "--source", CHAT, "--format", "json")
+
+    assert written.code == ours.code == theirs.code == 0
+    assert ours.out.replace(json.dumps(str(path)), json.dumps(CHAT)) == theirs.out
+
+
+def test_one_trace_is_shown_with_its_attributes(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "chat.parquet"
+    run("convert", CHAT, "-o", str(path))
+    trace_id = json.loads(run("search", "--source", CHAT, "--limit", "1", "-f", "json").out)["traces"][0]["trace_id"]
+
+    ours, theirs = (
+        json.loads(run("show", trace_id, "--source", source, "--attributes", "-f", "json").out)
+        for source in (str(path), CHAT)
+    )
+
+    assert {**ours, "source": ""} == {**theirs, "source": ""}
+
+
+def test_what_is_converted_fetches_back_as_it_was(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "chat.parquet"
+    run("convert", CHAT, "-o", str(path))
+
+    assert run("fetch", "--source", str(path)).out == run("fetch", "--source", CHAT).out
+
+
+def test_a_directory_is_rotated_and_read_as_one(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    written = run("convert", CHAT, "-o", str(folder), "--rotate", "1B")
+
+    assert written.code == 0
+    assert "wrote 106 traces, 1,606 spans" in written.err
+    assert {path.suffix for path in folder.iterdir()} == {".parquet"}
+    assert json.loads(run("bottlenecks", "--source", str(folder), "-f", "json").out)["span_count"] == 1606
+    refused = run("convert", CHAT, "-o", str(folder))
+    assert refused.code == 2
+    assert "holds Parquet files already" in refused.err.replace("\n", " ")
+
+
+def test_attributes_may_be_left_out_and_every_answer_says_so(run: Run, tmp_path: Path) -> None:
+    whole, lean = tmp_path / "whole.parquet", tmp_path / "lean.parquet"
+    run("convert", CHAT, "-o", str(whole))
+    run("convert", CHAT, "-o", str(lean), "--no-attributes")
+
+    found = run("search", "--source", str(lean), "--format", "json")
+
+    assert lean.stat().st_size < whole.stat().st_size
+    assert "was written without attributes" in found.out
+
+
+def test_nothing_is_left_when_the_input_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"data": [{"traceID": "a1", "spans": [{}]}]}')
+
+    failed = run("convert", str(tmp_path / "bad.json"), "-o", str(tmp_path / "x.parquet"))
+
+    assert failed.code == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.json"]
+
+
+def test_a_server_is_refused(run: Run) -> None:
+    refused = run("convert", "http://localhost:16686", "-o", "x.parquet", width=200)
+
+    assert refused.code == 2
+    assert "`traceq fetch --all`" in refused.err
+
+
+def test_without_pyarrow_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    refused = run("convert", CHAT, "-o", str(tmp_path / "x.parquet"))
+
+    assert refused.code == 5
+    assert "pip install 'traceq[parquet]'" in refused.err

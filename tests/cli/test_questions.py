@@ -1,0 +1,110 @@
+"""`findings`, `errors` and `stats`: options, empty answers and what they say when something is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from traceq.analysis import findings
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.findings import KINDS, FindingSums, Thresholds
+from traceq.cli.finding_lines import TITLES
+from traceq.errors import ExitCode
+from traceq.traces import Traces
+
+CHAT = ("--source", "fixtures/chat.json")
+
+
+def test_thresholds_on_the_command_line_are_those_of_the_library(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Thresholds] = []
+
+    def spy(traces: Traces, options: RequestOptions, thresholds: Thresholds) -> FindingSums:
+        seen.append(thresholds)
+        return FindingSums()
+
+    monkeypatch.setattr(findings, "collect", spy)
+    run("findings", *CHAT)
+
+    assert seen == [Thresholds()]
+
+
+def test_every_kind_of_finding_has_a_name() -> None:
+    assert tuple(TITLES) == KINDS
+
+
+def test_thresholds_change_what_is_found(run: Run) -> None:
+    usual = json.loads(run("findings", *CHAT, "--kind", "slow-query", "-f", "json").out)
+    lower = json.loads(run("findings", *CHAT, "--kind", "slow-query", "-f", "json", "--slow-query", "20ms").out)
+
+    assert [found["operation"] for found in usual["findings"]] == ["mongodb.insert"]
+    assert usual["findings"][0]["request_count"] == 8
+    assert lower["findings"][0]["request_count"] > 8
+
+
+def test_a_share_is_typed_as_a_percentage_or_a_part(run: Run) -> None:
+    by_percentage = run("findings", *CHAT, "--min-share", "90%").out
+
+    assert by_percentage == run("findings", *CHAT, "--min-share", "0.9").out
+    assert "slow query" not in by_percentage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("findings", "--kind", "nix"), "Invalid value for '--kind': 'nix' is no kind of finding, there are n+1,"),
+        (("findings", "--min-share", "2"), "Invalid value for '--min-share': '2' is not a share between 0% and 100%"),
+        (("findings", "--min-share", "much"), "Invalid value for '--min-share': 'much' is not a share, write"),
+        (("findings", "--gap", "5"), "Invalid value for '--gap': '5' has no unit, write 5ms or 5s"),
+        (("stats", "--by", "pod"), "Invalid value for --by: cannot count by 'pod', only by service, operation or"),
+        (("stats", "--by", "tag:"), "Invalid value for --by: the tag has no name, write for example tag:http.method"),
+    ],
+)
+def test_usage_ends_with_2(arguments: tuple[str, ...], error: str, run: Run) -> None:
+    outcome = run(*arguments, *CHAT)
+
+    assert (outcome.code, outcome.out) == (ExitCode.USAGE, "")
+    assert outcome.err.startswith(f"traceq: error: {error}")
+
+
+@pytest.mark.parametrize("command", ["findings", "errors", "stats"])
+def test_what_is_not_there_ends_with_3_and_what_cannot_be_read_with_5(command: str, run: Run, tmp_path: Path) -> None:
+    assert run(command, "chat-servce", *CHAT).code == ExitCode.NOT_FOUND
+    assert run(command, "--trace", "ffffffff", *CHAT).code == ExitCode.NOT_FOUND
+    assert run(command, "--source", str(tmp_path / "gone.json")).code == ExitCode.INPUT_UNREADABLE
+
+
+@pytest.mark.parametrize("command", ["findings", "errors", "stats"])
+def test_nothing_that_matches_is_an_answer_with_a_hint(command: str, run: Run) -> None:
+    outcome = run(command, *CHAT, "--min-duration", "1h")
+
+    assert outcome.code == ExitCode.ANSWERED
+    assert outcome.out.endswith("match: fewer conditions?\n")
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        ("self", "mongodb.insert"),
+        ("count", "POST /rooms/{room_id}/messages http send"),
+        ("errors", "kafka.publish.message.events"),
+        ("name", "100% of a/b + c&d=e?f#g;h"),
+    ],
+)
+def test_statistics_can_be_sorted(sort: str, first: str, run: Run) -> None:
+    outcome = run("stats", "chat-service", *CHAT, "--sort", sort, width=200)
+
+    assert outcome.out.splitlines()[3].strip().startswith(first)
+
+
+def test_statistics_name_both_levels_in_records(run: Run) -> None:
+    text = run("stats", *CHAT, "--by", "tag:db.system", "--by", "operation", "-f", "csv").out
+
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0])[:4] == ["tag_db.system", "operation", "service", "span_count"]
+    assert sum(int(row["span_count"]) for row in rows) == 1606
+    assert rows[-1]["tag_db.system"] == ""

@@ -1,0 +1,194 @@
+"""Calls summed up by edge: sums of parts add up to the sums of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from traceq.analysis.calls import Calls, Message, find_calls, loose_messages, own_calls, protocol
+from traceq.analysis.columns import Ints, columns
+from traceq.analysis.critical_path import find_paths
+from traceq.analysis.peers import Node, PeerGrouping
+from traceq.analysis.skew import corrected
+from traceq.analysis.spread import Spread, spreads
+from traceq.semantics import Kind
+from traceq.traces import Traces
+
+
+class CallKey(NamedTuple):
+    """What tells the edges of the graph apart."""
+
+    caller: Node
+    callee: Node
+    is_async: bool
+    via: Node | None
+    """The broker that handed the messages on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSums:
+    """What is known of the calls along one edge; adds to others."""
+
+    call_count: int = 0
+    trace_count: int = 0
+    """In how many traces they are."""
+    error_count: int = 0
+    """How many failed on either side."""
+    callee: Spread = field(default_factory=Spread)
+    """How long the callee worked on them."""
+    caller: Spread = field(default_factory=Spread)
+    """How long the caller's own spans of them took."""
+    network: Spread = field(default_factory=Spread)
+    """What of each call the caller saw and the callee did not: network, queue, connection pool."""
+    critical_ns: int = 0
+    """How long they held the critical path, without what they called in turn; 0 unless it was asked for."""
+    protocols: frozenset[str] = frozenset()
+
+    def __add__(self, other: CallSums) -> CallSums:
+        return CallSums(
+            self.call_count + other.call_count,
+            self.trace_count + other.trace_count,
+            self.error_count + other.error_count,
+            self.callee + other.callee,
+            self.caller + other.caller,
+            self.network + other.network,
+            self.critical_ns + other.critical_ns,
+            self.protocols | other.protocols,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DependencySums:
+    """Calls between services, summed up; adds to others."""
+
+    trace_count: int = 0
+    span_count: int = 0
+    critical_ns: int = 0
+    """The length of all critical paths."""
+    nodes: frozenset[Node] = frozenset()
+    calls: Mapping[CallKey, CallSums] = field(default_factory=dict)
+    producers: Mapping[str, Message] = field(default_factory=dict)
+    """Sent messages that nothing hangs on, by trace and span id: a link of another trace may name them."""
+    consumers: tuple[tuple[str, Message], ...] = ()
+    """Taken messages with the trace and span id of the PRODUCER span that they link to."""
+
+    def __add__(self, other: DependencySums) -> DependencySums:
+        return DependencySums(
+            self.trace_count + other.trace_count,
+            self.span_count + other.span_count,
+            self.critical_ns + other.critical_ns,
+            self.nodes | other.nodes,
+            merged((*self.calls.items(), *other.calls.items())),
+            {**self.producers, **other.producers},
+            self.consumers + other.consumers,
+        )
+
+
+def merged(calls: Iterable[tuple[CallKey, CallSums]]) -> dict[CallKey, CallSums]:
+    """Add up what belongs to the same edge."""
+    found: dict[CallKey, CallSums] = {}
+    for key, sums in calls:
+        found[key] = found[key] + sums if key in found else sums
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyOptions:
+    """What to look for in traces."""
+
+    grouping: PeerGrouping = "name"
+    with_critical: bool = False
+    """Whether to measure how long calls hold the critical path; takes as long again."""
+
+
+def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()) -> DependencySums:
+    """Sum up the calls of a table; each trace has to be whole in it. See `find_calls` for what a call is."""
+    spans = columns(traces)
+    calls = find_calls(spans, options.grouping)
+    keys, edge_of = _edges(calls)
+    critical_ns, path_ns = np.zeros(len(keys), dtype=np.int64), 0
+    if options.with_critical:
+        critical_ns, path_ns = _critical(calls, edge_of, len(keys))
+    present = frozenset(calls.nodes[code] for code in np.unique(spans.services).tolist())
+    sums = _sums(calls, edge_of, critical_ns)
+    producers, consumers = loose_messages(calls)
+    nodes = present.union(*((key.caller, key.callee) for key in keys))
+    by_key = dict(zip(keys, sums, strict=True))
+    return DependencySums(len(traces), traces.span_count, path_ns, nodes, by_key, producers, tuple(consumers))
+
+
+def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
+    """Give the edges that there are, and say which one each call is on."""
+    nodes, size = calls.nodes, len(calls.nodes)
+    # One number an edge: numbers sort fast, rows of four do not.
+    packed = ((calls.caller * size + calls.callee) * 2 + calls.is_async) * (size + 1) + calls.via + 1
+    found, edge_of = np.unique(packed, return_inverse=True)
+    keys = []
+    for number in found.tolist():
+        ends, via = divmod(number, size + 1)
+        caller, callee = divmod(ends // 2, size)
+        keys.append(CallKey(nodes[caller], nodes[callee], bool(ends % 2), nodes[via - 1] if via else None))
+    return keys, edge_of
+
+
+def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
+    size = critical_ns.size
+    spans = calls.spans
+    in_trace, _ = _distinct(edge_of, spans.trace[calls.row], len(spans.traces))
+    far = np.flatnonzero(calls.far >= 0)
+    # A client span that reached two servers is one view of both calls.
+    asked = np.flatnonzero(calls.near >= 0)
+    near_edge, near = _distinct(edge_of[asked], calls.near[asked], spans.parents.size)
+    gap_edge, gap_ns = _gaps(calls, edge_of)
+    columns_of = (
+        np.bincount(edge_of, minlength=size).tolist(),
+        np.bincount(in_trace, minlength=size).tolist(),
+        np.bincount(edge_of[calls.has_failed], minlength=size).tolist(),
+        spreads(edge_of[far], spans.duration_ns[calls.far[far]], size),
+        spreads(near_edge, spans.duration_ns[near], size),
+        spreads(gap_edge, gap_ns, size),
+        critical_ns.tolist(),
+        _protocols(calls, edge_of, size),
+    )
+    return [CallSums(*parts) for parts in zip(*columns_of, strict=True)]
+
+
+def _distinct(groups: Ints, values: Ints, size: int) -> tuple[Ints, Ints]:
+    """Give each pair once, sorted; values are below `size`."""
+    packed = np.unique(groups * size + values)
+    return packed // max(size, 1), packed % max(size, 1)
+
+
+def _gaps(calls: Calls, edge_of: Ints) -> tuple[Ints, Ints]:
+    """Measure what only the caller saw, where its CLIENT span made just this call."""
+    spans = calls.spans
+    both = np.flatnonzero((calls.near >= 0) & (calls.far >= 0) & ~calls.is_async)
+    near, far = calls.near[both], calls.far[both]
+    asked = np.bincount(near, minlength=1)
+    single = (asked[near] == 1) & (spans.kinds[near] == Kind.CLIENT)
+    gap_ns = np.maximum(spans.duration_ns[near] - spans.duration_ns[far], 0)
+    return edge_of[both[single]], gap_ns[single]
+
+
+def _protocols(calls: Calls, edge_of: Ints, size: int) -> list[frozenset[str]]:
+    """Look up what the calls of each edge speak, at one call of each operation: attributes cost 20 us a span."""
+    names = calls.spans.names[calls.row].astype(np.int64)
+    _, first = np.unique(edge_of * len(calls.spans.traces.names) + names, return_index=True)
+    found: list[set[str]] = [set() for _ in range(size)]
+    for call in first.tolist():
+        found[edge_of.item(call)].add(protocol(calls, call))
+    return [frozenset(spoken - {""}) for spoken in found]
+
+
+def _critical(calls: Calls, edge_of: Ints, size: int) -> tuple[Ints, int]:
+    """Share the critical paths out: each span's part goes to the last call above it."""
+    spans, _ = corrected(calls.spans, correct_skew=True)
+    own_ns = find_paths(spans).own_ns
+    call_of = own_calls(calls)
+    within = np.flatnonzero(call_of >= 0)
+    held = np.zeros(size, dtype=np.int64)
+    np.add.at(held, edge_of[call_of[within]], own_ns[within])
+    return held, int(own_ns.sum())

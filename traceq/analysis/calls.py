@@ -1,0 +1,236 @@
+"""The calls in a table of traces: who called whom, through what, and which spans tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.peers import Node, PeerCalls, PeerGrouping, find_peer_calls, peer_nodes
+from traceq.analysis.tree import find_roots
+from traceq.semantics import HTTP_METHOD, HTTP_STATUS, URL, Attributes, Kind, Status, first_text
+from traceq.traces import normal_id
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_HTTP_KEYS = (*HTTP_METHOD, *HTTP_STATUS, *URL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """Calls, one an entry of each array."""
+
+    spans: Columns
+    nodes: tuple[Node, ...]
+    """Services under their codes, then peers."""
+    caller: Ints
+    """Position of the node."""
+    callee: Ints
+    via: Ints
+    """The broker that handed the message on; -1 for none, and for calls from and to the broker itself."""
+    is_async: Flags
+    near: Ints
+    """Row of the caller's own span of the call (CLIENT, PRODUCER or one that names a peer); -1 for none."""
+    far: Ints
+    """Row of the span with which the callee's part begins; -1 where the callee sends none."""
+
+    @property
+    def row(self) -> Ints:
+        """A row that belongs to the call: the callee's, else the caller's."""
+        rows: Ints = np.where(self.far >= 0, self.far, self.near)
+        return rows
+
+    @property
+    def has_failed(self) -> Flags:
+        """Whether either side says that it failed: a timeout is known to the caller alone."""
+        failed = np.append(self.spans.statuses == Status.ERROR, False)
+        has_failed: Flags = failed[self.near] | failed[self.far]
+        return has_failed
+
+
+def find_calls(spans: Columns, grouping: PeerGrouping) -> Calls:
+    """Find every call between services, to peers, and of services to themselves.
+
+    A span whose parent is of another service is a call, as in Jaeger (plugin/storage/memory/memory.go at 1.51). Within
+    a service only what left it is: a SERVER span under a CLIENT span, a CONSUMER under a PRODUCER. A message counts
+    three times, each time as what it is: producer to consumer, producer to broker, broker to consumer.
+    """
+    peers = find_peer_calls(spans)
+    nodes, node_at = _nodes(spans, peers, grouping)
+    direct = _between_services(spans)
+    outgoing = np.flatnonzero(peers.is_outgoing)
+    incoming = np.flatnonzero(peers.is_incoming)
+    services = spans.services.astype(np.int64)
+    sends = np.array([node.kind == "messaging" for node in nodes], dtype=np.bool_)
+    nothing_out, nothing_in = np.full(outgoing.size, -1), np.full(incoming.size, -1)
+    return Calls(
+        spans,
+        nodes,
+        caller=np.concatenate((services[spans.parents[direct]], services[outgoing], _broker(spans, node_at, incoming))),
+        callee=np.concatenate((services[direct], node_at[outgoing], services[incoming])),
+        via=np.concatenate((_via(spans, node_at, sends, direct), nothing_out, nothing_in)),
+        is_async=np.concatenate(
+            (_is_message(spans, direct), sends[node_at[outgoing]], np.ones(incoming.size, dtype=np.bool_))
+        ),
+        near=np.concatenate((_client(spans, direct), outgoing, nothing_in)),
+        far=np.concatenate((direct, nothing_out, incoming)),
+    )
+
+
+def _nodes(spans: Columns, peers: PeerCalls, grouping: PeerGrouping) -> tuple[tuple[Node, ...], Ints]:
+    """List the nodes, and say which one each row names as its peer; -1 for none."""
+    rows = np.flatnonzero((peers.is_outgoing | peers.is_incoming) & (spans.peers > 0))
+    services = [Node(name) for name in spans.traces.services]
+    named = peer_nodes(spans, rows, grouping)
+    positions = {node: len(services) + number for number, node in enumerate(dict.fromkeys(named))}
+    node_at = np.full(spans.parents.size, -1, dtype=np.int64)
+    node_at[rows] = [positions[node] for node in named]
+    return (*services, *positions), node_at
+
+
+def _between_services(spans: Columns) -> Ints:
+    children = np.flatnonzero(spans.parents >= 0)
+    parents = spans.parents[children]
+    other = spans.services[children] != spans.services[parents]
+    serves = (spans.kinds[children] == Kind.SERVER) & (spans.kinds[parents] == Kind.CLIENT)
+    takes = (spans.kinds[children] == Kind.CONSUMER) & (spans.kinds[parents] == Kind.PRODUCER)
+    found: Ints = children[other | serves | takes]
+    return found
+
+
+def _is_message(spans: Columns, rows: Ints) -> Flags:
+    """Tell messages from calls: nobody waits for a CONSUMER, nor for what a PRODUCER set off."""
+    is_message: Flags = (spans.kinds[rows] == Kind.CONSUMER) | (spans.kinds[spans.parents[rows]] == Kind.PRODUCER)
+    return is_message
+
+
+def _client(spans: Columns, rows: Ints) -> Ints:
+    parents = spans.parents[rows]
+    asks = (spans.kinds[parents] == Kind.CLIENT) | (spans.kinds[parents] == Kind.PRODUCER)
+    return np.where(asks, parents, -1)
+
+
+def _broker(spans: Columns, node_at: Ints, rows: Ints) -> Ints:
+    """Give the broker of consumed messages: as the producer names it where it is known, so that both name one node."""
+    parents = spans.parents[rows]
+    by_producer = np.where((parents >= 0) & (spans.kinds[parents] == Kind.PRODUCER), node_at[parents], -1)
+    return np.where(by_producer >= 0, by_producer, node_at[rows])
+
+
+def _via(spans: Columns, node_at: Ints, sends: Flags, rows: Ints) -> Ints:
+    brokers = np.where(node_at[rows] >= 0, _broker(spans, node_at, rows), -1)
+    return np.where(_is_message(spans, rows) & np.append(sends, False)[brokers], brokers, -1)
+
+
+def own_calls(calls: Calls) -> Ints:
+    """Say for each span within which call it lies: the last one above it or its own; -1 before the first call."""
+    spans = calls.spans
+    call_at = np.full(spans.parents.size, -1, dtype=np.int64)
+    for rows in (calls.near, calls.far):
+        # A message lies within what its broker handed over; written last, that call takes it.
+        told = np.flatnonzero(rows >= 0)
+        call_at[rows[told]] = told
+    call_of: Ints = call_at[find_roots(np.where(call_at >= 0, -1, spans.parents))]
+    return call_of
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One end of a message that another trace may hold the other end of."""
+
+    node: Node
+    broker: Node | None
+    duration_ns: int
+    has_failed: bool
+
+
+def loose_messages(calls: Calls) -> tuple[dict[str, Message], list[tuple[str, Message]]]:
+    """Find messages whose ends links may tie together: PRODUCER spans nobody hangs on, CONSUMER spans that link.
+
+    Returns:
+        Producers by trace and span id, and consumers, each with the trace and span id that it links to.
+    """
+    spans = calls.spans
+    kinds, parents = spans.kinds, spans.parents
+    under = np.where(parents >= 0, parents, 0)
+    consumes = kinds == Kind.CONSUMER
+    tied = consumes & (parents >= 0) & ((kinds[under] == Kind.PRODUCER) | (spans.services[under] != spans.services))
+    has_consumer = np.zeros(parents.size, dtype=np.bool_)
+    has_consumer[parents[tied]] = True
+    brokers = _broker_at(calls)
+    sent = np.flatnonzero((kinds == Kind.PRODUCER) & ~has_consumer).tolist()
+    taken = np.flatnonzero(consumes & ~tied).tolist()
+    producers = {_key(*_ids(calls, row)): _message(calls, row, brokers) for row in sent}
+    return producers, [(key, _message(calls, row, brokers)) for row in taken for key in _links(calls, row)]
+
+
+def _broker_at(calls: Calls) -> dict[int, Node]:
+    ends = np.where(calls.is_async & (calls.via < 0), np.where(calls.far < 0, calls.callee, calls.caller), -1)
+    found = np.flatnonzero(ends >= 0)
+    nodes = ((row, calls.nodes[end]) for row, end in zip(calls.row[found].tolist(), ends[found].tolist(), strict=True))
+    return {row: node for row, node in nodes if node.kind == "messaging"}
+
+
+def _message(calls: Calls, row: int, brokers: dict[int, Node]) -> Message:
+    spans = calls.spans
+    node = calls.nodes[spans.services.item(row)]
+    failed = bool(spans.statuses.item(row) == Status.ERROR)
+    return Message(node, brokers.get(row), spans.duration_ns.item(row), failed)
+
+
+def _links(calls: Calls, row: int) -> Iterator[str]:
+    details = calls.spans.traces.details
+    if details is not None:
+        yield from (_key(link.trace_id, link.span_id) for link in details[row].links())
+
+
+def _ids(calls: Calls, row: int) -> tuple[str, str]:
+    traces = calls.spans.traces
+    return traces.trace_ids[calls.spans.trace.item(row)], traces.span_ids[row]
+
+
+def _key(trace_id: str, span_id: str) -> str:
+    return f"{normal_id(trace_id)} {normal_id(span_id)}"
+
+
+def protocol(calls: Calls, call: int) -> str:
+    """Say what a call speaks: a database's or broker's name, `grpc`, `http`; empty when nothing tells."""
+    near, far = calls.near.item(call), calls.far.item(call)
+    via = calls.via.item(call)
+    ends = (calls.nodes[code] for code in (via, calls.callee.item(call), calls.caller.item(call)) if code >= 0)
+    for node in ends:
+        if node.kind in {"database", "messaging"}:
+            return node.name if node.kind == "messaging" else node.system
+    rows = [row for row in (far, near) if row >= 0]
+    return next((told for row in rows if (told := _told(calls, row))), "")
+
+
+def _told(calls: Calls, row: int) -> str:
+    traces = calls.spans.traces
+    peer = traces.peers[traces.peer_codes[row]]
+    if peer is not None and peer.kind == "rpc":
+        return peer.system
+    told = "" if traces.details is None else _by_attributes(traces.details[row].attributes())
+    return told or _by_name(traces.names[traces.name_codes[row]])
+
+
+def _by_attributes(attributes: Attributes) -> str:
+    if system := first_text(attributes, ("rpc.system", "rpc.system.name", "messaging.system")):
+        return system
+    if first_text(attributes, _HTTP_KEYS):
+        return "http"
+    # OpenTracing's `component` names a library: `net/http`, `grpc`, `java-web-servlet`.
+    component = first_text(attributes, ("component",)).lower()
+    return next((known for known in ("grpc", "http") if known in component), "")
+
+
+def _by_name(name: str) -> str:
+    """Guess by what instrumentations call their spans: `GET /users`, `/shop.Cart/Get`."""
+    first = name.partition(" ")[0]
+    if first in _METHODS:
+        return "http"
+    service, slash, method = name.removeprefix("/").partition("/")
+    return (
+        "grpc" if slash and "." in service and service.replace(".", "").isidentifier() and method.isidentifier() else ""
+    )

@@ -1,0 +1,185 @@
+"""Whether traces keep what is asked of them: bounds on times, errors and calls, and no regression from a baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.comparison.compare import Comparison
+from traceq.analysis.comparison.matching import MIN_REQUESTS
+from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.expressions import Expression
+from traceq.analysis.selection import named
+from traceq.analysis.spread import Spread, spread
+from traceq.semantics import Status
+from traceq.traces import Traces
+from traceq.units import format_duration, plural
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSums:
+    """What one check needs of any number of traces; adds to others."""
+
+    trace_count: int = 0
+    durations: Spread = field(default_factory=Spread)
+    error_count: int = 0
+    most: tuple[int, str] = (0, "")
+    """The most calls that a trace made, and which trace."""
+    least: tuple[int, str] | None = None
+    """The fewest; None before any trace."""
+    slowest: tuple[int, str] = (0, "")
+    """The longest span in ns, and its trace."""
+
+    def __add__(self, other: CheckSums) -> CheckSums:
+        fewest = [least for least in (self.least, other.least) if least is not None]
+        return CheckSums(
+            self.trace_count + other.trace_count,
+            self.durations + other.durations,
+            self.error_count + other.error_count,
+            max(self.most, other.most),
+            min(fewest, default=None),
+            max(self.slowest, other.slowest),
+        )
+
+
+def collect(traces: Traces, expression: Expression) -> CheckSums:
+    """Sum up what a check is about; spans of a service count where it was entered."""
+    spans = columns(traces)
+    rows = np.flatnonzero(_meant(spans, expression.target))
+    counts: Ints = np.bincount(spans.trace[rows], minlength=len(traces))
+    if not len(traces):
+        return CheckSums()
+    most, least = int(counts.argmax()), int(counts.argmin())
+    longest = rows[int(spans.duration_ns[rows].argmax())] if rows.size else None
+    return CheckSums(
+        trace_count=len(traces),
+        durations=spread(spans.duration_ns[rows]),
+        error_count=int(np.count_nonzero(spans.statuses[rows] == Status.ERROR)),
+        most=(int(counts[most]), traces.trace_ids[most]),
+        least=(int(counts[least]), traces.trace_ids[least]),
+        slowest=(0, "")
+        if longest is None
+        else (int(spans.duration_ns[longest]), traces.trace_ids[int(spans.trace[longest])]),
+    )
+
+
+def _meant(spans: Columns, target: str) -> Flags:
+    meant = named(spans, target)
+    services = spans.traces.services
+    code = services.index(target) if target in services else -1
+    if not meant.any() or not np.array_equal(meant, spans.services == code):
+        return meant
+    entered: Flags = meant & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
+    return entered
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One thing that was asked for, and what was found."""
+
+    text: str
+    """What was asked for."""
+    measured: str
+    """What was found, for people."""
+    value: float | None
+    """The same as a number: ns, 0..1, or a count; None where nothing could be measured."""
+    bound: float | None
+    passed: bool
+    remark: str = ""
+    """What belongs to it: how much was looked at, why nothing was measured."""
+    example: str = ""
+    """A trace that shows it."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the result as it stands in JSON."""
+        return {
+            "check": self.text,
+            "passed": self.passed,
+            "measured": self.measured,
+            "value": self.value,
+            "bound": self.bound,
+            "remark": self.remark or None,
+            "example_trace_id": self.example or None,
+        }
+
+
+def judge(sums: CheckSums, expression: Expression) -> CheckResult:
+    """Hold what was summed up against the bound.
+
+    Where nothing goes by the name there is nothing to measure, and that is a failure: a check that passes because of a
+    misspelt name would pass for ever. Calls are the exception, none is a number too.
+    """
+    value = _value(sums, expression)
+    if value is None:
+        remark = f"no span goes by this name in {plural(sums.trace_count, 'trace')}"
+        return CheckResult(expression.text, "nothing", None, expression.bound, passed=False, remark=remark)
+    remark, example = _circumstances(sums, expression)
+    measured = expression.written(value)
+    return CheckResult(expression.text, measured, value, expression.bound, expression.holds(value), remark, example)
+
+
+def _value(sums: CheckSums, expression: Expression) -> float | None:
+    if expression.measure == "calls":
+        worst = sums.most if expression.comparison in {"<", "<="} else sums.least
+        return None if worst is None or not sums.trace_count else worst[0]
+    count = sums.durations.count
+    if not count:
+        return None
+    if expression.measure == "error_rate":
+        return sums.error_count / count
+    if expression.quantile is not None:
+        return sums.durations.percentile(expression.quantile)
+    return {"mean": sums.durations.total_ns / count, "min": sums.durations.min_ns, "max": sums.durations.max_ns}[
+        expression.measure
+    ]
+
+
+def _circumstances(sums: CheckSums, expression: Expression) -> tuple[str, str]:
+    count = sums.durations.count
+    if expression.measure == "calls":
+        worst = sums.most if expression.comparison in {"<", "<="} else (sums.least or (0, ""))
+        mean = f"{count / max(sums.trace_count, 1):.3g} on average"
+        return f"in the worst of {plural(sums.trace_count, 'trace')}, {mean}", worst[1]
+    if expression.measure == "error_rate":
+        return f"{sums.error_count} of {plural(count, 'span')}", ""
+    return f"of {plural(count, 'span')}", sums.slowest[1]
+
+
+def against_baseline(comparison: Comparison, tolerance: float) -> tuple[CheckResult, ...]:
+    """Tell whether requests got slower or fail more often than those of a baseline, beyond chance.
+
+    A regression is a growth of more than the tolerance that chance does not explain: of the mean latency, of the share
+    of failed requests, or of the time that a service holds requests, as a share of the mean latency before. Of services
+    only those that regressed are given.
+    """
+    counts = (comparison.before.request_count, comparison.after.request_count)
+    bound = f"<= +{100 * tolerance:g} %"
+    if min(counts) < MIN_REQUESTS or not comparison.latency.before:
+        remark = f"too few requests of the same kinds to tell: {counts[0]} before, {counts[1]} after"
+        text = f"baseline: mean latency {bound}"
+        return (CheckResult(text, "nothing", None, tolerance, passed=False, remark=remark),)
+    whole_ns = comparison.latency.before
+    latency = _regression(f"baseline: mean latency {bound}", comparison.latency, whole_ns, tolerance)
+    services = [
+        _regression(f"baseline: {change.service} {bound}", change.held, whole_ns, tolerance, change.example_id)
+        for change in comparison.services
+    ]
+    failures = _more_failures(f"baseline: failed requests {bound}", comparison, tolerance)
+    return (latency, failures, *(result for result in services if not result.passed))
+
+
+def _regression(text: str, change: Estimate, whole_ns: float, tolerance: float, example: str = "") -> CheckResult:
+    ratio = change.change / whole_ns
+    times = f"{format_duration(round(change.before))} → {format_duration(round(change.after))}"
+    passed = not (change.low > 0 and ratio > tolerance)
+    remark = f"{times}{', not more than chance' if ratio > tolerance and passed else ''}"
+    return CheckResult(text, f"{100 * ratio:+.3g} %", ratio, tolerance, passed, remark, "" if passed else example)
+
+
+def _more_failures(text: str, comparison: Comparison, tolerance: float) -> CheckResult:
+    failures = comparison.failures
+    passed = not (failures.low > 0 and failures.change > tolerance * failures.before)
+    measured = f"{100 * failures.before:.3g} % → {100 * failures.after:.3g} %"
+    return CheckResult(text, measured, failures.after, None, passed)

@@ -1,0 +1,144 @@
+"""What is measured on both sides of a comparison: by service, by operation and by pair of services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from traceq.analysis.columns import Ints
+from traceq.analysis.comparison.blame import Edges, caller_shares
+from traceq.analysis.comparison.cohorts import Cohort
+from traceq.analysis.comparison.matching import Floats
+from traceq.analysis.comparison.measuring import Amounts, Estimate, Sides, amounts, estimate
+
+_SERVICE_HELD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that is measured; lists go by the numbers of services, operations and edges."""
+
+    latency: Estimate
+    failures: Estimate
+    service_held: list[Estimate]
+    service_calls: list[Estimate]
+    service_errors: list[Estimate]
+    operation_held: list[Estimate]
+    operation_calls: list[Estimate]
+    operation_errors: list[Estimate]
+    edge_between: list[Estimate]
+    edge_calls: list[Estimate]
+    service_between_ns: list[float]
+    operation_between_ns: list[float]
+    caller_shares: list[float]
+    service_examples: list[tuple[str, str]]
+    """The trace before and the trace after that each service held longest; empty for none."""
+
+
+def measure(sides: Sides, edges: Edges) -> Measured:
+    """Measure what changed between two cohorts that number their operations alike."""
+    weights = sides.weights()
+    of_edge = [_by_edge(cohort, edges) for cohort in (sides.before, sides.after)]
+    sums = [(gap.sums(weight), calls.sums(weight)) for (gap, calls), weight in zip(of_edge, weights, strict=True)]
+    shares = caller_shares(edges, sums[0], sums[1])
+    levels = [_levels(cohort, edges, shares) for cohort in (sides.before, sides.after)]
+    measured = estimate(sides, tuple(zip(*levels, strict=True)))
+    between = [_between(cohort, edges, shares) for cohort in (sides.before, sides.after)]
+    grown = [
+        (second.sums(weights[1]) - first.sums(weights[0])).tolist() for first, second in zip(*between, strict=True)
+    ]
+    return Measured(
+        latency=measured[0][0],
+        failures=measured[1][0],
+        service_held=measured[2],
+        service_calls=measured[3],
+        service_errors=measured[4],
+        operation_held=measured[5],
+        operation_calls=measured[6],
+        operation_errors=measured[7],
+        edge_between=measured[8],
+        edge_calls=measured[9],
+        service_between_ns=grown[0],
+        operation_between_ns=grown[1],
+        caller_shares=shares.tolist(),
+        service_examples=list(zip(*(_examples(*parts) for parts in _held_sides(sides, levels)), strict=True)),
+    )
+
+
+def _levels(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Amounts, ...]:
+    """Give the amounts to be measured with intervals, in the order of `Measured`."""
+    work, requests = cohort.work, cohort.requests
+    service = edges.service_of[work.operations] if work.operations.size else work.operations
+    sizes = (len(edges.services), len(cohort.operations))
+    alone = np.arange(len(requests), dtype=np.int64)
+    held = _held(cohort, edges, shares)
+    return (
+        _sparse(alone, np.zeros_like(alone), requests.latency_ns, 1),
+        _sparse(alone, np.zeros_like(alone), requests.failed, 1),
+        _sparse(held[0], edges.service_of[held[1]], held[2], sizes[0]),
+        _sparse(work.requests, service, work.entered, sizes[0]),
+        _sparse(work.requests, service, work.entered_errors, sizes[0]),
+        _sparse(held[0], held[1], held[2], sizes[1]),
+        _sparse(work.requests, work.operations, work.calls, sizes[1]),
+        _sparse(work.requests, work.operations, work.errors, sizes[1]),
+        *_by_edge(cohort, edges),
+    )
+
+
+def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[Cohort, Amounts], ...]:
+    return ((sides.before, levels[0][_SERVICE_HELD]), (sides.after, levels[1][_SERVICE_HELD]))
+
+
+def _examples(cohort: Cohort, held: Amounts) -> list[str]:
+    """Give for each group the trace that it held longest, of equals the one with the least id."""
+    found = [""] * held.size
+    trace_ids = cohort.requests.trace_ids
+    best = np.zeros(held.size)
+    np.maximum.at(best, held.groups, held.values)
+    for at in np.flatnonzero((held.values > 0) & (held.values == best[held.groups])).tolist():
+        group, trace_id = int(held.groups[at]), trace_ids[int(held.requests[at])]
+        found[group] = min(found[group] or trace_id, trace_id)
+    return found
+
+
+def _between(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Amounts, Amounts]:
+    """Give what passes between callers and callees by service and by operation charged with it."""
+    requests, operations, values = _charged_gaps(cohort, edges, shares)
+    return (
+        _sparse(requests, edges.service_of[operations], values, len(edges.services)),
+        _sparse(requests, operations, values, len(cohort.operations)),
+    )
+
+
+def _held(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Ints, Ints, Floats]:
+    """Give requests, operations and how long the one was held by the other, shares of what passes between included."""
+    requests, operations, values = _charged_gaps(cohort, edges, shares)
+    work = cohort.work
+    return (
+        np.concatenate((work.requests, requests)),
+        np.concatenate((work.operations, operations)),
+        np.concatenate((work.own_ns.astype(np.float64), values)),
+    )
+
+
+def _charged_gaps(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Ints, Ints, Floats]:
+    gaps = cohort.gaps
+    share = shares[edges.of(gaps)]
+    return (
+        np.concatenate((gaps.requests, gaps.requests)),
+        np.concatenate((gaps.callers, gaps.callees)),
+        np.concatenate((gaps.gap_ns * share, gaps.gap_ns * (1 - share))),
+    )
+
+
+def _by_edge(cohort: Cohort, edges: Edges) -> tuple[Amounts, Amounts]:
+    gaps, of_edge, size = cohort.gaps, edges.of(cohort.gaps), edges.callers.size
+    return _sparse(gaps.requests, of_edge, gaps.gap_ns, size), _sparse(gaps.requests, of_edge, gaps.calls, size)
+
+
+def _sparse(requests: Ints, groups: Ints, values: Ints | Floats, size: int) -> Amounts:
+    there = np.flatnonzero(values)
+    some: npt.NDArray[np.float64] = values[there].astype(np.float64)
+    return amounts(requests[there], groups[there], some, size)

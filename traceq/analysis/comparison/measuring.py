@@ -1,0 +1,174 @@
+"""Amounts a request, on both sides of a comparison, with what changed and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceq.analysis.columns import Flags, Ints
+from traceq.analysis.comparison.chance import REPLICATES, drawn, intervals
+from traceq.analysis.comparison.cohorts import Cohort
+from traceq.analysis.comparison.matching import MIN_REQUESTS, Floats, Matching
+
+_RARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean a request before and after, and between which ends its change lies."""
+
+    before: float
+    after: float
+    low: float
+    """With `high`: where the change lies in 95 of 100 cases, all changes of a kind at once."""
+    high: float
+    is_likely: bool
+    """Whether the change is beyond chance when looked at alone, not as the greatest of many."""
+    effect: float | None
+    """The change in standard deviations of single requests (Cohen's d); None where they do not differ at all."""
+
+    @property
+    def change(self) -> float:
+        """What is more after than before."""
+        return self.after - self.before
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval leaves no change at all out."""
+        return self.low > 0 or self.high < 0
+
+    def to_dict(self, suffix: str = "") -> dict[str, object]:
+        """Give the estimate as it stands in JSON; with the suffix `_ns` as whole nanoseconds."""
+        told: dict[str, float | None] = {
+            "before": self.before,
+            "after": self.after,
+            "change": self.change,
+            "change_low": _finite(self.low),
+            "change_high": _finite(self.high),
+        }
+        document: dict[str, object] = {f"{name}{suffix}": _number(value, suffix) for name, value in told.items()}
+        return document | {"is_sure": self.is_sure, "is_likely": self.is_likely, "effect_size": self.effect}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None, suffix: str) -> float | None:
+    return round(value) if value is not None and suffix else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Amounts:
+    """Amounts of groups in requests, as a list of those that are not zero."""
+
+    requests: Ints
+    groups: Ints
+    values: Floats
+    size: int
+    """How many groups there are."""
+
+    def sums(self, weights: Floats) -> Floats:
+        """Add up by group, each request counting as its weight says."""
+        return _added_up(self.groups, weights[self.requests] * self.values, self.size)
+
+
+def _added_up(groups: Ints, values: Floats, size: int) -> Floats:
+    # bincount counts in whole numbers when there is nothing to add.
+    return np.bincount(groups, weights=values, minlength=size).astype(np.float64)
+
+
+def amounts(requests: Ints, groups: Ints, values: Floats, size: int) -> Amounts:
+    """Add up values by request and group."""
+    found, numbers = np.unique(requests * max(size, 1) + groups, return_inverse=True)
+    sums = _added_up(numbers.reshape(-1).astype(np.int64), values, found.size)
+    return Amounts(found // max(size, 1), found % max(size, 1), sums, size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """Two cohorts, ready to be measured against each other."""
+
+    before: Cohort
+    after: Cohort
+    matching: Matching
+
+    def weights(self) -> tuple[Floats, Floats]:
+        """Give how much each request counts, before and after."""
+        matching = self.matching
+        return (
+            matching.weights(matching.before_kinds, matching.before_strata),
+            matching.weights(matching.after_kinds, matching.after_strata),
+        )
+
+    def drawn_weights(self, replicate: int) -> tuple[Floats, Floats]:
+        """Give the same for one replicate of the bootstrap."""
+        matching = self.matching
+        times = [drawn(cohort.requests.trace_hashes, replicate) for cohort in (self.before, self.after)]
+        return (
+            matching.weights(matching.before_kinds, matching.before_strata, times[0]),
+            matching.weights(matching.after_kinds, matching.after_strata, times[1]),
+        )
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether both sides have requests enough for an interval."""
+        return min(len(self.before.requests), len(self.after.requests)) >= MIN_REQUESTS
+
+
+def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[list[Estimate]]:
+    """Measure what changed, for each group of each level.
+
+    With fewer than `MIN_REQUESTS` requests on a side, nothing is sure: the intervals reach from end to end.
+    """
+    weights = sides.weights()
+    before = [first.sums(weights[0]) for first, _ in levels]
+    after = [second.sums(weights[1]) for _, second in levels]
+    changes = [ahead - behind for behind, ahead in zip(before, after, strict=True)]
+    counted = [_matters(*sums) for sums in zip(before, after, strict=True)]
+    ends = _intervals(sides, levels, changes, counted)
+    effects = [_effects(level, weights, change) for level, change in zip(levels, changes, strict=True)]
+    return [
+        [Estimate(*parts) for parts in zip(*map(np.ndarray.tolist, columns), found_effects, strict=True)]
+        for *columns, found_effects in zip(before, after, *zip(*ends, strict=True), effects, strict=True)
+    ]
+
+
+def _intervals(
+    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], changes: list[Floats], counted: list[Flags]
+) -> list[tuple[Floats, Floats, Flags]]:
+    if not sides.is_enough:
+        return [_unknown(change.size) for change in changes]
+    replicates = [np.zeros((REPLICATES, change.size)) for change in changes]
+    for number in range(REPLICATES):
+        weights = sides.drawn_weights(number)
+        for found, (first, second) in zip(replicates, levels, strict=True):
+            found[number] = second.sums(weights[1]) - first.sums(weights[0])
+    return [intervals(*parts) for parts in zip(changes, replicates, counted, strict=True)]
+
+
+def _unknown(size: int) -> tuple[Floats, Floats, Flags]:
+    return np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size, dtype=np.bool_)
+
+
+def _matters(before: Floats, after: Floats) -> Flags:
+    """Tell the groups that have a hundredth of everything: rare ones vary most and would widen all intervals."""
+    both = before + after
+    matters: Flags = (both > 0) & (both >= _RARE * both.sum())
+    return matters
+
+
+def _effects(level: tuple[Amounts, Amounts], weights: tuple[Floats, Floats], changes: Floats) -> list[float | None]:
+    variances = [_variance(amounts, weight) for amounts, weight in zip(level, weights, strict=True)]
+    pooled = np.sqrt((variances[0] + variances[1]) / 2)
+    return [
+        change / scale if scale > 0 else None for change, scale in zip(changes.tolist(), pooled.tolist(), strict=True)
+    ]
+
+
+def _variance(amounts: Amounts, weights: Floats) -> Floats:
+    squares = np.bincount(amounts.groups, weights=weights[amounts.requests] * amounts.values**2, minlength=amounts.size)
+    variance: Floats = np.maximum(squares - amounts.sums(weights) ** 2, 0)
+    return variance

@@ -1,0 +1,325 @@
+"""Where errors begin, how far they spread, and how many requests they fail."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import Requests, find_requests
+from traceq.analysis.tree import depths, find_roots
+from traceq.semantics import HTTP_STATUS, Status, first_text
+from traceq.traces import Span, Traces
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_EXAMPLES = 3
+_LONGEST_MESSAGE = 300
+"""Messages are grouped by so many characters: some carry a whole document, never the same one twice."""
+
+
+def find_origins(spans: Columns) -> Flags:
+    """Tell where errors begin: failed spans without a failed child."""
+    failed: Flags = spans.statuses == Status.ERROR
+    has_failed_child = np.zeros(spans.parents.size, dtype=np.bool_)
+    has_failed_child[spans.parents[failed & (spans.parents >= 0)]] = True
+    return failed & ~has_failed_child
+
+
+class Failure(NamedTuple):
+    """What a failed span says of its failure; empty where it says nothing."""
+
+    error_type: str
+    message: str
+    """Its first line, as it was."""
+
+    @property
+    def text(self) -> str:
+        """Type and message as they are usually written."""
+        return ": ".join(part for part in self if part)
+
+
+_TYPES = ("exception.type", "error.type", "error.kind")
+_MESSAGES = ("exception.message", "otel.status_description", "error.message", "message", "error.object")
+_CODES = ((HTTP_STATUS, "HTTP"), (("rpc.grpc.status_code", "grpc.status_code"), "gRPC"))
+
+
+def failure_of(span: Span) -> Failure:
+    """Read why a span failed: its last exception event, else its attributes, else the status it was answered with."""
+    if span.traces.details is None:
+        return Failure("", "")
+    attributes = span.details.attributes()
+    exceptions = [event.attributes for event in span.details.events() if event.name in ("exception", "error")]
+    for source in (*reversed(exceptions), attributes):
+        found = Failure(first_text(source, _TYPES), _first_line(first_text(source, _MESSAGES)))
+        if found.text:
+            return found
+    codes = (f"{name} {code}" for keys, name in _CODES if (code := first_text(attributes, keys)))
+    return Failure("", next(codes, ""))
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].rstrip()
+
+
+_MASKS = (
+    (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
+    # Apostrophes within words are no quotes.
+    (re.compile(r"\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)"), "<value>"),
+    (re.compile(r"\b(?:0x[0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,})\b"), "<id>"),
+    (re.compile(r"(?<![A-Za-z])\d+(?:[.,:]\d+)*"), "<n>"),
+)
+
+
+def masked(message: str) -> str:
+    """Put placeholders for what differs from one error to the next: UUIDs, quoted values, hex ids, numbers.
+
+    Digits that end a word stay (`utf8`, `s3`): they are part of a name.
+    """
+    for pattern, placeholder in _MASKS:
+        message = pattern.sub(placeholder, message)
+    return message[:_LONGEST_MESSAGE]
+
+
+class ErrorKey(NamedTuple):
+    """Origins that count as the same error."""
+
+    service: str
+    name: str
+    error_type: str
+    message: str
+    """With numbers, ids and quoted values masked."""
+
+
+class ErrorExample(NamedTuple):
+    """One origin of an error; newer ones are greater."""
+
+    start_ns: int
+    trace_id: str
+    span_id: str
+    message: str
+    """As it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTotals:
+    """An error, summed up; adds to others."""
+
+    origin_count: int
+    request_count: int
+    """Requests in which it began."""
+    failed_request_count: int
+    """Those of them that failed with it: every span from the origin up to the entry failed."""
+    most_spans: int
+    """The longest chain of failed spans from an origin upwards, the origin included."""
+    first_ns: int
+    last_ns: int
+    services: frozenset[str]
+    """Those that failed with it, its own included."""
+    http_statuses: Mapping[str, int]
+    """What the requests were answered with, and how many; without those that do not tell."""
+    examples: tuple[ErrorExample, ...]
+    """The newest, each of another trace."""
+
+    def __add__(self, other: ErrorTotals) -> ErrorTotals:
+        return ErrorTotals(
+            self.origin_count + other.origin_count,
+            self.request_count + other.request_count,
+            self.failed_request_count + other.failed_request_count,
+            max(self.most_spans, other.most_spans),
+            min(self.first_ns, other.first_ns),
+            max(self.last_ns, other.last_ns),
+            self.services | other.services,
+            Counter(self.http_statuses) + Counter(other.http_statuses),
+            _newest((*self.examples, *other.examples)),
+        )
+
+
+def _newest(examples: tuple[ErrorExample, ...]) -> tuple[ErrorExample, ...]:
+    by_trace: dict[str, ErrorExample] = {}
+    for example in sorted(examples):
+        by_trace[example.trace_id] = example
+    return tuple(heapq.nlargest(_EXAMPLES, by_trace.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSums:
+    """The errors of any number of requests, summed up; adds to others."""
+
+    request_count: int = 0
+    failed_request_count: int = 0
+    trace_count: int = 0
+    span_count: int = 0
+    failed_span_count: int = 0
+    errors: Mapping[ErrorKey, ErrorTotals] = field(default_factory=dict)
+
+    def __add__(self, other: ErrorSums) -> ErrorSums:
+        errors = dict(self.errors)
+        for key, totals in other.errors.items():
+            errors[key] = errors[key] + totals if key in errors else totals
+        return ErrorSums(
+            self.request_count + other.request_count,
+            self.failed_request_count + other.failed_request_count,
+            self.trace_count + other.trace_count,
+            self.span_count + other.span_count,
+            self.failed_span_count + other.failed_span_count,
+            errors,
+        )
+
+
+def collect(traces: Traces, options: RequestOptions) -> ErrorSums:
+    """Sum up where the errors in requests began."""
+    requests = find_requests(columns(traces), options.service, whole_trace=options.whole_trace)
+    spans, entries = requests.spans, requests.entries
+    asked, failed = requests.entry >= 0, spans.statuses == Status.ERROR
+    return ErrorSums(
+        request_count=int(entries.size),
+        failed_request_count=int(np.count_nonzero(failed[entries])),
+        trace_count=int(np.unique(spans.trace[entries]).size),
+        span_count=int(np.count_nonzero(asked)),
+        failed_span_count=int(np.count_nonzero(asked & failed)),
+        errors=_sum_errors(requests, np.flatnonzero(find_origins(spans) & asked)),
+    )
+
+
+def _sum_errors(requests: Requests, origins: Ints) -> dict[ErrorKey, ErrorTotals]:
+    if not origins.size:
+        return {}
+    traces = requests.spans.traces
+    chains = _Chains(requests.spans)
+    by_key: dict[ErrorKey, list[int]] = {}
+    messages = {}
+    # Errors are few, and each has to be read: a loop over the origins, not over the spans.
+    for row in origins.tolist():
+        span = traces.span(row)
+        failure = failure_of(span)
+        messages[row] = failure.message
+        key = ErrorKey(span.service, span.name, failure.error_type, masked(failure.message))
+        by_key.setdefault(key, []).append(row)
+    return {key: _totals(requests, chains, np.array(rows, dtype=np.int64), messages) for key, rows in by_key.items()}
+
+
+class _Chains:
+    """How far failures went up from each span: over failed parents, as far as there are any."""
+
+    def __init__(self, spans: Columns) -> None:
+        failed = spans.statuses == Status.ERROR
+        parents = np.where(failed & failed[spans.parents], spans.parents, -1)
+        self.spans = spans
+        self.parents = parents
+        self.tops = find_roots(parents)
+        self.lengths = depths(parents) + 1
+        same = spans.services == spans.services[parents]
+        self._service_tops = find_roots(np.where(same, parents, -1))
+
+    def services(self, origins: Ints) -> frozenset[str]:
+        """Name the services on the chains; a step of the loop takes every chain to its next service."""
+        codes: set[int] = set()
+        rows = origins
+        while rows.size:
+            codes.update(np.unique(self.spans.services[rows]).tolist())
+            rows = np.unique(self.parents[self._service_tops[rows]])
+            rows = rows[rows >= 0]
+        return frozenset(self.spans.traces.services[code] for code in codes)
+
+
+def _totals(requests: Requests, chains: _Chains, rows: Ints, messages: Mapping[int, str]) -> ErrorTotals:
+    spans = requests.spans
+    entries = requests.entry[rows]
+    start_ns = spans.start_ns[rows]
+    return ErrorTotals(
+        origin_count=int(rows.size),
+        request_count=int(np.unique(entries).size),
+        failed_request_count=int(np.unique(entries[chains.tops[rows] == entries]).size),
+        most_spans=int(chains.lengths[rows].max()),
+        first_ns=int(start_ns.min()),
+        last_ns=int(start_ns.max()),
+        services=chains.services(rows),
+        http_statuses=_http_statuses(spans.traces, np.unique(entries)),
+        examples=_newest(tuple(_example(spans.traces.span(row), messages[row]) for row in rows.tolist())),
+    )
+
+
+def _http_statuses(traces: Traces, entries: Ints) -> Mapping[str, int]:
+    if traces.details is None:
+        return {}
+    told = (first_text(traces.span(row).details.attributes(), HTTP_STATUS) for row in entries.tolist())
+    return Counter(status for status in told if status)
+
+
+def _example(span: Span, message: str) -> ErrorExample:
+    return ErrorExample(span.start_ns, span.trace_id, span.span_id, message)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorOrigin:
+    """A line of the answer: one error, wherever it began."""
+
+    key: ErrorKey
+    totals: ErrorTotals
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the error as it stands in JSON."""
+        totals = self.totals
+        return {
+            "service": self.key.service,
+            "operation": self.key.name,
+            "error_type": self.key.error_type or None,
+            "message": self.key.message or None,
+            "origin_count": totals.origin_count,
+            "request_count": totals.request_count,
+            "failed_request_count": totals.failed_request_count,
+            "longest_chain_span_count": totals.most_spans,
+            "services": sorted(totals.services),
+            "http_statuses": dict(sorted(totals.http_statuses.items())),
+            "first_ns": totals.first_ns,
+            "last_ns": totals.last_ns,
+            "examples": [example._asdict() for example in totals.examples],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorOrigins:
+    """Where errors began, those first that failed the most requests."""
+
+    options: RequestOptions
+    sums: ErrorSums
+    origins: tuple[ErrorOrigin, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON."""
+        sums = self.sums
+        return {
+            "service": self.options.service,
+            "request_count": sums.request_count,
+            "failed_request_count": sums.failed_request_count,
+            "trace_count": sums.trace_count,
+            "span_count": sums.span_count,
+            "failed_span_count": sums.failed_span_count,
+            "errors": [origin.to_dict() for origin in self.origins],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row an error, nested values under names joined by dots. Needs pandas."""
+        import pandas as pd
+
+        return pd.json_normalize([origin.to_dict() for origin in self.origins], max_level=0)
+
+
+def rank(sums: ErrorSums, options: RequestOptions) -> ErrorOrigins:
+    """Turn sums into the answer: by failed requests, then by requests, then by origins."""
+    origins = [ErrorOrigin(key, totals) for key, totals in sums.errors.items()]
+    return ErrorOrigins(options, sums, tuple(sorted(origins, key=_rank)))
+
+
+def _rank(origin: ErrorOrigin) -> tuple[int, int, int, ErrorKey]:
+    totals = origin.totals
+    return (-totals.failed_request_count, -totals.request_count, -totals.origin_count, origin.key)

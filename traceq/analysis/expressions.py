@@ -1,0 +1,141 @@
+"""What a check asks for, as people write it: `p95(chat-service) < 500ms`, `calls(mysql) <= 5`, `no(n+1)`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from traceq.units import format_duration, parse_duration
+
+Comparison: TypeAlias = Literal["<", "<=", ">", ">="]
+Dimension: TypeAlias = Literal["duration", "ratio", "count"]
+
+_WORD = re.compile(r"\s*([A-Za-z_]\w*(?:\.\d+)?)\s*")
+_BOUND = re.compile(r"\s*(<=|>=|<|>)\s*")
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_DURATIONS = ("mean", "min", "max")
+_EXAMPLE = "for example 'p95(chat-service) < 500ms', 'error_rate(chat-service) < 1%' or 'calls(mysql) <= 5'"
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A bound on something that is measured."""
+
+    text: str
+    """As it was written."""
+    measure: str
+    """`p95` and the like, `mean`, `min`, `max`, `error_rate`, `calls`, `no`."""
+    target: str
+    """What is measured; see `selection.named`. For `no` the kind of finding."""
+    comparison: Comparison
+    bound: float
+    """In ns for durations, 0..1 for rates."""
+
+    @property
+    def dimension(self) -> Dimension:
+        """What kind of number is measured."""
+        if self.measure in {"calls", "no"}:
+            return "count"
+        return "ratio" if self.measure == "error_rate" else "duration"
+
+    @property
+    def quantile(self) -> float | None:
+        """Which percentile is asked for, 0..1; None where it is not one."""
+        found = _PERCENTILE.fullmatch(self.measure)
+        return float(f"{found.group(1)}e-2") if found else None
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a measured value keeps within the bound."""
+        match self.comparison:
+            case "<":
+                return value < self.bound
+            case "<=":
+                return value <= self.bound
+            case ">":
+                return value > self.bound
+            case ">=":
+                return value >= self.bound
+
+    def written(self, value: float) -> str:
+        """Write a value of what is measured for people."""
+        if self.dimension == "duration":
+            return format_duration(round(value))
+        if self.dimension == "ratio":
+            return f"{100 * value:.3g} %"
+        return f"{value:g}"
+
+
+def parse_expression(text: str) -> Expression:
+    """Read one check.
+
+    `MEASURE(NAME) BOUND`, or `no(KIND)` without a bound. Names may hold blanks and brackets of their own: the last
+    bracket closes.
+
+    Raises:
+        ValueError: If it is not one; the message tells where reading stopped.
+    """
+    word = _WORD.match(text)
+    if word is None:
+        raise _stopped(text, 0, f"a measure, {_EXAMPLE}")
+    measure = word.group(1)
+    if measure not in {*_DURATIONS, "error_rate", "calls", "no"} and not _PERCENTILE.fullmatch(measure):
+        raise _stopped(text, word.start(1), "p50 to p99.9, mean, min, max, error_rate, calls or no")
+    if text[word.end() : word.end() + 1] != "(":
+        raise _stopped(text, word.end(), "'('")
+    close = text.rfind(")")
+    if close < 0:
+        raise _stopped(text, len(text.rstrip()), "')'")
+    target = text[word.end() + 1 : close].strip()
+    if not target:
+        raise _stopped(text, word.end() + 1, "a name: an operation, a service, service:operation, or what is called")
+    if measure == "no":
+        return _no_finding(text, target, close)
+    return _bounded(text, measure, target, close + 1)
+
+
+def _no_finding(text: str, target: str, close: int) -> Expression:
+    if text[close + 1 :].strip():
+        raise _stopped(text, close + 1, "nothing: no(...) has no bound")
+    return Expression(text.strip(), "no", target, "<=", 0)
+
+
+def _bounded(text: str, measure: str, target: str, at: int) -> Expression:
+    sign = _BOUND.match(text, at)
+    if sign is None:
+        raise _stopped(text, at, "<, <=, > or >=")
+    comparison = cast("Comparison", sign.group(1))
+    bound = text[sign.end() :].strip()
+    try:
+        value = _bound(measure, bound)
+    except ValueError as error:
+        raise _stopped(text, sign.end(), str(error)) from error
+    return Expression(text.strip(), measure, target, comparison, value)
+
+
+def _bound(measure: str, text: str) -> float:
+    """Read a bound as what the measure is in.
+
+    Raises:
+        ValueError: If it is something else; says what is wanted.
+    """
+    if measure == "error_rate":
+        if not re.fullmatch(r"\d+(\.\d+)?\s*%", text):
+            raise ValueError("a share such as 1%")
+        return float(text.rstrip("% ")) / 100
+    if measure == "calls":
+        if not re.fullmatch(r"\d+(\.\d+)?", text):
+            raise ValueError("a number such as 5")
+        return float(text)
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ValueError("a duration such as 500ms") from error
+
+
+def _stopped(text: str, at: int, wanted: str) -> ValueError:
+    while text[at : at + 1].isspace():
+        at += 1
+    rest = text[at:]
+    where = f"at '{rest}' (column {at + 1})" if rest else "at its end"
+    return ValueError(f"cannot read the check '{text}' {where}: expected {wanted}")

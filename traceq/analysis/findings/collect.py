@@ -1,0 +1,199 @@
+"""From spans to findings: every detector once, and what they saw put together by call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from traceq.analysis.columns import Ints
+from traceq.analysis.culprits import Examined, RequestOptions, examine
+from traceq.analysis.errors import failure_of
+from traceq.analysis.findings import concurrency, failures, repetition, retries, waiting
+from traceq.analysis.findings.model import (
+    EXAMPLE_SPANS,
+    EXAMPLES,
+    FindingExample,
+    FindingKey,
+    FindingSums,
+    FindingTotals,
+    best_examples,
+)
+from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
+from traceq.analysis.findings.thresholds import Thresholds
+from traceq.analysis.spread import spreads
+from traceq.analysis.tree import sum_by_run
+from traceq.semantics import STATEMENT, URL, first_text
+from traceq.traces import Span, Traces
+from traceq.units import format_duration
+
+
+def collect(traces: Traces, options: RequestOptions, thresholds: Thresholds) -> FindingSums:
+    """Sum up what is worth a change in the requests of a span table."""
+    return sum_up(examine(traces, options), thresholds)
+
+
+def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
+    """Sum up what is worth a change in requests that were examined already."""
+    scene = Scene(examined, thresholds)
+    spans, entries = scene.spans, examined.requests.entries
+    findings: dict[FindingKey, FindingTotals] = {}
+    for seen in detect(scene):
+        findings |= _sum_sightings(scene, seen)
+    return FindingSums(
+        request_count=int(entries.size),
+        trace_count=int(np.unique(spans.trace[entries]).size),
+        span_count=int(np.count_nonzero(scene.is_asked)),
+        latency_ns=int(spans.duration_ns[entries].sum()),
+        findings=findings,
+    )
+
+
+def detect(scene: Scene) -> tuple[Sightings, ...]:
+    """Run every detector; some leave alone what another one explains better."""
+    alike = repetition.n_plus_one(scene)
+    tried = retries.retries(scene)
+    parallel = concurrency.side_by_side(scene)
+    return (
+        alike,
+        repetition.repeated_queries(scene, alike),
+        tried,
+        concurrency.sequential_calls(scene, alike),
+        concurrency.stragglers(scene, parallel),
+        concurrency.fan_outs(scene, parallel),
+        waiting.slow_queries(scene),
+        waiting.network_times(scene),
+        waiting.gaps(scene, retries.holders(scene, tried)),
+        waiting.queue_delays(scene),
+        failures.error_origins(scene, retries.superseded(scene, tried)),
+        failures.skewed_clocks(scene),
+        failures.incomplete_traces(scene),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Merged:
+    """Sightings by finding; arrays have one entry a sighting."""
+
+    seen: Sightings
+    keys: tuple[FindingKey, ...]
+    number: Ints
+    """Which of the keys each sighting belongs to."""
+    requests: Ints
+    """Row of the request's entry; below -1 a number for the trace, where the spans belong to no request."""
+
+
+def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTotals]:
+    if not seen.rows.size:
+        return {}
+    merged = _merge(scene, seen)
+    size, number = len(merged.keys), merged.number
+    order = np.argsort(number, kind="stable")
+    span_counts = np.diff(seen.offsets)
+    most_spans = np.zeros(size, dtype=np.int64)
+    np.maximum.at(most_spans, number, span_counts)
+    cost_ns, request_counts = _by_request(scene, merged)
+    sums = zip(
+        cost_ns,
+        request_counts,
+        np.bincount(number, minlength=size).tolist(),
+        sum_by_run(number[order], span_counts[order], size).tolist(),
+        most_spans.tolist(),
+        spreads(number, seen.time_ns, size),
+        _examples(scene, merged),
+        strict=True,
+    )
+    return {key: FindingTotals(*parts) for key, parts in zip(merged.keys, sums, strict=True)}
+
+
+def _merge(scene: Scene, seen: Sightings) -> _Merged:
+    """Number the findings that sightings belong to: one kind, for one call and caller."""
+    spans, rows = scene.spans, seen.rows
+    traces = spans.traces
+    parents = scene.recorded.parents[rows]
+    called = parents >= 0
+    callers = (np.where(called, codes[parents], -1) for codes in (spans.services, spans.names))
+    codes = np.stack((spans.services[rows], spans.names[rows], spans.peers[rows], *callers))
+    found, number = np.unique(codes, axis=1, return_inverse=True)
+    keys = (
+        FindingKey(
+            seen.kind,
+            traces.services[service],
+            traces.names[name],
+            traces.peers[peer],
+            traces.services[caller_service] if caller_service >= 0 else "",
+            traces.names[caller_name] if caller_name >= 0 else "",
+        )
+        for service, name, peer, caller_service, caller_name in found.T.tolist()
+    )
+    entry = scene.examined.requests.entry[rows]
+    requests = np.where(entry >= 0, entry, -2 - spans.trace[rows])
+    return _Merged(seen, tuple(keys), number.reshape(-1).astype(np.int64), requests)
+
+
+def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
+    """Give each finding's cost and how many requests show it; never more cost than those took.
+
+    The path of one request may run through a finding twice, one inside the other (a recursive call): what both would
+    save is saved once.
+    """
+    size = len(merged.keys)
+    pairs, pair = np.unique(np.stack((merged.number, merged.requests)), axis=1, return_inverse=True)
+    pair = pair.reshape(-1)
+    order = np.argsort(pair, kind="stable")
+    cost_ns = sum_by_run(pair[order], merged.seen.cost_ns[order], pairs.shape[1])
+    requests = pairs[1]
+    latency_ns = np.where(requests >= 0, scene.latency_ns[np.maximum(requests, 0)], 0)
+    total_ns = sum_by_run(pairs[0], np.minimum(cost_ns, latency_ns), size)
+    return total_ns.tolist(), np.bincount(pairs[0], minlength=size).tolist()
+
+
+def _examples(scene: Scene, merged: _Merged) -> list[tuple[FindingExample, ...]]:
+    """Pick the costliest sightings of each finding, each of another trace."""
+    seen, traces = merged.seen, scene.spans.traces
+    trace_ids = np.array([traces.trace_ids[traces.trace_of(row)] for row in seen.rows.tolist()])
+    span_ids = np.array([traces.span_ids[row] for row in seen.rows.tolist()])
+    order = np.lexsort((span_ids, trace_ids, -seen.time_ns, -seen.cost_ns, merged.number))
+    picked: list[dict[str, FindingExample]] = [{} for _ in merged.keys]
+    for at in order.tolist():
+        examples, trace_id = picked[merged.number[at]], str(trace_ids[at])
+        if len(examples) < EXAMPLES and trace_id not in examples:
+            examples[trace_id] = _example(scene, merged, at)
+    return [best_examples(examples.values()) for examples in picked]
+
+
+def _example(scene: Scene, merged: _Merged, at: int) -> FindingExample:
+    seen, traces = merged.seen, scene.spans.traces
+    members = seen.members[seen.offsets[at] : seen.offsets[at + 1]]
+    request, span = int(merged.requests[at]), traces.span(int(seen.rows[at]))
+    return FindingExample(
+        cost_ns=int(seen.cost_ns[at]),
+        time_ns=int(seen.time_ns[at]),
+        span_count=int(members.size),
+        trace_id=span.trace_id,
+        request_span_id=traces.span_ids[request] if request >= 0 else "",
+        span_ids=tuple(traces.span_ids[row] for row in members[:EXAMPLE_SPANS].tolist()),
+        statement="" if traces.details is None else first_text(span.details.attributes(), (*STATEMENT, *URL)),
+        remark=_remark(scene, seen.kind, span),
+    )
+
+
+def _remark(scene: Scene, kind: FindingKind, span: Span) -> str:
+    """Say what else there is to know of a span that stands for a finding."""
+    if kind in ("error", "retries"):
+        return failure_of(span).text if span.has_error else ""
+    if kind == "incomplete-trace":
+        return f"parent {span.parent_id} is missing"
+    if kind == "clock-skew":
+        return _skew_remark(scene, span)
+    return ""
+
+
+def _skew_remark(scene: Scene, span: Span) -> str:
+    parent = int(scene.recorded.parents[span.row])
+    caller = scene.spans.traces.span(parent)
+    shift_ns = scene.examined.skew.shift_ns
+    moved_ns = int(shift_ns[span.row] - shift_ns[parent])
+    where, other = span.host or span.service, caller.host or caller.service
+    direction = "behind" if moved_ns > 0 else "ahead of"
+    return f"the clock of {where} is about {format_duration(abs(moved_ns))} {direction} that of {other}"

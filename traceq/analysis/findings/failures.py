@@ -1,0 +1,48 @@
+"""What failed, and what is wrong with the traces themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from traceq.analysis.columns import Flags
+from traceq.analysis.errors import find_origins
+from traceq.analysis.findings.sightings import Scene, Sightings, single
+from traceq.semantics import Kind
+
+
+def error_origins(scene: Scene, retried: Flags) -> Sightings:
+    """Find where errors begin: failed spans without a failed child; each costs what it holds of the path.
+
+    Args:
+        scene: What to look at.
+        retried: Failed attempts that another one came after; they are told as retries.
+    """
+    rows = np.flatnonzero(find_origins(scene.recorded) & scene.is_asked & ~retried)
+    return single("error", rows, scene.path_ns[rows], scene.spans.duration_ns[rows])
+
+
+def skewed_clocks(scene: Scene) -> Sightings:
+    """Find calls that were moved because they lie far outside of their callers.
+
+    Far enough are those that begin that much before their caller, or end that much after it.
+    """
+    recorded, shift_ns = scene.recorded, scene.examined.skew.shift_ns
+    parents = recorded.parents
+    is_head = (parents >= 0) & (shift_ns != shift_ns[parents]) & scene.is_asked
+    rows = np.flatnonzero(is_head)
+    early_ns = recorded.start_ns[parents[rows]] - recorded.start_ns[rows]
+    late_ns = recorded.end_ns[rows] - recorded.end_ns[parents[rows]]
+    outside_ns = np.maximum(early_ns, np.where(recorded.kinds[rows] == Kind.SERVER, late_ns, 0))
+    rows = rows[outside_ns >= max(1, scene.thresholds.skew_ns)]
+    moved_ns = np.abs(shift_ns[rows] - shift_ns[parents[rows]])
+    return single("clock-skew", rows, np.zeros(rows.size, dtype=np.int64), moved_ns)
+
+
+def incomplete_traces(scene: Scene) -> Sightings:
+    """Find spans whose parents are missing in traces that hold a request in question."""
+    has_request = np.zeros(len(scene.spans.traces), dtype=np.bool_)
+    has_request[scene.spans.trace[scene.is_asked]] = True
+    orphans = np.array(sorted(scene.spans.traces.missing_parents), dtype=np.int64)
+    rows = orphans[has_request[scene.spans.trace[orphans]]]
+    nothing = np.zeros(rows.size, dtype=np.int64)
+    return single("incomplete-trace", rows, nothing, scene.spans.duration_ns[rows])

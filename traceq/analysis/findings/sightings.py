@@ -1,0 +1,197 @@
+"""What detectors look at, and what they hand back: arrays, so that a million spans cost no loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.culprits import Examined
+from traceq.analysis.findings.thresholds import Thresholds
+from traceq.semantics import Kind
+
+FindingKind: TypeAlias = Literal[
+    "n+1",
+    "slow-query",
+    "retries",
+    "error",
+    "sequential-calls",
+    "straggler",
+    "fan-out",
+    "repeated-query",
+    "network",
+    "gap",
+    "queue-delay",
+    "clock-skew",
+    "incomplete-trace",
+]
+"""What can be found; in this order where findings cost the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sightings:
+    """Everywhere one kind of finding was seen in a span table, request by request."""
+
+    kind: FindingKind
+    rows: Ints
+    """The span that each is named after."""
+    cost_ns: Ints
+    """Of the request's critical path, at most its latency; 0 where nobody waited."""
+    time_ns: Ints
+    """How long it went on, waited for or not; what this means is up to the kind."""
+    members: Ints
+    """Rows of the spans that show it, those of one sighting side by side."""
+    offsets: Ints
+    """Where each one's members begin, and one more for the end of all."""
+
+
+def none_seen(kind: FindingKind) -> Sightings:
+    """Give no sightings."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return Sightings(kind, nothing, nothing, nothing, nothing, np.zeros(1, dtype=np.int64))
+
+
+def single(kind: FindingKind, rows: Ints, cost_ns: Ints, time_ns: Ints) -> Sightings:
+    """Give sightings of one span each."""
+    return Sightings(kind, rows, cost_ns, time_ns, rows, np.arange(rows.size + 1, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """Rows that belong together, side by side, by start within a group."""
+
+    rows: Ints
+    offsets: Ints
+
+    @property
+    def heads(self) -> Ints:
+        """Where each group begins."""
+        return self.offsets[:-1]
+
+    @property
+    def sizes(self) -> Ints:
+        """How many rows each group has."""
+        return np.diff(self.offsets)
+
+    @property
+    def number(self) -> Ints:
+        """The group of each row."""
+        return np.repeat(np.arange(self.sizes.size, dtype=np.int64), self.sizes)
+
+    def sum(self, values: Ints) -> Ints:
+        """Add up by group; one value a row."""
+        return np.add.reduceat(values, self.heads) if self.rows.size else np.zeros(0, dtype=np.int64)
+
+    def max(self, values: Ints) -> Ints:
+        """Give each group's greatest; one value a row."""
+        return np.maximum.reduceat(values, self.heads) if self.rows.size else np.zeros(0, dtype=np.int64)
+
+    def keep(self, wanted: Flags) -> Groups:
+        """Keep some of the groups."""
+        return Groups(self.rows[wanted[self.number]], _offsets(self.sizes[wanted]))
+
+    def split(self, begins: Flags) -> Groups:
+        """Begin a new group also where told; one flag a row."""
+        begins = begins.copy()
+        begins[self.heads] = True
+        return Groups(self.rows, np.append(np.flatnonzero(begins), self.rows.size))
+
+
+def _offsets(sizes: Ints) -> Ints:
+    return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Examined requests, and what several detectors want to know of them; arrays have one entry a span."""
+
+    examined: Examined
+    thresholds: Thresholds
+
+    @property
+    def spans(self) -> Columns:
+        """The table with corrected clocks, every request's entry a root."""
+        return self.examined.spans
+
+    @cached_property
+    def recorded(self) -> Columns:
+        """The table as it was read: clocks as told, parents beyond the request's entry."""
+        return columns(self.spans.traces)
+
+    @cached_property
+    def is_asked(self) -> Flags:
+        """Whether a span belongs to a request in question."""
+        return self.examined.requests.entry >= 0
+
+    @cached_property
+    def latency_ns(self) -> Ints:
+        """Of the span's request; 0 outside of requests."""
+        return np.where(self.is_asked, self.spans.duration_ns[self.examined.requests.entry], 0)
+
+    @cached_property
+    def path_ns(self) -> Ints:
+        """How long a span, with everything below it, holds the critical path: what would be saved without it."""
+        paths = self.examined.paths
+        held = paths.on_path & self.is_asked
+        return np.where(held, np.maximum(paths.high_ns - paths.low_ns, 0), 0)
+
+    @cached_property
+    def is_query(self) -> Flags:
+        """Whether a span asks a database, whatever its kind: spans made by hand are often INTERNAL."""
+        is_database = [peer is not None and peer.kind == "database" for peer in self.spans.traces.peers]
+        asks: Flags = np.array(is_database, dtype=np.bool_)[self.spans.peers]
+        return asks
+
+    @cached_property
+    def is_call(self) -> Flags:
+        """Whether a span waits for somebody else."""
+        is_client: Flags = self.spans.kinds == Kind.CLIENT
+        return self.is_query | is_client
+
+    @cached_property
+    def callee_names(self) -> Ints:
+        """Of a CLIENT span the name of the SERVER span below it, -1 for none.
+
+        Old HTTP instrumentation calls every call `GET`.
+        """
+        spans = self.spans
+        servers = np.flatnonzero((spans.parents >= 0) & (spans.kinds == Kind.SERVER))
+        names = np.full(spans.parents.size, -1, dtype=np.int64)
+        np.maximum.at(names, spans.parents[servers], spans.names[servers].astype(np.int64))
+        return names
+
+    def is_notable(self, rows: Ints, cost_ns: Ints) -> Flags:
+        """Tell which costs are worth a word in their requests."""
+        bound = np.maximum(self.thresholds.min_cost_ns, self.thresholds.min_ratio * self.latency_ns[rows])
+        notable: Flags = (cost_ns >= bound) & (cost_ns > 0)
+        return notable
+
+    def group(self, rows: Ints, keys: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> Groups:
+        """Put rows with equal keys together; keys have one entry for each of these rows."""
+        spans = self.spans
+        # Times before rows: which span was read first makes no difference.
+        order = np.lexsort((rows, spans.end_ns[rows], spans.start_ns[rows], *reversed(keys)))
+        if not order.size:
+            return Groups(rows, np.zeros(1, dtype=np.int64))
+        begins = np.zeros(order.size, dtype=np.bool_)
+        begins[0] = True
+        for key in keys:
+            begins[1:] |= np.diff(key[order]) != 0
+        return Groups(rows[order], np.append(np.flatnonzero(begins), rows.size))
+
+    def follows(self, groups: Groups) -> Flags:
+        """Tell which rows start when the one before them in their group has ended; never a group's first."""
+        start_ns, end_ns = self.spans.start_ns[groups.rows], self.spans.end_ns[groups.rows]
+        after = np.zeros(groups.rows.size, dtype=np.bool_)
+        after[1:] = start_ns[1:] >= end_ns[:-1]
+        after[groups.heads] = False
+        return after
+
+    def seen(self, kind: FindingKind, groups: Groups, cost_ns: Ints, time_ns: Ints) -> Sightings:
+        """Give a sighting for each group, named after its first span."""
+        return Sightings(kind, groups.rows[groups.heads], cost_ns, time_ns, groups.rows, groups.offsets)

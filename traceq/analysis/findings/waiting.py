@@ -1,0 +1,79 @@
+"""Time that no work accounts for: on the way to a server, in uninstrumented code, in a queue, in one long query."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from traceq.analysis.columns import Flags
+from traceq.analysis.critical_path import segments
+from traceq.analysis.findings.sightings import Scene, Sightings, single
+from traceq.semantics import Kind
+
+
+def slow_queries(scene: Scene) -> Sightings:
+    """Find single queries that take long and are waited for; each costs what it holds of the path."""
+    spans = scene.spans
+    has_query = np.zeros(spans.parents.size, dtype=np.bool_)
+    has_query[spans.parents[np.flatnonzero(scene.is_query & (spans.parents >= 0))]] = True
+    # A driver's span below an ORM's is the same query.
+    is_slow = scene.is_query & ~has_query & (spans.duration_ns >= scene.thresholds.slow_query_ns)
+    rows = np.flatnonzero(is_slow & scene.is_asked)
+    rows = rows[scene.is_notable(rows, scene.path_ns[rows])]
+    return single("slow-query", rows, scene.path_ns[rows], spans.duration_ns[rows])
+
+
+def network_times(scene: Scene) -> Sightings:
+    """Find calls that lose time between client and server: network, queue, connection pool, a busy event loop.
+
+    Named after the server's span, and measured as the ranking of bottlenecks does: what the client's span holds of the
+    path itself.
+    """
+    network_ns = scene.examined.network_ns
+    rows = np.flatnonzero((network_ns >= max(1, scene.thresholds.network_ns)) & scene.is_asked)
+    rows = rows[scene.is_notable(rows, network_ns[rows])]
+    return single("network", rows, network_ns[rows], network_ns[rows])
+
+
+def gaps(scene: Scene, explained: Flags) -> Sightings:
+    """Find spans that hold the path long before their first call or between calls, with nothing to show for it.
+
+    Spans that wait for others (CLIENT, PRODUCER, queries) are not asked, and traces that miss spans neither: what is
+    missing may have been there.
+
+    Args:
+        scene: What to look at.
+        explained: Spans in which something was tried again: the pauses are known.
+    """
+    spans = scene.spans
+    found = segments(scene.examined.paths)
+    is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.kinds != Kind.PRODUCER)
+    is_open &= ~_misses_spans(scene)[spans.trace]
+    length_ns = found.end_ns - found.start_ns
+    is_last = found.end_ns == scene.examined.paths.high_ns[found.rows]
+    is_gap = is_open[found.rows] & ~is_last & (length_ns >= max(1, scene.thresholds.gap_ns))
+    gap_ns = np.zeros(spans.parents.size, dtype=np.int64)
+    np.add.at(gap_ns, found.rows[is_gap], length_ns[is_gap])
+    rows = np.flatnonzero(gap_ns)
+    rows = rows[scene.is_notable(rows, gap_ns[rows])]
+    return single("gap", rows, gap_ns[rows], gap_ns[rows])
+
+
+def _misses_spans(scene: Scene) -> Flags:
+    """Tell for each trace whether some parent is missing."""
+    misses = np.zeros(len(scene.spans.traces), dtype=np.bool_)
+    misses[scene.spans.trace[list(scene.spans.traces.missing_parents)]] = True
+    return misses
+
+
+def queue_delays(scene: Scene) -> Sightings:
+    """Find messages that lie in a queue: from the end of sending to the start of processing.
+
+    Nobody waits for them on the path, so they cost nothing there; they are about how late the effect comes.
+    """
+    spans, parents = scene.spans, scene.recorded.parents
+    is_received = (parents >= 0) & (spans.kinds == Kind.CONSUMER) & (spans.kinds[parents] == Kind.PRODUCER)
+    rows = np.flatnonzero(is_received & scene.is_asked)
+    delay_ns = spans.start_ns[rows] - spans.end_ns[parents[rows]]
+    is_late = delay_ns >= max(1, scene.thresholds.queue_delay_ns)
+    rows, delay_ns = rows[is_late], delay_ns[is_late]
+    return single("queue-delay", rows, np.zeros(rows.size, dtype=np.int64), delay_ns)

@@ -1,0 +1,303 @@
+"""Questions to a dependency graph: parts of it, ways through it, rings in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from traceq.analysis.call_sums import CallSums
+from traceq.analysis.dependencies import Dependencies, Dependency
+from traceq.analysis.peers import Node
+
+_MORE_STEPS = 2
+"""How much longer than the shortest a way may be to be told."""
+_MOST_TRIED = 20_000
+"""Dead ends of a dense graph are left after so many steps."""
+
+
+def around(dependencies: Dependencies, service: str, upstream: int, downstream: int) -> Dependencies:
+    """Keep what is within so many calls of one node, up- or downstream, and every call among these.
+
+    Raises:
+        ValueError: If the node is not among them.
+    """
+    if service not in dependencies.kinds:
+        raise ValueError(f"no service named '{service}' among the dependencies")
+    above = _reach(((call.callee, call.caller) for call in dependencies.drawn), service, upstream)
+    below = _reach(((call.caller, call.callee) for call in dependencies.drawn), service, downstream)
+    return only(dependencies, above | below)
+
+
+def only(dependencies: Dependencies, names: Iterable[str]) -> Dependencies:
+    """Keep these nodes and every call among them."""
+    kept = set(names)
+    return replace(
+        dependencies,
+        nodes=tuple(node for node in dependencies.nodes if node.name in kept),
+        calls=tuple(call for call in dependencies.calls if call.caller in kept and call.callee in kept),
+    )
+
+
+def _reach(steps: Iterable[tuple[str, str]], start: str, depth: int) -> set[str]:
+    following: dict[str, list[str]] = {}
+    for near, far in steps:
+        following.setdefault(near, []).append(far)
+    distance = {start: 0}
+    waiting = deque([start])
+    while waiting:
+        near = waiting.popleft()
+        for far in following.get(near, ()):
+            if distance[near] < depth and far not in distance:
+                distance[far] = distance[near] + 1
+                waiting.append(far)
+    return set(distance)
+
+
+def busy(dependencies: Dependencies, min_calls: int, *, failing_only: bool = False) -> Dependencies:
+    """Keep the edges of at least so many calls, or those with failures, and the nodes at their ends."""
+    if min_calls <= 1 and not failing_only:
+        return dependencies
+    calls = [
+        call
+        for call in dependencies.calls
+        if call.call_count >= min_calls and (not failing_only or (call.sums is not None and call.sums.error_count))
+    ]
+    return _with_calls(dependencies, calls)
+
+
+def _with_calls(dependencies: Dependencies, calls: Sequence[Dependency]) -> Dependencies:
+    names = {name for call in calls for name in (call.caller, call.callee)}
+    nodes = tuple(node for node in dependencies.nodes if node.name in names)
+    return replace(dependencies, nodes=nodes, calls=tuple(calls))
+
+
+def busiest(dependencies: Dependencies, most_nodes: int, most_calls: int) -> Dependencies:
+    """Keep the edges with most calls, as many as a picture of so many nodes and edges holds."""
+    ranked = sorted(dependencies.drawn, key=lambda call: (-call.call_count, call))
+    names: set[str] = set()
+    kept: list[Dependency] = []
+    for call in ranked:
+        more = names | {call.caller, call.callee}
+        if len(more) <= most_nodes and len(kept) < most_calls:
+            names = more
+            kept.append(call)
+    return _with_calls(dependencies, sorted(kept))
+
+
+def collapse(dependencies: Dependencies, patterns: Sequence[str]) -> Dependencies:
+    """Make one node of all services that match a pattern (`ts-*`); calls among them are its calls to itself.
+
+    Upper and lower case differ; of several patterns the first that matches counts.
+    """
+    if not patterns:
+        return dependencies
+    names = {node.name: _collapsed(node, patterns) for node in dependencies.nodes}
+    calls: dict[tuple[str, str, bool, str], list[Dependency]] = {}
+    for call in dependencies.calls:
+        ends = names[call.caller].name, names[call.callee].name
+        calls.setdefault((*ends, call.is_async, call.via), []).append(call)
+    joined = (_joined(key, parts, dependencies.trace_count) for key, parts in calls.items())
+    return replace(dependencies, nodes=tuple(sorted(set(names.values()))), calls=tuple(sorted(joined)))
+
+
+def _collapsed(node: Node, patterns: Sequence[str]) -> Node:
+    matching = (pattern for pattern in patterns if node.kind == "service" and fnmatchcase(node.name, pattern))
+    pattern = next(matching, None)
+    return node if pattern is None else Node(pattern)
+
+
+def _joined(key: tuple[str, str, bool, str], parts: Sequence[Dependency], trace_count: int | None) -> Dependency:
+    if len(parts) == 1:
+        only_one = parts[0]
+        return replace(only_one, caller=key[0], callee=key[1])
+    told = [part.sums for part in parts if part.sums is not None]
+    recorded = [part.jaeger_count for part in parts if part.jaeger_count is not None]
+    sums = sum(told, CallSums()) if told else None
+    if sums is not None and trace_count is not None:
+        sums = replace(sums, trace_count=min(sums.trace_count, trace_count))
+    known = {part.known_to for part in parts}
+    return Dependency(
+        *key,
+        call_count=sums.call_count if sums else sum(recorded),
+        sums=sums,
+        jaeger_count=sum(recorded) if recorded else None,
+        known_to=known.pop() if len(known) == 1 else "both",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way from one node to another, call by call."""
+
+    calls: tuple[Dependency, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nodes on the way, both ends included."""
+        return tuple(dict.fromkeys(name for call in self.calls for name in (call.caller, call.callee)))
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the way as it stands in JSON."""
+        return {"nodes": list(self.names), "calls": [call.to_dict() for call in self.calls]}
+
+
+def ways(dependencies: Dependencies, start: str, end: str, most: int = 10) -> tuple[Way, ...]:
+    """Find how one node reaches another: the shortest ways, and others that are up to two calls longer.
+
+    A way comes to no node twice. That its calls are in the graph does not mean that one request made them all.
+
+    Returns:
+        The shortest first, by name within a length; empty when there is none.
+    """
+    following = _following(dependencies)
+    left = _distances(dependencies, end)
+    found: list[Way] = []
+    if start == end or start not in left:
+        return ()
+    for length in range(left[start], left[start] + _MORE_STEPS + 1):
+        for way in _of_length(following, left, (start, end), length):
+            if len(found) < most:
+                found.append(way)
+    return tuple(found)
+
+
+def _following(dependencies: Dependencies) -> dict[str, list[Dependency]]:
+    """List the calls of each node, one for each callee: that with most calls."""
+    best: dict[tuple[str, str], Dependency] = {}
+    for call in dependencies.drawn:
+        known = best.get((call.caller, call.callee))
+        if call.caller != call.callee and (known is None or call.call_count > known.call_count):
+            best[call.caller, call.callee] = call
+    following: dict[str, list[Dependency]] = {}
+    for call in sorted(best.values()):
+        following.setdefault(call.caller, []).append(call)
+    return following
+
+
+def _distances(dependencies: Dependencies, end: str) -> dict[str, int]:
+    callers: dict[str, list[str]] = {}
+    for call in dependencies.drawn:
+        callers.setdefault(call.callee, []).append(call.caller)
+    distance = {end: 0}
+    waiting = deque([end])
+    while waiting:
+        near = waiting.popleft()
+        for far in callers.get(near, ()):
+            if far not in distance:
+                distance[far] = distance[near] + 1
+                waiting.append(far)
+    return distance
+
+
+def _of_length(
+    following: Mapping[str, Sequence[Dependency]], left: Mapping[str, int], ends: tuple[str, str], length: int
+) -> Iterator[Way]:
+    waiting: list[tuple[Dependency, ...]] = [()]
+    for _ in range(_MOST_TRIED):
+        if not waiting:
+            return
+        so_far = waiting.pop()
+        at = so_far[-1].callee if so_far else ends[0]
+        if at == ends[1]:
+            if len(so_far) == length:
+                yield Way(so_far)
+            continue
+        seen = {ends[0], *(call.callee for call in so_far)}
+        room = length - len(so_far) - 1
+        waiting += [
+            (*so_far, call)
+            for call in reversed(following.get(at, ()))
+            if call.callee not in seen and left.get(call.callee, length) <= room
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """Nodes that all reach each other, or one that calls itself."""
+
+    names: tuple[str, ...]
+    """Sorted."""
+    example: tuple[str, ...]
+    """The shortest ring through the first of them, the first also at the end."""
+    is_blocking: bool
+    """Whether that ring is made of calls alone: a message on the way keeps it from waiting for itself."""
+    call_count: int
+    """The fewest calls along an edge of the ring."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the cycle as it stands in JSON."""
+        return {
+            "nodes": list(self.names),
+            "example": list(self.example),
+            "is_blocking": self.is_blocking,
+            "call_count": self.call_count,
+        }
+
+
+def cycles(dependencies: Dependencies) -> tuple[Cycle, ...]:
+    """Find who, by whatever way, calls itself; the greatest groups first."""
+    following = _following(dependencies)
+    groups = [group for group in _groups(dependencies.names, following) if len(group) > 1]
+    found = [_cycle(_ring(following, group), group) for group in groups]
+    found += [_cycle((call,), (call.caller,)) for call in dependencies.drawn if call.caller == call.callee]
+    return tuple(sorted(found, key=lambda cycle: (-len(cycle.names), cycle.names, not cycle.is_blocking)))
+
+
+def _cycle(ring: Sequence[Dependency], names: Sequence[str]) -> Cycle:
+    example = (*(call.caller for call in ring), ring[-1].callee)
+    fewest = min(call.call_count for call in ring)
+    return Cycle(tuple(sorted(names)), example, not any(call.is_async for call in ring), fewest)
+
+
+def _ring(following: Mapping[str, Sequence[Dependency]], group: Sequence[str]) -> tuple[Dependency, ...]:
+    """Walk from the first of a group back to it, the shortest way."""
+    first, members = min(group), set(group)
+    seen: set[str] = set()
+    waiting: deque[tuple[Dependency, ...]] = deque([()])
+    while True:
+        so_far = waiting.popleft()
+        at = so_far[-1].callee if so_far else first
+        if so_far and at == first:
+            return so_far
+        if at not in seen:
+            seen.add(at)
+            waiting += [(*so_far, call) for call in following.get(at, ()) if call.callee in members]
+
+
+def _groups(names: Sequence[str], following: Mapping[str, Sequence[Dependency]]) -> Iterator[tuple[str, ...]]:
+    """Find the groups whose members all reach each other, without recursion.
+
+    Source: Tarjan, Depth-first search and linear graph algorithms, SIAM J. Comput. 1972.
+    """
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_names: dict[str, None] = {}
+    for start in names:
+        walk = [] if start in number else [(start, iter(following.get(start, ())))]
+        while walk:
+            name, calls = walk[-1]
+            if name not in number:
+                number[name] = lowest[name] = len(number)
+                open_names[name] = None
+            call = next(calls, None)
+            if call is None:
+                walk.pop()
+                if walk:
+                    lowest[walk[-1][0]] = min(lowest[walk[-1][0]], lowest[name])
+                if lowest[name] == number[name]:
+                    yield tuple(_closed(open_names, name))
+            elif call.callee not in number:
+                walk.append((call.callee, iter(following.get(call.callee, ()))))
+            elif call.callee in open_names:
+                lowest[name] = min(lowest[name], number[call.callee])
+
+
+def _closed(open_names: dict[str, None], first: str) -> Iterator[str]:
+    """Take everything off the open names down to this one."""
+    while True:
+        name, _ = open_names.popitem()
+        yield name
+        if name == first:
+            return

@@ -1,0 +1,196 @@
+"""Who is affected when something fails, and in how many traces."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from traceq.analysis.calls import Calls, find_calls
+from traceq.analysis.columns import Ints, columns
+from traceq.analysis.dependencies import Dependencies
+from traceq.analysis.peers import Node, PeerGrouping, settle
+from traceq.traces import Traces
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactSums:
+    """In how many traces a node is needed, and by whom; adds to others."""
+
+    trace_count: int = 0
+    needing_count: int = 0
+    """Traces that the node is in."""
+    seen: Counter[str] = field(default_factory=Counter)
+    """Traces of each service."""
+    affected: Counter[str] = field(default_factory=Counter)
+    """Traces in which a service has the node below it, with blocking calls all the way."""
+
+    def __add__(self, other: ImpactSums) -> ImpactSums:
+        return ImpactSums(
+            self.trace_count + other.trace_count,
+            self.needing_count + other.needing_count,
+            self.seen + other.seen,
+            self.affected + other.affected,
+        )
+
+
+def count_impact(traces: Traces, target: str, known: Dependencies, grouping: PeerGrouping = "name") -> ImpactSums:
+    """Count the traces in which services depend on one node.
+
+    Args:
+        traces: A table; each trace has to be whole in it.
+        target: The node's name.
+        known: The graph that the name is from: it knows which peers are services.
+        grouping: As for the graph.
+    """
+    spans = columns(traces)
+    calls = find_calls(spans, grouping)
+    real = settle((*calls.nodes, *known.nodes))
+    needing = _rows_of(calls, target, real)
+    marked = _above(calls, needing)
+    services = np.flatnonzero(np.bincount(spans.services, minlength=1))
+    seen = np.unique(np.stack((spans.services.astype(np.int64), spans.trace)), axis=1)[0]
+    hit = np.unique(np.stack((spans.services[marked].astype(np.int64), spans.trace[marked])), axis=1)[0]
+    return ImpactSums(
+        len(traces),
+        int(np.unique(spans.trace[needing]).size),
+        Counter({traces.services[code]: int(np.count_nonzero(seen == code)) for code in services.tolist()}),
+        Counter({traces.services[code]: int(np.count_nonzero(hit == code)) for code in np.unique(hit).tolist()}),
+    )
+
+
+def _rows_of(calls: Calls, target: str, real: dict[Node, Node]) -> Ints:
+    """Find the spans that are the node's own, or speak for it."""
+    is_target = np.array([real[node].name == target for node in calls.nodes], dtype=np.bool_)
+    own = np.flatnonzero(is_target[calls.spans.services]) if calls.spans.services.size else calls.near[:0]
+    speaking = calls.near[is_target[calls.callee] & (calls.near >= 0)] if is_target.size else calls.near[:0]
+    handed = calls.far[is_target[calls.caller] & calls.is_async] if is_target.size else calls.far[:0]
+    return np.unique(np.concatenate((own, speaking, handed[handed >= 0])))
+
+
+def _above(calls: Calls, rows: Ints) -> Ints:
+    """Mark what waits for these spans: themselves and everything above, up to where a message was handed over."""
+    parents = calls.spans.parents.copy()
+    parents[calls.far[calls.is_async & (calls.far >= 0)]] = -1
+    marked: set[int] = set()
+    for row in rows.tolist():
+        at = row
+        while at >= 0 and at not in marked:
+            marked.add(at)
+            at = parents.item(at)
+    return np.array(sorted(marked), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """A node that needs another one."""
+
+    name: str
+    distance: int
+    """How many calls lie between; 1 for those that call it themselves."""
+    through: str
+    """The node next to it on a shortest way there."""
+    trace_count: int | None
+    """Traces in which it has the failing node below it; None without traces."""
+    seen_count: int | None
+    """Traces that it is in."""
+
+    @property
+    def ratio(self) -> float | None:
+        """The share of its traces; None where nothing tells."""
+        return self.trace_count / self.seen_count if self.trace_count is not None and self.seen_count else None
+
+    def to_dict(self) -> dict[str, object]:
+        """Give it as it stands in JSON."""
+        return {
+            "name": self.name,
+            "distance": self.distance,
+            "through": self.through,
+            "trace_count": self.trace_count,
+            "seen_count": self.seen_count,
+            "trace_ratio": self.ratio,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Who is affected when a node fails."""
+
+    target: str
+    affected: tuple[Affected, ...]
+    """Who waits for it, directly or not; the nearest first."""
+    starved: tuple[str, ...]
+    """Who gets its messages: they do not fail, but have nothing to do."""
+    trace_count: int | None
+    """Traces looked at; None without."""
+    needing_count: int | None
+    """Traces that the node is in."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON."""
+        return {
+            "target": self.target,
+            "trace_count": self.trace_count,
+            "needing_count": self.needing_count,
+            "affected": [one.to_dict() for one in self.affected],
+            "starved": list(self.starved),
+        }
+
+
+def impact(dependencies: Dependencies, target: str, sums: ImpactSums | None = None) -> Impact:
+    """Follow the calls back from a node: whoever waits for it, and whoever waits for those.
+
+    A message fails its sender where the broker fails, but not where whoever takes it does.
+
+    Raises:
+        ValueError: If the node is not in the graph.
+    """
+    if target not in dependencies.kinds:
+        raise ValueError(f"no service named '{target}' among the dependencies")
+    nearest = _waiting(dependencies, target)
+    affected = [
+        Affected(
+            name,
+            distance,
+            through,
+            None if sums is None else sums.affected[name],
+            None if sums is None else sums.seen[name],
+        )
+        for name, (distance, through) in nearest.items()
+    ]
+    affected.sort(key=lambda one: (one.distance, -(one.trace_count or 0), one.name))
+    told = (None, None) if sums is None else (sums.trace_count, sums.needing_count)
+    return Impact(target, tuple(affected), _starved(dependencies, target), *told)
+
+
+def _waiting(dependencies: Dependencies, target: str) -> dict[str, tuple[int, str]]:
+    """Find the distance and the next node on the way of everything that waits for the target."""
+    callers: dict[str, list[str]] = {}
+    kinds = dependencies.kinds
+    for call in dependencies.drawn:
+        # Publishing is a call to the broker: where that is down, so is who publishes.
+        if not call.is_async or kinds[call.callee] == "messaging":
+            callers.setdefault(call.callee, []).append(call.caller)
+    found: dict[str, tuple[int, str]] = {}
+    waiting = deque([(target, 0)])
+    while waiting:
+        name, distance = waiting.popleft()
+        for caller in callers.get(name, ()):
+            if caller not in found and caller != target:
+                found[caller] = distance + 1, name
+                waiting.append((caller, distance + 1))
+    return found
+
+
+def _starved(dependencies: Dependencies, target: str) -> tuple[str, ...]:
+    found: set[str] = set()
+    kinds = dependencies.kinds
+    waiting = [target]
+    while waiting:
+        name = waiting.pop()
+        for call in dependencies.drawn:
+            if call.is_async and call.caller == name and call.callee not in found:
+                found.add(call.callee)
+                waiting += [call.callee] if kinds[call.callee] == "messaging" else []
+    return tuple(sorted(name for name in found if kinds[name] != "messaging" and name != target))

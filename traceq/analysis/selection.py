@@ -1,0 +1,49 @@
+"""Spans named the way people name them: an operation, a service, both, or what was called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags
+from traceq.traces import Traces
+
+
+def named(spans: Columns, text: str) -> Flags:
+    """Tell the spans that a name means, one flag a span.
+
+    The first of these that any span has: the operation, `service:operation`, what was called (`mysql`, or with its name
+    `mysql chat`), the service. An empty name means none.
+    """
+    traces = spans.traces
+    for flags in (
+        _in(spans.names, _codes(traces.names, text)),
+        _of_service(spans, text),
+        _in(spans.peers, _peers(traces, text)),
+        _in(spans.services, _codes(traces.services, text)),
+    ):
+        if flags.any():
+            return flags
+    return np.zeros(spans.parents.size, dtype=np.bool_)
+
+
+def _in(column: np.ndarray, codes: list[int]) -> Flags:
+    return np.isin(column, codes)
+
+
+def _codes(values: tuple[str, ...], text: str) -> list[int]:
+    return [code for code, value in enumerate(values) if value == text and value]
+
+
+def _of_service(spans: Columns, text: str) -> Flags:
+    """Look at every place where the text may be parted: names of both kinds may hold colons."""
+    found = np.zeros(spans.parents.size, dtype=np.bool_)
+    for at, letter in enumerate(text):
+        if letter == ":":
+            services = _codes(spans.traces.services, text[:at])
+            names = _codes(spans.traces.names, text[at + 1 :])
+            found |= _in(spans.services, services) & _in(spans.names, names)
+    return found
+
+
+def _peers(traces: Traces, text: str) -> list[int]:
+    return [code for code, peer in enumerate(traces.peers) if peer is not None and text in {peer.system, peer.label}]

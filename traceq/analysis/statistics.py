@@ -1,0 +1,310 @@
+"""How many spans there were of each sort, how long they took, and how often they failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.self_time import self_times
+from traceq.analysis.skew import corrected
+from traceq.analysis.spread import Spread, spreads
+from traceq.semantics import Status, value_text
+from traceq.traces import Span, Traces
+from traceq.units import NS_PER_S
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAG = "tag:"
+"""What a level begins with that goes by an attribute (`tag:http.method`)."""
+
+
+class Value(NamedTuple):
+    """What spans of one sort have in common, on one level."""
+
+    text: str | None
+    """None for spans that do not have the tag."""
+    service: str = ""
+    """Of an operation, whose name says little without it."""
+
+
+GroupKey: TypeAlias = tuple[Value, ...]
+"""One value a level."""
+
+_QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsOptions:
+    """Which spans to count, and by what.
+
+    Raises:
+        ValueError: If there are no levels or more than two, or one is none of `service`, `operation` and `tag:KEY`.
+    """
+
+    by: tuple[str, ...] = ("service",)
+    """One level or two: `service`, `operation` (service and name), `tag:KEY`."""
+    service: str | None = None
+    """Only spans of this service; None for all."""
+    correct_skew: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(set(self.by)) == len(self.by) <= 2:
+            raise ValueError("statistics go by one thing, or by two different ones, the second within the first")
+        for level in self.by:
+            if level not in ("service", "operation") and not level.removeprefix(TAG).strip() != level.strip():
+                raise ValueError(f"cannot count by '{level}', only by service, operation or tag:KEY")
+            if level.strip() == TAG:
+                raise ValueError("the tag has no name, write for example tag:http.method")
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTotals:
+    """Spans of one sort, summed up; adds to others."""
+
+    duration: Spread = field(default_factory=Spread)
+    self_time: Spread = field(default_factory=Spread)
+    error_count: int = 0
+
+    def __add__(self, other: SpanTotals) -> SpanTotals:
+        return SpanTotals(
+            self.duration + other.duration, self.self_time + other.self_time, self.error_count + other.error_count
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsSums:
+    """Spans by sort, summed up; adds to others."""
+
+    trace_count: int = 0
+    traces_ns: int = 0
+    """The durations of all traces together, each from its earliest start to its latest end."""
+    first_ns: int | None = None
+    """The earliest start of a span that was counted; None for no spans."""
+    last_ns: int | None = None
+    """The latest."""
+    groups: Mapping[GroupKey, SpanTotals] = field(default_factory=dict)
+    """By the innermost level; the levels above add up."""
+
+    def __add__(self, other: StatisticsSums) -> StatisticsSums:
+        groups = dict(self.groups)
+        for key, totals in other.groups.items():
+            groups[key] = groups[key] + totals if key in groups else totals
+        firsts = [time_ns for time_ns in (self.first_ns, other.first_ns) if time_ns is not None]
+        lasts = [time_ns for time_ns in (self.last_ns, other.last_ns) if time_ns is not None]
+        return StatisticsSums(
+            self.trace_count + other.trace_count,
+            self.traces_ns + other.traces_ns,
+            min(firsts, default=None),
+            max(lasts, default=None),
+            groups,
+        )
+
+
+def collect(traces: Traces, options: StatisticsOptions) -> StatisticsSums:
+    """Count the spans of a table by sort.
+
+    Raises:
+        ValueError: If a level is a tag and the traces were read without attributes.
+    """
+    spans, _ = corrected(columns(traces), correct_skew=options.correct_skew)
+    rows = np.flatnonzero(_is_counted(spans, options.service))
+    if not rows.size:
+        return StatisticsSums(trace_count=len(traces), traces_ns=_traces_ns(spans))
+    keys, groups = _group(spans, rows, options.by)
+    failed = spans.statuses[rows] == Status.ERROR
+    totals = zip(
+        spreads(groups, spans.duration_ns[rows], len(keys)),
+        spreads(groups, self_times(spans)[rows], len(keys)),
+        np.bincount(groups[failed], minlength=len(keys)).tolist(),
+        strict=True,
+    )
+    return StatisticsSums(
+        trace_count=len(traces),
+        traces_ns=_traces_ns(spans),
+        first_ns=int(spans.start_ns[rows].min()),
+        last_ns=int(spans.start_ns[rows].max()),
+        groups={key: SpanTotals(*parts) for key, parts in zip(keys, totals, strict=True)},
+    )
+
+
+def _is_counted(spans: Columns, service: str | None) -> Flags:
+    if service is None:
+        return np.ones(spans.parents.size, dtype=np.bool_)
+    known = spans.traces.services
+    counted: Flags = spans.services == (known.index(service) if service in known else -1)
+    return counted
+
+
+def _traces_ns(spans: Columns) -> int:
+    """Add up how long traces took."""
+    heads = np.flatnonzero(np.diff(spans.trace, prepend=-1))
+    if not heads.size:
+        return 0
+    return int((np.maximum.reduceat(spans.end_ns, heads) - np.minimum.reduceat(spans.start_ns, heads)).sum())
+
+
+def _group(spans: Columns, rows: Ints, by: tuple[str, ...]) -> tuple[list[GroupKey], Ints]:
+    """Number the sorts that rows belong to: the keys, and for each row the position of its key."""
+    levels = [_level(spans, rows, level) for level in by]
+    found, groups = np.unique(np.stack([codes for _, codes in levels]), axis=1, return_inverse=True)
+    keys = [tuple(values[code] for (values, _), code in zip(levels, codes, strict=True)) for codes in found.T.tolist()]
+    return keys, groups.reshape(-1).astype(np.int64)
+
+
+def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:
+    """Give the values of a level, and for each row which of them it has."""
+    traces = spans.traces
+    if level == "service":
+        return [Value(service) for service in traces.services], spans.services[rows].astype(np.int64)
+    if level == "operation":
+        pairs = spans.services[rows].astype(np.int64) * len(traces.names) + spans.names[rows]
+        found, codes = np.unique(pairs, return_inverse=True)
+        size = len(traces.names)
+        values = [Value(traces.names[pair % size], traces.services[pair // size]) for pair in found.tolist()]
+        return values, codes.astype(np.int64)
+    return _tag_level(traces, rows, level.removeprefix(TAG).strip())
+
+
+def _tag_level(traces: Traces, rows: Ints, key: str) -> tuple[list[Value], Ints]:
+    # Attributes are no columns: each span has to be read.
+    numbers: dict[str | None, int] = {}
+    codes = [numbers.setdefault(_tag(traces.span(row), key), len(numbers)) for row in rows.tolist()]
+    return [Value(text) for text in numbers], np.array(codes, dtype=np.int64)
+
+
+def _tag(span: Span, key: str) -> str | None:
+    """Read a tag where `--tag` looks for it first: the span, then its resource; an empty one counts as none."""
+    own = span.details.attributes()
+    value = own[key] if key in own else span.details.resource().get(key.removeprefix("resource."))
+    return value_text(value) or None
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsRow:
+    """Spans of one sort, and those within it by the second level."""
+
+    value: Value
+    totals: SpanTotals
+    self_ratio: float
+    """Self time as a share of the durations of all traces; above 1 where work went on side by side."""
+    error_ratio: float
+    per_second: float | None
+    """Spans a second between the first and the last that were counted; None where that is no time."""
+    rows: tuple[StatisticsRow, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the row as it stands in JSON."""
+        document: dict[str, object] = {
+            "value": self.value.text,
+            "span_count": self.totals.duration.count,
+            "error_count": self.totals.error_count,
+            "error_ratio": self.error_ratio,
+            "per_second": self.per_second,
+            "self_ratio": self.self_ratio,
+            "duration": _spread_document(self.totals.duration),
+            "self_time": _spread_document(self.totals.self_time),
+        }
+        if self.value.service:
+            document["service"] = self.value.service
+        return document | ({"rows": [row.to_dict() for row in self.rows]} if self.rows else {})
+
+
+def average_ns(spread: Spread) -> int:
+    """Give the average to the nanosecond; 0 for none."""
+    return round(spread.total_ns / spread.count) if spread.count else 0
+
+
+def _spread_document(spread: Spread) -> dict[str, int]:
+    percentiles = {f"p{round(100 * quantile)}_ns": spread.percentile(quantile) for quantile in _QUANTILES}
+    ends = {"average_ns": average_ns(spread), "min_ns": spread.min_ns, "max_ns": spread.max_ns}
+    return {"total_ns": spread.total_ns} | ends | percentiles
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Spans by sort: those that were busy longest first, those without the tag last."""
+
+    options: StatisticsOptions
+    sums: StatisticsSums
+    total: SpanTotals
+    """Of all rows together."""
+    rows: tuple[StatisticsRow, ...]
+
+    @property
+    def window_ns(self) -> int:
+        """From the first span's start to the last one's."""
+        if self.sums.first_ns is None or self.sums.last_ns is None:
+            return 0
+        return self.sums.last_ns - self.sums.first_ns
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON; times in ns, shares 0..1."""
+        return {
+            "service": self.options.service,
+            "by": list(self.options.by),
+            "trace_count": self.sums.trace_count,
+            "traces_ns": self.sums.traces_ns,
+            "span_count": self.total.duration.count,
+            "error_count": self.total.error_count,
+            "first_ns": self.sums.first_ns,
+            "last_ns": self.sums.last_ns,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row a row of the innermost level, nested values under names joined by dots. Needs pandas."""
+        import pandas as pd
+
+        records = []
+        for row in self.rows:
+            for inner in row.rows or (row,):
+                values = [each.value.text for each in ((row, inner) if row.rows else (row,))]
+                records.append(inner.to_dict() | dict(zip(self.options.by, values, strict=True)))
+        return pd.json_normalize(records).drop(columns="value", errors="ignore")
+
+
+def rank(sums: StatisticsSums, options: StatisticsOptions) -> Statistics:
+    """Turn sums into the answer."""
+    statistics = _Ranking(sums)
+    total = reduce(SpanTotals.__add__, sums.groups.values(), SpanTotals())
+    return Statistics(options, sums, total, statistics.rows(sums.groups))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Turns totals into rows."""
+
+    sums: StatisticsSums
+
+    def rows(self, groups: Mapping[GroupKey, SpanTotals]) -> tuple[StatisticsRow, ...]:
+        """Give a row for each value of the first level, with those of the second within."""
+        by_value: dict[Value, dict[GroupKey, SpanTotals]] = {}
+        for (value, *inner), totals in groups.items():
+            by_value.setdefault(value, {})[tuple(inner)] = totals
+        rows = [self._row(value, within) for value, within in by_value.items()]
+        return tuple(sorted(rows, key=_rank))
+
+    def _row(self, value: Value, within: Mapping[GroupKey, SpanTotals]) -> StatisticsRow:
+        totals = reduce(SpanTotals.__add__, within.values(), SpanTotals())
+        first_ns, last_ns = self.sums.first_ns or 0, self.sums.last_ns or 0
+        count = totals.duration.count
+        return StatisticsRow(
+            value,
+            totals,
+            self_ratio=totals.self_time.total_ns / self.sums.traces_ns if self.sums.traces_ns else 0.0,
+            error_ratio=totals.error_count / count if count else 0.0,
+            per_second=count * NS_PER_S / (last_ns - first_ns) if last_ns > first_ns else None,
+            rows=() if () in within else self.rows(within),
+        )
+
+
+def _rank(row: StatisticsRow) -> tuple[bool, int, int, str, str]:
+    totals = row.totals
+    text, service = row.value
+    return (text is None, -totals.self_time.total_ns, -totals.duration.total_ns, text or "", service)

@@ -1,0 +1,280 @@
+"""How much faster requests would be if some of their spans were shorter: the trees timed anew, and walked again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from traceq.analysis.bottlenecks import GroupKey
+from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.comparison.cohorts import number_operations
+from traceq.analysis.critical_path import Paths, find_paths, is_handed_over
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import find_requests
+from traceq.analysis.selection import named
+from traceq.analysis.skew import corrected
+from traceq.analysis.spread import Spread, spread
+from traceq.analysis.tree import depths, find_roots, fold_ancestors
+from traceq.traces import Traces
+from traceq.units import parse_duration
+
+_PERCENT = re.compile(r"-\s*(\d+(?:\.\d+)?)\s*%")
+
+
+@dataclass(frozen=True, slots=True)
+class Shortening:
+    """Which spans are to be shorter, and by how much."""
+
+    name: str
+    """What they are called; see `selection.named`."""
+    ratio: float = 1.0
+    """What is left of each, 0..1."""
+    most_ns: int | None = None
+    """How long each may take at most; None for any time."""
+    text: str = ""
+    """As it was written."""
+
+    def apply(self, lengths_ns: Ints) -> Ints:
+        """Give the new lengths: never longer than they were."""
+        shorter: Ints = np.floor(lengths_ns * self.ratio).astype(np.int64) if self.ratio < 1 else lengths_ns
+        return shorter if self.most_ns is None else np.minimum(shorter, self.most_ns)
+
+
+def parse_shortening(text: str) -> Shortening:
+    """Read `mongodb.insert=-50%`, `mysql=20ms` or `chat-service:POST /rooms=0`.
+
+    Raises:
+        ValueError: If there is no name or no change, or the change would make spans longer.
+    """
+    name, equals, change = text.rpartition("=")
+    name, change = name.strip(), change.strip()
+    if not equals or not name or not change:
+        raise ValueError(f"'{text}' is not a change, write NAME=-50% or NAME=20ms")
+    percent = _PERCENT.fullmatch(change)
+    if percent is not None:
+        if float(percent.group(1)) > 100:
+            raise ValueError(f"'{change}' would take more than all of the time, write at most -100%")
+        return Shortening(name, ratio=1 - float(percent.group(1)) / 100, text=text.strip())
+    if change.endswith("%"):
+        raise ValueError(f"'{change}' is not a shortening, write for example -50%")
+    try:
+        return Shortening(name, most_ns=parse_duration(change), text=text.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}, or a share such as -50%") from error
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfSums:
+    """Any number of requests as they were and as they would be; adds to others."""
+
+    matched_counts: tuple[int, ...] = ()
+    """How many spans each shortening means, in the order in which they were given."""
+    on_path_count: int = 0
+    """How many of the shortened spans hold the critical path."""
+    shortened_ns: int = 0
+    """What these are shortened by: the most that could be saved."""
+    before: Spread = field(default_factory=Spread)
+    """Latencies as they were."""
+    after: Spread = field(default_factory=Spread)
+    """Latencies as they would be."""
+    held: dict[GroupKey, tuple[int, int]] = field(default_factory=dict)
+    """How long each operation holds the critical paths, ns before and after."""
+
+    def __add__(self, other: WhatIfSums) -> WhatIfSums:
+        if not self.matched_counts or not other.matched_counts:
+            return self if self.matched_counts else other
+        held = dict(self.held)
+        for key, (before_ns, after_ns) in other.held.items():
+            known = held.get(key, (0, 0))
+            held[key] = (known[0] + before_ns, known[1] + after_ns)
+        return WhatIfSums(
+            tuple(mine + theirs for mine, theirs in zip(self.matched_counts, other.matched_counts, strict=True)),
+            self.on_path_count + other.on_path_count,
+            self.shortened_ns + other.shortened_ns,
+            self.before + other.before,
+            self.after + other.after,
+            held,
+        )
+
+    @property
+    def saved_ns(self) -> int:
+        """How much less time all requests together would take; never negative, never above `shortened_ns`."""
+        return self.before.total_ns - self.after.total_ns
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON; times in ns."""
+        ranked = sorted(self.held.items(), key=lambda line: (-line[1][1], -line[1][0], line[0].service, line[0].name))
+        return {
+            "matched_span_counts": list(self.matched_counts),
+            "on_path_span_count": self.on_path_count,
+            "shortened_ns": self.shortened_ns,
+            "saved_ns": self.saved_ns,
+            "request_count": self.before.count,
+            "latency_before": self.before.to_dict() if self.before.count else None,
+            "latency_after": self.after.to_dict() if self.after.count else None,
+            "operations": [
+                {
+                    "service": key.service,
+                    "operation": key.name,
+                    "kind": key.kind.name.lower(),
+                    "peer": None if key.peer is None else key.peer.label,
+                    "critical_before_ns": before_ns,
+                    "critical_after_ns": after_ns,
+                }
+                for key, (before_ns, after_ns) in ranked
+            ],
+        }
+
+
+def what_if(traces: Traces, shortenings: tuple[Shortening, ...], options: RequestOptions) -> WhatIfSums:
+    """Time requests anew with some spans shorter.
+
+    Everything inside a shortened span shrinks with it; of shortened spans within each other the outermost counts. What
+    a caller did after a call still comes as long after the last call that had ended before it: so calls made one after
+    the other move up, those made at the same time still wait for the slowest, and the caller ends as much earlier as
+    the last of them. Trees are timed as the critical path sees them: spans clipped to their ancestors, what is handed
+    over left aside.
+    """
+    spans, _ = corrected(columns(traces), correct_skew=options.correct_skew)
+    requests = find_requests(spans, options.service, whole_trace=options.whole_trace)
+    paths = find_paths(requests.spans)
+    matched, lengths_ns = _shortened(paths, requests.entry >= 0, shortenings)
+    outermost = _outermost(requests.spans.parents, lengths_ns < paths.high_ns - paths.low_ns)
+    timed = _timed(paths, outermost, lengths_ns)
+    again = find_paths(timed)
+    on_path = outermost & paths.on_path
+    inside = requests.entry >= 0
+    return WhatIfSums(
+        matched_counts=matched,
+        on_path_count=int(np.count_nonzero(on_path)),
+        shortened_ns=int((paths.high_ns - paths.low_ns - lengths_ns)[on_path].sum()),
+        before=spread(spans.duration_ns[requests.entries]),
+        after=spread(timed.duration_ns[requests.entries]),
+        held=_held(requests.spans, inside, paths.own_ns, again.own_ns),
+    )
+
+
+def _shortened(paths: Paths, inside: Flags, shortenings: tuple[Shortening, ...]) -> tuple[tuple[int, ...], Ints]:
+    """Count the spans that each shortening means, and give the new length of every span; the shortest of several."""
+    lengths_ns = paths.high_ns - paths.low_ns
+    new_ns = lengths_ns.copy()
+    counts = []
+    for shortening in shortenings:
+        meant = np.flatnonzero(named(paths.spans, shortening.name) & inside)
+        counts.append(meant.size)
+        new_ns[meant] = np.minimum(new_ns[meant], shortening.apply(lengths_ns[meant]))
+    return tuple(counts), new_ns
+
+
+def _outermost(parents: Ints, shorter: Flags) -> Flags:
+    """Keep the shortened spans that do not lie within another one."""
+    within = fold_ancestors(parents, shorter, np.logical_or)
+    outermost: Flags = shorter & ~((parents >= 0) & within[parents])
+    return outermost
+
+
+def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
+    """Time all spans anew: lengths from the leaves up, then starts from the roots down."""
+    spans = paths.spans
+    parents, low_ns = spans.parents, paths.low_ns
+    old_ns = paths.high_ns - low_ns
+    blocking = (old_ns > 0) & fold_ancestors(parents, ~is_handed_over(spans), np.logical_and)
+    new_ns = np.where(outermost, lengths_ns, np.maximum(old_ns, 0))
+    moved_ns = _settle(paths, np.flatnonzero(outermost), blocking, new_ns)
+    start_ns = low_ns + fold_ancestors(parents, moved_ns, np.add)
+    head = _head_above(parents, outermost)
+    inner = np.flatnonzero((head >= 0) & (head != np.arange(head.size)))
+    start_ns[inner], new_ns[inner] = _scaled(paths, head[inner], inner, start_ns, new_ns)
+    new_ns = np.where(blocking, new_ns, 0)  # nobody waits for the others: they take no part in the path
+    return replace(spans, start_ns=start_ns, end_ns=start_ns + new_ns, duration_ns=new_ns)
+
+
+def _head_above(parents: Ints, outermost: Flags) -> Ints:
+    """Give for each span the shortened span that it lies in, or is; -1 for the others."""
+    top = find_roots(np.where(outermost, -1, parents))
+    return np.where(outermost[top], top, -1)
+
+
+def _scaled(paths: Paths, heads: Ints, rows: Ints, start_ns: Ints, new_ns: Ints) -> tuple[Ints, Ints]:
+    """Shrink what lies within shortened spans along with them; order and nesting stay."""
+    low_ns, high_ns = paths.low_ns, np.maximum(paths.high_ns, paths.low_ns)
+    old_ns = high_ns[heads] - low_ns[heads]
+    ratio = new_ns[heads] / np.maximum(old_ns, 1)
+    first, last = (np.floor((end[rows] - low_ns[heads]) * ratio).astype(np.int64) for end in (low_ns, high_ns))
+    return start_ns[heads] + first, last - first
+
+
+def _settle(paths: Paths, shortened: Ints, blocking: Flags, new_ns: Ints) -> Ints:
+    """Go up from shortened spans, deepest callers first: time their calls anew, and so how long they take themselves.
+
+    Args:
+        paths: The trees as they were.
+        shortened: Rows of the outermost shortened spans.
+        blocking: Which spans their callers wait for.
+        new_ns: Lengths as they will be; those of callers are written.
+
+    Returns:
+        By how much each span starts later, seen from its parent's start; never above 0.
+    """
+    parents, low_ns = paths.spans.parents, paths.low_ns
+    old_ns = paths.high_ns - low_ns
+    moved_ns = np.zeros(parents.size, dtype=np.int64)
+    callers = _ancestors(parents, shortened)
+    calls = np.flatnonzero(blocking & (parents >= 0) & np.isin(parents, callers))
+    order = calls[np.lexsort((low_ns[calls], parents[calls]))]
+    firsts = np.searchsorted(parents[order], callers)
+    lasts = np.searchsorted(parents[order], callers, side="right")
+    for caller, first, last in zip(callers.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+        rows = order[first:last]
+        moves, saved_ns = _settle_calls(low_ns[rows].tolist(), old_ns[rows].tolist(), new_ns[rows].tolist())
+        moved_ns[rows] = moves
+        new_ns[caller] -= saved_ns
+    return moved_ns
+
+
+def _ancestors(parents: Ints, rows: Ints) -> Ints:
+    """Give every span above these, the deepest first."""
+    above = np.zeros(parents.size, dtype=np.bool_)
+    found = np.unique(parents[rows])
+    while found.size:
+        found = found[(found >= 0) & ~above[found]]
+        above[found] = True
+        found = np.unique(parents[found])
+    callers = np.flatnonzero(above)
+    order: Ints = callers[np.argsort(-depths(parents)[callers], kind="stable")]
+    return order
+
+
+def _settle_calls(starts: list[int], old_ns: list[int], new_ns: list[int]) -> tuple[list[int], int]:
+    """Time the calls of one caller anew, given in order of start; none of them took no time.
+
+    Each starts as long after the last end before it as it did, and so does the caller's own end.
+
+    Returns:
+        By how much each start moves, and by how much the caller's end comes earlier.
+    """
+    if not starts:
+        return [], 0
+    ends = [start + length for start, length in zip(starts, old_ns, strict=True)]
+    by_end = sorted(range(len(starts)), key=lambda call: ends[call])
+    moves: list[int] = []
+    seen, last_end, last_new = 0, starts[0], starts[0]
+    for start in (*starts, max(ends)):
+        while seen < len(by_end) and ends[by_end[seen]] <= start:
+            call = by_end[seen]
+            new_end = starts[call] + moves[call] + new_ns[call]
+            last_end, last_new = ends[call], new_end if seen == 0 else max(last_new, new_end)
+            seen += 1
+        moves.append(last_new - last_end)
+    return moves[:-1], -moves[-1]
+
+
+def _held(spans: Columns, inside: Flags, before_ns: Ints, after_ns: Ints) -> dict[GroupKey, tuple[int, int]]:
+    rows = np.flatnonzero(inside & ((before_ns > 0) | (after_ns > 0)))
+    keys, numbers = number_operations(spans, rows)
+    sums = np.zeros((2, len(keys)), dtype=np.int64)
+    np.add.at(sums[0], numbers, before_ns[rows])
+    np.add.at(sums[1], numbers, after_ns[rows])
+    return {key: (before, after) for key, before, after in zip(keys, *sums.tolist(), strict=True)}

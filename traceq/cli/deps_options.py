@@ -1,0 +1,166 @@
+"""The options of `deps`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, complete_service, duration
+from traceq.units import NS_PER_S
+
+View: TypeAlias = Literal["auto", "graph", "tree", "table", "matrix"]
+Shade: TypeAlias = Literal["errors", "latency"]
+Which: TypeAlias = Literal["both", "jaeger", "traces"]
+Grouping: TypeAlias = Literal["name", "system", "host", "none"]
+
+_PART = "Which part"
+_QUESTION = "Questions to the graph"
+_LOOK = "How it is drawn"
+
+
+@dataclass(frozen=True, slots=True)
+class PartOptions:
+    """Which part of the graph."""
+
+    service: Annotated[
+        str | None,
+        typer.Option(
+            "--service",
+            metavar="NAME",
+            help="Only what is around this service, database or broker.",
+            autocompletion=complete_service,
+            rich_help_panel=_PART,
+        ),
+    ] = None
+    depth: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="With --service: so many calls up- and downstream.", rich_help_panel=_PART
+        ),
+    ] = 1
+    upstream: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="... so many up, instead of --depth.", rich_help_panel=_PART),
+    ] = None
+    downstream: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="... so many down, instead of --depth.", rich_help_panel=_PART),
+    ] = None
+    min_calls: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Only edges of so many calls.", rich_help_panel=_PART)
+    ] = 1
+    errors: Annotated[bool, typer.Option("--errors", help="Only edges with failures.", rich_help_panel=_PART)] = False
+    collapse: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="One node for all services that match ('ts-*'); repeatable.",
+            rich_help_panel=_PART,
+        ),
+    ] = None
+    group_peers: Annotated[
+        Grouping,
+        typer.Option(
+            help="What databases, brokers and hosts are one node: those of one system and name, of one system, at one "
+            "host, or none.",
+            rich_help_panel=_PART,
+        ),
+    ] = "name"
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many calls up- and downstream; a direction that was left out has none when the other was given."""
+        if self.upstream is None and self.downstream is None:
+            return self.depth, self.depth
+        return self.upstream or 0, self.downstream or 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOptions:
+    """What to ask the graph instead of drawing it; one at a time."""
+
+    cycles: Annotated[
+        bool, typer.Option("--cycles", help="Who, by whatever way, calls itself.", rich_help_panel=_QUESTION)
+    ] = False
+    path: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="FROM TO", help="How one reaches the other.", rich_help_panel=_QUESTION),
+    ] = None
+    impact: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who is affected when this one fails.", rich_help_panel=_QUESTION),
+    ] = None
+    critical: Annotated[
+        bool, typer.Option("--critical", help="Which edges hold critical time.", rich_help_panel=_QUESTION)
+    ] = False
+
+    def check(self) -> None:
+        """Refuse several at once.
+
+        Raises:
+            typer.BadParameter: If more than one was asked.
+        """
+        asked = {
+            "--cycles": self.cycles,
+            "--path": self.path is not None,
+            "--impact": self.impact is not None,
+            "--critical": self.critical,
+        }
+        given = [name for name, is_given in asked.items() if is_given]
+        if len(given) > 1:
+            raise typer.BadParameter(f"one question at a time: {' or '.join(given)}", param_hint=given[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class DepsOptions:
+    """Of `deps`."""
+
+    part: PartOptions = field(default_factory=PartOptions)
+    question: QuestionOptions = field(default_factory=QuestionOptions)
+    view: Annotated[
+        View,
+        typer.Option(
+            help="Boxes and arrows when they fit, else an indented tree; or one of them.", rich_help_panel=_LOOK
+        ),
+    ] = "auto"
+    color_by: Annotated[
+        Shade,
+        typer.Option(
+            help="Errors: yellow from the first, red from 5 % on. Latency: p95, yellow from 200 ms, red from 1 s.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = "errors"
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw in ASCII.", rich_help_panel=_LOOK)] = False
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="Draw again every so often, with the change since the last time.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None
+    origin: Annotated[
+        Which,
+        typer.Option("--from", help="Traces, Jaeger's own table, or both side by side."),
+    ] = "both"
+    when: WindowOptions = field(default_factory=WindowOptions)
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="So many traces, the newest; 200 for a server.")
+    ] = None
+    source: SourceOptions = field(default_factory=SourceOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises:
+            typer.BadParameter: If several questions were asked, or --watch has nothing to redraw or no time between.
+        """
+        self.question.check()
+        if self.part.service is None and not (self.part.upstream is None and self.part.downstream is None):
+            raise typer.BadParameter("upstream and downstream of what? give --service", param_hint="--service")
+        if self.watch is not None and self.watch < NS_PER_S:
+            raise typer.BadParameter("a second at least", param_hint="--watch")

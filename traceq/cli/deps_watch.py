@@ -1,0 +1,78 @@
+"""`traceq deps --watch`: the graph again and again, with what changed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from traceq.cli.messages import tell
+from traceq.errors import SourceError
+from traceq.units import NS_PER_S, format_count, format_time
+
+if TYPE_CHECKING:
+    from traceq.analysis.dependencies import Dependencies
+    from traceq.cli.deps_ask import Answer
+
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+
+
+def watch(
+    ask: Callable[[], Answer],
+    show: Callable[[Answer, Dependencies | None], None],
+    interval_ns: int,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], int] = time.time_ns,
+) -> None:
+    """Ask and show until interrupted; the first question may fail, a later failure is told and tried again.
+
+    Args:
+        ask: Gets the graph.
+        show: Draws it, given the one before.
+        interval_ns: From the end of one drawing to the next question.
+        sleep: Waits so many seconds.
+        clock: Tells the time, in ns since the epoch.
+    """
+    try:
+        answer = ask()
+        last = None
+        while True:
+            _begin(clock())
+            show(answer, last)
+            last = answer.dependencies
+            answer = _next(ask, sleep, interval_ns / NS_PER_S)
+    except KeyboardInterrupt:
+        # How a watch ends, not something that went wrong.
+        return
+
+
+def _next(ask: Callable[[], Answer], sleep: Callable[[float], None], seconds: float) -> Answer:
+    while True:
+        sleep(seconds)
+        try:
+            return ask()
+        except SourceError as error:
+            tell("warning", f"{error.message}; asking again in {seconds:g} s")
+
+
+def _begin(now_ns: int) -> None:
+    if sys.stdout.isatty():
+        sys.stdout.write(_CLEAR)
+    sys.stdout.write(f"{format_time(now_ns)}\n")
+    sys.stdout.flush()
+
+
+def changes(before: Dependencies, now: Dependencies) -> dict[tuple[str, str, bool], str]:
+    """Say how each edge differs: `+12`, `-3`, `new`, `gone`; edges that do not differ are left out."""
+    old = {(call.caller, call.callee, call.is_async): call.call_count for call in before.drawn}
+    new = {(call.caller, call.callee, call.is_async): call.call_count for call in now.drawn}
+    told = {}
+    for key in sorted(old.keys() | new.keys()):
+        if key not in new:
+            told[key] = "gone"
+        elif key not in old:
+            told[key] = "new"
+        elif new[key] != old[key]:
+            told[key] = f"{'+' if new[key] > old[key] else '-'}{format_count(abs(new[key] - old[key]))}"
+    return told

@@ -1,0 +1,155 @@
+"""`traceq fetch --all`: a whole window, however much it holds, into a directory; goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import typer
+
+from traceq.catalog import Window
+from traceq.cli.fetch_options import HarvestOptions
+from traceq.cli.fetch_sizes import format_size
+from traceq.cli.messages import tell
+from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
+from traceq.cli.progress import progress_line
+from traceq.cli.session import opened
+from traceq.errors import SourceError
+from traceq.query import TraceQuery
+from traceq.sources import Source
+from traceq.sources.archive import Archive, Asked, State, read_state
+from traceq.sources.harvest import TimeSlice, plan_window
+from traceq.sources.harvester import Harvester
+from traceq.units import NS_PER_S, NS_PER_US, format_time, plural
+
+_LIMIT = 1000
+"""Traces an answer: as many as every storage takes as it is configured by default."""
+_SHOWN_OVERFULL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestRequest:
+    """What `fetch` was asked, as far as a harvest heeds it."""
+
+    service: str | None
+    filters: FilterOptions
+    source: SourceOptions
+    output: OutputOptions
+    harvest: HarvestOptions = field(default_factory=HarvestOptions)
+
+
+def fetch_all(request: HarvestRequest) -> None:
+    """Harvest a window into a directory.
+
+    Raises:
+        typer.BadParameter: If the options do not fit together, or the directory holds something else.
+        SourceError: If the server fails; the directory can go on.
+    """
+    folder = _folder(request.output)
+    # The directory is checked here, where opened() would refuse one; and one line of progress is enough.
+    silent = replace(request.output, output=None, format=None, quiet=True)
+    with opened(request.source, silent) as source, progress_line(is_wanted=not request.output.quiet) as listener:
+        if not source.is_live:
+            raise typer.BadParameter("--all harvests a server; `traceq convert` reads files", param_hint="--all")
+        query = request.filters.query(request.service, is_live=True, default_limit=_LIMIT)
+        archive = _archive(folder, source, query, request.harvest)
+        harvester = Harvester(source, query, archive, listener)
+        if not archive.state.is_finished:
+            _run(harvester, request.output, folder)
+    _tell(harvester, request.output, folder)
+
+
+def _folder(output: OutputOptions) -> Path:
+    if output.output in (None, "-"):
+        raise typer.BadParameter("--all writes files: name a directory", param_hint="--output")
+    if output.format not in (None, "ndjson"):
+        raise typer.BadParameter("--all writes one trace a line: ndjson", param_hint="--format")
+    folder = Path(output.output or "")
+    if folder.exists() and not folder.is_dir():
+        raise typer.BadParameter(f"'{folder}' is a file, and --all writes a directory", param_hint="--output")
+    return folder
+
+
+def _archive(folder: Path, source: Source, query: TraceQuery, harvest: HarvestOptions) -> Archive:
+    """Begin an archive, or find the one to go on with."""
+    conditions = replace(query, window=Window(), limit=None).to_dict()
+    asked = Asked(source.location, conditions, harvest.compress)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        is_empty = next(folder.iterdir(), None) is None
+    known = read_state(folder)
+    if known is None and not is_empty:
+        raise typer.BadParameter(f"'{folder}' is not empty and holds no harvest to go on with", param_hint="--output")
+    state = State(asked, plan_window(query.window, harvest.longest_slice)) if known is None else known
+    if state.asked != asked:
+        raise typer.BadParameter(f"'{folder}' holds a harvest of something else", param_hint="--output")
+    if known is not None and not _is_same_window(known, query.window):
+        what = "the finished harvest" if known.is_finished else "the harvest of another time"
+        raise typer.BadParameter(f"'{folder}' holds {what}: {_window(known)}", param_hint="--output")
+    return Archive(folder, state, harvest.rotate)
+
+
+def _is_same_window(state: State, window: Window) -> bool:
+    """Tell whether a command means the window of a harvest that it began.
+
+    `--lookback 1d` means another day every second: as long as the harvest goes on its own window counts, and what is
+    typed has to be as long, or to share an end with it.
+    """
+    start_us, end_us = ((each or 0) // NS_PER_US for each in (window.start_ns, window.end_ns))
+    plan = state.plan
+    if start_us == plan.start_us and end_us == plan.end_us:
+        return True
+    is_as_long = abs((end_us - start_us) - (plan.end_us - plan.start_us)) <= NS_PER_S // NS_PER_US
+    return not state.is_finished and (is_as_long or start_us == plan.start_us or end_us == plan.end_us)
+
+
+def _run(harvester: Harvester, output: OutputOptions, folder: Path) -> None:
+    state = harvester.archive.state
+    if state.part_bytes and not output.quiet:
+        tell("note", f"going on with the harvest of {_window(state)}: {_sum(state, folder)} so far")
+    try:
+        with _writing(folder):
+            harvester.run()
+    except (SourceError, KeyboardInterrupt):
+        if not output.quiet:
+            tell("note", f"{_sum(harvester.archive.state, folder)} so far; the same command again goes on")
+        raise
+
+
+def _tell(harvester: Harvester, output: OutputOptions, folder: Path) -> None:
+    state = harvester.archive.state
+    for each in state.plan.overfull[:_SHOWN_OVERFULL]:
+        tell("warning", _overfull_line(each))
+    if len(state.plan.overfull) > _SHOWN_OVERFULL:
+        tell("warning", f"the same for {len(state.plan.overfull) - _SHOWN_OVERFULL} other microseconds")
+    if output.quiet:
+        return
+    for note in harvester.notes:
+        tell("note", note)
+    tell("note", f"wrote {_sum(state, folder)}")
+
+
+def _overfull_line(overfull: TimeSlice) -> str:
+    whom = "" if overfull.service is None else f" of {overfull.service}"
+    when = format_time(overfull.first_us * NS_PER_US)
+    return f"the limit left traces{whom} out within the microsecond {overfull.first_us} ({when}): raise --limit"
+
+
+def _sum(state: State, folder: Path) -> str:
+    counts = f"{plural(state.trace_count, 'trace')}, {plural(state.span_count, 'span')}"
+    return f"{counts} in {plural(len(state.part_bytes), 'file')}, {format_size(sum(state.part_bytes))}, to {folder}"
+
+
+def _window(state: State) -> str:
+    return f"{format_time(state.plan.start_us * NS_PER_US)} to {format_time(state.plan.end_us * NS_PER_US)}"
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise typer.BadParameter(f"cannot write to '{folder}': {reason}", param_hint="--output") from error

@@ -1,0 +1,254 @@
+"""`traceq findings`: what is worth a change, what it costs and what to try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from traceq.cli.finding_lines import TITLES, finding_lines, finding_records
+from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, complete_service, duration
+from traceq.cli.output import emit
+from traceq.cli.selection import Selected, nothing_found, select_traces
+from traceq.cli.session import opened
+from traceq.report import Line, Part, Report
+from traceq.units import format_duration, plural
+
+if TYPE_CHECKING:
+    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.findings import Findings, Thresholds
+
+_PANEL = "Thresholds"
+
+
+def kind(text: str) -> str:
+    """Read a kind of finding typed on the command line."""
+    if text not in TITLES:
+        raise typer.BadParameter(f"'{text}' is no kind of finding, there are {', '.join(TITLES)}")
+    return text
+
+
+def share(text: str) -> float:
+    """Read a share typed on the command line, as a percentage or a part of one."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is not a share, write for example 10% or 0.1") from error
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"'{text}' is not a share between 0% and 100%")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdOptions:
+    """From when on something is worth a finding; defaults are those of `Thresholds`, as they are typed."""
+
+    min_cost: Annotated[
+        int,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="Time on the critical path that a finding about time costs a request at least.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = "5ms"  # type: ignore[assignment]  # defaults go through the parser as if typed
+    min_share: Annotated[
+        float,
+        typer.Option(
+            parser=share,
+            metavar="SHARE",
+            help="... and slow queries, network, gaps, stragglers and sequences this much of its latency.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = "10%"  # type: ignore[assignment]  # as above
+    n_plus_one: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Alike calls in turn that are an N+1.", rich_help_panel=_PANEL)
+    ] = 10
+    repeats: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Times a request runs one statement.", rich_help_panel=_PANEL)
+    ] = 5
+    sequential: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Calls to services in turn.", rich_help_panel=_PANEL)
+    ] = 3
+    sequential_gap: Annotated[
+        int,
+        typer.Option(parser=duration, metavar="DURATION", help="Longest pause between them.", rich_help_panel=_PANEL),
+    ] = "5ms"  # type: ignore[assignment]  # as above
+    straggler_calls: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Calls side by side, one of them late.", rich_help_panel=_PANEL)
+    ] = 3
+    straggler_factor: Annotated[
+        float,
+        typer.Option(min=0, metavar="X", help="How many times the others' median it takes.", rich_help_panel=_PANEL),
+    ] = 1.25
+    fan_out: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Calls side by side that are too many.", rich_help_panel=_PANEL)
+    ] = 30
+    retries: Annotated[int, typer.Option(min=1, metavar="N", help="Further attempts.", rich_help_panel=_PANEL)] = 1
+    network: Annotated[
+        int,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="Lost between client and server.", rich_help_panel=_PANEL
+        ),
+    ] = "25ms"  # type: ignore[assignment]  # as above
+    gap: Annotated[
+        int,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="Nothing before the first child or between children.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = "50ms"  # type: ignore[assignment]  # as above
+    slow_query: Annotated[
+        int,
+        typer.Option(parser=duration, metavar="DURATION", help="A single query takes.", rich_help_panel=_PANEL),
+    ] = "200ms"  # type: ignore[assignment]  # as above
+    queue_delay: Annotated[
+        int,
+        typer.Option(parser=duration, metavar="DURATION", help="From sending to processing.", rich_help_panel=_PANEL),
+    ] = "500ms"  # type: ignore[assignment]  # as above
+    skew: Annotated[
+        int,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="A call lies outside its caller.", rich_help_panel=_PANEL
+        ),
+    ] = "10ms"  # type: ignore[assignment]  # as above
+
+    def thresholds(self) -> Thresholds:
+        """Give them to the analysis."""
+        from traceq.analysis.findings import Thresholds
+
+        return Thresholds(
+            min_cost_ns=self.min_cost,
+            min_ratio=self.min_share,
+            n_plus_one_calls=self.n_plus_one,
+            repeated_queries=self.repeats,
+            sequential_calls=self.sequential,
+            sequential_gap_ns=self.sequential_gap,
+            straggler_calls=self.straggler_calls,
+            straggler_factor=self.straggler_factor,
+            fan_out_calls=self.fan_out,
+            retries=self.retries,
+            network_ns=self.network,
+            gap_ns=self.gap,
+            slow_query_ns=self.slow_query,
+            queue_delay_ns=self.queue_delay,
+            skew_ns=self.skew,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsOptions:
+    """Of `findings`."""
+
+    service: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERVICE]",
+            help="Whose requests; without it every trace is one request.",
+            autocompletion=complete_service,
+        ),
+    ] = None
+    trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(parser=kind, metavar="KIND", help="Only findings of this kind; repeatable."),
+    ] = None
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="So many findings.")] = 10
+    whole_trace: Annotated[
+        bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
+    ] = False
+    no_skew_correction: SkewOption = False
+    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    source: SourceOptions = field(default_factory=SourceOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+
+    def request_options(self) -> RequestOptions:
+        """Give which requests to look at, and how."""
+        from traceq.analysis.culprits import RequestOptions
+
+        return RequestOptions(self.service, self.whole_trace, correct_skew=not self.no_skew_correction)
+
+
+def findings(options: FindingsOptions) -> None:
+    """Find what is worth a change: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.
+
+    Each finding comes with what it costs: its time on the critical path, the most that fixing it saves.
+
+    Examples:
+      traceq findings chat-service
+
+      traceq findings --trace 5b8aa5a2d2c872e8321cf37308d69df2
+
+      traceq findings chat-service --kind n+1 --kind slow-query --lookback 6h --limit 1000
+
+      traceq findings --source traces.json --slow-query 50ms --format json
+    """
+    from traceq.analysis.findings import collect, rank
+
+    thresholds, requests = options.thresholds.thresholds(), options.request_options()
+    with opened(options.source, options.output) as source:
+        selected = select_traces(source, options.service, options.trace, options.filters)
+        answer = rank(collect(selected.traces, requests, thresholds), requests, thresholds)
+    if options.kind:
+        answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
+    emit(_report(selected, answer, options), selected.asked, options.output)
+
+
+def _report(selected: Selected, answer: Findings, options: FindingsOptions) -> Report:
+    blocks: list[Line] = []
+    footer: tuple[Line, ...] = ()
+    if not answer.sums.request_count:
+        blocks = [Line((Part(nothing_found(selected, "requests"), "hint"),))]
+    else:
+        shown = answer.findings[: options.top]
+        blocks = [_headline(selected, answer, options), *finding_lines(shown, answer.sums.request_count)]
+        footer = _footer(selected, answer, options)
+    return Report(
+        "findings",
+        answer.to_dict(),
+        finding_records(answer.findings),
+        tuple(blocks),
+        footer,
+        selected.source.trace_url,
+    )
+
+
+def _headline(selected: Selected, answer: Findings, options: FindingsOptions) -> Line:
+    count = len(answer.findings)
+    whose = f" of {options.service}" if options.service else ""
+    parts = [
+        Part(f"{plural(count, 'finding') if count else 'no findings'}", "strong"),
+        Part(f" in {plural(answer.sums.request_count, 'request')}{whose}"),
+        Part(f", {selected.window}" if selected.window else ""),
+    ]
+    if answer.sums.latency_ns and count:
+        parts.append(Part(f"   latency together {format_duration(answer.sums.latency_ns)}"))
+    return Line(tuple(parts))
+
+
+def _footer(selected: Selected, answer: Findings, options: FindingsOptions) -> tuple[Line, ...]:
+    sums = answer.sums
+    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({selected.source.location})"
+    left = len(answer.findings) - options.top
+    if left > 0:
+        told += f", {plural(left, 'finding')} more: --top {len(answer.findings)}"
+    lines = [Line()] if answer.findings else []
+    if any(finding.totals.cost_ns for finding in answer.findings):
+        cost = "cost: time on the critical path, the most that fixing it saves, and its share of all latency"
+        lines.append(Line((Part(cost, "dim"),)))
+    lines.append(Line((Part(told, "dim"),)))
+    lines.append(Line((Part(f"next: {_next_command(selected, answer, options)}", "hint"),)))
+    return tuple(lines)
+
+
+def _next_command(selected: Selected, answer: Findings, options: FindingsOptions) -> str:
+    if answer.findings:
+        first = answer.findings[0].totals.examples[0].trace_id
+        return f"traceq show {first}{selected.source_flag()}"
+    whose = f" {options.service}" if options.service else ""
+    one = f" --trace {options.trace}" if options.trace else ""
+    return f"traceq bottlenecks{whose}{one}{selected.source_flag()}"

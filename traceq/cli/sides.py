@@ -1,0 +1,106 @@
+"""What is compared: a window of time, files or a server, or one trace, told apart by how they are written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+from traceq.catalog import Window
+from traceq.sources import is_url
+from traceq.units import NS_PER_S, parse_time
+
+_DAY_AND_TIME = re.compile(r"(today|yesterday)(?:\s+(\d{1,2}:\d{2}(?::\d{2})?))?|(\d{1,2}:\d{2}(?::\d{2})?)")
+_TRACE_ID = re.compile(r"[0-9a-fA-F]{4,32}")
+_FILE_SUFFIXES = (".json", ".ndjson", ".jsonl", ".gz", ".zst", ".zstd")
+
+
+class Side:
+    """One of the two things that are compared."""
+
+
+@dataclass(frozen=True)
+class WindowSide(Side):
+    """The traces of a window of time, from the source that the command names."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class PlaceSide(Side):
+    """The traces of files, a directory, standard input or a server."""
+
+    location: str
+
+
+@dataclass(frozen=True)
+class TraceSide(Side):
+    """One trace, from the source that the command names."""
+
+    trace_id: str
+
+
+def parse_side(text: str, now_ns: int) -> Side:
+    """Read one side of a comparison.
+
+    A URL, `-`, or a path is where traces come from; anything with `..` else is a window of time; hexadecimal digits are
+    a trace id.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if is_url(text) or text == "-" or _is_path(text):
+        return PlaceSide(text)
+    if ".." in text:
+        return WindowSide(parse_window(text, now_ns))
+    if _TRACE_ID.fullmatch(text):
+        return TraceSide(text)
+    raise ValueError(f"'{text}' is no file, URL, window (-1h..now) or trace id")
+
+
+def _is_path(text: str) -> bool:
+    # A path that does not exist is one all the same where it looks like it: the error then is about the file.
+    return "/" in text or text.lower().endswith(_FILE_SUFFIXES) or Path(text).exists()
+
+
+def parse_window(text: str, now_ns: int) -> Window:
+    """Read a window of time, `START..END`; without an end it reaches until now.
+
+    Each is what `--start` takes (`-2h`, `2026-11-22T14:00:00Z`, an epoch), or `today` or `yesterday`, alone for
+    midnight or with a time (`yesterday 14:00`), or a time alone: today's, and for the end the start's day.
+
+    Raises:
+        ValueError: If it is not, or the window ends before it starts.
+    """
+    first, dots, last = (part.strip() for part in text.partition(".."))
+    if not dots or not first:
+        raise ValueError(f"'{text}' is not a window, write START..END, for example 'yesterday 14:00..15:00'")
+    today = _local(now_ns).date()
+    start_ns = _moment(first, today, today, now_ns)
+    end_ns = _moment(last or "now", today, _local(start_ns).date(), now_ns)
+    if end_ns <= start_ns:
+        raise ValueError(f"the window '{text}' ends before it starts")
+    return Window(start_ns, end_ns)
+
+
+def _local(time_ns: int) -> datetime:
+    return datetime.fromtimestamp(time_ns // NS_PER_S, tz=UTC).astimezone()
+
+
+def _moment(text: str, today: date, bare_day: date, now_ns: int) -> int:
+    found = _DAY_AND_TIME.fullmatch(text)
+    if found is None:
+        return parse_time(text, now_ns)
+    word, clock, bare_clock = found.groups()
+    day = bare_day if word is None else today - timedelta(days=word == "yesterday")
+    try:
+        at = time.fromisoformat(_two_digits(clock or bare_clock or "00:00"))
+    except ValueError as error:
+        raise ValueError(f"'{text}' is not a time of day, write for example 14:00 or 14:00:30") from error
+    # Local time, as people type it; `astimezone` knows when clocks were changed.
+    return int(datetime.combine(day, at).astimezone().timestamp()) * NS_PER_S
+
+
+def _two_digits(clock: str) -> str:
+    return clock if clock[2] == ":" else f"0{clock}"

@@ -1,0 +1,124 @@
+"""One set of traces in two parts: by a tag, by latency, or by whether something failed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from traceq.errors import NotFoundError
+from traceq.semantics import Status, value_text
+from traceq.traces import Traces
+from traceq.units import format_duration, plural
+
+if TYPE_CHECKING:
+    from traceq.analysis.culprits import RequestOptions
+
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_LEAST_SLOW = 5
+"""So many traces are slow at least, where there are twice as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Positions of the traces of both parts."""
+
+    before: list[int]
+    after: list[int]
+    before_title: str
+    after_title: str
+    key: str = ""
+    """The tag by which they were told apart."""
+    notes: tuple[str, ...] = ()
+
+
+def parse_share(text: str) -> float:
+    """Read a share such as `5%` as 0..1.
+
+    Raises:
+        ValueError: If it is not one, or not between 0 % and 100 %.
+    """
+    found = _SHARE.fullmatch(text.strip())
+    if found is None or not 0 < float(found.group(1)) < 100:
+        raise ValueError(f"'{text}' is not a share between 0% and 100%, write for example 5%")
+    return float(found.group(1)) / 100
+
+
+def split_by_latency(traces: Traces, ratio: float, options: RequestOptions) -> Split:
+    """Tell the traces with the slowest requests from the rest.
+
+    A trace without any request of the kind asked for is in neither part.
+    """
+    from traceq.analysis.comparison.latencies import slowest_requests
+
+    latency = slowest_requests(traces, options)
+    order = sorted(latency, key=lambda position: (-latency[position], traces.trace_ids[position]))
+    wanted = max(math.ceil(ratio * len(order)), min(_LEAST_SLOW, len(order) // 2))
+    slow, rest = sorted(order[:wanted]), sorted(order[wanted:])
+    bound = f", from {format_duration(latency[order[wanted - 1]])} on" if wanted else ""
+    return Split(rest, slow, "the others", f"the slowest {100 * ratio:g} %{bound}")
+
+
+def split_by_failure(traces: Traces) -> Split:
+    """Tell the traces with failed spans from the rest."""
+    failed = [
+        position
+        for position in range(len(traces))
+        if any(traces.statuses[row] == Status.ERROR for row in traces.rows(position))
+    ]
+    rest = sorted(set(range(len(traces))) - set(failed))
+    return Split(rest, failed, "without failed spans", "with failed spans")
+
+
+def split_by_tag(traces: Traces, text: str) -> Split:
+    """Tell the traces that carry one value of a tag from those that carry only others.
+
+    Without a value it is the one whose first trace started last: the version that was rolled out. Traces that do not
+    carry the tag at all are in neither part, and counted in a note.
+
+    Raises:
+        NotFoundError: If no trace carries the tag or the value, or all carry the same.
+    """
+    key, equals, wanted = text.partition("=")
+    found = [_values(traces, position, key) for position in range(len(traces))]
+    counts = Counter(value for values in found for value in values)
+    chosen = wanted if equals else _newest(traces, found)
+    if chosen not in counts or len(counts) < 2:
+        raise _cannot_split(key, chosen if equals else None, counts)
+    after = [position for position, values in enumerate(found) if chosen in values]
+    before = [position for position, values in enumerate(found) if values and chosen not in values]
+    without = sum(not values for values in found)
+    others = [value for value in sorted(counts) if value != chosen]
+    title = f"{key}={others[0]}" if len(others) == 1 else f"{plural(len(others), 'other value')} of {key}"
+    notes = (f"left out: {plural(without, 'trace')} without {key}",) if without else ()
+    return Split(before, after, title, f"{key}={chosen}", key.removeprefix("resource."), notes)
+
+
+def _values(traces: Traces, position: int, key: str) -> frozenset[str]:
+    found = set()
+    for row in traces.rows(position):
+        details = traces.span(row).details
+        for attributes, name in ((details.attributes(), key), (details.resource(), key.removeprefix("resource."))):
+            if name in attributes:
+                found.add(value_text(attributes[name]))
+    return frozenset(found)
+
+
+def _newest(traces: Traces, found: list[frozenset[str]]) -> str:
+    first: dict[str, int] = {}
+    for position, values in enumerate(found):
+        start_ns = min((traces.start_ns[row] for row in traces.rows(position)), default=0)
+        for value in values:
+            first[value] = min(first.get(value, start_ns), start_ns)
+    return max(first, key=lambda value: (first[value], value), default="")
+
+
+def _cannot_split(key: str, value: str | None, counts: Counter[str]) -> NotFoundError:
+    if not counts:
+        return NotFoundError(f"no span carries the tag '{key}'", hint="`traceq show TRACE --attributes` lists tags")
+    known = ", ".join(f"'{found}'" for found, _ in counts.most_common(5))
+    if value is not None and value not in counts:
+        return NotFoundError(f"no span carries {key}={value}", hint=f"there is {known}")
+    return NotFoundError(f"every span that carries '{key}' says {known}: nothing to split by", hint="another tag?")
