@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
@@ -22,9 +22,14 @@ from traceq.traces import WarningCode, count_warnings
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.bottlenecks import Bottlenecks, RankedGroup, SlowRequest
+    from traceq.analysis.bottlenecks import Bottlenecks, BottleneckSums, RankedGroup, SlowRequest
     from traceq.analysis.culprits import RequestOptions
     from traceq.analysis.spread import Spread
+    from traceq.cli.beside import Beside
+    from traceq.engine import Question, Sums
+    from traceq.sources.files import FileSource
+
+_Sums = TypeVar("_Sums", bound="Sums")
 
 _DEFAULT_LIMIT = 200
 _HISTOGRAM_CELLS = 40
@@ -54,6 +59,17 @@ class BottlenecksOptions:
         bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
     ] = False
     no_skew_correction: SkewOption = False
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=CHANGE",
+            help="Walk the critical paths again with shorter calls: 'mongodb.insert=-50%', 'mysql=2ms'; repeatable.",
+        ),
+    ] = None
+    findings: Annotated[
+        bool | None,
+        typer.Option("--findings/--no-findings", help="Say what is worth a change; by default in up to 50,000 spans."),
+    ] = None
     jobs: JobsOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -79,6 +95,8 @@ def bottlenecks(options: BottlenecksOptions) -> None:
 
       traceq bottlenecks --trace 5b8aa5a2d2c872e8321cf37308d69df2
 
+      traceq bottlenecks chat-service --what-if 'mongodb.insert=-50%'
+
       traceq bottlenecks chat-service --source archive/ --jobs 8 --format json
     """
     if options.trace is not None:
@@ -86,27 +104,68 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         return
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        ranking, asked, warning_counts = _answer(source, query, options)
-    emit(_report(source, ranking, options, warning_counts), asked, options.output)
+        answer = _answer(source, query, options)
+    emit(_report(source, answer, options), answer.asked, options.output)
 
 
-def _answer(
-    source: Source, query: TraceQuery, options: BottlenecksOptions
-) -> tuple[Bottlenecks, Asked, Mapping[WarningCode, int]]:
-    """Rank, and say what was asked and how many warnings of each kind there are, listed or not."""
-    from traceq.analysis.bottlenecks import collect, rank
+class _Ask(Protocol):
+    """Puts a question to everything that matches."""
 
-    requests = options.request_options()
+    def __call__(self, question: Question[_Sums], /) -> _Sums: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The ranking, with what stands beside it."""
+
+    ranking: Bottlenecks
+    beside: Beside
+    asked: Asked
+    warning_counts: Mapping[WarningCode, int]
+    """Of each kind, listed or not."""
+
+
+def _answer(source: Source, query: TraceQuery, options: BottlenecksOptions) -> _Answer:
+    """Ask files slice by slice, and a server once; then what else there is to ask."""
+    from traceq.engine import BottleneckQuestion
+
+    question = BottleneckQuestion(options.request_options())
     if is_streamed(source, query):
-        from traceq.engine import BottleneckQuestion
-
-        answer = ask_files(source, query, BottleneckQuestion(requests), options.jobs)
+        answer = ask_files(source, query, question, options.jobs)
         asked = Asked(source.location, query.to_dict(), answer.warnings.listed, answer.notes)
-        return rank(answer.sums, requests), asked, answer.warnings.counts
+        again = _again(source, query, options)
+        return _with_beside(answer.sums, again, options, asked, answer.warnings.counts)
     found = source.find(query)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     asked = Asked(source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
-    return rank(collect(found.traces, requests), requests), asked, count_warnings(found.traces.warnings)
+    counts = count_warnings(found.traces.warnings)
+    return _with_beside(
+        question.collect(found.traces), lambda other: other.collect(found.traces), options, asked, counts
+    )
+
+
+def _again(source: FileSource, query: TraceQuery, options: BottlenecksOptions) -> _Ask:
+    return lambda question: ask_files(source, query, question, options.jobs).sums
+
+
+def _with_beside(
+    sums: BottleneckSums, ask: _Ask, options: BottlenecksOptions, asked: Asked, counts: Mapping[WarningCode, int]
+) -> _Answer:
+    from traceq.analysis.bottlenecks import rank
+    from traceq.analysis.findings import Thresholds
+    from traceq.analysis.findings import rank as rank_findings
+    from traceq.cli.beside import MOST_SPANS, Beside, FindingQuestion, WhatIfQuestion
+    from traceq.cli.what_if import shortenings
+
+    requests = options.request_options()
+    wanted = sums.span_count <= MOST_SPANS if options.findings is None else options.findings
+    changes = shortenings(options.what_if or ())
+    beside = Beside(
+        rank_findings(ask(FindingQuestion(requests, Thresholds())), requests, Thresholds()) if wanted else None,
+        changes,
+        ask(WhatIfQuestion(requests, changes)) if changes else None,
+    )
+    return _Answer(rank(sums, requests), beside, asked, counts)
 
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
@@ -121,11 +180,10 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     emit(trace_report(source, examined, options.by), Asked(source.location, query, traces.warnings), options.output)
 
 
-def _report(
-    source: Source, ranking: Bottlenecks, options: BottlenecksOptions, warning_counts: Mapping[WarningCode, int]
-) -> Report:
+def _report(source: Source, answer: _Answer, options: BottlenecksOptions) -> Report:
+    ranking = answer.ranking
     records = _records(ranking)
-    document = {"warning_counts": dict(warning_counts), **ranking.to_dict()}
+    document = {"warning_counts": dict(answer.warning_counts), **ranking.to_dict(), **answer.beside.to_dict()}
     if not ranking.sums.latency.count:
         line = Line((Part("no requests match: a longer --lookback, or fewer conditions?", "hint"),))
         return Report("bottlenecks", document, records, (line,), (), source.trace_url)
@@ -133,6 +191,7 @@ def _report(
     blocks: list[Block] = [*_overview(source, ranking, options), Line()]
     blocks += [Line((Part("Where the time goes", "strong"),)), _table(shown, options)]
     blocks += [*_contrast(ranking), Line(), *_slowest(ranking.sums.slowest[:_SHOWN_SLOWEST])]
+    blocks += [*answer.beside.blocks(), Line()]
     return Report("bottlenecks", document, records, tuple(blocks), _footer(source, ranking, options), source.trace_url)
 
 

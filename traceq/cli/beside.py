@@ -1,0 +1,89 @@
+"""What `bottlenecks` shows beside its ranking: findings, and what shorter calls would save."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.findings import Findings, FindingSums, Thresholds, collect
+from traceq.analysis.what_if import Shortening, WhatIfSums, what_if
+from traceq.cli.finding_lines import finding_lines
+from traceq.cli.what_if import what_if_blocks
+from traceq.report import Block, Line, Part
+from traceq.sources.slices import Slice
+from traceq.traces import Traces
+
+MOST_SPANS = 50_000
+"""In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FindingQuestion:
+    """What is worth a change; to be asked of any number of slices."""
+
+    options: RequestOptions
+    thresholds: Thresholds
+    needs_details: bool = True
+
+    def nothing(self) -> FindingSums:
+        """Give the sums of no traces."""
+        return FindingSums()
+
+    def collect(self, traces: Traces) -> FindingSums:
+        """Sum up a table."""
+        return collect(traces, self.options, self.thresholds)
+
+    def complete(self, sums: FindingSums, piece: Slice) -> FindingSums:
+        """Add nothing."""
+        return sums
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfQuestion:
+    """What shorter calls would save; to be asked of any number of slices."""
+
+    options: RequestOptions
+    changes: tuple[Shortening, ...]
+    needs_details: bool = False
+
+    def nothing(self) -> WhatIfSums:
+        """Give the sums of no traces."""
+        return WhatIfSums()
+
+    def collect(self, traces: Traces) -> WhatIfSums:
+        """Walk the critical paths of a table again."""
+        return what_if(traces, self.changes, self.options)
+
+    def complete(self, sums: WhatIfSums, piece: Slice) -> WhatIfSums:
+        """Add nothing."""
+        return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was found beside the ranking."""
+
+    findings: Findings | None = None
+    """None where they were not looked for."""
+    changes: Sequence[Shortening] = ()
+    saving: WhatIfSums | None = None
+
+    def blocks(self) -> list[Block]:
+        """Draw it: the costliest findings, then the saving."""
+        blocks: list[Block] = []
+        if self.findings is not None and self.findings.findings:
+            blocks += [Line(), Line((Part("Findings", "strong"),))]
+            shown = self.findings.findings[:_SHOWN]
+            blocks += finding_lines(shown, self.findings.sums.request_count, is_brief=True)[1:]
+        if self.saving is not None:
+            blocks += [Line(), *what_if_blocks(self.changes, self.saving)]
+        return blocks
+
+    def to_dict(self) -> dict[str, object]:
+        """Give it as it stands in JSON; null for what was not looked for."""
+        return {
+            "findings": None if self.findings is None else self.findings.to_dict()["findings"],
+            "what_if": None if self.saving is None else self.saving.to_dict(),
+        }
