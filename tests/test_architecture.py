@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources": GROUND | {"codec"},
     "analysis": GROUND,
     "render": {"report", "untrusted", "units"},
-    "engine": GROUND | {"sources", "analysis"},
+    "engine": GROUND | {"codec", "sources", "analysis"},
     "cluster": {"engine", "errors", "untrusted"},
     "library": GROUND | {"sources", "analysis", "engine"},
     "cli": GROUND | {"codec", "sources", "analysis", "render", "engine", "cluster"},

@@ -188,7 +188,13 @@ def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
     inner = np.flatnonzero((head >= 0) & (head != np.arange(head.size)))
     start_ns[inner], new_ns[inner] = _scaled(paths, head[inner], inner, start_ns, new_ns)
     new_ns = np.where(blocking, new_ns, 0)  # nobody waits for the others: they take no part in the path
-    return replace(spans, start_ns=start_ns, end_ns=start_ns + new_ns, duration_ns=new_ns)
+    # What lay outside an ancestor still does: among calls clipped to the same end the path goes by the real ones.
+    whole = blocking & (head < 0)
+    early_ns = np.where(whole, low_ns - spans.start_ns, 0)
+    late_ns = np.where(whole, spans.end_ns - paths.high_ns, 0)
+    return replace(
+        spans, start_ns=start_ns - early_ns, end_ns=start_ns + new_ns + late_ns, duration_ns=new_ns + early_ns + late_ns
+    )
 
 
 def _head_above(parents: Ints, outermost: Flags) -> Ints:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Generic, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeGuard, TypeVar
 
 import typer
 
@@ -13,7 +15,10 @@ from traceq.sources.files import FileSource
 from traceq.units import format_count
 
 if TYPE_CHECKING:
-    from traceq.engine import Question, Sums, WarningSums
+    from collections.abc import Sequence
+
+    from traceq.engine import Executor, Question, Sums, WarningSums
+    from traceq.sources.slices import Slice
 
 _Sums = TypeVar("_Sums", bound="Sums")
 
@@ -24,6 +29,13 @@ JobsOption = Annotated[
         min=1,
         metavar="N",
         help="For files: processes that read them; by default one a core, or none besides this one for small files.",
+    ),
+]
+
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS|local", help="For files: a Dask cluster that reads them, instead of processes here."
     ),
 ]
 
@@ -43,31 +55,55 @@ def is_streamed(source: Source, query: TraceQuery) -> TypeGuard[FileSource]:
     return isinstance(source, FileSource) and query.limit is None
 
 
-def ask_files(
-    source: FileSource, query: TraceQuery, question: Question[_Sums], jobs: int | None = None
-) -> FileAnswer[_Sums]:
-    """Sum up what files hold, slice by slice; memory does not grow with them, and more processes change nothing.
+class AskFiles(Protocol):
+    """Puts a question to everything in files that matches."""
+
+    def __call__(self, question: Question[_Sums], /) -> FileAnswer[_Sums]:
+        """Sum up."""
+
+
+@contextmanager
+def asking(
+    source: FileSource, query: TraceQuery, jobs: int | None = None, dask: str | None = None
+) -> Iterator[AskFiles]:
+    """Give a way to sum up what files hold, slice by slice; memory does not grow with them.
+
+    Several questions may be asked; standard input and packed files are read and unpacked once.
 
     Args:
         source: The files.
         query: Which traces; its limit is left aside.
-        question: What to sum up.
-        jobs: Processes that work; None to choose.
+        jobs: Processes that work; None to choose. Their number changes nothing in the answer.
+        dask: A cluster that works instead: its scheduler's address, or `local`.
 
     Raises:
-        NotFoundError: If no span is of the service or operation asked for.
+        NotFoundError: On asking, if no span is of the service or operation asked for.
         InputError: If a file cannot be read, or holds something else than traces.
         TraceqError: If a worker dies.
     """
-    # Late: it needs numpy, and option objects are imported for --help.
-    from traceq.engine import answer, local_executor
-
     with source.slices() as found:
-        executor = local_executor(found.slices, jobs)
-        summary = answer(found, query, question, executor, source.progress)
-    if not summary.trace_count:
-        source.check_names(query, summary.met)
-    return FileAnswer(summary.sums, summary.warnings, found.notes + _cut_short(summary.warnings))
+        executor = _executor(found.slices, jobs, dask)
+
+        def ask(question: Question[_Sums]) -> FileAnswer[_Sums]:
+            # Late: it needs numpy, and option objects are imported for --help.
+            from traceq.engine import answer
+
+            summary = answer(found, query, question, executor, source.progress)
+            if not summary.trace_count:
+                source.check_names(query, summary.met)
+            return FileAnswer(summary.sums, summary.warnings, found.notes + _cut_short(summary.warnings))
+
+        yield ask
+
+
+def _executor(slices: Sequence[Slice], jobs: int | None, dask: str | None) -> Executor:
+    if dask is not None:
+        from traceq.cluster import DaskExecutor
+
+        return DaskExecutor(dask)
+    from traceq.engine import local_executor
+
+    return local_executor(slices, jobs)
 
 
 def _cut_short(warnings: WarningSums) -> tuple[str, ...]:

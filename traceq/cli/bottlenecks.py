@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
-from traceq.cli.archive import JobsOption, ask_files, is_streamed
+from traceq.cli.archive import DaskOption, JobsOption, asking, is_streamed
 from traceq.cli.messages import cut_off_line
 from traceq.cli.options import FilterOptions, MeasureOption, OutputOptions, SkewOption, SourceOptions, complete_service
 from traceq.cli.output import Asked, emit
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from traceq.analysis.spread import Spread
     from traceq.cli.beside import Beside
     from traceq.engine import Question, Sums
-    from traceq.sources.files import FileSource
 
 _Sums = TypeVar("_Sums", bound="Sums")
 
@@ -71,6 +70,7 @@ class BottlenecksOptions:
         typer.Option("--findings/--no-findings", help="Say what is worth a change; by default in up to 50,000 spans."),
     ] = None
     jobs: JobsOption = None
+    dask: DaskOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -131,21 +131,16 @@ def _answer(source: Source, query: TraceQuery, options: BottlenecksOptions) -> _
 
     question = BottleneckQuestion(options.request_options())
     if is_streamed(source, query):
-        answer = ask_files(source, query, question, options.jobs)
-        asked = Asked(source.location, query.to_dict(), answer.warnings.listed, answer.notes)
-        again = _again(source, query, options)
-        return _with_beside(answer.sums, again, options, asked, answer.warnings.counts)
+        with asking(source, query, options.jobs, options.dask) as ask:
+            answer = ask(question)
+            asked = Asked(source.location, query.to_dict(), answer.warnings.listed, answer.notes)
+            return _with_beside(answer.sums, lambda other: ask(other).sums, options, asked, answer.warnings.counts)
     found = source.find(query)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     asked = Asked(source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
     counts = count_warnings(found.traces.warnings)
-    return _with_beside(
-        question.collect(found.traces), lambda other: other.collect(found.traces), options, asked, counts
-    )
-
-
-def _again(source: FileSource, query: TraceQuery, options: BottlenecksOptions) -> _Ask:
-    return lambda question: ask_files(source, query, question, options.jobs).sums
+    sums = question.collect(found.traces)
+    return _with_beside(sums, lambda other: other.collect(found.traces), options, asked, counts)
 
 
 def _with_beside(

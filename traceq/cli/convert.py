@@ -13,12 +13,14 @@ from traceq.catalog import ServiceCall
 from traceq.cli.fetch_sizes import DEFAULT_ROTATE, format_size, size
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.progress import progress_line
+from traceq.errors import DecodeError
 from traceq.sources import Progress, ProgressListener, is_url, open_source
 from traceq.traces import Traces, TraceWarning
 from traceq.units import plural
 
 if TYPE_CHECKING:
     from traceq.codec.parquet import SpanWriter
+    from traceq.sources.slices import Input
 
 _SUFFIX = ".parquet"
 
@@ -51,7 +53,7 @@ class ConvertOptions:
 def convert(options: ConvertOptions) -> None:
     """Write traces as Parquet: one row a span, far smaller and faster to read than JSON.
 
-    Every question reads it back with --source, and so do DuckDB, polars and Spark. Needs `traceq[parquet]`.
+    Every question reads it back with --source, and so do DuckDB, polars and Spark. Needs the extra `parquet`.
 
     Examples:
       traceq convert traces.json -o traces.parquet
@@ -92,9 +94,20 @@ def _convert(options: ConvertOptions, listener: ProgressListener) -> _Written:
     source = open_source(tuple(options.sources), progress=listener)
     if not isinstance(source, FileSource):
         raise TypeError("files are opened as a FileSource")
+    with source.slices() as found:
+        try:
+            return _write(found, options, listener)
+        except DecodeError:
+            # Where traces begin was guessed, and one guess may have been wrong: the same with proven places.
+            if found.proven is None:
+                raise
+            return _write(found.proven(), options, listener)
+
+
+def _write(found: Input, options: ConvertOptions, listener: ProgressListener) -> _Written:
     trace_count = span_count = 0
     warnings: list[TraceWarning] = []
-    with source.slices() as found, _Files(options) as files:
+    with _Files(options) as files:
         total = sum(piece.trace_count for piece in found.slices)
         for piece in found.slices:
             for table in piece.tables(with_details=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -11,13 +11,14 @@ import msgspec
 
 from traceq.assembly import TraceRecord
 from traceq.catalog import ServiceCall
-from traceq.codec import answers, jaeger, otlp, sniffing
+from traceq.codec import answers, jaeger, jaeger_columns, otlp, sniffing
 from traceq.codec.jaeger_writer import encode_trace
 from traceq.codec.sniffing import refusal
 from traceq.codec.wire import Body, collector_paused, reason
+from traceq.semantics import Attributes
 from traceq.untrusted import printable
 
-__all__ = ["Document", "Part", "encode_trace", "read_document"]
+__all__ = ["Document", "Part", "encode_trace", "read_document", "read_trace"]
 
 _Value = TypeVar("_Value")
 
@@ -30,6 +31,24 @@ class Part:
     """Lower-case hex, as long as the source gave it."""
     record: Callable[[], TraceRecord]
     """Decodes the spans, now. Raises `DecodeError`."""
+    columns: Callable[[], TraceRecord]
+    """Decodes the spans without details. Raises `DecodeError`."""
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        """Find spans of these ids, and give id, name and attributes of each. Raises `DecodeError`."""
+        record = self.record()
+        for span_id, name, details in zip(record.span_ids, record.names, record.details, strict=True):
+            if span_id in span_ids:
+                yield span_id, name, details.attributes()
+
+
+@dataclass(frozen=True, slots=True)
+class _JaegerPart(Part):
+    trace: msgspec.Raw | memoryview
+    place: str
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +85,29 @@ def read_document(body: Body, location: str) -> Document:
             for number, line in sniffing.lines(view):
                 reader.read_line(line, f"{place} line {number}")
     return Document(tuple(reader.parts), answers.merge_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
+
+
+def read_trace(trace: memoryview, location: str) -> Part:
+    """Take bytes that begin with a trace's id, as Jaeger writes them, for a trace.
+
+    Raises:
+        DecodeError: If they tell no trace id.
+    """
+    place = printable(location)
+    trace_id = jaeger.read_trace_id(trace, place)
+    if trace_id is None:
+        raise refusal(place, "a trace has neither id nor spans")
+    return _jaeger_part(trace, trace_id, place)
+
+
+def _jaeger_part(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> Part:
+    return _JaegerPart(
+        trace_id,
+        partial(jaeger.decode_trace, trace, trace_id, place),
+        partial(jaeger_columns.decode_columns, trace, trace_id, place),
+        trace,
+        place,
+    )
 
 
 class _MoreFollowsError(Exception):
@@ -184,11 +226,14 @@ class _Reader:
     def _add_trace(self, trace: msgspec.Raw | memoryview, place: str) -> None:
         trace_id = jaeger.read_trace_id(trace, place)
         if trace_id:
-            self.parts.append(Part(trace_id, partial(jaeger.decode_trace, trace, trace_id, place)))
+            self.parts.append(_jaeger_part(trace, trace_id, place))
 
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
         for trace_id, spans in otlp.split(groups, place).items():
-            self.parts.append(Part(trace_id, partial(otlp.decode_trace, spans, trace_id)))
+            whole, columns = (
+                partial(otlp.decode_trace, spans, trace_id, with_details=with_details) for with_details in (True, False)
+            )
+            self.parts.append(Part(trace_id, whole, columns))
 
 
 def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -36,13 +36,17 @@ from traceq.traces import Event, Link, normal_id
 _NOTHING = msgspec.Raw(b"null")
 
 
-class _Tag(msgspec.Struct, gc=False):
+class Tag(msgspec.Struct, gc=False):
+    """An attribute with its type as text."""
+
     key: str
     type: str | None = None
     value: Any = None
 
 
-class _Reference(msgspec.Struct, gc=False):
+class Reference(msgspec.Struct, gc=False):
+    """What a span refers to: its parent, or any other span."""
+
     type: str | None = msgspec.field(name="refType", default=None)
     trace_id: str | None = msgspec.field(name="traceID", default=None)
     span_id: str | None = msgspec.field(name="spanID", default=None)
@@ -54,10 +58,12 @@ class _Log(msgspec.Struct, gc=False):
     time_us: Microseconds = msgspec.field(name="timestamp", default=None)
     time_ns: Nanoseconds = msgspec.field(name="timeUnixNano", default=None)
     """In traceq's own files, when microseconds do not tell the whole time."""
-    fields: list[_Tag] | None = None
+    fields: list[Tag] | None = None
 
 
-class _Process(msgspec.Struct, gc=False):
+class Process(msgspec.Struct, gc=False):
+    """What spans ran in."""
+
     service: str | None = msgspec.field(name="serviceName", default=None)
     tags: msgspec.Raw = _NOTHING
 
@@ -67,7 +73,7 @@ class _Span(msgspec.Struct, gc=False):
 
     span_id: str = msgspec.field(name="spanID")
     name: str | None = msgspec.field(name="operationName", default=None)
-    references: list[_Reference] | None = None
+    references: list[Reference] | None = None
     """After reading: only those that name no parent."""
     parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
     """In exports of Jaeger before 1.8, which had no references."""
@@ -79,7 +85,7 @@ class _Span(msgspec.Struct, gc=False):
     tags: msgspec.Raw = _NOTHING
     logs: msgspec.Raw = _NOTHING
     process_id: str | None = msgspec.field(name="processID", default=None)
-    process: _Process | None = None
+    process: Process | None = None
     """After reading: the one that `processID` names, where there is one."""
     remarks: msgspec.Raw = msgspec.field(name="warnings", default=_NOTHING)
 
@@ -111,7 +117,7 @@ class _Span(msgspec.Struct, gc=False):
 
 class _Trace(msgspec.Struct, gc=False):
     spans: list[_Span] | None
-    processes: dict[str, _Process | None] | None = None
+    processes: dict[str, Process | None] | None = None
     warnings: list[str] | None = None
 
 
@@ -126,7 +132,7 @@ class _TraceId(msgspec.Struct, gc=False):
 
 _TRACE = msgspec.json.Decoder(_Trace, strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
-_TAGS = msgspec.json.Decoder(list[_Tag] | None)
+_TAGS = msgspec.json.Decoder(list[Tag] | None)
 _LOGS = msgspec.json.Decoder(list[_Log] | None, strict=False)
 _REMARKS = msgspec.json.Decoder(list[str] | None)
 
@@ -178,16 +184,31 @@ def decode_trace(trace: Body | msgspec.Raw, trace_id: str, place: str) -> TraceR
     return record
 
 
+def find_attributes(
+    trace: Body | msgspec.Raw, trace_id: str, place: str, span_ids: Collection[str]
+) -> Iterator[tuple[str, str, Attributes]]:
+    """Find spans of these ids, and give id, name and attributes of each, without a look into the others' tags.
+
+    Raises:
+        DecodeError: If it is not a v1 trace.
+    """
+    with collector_paused():
+        spans = decode(_TRACE, trace, f"cannot read trace {trace_id} of {place}").spans or ()
+    for span in spans:
+        if span.span_id.lower() in span_ids:
+            yield span.span_id.lower(), span.name or "", span.attributes()
+
+
 def _record(trace_id: str, trace: _Trace) -> TraceRecord:
     spans = trace.spans or []
     processes = _find_processes(spans, trace.processes or {})
     # One process serves many spans, so what its tags say is read once.
-    hosts = {id(process): _host(bytes(process.tags)) for process in {id(each): each for each in processes}.values()}
-    meanings = [_meaning(span.tags) for span in spans]
+    hosts = {id(process): host_of(bytes(process.tags)) for process in {id(each): each for each in processes}.values()}
+    meanings = [meaning_of(_TAGS.decode(span.tags) or ()) for span in spans]
     return TraceRecord(
         trace_id,
         span_ids=[span.span_id.lower() for span in spans],
-        parent_ids=[_take_parents(span, trace_id) for span in spans],
+        parent_ids=[take_parents(span, trace_id) for span in spans],
         start_ns=[(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans],
         duration_ns=[
             (span.duration_us or 0) * 1000 if span.duration_ns is None else span.duration_ns for span in spans
@@ -203,15 +224,20 @@ def _record(trace_id: str, trace: _Trace) -> TraceRecord:
     )
 
 
-def _find_processes(spans: list[_Span], known: dict[str, _Process | None]) -> list[_Process]:
+def _find_processes(spans: list[_Span], known: dict[str, Process | None]) -> list[Process]:
     """Let each span have its process: the one it names, else the one that stands within it, else an empty one."""
-    nothing = _Process()
+    nothing = Process()
     for span in spans:
         span.process = known.get(span.process_id or "") or span.process or nothing
     return [span.process or nothing for span in spans]
 
 
-def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:
+class _Referring(Protocol):
+    references: list[Reference] | None
+    parent_id: str | None
+
+
+def take_parents(span: _Referring, trace_id: str) -> tuple[str, ...]:
     """Give the candidates for the parent, and leave the other references to be links."""
     references = span.references
     if not references:
@@ -229,7 +255,7 @@ def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:
     return tuple([(candidate.span_id or "").lower() for candidate in candidates])
 
 
-def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
+def _is_reference(reference: Reference, trace_id: str | None = None) -> bool:
     """Whether it names a span (Jaeger's own clients write zeros for no parent), and one of this trace."""
     named = reference.trace_id or ""
     if (reference.span_id or "") in VOID_IDS or named in VOID_IDS:
@@ -240,18 +266,20 @@ def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
 _WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
 
 
-def _meaning(tags: msgspec.Raw) -> Meaning:
+def meaning_of(tags: Iterable[Tag]) -> Meaning:
     """Read kind, status and peer in one pass over the tags: the hot path of reading."""
-    wanted = [
-        # Written out for plain text, since a call a tag would double the time of this pass.
-        (
-            tag.key,
-            tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)),
-        )
-        for tag in _TAGS.decode(tags) or ()
-        if tag.key in _WANTED
-    ]
-    return meaning(tuple(wanted)) if wanted else NO_MEANING
+    wanted = tuple(
+        [
+            # Written out for plain text, since a call a tag would double the time of this pass.
+            (
+                tag.key,
+                tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)),
+            )
+            for tag in tags
+            if tag.key in _WANTED
+        ]
+    )
+    return meaning(wanted) if wanted else NO_MEANING
 
 
 def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
@@ -265,7 +293,8 @@ def _resource(tags: bytes) -> Mapping[str, AttributeValue]:
 
 
 @lru_cache(maxsize=1024)
-def _host(tags: bytes) -> str:
+def host_of(tags: bytes) -> str:
+    """Name the machine or pod that the tags of a process tell, as JSON; empty when they tell none."""
     return semantics.host(_resource(tags))
 
 
@@ -277,7 +306,7 @@ def _event(log: _Log) -> Event:
     return Event(time_ns, text or "log", {field.key: _value(field) for field in fields if field is not name})
 
 
-def _value(tag: _Tag) -> AttributeValue:
+def _value(tag: Tag) -> AttributeValue:
     """Give the value that the tag's type says, whatever JSON it came as; what does not fit stays as it came."""
     value: AttributeValue = tag.value
     match tag.type:

@@ -228,8 +228,8 @@ def _trace_id(span: msgspec.Raw, place: str) -> str:
     return trace_id
 
 
-def decode_trace(spans: Iterable[_Located], trace_id: str) -> TraceRecord:
-    """Read the spans of a trace; details stay JSON until they are asked for.
+def decode_trace(spans: Iterable[_Located], trace_id: str, *, with_details: bool = True) -> TraceRecord:
+    """Read the spans of a trace; details stay JSON until they are asked for, or are left out.
 
     Raises:
         DecodeError: If one of them is not an OTLP span, or has no id.
@@ -238,7 +238,10 @@ def decode_trace(spans: Iterable[_Located], trace_id: str) -> TraceRecord:
     with collector_paused():
         for origin, raw in spans:
             with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
-                _add(record, _SPAN.decode(raw), origin)
+                span = _SPAN.decode(raw)
+                _add(record, span, origin)
+                if with_details:
+                    record.details.append(_Details(span, origin.resource_attributes, origin.scope))
     return record
 
 
@@ -259,7 +262,6 @@ def _add(record: TraceRecord, span: _Span, origin: _Origin) -> None:
     record.names.append(span.name or "")
     record.hosts.append(host)
     record.peers.append(peer)
-    record.details.append(_Details(span, origin.resource_attributes, origin.scope))
 
 
 def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ class Progress:
     done: int = 0
     total: int = 0
     trace_count: int = 0
+    is_bytes: bool = False
+    """Whether `done` and `total` are bytes, so that there is a rate and a time left to tell."""
 
 
 ProgressListener: TypeAlias = Callable[[Progress], None]
@@ -126,12 +128,13 @@ def open_source(
     options: ConnectionOptions | None = None,
     progress: ProgressListener = no_progress,
 ) -> Source:
-    """Open a server (one `http://` or `https://` URL) or files (paths, directories, `-` for standard input).
+    """Open a server (one `http://` or `https://` URL) or files (paths, patterns, directories, `-` for standard input).
 
     Nothing is read or sent before the first question.
 
     Raises:
         ValueError: If URLs and files are mixed, or several URLs are given.
+        InputError: If nothing matches a pattern.
     """
     if any(is_url(location) for location in locations):
         if len(locations) > 1:
@@ -139,9 +142,13 @@ def open_source(
         from traceq.sources.jaeger import JaegerSource
 
         return JaegerSource(locations[0], options or ConnectionOptions(), progress)
+    from traceq.sources.archive_globs import expanded
     from traceq.sources.files import FileSource
+    from traceq.sources.parquet import ParquetSource, holds_parquet
 
-    return FileSource(locations, progress)
+    files = expanded(locations)
+    is_parquet = any(holds_parquet(file) for file in files)
+    return (ParquetSource if is_parquet else FileSource)(files, progress)
 
 
 def is_url(location: str) -> bool:

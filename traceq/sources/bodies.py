@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
 
 from traceq.codec.wire import Body
@@ -93,6 +93,41 @@ def read_body(location: str) -> Body:
         return _unpacked(file if is_regular else _spooled(file, opened), location, opened)
 
 
+def unpacked_file(location: str, folder: Path) -> str:
+    """Give a file that holds the unpacked bytes of a location: the file itself, or a copy in this folder.
+
+    Raises:
+        InputError: If they cannot be read or unpacked.
+    """
+    if location != STDIN:
+        with _failures_told(location), Path(location).open("rb") as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            if is_regular and not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD)):
+                return location
+    with NamedTemporaryFile(dir=folder, delete=False) as copy:
+        copy.write(read_body(location))
+    return copy.name
+
+
+def map_file(path: str) -> bytes | mmap.mmap:
+    """Give the bytes of a plain file; big ones are mapped, not read.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    with _failures_told(path), Path(path).open("rb") as file:
+        return _body(file)
+
+
+def forget(body: bytes | mmap.mmap, start: int, stop: int) -> None:
+    """Let go of the memory behind a part of a mapping; it is read again when it is looked at again."""
+    if isinstance(body, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = stop - first
+        if length >= mmap.PAGESIZE:
+            body.madvise(mmap.MADV_DONTNEED, first, length // mmap.PAGESIZE * mmap.PAGESIZE)
+
+
 @contextmanager
 def _failures_told(location: str) -> Iterator[None]:
     try:
@@ -132,7 +167,7 @@ def _unpacked(file: IO[bytes], location: str, opened: ExitStack) -> Body:
     return _body(file)
 
 
-def _body(file: IO[bytes]) -> Body:
+def _body(file: IO[bytes]) -> bytes | mmap.mmap:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size < _MAPPED_FROM_BYTES or (isinstance(file, SpooledTemporaryFile) and size <= _SPOOLED_FROM_BYTES):

@@ -6,6 +6,7 @@ import difflib
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from traceq.assembly import TraceRecord, assemble
@@ -14,10 +15,10 @@ from traceq.codec import Part, read_document
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
-from traceq.semantics import Kind
 from traceq.sources import Found, FoundSummaries, Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, read_body, shown
 from traceq.sources.nearest import nearest_names
+from traceq.sources.slices import Input, operations_met, sliced
 from traceq.summary import summarize
 from traceq.traces import Traces, normal_id
 
@@ -42,10 +43,8 @@ class _Catalog:
     operations: dict[str, set[Operation]] = field(default_factory=dict)
 
     def add(self, traces: Traces) -> None:
-        met = set(zip(traces.service_codes, traces.name_codes, traces.kinds, strict=True))
-        for service, name, kind in met:
-            told = Kind(kind).name.lower() if kind else ""
-            self.operations.setdefault(traces.services[service], set()).add(Operation(traces.names[name], told))
+        for service, operation in operations_met(traces):
+            self.operations.setdefault(service, set()).add(operation)
 
 
 class FileSource:
@@ -76,6 +75,11 @@ class FileSource:
     def is_live(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def progress(self) -> ProgressListener:
+        """Who hears how far reading has come; for those who read slices."""
+        return self._progress
 
     def services(self) -> tuple[str, ...]:
         """List the services of all spans, sorted."""
@@ -145,6 +149,33 @@ class FileSource:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
         return self._table(found)
 
+    @contextmanager
+    def slices(self) -> Iterator[Input]:
+        """Give the files as slices, for questions over more traces than fit in memory; see `slices.sliced`.
+
+        Standard input is read by the first question, whichever it is: ask this way or the others, not both.
+
+        Raises:
+            InputError: If a file cannot be read, or holds something else than traces.
+        """
+        with sliced(self._locations, self._progress) as found:
+            yield found
+
+    def check_names(self, query: TraceQuery, met: Iterable[tuple[str, Operation]]) -> None:
+        """Tell names that do not exist from a question without an answer.
+
+        Args:
+            query: What matched nothing.
+            met: Every service and operation there is.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+        known = _Catalog()
+        for service, operation in met:
+            known.operations.setdefault(service, set()).add(operation)
+        self._check_names(query, known)
+
     def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
         """Give the calls of dependency tables among the files, whatever the window: the tables do not tell times."""
         return self._read().calls
@@ -178,7 +209,7 @@ class FileSource:
         done = 0
         while done < len(groups):
             with collector_paused():
-                traces = assemble(_records(remaining), with_details=with_details)
+                traces = assemble(_records(remaining, with_details=with_details), with_details=with_details)
             done += len(traces)
             catalog.add(traces)
             self._progress(Progress("decoding traces", done, len(groups), done))
@@ -243,12 +274,12 @@ def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
     return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
 
 
-def _records(groups: Iterator[tuple[Part, ...]]) -> Iterator[TraceRecord]:
+def _records(groups: Iterator[tuple[Part, ...]], *, with_details: bool) -> Iterator[TraceRecord]:
     """Decode whole traces until they are enough for a batch."""
     span_count = 0
     for group in groups:
         for part in group:
-            record = part.record()
+            record = part.record() if with_details else part.columns()
             span_count += len(record.span_ids)
             yield record
         if span_count >= _BATCH_SPANS:

@@ -1,0 +1,1 @@
+"""How fast traceq is, in ratios that hold on any machine: `python -m benchmarks`."""

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.data import Shape, traces, write
+from tests.strategies import as_json, otlp_documents, v1_traces
+from traceq.analysis.bottlenecks import BottleneckSums, collect, rank
+from traceq.analysis.call_sums import count_calls
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.dependencies import from_sums
+from traceq.engine import (
+    WARNINGS_KEPT,
+    BottleneckQuestion,
+    DependencyQuestion,
+    ProcessExecutor,
+    SerialExecutor,
+    answer,
+    local_executor,
+    sum_warnings,
+    summarize,
+)
+from traceq.errors import DecodeError, TraceqError
+from traceq.query import TraceQuery
+from traceq.sources import Progress
+from traceq.sources.files import FileSource
+from traceq.sources.slices import Slice, sliced
+from traceq.traces import TraceWarning
+
+EVERYTHING = TraceQuery()
+REQUESTS = RequestOptions()
+
+
+def as_text(sums: BottleneckSums) -> str:
+    return json.dumps(rank(sums, REQUESTS).to_dict())
+
+
+def written(folder: str, documents: Sequence[object], form: str) -> str:
+    path = Path(folder) / "x.json"
+    items = [as_json(each) for each in documents]
+    path.write_bytes(b"\n".join(items) if form == "lines" else b'{"data":[' + b",".join(items) + b"]}")
+    return str(path)
+
+
+def parts_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
+    """Take a trace apart: each span stands alone under the same id."""
+    return [{**trace, "spans": [span]} for span in trace["spans"]]
+
+
+@settings(max_examples=40)
+@given(
+    documents=st.lists(v1_traces(), min_size=1, max_size=5, unique_by=lambda trace: str(trace["traceID"])),
+    slice_bytes=st.integers(1, 5000),
+    form=st.sampled_from(["lines", "list"]),
+    is_scattered=st.booleans(),
+)
+def test_slices_of_any_size_give_what_one_table_gives(
+    *, documents: list[dict[str, Any]], slice_bytes: int, form: str, is_scattered: bool
+) -> None:
+    pieces = [part for trace in documents for part in parts_of(trace)] if is_scattered else documents
+    with TemporaryDirectory() as folder:
+        file = written(folder, pieces[::2] + pieces[1::2], form)
+        table = FileSource((file,)).find(EVERYTHING).traces
+        with sliced((file,), slice_bytes=slice_bytes) as found:
+            ranked = answer(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+            called = answer(found, EVERYTHING, DependencyQuestion())
+
+    assert as_text(ranked.sums) == as_text(collect(table, REQUESTS))
+    assert from_sums(called.sums).to_dict() == from_sums(count_calls(table)).to_dict()
+    assert ranked.trace_count == len(table)
+    assert ranked.warnings.counts == sum_warnings(table.warnings).counts
+
+
+@settings(max_examples=20)
+@given(documents=st.lists(otlp_documents(), min_size=1, max_size=4), slice_bytes=st.integers(1, 3000))
+def test_otlp_lines_give_what_one_table_gives(*, documents: list[dict[str, Any]], slice_bytes: int) -> None:
+    with TemporaryDirectory() as folder:
+        file = written(folder, [*documents, *documents[:1]], "lines")
+        table = FileSource((file,)).find(EVERYTHING).traces
+        with sliced((file,), slice_bytes=slice_bytes) as found:
+            ranked = answer(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+
+    assert as_text(ranked.sums) == as_text(collect(table, REQUESTS))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    """Two files of 60 traces; some traces are in both."""
+    items = list(traces(Shape(60, 20)))
+    (tmp_path / "a.json").write_bytes(b'{"data":[' + b",".join(items[:40]) + b"]}")
+    (tmp_path / "b.ndjson").write_bytes(b"\n".join(items[30:]))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "query", [EVERYTHING, TraceQuery(service="orders"), TraceQuery(attributes=(("error", "true"),))]
+)
+def test_a_service_and_tags_are_looked_for_as_in_one_table(archive: str, query: TraceQuery) -> None:
+    options = RequestOptions(query.service)
+    table = FileSource((archive,)).find(query).traces
+
+    with sliced((archive,), slice_bytes=20_000) as found:
+        summary = answer(found, query, BottleneckQuestion(options))
+
+    assert len(found.slices) > 5
+    assert rank(summary.sums, options).to_dict() == rank(collect(table, options), options).to_dict()
+    assert summary.warnings.counts == sum_warnings(table.warnings).counts
+    assert any(culprit.statement for request in summary.sums.slowest for culprit in request.culprits)
+
+
+def test_any_number_of_workers_gives_the_same_bytes(archive: str) -> None:
+    with sliced((archive,), slice_bytes=20_000) as found:
+        one, two = (
+            summarize(found.slices, EVERYTHING, BottleneckQuestion(REQUESTS), local_executor(found.slices, jobs))
+            for jobs in (1, 2)
+        )
+
+    assert as_text(one.sums) == as_text(two.sums)
+    assert one.warnings == two.warnings
+
+
+def test_a_wrong_guess_costs_a_second_look(tmp_path: Path) -> None:
+    inner = [json.loads(each) for each in traces(Shape(2, 3), seed=2)]
+    outer = [json.loads(each) for each in traces(Shape(4, 3))]
+    outer[1]["note"] = [1, *inner]
+    file = written(str(tmp_path), outer, "list")
+
+    with sliced((file,), slice_bytes=300) as found:
+        with pytest.raises(DecodeError):
+            summarize(found.slices, EVERYTHING, BottleneckQuestion(REQUESTS))
+        summary = answer(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+
+    assert (summary.trace_count, summary.sums.span_count) == (4, 12)
+
+
+def test_what_is_broken_stays_broken(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write(path, Shape(5, 3))
+    path.write_bytes(path.read_bytes().replace(b'"startTime":1', b'"startTime":[],"x":1', 1))
+
+    with sliced((str(path),), slice_bytes=300) as found, pytest.raises(DecodeError, match=r"cannot read trace \w+ of"):
+        answer(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+
+
+def test_progress_counts_bytes_and_traces(archive: str) -> None:
+    seen: list[Progress] = []
+
+    with sliced((archive,), slice_bytes=20_000) as found:
+        summarize(found.slices, EVERYTHING, BottleneckQuestion(REQUESTS), progress=seen.append)
+
+    total = sum(piece.byte_count for piece in found.slices)
+    assert seen[0] == Progress("summing up traces", 0, total, 0, is_bytes=True)
+    assert seen[-1] == Progress("summing up traces", total, total, 60, is_bytes=True)
+    assert len(seen) == 1 + len(found.slices)
+
+
+def test_warnings_are_all_counted_and_the_first_listed() -> None:
+    many = [TraceWarning("orphan", "a", f"{number}") for number in range(WARNINGS_KEPT)]
+    few = [TraceWarning("orphan", "b", "more"), TraceWarning("cycle", "b", "ring")]
+
+    sums = sum_warnings(many) + sum_warnings(few)
+
+    assert sums.listed == (*many, few[1])
+    assert sums.counts == {"orphan": WARNINGS_KEPT + 1, "cycle": 1}
+    assert (sums.is_complete, sum_warnings(few).is_complete) == (False, True)
+
+
+def test_small_inputs_and_single_slices_need_no_workers() -> None:
+    @dataclass
+    class Sized:
+        byte_count: int
+        trace_count: int = 1
+
+        def tables(self, *, with_details: bool) -> Iterator[Any]:
+            raise NotImplementedError
+
+        def attributes(self, wanted: object) -> Iterator[Any]:
+            raise NotImplementedError
+
+    small: list[Slice] = [Sized(10), Sized(10)]
+    large: list[Slice] = [Sized(10**9), Sized(10**9)]
+
+    assert isinstance(local_executor(small), SerialExecutor)
+    assert isinstance(local_executor(small, 2), ProcessExecutor)
+    assert isinstance(local_executor(large, 1), SerialExecutor)
+    assert isinstance(local_executor(large[:1], 8), SerialExecutor)
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def refuse(number: int) -> int:
+    if number == 3:
+        raise DecodeError("three")
+    return number
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_results_come_in_the_order_of_the_tasks() -> None:
+    assert list(ProcessExecutor(2).map(double, range(30))) == [2 * number for number in range(30)]
+
+
+@pytest.mark.parametrize(("work", "expected"), [(refuse, "three"), (die, "a worker process died")])
+def test_a_failing_worker_ends_the_work_with_one_error(work: Callable[[int], int], expected: str) -> None:
+    with pytest.raises(TraceqError, match=expected):
+        list(ProcessExecutor(2).map(work, range(100)))
+
+
+def test_work_that_nobody_waits_for_is_dropped() -> None:
+    results = iter(ProcessExecutor(1).map(double, range(10_000)))
+
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]  # a generator, whatever the protocol promises

@@ -1,0 +1,262 @@
+"""Traces as Parquet: the span table as it stands, one row a span, and a few columns for people who use SQL.
+
+Row groups hold whole traces, the rows of a trace side by side in the table's order. `docs/parquet.md` describes every
+column. pyarrow is imported here and in `parquet_reader` alone, which are themselves imported late.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from traceq.catalog import ServiceCall
+from traceq.codec import attribute_json
+from traceq.semantics import Kind, Status
+from traceq.traces import SpanDetails, Traces, TraceWarning
+
+_Array: TypeAlias = Any
+"""pyarrow tells no types."""
+
+FORMAT = "traceq.spans/1"
+FORMAT_KEY = b"traceq.format"
+CALLS_KEY = b"traceq.calls"
+COUNTS_KEY = b"traceq.trace_counts"
+"""How many traces each row group holds."""
+EMPTY_KEY = b"traceq.empty_traces"
+"""Traces without spans have no row to stand in: `[[row group, position in it, trace id, warnings], ...]`."""
+
+_GROUP_SPANS = 2**17
+"""A row group is what one worker reads at a time: enough for compression, few enough for memory."""
+_ZSTD_LEVEL = 9
+"""Half of what level 1 needs in attributes; beyond it writing slows down for a few percent."""
+
+_CODE = pa.dictionary(pa.int32(), pa.string())
+_WARNING = pa.struct([("code", pa.string()), ("span_id", pa.string()), ("message", pa.string())])
+SPAN_FIELDS = (
+    pa.field("trace_id", _CODE, nullable=False),
+    pa.field("span_id", pa.string(), nullable=False),
+    pa.field("parent_id", pa.string()),
+    pa.field("service", _CODE, nullable=False),
+    pa.field("name", _CODE, nullable=False),
+    pa.field("kind", _CODE, nullable=False),
+    pa.field("status", _CODE, nullable=False),
+    pa.field("start_ns", pa.int64(), nullable=False),
+    pa.field("duration_ns", pa.int64(), nullable=False),
+    pa.field("host", _CODE),
+    pa.field("peer_kind", _CODE),
+    pa.field("peer_system", _CODE),
+    pa.field("peer_name", _CODE),
+    pa.field("row", pa.int32(), nullable=False),
+    pa.field("parent_row", pa.int32()),
+    pa.field("trace_warnings", pa.list_(_WARNING)),
+)
+DETAIL_FIELDS = (
+    pa.field("attributes", pa.string()),
+    pa.field("resource", pa.string()),
+    pa.field("events", pa.string()),
+    pa.field("links", pa.string()),
+    pa.field("warnings", pa.list_(pa.string())),
+)
+
+_ENCODINGS = {
+    # Hardly ever the same twice: a dictionary would be as long as the column.
+    **dict.fromkeys(("span_id", "attributes", "events", "links"), "PLAIN"),
+    # Numbers that differ little from the one before.
+    **dict.fromkeys(("start_ns", "duration_ns", "row", "parent_row"), "DELTA_BINARY_PACKED"),
+}
+_NESTED = ("trace_warnings", "warnings")
+
+
+class SpanWriter:
+    """Writes tables of traces into one Parquet file.
+
+    Args:
+        path: The file; overwritten.
+        with_details: Whether to write attributes, resources, events, links and remarks.
+    """
+
+    def __init__(self, path: Path, *, with_details: bool) -> None:
+        fields = (*SPAN_FIELDS, *(DETAIL_FIELDS if with_details else ()))
+        self._schema = pa.schema(fields, metadata={FORMAT_KEY: FORMAT})
+        self._with_details = with_details
+        self._waiting: list[_Array] = []
+        self._waiting_traces = self._waiting_spans = 0
+        self._trace_counts: list[int] = []
+        self._empty: list[tuple[int, int, str, list[dict[str, str]]]] = []
+        names = [field.name for field in fields]
+        self._path = path
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            compression="zstd",
+            compression_level=_ZSTD_LEVEL,
+            use_dictionary=[name for name in names if name not in _ENCODINGS and name not in _NESTED],
+            column_encoding={name: encoding for name, encoding in _ENCODINGS.items() if name in names},
+        )
+
+    @property
+    def byte_count(self) -> int:
+        """How long the file is so far."""
+        return self._path.stat().st_size
+
+    def add(self, traces: Traces) -> None:
+        """Write a table, each trace whole.
+
+        Raises:
+            ValueError: If details are to be written and the table was read without them.
+        """
+        warnings = _by_trace(traces.warnings)
+        for position, trace_id in enumerate(traces.trace_ids):
+            if not traces.rows(position):
+                place = self._waiting_traces + position
+                self._empty.append((len(self._trace_counts), place, trace_id, warnings.get(trace_id, [])))
+        columns = _span_columns(traces, warnings)
+        if self._with_details:
+            columns += _detail_columns(traces)
+        self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
+        self._waiting_traces += len(traces)
+        self._waiting_spans += traces.span_count
+        if self._waiting_spans >= _GROUP_SPANS:
+            self._write_group()
+
+    def close(self, calls: Iterable[ServiceCall] = ()) -> None:
+        """Write what is left.
+
+        Args:
+            calls: Dependency tables that came along with the traces.
+        """
+        if self._waiting:
+            self._write_group()
+        recorded = [(call.parent, call.child, call.call_count) for call in calls]
+        told = {COUNTS_KEY: self._trace_counts, EMPTY_KEY: self._empty, CALLS_KEY: recorded}
+        self._writer.add_key_value_metadata({key.decode(): json.dumps(value) for key, value in told.items()})
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._writer.close()
+
+    def _write_group(self) -> None:
+        table = pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks()
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._trace_counts.append(self._waiting_traces)
+        self._waiting.clear()
+        self._waiting_traces = self._waiting_spans = 0
+
+
+def _by_trace(warnings: Iterable[TraceWarning]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for each in warnings:
+        told = {"code": str(each.code), "span_id": each.span_id, "message": each.message}
+        found.setdefault(each.trace_id, []).append(told)
+    return found
+
+
+def _span_columns(traces: Traces, warnings: dict[str, list[dict[str, str]]]) -> list[_Array]:
+    rows, owners = array("i"), array("i")
+    for position in range(len(traces)):
+        count = len(traces.rows(position))
+        rows.extend(range(count))
+        owners.extend([position] * count)
+    span_ids, row_column = pa.array(traces.span_ids, pa.string()), _column(rows)
+    parents = _nullable(_column(traces.parents))
+    return [
+        _coded(_column(owners), traces.trace_ids),
+        span_ids,
+        _parent_ids(traces, span_ids, parents),
+        _coded(_column(traces.service_codes), traces.services),
+        _coded(_column(traces.name_codes), traces.names),
+        _coded(_column(traces.kinds).cast(pa.int32()), [kind.name.lower() for kind in Kind]),
+        _coded(_column(traces.statuses).cast(pa.int32()), [status.name.lower() for status in Status]),
+        _column(traces.start_ns),
+        _column(traces.duration_ns),
+        _coded(_from_second(traces.host_codes), traces.hosts[1:]),
+        *_peer_columns(traces),
+        row_column,
+        _relative(parents, row_column),
+        _trace_warnings(traces, warnings),
+    ]
+
+
+_TYPES = {"q": pa.int64(), "i": pa.int32(), "b": pa.int8()}
+
+
+def _column(numbers: array[int]) -> _Array:
+    """Look at an array as an Arrow column, without a copy."""
+    return pa.Array.from_buffers(_TYPES[numbers.typecode], len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _nullable(numbers: _Array) -> _Array:
+    return pc.if_else(pc.less(numbers, 0), None, numbers)
+
+
+def _coded(codes: _Array, values: Iterable[str | None]) -> _Array:
+    return pa.DictionaryArray.from_arrays(codes, pa.array(values, pa.string()))
+
+
+def _from_second(codes: array[int]) -> _Array:
+    """Make code 0 null, and count the others from 0."""
+    return _nullable(pc.subtract(_column(codes), pa.scalar(1, pa.int32())))
+
+
+def _parent_ids(traces: Traces, span_ids: _Array, parents: _Array) -> _Array:
+    present = pc.take(span_ids, parents)
+    if not traces.missing_parents:
+        return present
+    missing: list[str | None] = [None] * traces.span_count
+    for row, parent_id in traces.missing_parents.items():
+        missing[row] = parent_id
+    return pc.coalesce(present, pa.array(missing, pa.string()))
+
+
+def _relative(parents: _Array, rows: _Array) -> _Array:
+    """Count parents from the first row of their trace."""
+    first_rows = pc.subtract(_ordinals(len(rows)), rows)
+    return pc.subtract(parents, first_rows).cast(pa.int32())
+
+
+def _ordinals(count: int) -> _Array:
+    """Count from 0."""
+    return pc.subtract(pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), count)), 1)
+
+
+def _peer_columns(traces: Traces) -> list[_Array]:
+    peers = traces.peers[1:]
+    codes = _from_second(traces.peer_codes)
+    parts = ([peer and peer[part] for peer in peers] for part in range(3))
+    # Peers share kinds and systems, and a dictionary must not hold a value twice.
+    return [pc.take(pa.array(values, pa.string()), codes).dictionary_encode().cast(_CODE) for values in parts]
+
+
+def _trace_warnings(traces: Traces, warnings: dict[str, list[dict[str, str]]]) -> _Array:
+    told: list[list[dict[str, str]] | None] = [None] * traces.span_count
+    if warnings:
+        for position, trace_id in enumerate(traces.trace_ids):
+            if traces.rows(position):
+                told[traces.offsets[position]] = warnings.get(trace_id)
+    return pa.array(told, pa.list_(_WARNING))
+
+
+def _detail_columns(traces: Traces) -> list[_Array]:
+    if traces.details is None:
+        raise ValueError("these traces were read without attributes")
+    kept = [_kept(details) for details in traces.details]
+    columns = zip(*kept, strict=True) if kept else ([] for _ in DETAIL_FIELDS)
+    return [pa.array(values, field.type) for values, field in zip(columns, DETAIL_FIELDS, strict=True)]
+
+
+def _kept(details: SpanDetails) -> tuple[object, ...]:
+    return (
+        attribute_json.write_attributes(details.attributes()),
+        attribute_json.write_attributes(details.resource()),
+        attribute_json.write_events(details.events()),
+        attribute_json.write_links(details.links()),
+        list(details.warnings()) or None,
+    )

@@ -1,0 +1,350 @@
+"""Where the traces of a document stand, so that documents larger than memory can be read, by several at once.
+
+In one long list a trace is told by its first two keys (`{"traceID":"...","spans":`): text cannot hold them, since its
+quotes are escaped, and only a trace within a trace could be taken for one of the list. Two ways, then. Guessing looks
+for nothing but these keys; whether the guess was right shows when traces are decoded, because then each has
+to be one whole JSON value. Proving goes window by window, and what lies before a cut has to decode as a list of whole
+values; it takes twice as long, and where that fails too the document is taken as a whole. So guesses cost time,
+never an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from mmap import mmap
+from typing import TypeAlias
+
+import msgspec
+
+from traceq.catalog import ServiceCall
+from traceq.codec import Document, read_document, sniffing
+from traceq.codec.wire import collector_paused
+from traceq.errors import DecodeError
+from traceq.traces import normal_id
+from traceq.untrusted import printable
+
+WINDOW_BYTES = 32 * 2**20
+"""So much is looked at in one go: a bare scan of it takes 30 ms."""
+_GUESSES = 8
+"""Cuts tried in one window, from its end, before it is doubled."""
+_SMALL_BYTES = 2**20
+"""Smaller documents are taken as a whole."""
+
+Searchable: TypeAlias = bytes | mmap
+"""Bytes that can be searched from their end."""
+
+Forget: TypeAlias = Callable[[int, int], None]
+"""Told which bytes are not needed any more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Traces that stand one after the other, or one document that holds any number of them."""
+
+    starts: array[int]
+    stops: array[int]
+    keys: array[int]
+    """Hashes of trace ids: one for each trace, or all those of the document."""
+    is_document: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where the traces of some bytes are, and what else there is."""
+
+    runs: tuple[Run, ...]
+    calls: tuple[ServiceCall, ...] = ()
+    notes: tuple[str, ...] = ()
+    is_guessed: bool = False
+    """Whether it may turn out to be wrong: a trace then is not one whole JSON value."""
+
+
+def forget_nothing(_start: int, _stop: int) -> None:
+    """Keep everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How to go about it."""
+
+    is_proven: bool = False
+    """Whether cuts are proven at once, rather than by those who decode what lies between."""
+    window: int = WINDOW_BYTES
+    """How many bytes to look at in one go."""
+    forget: Forget = forget_nothing
+    """Called with ranges of the body that have been looked at."""
+
+
+def split(body: Searchable, location: str, options: SplitOptions = SplitOptions()) -> Split:
+    """Find the traces in Jaeger v1 or OTLP JSON, as one document or as one a line.
+
+    Args:
+        body: The bytes, unpacked.
+        location: Where they come from, for people.
+        options: How to go about it.
+
+    Raises:
+        DecodeError: If they are anything else, or broken. Spans themselves are not looked at.
+    """
+    view = memoryview(body)
+    window = options.window
+    if len(view) < min(_SMALL_BYTES, window):
+        return _whole(view, location)
+    start = sniffing.json_start(view, printable(location))
+    head = _LIST_HEAD.match(view, start)
+    with collector_paused():
+        if _is_lines(view, start, start + window if head else len(view)):
+            return _split_lines(view, location, options)
+        first = _TRACE_HEAD.match(view, head.end(), head.end() + _HEAD_BYTES) if head else None
+        found = _split_list(_List(body, head.start(), first), location, options) if head and first else None
+    return found or _whole(view, location)
+
+
+def key_of(trace_id: str) -> int:
+    """Hash a trace id however it is padded; two that collide share a slice, which does no harm."""
+    return hash(normal_id(trace_id))
+
+
+def line_of(location: str, number: int) -> str:
+    """Name a line for people."""
+    return f"{location} line {number}"
+
+
+def _whole(view: memoryview, location: str) -> Split:
+    document = read_document(view, location)
+    return Split((_document_run(document, 0, len(view)),), document.calls, document.notes)
+
+
+def _document_run(document: Document, start: int, stop: int) -> Run:
+    keys = array("q", {key_of(part.trace_id) for part in document.parts})
+    return Run(array("q", [start]), array("q", [stop]), keys, is_document=True)
+
+
+_LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
+_TRACE_HEAD = re.compile(rb'(\{\s*"traceID"\s*:\s*")([0-9a-fA-F]{1,32})("\s*,\s*"\w+"\s*:)')
+"""How a trace begins: up to its id, the id, and on to its second key, which tells it from a span."""
+_HEAD_BYTES = 1024
+_AFTER_BYTES = 2**20
+_CONTENT_AGAIN = re.compile(rb'"(data|resourceSpans|batches)"')
+_LINE_END = re.compile(rb"\n")
+_TEXT = re.compile(rb"[^ \t\r\n]")
+_ID = re.compile(rb"[0-9a-fA-F]{1,32}")
+_LONGEST_ID = 32
+_SEPARATOR = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*\Z")
+_SEPARATOR_BYTES = 64
+_SPACING = re.compile(rb"[ \t\r\n,]*")
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class _Runs:
+    """Runs in the making."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+
+    def add_trace(self, start: int, stop: int, trace_id: bytes) -> None:
+        if not self.runs or self.runs[-1].is_document:
+            self.runs.append(Run(array("q"), array("q"), array("q")))
+        run = self.runs[-1]
+        run.starts.append(start)
+        run.stops.append(stop)
+        run.keys.append(key_of(trace_id.decode("ascii")))
+
+
+def _is_lines(view: memoryview, start: int, limit: int) -> bool:
+    """Whether the first line is a document of its own and others follow."""
+    found = _LINE_END.search(view, start, limit)
+    if found is None or _TEXT.search(view, found.end()) is None:
+        return False
+    try:
+        _RAW.decode(view[start : found.start()])
+    except _BROKEN:
+        return False  # a part of a document that is spread over lines, or broken: read as a whole, that is told
+    return True
+
+
+def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Split:
+    """Take every line that begins as a trace for one, and look into the others, and into the first."""
+    found = _Runs()
+    calls: list[ServiceCall] = []
+    notes: dict[str, None] = {}
+    forgotten = 0
+    for number, start, stop in _lines(view):
+        head = _TRACE_HEAD.match(view, start, min(stop, start + _HEAD_BYTES))
+        if head and found.runs:
+            found.add_trace(start, stop, head[2])
+        else:
+            document = read_document(view[start:stop], line_of(location, number))
+            found.runs.append(_document_run(document, start, stop))
+            calls += document.calls
+            notes.update(dict.fromkeys(document.notes))
+        if stop - forgotten >= options.window:
+            options.forget(forgotten, stop)
+            forgotten = stop
+    return Split(tuple(found.runs), tuple(calls), tuple(notes))
+
+
+def _lines(view: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Give number, start and end of each line that holds something."""
+    position, number = 0, 1
+    while position < len(view):
+        found = _LINE_END.search(view, position)
+        end = found.start() if found else len(view)
+        text = _TEXT.search(view, position, end)
+        if text:
+            yield number, text.start(), end
+        position, number = end + 1, number + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A document that is, or holds, a list of traces."""
+
+    body: Searchable
+    start: int
+    """Where the document begins."""
+    head: re.Match[bytes]
+    """How the first trace begins."""
+
+    def cuts(self, start: int, stop: int) -> Iterator[int]:
+        """Find the beginnings of traces from here on."""
+        at = self.body.find(self.head[3], start, stop)
+        while at >= 0:
+            cut = self._beginning(at)
+            if cut >= start:
+                yield cut
+            at = self.body.find(self.head[3], at + 1, stop)
+
+    def cuts_from_end(self, start: int, stop: int) -> Iterator[int]:
+        """Find the beginnings of traces, the last one first."""
+        at = self.body.rfind(self.head[3], start, stop)
+        while at >= 0:
+            cut = self._beginning(at)
+            if cut > start:
+                yield cut
+            at = self.body.rfind(self.head[3], start, at)
+
+    def _beginning(self, after_id: int) -> int:
+        """Give where the trace begins whose id ends here; -1 when there is none."""
+        before = self.head[1]
+        text = self.body[max(0, after_id - len(before) - _LONGEST_ID) : after_id]
+        at = text.rfind(before)
+        is_id = at >= 0 and _ID.fullmatch(text, at + len(before)) is not None
+        return after_id - len(text) + at if is_id else -1
+
+
+def _split_list(traces: _List, location: str, options: SplitOptions) -> Split | None:
+    """Find the items of a list of traces; None where it is not one, or cannot be taken apart."""
+    for find in (_prove,) if options.is_proven else (_guess, _prove):
+        found, end = find(traces, options)
+        closed = None if end is None else _closed(traces, found, end, location)
+        if closed is not None:
+            return replace(closed, is_guessed=find is _guess)
+    return None
+
+
+def _guess(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
+    """Take the list apart where traces seem to begin; only the last one is looked at, for the end of the list."""
+    body, found = traces.body, _Runs()
+    begun, trace_id = traces.head.start(), traces.head[2]
+    forgotten = begun
+    for cut in traces.cuts(traces.head.end(), len(body)):
+        separator = _SEPARATOR.search(body[max(begun, cut - _SEPARATOR_BYTES) : cut])
+        if separator is None:
+            return found, None
+        found.add_trace(begun, cut - len(separator.group()), trace_id)
+        begun, trace_id = cut, body[cut + len(traces.head[1]) : cut + _HEAD_BYTES].partition(b'"')[0]
+        if begun - forgotten >= options.window:
+            options.forget(forgotten, begun)
+            forgotten = begun
+    items, _, end = _last_items(body, begun)
+    if len(items) != 1:
+        return found, None
+    found.add_trace(begun, begun + len(items[0]), trace_id)
+    return found, end
+
+
+def _prove(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
+    """Take the list apart window by window."""
+    found = _Runs()
+    position, end = traces.head.start(), None
+    while end is None:
+        items, after, end = _next_items(traces, position, options.window)
+        for start, item in _placed(memoryview(traces.body), position, items):
+            head = _TRACE_HEAD.match(item)
+            if head is None:
+                return found, None
+            found.add_trace(start, start + len(item), head[2])
+        if not items:
+            return found, None
+        options.forget(position, after)
+        position = after
+    return found, end
+
+
+def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | None:
+    """Check what stands around the list: with an empty list in its place, the document has to be one without traces."""
+    view = memoryview(traces.body)
+    if len(view) - end > _AFTER_BYTES or _CONTENT_AGAIN.search(view, end):
+        return None
+    first = view[found.runs[0].starts[0] : found.runs[0].stops[0]]
+    shell = b"".join((view[traces.start : traces.head.start()], view[end:]))
+    try:
+        around = read_document(shell, location)
+        is_trace = len(read_document(first, location).parts) == 1
+    except DecodeError:
+        return None  # read as a whole, it says what is wrong and where
+    if around.parts or around.calls or not is_trace:
+        return None
+    return Split(tuple(found.runs), notes=around.notes)
+
+
+def _next_items(traces: _List, position: int, window: int) -> tuple[list[msgspec.Raw], int, int | None]:
+    """Give some items from here on, where the next one begins, and, after the last, where the list is closed."""
+    size, searched = window, position
+    while position + size < len(traces.body):
+        limit = position + size
+        for cut in islice(traces.cuts_from_end(searched, limit), _GUESSES):
+            items = _proven(memoryview(traces.body)[position:cut])
+            if items:
+                return items, cut, None
+        size, searched = size * 2, max(position, limit - _HEAD_BYTES)
+    return _last_items(traces.body, position)
+
+
+def _proven(view: memoryview) -> list[msgspec.Raw]:
+    """Take bytes apart that are whole items, the last with its comma; nothing when they are not."""
+    try:
+        return _RAWS.decode(b"".join((b"[", view, b"null]")))[:-1]
+    except _BROKEN:
+        return []
+
+
+def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int, int | None]:
+    """Give the items up to the end of the list."""
+    text = b"".join((b"[", memoryview(body)[position:]))
+    try:
+        return _RAWS.decode(text), len(body), body.rfind(b"]")
+    except msgspec.DecodeError as error:
+        end = sniffing.document_end(error)
+    except _BROKEN:
+        return [], position, None
+    if end is None:
+        return [], position, None
+    items = _RAWS.decode(memoryview(text)[:end])
+    return items, len(body), position + text.rfind(b"]", 0, end) - 1
+
+
+def _placed(view: memoryview, position: int, items: Iterable[msgspec.Raw]) -> Iterator[tuple[int, msgspec.Raw]]:
+    """Tell where items stand that follow each other from here on."""
+    for item in items:
+        spacing = _SPACING.match(view, position)
+        start = spacing.end() if spacing else position
+        yield start, item
+        position = start + len(item)

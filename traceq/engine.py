@@ -1,0 +1,318 @@
+"""Answers over archives of any size: the input in slices, each summed up by itself, on one core, all, or a cluster.
+
+`summarize_slice` is all the work there is: a plain function of picklable values, so that whoever can map a function
+over tasks can do it. Sums are added in the order of the slices, so the answer does not depend on who did what when.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice, pairwise
+from typing import Generic, Protocol, Self, TypeVar
+
+from traceq.analysis.bottlenecks import BottleneckSums
+from traceq.analysis.bottlenecks import collect as collect_bottlenecks
+from traceq.analysis.call_sums import DependencyOptions, DependencySums, count_calls
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.statements import with_statements
+from traceq.catalog import Operation
+from traceq.codec.wire import collector_paused
+from traceq.errors import DecodeError, TraceqError
+from traceq.query import TraceQuery, matching
+from traceq.sources import Progress, ProgressListener, no_progress
+from traceq.sources.slices import Input, Slice, operations_met
+from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
+
+WARNINGS_KEPT = 100
+"""Of each kind so many warnings are listed; the others are counted."""
+SERIAL_BELOW_BYTES = 20 * 10**6
+"""Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
+_AHEAD = 4
+"""Tasks in flight for each worker: enough that none waits, few enough that results do not pile up."""
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+class Sums(Protocol):
+    """Whatever adds up."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+_Sums = TypeVar("_Sums", bound=Sums)
+
+
+class Question(Protocol[_Sums]):
+    """What is asked of tables of traces; has to be picklable."""
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether tables have to carry attributes, events and links; reading these takes as long again."""
+
+    def nothing(self) -> _Sums:
+        """Give the sums of no traces."""
+
+    def collect(self, traces: Traces) -> _Sums:
+        """Sum up a table."""
+
+    def complete(self, sums: _Sums, piece: Slice) -> _Sums:
+        """Look up in the slice what the sums of all of it turn out to need besides columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class BottleneckQuestion:
+    """Where the time of requests goes."""
+
+    options: RequestOptions
+    needs_details: bool = False
+
+    def nothing(self) -> BottleneckSums:
+        """Give the sums of no traces."""
+        return BottleneckSums()
+
+    def collect(self, traces: Traces) -> BottleneckSums:
+        """Sum up a table."""
+        return collect_bottlenecks(traces, self.options)
+
+    def complete(self, sums: BottleneckSums, piece: Slice) -> BottleneckSums:
+        """Read the statements of what held up the slowest requests: the only attributes the answer shows."""
+        return with_statements(sums, piece.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyQuestion:
+    """Who calls whom."""
+
+    options: DependencyOptions = field(default_factory=DependencyOptions)
+    needs_details: bool = True
+    """Links tie messages of different traces together, and attributes tell protocols."""
+
+    def nothing(self) -> DependencySums:
+        """Give the sums of no traces."""
+        return DependencySums()
+
+    def collect(self, traces: Traces) -> DependencySums:
+        """Sum up a table."""
+        return count_calls(traces, self.options)
+
+    def complete(self, sums: DependencySums, piece: Slice) -> DependencySums:
+        """Add nothing."""
+        return sums
+
+
+@dataclass(frozen=True, slots=True)
+class WarningSums:
+    """Warnings, the first of each kind by themselves and all of them by number; adds to others."""
+
+    listed: tuple[TraceWarning, ...] = ()
+    counts: Mapping[WarningCode, int] = field(default_factory=dict)
+
+    def __add__(self, other: WarningSums) -> WarningSums:
+        if not other.counts:
+            return self
+        counts = dict(self.counts)
+        for code, count in other.counts.items():
+            counts[code] = counts.get(code, 0) + count
+        return WarningSums(_first_of_each((*self.listed, *other.listed)), counts)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every warning is listed."""
+        return len(self.listed) == sum(self.counts.values())
+
+
+def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]:
+    kept: list[TraceWarning] = []
+    counts: dict[WarningCode, int] = {}
+    for warning in warnings:
+        counts[warning.code] = counts.get(warning.code, 0) + 1
+        if counts[warning.code] <= WARNINGS_KEPT:
+            kept.append(warning)
+    return tuple(kept)
+
+
+def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
+    """Sum up warnings."""
+    return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Generic[_Sums]):
+    """What slices hold of the answer; adds to others."""
+
+    sums: _Sums
+    trace_count: int = 0
+    """Traces that matched."""
+    warnings: WarningSums = field(default_factory=WarningSums)
+    met: frozenset[tuple[str, Operation]] = frozenset()
+    """Services and their operations; only looked for where no trace matched, to tell which name is unknown."""
+
+    def __add__(self, other: Summary[_Sums]) -> Summary[_Sums]:
+        return Summary(
+            self.sums + other.sums,
+            self.trace_count + other.trace_count,
+            self.warnings + other.warnings,
+            self.met | other.met,
+        )
+
+
+def summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Summary[_Sums]:
+    """Read a slice, keep the traces that match, and sum them up.
+
+    Raises:
+        InputError: If the bytes cannot be read or are not traces.
+    """
+    # Left on between tables, the collector takes a tenth of the time, and a slice leaves it nothing to find.
+    with collector_paused():
+        return _summarize_slice(piece, query, question)
+
+
+def _summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Summary[_Sums]:
+    summary = Summary(question.nothing())
+    met: set[tuple[str, Operation]] = set()
+    for table in piece.tables(with_details=question.needs_details or bool(query.attributes)):
+        found = _matching(table, query)
+        if len(found):
+            sums = question.collect(found)
+            summary += Summary(sums, len(found), sum_warnings(found.warnings))
+        elif not summary.trace_count:
+            met |= operations_met(table)
+    if not summary.trace_count:
+        return replace(summary, met=frozenset(met))
+    return replace(summary, sums=question.complete(summary.sums, piece))
+
+
+def _matching(table: Traces, query: TraceQuery) -> Traces:
+    """Keep the traces that match; a service alone, the usual question, is looked for without a look at each span."""
+    if query.service is None:
+        return table.select(matching(table, query))
+    code = table.services.index(query.service) if query.service in table.services else -1
+    codes = table.service_codes
+    served = table.select([at for at, (start, stop) in enumerate(pairwise(table.offsets)) if code in codes[start:stop]])
+    return served if query == TraceQuery(service=query.service) else served.select(matching(served, query))
+
+
+class Executor(Protocol):
+    """Maps a function over tasks, here or elsewhere."""
+
+    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+        """Give the results in the order of the tasks; the first exception of a task ends it and is raised."""
+
+
+class SerialExecutor:
+    """Does the work in this process."""
+
+    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+        """Give one result after the other."""
+        return map(function, tasks)
+
+
+class ProcessExecutor:
+    """Does the work in processes of this machine.
+
+    Args:
+        jobs: How many.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+
+    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+        """Give the results in the order of the tasks, with a few tasks for each worker under way.
+
+        Raises:
+            TraceqError: If a worker dies.
+        """
+        # Spawned, not forked: this process has threads (progress, linear algebra) whose locks a fork would copy.
+        context = multiprocessing.get_context("spawn")
+        waiting = iter(tasks)
+        running: deque[Future[_Result]] = deque()
+        pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_die_silently)
+        try:
+            running.extend(pool.submit(function, task) for task in islice(waiting, self._jobs * _AHEAD))
+            while running:
+                result = running.popleft().result()
+                running.extend(pool.submit(function, task) for task in islice(waiting, 1))
+                yield result
+        except BrokenProcessPool as error:
+            hint = "out of memory? try fewer --jobs; --jobs 1 does without workers"
+            raise TraceqError("a worker process died before its work was done", hint=hint) from error
+        finally:
+            # After an error or Ctrl-C: what has not begun is dropped, what has is waited for.
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _die_silently() -> None:
+    """Let Ctrl-C end a worker at once; this process tells of it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def local_executor(slices: Sequence[Slice], jobs: int | None = None) -> Executor:
+    """Choose who works: this process alone, or several on this machine.
+
+    Args:
+        slices: The work.
+        jobs: How many processes; None for as many as there are cores, or for none where the input is small.
+    """
+    wanted = len(os.sched_getaffinity(0)) if jobs is None else jobs
+    is_small = jobs is None and sum(piece.byte_count for piece in slices) < SERIAL_BELOW_BYTES
+    count = min(wanted, len(slices))
+    return SerialExecutor() if is_small or count <= 1 else ProcessExecutor(count)
+
+
+def answer(
+    found: Input,
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor | None = None,
+    progress: ProgressListener = no_progress,
+) -> Summary[_Sums]:
+    """Sum up an input; where it turns out to have been cut in a wrong place, once more after cutting with care.
+
+    Raises:
+        InputError: If bytes cannot be read or are not traces.
+        TraceqError: If a worker dies.
+    """
+    try:
+        return summarize(found.slices, query, question, executor, progress)
+    except DecodeError:
+        if found.proven is None:
+            raise
+        return summarize(found.proven().slices, query, question, executor, progress)
+
+
+def summarize(
+    slices: Sequence[Slice],
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor | None = None,
+    progress: ProgressListener = no_progress,
+) -> Summary[_Sums]:
+    """Sum up all slices; the same to the last digit whoever does the work.
+
+    Raises:
+        InputError: If bytes cannot be read or are not traces.
+        TraceqError: If a worker dies.
+    """
+    work = partial(summarize_slice, query=query, question=question)
+    total: Summary[_Sums] = Summary(question.nothing())
+    byte_count = sum(piece.byte_count for piece in slices)
+    done_bytes = trace_count = 0
+    progress(Progress("summing up traces", 0, byte_count, is_bytes=True))
+    results = (executor or SerialExecutor()).map(work, slices)
+    for piece, result in zip(slices, results, strict=True):
+        total += result
+        done_bytes += piece.byte_count
+        trace_count += piece.trace_count
+        progress(Progress("summing up traces", done_bytes, byte_count, trace_count, is_bytes=True))
+    # Services and operations count only where nothing matched at all.
+    return total if not total.trace_count else replace(total, met=frozenset())

@@ -1,0 +1,170 @@
+"""A whole window from a server that answers with a limited number of traces: what to ask next, and what is new.
+
+Nothing is sent or written here. Each service has a lane through the window, oldest first, since old traces are the
+first that a storage drops. A slice of time whose answer reaches the limit is halved; after an answer far below the
+limit the next slice is twice as long. So the plan is a position and a width for each lane, however long the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from traceq.catalog import Window
+from traceq.traces import normal_id
+from traceq.units import NS_PER_US
+
+_MOST_OVERFULL = 1000
+"""Slices that no halving empties are rare; so many mean that the server does not look at times at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSlice:
+    """A question: the spans of a service that start within these microseconds, both included."""
+
+    service: str | None
+    """None for all services at once."""
+    first_us: int
+    last_us: int
+
+    @property
+    def window(self) -> Window:
+        """What to ask for, wider by the least at both ends.
+
+        Cassandra leaves out spans that start at the very ends; to ask twice costs little, to miss one would cost it.
+        """
+        return Window(self.first_us * NS_PER_US - 1, self.last_us * NS_PER_US + NS_PER_US - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One service's way through the window; all before `next_us` is harvested."""
+
+    service: str | None
+    next_us: int
+    width_us: int
+    """Of the next slice, which ends with the window at the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is left to ask, and where the limit could not be undercut."""
+
+    start_us: int
+    end_us: int
+    """The last microsecond of the window."""
+    widest_us: int
+    """No slice is longer."""
+    lanes: tuple[Lane, ...] = ()
+    overfull: tuple[TimeSlice, ...] = ()
+    """Slices of one microsecond whose answers still reached the limit: there may be more traces in them."""
+
+    def with_services(self, services: Iterable[str | None]) -> Plan:
+        """Add a lane for each service that has none yet."""
+        known = {lane.service for lane in self.lanes}
+        new = (service for service in services if service not in known)
+        lanes = tuple(Lane(service, self.start_us, self.widest_us) for service in new)
+        return replace(self, lanes=(*self.lanes, *lanes))
+
+    @property
+    def next(self) -> TimeSlice | None:
+        """The next question; None when all are answered."""
+        lane = next((lane for lane in self.lanes if lane.next_us <= self.end_us), None)
+        if lane is None:
+            return None
+        return TimeSlice(lane.service, lane.next_us, min(lane.next_us + lane.width_us - 1, self.end_us))
+
+    @property
+    def done_ratio(self) -> float:
+        """How much of all lanes is harvested."""
+        lane_us = self.end_us - self.start_us + 1
+        done_us = sum(min(lane.next_us, self.end_us + 1) - self.start_us for lane in self.lanes)
+        return done_us / (lane_us * len(self.lanes)) if self.lanes else 1.0
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the server seems not to look at the times that are asked for."""
+        return len(self.overfull) >= _MOST_OVERFULL
+
+    def answered(self, asked: TimeSlice, *, is_cut_off: bool, is_sparse: bool) -> Plan:
+        """Go on after an answer.
+
+        Args:
+            asked: What `next` gave.
+            is_cut_off: Whether the answer reached the limit.
+            is_sparse: Whether it stayed so far below that twice the time would have fitted as well.
+        """
+        length_us = asked.last_us - asked.first_us + 1
+        if is_cut_off and length_us > 1:
+            return self._with(Lane(asked.service, asked.first_us, length_us // 2))
+        lane = next(lane for lane in self.lanes if lane.service == asked.service)
+        width_us = min(2 * lane.width_us, self.widest_us) if is_sparse else lane.width_us
+        moved = self._with(Lane(asked.service, asked.last_us + 1, width_us))
+        return replace(moved, overfull=(*self.overfull, asked)) if is_cut_off else moved
+
+    def _with(self, changed: Lane) -> Plan:
+        return replace(self, lanes=tuple(changed if lane.service == changed.service else lane for lane in self.lanes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan as JSON keeps it."""
+        return {
+            "start_us": self.start_us,
+            "end_us": self.end_us,
+            "widest_us": self.widest_us,
+            "lanes": [[lane.service, lane.next_us, lane.width_us] for lane in self.lanes],
+            "overfull": [[each.service, each.first_us, each.last_us] for each in self.overfull],
+        }
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError: If it is something else.
+        """
+        lanes = tuple(Lane(*lane) for lane in told["lanes"])
+        overfull = tuple(TimeSlice(*each) for each in told["overfull"])
+        return cls(told["start_us"], told["end_us"], told["widest_us"], lanes, overfull)
+
+
+def plan_window(window: Window, widest_ns: int | None = None) -> Plan:
+    """Plan the harvest of a window, without lanes yet.
+
+    Args:
+        window: With two ends.
+        widest_ns: The longest time to ask for at once; None for all of the window.
+
+    Raises:
+        ValueError: If an end is open.
+    """
+    if window.start_ns is None or window.end_ns is None:
+        raise ValueError("a harvest needs a window with two ends")
+    start_us, end_us = window.start_ns // NS_PER_US, window.end_ns // NS_PER_US
+    length_us = end_us - start_us + 1
+    return Plan(start_us, end_us, length_us if widest_ns is None else min(length_us, max(1, widest_ns // NS_PER_US)))
+
+
+@dataclass(slots=True)
+class Met:
+    """The traces met so far: a service's slices, and other services', bring the same ones again."""
+
+    span_counts: dict[str, int] = field(default_factory=dict)
+    """By `normal_id`; about 150 bytes a trace, the only thing that grows with the harvest."""
+    renewed: set[str] = field(default_factory=set)
+    """Traces that came again with more spans than before."""
+
+    def is_news(self, trace_id: str, span_count: int) -> bool:
+        """Tell whether a trace is new, or was met with fewer spans, and remember it.
+
+        The same trace may come with fewer spans: it is still being recorded, or a storage answers with the part of it
+        that is near the slice (Elasticsearch).
+        """
+        key = normal_id(trace_id)
+        before = self.span_counts.get(key)
+        if before is not None and before >= span_count:
+            return False
+        if before is not None:
+            self.renewed.add(key)
+        self.span_counts[key] = span_count
+        return True

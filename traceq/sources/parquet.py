@@ -1,0 +1,352 @@
+"""Parquet files of spans as a source of traces, and as slices: a row group is what one worker reads.
+
+Everything that needs pyarrow is imported when the first file is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from traceq.assembly import TraceRecord, assemble
+from traceq.catalog import ServiceCall
+from traceq.codec import Part
+from traceq.errors import InputError
+from traceq.semantics import Kind, Status
+from traceq.sources import Progress, ProgressListener, no_progress
+from traceq.sources.files import FileSource, _Catalog, _Contents
+from traceq.sources.slices import FoundAttributes, Input
+from traceq.traces import Traces, TraceWarning, normal_id
+from traceq.untrusted import printable
+
+if TYPE_CHECKING:
+    from traceq.codec.parquet_reader import Selection, SpanFile
+
+SUFFIX = ".parquet"
+_MAGIC = b"PAR1"
+_REMADE = frozenset(("orphan", "duplicate-id", "duplicate-dropped", "self-parent", "cycle", "from-source"))
+"""Warnings that come again when the parts of a trace are put together."""
+
+
+def holds_parquet(location: str) -> bool:
+    """Whether a location is a Parquet file, or a directory with one somewhere below it."""
+    path = Path(location)
+    if path.is_dir():
+        return bool(_files_below(path))
+    return path.is_file() and (location.lower().endswith(SUFFIX) or _begins_as_parquet(path))
+
+
+def parquet_files(locations: Iterable[str]) -> list[Path]:
+    """List the Parquet files that locations stand for, those of a directory in order of their names.
+
+    Raises:
+        InputError: If one of the locations holds anything but Parquet, or pyarrow is missing.
+    """
+    require_pyarrow(next(iter(locations)))
+    files: dict[Path, None] = {}
+    for location in locations:
+        if not holds_parquet(location):
+            raise InputError(
+                f"{printable(location)} is not Parquet, and other files given are",
+                hint="ask them one after the other, or `traceq convert` them to Parquet first",
+            )
+        path = Path(location)
+        files |= dict.fromkeys(_files_below(path) if path.is_dir() else (path,))
+    return list(files)
+
+
+def require_pyarrow(location: str) -> None:
+    """Check that Parquet can be read and written.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    if find_spec("pyarrow") is None:
+        raise InputError(
+            f"cannot read or write {printable(location)}: Parquet needs pyarrow",
+            hint="pip install 'traceq[parquet]'",
+        )
+
+
+def _files_below(directory: Path) -> list[Path]:
+    return sorted(
+        Path(folder) / name
+        for folder, folders, names in os.walk(directory)
+        for name in names
+        if name.lower().endswith(SUFFIX) and not name.startswith(".") and not _is_hidden(folder, directory)
+    )
+
+
+def _is_hidden(folder: str, directory: Path) -> bool:
+    return any(part.startswith(".") for part in Path(folder).relative_to(directory).parts)
+
+
+def _begins_as_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        # Whoever reads the file says why it cannot be read.
+        return False
+
+
+def open_file(path: Path) -> SpanFile:
+    """Open a file.
+
+    Raises:
+        InputError: If it cannot be read, or is not Parquet of traceq's.
+    """
+    from traceq.codec.parquet_reader import SpanFile
+
+    try:
+        return SpanFile(path)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise InputError(f"cannot read {printable(str(path))}: {reason}", hint="can you read it otherwise?") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where traces stand; can be sent to other processes."""
+
+    path: str
+    group: int
+    positions: tuple[int, ...] | None = None
+    """Of a row group's traces these; None for all."""
+
+    def selection(self) -> Selection:
+        """Open the file."""
+        from traceq.codec.parquet_reader import Selection
+
+        return Selection(open_file(Path(self.path)), self.group, self.positions)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSlice:
+    """Whole traces of Parquet files."""
+
+    places: tuple[Place, ...]
+    byte_count: int
+    trace_count: int
+    is_scattered: bool = False
+    """Whether parts of one trace stand in several of the places."""
+
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Read it, one table for each place, or one for all where traces are scattered."""
+        from traceq.codec.parquet_reader import read_traces
+
+        if self.is_scattered:
+            parts = [read_traces([place.selection()], with_details=with_details) for place in self.places]
+            yield put_together(parts, with_details=with_details)
+            return
+        for place in self.places:
+            yield read_traces([place.selection()], with_details=with_details)
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+        """Read the attributes of some spans."""
+        from traceq.codec.parquet_reader import read_attributes
+
+        by_id = {normal_id(trace_id): (trace_id, span_ids) for trace_id, span_ids in wanted.items()}
+        for place in self.places:
+            selection = place.selection()
+            for known_id, span_id, name, attributes in read_attributes(selection, by_id.keys()):
+                trace_id, span_ids = by_id[normal_id(known_id)]
+                if span_id in span_ids:
+                    yield FoundAttributes(trace_id, span_id, name, attributes)
+
+
+def put_together(parts: Iterable[Traces], *, with_details: bool) -> Traces:
+    """Make one table of tables that may share traces: a trace's parts become one."""
+    tables = list(parts)
+    records = [_record(table, position) for table in tables for position in range(len(table))]
+    joined = assemble(records, with_details=with_details)
+    kept = tuple(warning for table in tables for warning in table.warnings if warning.code not in _REMADE)
+    return replace(joined, warnings=joined.warnings + tuple(dict.fromkeys(kept))) if kept else joined
+
+
+def _record(traces: Traces, position: int) -> TraceRecord:
+    rows = traces.rows(position)
+    part = slice(rows.start, rows.stop)
+    parents = [traces.span(row).parent_id for row in rows]
+    trace_id = traces.trace_ids[position]
+    return TraceRecord(
+        trace_id,
+        span_ids=list(traces.span_ids[part]),
+        parent_ids=[() if parent_id is None else (parent_id,) for parent_id in parents],
+        start_ns=list(traces.start_ns[part]),
+        duration_ns=list(traces.duration_ns[part]),
+        kinds=[Kind(number) for number in traces.kinds[part]],
+        statuses=[Status(number) for number in traces.statuses[part]],
+        services=[traces.services[code] for code in traces.service_codes[part]],
+        names=[traces.names[code] for code in traces.name_codes[part]],
+        hosts=[traces.hosts[code] for code in traces.host_codes[part]],
+        peers=[traces.peers[code] for code in traces.peer_codes[part]],
+        details=[] if traces.details is None else list(traces.details[part]),
+        warnings=[each.message for each in traces.warnings if _is_remark(each) and each.trace_id == trace_id],
+    )
+
+
+def _is_remark(warning: TraceWarning) -> bool:
+    return warning.code == "from-source" and not warning.span_id
+
+
+@dataclass(frozen=True, slots=True)
+class _PlacedPart(Part):
+    """A trace in a row group."""
+
+    path: str
+    group: int
+    position: int
+
+
+class ParquetSource(FileSource):
+    """Parquet files as a source of traces: what `FileSource` answers, read from columns.
+
+    Args:
+        locations: Files and directories.
+        progress: Hears how far reading has come, in traces.
+    """
+
+    def __init__(self, locations: tuple[str, ...], progress: ProgressListener = no_progress) -> None:
+        super().__init__(locations, progress)
+        self._files: list[SpanFile] | None = None
+
+    @contextmanager
+    def slices(self) -> Iterator[Input]:
+        """Give the files as slices, a row group each; traces whose parts stand in several files are one more."""
+        files = self._opened()
+        yield Input(_slices(files), _calls(files), _notes(files))
+
+    def _opened(self) -> list[SpanFile]:
+        if self._files is None:
+            self._files = [open_file(path) for path in parquet_files(self._locations)]
+        return self._files
+
+    def _read(self) -> _Contents:
+        if self._contents is None:
+            files = self._opened()
+            groups = tuple(tuple(parts) for parts in _groups(files).values())
+            self._contents = _Contents(groups, _calls(files), _notes(files))
+        return self._contents
+
+    def _batches(self, *, with_details: bool) -> Iterator[Traces]:
+        catalog = _Catalog()
+        done = 0
+        with self.slices() as found:
+            total = sum(piece.trace_count for piece in found.slices)
+            for traces in (table for piece in found.slices for table in piece.tables(with_details=with_details)):
+                done += len(traces)
+                catalog.add(traces)
+                self._progress(Progress("reading traces", done, total, done))
+                yield traces
+        self._catalog = catalog
+
+    def _table(self, groups: Sequence[tuple[Part, ...]]) -> Traces:
+        from traceq.codec.parquet_reader import read_traces
+
+        if any(len(group) > 1 for group in groups):
+            with_parts = (self._table([(part,)]) for group in groups for part in group)
+            return put_together(with_parts, with_details=True)
+        wanted: dict[tuple[str, int], list[int]] = {}
+        for (part,) in groups:
+            if isinstance(part, _PlacedPart):
+                wanted.setdefault((part.path, part.group), []).append(part.position)
+        read = read_traces(self._selections(wanted), with_details=True)
+        ids = {normal_id(trace_id): position for position, trace_id in enumerate(read.trace_ids)}
+        return read.select([ids[normal_id(part.trace_id)] for (part,) in groups])
+
+    def _selections(self, wanted: Mapping[tuple[str, int], Collection[int]]) -> Iterator[Selection]:
+        from traceq.codec.parquet_reader import Selection
+
+        files = {str(file.path): file for file in self._opened()}
+        for (path, group), positions in wanted.items():
+            is_all = len(positions) == files[path].trace_counts[group]
+            yield Selection(files[path], group, None if is_all else tuple(sorted(positions)))
+
+
+def _groups(files: Iterable[SpanFile]) -> dict[str, list[Part]]:
+    """Find the traces, by `normal_id`, with all places of each."""
+    groups: dict[str, list[Part]] = {}
+    for file in files:
+        for group in range(len(file.trace_counts)):
+            for position, trace_id in enumerate(file.trace_ids(group)):
+                read = partial(_record_at, Place(str(file.path), group, (position,)))
+                part = _PlacedPart(trace_id, read, partial(read, with_details=False), str(file.path), group, position)
+                groups.setdefault(normal_id(trace_id), []).append(part)
+    return groups
+
+
+def _record_at(place: Place, *, with_details: bool = True) -> TraceRecord:
+    from traceq.codec.parquet_reader import read_traces
+
+    return _record(read_traces([place.selection()], with_details=with_details), 0)
+
+
+def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:
+    """Make a slice of every row group, and one of the traces that several of them hold parts of."""
+    scattered: dict[tuple[int, int], set[int]] = {}
+    # What one file holds was written at once, each trace whole.
+    if len(files) > 1:
+        scattered = _scattered(files)
+    slices = [
+        ParquetSlice(
+            (Place(_absolute(file), group, kept),), file.byte_count(group), count if kept is None else len(kept)
+        )
+        for number, file in enumerate(files)
+        for group, count in enumerate(file.trace_counts)
+        for kept in [_without(count, scattered.get((number, group)))]
+        if kept is None or kept
+    ]
+    if scattered:
+        places = [
+            Place(_absolute(files[number]), group, tuple(sorted(found))) for (number, group), found in scattered.items()
+        ]
+        byte_count = sum(files[number].byte_count(group) for number, group in scattered)
+        slices.append(ParquetSlice(tuple(places), byte_count, sum(map(len, scattered.values())), is_scattered=True))
+    return slices
+
+
+def _absolute(file: SpanFile) -> str:
+    # Workers elsewhere have another working directory.
+    return str(file.path.absolute())
+
+
+def _without(count: int, left_out: Collection[int] | None) -> tuple[int, ...] | None:
+    return tuple(position for position in range(count) if position not in left_out) if left_out else None
+
+
+def _scattered(files: Sequence[SpanFile]) -> dict[tuple[int, int], set[int]]:
+    """Find the traces that stand in several places: positions by number of file and row group."""
+    first: dict[str, tuple[int, int, int]] = {}
+    found: dict[tuple[int, int], set[int]] = {}
+    for number, file in enumerate(files):
+        for group in range(len(file.trace_counts)):
+            for position, trace_id in enumerate(file.trace_ids(group)):
+                here = (number, group, position)
+                known = first.setdefault(normal_id(trace_id), here)
+                if known != here:
+                    for place in (known, here):
+                        found.setdefault(place[:2], set()).add(place[2])
+    return found
+
+
+def _calls(files: Iterable[SpanFile]) -> tuple[ServiceCall, ...]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for call in (call for file in files for call in file.calls):
+        counts[call.parent, call.child] += call.call_count
+    return tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
+
+
+def _notes(files: Iterable[SpanFile]) -> tuple[str, ...]:
+    return tuple(
+        f"{printable(str(file.path))} was written without attributes, events and links"
+        for file in files
+        if not file.has_details
+    )

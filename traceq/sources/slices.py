@@ -1,0 +1,275 @@
+"""Archives in slices: which bytes of which files hold whole traces, found without decoding spans."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, Protocol
+
+from traceq.assembly import TraceRecord, assemble
+from traceq.catalog import Operation, ServiceCall
+from traceq.codec import Part, read_document, read_trace
+from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, split
+from traceq.codec.wire import collector_paused
+from traceq.semantics import Attributes, Kind
+from traceq.sources import Progress, ProgressListener, no_progress
+from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
+from traceq.traces import Traces, normal_id
+
+SLICE_BYTES = 32 * 2**20
+"""Large enough that adding up its sums is little beside reading it, small enough to keep every core busy."""
+BATCH_SPANS = 20_000
+"""A table takes about 250 bytes a span; bigger ones are not faster."""
+
+
+class FoundAttributes(NamedTuple):
+    """A span's attributes, and enough to tell it from another of the same id."""
+
+    trace_id: str
+    span_id: str
+    name: str
+    attributes: Attributes
+
+
+class Slice(Protocol):
+    """A part of the input that holds whole traces: none of them has spans in another slice. Has to be picklable."""
+
+    @property
+    def byte_count(self) -> int:
+        """How much there is to read; tells progress, and whether workers are worth their start."""
+
+    @property
+    def trace_count(self) -> int:
+        """How many traces it holds."""
+
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Read it, in batches: every trace whole in one of them.
+
+        Raises:
+            InputError: If the bytes cannot be read or are not traces.
+        """
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+        """Read the attributes of some spans.
+
+        Args:
+            wanted: Ids of spans by the ids of their traces, as the tables have them.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input as slices."""
+
+    slices: Sequence[Slice]
+    calls: tuple[ServiceCall, ...] = ()
+    """Of dependency tables among the files."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the files came about, one sentence each without a final stop."""
+    proven: Callable[[], Input] | None = None
+    """Gives slices anew, at twice the cost, when a `DecodeError` may come from a wrong guess where traces begin;
+    None where nothing was guessed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Traces that stand in one file, or documents of traces."""
+
+    path: str
+    """Of the unpacked file."""
+    location: str
+    """What the user called it."""
+    starts: array[int] = field(default_factory=lambda: array("q"))
+    stops: array[int] = field(default_factory=lambda: array("q"))
+    is_document: bool = False
+    """Whether each range is a document of its own, rather than a trace object."""
+
+    def parts(self) -> Iterator[Part]:
+        """Find the traces, still as JSON; those in documents take a scan of the document."""
+        body = map_file(self.path)
+        view = memoryview(body)
+        for start, stop in zip(self.starts, self.stops, strict=True):
+            if self.is_document:
+                yield from read_document(view[start:stop], self.location).parts
+            else:
+                yield read_trace(view[start:stop], self.location)
+
+
+@dataclass(slots=True, eq=False)
+class FileSlice:
+    """Whole traces of files."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    trace_count: int = 0
+    byte_count: int = 0
+
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Read it, in batches: every trace whole in one of them."""
+        groups = iter(self._groups().values())
+        while True:
+            with collector_paused():
+                table = assemble(_records(groups, with_details=with_details), with_details=with_details)
+            if not len(table):
+                return
+            yield table
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+        """Read the attributes of some spans."""
+        groups = self._groups()
+        for trace_id, span_ids in wanted.items():
+            for part in groups[normal_id(trace_id)]:
+                for found in part.attributes(span_ids):
+                    yield FoundAttributes(trace_id, *found)
+
+    def add(self, file: Piece, start: int, stop: int, new_traces: int) -> None:
+        """Put a range of a file behind what there is."""
+        last = self.pieces[-1] if self.pieces else None
+        if last is None or (last.path, last.is_document) != (file.path, file.is_document):
+            last = replace(file, starts=array("q"), stops=array("q"))
+            self.pieces.append(last)
+        last.starts.append(start)
+        last.stops.append(stop)
+        self.byte_count += stop - start
+        self.trace_count += new_traces
+
+    def join(self, other: FileSlice) -> None:
+        """Put what another slice holds behind what there is."""
+        self.pieces += other.pieces
+        self.byte_count += other.byte_count
+        self.trace_count += other.trace_count
+
+    def _groups(self) -> dict[str, list[Part]]:
+        groups: dict[str, list[Part]] = {}
+        for piece in self.pieces:
+            for part in piece.parts():
+                groups.setdefault(normal_id(part.trace_id), []).append(part)
+        return groups
+
+
+def _records(groups: Iterator[list[Part]], *, with_details: bool) -> Iterator[TraceRecord]:
+    """Decode whole traces until they are enough for a batch."""
+    span_count = 0
+    while span_count < BATCH_SPANS:
+        group = next(groups, None)
+        if group is None:
+            return
+        for part in group:
+            record = part.record() if with_details else part.columns()
+            span_count += len(record.span_ids)
+            yield record
+
+
+class _Planner:
+    """Deals traces out to slices, so that all parts of a trace come into the same."""
+
+    def __init__(self, slice_bytes: int) -> None:
+        self._slice_bytes = slice_bytes
+        self._slices = [FileSlice()]
+        self._slice_of: dict[int, int] = {}
+        """By trace key: what grows with the archive, about 100 bytes a trace."""
+        self._moved: dict[int, int] = {}
+
+    @property
+    def trace_count(self) -> int:
+        """How many traces were dealt out."""
+        return len(self._slice_of)
+
+    def add(self, path: str, location: str, run: Run) -> None:
+        """Deal out what a run holds."""
+        file = Piece(path, location, is_document=run.is_document)
+        if run.is_document:
+            self._place_document(file, run)
+            return
+        for start, stop, key in zip(run.starts, run.stops, run.keys, strict=True):
+            home = self._slice_of.get(key)
+            if home is None:
+                self._slice_of[key] = len(self._slices) - 1
+                self._slices[-1].add(file, start, stop, 1)
+                self._open_next()
+            else:
+                self._slices[self._home(home)].add(file, start, stop, 0)
+
+    def slices(self) -> tuple[FileSlice, ...]:
+        """Give the slices that hold something."""
+        return tuple(each for each in self._slices if each.pieces)
+
+    def _place_document(self, file: Piece, run: Run) -> None:
+        newest = len(self._slices) - 1
+        known = len(self._slice_of)
+        homes = {self._home(self._slice_of.setdefault(key, newest)) for key in run.keys} or {newest}
+        for other in sorted(homes)[1:]:
+            self._merge(other, min(homes))
+        self._slices[min(homes)].add(file, run.starts[0], run.stops[0], len(self._slice_of) - known)
+        self._open_next()
+
+    def _open_next(self) -> None:
+        newest = len(self._slices) - 1
+        if self._slices[newest].byte_count >= self._slice_bytes or newest in self._moved:
+            self._slices.append(FileSlice())
+
+    def _home(self, number: int) -> int:
+        while number in self._moved:
+            number = self._moved[number]
+        return number
+
+    def _merge(self, other: int, number: int) -> None:
+        """Join slices that a document with traces of both holds together."""
+        self._slices[number].join(self._slices[other])
+        self._slices[other] = FileSlice()
+        self._moved[other] = number
+
+
+@contextmanager
+def sliced(
+    locations: tuple[str, ...], progress: ProgressListener = no_progress, slice_bytes: int = SLICE_BYTES
+) -> Iterator[Input]:
+    """Look through files for the places of their traces, and give them as slices.
+
+    Packed files and standard input are unpacked into temporary files, which go when the context ends. The slices are
+    the same whoever reads them, and at most about `slice_bytes` long, but for documents that cannot be taken apart.
+
+    Raises:
+        InputError: If a file cannot be read, or holds something else than traces.
+    """
+    files = files_at(locations)
+    with TemporaryDirectory(prefix="traceq-") as folder:
+        paths = [(unpacked_file(file, Path(folder)), file) for file in files]
+        options = SplitOptions(window=min(slice_bytes, WINDOW_BYTES))
+        yield _look_through(paths, slice_bytes, options, progress)
+
+
+def _look_through(
+    paths: Sequence[tuple[str, str]], slice_bytes: int, options: SplitOptions, progress: ProgressListener
+) -> Input:
+    planner = _Planner(slice_bytes)
+    calls: Counter[tuple[str, str]] = Counter()
+    notes: dict[str, None] = {}
+    is_guessed = False
+    for done, (path, file) in enumerate(paths):
+        progress(Progress(f"looking through {shown(file)}", done, len(paths), planner.trace_count))
+        body = map_file(path)
+        found = split(body, shown(file), replace(options, forget=partial(forget, body)))
+        for run in found.runs:
+            planner.add(path, shown(file), run)
+        for call in found.calls:
+            calls[call.parent, call.child] += call.call_count
+        notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in found.notes))
+        is_guessed |= found.is_guessed
+    told = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(calls.items()))
+    proven = partial(_look_through, paths, slice_bytes, replace(options, is_proven=True), progress)
+    return Input(planner.slices(), told, tuple(notes), proven if is_guessed else None)
+
+
+def operations_met(traces: Traces) -> set[tuple[str, Operation]]:
+    """List the services of a table with their operations."""
+    met = set(zip(traces.service_codes, traces.name_codes, traces.kinds, strict=True))
+    return {
+        (traces.services[service], Operation(traces.names[name], Kind(kind).name.lower() if kind else ""))
+        for service, name, kind in met
+    }
