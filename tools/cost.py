@@ -23,6 +23,10 @@ COMMANDS = {
     "`traceq search --format json`": (*_TRACEQ, "search", "--source", CHAT, "--format", "json"),
     "`traceq show ID`": (*_TRACEQ, "show", SLOW, "--source", CHAT),
     "`traceq bottlenecks chat-service`": (*_TRACEQ, "bottlenecks", "chat-service", "--source", CHAT),
+    "`traceq findings`": (*_TRACEQ, "findings", "--source", CHAT),
+    "`traceq errors`": (*_TRACEQ, "errors", "--source", CHAT),
+    "`traceq stats`": (*_TRACEQ, "stats", "--source", CHAT),
+    "`traceq compare --slow 10%`": (*_TRACEQ, "compare", "--slow", "10%", "--source", CHAT),
     "`traceq deps`": (*_TRACEQ, "deps", "--source", CHAT),
     "`traceq fetch`": (*_TRACEQ, "fetch", "--source", CHAT, "--output", os.devnull),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
@@ -10,13 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 import typer
 
 from traceq.cli.archive import DaskOption, JobsOption, asking, is_streamed
+from traceq.cli.histogram import duration_histogram
 from traceq.cli.messages import cut_off_line
-from traceq.cli.options import FilterOptions, MeasureOption, OutputOptions, SkewOption, SourceOptions, complete_service
+from traceq.cli.options import (
+    FilterOptions,
+    MeasureOption,
+    OutputOptions,
+    RequestsArgument,
+    SkewOption,
+    SourceOptions,
+)
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
 from traceq.cli.wording import call_text, chain_text
 from traceq.query import TraceQuery
-from traceq.report import Block, Column, Histogram, Line, Part, Report, Table, Unit, Value
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.sources import Source
 from traceq.traces import WarningCode, count_warnings
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
 _Sums = TypeVar("_Sums", bound="Sums")
 
 _DEFAULT_LIMIT = 200
-_HISTOGRAM_CELLS = 40
 _SHOWN_SLOWEST = 5
 _NOTABLE_EXCESS = 0.1
 """An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
@@ -41,14 +47,7 @@ _NOTABLE_EXCESS = 0.1
 class BottlenecksOptions:
     """Of `bottlenecks`."""
 
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Whose requests; without it every trace is one request.",
-            autocompletion=complete_service,
-        ),
-    ] = None
+    service: RequestsArgument = None
     trace: Annotated[
         str | None, typer.Option("--trace", metavar="ID", help="One trace: its tree down to what it flags.")
     ] = None
@@ -205,25 +204,12 @@ def _overview(source: Source, ranking: Bottlenecks, options: BottlenecksOptions)
     ]
     if sums.failed_count:
         parts.append(Part(f"   {sums.failed_count} failed", "error"))
-    return [Line(tuple(parts)), _histogram(latency)]
+    return [Line(tuple(parts)), duration_histogram(latency, (latency,))]
 
 
 def _marks(latency: Spread) -> list[tuple[str, int]]:
     marks = [(f"p{round(100 * quantile)}", latency.percentile(quantile)) for quantile in (0.5, 0.95, 0.99)]
     return [*marks, ("max", latency.max_ns)]
-
-
-def _histogram(latency: Spread) -> Histogram:
-    """Put the latencies into cells of equal ratio between the least and the greatest."""
-    from traceq.analysis.histogram import value_of
-
-    low, high = max(1, latency.min_ns), max(2, latency.max_ns)
-    counts = [0] * _HISTOGRAM_CELLS
-    width = math.log(high / low) / _HISTOGRAM_CELLS if high > low else 1.0
-    for bucket, count in latency.counts.amounts.items():
-        value = min(max(value_of(bucket), low), high)
-        counts[min(_HISTOGRAM_CELLS - 1, int(math.log(value / low) / width))] += count
-    return Histogram(latency.min_ns, latency.max_ns, tuple(counts))
 
 
 def _records(ranking: Bottlenecks) -> Table:

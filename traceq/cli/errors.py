@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions, complete_service
+from traceq.cli.options import FilterOptions, OutputOptions, RequestsArgument, SourceOptions
 from traceq.cli.output import emit
 from traceq.cli.selection import Selected, nothing_found, select_traces
 from traceq.cli.session import opened
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 class ErrorsOptions:
     """Of `errors`."""
 
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Whose requests; without it every trace is one request.",
-            autocompletion=complete_service,
-        ),
-    ] = None
+    service: RequestsArgument = None
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="So many errors.")] = 10
     whole_trace: Annotated[

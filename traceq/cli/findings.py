@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.finding_lines import TITLES, finding_lines, finding_records
-from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, complete_service, duration
+from traceq.cli.options import (
+    FilterOptions,
+    OutputOptions,
+    RequestsArgument,
+    SkewOption,
+    SourceOptions,
+    duration,
+)
 from traceq.cli.output import emit
 from traceq.cli.selection import Selected, nothing_found, select_traces
 from traceq.cli.session import opened
@@ -143,14 +150,7 @@ class ThresholdOptions:
 class FindingsOptions:
     """Of `findings`."""
 
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Whose requests; without it every trace is one request.",
-            autocompletion=complete_service,
-        ),
-    ] = None
+    service: RequestsArgument = None
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
     kind: Annotated[
         list[str] | None,

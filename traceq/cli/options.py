@@ -48,6 +48,15 @@ def complete_service(incomplete: str) -> list[str]:
     return services_for(incomplete)
 
 
+RequestsArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SERVICE]",
+        help="Whose requests; without it every trace is one request.",
+        autocompletion=complete_service,
+    ),
+]
+
 ServiceOption = Annotated[
     str | None,
     typer.Option(

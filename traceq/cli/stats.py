@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from traceq.cli.histogram import duration_histogram
 from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, complete_service
 from traceq.cli.output import emit
 from traceq.cli.selection import Selected, nothing_found, select_traces
 from traceq.cli.session import opened
-from traceq.report import Block, Column, Histogram, Line, Part, Report, Table, Unit, Value
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_duration, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.spread import Spread
     from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsRow
 
-_HISTOGRAM_CELLS = 60
 _HISTOGRAMS = 5
 """Sorts of spans whose durations are drawn."""
 _DRAWN_FROM = 5
@@ -230,20 +230,6 @@ def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block
             duration_histogram(row.totals.duration, spreads),
         ]
     return blocks
-
-
-def duration_histogram(spread: Spread, beside: Sequence[Spread]) -> Histogram:
-    """Put durations into cells of equal ratio, between the ends of all that are drawn beside each other.
-
-    The first cell holds those of no duration too: a scale down to a nanosecond would be empty for most of its width.
-    """
-    found = [bucket for other in beside for bucket in other.counts.amounts if bucket]
-    low, high = min(found, default=1), max(found, default=1)
-    # Never more cells than buckets: some would stay empty whatever the durations.
-    counts = [0] * min(_HISTOGRAM_CELLS, high - low + 1)
-    for bucket, count in spread.counts.amounts.items():
-        counts[(max(bucket, low) - low) * len(counts) // (high - low + 1)] += count
-    return Histogram(min(other.min_ns for other in beside), max(other.max_ns for other in beside), tuple(counts))
 
 
 def _footer(selected: Selected, answer: Statistics, options: StatsOptions) -> tuple[Line, ...]:

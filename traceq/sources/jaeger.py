@@ -10,9 +10,8 @@ import logging
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TypeVar
 
 from traceq.assembly import TraceRecord, assemble
@@ -38,6 +37,7 @@ from traceq.sources.dialects import (
     find_dialect,
 )
 from traceq.sources.http import HttpClient
+from traceq.sources.nearest import nearest_names
 from traceq.sources.refusals import ServerError
 from traceq.summary import TraceSummary, summarize
 from traceq.traces import Traces
@@ -62,7 +62,6 @@ _DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY
 _CLOCK_ALLOWANCE_NS = NS_PER_HOUR
 """Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
 
-_MOST_NEAR = 3
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}")
 _NEEDS_SERVICE = "requires a service name"
 _NOT_TOGETHER = "cannot query for duration and tags simultaneously"
@@ -295,7 +294,7 @@ class JaegerSource:
         if operation not in names:
             raise NotFoundError(
                 f"no operation named '{printable(operation)}' in service '{printable(service)}' at {self.location}",
-                hint=_near(operation, names, f"`traceq operations {shlex.quote(service)}`"),
+                hint=nearest_names(operation, names, f"traceq operations {shlex.quote(service)}"),
             )
 
     def _check_service(self, service: str) -> None:
@@ -303,19 +302,8 @@ class JaegerSource:
         if service not in services:
             raise NotFoundError(
                 f"no service named '{printable(service)}' at {self.location}",
-                hint=_near(service, services, "`traceq services`"),
+                hint=nearest_names(service, services, "traceq services"),
             )
-
-
-def _near(name: str, known: Sequence[str], command: str) -> str:
-    """Name what may have been meant: names that hold this one, else the nearest; Jaeger heeds letter case."""
-    by_folded = {other.casefold(): other for other in known}
-    folded = name.casefold()
-    holding = [other for other in by_folded if folded in other][:_MOST_NEAR]
-    near = holding or get_close_matches(folded, by_folded, n=1)
-    meant = " or ".join(f"'{printable(by_folded[other])}'" for other in near)
-    listed = "there are none" if not known else f"{command} lists {'it' if len(known) == 1 else f'all {len(known)}'}"
-    return f"did you mean {meant}? {listed}" if meant else listed
 
 
 def _at_resolution(query: TraceQuery, resolution_ns: int) -> TraceQuery:
