@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,13 @@ def test_every_command_has_examples_in_its_help_that_name_it(command: str) -> No
     section = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition(f"## `traceq {command}`")[2]
 
     assert f"\n  traceq {command}" in section.partition("**Usage**")[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_what_their_help_begins_with(command: str) -> None:
+    function = getattr(import_module(COMMANDS[command].module), command)
+
+    assert " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()) == COMMANDS[command].summary
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"fetch", "convert"}))

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -18,36 +18,117 @@ from traceq.errors import ExitCode, TraceqError
 _QUESTIONS = "Questions"
 _SOURCES = "What there is"
 
+
+class Command(NamedTuple):
+    """Where a command is, told without importing it: that costs more than the list of all commands."""
+
+    module: str
+    """Holds a function of the command's name."""
+    panel: str
+    """Its heading in the list of commands."""
+    summary: str
+    """What its help begins with."""
+
+
 COMMANDS = {
-    "search": ("traceq.cli.search", _QUESTIONS),
-    "show": ("traceq.cli.show", _QUESTIONS),
-    "bottlenecks": ("traceq.cli.bottlenecks", _QUESTIONS),
-    "findings": ("traceq.cli.findings", _QUESTIONS),
-    "errors": ("traceq.cli.errors", _QUESTIONS),
-    "stats": ("traceq.cli.stats", _QUESTIONS),
-    "compare": ("traceq.cli.compare", _QUESTIONS),
-    "check": ("traceq.cli.check", _QUESTIONS),
-    "deps": ("traceq.cli.deps", _QUESTIONS),
-    "services": ("traceq.cli.services", _SOURCES),
-    "operations": ("traceq.cli.services", _SOURCES),
-    "fetch": ("traceq.cli.fetch", _SOURCES),
-    "convert": ("traceq.cli.convert", _SOURCES),
+    "search": Command(
+        "traceq.cli.search",
+        _QUESTIONS,
+        "Find traces: of one service, or of all of them at once.",
+    ),
+    "show": Command(
+        "traceq.cli.show",
+        _QUESTIONS,
+        "Draw a trace: its span tree with times, the critical path, errors, and what held it up.",
+    ),
+    "bottlenecks": Command(
+        "traceq.cli.bottlenecks",
+        _QUESTIONS,
+        "Rank where the time of a service's requests goes, and what the slow ones do differently.",
+    ),
+    "findings": Command(
+        "traceq.cli.findings",
+        _QUESTIONS,
+        "Find what is worth a change: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.",
+    ),
+    "errors": Command(
+        "traceq.cli.errors",
+        _QUESTIONS,
+        "Find where errors begin: failed spans without a failed child, alike ones together.",
+    ),
+    "stats": Command(
+        "traceq.cli.stats",
+        _QUESTIONS,
+        "Count spans by service, operation or tag: durations, self times, percentiles, errors, rates.",
+    ),
+    "compare": Command(
+        "traceq.cli.compare",
+        _QUESTIONS,
+        "Say what changed: two windows of time, two files, two traces, or two parts of one set.",
+    ),
+    "check": Command(
+        "traceq.cli.check",
+        _QUESTIONS,
+        "Hold traces against bounds, and end with exit code 6 when one is broken.",
+    ),
+    "deps": Command(
+        "traceq.cli.deps",
+        _QUESTIONS,
+        "Draw who calls whom, how often and how well, databases and brokers included.",
+    ),
+    "services": Command(
+        "traceq.cli.services",
+        _SOURCES,
+        "List the services that the source knows.",
+    ),
+    "operations": Command(
+        "traceq.cli.services",
+        _SOURCES,
+        "List the operations of a service, with their span kinds where the source tells.",
+    ),
+    "fetch": Command(
+        "traceq.cli.fetch",
+        _SOURCES,
+        'Write what matches as Jaeger JSON, `{"data": [...]}`: traceq and Jaeger UI read it back.',
+    ),
+    "convert": Command(
+        "traceq.cli.convert",
+        _SOURCES,
+        "Write traces as Parquet: one row a span, far smaller and faster to read than JSON.",
+    ),
 }
-"""Each command's module, where a function of its name is it, and its heading; in the order in which help lists them."""
+"""In the order in which help lists them."""
 
 
 def app_with(commands: Iterable[str]) -> typer.Typer:
     """Build the command line with just these commands: each costs its module's import, so one that runs comes alone."""
+    app = _bare_app()
+    for name in commands:
+        command = COMMANDS[name]
+        add_command(app, getattr(import_module(command.module), name), command.panel)
+    return app
+
+
+def _list_of_commands() -> typer.Typer:
+    """Build the command line without what the commands do: to list them, or to say that there is no such one."""
+    app = _bare_app()
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.summary, rich_help_panel=command.panel)(_nothing)
+    return app
+
+
+def _bare_app() -> typer.Typer:
     app = typer.Typer(
         name="traceq",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback(epilog=_EPILOG)(_traceq)
-    for name in commands:
-        module, panel = COMMANDS[name]
-        add_command(app, getattr(import_module(module), name), panel)
     return app
+
+
+def _nothing() -> None:
+    """Stand for a command that is listed and not run."""
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -113,9 +194,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _app_for(arguments: Sequence[str]) -> typer.Typer:
-    """Build what these arguments need: the command they begin with, or all of them for help and completion."""
+    """Build what these arguments need: the command they begin with, all of them to complete, else their list."""
     first = arguments[0] if arguments else ""
-    return app_with((first,) if first in COMMANDS else COMMANDS)
+    if first in COMMANDS:
+        return app_with((first,))
+    return app_with(COMMANDS) if "_TRACEQ_COMPLETE" in os.environ else _list_of_commands()
 
 
 def _usage_hint(arguments: Sequence[str]) -> str:
