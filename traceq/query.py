@@ -48,12 +48,6 @@ class TraceQuery:
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"the limit has to be 1 or more, not {self.limit}")
 
-    @property
-    def has_span_conditions(self) -> bool:
-        """Whether anything but the time is asked of a span."""
-        durations = (self.min_duration_ns, self.max_duration_ns)
-        return bool(self.service or self.operation or self.attributes or self.has_error) or durations != (None, None)
-
     def to_dict(self) -> dict[str, object]:
         """Give the conditions that were set as they stand in JSON."""
         known: dict[str, object] = {

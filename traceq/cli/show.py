@@ -122,11 +122,18 @@ def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     drawn = waterfall(examined, options.waterfall())
     findings = rank(sum_up(examined, Thresholds()), requests, Thresholds())
     summary = summarize(traces)[0]
-    document = _document(examined, summary, drawn, options) | {"findings": findings.to_dict()["findings"]}
+    records = span_records(examined)
+    document = {
+        "trace": summary.to_dict(),
+        "skew": {"span_count": examined.skew.span_count, "largest_shift_ns": examined.skew.largest_ns},
+        "bottlenecks": [culprit.to_dict() for culprit in drawn.culprits],
+        "spans": _span_documents(examined, records, options),
+        "findings": findings.to_dict()["findings"],
+    }
     return Report(
         "show",
         document,
-        span_records(examined),
+        records,
         (headline(summary), Line(), drawn.timeline, *_finding_blocks(findings), Line()),
         _footer(source, examined, summary, drawn),
         source.trace_url,
@@ -230,20 +237,14 @@ def _span_record(examined: Examined, row: int) -> tuple[Value, ...]:
     )
 
 
-def _document(examined: Examined, summary: TraceSummary, drawn: Waterfall, options: ShowOptions) -> dict[str, object]:
-    records = span_records(examined)
+def _span_documents(examined: Examined, records: Table, options: ShowOptions) -> list[dict[str, object]]:
+    """Give each record as a document, with the details that were asked for."""
     keys = [column.key for column in records.columns]
     traces = examined.spans.traces
-    spans = [
+    return [
         dict[str, object](zip(keys, record, strict=True)) | _asked_details(traces.span(row), options)
         for row, record in zip(rows_by_start(examined), records.rows, strict=True)
     ]
-    return {
-        "trace": summary.to_dict(),
-        "skew": {"span_count": examined.skew.span_count, "largest_shift_ns": examined.skew.largest_ns},
-        "bottlenecks": [culprit.to_dict() for culprit in drawn.culprits],
-        "spans": spans,
-    }
 
 
 def _asked_details(span: Span, options: ShowOptions) -> dict[str, object]:
