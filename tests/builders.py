@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from traceq import semantics
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
+from traceq.records import TraceRecord
 from traceq.semantics import Attributes, Kind, Peer, Status
 from traceq.traces import Event, Link, Traces
 

@@ -10,11 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report"}
-GROUND = LEAVES | {"traces", "assembly", "summary", "query"}
+GROUND = LEAVES | {"traces", "records", "repair", "assembly", "summary", "query"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"semantics"},
-    "assembly": {"semantics", "traces"},
+    "records": {"semantics", "traces"},
+    "repair": {"records", "semantics", "traces"},
+    "assembly": {"records", "repair", "semantics", "traces"},
     "summary": {"semantics", "traces"},
     "query": {"catalog", "semantics", "traces"},
     "codec": GROUND,

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, record, span, trace
-from traceq.assembly import UNKNOWN_SERVICE, assemble
+from traceq.assembly import assemble
+from traceq.repair import UNKNOWN_SERVICE
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 

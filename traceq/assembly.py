@@ -1,74 +1,20 @@
-"""Put traces as they were read together as one span table.
-
-Here, once and for every format, ids find their parents and strange input is repaired and reported: copies, shared ids,
-missing parents, spans that are their own ancestor, missing start times. Spans in = rows + spans named in a
-`duplicate-dropped` warning.
-"""
+"""Put traces as they were read together as one span table: here ids find their parents."""
 
 from __future__ import annotations
 
 from array import array
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
 from operator import lt
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from traceq.semantics import Kind, Peer, Status
-from traceq.traces import SpanDetails, Traces, TraceWarning, WarningCode, normal_id
+from traceq.records import CodedTrace, Meaning, TraceRecord, join
+from traceq.repair import Repaired, find_rings
+from traceq.semantics import Peer
+from traceq.traces import SpanDetails, Traces, TraceWarning, normal_id
 
 _Value = TypeVar("_Value", bound=Hashable)
-
-
-@dataclass(slots=True)
-class TraceRecord:
-    """One trace, or a part of one, as a codec reads it: columns of equal length, one entry a span."""
-
-    trace_id: str
-    """Lower-case hex, as the source gave it."""
-    span_ids: list[str] = field(default_factory=list)
-    parent_ids: list[tuple[str, ...]] = field(default_factory=list)
-    """Span ids in this trace that may be the parent, the best first: CHILD_OF before FOLLOWS_FROM. None for a root."""
-    start_ns: list[int] = field(default_factory=list)
-    duration_ns: list[int] = field(default_factory=list)
-    kinds: list[Kind] = field(default_factory=list)
-    statuses: list[Status] = field(default_factory=list)
-    services: list[str] = field(default_factory=list)
-    """Empty text where the source tells no service; shown as `unknown-service`."""
-    names: list[str] = field(default_factory=list)
-    hosts: list[str] = field(default_factory=list)
-    peers: list[Peer | None] = field(default_factory=list)
-    details: list[SpanDetails] = field(default_factory=list)
-    """Empty when they were left out on reading."""
-    warnings: list[str] = field(default_factory=list)
-    """What the source remarked about the trace as a whole."""
-
-    def without(self, dropped: set[int]) -> TraceRecord:
-        """Give the record without the spans at these positions."""
-        kept = [position for position in range(len(self.span_ids)) if position not in dropped]
-        columns: dict[str, Any] = {
-            name: [column[position] for position in kept] for name in _COLUMNS if (column := getattr(self, name))
-        }
-        return replace(self, **columns)
-
-
-_COLUMNS = tuple(column.name for column in fields(TraceRecord) if column.name not in ("trace_id", "warnings"))
-
-
-def join(parts: Sequence[TraceRecord]) -> TraceRecord:
-    """Put parts of one trace together; it goes by the first part's id."""
-    columns: dict[str, Any] = {
-        name: [value for part in parts for value in getattr(part, name)] for name in (*_COLUMNS, "warnings")
-    }
-    return replace(parts[0], **columns)
-
-
-_LOST = -2
-"""A parent that was not found under its id as written."""
-
-UNKNOWN_SERVICE = "unknown-service"
-"""The service of a span whose source tells none; Jaeger UI's name for it."""
 
 
 def assemble(records: Iterable[TraceRecord], *, with_details: bool = True) -> Traces:
@@ -80,10 +26,10 @@ def assemble(records: Iterable[TraceRecord], *, with_details: bool = True) -> Tr
         records: Traces as a codec reads them.
         with_details: Whether to keep attributes, events and links; they keep the source's bytes in memory.
     """
-    assembler = _Assembler()
+    builder = TableBuilder()
     for record in _merged(records):
-        assembler.add(record)
-    return assembler.table(with_details=with_details)
+        builder.add(record)
+    return builder.table(with_details=with_details)
 
 
 def _merged(records: Iterable[TraceRecord]) -> Iterable[TraceRecord]:
@@ -93,271 +39,176 @@ def _merged(records: Iterable[TraceRecord]) -> Iterable[TraceRecord]:
     return (parts[0] if len(parts) == 1 else join(parts) for parts in by_id.values())
 
 
-def _encoded(values: Sequence[_Value], *known: _Value) -> tuple[array[int], tuple[_Value, ...]]:
-    """Give small numbers for values that repeat, in the order in which they first occur; known ones come first."""
-    found = tuple(dict.fromkeys((*known, *values)))
-    codes = {value: code for code, value in enumerate(found)}
-    return array("i", [codes[value] for value in values]), found
+class Codes(dict[_Value, int]):
+    """Small numbers for values that repeat, in the order in which they first occur.
+
+    Args:
+        known: Come first.
+    """
+
+    def __init__(self, *known: _Value) -> None:
+        super().__init__((value, code) for code, value in enumerate(known))
+
+    def __missing__(self, value: _Value) -> int:
+        self[value] = code = len(self)
+        return code
 
 
-class _Assembler:
-    """The growing columns of a span table; lists while they grow, since joining these costs next to nothing."""
+class TableBuilder:
+    """A span table in the making: traces go in one by one, as records or coded."""
 
     def __init__(self) -> None:
-        self.trace_ids: list[str] = []
-        self.span_counts: list[int] = []
-        self.whole = TraceRecord("")
-        self.parents: list[int] = []
-        self.missing_parents: dict[int, str] = {}
-        self.warnings: list[TraceWarning] = []
+        self.names: Codes[str] = Codes()
+        self.meanings: Codes[Meaning] = Codes()
+        self.told: dict[tuple[tuple[str, str], ...], int] = {}
+        """Codes of meanings by the attributes that tell them, for codecs to keep."""
+        self._origins: Codes[tuple[str, str]] = Codes()
+        self._nameless: set[int] = set()
+        """Origins without a service."""
+        self._trace_ids: list[str] = []
+        self._span_counts: list[int] = []
+        self._span_ids: list[str] = []
+        self._missing_parents: dict[int, str] = {}
+        self._parents, self._start_ns, self._duration_ns = array("q"), array("q"), array("q")
+        self._name_codes, self._origin_codes, self._meaning_codes = array("i"), array("i"), array("i")
+        self._details: list[SpanDetails] = []
+        self._warnings: list[TraceWarning] = []
+
+    def origin(self, service: str, host: str) -> int:
+        """Give the code of what spans ran in."""
+        code = self._origins[service, host]
+        if not service:
+            self._nameless.add(code)
+        return code
+
+    @property
+    def span_count(self) -> int:
+        """How many spans there are so far."""
+        return len(self._span_ids)
 
     def add(self, record: TraceRecord) -> None:
-        base = len(self.parents)
-        parents = _plain_parents(record, base)
+        """Put a whole trace behind what there is."""
+        base = self.span_count
+        ids = [candidates[0] if candidates else None for candidates in record.parent_ids]
+        is_plain = not record.warnings and "" not in record.services
+        parents = _plain_parents(record, ids, base) if is_plain else None
         if parents is None:
-            trace = _Assembly(record)
+            trace = Repaired(record)
             record = trace.record
             parents = [parent + base if parent >= 0 else -1 for parent in trace.parents]
             for position, parent_id in trace.missing_parents.items():
-                self.missing_parents[base + position] = parent_id
-            self.warnings += trace.warnings
-        self.trace_ids.append(record.trace_id)
-        self.span_counts.append(len(parents))
-        self.parents += parents
-        self._append(record)
+                self._missing_parents[base + position] = parent_id
+            self._warnings += trace.warnings
+        self._append(self._coded(record), parents)
+        self._details += record.details
 
-    def _append(self, record: TraceRecord) -> None:
-        whole = self.whole
-        whole.span_ids += record.span_ids
-        whole.start_ns += record.start_ns
-        whole.duration_ns += record.duration_ns
-        whole.kinds += record.kinds
-        whole.statuses += record.statuses
-        whole.services += record.services
-        whole.names += record.names
-        whole.hosts += record.hosts
-        whole.peers += record.peers
-        whole.details += record.details
+    def add_coded(self, trace: CodedTrace) -> None:
+        """Put a whole trace behind what there is."""
+        is_plain = not trace.warnings and self._nameless.isdisjoint(trace.origins)
+        parents = _plain_parents(trace, trace.parent_ids, self.span_count) if is_plain else None
+        if parents is None:
+            self.add(self.record(trace))
+        else:
+            self._append(trace, parents)
+
+    def record(self, trace: CodedTrace) -> TraceRecord:
+        """Give a coded trace as a record."""
+        origins, meanings, names = tuple(self._origins), tuple(self.meanings), tuple(self.names)
+        parent_ids: list[tuple[str, ...]] = [() if first is None else (first,) for first in trace.parent_ids]
+        for position, others in trace.other_parent_ids.items():
+            parent_ids[position] += others
+        return TraceRecord(
+            trace.trace_id,
+            trace.span_ids,
+            parent_ids,
+            trace.start_ns,
+            trace.duration_ns,
+            kinds=[meanings[code].kind for code in trace.meanings],
+            statuses=[meanings[code].status for code in trace.meanings],
+            services=[origins[code][0] for code in trace.origins],
+            names=[names[code] for code in trace.names],
+            hosts=[origins[code][1] for code in trace.origins],
+            peers=[meanings[code].peer for code in trace.meanings],
+            warnings=trace.warnings,
+        )
+
+    def _coded(self, record: TraceRecord) -> CodedTrace:
+        return CodedTrace(
+            record.trace_id,
+            record.span_ids,
+            start_ns=record.start_ns,
+            duration_ns=record.duration_ns,
+            names=[self.names[name] for name in record.names],
+            origins=[self._origins[origin] for origin in zip(record.services, record.hosts, strict=True)],
+            meanings=[
+                self.meanings[Meaning(*parts)]
+                for parts in zip(record.kinds, record.statuses, record.peers, strict=True)
+            ],
+        )
+
+    def _append(self, trace: CodedTrace, parents: list[int]) -> None:
+        self._trace_ids.append(trace.trace_id)
+        self._span_counts.append(len(parents))
+        self._span_ids += trace.span_ids
+        self._parents.fromlist(parents)
+        self._start_ns.fromlist(trace.start_ns)
+        self._duration_ns.fromlist(trace.duration_ns)
+        self._name_codes.fromlist(trace.names)
+        self._origin_codes.fromlist(trace.origins)
+        self._meaning_codes.fromlist(trace.meanings)
 
     def table(self, *, with_details: bool) -> Traces:
-        whole = self.whole
-        service_codes, services = _encoded(whole.services)
-        name_codes, names = _encoded(whole.names)
-        host_codes, hosts = _encoded(whole.hosts, "")
-        peer_codes, peers = _encoded(whole.peers, None)
+        """Give the table; the builder is not to be used any more."""
+        services, hosts, peers = Codes[str](), Codes(""), Codes[Peer | None](None)
+        service_of = [services[service] for service, _ in self._origins]
+        host_of = [hosts[host] for _, host in self._origins]
+        peer_of = [peers[meaning.peer] for meaning in self.meanings]
         return Traces(
-            trace_ids=tuple(self.trace_ids),
-            offsets=array("q", accumulate(self.span_counts, initial=0)),
-            span_ids=tuple(whole.span_ids),
-            parents=array("q", self.parents),
-            missing_parents=self.missing_parents,
-            start_ns=array("q", whole.start_ns),
-            duration_ns=array("q", whole.duration_ns),
-            kinds=array("b", whole.kinds),
-            statuses=array("b", whole.statuses),
-            service_codes=service_codes,
-            name_codes=name_codes,
-            host_codes=host_codes,
-            peer_codes=peer_codes,
-            services=services,
-            names=names,
-            hosts=hosts,
-            peers=peers,
-            details=tuple(whole.details) if with_details else None,
-            warnings=tuple(self.warnings),
+            trace_ids=tuple(self._trace_ids),
+            offsets=array("q", accumulate(self._span_counts, initial=0)),
+            span_ids=tuple(self._span_ids),
+            parents=self._parents,
+            missing_parents=self._missing_parents,
+            start_ns=self._start_ns,
+            duration_ns=self._duration_ns,
+            kinds=_taken("b", [meaning.kind for meaning in self.meanings], self._meaning_codes),
+            statuses=_taken("b", [meaning.status for meaning in self.meanings], self._meaning_codes),
+            service_codes=_taken("i", service_of, self._origin_codes),
+            name_codes=self._name_codes,
+            host_codes=_taken("i", host_of, self._origin_codes),
+            peer_codes=_taken("i", peer_of, self._meaning_codes),
+            services=tuple(services),
+            names=tuple(self.names),
+            hosts=tuple(hosts),
+            peers=tuple(peers),
+            details=tuple(self._details) if with_details else None,
+            warnings=tuple(self._warnings),
         )
 
 
-def _plain_parents(record: TraceRecord, base: int) -> list[int] | None:
+def _taken(typecode: str, values: Sequence[int], codes: array[int]) -> array[int]:
+    """Give for each code its value."""
+    return array(typecode, map(values.__getitem__, codes))
+
+
+def _plain_parents(trace: TraceRecord | CodedTrace, parent_ids: Sequence[str | None], base: int) -> list[int] | None:
     """Find the rows of parents in a trace without anything strange; None where something has to be repaired.
 
     Nearly all traces are such, and the thorough way takes three times as long.
     """
-    ids, starts = record.span_ids, record.start_ns
-    if record.warnings or not ids or "" in record.services or min(record.duration_ns) < 0 or min(starts) <= 0:
+    ids, starts = trace.span_ids, trace.start_ns
+    if not ids or min(trace.duration_ns) < 0 or min(starts) <= 0:
         return None
-    rows = dict(zip(ids, range(base, base + len(ids)), strict=True))
+    numbers = range(base, base + len(ids))
+    rows: dict[str | None, int] = dict(zip(ids, numbers, strict=True))
     if len(rows) < len(ids):
         return None
-    parents = [rows.get(candidates[0], _LOST) if candidates else -1 for candidates in record.parent_ids]
-    if _LOST in parents:
+    rows[None] = -1
+    try:
+        parents = [rows[parent_id] for parent_id in parent_ids]
+    except KeyError:
         return None
     # Parents that stand before their children cannot be below them; elsewhere rings are looked for.
-    if all(map(lt, parents, range(base, base + len(ids)))):
+    if all(map(lt, parents, numbers)):
         return parents
-    return None if _rings([parent - base if parent >= 0 else -1 for parent in parents]) else parents
-
-
-class _Assembly:
-    """One trace on its way into the table: repaired columns, positions of parents, warnings."""
-
-    def __init__(self, record: TraceRecord) -> None:
-        # Repairs change these three columns; the codec's record stays as it was read.
-        self.record = replace(
-            record,
-            services=list(record.services),
-            start_ns=list(record.start_ns),
-            duration_ns=list(record.duration_ns),
-        )
-        self.missing_parents: dict[int, str] = {}
-        self.warnings: list[TraceWarning] = []
-        for message in record.warnings:
-            self._warn("from-source", message)
-        self._repair_services()
-        self._repair_durations()
-        # Which position an id names; of several spans with one id, the one that children belong to.
-        self._positions = {span_id: position for position, span_id in enumerate(record.span_ids)}
-        self._shared_parents: dict[int, int] = {}
-        if len(self._positions) < len(record.span_ids):
-            self._settle_shared_ids()
-        self.parents = self._find_parents()
-        self._break_cycles()
-        self._repair_starts()
-
-    def _warn(self, code: WarningCode, message: str, position: int | None = None) -> None:
-        span_id = "" if position is None else self.record.span_ids[position]
-        self.warnings.append(TraceWarning(code, self.record.trace_id, message, span_id))
-
-    def _repair_services(self) -> None:
-        services = self.record.services
-        if "" not in services:
-            return
-        for position in [i for i, service in enumerate(services) if not service]:
-            services[position] = UNKNOWN_SERVICE
-            self._warn("service-missing", f"no service is told, shown as {UNKNOWN_SERVICE}", position)
-
-    def _repair_durations(self) -> None:
-        durations = self.record.duration_ns
-        if not durations or min(durations) >= 0:
-            return
-        for position in [i for i, duration_ns in enumerate(durations) if duration_ns < 0]:
-            self._warn("negative-duration", f"ended {-durations[position]} ns before it started, taken as 0", position)
-            durations[position] = 0
-
-    def _settle_shared_ids(self) -> None:
-        """Drop exact copies; of a CLIENT and a SERVER that share an id (Zipkin's way) make the SERVER the child."""
-        self._drop_copies()
-        record = self.record
-        self._positions = {}
-        shared: dict[str, list[int]] = defaultdict(list)
-        for position, span_id in enumerate(record.span_ids):
-            shared[span_id].append(position)
-            self._positions.setdefault(span_id, position)
-        for span_id, positions in shared.items():
-            if len(positions) > 1:
-                self._settle(span_id, positions)
-
-    def _settle(self, span_id: str, positions: list[int]) -> None:
-        kinds = self.record.kinds
-        client = next((i for i in positions if kinds[i] is Kind.CLIENT), None)
-        server = next((i for i in positions if kinds[i] is Kind.SERVER), None)
-        if client is None or server is None or len(positions) > 2:
-            self._warn(
-                "duplicate-id", f"{len(positions)} different spans share an id, children go to the first", positions[0]
-            )
-            return
-        self._positions[span_id] = server
-        self._shared_parents[server] = client
-
-    def _drop_copies(self) -> None:
-        seen: set[tuple[object, ...]] = set()
-        dropped: set[int] = set()
-        for position, identity in enumerate(_identities(self.record)):
-            if identity in seen:
-                dropped.add(position)
-                self._warn("duplicate-dropped", "an exact copy of another span was left out", position)
-            seen.add(identity)
-        if dropped:
-            self.record = self.record.without(dropped)
-
-    def _find_parents(self) -> list[int]:
-        positions = self._positions
-        record = self.record
-        parents = [positions.get(candidates[0], _LOST) if candidates else -1 for candidates in record.parent_ids]
-        for position, client in self._shared_parents.items():
-            parents[position] = client
-        if _LOST in parents:
-            padded = {normal_id(span_id): position for span_id, position in positions.items()}
-            for position in [i for i, parent in enumerate(parents) if parent == _LOST]:
-                parents[position] = self._find_parent(position, padded)
-        return parents
-
-    def _find_parent(self, position: int, padded: dict[str, int]) -> int:
-        candidates = self.record.parent_ids[position]
-        for parent_id in candidates:
-            parent = padded.get(normal_id(parent_id))
-            if parent is not None:
-                return parent
-        self.missing_parents[position] = candidates[0]
-        self._warn("orphan", f"its parent {candidates[0]} is not in the trace", position)
-        return -1
-
-    def _break_cycles(self) -> None:
-        """Make roots of spans that are their own ancestors: of each ring the one that starts first."""
-        parents = self.parents
-        for position in [i for i, parent in enumerate(parents) if parent == i]:
-            parents[position] = -1
-            self._warn("self-parent", "names itself as its parent, taken as a root", position)
-        for ring in _rings(parents):
-            starts = self.record.start_ns
-            first = min(ring, key=lambda i: (starts[i], self.record.span_ids[i], i))
-            parents[first] = -1
-            self._warn("cycle", f"is its own ancestor in a ring of {len(ring)} spans, taken as a root", first)
-
-    def _repair_starts(self) -> None:
-        """Give spans without a start their parent's, and roots the trace's first."""
-        starts = self.record.start_ns
-        if not starts or min(starts) > 0:
-            return
-        earliest = min((start for start in starts if start > 0), default=0)
-        for position in [i for i, start in enumerate(starts) if start <= 0]:
-            self._warn("start-missing", "no start time, taken to start with its parent", position)
-            starts[position] = 0
-        if earliest == 0:
-            return  # nothing in the trace is timed: all spans start together
-        for position in range(len(starts)):
-            self._repair_start(position, earliest)
-
-    def _repair_start(self, position: int, earliest: int) -> None:
-        starts = self.record.start_ns
-        chain: list[int] = []
-        while position >= 0 and starts[position] == 0:
-            chain.append(position)
-            position = self.parents[position]
-        for repaired in chain:
-            starts[repaired] = starts[position] if position >= 0 else earliest
-
-
-def _identities(record: TraceRecord) -> Iterable[tuple[object, ...]]:
-    return zip(
-        record.span_ids,
-        record.parent_ids,
-        record.start_ns,
-        record.duration_ns,
-        record.kinds,
-        record.statuses,
-        record.services,
-        record.names,
-        record.hosts,
-        record.peers,
-        strict=True,
-    )
-
-
-def _rings(parents: Sequence[int]) -> list[list[int]]:
-    """Find the cycles of a parent relation: each is visited once, whatever the depth."""
-    unseen, walking, done = 0, 1, 2
-    state = bytearray(len(parents))
-    rings = []
-    for start in range(len(parents)):
-        path = []
-        position = start
-        while position >= 0 and state[position] == unseen:
-            state[position] = walking
-            path.append(position)
-            position = parents[position]
-        if position >= 0 and state[position] == walking:
-            rings.append(path[path.index(position) :])
-        for visited in path:
-            state[visited] = done
-    return rings
+    return None if find_rings([parent - base if parent >= 0 else -1 for parent in parents]) else parents

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tests.builders import SpanSpec, record, span
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
+from traceq.records import TraceRecord
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
 from traceq.codec import read_document
+from traceq.records import TraceRecord
 from traceq.semantics import Attributes, AttributeValue, value_text
 from traceq.traces import Span, Traces
 

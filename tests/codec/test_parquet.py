@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import tables
 from tests.builders import record, span
 from tests.strategies import as_json, otlp_documents, v1_traces
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
 from traceq.catalog import ServiceCall
 from traceq.codec import read_document
 from traceq.codec.parquet import SpanWriter
 from traceq.codec.parquet_reader import Selection, SpanFile, read_traces
 from traceq.errors import DecodeError
+from traceq.records import TraceRecord
 from traceq.semantics import Attributes, Kind, Peer
 from traceq.traces import Event, Link, Traces
 

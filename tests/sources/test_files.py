@@ -107,7 +107,7 @@ def test_queries_give_the_same_whatever_the_question(
 
 
 def test_batches_hold_whole_traces_and_details(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traceq.sources.files._BATCH_SPANS", 2)
+    monkeypatch.setattr("traceq.codec.batches.DETAILED_SPANS", 2)
 
     batches = list(FileSource((file,)).read(EVERYTHING))
 

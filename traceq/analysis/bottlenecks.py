@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from traceq.analysis.columns import Ints
 from traceq.analysis.culprits import Culprit, Examined, Measure, RequestOptions, culprits, examine
-from traceq.analysis.histogram import Histogram, bucket_of
-from traceq.analysis.spread import Spread, amounts_by_bucket, spread, spreads
-from traceq.analysis.tree import sum_by_run
-from traceq.semantics import Kind, Peer, Status
+from traceq.analysis.group_sums import Example, GroupKey, GroupSums, GroupTable, sum_groups
+from traceq.analysis.grouping import distinct
+from traceq.analysis.histogram import Histogram, bucket_of, sum_cells
+from traceq.analysis.spread import Spread, spread
+from traceq.semantics import Status
 from traceq.traces import Traces
 
 if TYPE_CHECKING:
@@ -28,53 +28,6 @@ SLOW_AT_LEAST = 5
 """But never fewer than so many."""
 _SLOWEST_KEPT = 10
 """How many of the slowest requests are kept with what held them up."""
-
-
-class GroupKey(NamedTuple):
-    """Spans that count as the same call."""
-
-    service: str
-    name: str
-    kind: Kind
-    peer: Peer | None
-
-
-class Example(NamedTuple):
-    """The span of a group that held its request longest."""
-
-    held_ns: int
-    trace_id: str
-    span_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSums:
-    """A group of spans, summed up; adds to others."""
-
-    request_count: int
-    """Requests in which it held the critical path."""
-    error_count: int
-    critical_ns: int
-    network_ns: int
-    """The part of `critical_ns` that passed between caller and callee."""
-    duration: Spread
-    self_time: Spread
-    by_latency: Histogram
-    """`critical_ns` by the bucket of the request's latency: tells slow requests from typical ones afterwards."""
-    example: Example | None
-    """None for a group that never held a path."""
-
-    def __add__(self, other: GroupSums) -> GroupSums:
-        return GroupSums(
-            self.request_count + other.request_count,
-            self.error_count + other.error_count,
-            self.critical_ns + other.critical_ns,
-            self.network_ns + other.network_ns,
-            self.duration + other.duration,
-            self.self_time + other.self_time,
-            self.by_latency + other.by_latency,
-            _longer(self.example, other.example),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +72,19 @@ class BottleneckSums:
     latency: Spread = field(default_factory=Spread)
     total_by_latency: Histogram = field(default_factory=Histogram)
     """Sum of the latencies by bucket."""
-    groups: dict[GroupKey, GroupSums] = field(default_factory=dict)
+    groups: GroupTable = field(default_factory=GroupTable)
     slowest: tuple[SlowRequest, ...] = ()
     moved_span_count: int = 0
     largest_shift_ns: int = 0
 
     def __add__(self, other: BottleneckSums) -> BottleneckSums:
-        groups = dict(self.groups)
-        for key, sums in other.groups.items():
-            groups[key] = groups[key] + sums if key in groups else sums
         return BottleneckSums(
             self.trace_count + other.trace_count,
             self.span_count + other.span_count,
             self.failed_count + other.failed_count,
             self.latency + other.latency,
             self.total_by_latency + other.total_by_latency,
-            groups,
+            self.groups + other.groups,
             _keep_slowest((*self.slowest, *other.slowest)),
             self.moved_span_count + other.moved_span_count,
             max(self.largest_shift_ns, other.largest_shift_ns),
@@ -154,78 +104,16 @@ def collect(traces: Traces, options: RequestOptions) -> BottleneckSums:
     latency_ns = spans.duration_ns[entries]
     none = np.zeros(entries.size, dtype=np.int64)
     return BottleneckSums(
-        trace_count=int(np.unique(spans.trace[entries]).size),
+        trace_count=distinct(spans.trace[entries]).size,
         span_count=int(np.count_nonzero(examined.requests.entry >= 0)),
         failed_count=int(np.count_nonzero(spans.statuses[entries] == Status.ERROR)),
         latency=spread(latency_ns),
-        total_by_latency=amounts_by_bucket(none, bucket_of(latency_ns), latency_ns, 1)[0],
-        groups=_sum_groups(examined),
+        total_by_latency=sum_cells(none, bucket_of(latency_ns), latency_ns).histograms(1)[0],
+        groups=sum_groups(examined),
         slowest=_slowest(examined, options.measure),
         moved_span_count=examined.skew.span_count,
         largest_shift_ns=examined.skew.largest_ns,
     )
-
-
-def _sum_groups(examined: Examined) -> dict[GroupKey, GroupSums]:
-    """Sum up spans by service, operation, kind and peer."""
-    spans, entry = examined.spans, examined.requests.entry
-    rows = np.flatnonzero(entry >= 0)
-    keys, groups = _groups(examined, rows)
-    size = len(keys)
-    critical_ns, network_ns = examined.charged_ns[rows], examined.network_ns[rows]
-    order = np.argsort(groups, kind="stable")
-    latency_bucket = bucket_of(spans.duration_ns[entry[rows]])
-    sums = zip(
-        _requests_held(groups, entry[rows], critical_ns, size),
-        np.bincount(groups, weights=spans.statuses[rows] == Status.ERROR, minlength=size).astype(int).tolist(),
-        sum_by_run(groups[order], critical_ns[order], size).tolist(),
-        sum_by_run(groups[order], network_ns[order], size).tolist(),
-        spreads(groups, spans.duration_ns[rows], size),
-        spreads(groups, examined.self_ns[rows], size),
-        amounts_by_bucket(groups, latency_bucket, critical_ns, size),
-        _examples(spans.traces, rows, groups, critical_ns, size),
-        strict=True,
-    )
-    return {key: GroupSums(*parts) for key, parts in zip(keys, sums, strict=True)}
-
-
-def _groups(examined: Examined, rows: Ints) -> tuple[list[GroupKey], Ints]:
-    """Number the groups that spans belong to: the keys, and for each row the position of its key."""
-    spans = examined.spans
-    traces = spans.traces
-    # As one number: sorting rows of four takes ten times as long.
-    sizes = (len(traces.services), len(traces.names), len(Kind), len(traces.peers))
-    codes = (spans.services[rows], spans.names[rows], spans.kinds[rows], spans.peers[rows])
-    found, groups = np.unique(np.ravel_multi_index(codes, sizes), return_inverse=True)
-    keys = [
-        GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
-        for service, name, kind, peer in zip(*(part.tolist() for part in np.unravel_index(found, sizes)), strict=True)
-    ]
-    return keys, groups.astype(np.int64)
-
-
-def _requests_held(groups: Ints, entries: Ints, critical_ns: Ints, size: int) -> list[int]:
-    held = critical_ns > 0
-    stride = int(entries.max(initial=0)) + 1
-    pairs = np.unique(groups[held] * stride + entries[held])
-    counts: list[int] = np.bincount(pairs // stride, minlength=size).tolist()
-    return counts
-
-
-def _examples(traces: Traces, rows: Ints, groups: Ints, critical_ns: Ints, size: int) -> list[Example | None]:
-    """Pick the span of each group that held its request longest; of equals the one with the greatest ids."""
-    top = np.zeros(size, dtype=np.int64)
-    np.maximum.at(top, groups, critical_ns)
-    best: list[Example | None] = [None] * size
-    for at in np.flatnonzero((critical_ns > 0) & (critical_ns == top[groups])).tolist():
-        row = int(rows[at])
-        example = Example(int(critical_ns[at]), traces.trace_ids[traces.trace_of(row)], traces.span_ids[row])
-        best[groups[at]] = _longer(best[groups[at]], example)
-    return best
-
-
-def _longer(one: Example | None, other: Example | None) -> Example | None:
-    return max(one, other) if one and other else one or other
 
 
 def _slowest(examined: Examined, measure: Measure) -> tuple[SlowRequest, ...]:

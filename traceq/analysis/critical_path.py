@@ -93,10 +93,8 @@ def is_handed_over(spans: Columns) -> Flags:
 
 def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> Ints:
     """Sort candidates by (parent, clipped end), ties so that the one to choose comes last."""
-    # Reversed first: a stable sort then leaves the first in input order last among equals.
-    candidates = candidates[::-1]
     ends = keys.key(spans.parents[candidates], high_ns[candidates])
-    sorting = np.argsort(ends, kind="stable")
+    sorting = np.argsort(ends)
     order, ends = candidates[sorting], ends[sorting]
     same = ends[1:] == ends[:-1]
     if same.any():

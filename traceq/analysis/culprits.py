@@ -9,6 +9,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.critical_path import Paths, find_paths
+from traceq.analysis.grouping import numbered, sum_by_group
 from traceq.analysis.requests import Requests, find_requests
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import Skew, corrected
@@ -146,16 +147,19 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
         The greatest first; empty for a request without calls, or one that took no time.
     """
     spans = examined.spans
-    rows = np.flatnonzero((examined.requests.entry == entry) & (np.arange(spans.parents.size) != entry))
+    first, stop = spans.traces.offsets[spans.trace[entry]], spans.traces.offsets[spans.trace[entry] + 1]
+    rows = first + np.flatnonzero(examined.requests.entry[first:stop] == entry)
+    rows = rows[rows != entry]
     latency_ns = int(spans.duration_ns[entry])
     held_ns = examined.measured(measure)[rows]
     if not rows.size or not latency_ns or not held_ns.any():
         return ()
-    alike = np.stack((spans.parents, spans.services, spans.names, spans.kinds, spans.peers))[:, rows]
-    _, calls = np.unique(alike, axis=1, return_inverse=True)
-    calls = calls.reshape(-1)
-    sums = np.zeros(calls.max() + 1, dtype=np.int64)
-    np.add.at(sums, calls, held_ns)
+    calls = np.zeros(rows.size, dtype=np.int64)
+    for column in (spans.parents, spans.services, spans.names, spans.kinds, spans.peers):
+        # Made small each time, so that the next column fits beside it.
+        _, codes = numbered(column[rows].astype(np.int64))
+        _, calls = numbered(calls * rows.size + codes)
+    sums = sum_by_group(calls, held_ns, int(calls.max()) + 1)
     flagged = np.flatnonzero(sums >= max(1, FLAGGED_RATIO * latency_ns))
     if not flagged.size:
         flagged = np.array([sums.argmax()])

@@ -17,14 +17,16 @@ from traceq.analysis.columns import Ints
 
 _RATIO = 1.02
 _LOG_RATIO = math.log(_RATIO)
+BUCKETS = 4096
+"""More than there are: 2^63 ns lies in bucket 2207."""
+_LOOSE_CELLS = 500_000
+"""So many cells may wait to be added up: 8 MB."""
 
 
 def bucket_of(values_ns: Ints) -> Ints:
     """Give the bucket of each value: 0 for 0 ns, else 1 + the power of 1.02 that just reaches it."""
-    buckets = np.zeros(values_ns.size, dtype=np.int64)
-    positive = values_ns > 0
-    buckets[positive] = np.ceil(np.log(values_ns[positive]) / _LOG_RATIO).astype(np.int64) + 1
-    return buckets
+    powers = np.ceil(np.log(np.maximum(values_ns, 1)) / _LOG_RATIO).astype(np.int64)
+    return np.where(values_ns > 0, powers + 1, 0)
 
 
 def value_of(bucket: int) -> int:
@@ -80,5 +82,62 @@ class Histogram:
 
 def histogram(values_ns: Iterable[int]) -> Histogram:
     """Count values in ns by bucket."""
-    buckets, counts = np.unique(bucket_of(np.fromiter(values_ns, dtype=np.int64)), return_counts=True)
-    return Histogram(dict(zip(buckets.tolist(), counts.tolist(), strict=True)))
+    buckets = bucket_of(np.fromiter(values_ns, dtype=np.int64))
+    return count_cells(np.zeros_like(buckets), buckets).histograms(1)[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """The histograms of many groups at once, as columns; adds to others that number groups alike."""
+
+    parts: tuple[tuple[Ints, Ints], ...] = ()
+    """Keys (`group * BUCKETS + bucket`) and amounts; the sum over all parts is meant."""
+
+    def __add__(self, other: Cells) -> Cells:
+        both = Cells((*self.parts, *other.parts))
+        first, *others = (keys.size for keys, _ in both.parts or ((np.zeros(0), None),))
+        # Now and then, not each time: adding up takes as long as everything that was added up before.
+        return both.compact() if sum(others) > _LOOSE_CELLS + first else both
+
+    def compact(self) -> Cells:
+        """Give the same with each key once, in rising order."""
+        if len(self.parts) == 1:
+            return self
+        keys, amounts = (np.concatenate(columns) for columns in zip(*self.parts, strict=True))
+        return _summed(keys, amounts)
+
+    def renumbered(self, numbers: Ints) -> Cells:
+        """Give the same with each group under another number."""
+        return Cells(
+            tuple((numbers[keys // BUCKETS] * BUCKETS + keys % BUCKETS, amounts) for keys, amounts in self.parts)
+        )
+
+    def histograms(self, size: int) -> list[Histogram]:
+        """Give a histogram for each of the groups 0 to `size` - 1."""
+        filled: list[dict[int, int]] = [{} for _ in range(size)]
+        for keys, amounts in self.compact().parts if self.parts else ():
+            for group, bucket, amount in zip(
+                *(part.tolist() for part in (*np.divmod(keys, BUCKETS), amounts)), strict=True
+            ):
+                filled[group][bucket] = amount
+        return [Histogram(cells) for cells in filled]
+
+
+def count_cells(groups: Ints, buckets: Ints) -> Cells:
+    """Count by group and bucket."""
+    keys = np.sort(groups * BUCKETS + buckets)
+    heads = np.flatnonzero(np.diff(keys, prepend=-1))
+    return Cells(((keys[heads], np.diff(heads, append=keys.size)),))
+
+
+def sum_cells(groups: Ints, buckets: Ints, amounts: Ints) -> Cells:
+    """Add up amounts by group and bucket, exactly."""
+    return _summed(groups * BUCKETS + buckets, amounts)
+
+
+def _summed(keys: Ints, amounts: Ints) -> Cells:
+    order = np.argsort(keys)
+    keys = keys[order]
+    heads = np.flatnonzero(np.diff(keys, prepend=-1))
+    sums = np.add.reduceat(amounts[order], heads) if heads.size else amounts[:0]
+    return Cells(((keys[heads], sums),))

@@ -35,7 +35,7 @@ def self_times(spans: Columns) -> Ints:
     inside = ends > starts
     parents, starts, ends = parents[inside], starts[inside], ends[inside]
     keys = TimeKeys(spans.parents.size, starts, ends)
-    order = np.argsort(keys.key(parents, starts), kind="stable")
+    order = np.argsort(keys.key(parents, starts))
     parents, starts, ends = parents[order], starts[order], ends[order]
     covered = _newly_covered(keys, parents, starts, ends)
     return spans.duration_ns - sum_by_run(parents, covered, spans.parents.size)

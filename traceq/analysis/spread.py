@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.histogram import Histogram, bucket_of
-from traceq.analysis.tree import sum_by_run
-
-_BUCKETS = 4096
-"""More than there are: 2^63 ns lies in bucket 2207."""
+from traceq.analysis.grouping import moved, sum_by_group
+from traceq.analysis.histogram import Cells, Histogram, bucket_of, count_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +60,52 @@ def spread(values_ns: Ints) -> Spread:
 
 def spreads(groups: Ints, values_ns: Ints, size: int) -> list[Spread]:
     """Sum up durations by group; a group without any has an empty spread."""
-    order = np.argsort(groups, kind="stable")
-    groups, values_ns = groups[order], values_ns[order]
-    if not groups.size:
-        return [Spread()] * size
-    heads = np.flatnonzero(np.diff(groups, prepend=-1))
-    low, high = np.zeros((2, size), dtype=np.int64)
-    low[groups[heads]] = np.minimum.reduceat(values_ns, heads)
-    high[groups[heads]] = np.maximum.reduceat(values_ns, heads)
-    histograms = amounts_by_bucket(groups, bucket_of(values_ns), np.ones(groups.size, dtype=np.int64), size)
-    totals = sum_by_run(groups, values_ns, size).tolist()
-    return [Spread(*parts) for parts in zip(histograms, totals, low.tolist(), high.tolist(), strict=True)]
+    return spread_columns(groups, values_ns, size).spreads()
 
 
-def amounts_by_bucket(groups: Ints, buckets: Ints, amounts: Ints, size: int) -> list[Histogram]:
-    """Add up amounts by group and bucket: one histogram a group."""
-    keys = groups * _BUCKETS + buckets
-    order = np.argsort(keys, kind="stable")
-    keys, amounts = keys[order], amounts[order]
-    heads = np.flatnonzero(np.diff(keys, prepend=-1))
-    filled: list[dict[int, int]] = [{} for _ in range(size)]
-    if heads.size:
-        sums = np.add.reduceat(amounts, heads)
-        for key, amount in zip(keys[heads].tolist(), sums.tolist(), strict=True):
-            filled[key // _BUCKETS][key % _BUCKETS] = amount
-    return [Histogram(cells) for cells in filled]
+_HIGHEST = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpreadColumns:
+    """The spreads of many groups at once; adds to others that number groups alike. Arrays have one entry a group."""
+
+    counts: Cells
+    total_ns: Ints
+    min_ns: Ints
+    """The highest number there is, for a group without values."""
+    max_ns: Ints
+
+    def __add__(self, other: SpreadColumns) -> SpreadColumns:
+        return SpreadColumns(
+            self.counts + other.counts,
+            self.total_ns + other.total_ns,
+            np.minimum(self.min_ns, other.min_ns),
+            np.maximum(self.max_ns, other.max_ns),
+        )
+
+    def renumbered(self, numbers: Ints, size: int) -> SpreadColumns:
+        """Give the same with each group under another number, among `size` of them."""
+        return SpreadColumns(
+            self.counts.renumbered(numbers),
+            moved(self.total_ns, numbers, size),
+            moved(self.min_ns, numbers, size, _HIGHEST),
+            moved(self.max_ns, numbers, size),
+        )
+
+    def spreads(self) -> list[Spread]:
+        """Give a spread for each group."""
+        histograms = self.counts.histograms(self.total_ns.size)
+        numbers = zip(self.total_ns.tolist(), self.min_ns.tolist(), self.max_ns.tolist(), strict=True)
+        return [
+            Spread(counts, total_ns, min_ns if counts.amounts else 0, max_ns)
+            for counts, (total_ns, min_ns, max_ns) in zip(histograms, numbers, strict=True)
+        ]
+
+
+def spread_columns(groups: Ints, values_ns: Ints, size: int) -> SpreadColumns:
+    """Sum up durations by group."""
+    low, high = np.full(size, _HIGHEST), np.zeros(size, dtype=np.int64)
+    np.minimum.at(low, groups, values_ns)
+    np.maximum.at(high, groups, values_ns)
+    return SpreadColumns(count_cells(groups, bucket_of(values_ns)), sum_by_group(groups, values_ns, size), low, high)

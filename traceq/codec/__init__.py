@@ -9,12 +9,13 @@ from typing import TypeVar
 
 import msgspec
 
-from traceq.assembly import TraceRecord
+from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
 from traceq.codec import answers, jaeger, jaeger_columns, otlp, sniffing
 from traceq.codec.jaeger_writer import encode_trace
 from traceq.codec.sniffing import refusal
 from traceq.codec.wire import Body, collector_paused, reason
+from traceq.records import TraceRecord
 from traceq.semantics import Attributes
 from traceq.untrusted import printable
 
@@ -34,6 +35,10 @@ class Part:
     columns: Callable[[], TraceRecord]
     """Decodes the spans without details. Raises `DecodeError`."""
 
+    def add_to(self, builder: TableBuilder) -> None:
+        """Decode the spans without details, as a whole trace, into a table. Raises `DecodeError`."""
+        builder.add(self.columns())
+
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         """Find spans of these ids, and give id, name and attributes of each. Raises `DecodeError`."""
         record = self.record()
@@ -46,6 +51,9 @@ class Part:
 class _JaegerPart(Part):
     trace: msgspec.Raw | memoryview
     place: str
+
+    def add_to(self, builder: TableBuilder) -> None:
+        builder.add_coded(jaeger_columns.read_coded(self.trace, self.trace_id, self.place, builder))
 
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
@@ -104,10 +112,15 @@ def _jaeger_part(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> 
     return _JaegerPart(
         trace_id,
         partial(jaeger.decode_trace, trace, trace_id, place),
-        partial(jaeger_columns.decode_columns, trace, trace_id, place),
+        partial(_columns, trace, trace_id, place),
         trace,
         place,
     )
+
+
+def _columns(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> TraceRecord:
+    builder = TableBuilder()
+    return builder.record(jaeger_columns.read_coded(trace, trace_id, place, builder))
 
 
 class _MoreFollowsError(Exception):

@@ -16,8 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from traceq import semantics
-from traceq.assembly import TraceRecord
-from traceq.codec.meaning import NO_MEANING, Meaning, meaning
+from traceq.codec.meaning import meaning
 from traceq.codec.wire import (
     READABLE,
     VOID_IDS,
@@ -30,6 +29,7 @@ from traceq.codec.wire import (
     first_void,
 )
 from traceq.errors import DecodeError
+from traceq.records import TraceRecord
 from traceq.semantics import Attributes, AttributeValue
 from traceq.traces import Event, Link, normal_id
 
@@ -204,7 +204,7 @@ def _record(trace_id: str, trace: _Trace) -> TraceRecord:
     processes = _find_processes(spans, trace.processes or {})
     # One process serves many spans, so what its tags say is read once.
     hosts = {id(process): host_of(bytes(process.tags)) for process in {id(each): each for each in processes}.values()}
-    meanings = [meaning_of(_TAGS.decode(span.tags) or ()) for span in spans]
+    meanings = [meaning(wanted_texts(_TAGS.decode(span.tags) or ())) for span in spans]
     return TraceRecord(
         trace_id,
         span_ids=[span.span_id.lower() for span in spans],
@@ -266,9 +266,9 @@ def _is_reference(reference: Reference, trace_id: str | None = None) -> bool:
 _WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
 
 
-def meaning_of(tags: Iterable[Tag]) -> Meaning:
-    """Read kind, status and peer in one pass over the tags: the hot path of reading."""
-    wanted = tuple(
+def wanted_texts(tags: Iterable[Tag]) -> tuple[tuple[str, str], ...]:
+    """Pick the tags that tell kind, status and peer, values as text: the hot path of reading."""
+    return tuple(
         [
             # Written out for plain text, since a call a tag would double the time of this pass.
             (
@@ -279,7 +279,6 @@ def meaning_of(tags: Iterable[Tag]) -> Meaning:
             if tag.key in _WANTED
         ]
     )
-    return meaning(wanted) if wanted else NO_MEANING
 
 
 def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:

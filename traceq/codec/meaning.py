@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from traceq import semantics
-from traceq.semantics import Kind, Peer, Status
-
-
-class Meaning(NamedTuple):
-    """What a span's attributes say of it."""
-
-    kind: Kind
-    status: Status
-    peer: Peer | None
-
+from traceq.records import Meaning
+from traceq.semantics import Kind, Status
 
 NO_MEANING = Meaning(Kind.UNSPECIFIED, Status.UNSET, None)
 """Of a span without attributes that say anything."""

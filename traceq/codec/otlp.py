@@ -18,10 +18,10 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from traceq import semantics
-from traceq.assembly import TraceRecord
-from traceq.codec.meaning import Meaning, meaning
+from traceq.codec.meaning import meaning
 from traceq.codec.wire import READABLE, VOID_IDS, Nanoseconds, collector_paused, decode, failures_told, hex_id
 from traceq.errors import DecodeError
+from traceq.records import Meaning, TraceRecord
 from traceq.semantics import Attributes, AttributeValue, Kind, Status
 from traceq.traces import Event, Link, normal_id
 

@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from traceq.assembly import TraceRecord
 from traceq.errors import LoginRequired, SourceError
 from traceq.query import TraceQuery
+from traceq.records import TraceRecord
 from traceq.sources import Progress, ProgressListener
 from traceq.summary import TraceSummary
 from traceq.traces import Traces, normal_id

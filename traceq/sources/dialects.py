@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
 
-from traceq.assembly import TraceRecord, join
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec import read_document
 from traceq.codec.answers import (
@@ -27,6 +26,7 @@ from traceq.codec.answers import (
 )
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
+from traceq.records import TraceRecord, join
 from traceq.sources.http import Answer, HttpClient
 from traceq.sources.refusals import is_api_answer, lacks_route, refusal, says_no_such_route
 from traceq.summary import TraceSummary

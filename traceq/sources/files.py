@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import Part, read_document
+from traceq.codec.batches import read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
@@ -22,7 +23,6 @@ from traceq.sources.slices import Input, operations_met, sliced
 from traceq.summary import summarize
 from traceq.traces import Traces, normal_id
 
-_BATCH_SPANS = 20_000
 _IDS_SHOWN = 5
 
 
@@ -205,11 +205,8 @@ class FileSource:
         """Decode all traces, some at a time, and remember on the way what there is."""
         catalog = _Catalog()
         groups = self._read().groups
-        remaining = iter(groups)
         done = 0
-        while done < len(groups):
-            with collector_paused():
-                traces = assemble(_records(remaining, with_details=with_details), with_details=with_details)
+        for traces in read_tables(groups, with_details=with_details):
             done += len(traces)
             catalog.add(traces)
             self._progress(Progress("decoding traces", done, len(groups), done))
@@ -272,18 +269,6 @@ def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
     progress(Progress("reading files", len(files), len(files), len(groups)))
     calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
     return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
-
-
-def _records(groups: Iterator[tuple[Part, ...]], *, with_details: bool) -> Iterator[TraceRecord]:
-    """Decode whole traces until they are enough for a batch."""
-    span_count = 0
-    for group in groups:
-        for part in group:
-            record = part.record() if with_details else part.columns()
-            span_count += len(record.span_ids)
-            yield record
-        if span_count >= _BATCH_SPANS:
-            return
 
 
 def _newest_first(traces: Traces, positions: Iterable[int]) -> list[int]:

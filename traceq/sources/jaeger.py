@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
+from traceq.records import TraceRecord
 from traceq.sources import ConnectionOptions, Found, FoundSummaries, ProgressListener, no_progress
 from traceq.sources.candidates import (
     Candidates,

@@ -15,10 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traceq.assembly import TraceRecord, assemble
+from traceq.assembly import assemble
 from traceq.catalog import ServiceCall
 from traceq.codec import Part
 from traceq.errors import InputError
+from traceq.records import TraceRecord
 from traceq.semantics import Kind, Status
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.files import FileSource, _Catalog, _Contents

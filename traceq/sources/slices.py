@@ -12,11 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
-from traceq.assembly import TraceRecord, assemble
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec import Part, read_document, read_trace
+from traceq.codec.batches import read_tables
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, split
-from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, Kind
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
@@ -24,8 +23,6 @@ from traceq.traces import Traces, normal_id
 
 SLICE_BYTES = 32 * 2**20
 """Large enough that adding up its sums is little beside reading it, small enough to keep every core busy."""
-BATCH_SPANS = 20_000
-"""A table takes about 250 bytes a span; bigger ones are not faster."""
 
 
 class FoundAttributes(NamedTuple):
@@ -111,13 +108,7 @@ class FileSlice:
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
         """Read it, in batches: every trace whole in one of them."""
-        groups = iter(self._groups().values())
-        while True:
-            with collector_paused():
-                table = assemble(_records(groups, with_details=with_details), with_details=with_details)
-            if not len(table):
-                return
-            yield table
+        return read_tables(self._groups().values(), with_details=with_details)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
@@ -150,19 +141,6 @@ class FileSlice:
             for part in piece.parts():
                 groups.setdefault(normal_id(part.trace_id), []).append(part)
         return groups
-
-
-def _records(groups: Iterator[list[Part]], *, with_details: bool) -> Iterator[TraceRecord]:
-    """Decode whole traces until they are enough for a batch."""
-    span_count = 0
-    while span_count < BATCH_SPANS:
-        group = next(groups, None)
-        if group is None:
-            return
-        for part in group:
-            record = part.record() if with_details else part.columns()
-            span_count += len(record.span_ids)
-            yield record
 
 
 class _Planner:

@@ -1,0 +1,126 @@
+"""Reading for columns alone gives the columns that reading with details gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import as_json, otlp_documents, v1_traces
+from traceq.assembly import assemble
+from traceq.codec import Part, jaeger_columns, read_document
+from traceq.codec.batches import read_tables
+from traceq.errors import DecodeError
+from traceq.traces import Traces
+
+FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+
+
+def columns(traces: Traces) -> list[object]:
+    rows = range(traces.span_count)
+    spans = [traces.span(row) for row in rows]
+    return [
+        traces.trace_ids,
+        list(traces.offsets),
+        list(traces.parents),
+        traces.missing_parents,
+        traces.warnings,
+        [(span.span_id, span.start_ns, span.duration_ns, span.kind, span.status) for span in spans],
+        [(span.service, span.name, span.host, span.peer) for span in spans],
+    ]
+
+
+def lean(groups: list[list[Part]]) -> list[object]:
+    tables = list(read_tables(groups, with_details=False))
+    return columns(tables[0]) if tables else columns(assemble([]))
+
+
+def whole(groups: list[list[Part]]) -> list[object]:
+    return columns(assemble([part.record() for group in groups for part in group]))
+
+
+def groups_of(body: bytes) -> list[list[Part]]:
+    groups: dict[str, list[Part]] = {}
+    for part in read_document(body, "x.json").parts:
+        groups.setdefault(part.trace_id, []).append(part)
+    return list(groups.values())
+
+
+@pytest.fixture(params=[False, True], ids=["at once", "some spans at a time"])
+def is_large(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param:
+            patch.setattr(jaeger_columns, "_LARGE_BYTES", 0)
+            patch.setattr(jaeger_columns, "_SPANS_AT_A_TIME", 2)
+        yield
+
+
+@pytest.mark.usefixtures("is_large")
+@given(st.lists(v1_traces(), max_size=4))
+def test_jaeger(traces: list[dict[str, Any]]) -> None:
+    groups = groups_of(as_json({"data": traces}))
+
+    assert lean(groups) == whole(groups)
+
+
+@given(otlp_documents())
+def test_otlp(document: dict[str, Any]) -> None:
+    groups = groups_of(as_json(document))
+
+    assert lean(groups) == whole(groups)
+
+
+@pytest.mark.usefixtures("is_large")
+def test_recorded_traces() -> None:
+    groups = groups_of((FIXTURES / "chat.json").read_bytes())
+
+    assert lean(groups) == whole(groups)
+
+
+SPAN: dict[str, Any] = {"spanID": "1", "processID": "p1", "startTime": 5, "duration": 1, "operationName": "x"}
+
+
+@pytest.mark.usefixtures("is_large")
+@pytest.mark.parametrize(
+    "spans",
+    [
+        pytest.param([{"spanID": "AB"}, {"spanID": "cd", "parentSpanID": "AB"}], id="capital letters"),
+        pytest.param([{}, {"references": [{"traceID": "A1", "spanID": "1"}], "spanID": "2"}], id="a capital trace id"),
+        pytest.param(
+            [{"processID": "nobody"}, {"process": {"serviceName": "in"}}, {"processID": None}], id="processes"
+        ),
+        pytest.param([{"startTime": None}, {"duration": -3}, {"startTimeUnixNano": 7}], id="times"),
+        pytest.param([{}, {}, {"name": "other"}], id="one id"),
+        pytest.param(
+            [{}, {"spanID": "2", "references": [{"traceID": "a1", "spanID": "9"}, {"traceID": "a1", "spanID": "1"}]}],
+            id="two candidates for the parent",
+        ),
+        pytest.param([{"spanID": "1", "references": [{"traceID": "a1", "spanID": "1"}]}], id="its own parent"),
+    ],
+)
+def test_strange_traces(spans: list[dict[str, Any]]) -> None:
+    processes = {"p1": {"serviceName": "s", "tags": []}, "p2": None}
+    groups = groups_of(as_json({"traceID": "a1", "spans": [SPAN | span for span in spans], "processes": processes}))
+
+    assert lean(groups) == whole(groups)
+
+
+@pytest.mark.usefixtures("is_large")
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        pytest.param({"spanID": "0000"}, "cannot read trace a1 of x.json: spans[1] has no spanID", id="no id"),
+        pytest.param({"duration": "long"}, "cannot read trace a1 of x.json: Expected int", id="no number"),
+    ],
+)
+def test_what_cannot_be_read_is_told(span: dict[str, Any], message: str) -> None:
+    body = as_json({"traceID": "a1", "spans": [SPAN, SPAN | span], "processes": {"p1": {"serviceName": "s"}}})
+
+    with pytest.raises(DecodeError) as raised:
+        lean(groups_of(body))
+
+    assert str(raised.value).startswith(message)

@@ -1,0 +1,183 @@
+"""Spans that count as the same call, summed up: what they cost their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Ints
+from traceq.analysis.culprits import Examined
+from traceq.analysis.grouping import distinct, moved, numbered, sum_by_group
+from traceq.analysis.histogram import Cells, Histogram, bucket_of, sum_cells
+from traceq.analysis.spread import Spread, SpreadColumns, spread_columns
+from traceq.semantics import Kind, Peer, Status
+
+
+def _none() -> Ints:
+    return np.zeros(0, dtype=np.int64)
+
+
+def _no_spread() -> SpreadColumns:
+    return spread_columns(_none(), _none(), 0)
+
+
+class GroupKey(NamedTuple):
+    """Spans that count as the same call."""
+
+    service: str
+    name: str
+    kind: Kind
+    peer: Peer | None
+
+
+class Example(NamedTuple):
+    """The span of a group that held its request longest."""
+
+    held_ns: int
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSums:
+    """A group of spans, summed up."""
+
+    request_count: int
+    """Requests in which it held the critical path."""
+    error_count: int
+    critical_ns: int
+    network_ns: int
+    """The part of `critical_ns` that passed between caller and callee."""
+    duration: Spread
+    self_time: Spread
+    by_latency: Histogram
+    """`critical_ns` by the bucket of the request's latency: tells slow requests from typical ones afterwards."""
+    example: Example | None
+    """None for a group that never held a path."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupTable:
+    """Any number of groups, summed up, as columns; adds to others. Arrays have one entry a group."""
+
+    keys: tuple[GroupKey, ...] = ()
+    request_count: Ints = field(default_factory=_none)
+    error_count: Ints = field(default_factory=_none)
+    critical_ns: Ints = field(default_factory=_none)
+    network_ns: Ints = field(default_factory=_none)
+    duration: SpreadColumns = field(default_factory=_no_spread)
+    self_time: SpreadColumns = field(default_factory=_no_spread)
+    by_latency: Cells = field(default_factory=Cells)
+    examples: tuple[Example | None, ...] = ()
+
+    def __add__(self, other: GroupTable) -> GroupTable:
+        keys = tuple(dict.fromkeys((*self.keys, *other.keys)))
+        positions = {key: number for number, key in enumerate(keys)}
+        mine, theirs = (one.renumbered(keys, positions) for one in (self, other))
+        return GroupTable(
+            keys,
+            mine.request_count + theirs.request_count,
+            mine.error_count + theirs.error_count,
+            mine.critical_ns + theirs.critical_ns,
+            mine.network_ns + theirs.network_ns,
+            mine.duration + theirs.duration,
+            mine.self_time + theirs.self_time,
+            mine.by_latency + theirs.by_latency,
+            tuple(map(_longer, mine.examples, theirs.examples)),
+        )
+
+    def renumbered(self, keys: tuple[GroupKey, ...], positions: dict[GroupKey, int]) -> GroupTable:
+        """Give the same among more groups: their keys, and the position of each."""
+        if self.keys == keys:
+            return self
+        numbers = np.array([positions[key] for key in self.keys], dtype=np.int64)
+        size = len(keys)
+        examples: list[Example | None] = [None] * size
+        for number, example in zip(numbers.tolist(), self.examples, strict=True):
+            examples[number] = example
+        return GroupTable(
+            keys,
+            moved(self.request_count, numbers, size),
+            moved(self.error_count, numbers, size),
+            moved(self.critical_ns, numbers, size),
+            moved(self.network_ns, numbers, size),
+            self.duration.renumbered(numbers, size),
+            self.self_time.renumbered(numbers, size),
+            self.by_latency.renumbered(numbers),
+            tuple(examples),
+        )
+
+    def items(self) -> Iterator[tuple[GroupKey, GroupSums]]:
+        """Give each group with its sums."""
+        sums = zip(
+            self.request_count.tolist(),
+            self.error_count.tolist(),
+            self.critical_ns.tolist(),
+            self.network_ns.tolist(),
+            self.duration.spreads(),
+            self.self_time.spreads(),
+            self.by_latency.histograms(len(self.keys)),
+            self.examples,
+            strict=True,
+        )
+        return ((key, GroupSums(*parts)) for key, parts in zip(self.keys, sums, strict=True))
+
+
+def sum_groups(examined: Examined) -> GroupTable:
+    """Sum up the spans of requests by service, operation, kind and peer."""
+    spans, entry = examined.spans, examined.requests.entry
+    rows = np.flatnonzero(entry >= 0)
+    keys, groups = _groups(spans, rows)
+    size = len(keys)
+    held = np.flatnonzero(examined.charged_ns[rows] > 0)
+    critical_ns, holders = examined.charged_ns[rows[held]], groups[held]
+    entries = entry[rows[held]]
+    return GroupTable(
+        keys,
+        request_count=_requests_held(holders, entries, size),
+        error_count=np.bincount(groups[spans.statuses[rows] == Status.ERROR], minlength=size),
+        critical_ns=sum_by_group(holders, critical_ns, size),
+        network_ns=sum_by_group(groups, examined.network_ns[rows], size),
+        duration=spread_columns(groups, spans.duration_ns[rows], size),
+        self_time=spread_columns(groups, examined.self_ns[rows], size),
+        by_latency=sum_cells(holders, bucket_of(spans.duration_ns)[entries], critical_ns),
+        examples=_examples(spans, rows[held], holders, critical_ns, size),
+    )
+
+
+def _groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
+    """Number the groups that spans belong to: the keys, and for each row the position of its key."""
+    traces = spans.traces
+    sizes = (len(traces.services), len(traces.names), len(Kind), len(traces.peers))
+    codes = (spans.services[rows], spans.names[rows], spans.kinds[rows], spans.peers[rows])
+    found, groups = numbered(np.ravel_multi_index(codes, sizes).astype(np.int64))
+    keys = tuple(
+        GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
+        for service, name, kind, peer in zip(*(part.tolist() for part in np.unravel_index(found, sizes)), strict=True)
+    )
+    return keys, groups
+
+
+def _requests_held(groups: Ints, entries: Ints, size: int) -> Ints:
+    stride = int(entries.max(initial=0)) + 1
+    return np.bincount(distinct(groups * stride + entries) // stride, minlength=size)
+
+
+def _examples(spans: Columns, rows: Ints, groups: Ints, critical_ns: Ints, size: int) -> tuple[Example | None, ...]:
+    """Pick the span of each group that held its request longest; of equals the one with the greatest ids."""
+    traces = spans.traces
+    top = np.zeros(size, dtype=np.int64)
+    np.maximum.at(top, groups, critical_ns)
+    best: list[Example | None] = [None] * size
+    for at in np.flatnonzero(critical_ns == top[groups]).tolist():
+        row, group = int(rows[at]), int(groups[at])
+        example = Example(int(critical_ns[at]), traces.trace_ids[int(spans.trace[row])], traces.span_ids[row])
+        best[group] = _longer(best[group], example)
+    return tuple(best)
+
+
+def _longer(one: Example | None, other: Example | None) -> Example | None:
+    return max(one, other) if one and other else one or other

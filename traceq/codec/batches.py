@@ -1,0 +1,54 @@
+"""Traces to span tables of a handy size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from traceq.assembly import TableBuilder
+from traceq.codec import Part
+from traceq.codec.wire import collector_paused
+from traceq.records import TraceRecord, join
+from traceq.traces import Traces
+
+BATCH_SPANS = 50_000
+"""Sums of a table cost the less a span the larger it is; one takes about 150 bytes a span."""
+DETAILED_SPANS = 20_000
+"""With details a span takes about 1 KB more."""
+
+
+def read_tables(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Iterator[Traces]:
+    """Decode traces into tables, each trace whole in one of them.
+
+    Args:
+        groups: The parts of each trace.
+        with_details: Whether to keep attributes, events and links.
+
+    Raises:
+        DecodeError: If one of them cannot be read.
+    """
+    remaining = iter(groups)
+    enough = DETAILED_SPANS if with_details else BATCH_SPANS
+    while True:
+        with collector_paused():
+            table = _read_table(remaining, enough, with_details=with_details)
+        if not len(table):
+            return
+        yield table
+
+
+def _read_table(groups: Iterator[Sequence[Part]], enough: int, *, with_details: bool) -> Traces:
+    builder = TableBuilder()
+    for group in groups:
+        if with_details:
+            builder.add(_joined([part.record() for part in group]))
+        elif len(group) == 1:
+            group[0].add_to(builder)
+        else:
+            builder.add(_joined([part.columns() for part in group]))
+        if builder.span_count >= enough:
+            break
+    return builder.table(with_details=with_details)
+
+
+def _joined(parts: list[TraceRecord]) -> TraceRecord:
+    return parts[0] if len(parts) == 1 else join(parts)

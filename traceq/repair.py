@@ -1,0 +1,196 @@
+"""What is strange in a trace is repaired and reported, once and for every format.
+
+Copies, shared ids, missing parents, spans that are their own ancestor, missing start times. Spans in = spans out +
+spans named in a `duplicate-dropped` warning.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from traceq.records import TraceRecord
+from traceq.semantics import Kind
+from traceq.traces import TraceWarning, WarningCode, normal_id
+
+_LOST = -2
+"""A parent that was not found under its id as written."""
+
+UNKNOWN_SERVICE = "unknown-service"
+"""The service of a span whose source tells none; Jaeger UI's name for it."""
+
+
+class Repaired:
+    """A trace with repaired columns, positions of parents, and warnings that tell what was wrong."""
+
+    def __init__(self, record: TraceRecord) -> None:
+        # Repairs change these three columns; the codec's record stays as it was read.
+        self.record = replace(
+            record,
+            services=list(record.services),
+            start_ns=list(record.start_ns),
+            duration_ns=list(record.duration_ns),
+        )
+        self.missing_parents: dict[int, str] = {}
+        self.warnings: list[TraceWarning] = []
+        for message in record.warnings:
+            self._warn("from-source", message)
+        self._repair_services()
+        self._repair_durations()
+        # Which position an id names; of several spans with one id, the one that children belong to.
+        self._positions = {span_id: position for position, span_id in enumerate(record.span_ids)}
+        self._shared_parents: dict[int, int] = {}
+        if len(self._positions) < len(record.span_ids):
+            self._settle_shared_ids()
+        self.parents = self._find_parents()
+        self._break_cycles()
+        self._repair_starts()
+
+    def _warn(self, code: WarningCode, message: str, position: int | None = None) -> None:
+        span_id = "" if position is None else self.record.span_ids[position]
+        self.warnings.append(TraceWarning(code, self.record.trace_id, message, span_id))
+
+    def _repair_services(self) -> None:
+        services = self.record.services
+        if "" not in services:
+            return
+        for position in [i for i, service in enumerate(services) if not service]:
+            services[position] = UNKNOWN_SERVICE
+            self._warn("service-missing", f"no service is told, shown as {UNKNOWN_SERVICE}", position)
+
+    def _repair_durations(self) -> None:
+        durations = self.record.duration_ns
+        if not durations or min(durations) >= 0:
+            return
+        for position in [i for i, duration_ns in enumerate(durations) if duration_ns < 0]:
+            self._warn("negative-duration", f"ended {-durations[position]} ns before it started, taken as 0", position)
+            durations[position] = 0
+
+    def _settle_shared_ids(self) -> None:
+        """Drop exact copies; of a CLIENT and a SERVER that share an id (Zipkin's way) make the SERVER the child."""
+        self._drop_copies()
+        record = self.record
+        self._positions = {}
+        shared: dict[str, list[int]] = defaultdict(list)
+        for position, span_id in enumerate(record.span_ids):
+            shared[span_id].append(position)
+            self._positions.setdefault(span_id, position)
+        for span_id, positions in shared.items():
+            if len(positions) > 1:
+                self._settle(span_id, positions)
+
+    def _settle(self, span_id: str, positions: list[int]) -> None:
+        kinds = self.record.kinds
+        client = next((i for i in positions if kinds[i] is Kind.CLIENT), None)
+        server = next((i for i in positions if kinds[i] is Kind.SERVER), None)
+        if client is None or server is None or len(positions) > 2:
+            self._warn(
+                "duplicate-id", f"{len(positions)} different spans share an id, children go to the first", positions[0]
+            )
+            return
+        self._positions[span_id] = server
+        self._shared_parents[server] = client
+
+    def _drop_copies(self) -> None:
+        seen: set[tuple[object, ...]] = set()
+        dropped: set[int] = set()
+        for position, identity in enumerate(_identities(self.record)):
+            if identity in seen:
+                dropped.add(position)
+                self._warn("duplicate-dropped", "an exact copy of another span was left out", position)
+            seen.add(identity)
+        if dropped:
+            self.record = self.record.without(dropped)
+
+    def _find_parents(self) -> list[int]:
+        positions = self._positions
+        record = self.record
+        parents = [positions.get(candidates[0], _LOST) if candidates else -1 for candidates in record.parent_ids]
+        for position, client in self._shared_parents.items():
+            parents[position] = client
+        if _LOST in parents:
+            padded = {normal_id(span_id): position for span_id, position in positions.items()}
+            for position in [i for i, parent in enumerate(parents) if parent == _LOST]:
+                parents[position] = self._find_parent(position, padded)
+        return parents
+
+    def _find_parent(self, position: int, padded: dict[str, int]) -> int:
+        candidates = self.record.parent_ids[position]
+        for parent_id in candidates:
+            parent = padded.get(normal_id(parent_id))
+            if parent is not None:
+                return parent
+        self.missing_parents[position] = candidates[0]
+        self._warn("orphan", f"its parent {candidates[0]} is not in the trace", position)
+        return -1
+
+    def _break_cycles(self) -> None:
+        """Make roots of spans that are their own ancestors: of each ring the one that starts first."""
+        parents = self.parents
+        for position in [i for i, parent in enumerate(parents) if parent == i]:
+            parents[position] = -1
+            self._warn("self-parent", "names itself as its parent, taken as a root", position)
+        for ring in find_rings(parents):
+            starts = self.record.start_ns
+            first = min(ring, key=lambda i: (starts[i], self.record.span_ids[i], i))
+            parents[first] = -1
+            self._warn("cycle", f"is its own ancestor in a ring of {len(ring)} spans, taken as a root", first)
+
+    def _repair_starts(self) -> None:
+        """Give spans without a start their parent's, and roots the trace's first."""
+        starts = self.record.start_ns
+        if not starts or min(starts) > 0:
+            return
+        earliest = min((start for start in starts if start > 0), default=0)
+        for position in [i for i, start in enumerate(starts) if start <= 0]:
+            self._warn("start-missing", "no start time, taken to start with its parent", position)
+            starts[position] = 0
+        if earliest == 0:
+            return  # nothing in the trace is timed: all spans start together
+        for position in range(len(starts)):
+            self._repair_start(position, earliest)
+
+    def _repair_start(self, position: int, earliest: int) -> None:
+        starts = self.record.start_ns
+        chain: list[int] = []
+        while position >= 0 and starts[position] == 0:
+            chain.append(position)
+            position = self.parents[position]
+        for repaired in chain:
+            starts[repaired] = starts[position] if position >= 0 else earliest
+
+
+def _identities(record: TraceRecord) -> Iterable[tuple[object, ...]]:
+    return zip(
+        record.span_ids,
+        record.parent_ids,
+        record.start_ns,
+        record.duration_ns,
+        record.kinds,
+        record.statuses,
+        record.services,
+        record.names,
+        record.hosts,
+        record.peers,
+        strict=True,
+    )
+
+
+def find_rings(parents: Sequence[int]) -> list[list[int]]:
+    """Find the cycles of a parent relation: each is visited once, whatever the depth."""
+    unseen, walking, done = 0, 1, 2
+    state = bytearray(len(parents))
+    rings = []
+    for start in range(len(parents)):
+        path = []
+        position = start
+        while position >= 0 and state[position] == unseen:
+            state[position] = walking
+            path.append(position)
+            position = parents[position]
+        if position >= 0 and state[position] == walking:
+            rings.append(path[path.index(position) :])
+        for visited in path:
+            state[visited] = done
+    return rings
