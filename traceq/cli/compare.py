@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.messages import cut_off_line
-from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SkewOption, SourceOptions
+from traceq.cli.archive import WorkersOptions, asking_any
+from traceq.cli.options import FilterOptions, OutputOptions, RequestsOptions, ServiceOption, SourceOptions
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.cli.splits import Split, parse_share, split_by_failure, split_by_latency, split_by_tag
-from traceq.sources import Found, Source
-from traceq.traces import Traces
+from traceq.sources import Source
 from traceq.units import format_time
 
 if TYPE_CHECKING:
+    from traceq.analysis.comparison.cohorts import Cohort
+    from traceq.analysis.comparison.tags import TaggedSample
     from traceq.analysis.culprits import RequestOptions
+    from traceq.cli.compare_sets import CohortSums
 
 _DEFAULT_LIMIT = 200
 _WHAT = "What to compare"
@@ -87,10 +89,8 @@ class CompareOptions:
         bool, typer.Option("--failed", help="Traces with failed spans against the rest.", rich_help_panel=_WHAT)
     ] = False
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Lines of each table.")] = 8
-    whole_trace: Annotated[
-        bool, typer.Option("--whole-trace", help="With --service: from the traces' roots, not where it was entered.")
-    ] = False
-    no_skew_correction: SkewOption = False
+    requests: RequestsOptions = field(default_factory=RequestsOptions)
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     service: ServiceOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -98,21 +98,19 @@ class CompareOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        from traceq.analysis.culprits import RequestOptions
-
-        return RequestOptions(self.service, self.whole_trace, correct_skew=not self.no_skew_correction)
+        return self.requests.of(self.service)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The traces of one side."""
+    """One side, boiled down to what is compared."""
 
     title: str
     """What the side is, for people."""
-    location: str
-    traces: Traces
-    is_cut_off: bool = False
-    notes: tuple[str, ...] = ()
+    cohort: Cohort
+    tagged: TaggedSample
+    asked: Asked
+    """How it was got; the query is the command's."""
     trace_url: str = ""
 
 
@@ -165,6 +163,8 @@ def _sides(options: CompareOptions) -> list[Side]:
 
 
 def _fetch(side: Side, options: CompareOptions) -> Fetched:
+    from traceq.cli.compare_sets import CohortQuestion, tagged_samples
+
     filters, source = options.filters, options.source
     if isinstance(side, PlaceSide):
         source = replace(source, source=[side.location])
@@ -174,9 +174,10 @@ def _fetch(side: Side, options: CompareOptions) -> Fetched:
         query = filters.query(options.service, is_live=place.is_live, default_limit=_DEFAULT_LIMIT)
         if isinstance(side, WindowSide):
             query = replace(query, window=side.window)
-        found = place.find(query)
-    notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
-    return Fetched(_title(side, place), place.location, found.traces, found.is_cut_off, notes, place.trace_url)
+        with asking_any(place, query, options.workers) as ask:
+            answered = ask(CohortQuestion(options.request_options()))
+            (tagged,) = tagged_samples(ask, [answered.sums.cohort])
+    return Fetched(_title(side, place), answered.sums.cohort, tagged, answered.asked, place.trace_url)
 
 
 def _title(side: Side, place: Source) -> str:
@@ -187,17 +188,14 @@ def _title(side: Side, place: Source) -> str:
 
 
 def _compare_sets(sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str]) -> None:
-    from traceq.analysis.comparison.cohorts import collect
     from traceq.analysis.comparison.compare import compare
-    from traceq.analysis.comparison.tags import compare_tags, count_tags
+    from traceq.analysis.comparison.tags import compare_tags
     from traceq.cli.compare_report import SetNames, comparison_report
 
     before, after = sides
-    request_options = options.request_options()
-    comparison = compare(collect(before.traces, request_options), collect(after.traces, request_options))
-    counted = [count_tags(side.traces) for side in sides]
-    tags = compare_tags(counted[0], counted[1], ignored_keys)
-    names = SetNames(before.title, after.title, after.location, is_live=bool(after.trace_url))
+    comparison = compare(before.cohort, after.cohort)
+    tags = compare_tags(before.tagged, after.tagged, ignored_keys)
+    names = SetNames(before.title, after.title, after.asked.location, is_live=bool(after.trace_url))
     report = comparison_report(comparison, tags, names, options.top)
     emit(replace(report, trace_url=after.trace_url), _asked(sides, options), options.output)
 
@@ -209,36 +207,47 @@ def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
     query |= options.filters.query(options.service, is_live=False, default_limit=_DEFAULT_LIMIT).to_dict()
     if when.effective_lookback is not None:
         query.pop("start_ns", None)
-    places = dict.fromkeys(side.location for side in sides)
+    places = dict.fromkeys(side.asked.location for side in sides)
     return Asked(
         location=" and ".join(places),
         query=query,
-        warnings=tuple(dict.fromkeys(warning for side in sides for warning in side.traces.warnings)),
-        notes=tuple(dict.fromkeys(note for side in sides for note in side.notes)),
-        is_cut_off=any(side.is_cut_off for side in sides),
+        warnings=tuple(dict.fromkeys(warning for side in sides for warning in side.asked.warnings)),
+        notes=tuple(dict.fromkeys(note for side in sides for note in side.asked.notes)),
+        is_cut_off=any(side.asked.is_cut_off for side in sides),
     )
 
 
 def _compare_parts(options: CompareOptions) -> None:
+    from traceq.cli.compare_sets import CohortQuestion, tagged_samples
+
+    key = None if options.split_by is None else options.split_by.partition("=")[0]
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        found = source.find(query)
-    split = _split(found, options)
-    notes = found.notes + split.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
-    parts = [(split.before_title, split.before), (split.after_title, split.after)]
+        with asking_any(source, query, options.workers) as ask:
+            answered = ask(CohortQuestion(options.request_options(), key))
+            split = _split(answered.sums, options)
+            cohorts = [answered.sums.cohort.of(positions) for positions in (split.before, split.after)]
+            tagged = tagged_samples(ask, cohorts)
+    asked = replace(answered.asked, notes=answered.asked.notes + split.notes)
     sides = [
-        Fetched(title, source.location, found.traces.select(positions), found.is_cut_off, notes, source.trace_url)
-        for title, positions in parts
+        Fetched(title, cohort, sample, _about(cohort, asked), source.trace_url)
+        for title, cohort, sample in zip((split.before_title, split.after_title), cohorts, tagged, strict=True)
     ]
     _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
 
 
-def _split(found: Found, options: CompareOptions) -> Split:
+def _split(sums: CohortSums, options: CompareOptions) -> Split:
     if options.split_by is not None:
-        return split_by_tag(found.traces, options.split_by)
+        return split_by_tag(sums.values, sums.cohort.traces.start_ns.tolist(), options.split_by)
     if options.slow is not None:
-        return split_by_latency(found.traces, options.slow, options.request_options())
-    return split_by_failure(found.traces)
+        return split_by_latency(sums.cohort, options.slow)
+    return split_by_failure(sums.cohort)
+
+
+def _about(cohort: Cohort, asked: Asked) -> Asked:
+    """Leave the warnings that are about traces of a part."""
+    ids = set(cohort.traces.ids.tolist())
+    return replace(asked, warnings=tuple(warning for warning in asked.warnings if warning.trace_id in ids))
 
 
 def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:

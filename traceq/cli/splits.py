@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from traceq.errors import NotFoundError
-from traceq.semantics import Status, value_text
-from traceq.traces import Traces
 from traceq.units import format_duration, plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.comparison.cohorts import Cohort
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _LEAST_SLOW = 5
 """So many traces are slow at least, where there are twice as many."""
+_VALUES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions of the traces of both parts."""
+    """Positions of the traces of both parts, in the set that is split."""
 
     before: list[int]
     after: list[int]
@@ -46,71 +46,62 @@ def parse_share(text: str) -> float:
     return float(found.group(1)) / 100
 
 
-def split_by_latency(traces: Traces, ratio: float, options: RequestOptions) -> Split:
+def split_by_latency(cohort: Cohort, ratio: float) -> Split:
     """Tell the traces with the slowest requests from the rest.
 
     A trace without any request of the kind asked for is in neither part.
     """
     from traceq.analysis.comparison.latencies import slowest_requests
 
-    latency = slowest_requests(traces, options)
-    order = sorted(latency, key=lambda position: (-latency[position], traces.trace_ids[position]))
+    latency = slowest_requests(cohort)
+    ids = cohort.traces.ids.tolist()
+    order = sorted(latency, key=lambda position: (-latency[position], ids[position]))
     wanted = max(math.ceil(ratio * len(order)), min(_LEAST_SLOW, len(order) // 2))
     slow, rest = sorted(order[:wanted]), sorted(order[wanted:])
     bound = f", from {format_duration(latency[order[wanted - 1]])} on" if wanted else ""
     return Split(rest, slow, "the others", f"the slowest {100 * ratio:g} %{bound}")
 
 
-def split_by_failure(traces: Traces) -> Split:
+def split_by_failure(cohort: Cohort) -> Split:
     """Tell the traces with failed spans from the rest."""
-    failed = [
-        position
-        for position in range(len(traces))
-        if any(traces.statuses[row] == Status.ERROR for row in traces.rows(position))
-    ]
-    rest = sorted(set(range(len(traces))) - set(failed))
-    return Split(rest, failed, "without failed spans", "with failed spans")
+    parts: tuple[list[int], list[int]] = ([], [])
+    for position, has_failed in enumerate(cohort.traces.failed.tolist()):
+        parts[has_failed].append(position)
+    return Split(*parts, "without failed spans", "with failed spans")
 
 
-def split_by_tag(traces: Traces, text: str) -> Split:
+def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str) -> Split:
     """Tell the traces that carry one value of a tag from those that carry only others.
 
     Without a value it is the one whose first trace started last: the version that was rolled out. Traces that do not
     carry the tag at all are in neither part, and counted in a note.
 
+    Args:
+        values: Of the tag, for each trace.
+        starts_ns: When each trace started.
+        text: The tag, alone or with a value.
+
     Raises:
         NotFoundError: If no trace carries the tag or the value, or all carry the same.
     """
     key, equals, wanted = text.partition("=")
-    found = [_values(traces, position, key) for position in range(len(traces))]
-    counts = Counter(value for values in found for value in values)
-    chosen = wanted if equals else _newest(traces, found)
+    counts = Counter(value for found in values for value in found)
+    chosen = wanted if equals else _newest(values, starts_ns)
     if chosen not in counts or len(counts) < 2:
         raise _cannot_split(key, chosen if equals else None, counts)
-    after = [position for position, values in enumerate(found) if chosen in values]
-    before = [position for position, values in enumerate(found) if values and chosen not in values]
-    without = sum(not values for values in found)
+    after = [position for position, found in enumerate(values) if chosen in found]
+    before = [position for position, found in enumerate(values) if found and chosen not in found]
+    without = sum(not found for found in values)
     others = [value for value in sorted(counts) if value != chosen]
     title = f"{key}={others[0]}" if len(others) == 1 else f"{plural(len(others), 'other value')} of {key}"
     notes = (f"left out: {plural(without, 'trace')} without {key}",) if without else ()
     return Split(before, after, title, f"{key}={chosen}", key.removeprefix("resource."), notes)
 
 
-def _values(traces: Traces, position: int, key: str) -> frozenset[str]:
-    found = set()
-    for row in traces.rows(position):
-        details = traces.span(row).details
-        for attributes, name in ((details.attributes(), key), (details.resource(), key.removeprefix("resource."))):
-            if name in attributes:
-                found.add(value_text(attributes[name]))
-    return frozenset(found)
-
-
-def _newest(traces: Traces, found: list[frozenset[str]]) -> str:
+def _newest(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int]) -> str:
     first: dict[str, int] = {}
-    for position, values in enumerate(found):
-        start_ns = min((traces.start_ns[row] for row in traces.rows(position)), default=0)
-        for value in values:
+    for found, start_ns in zip(values, starts_ns, strict=True):
+        for value in found:
             first[value] = min(first.get(value, start_ns), start_ns)
     return max(first, key=lambda value: (first[value], value), default="")
 
@@ -118,7 +109,8 @@ def _newest(traces: Traces, found: list[frozenset[str]]) -> str:
 def _cannot_split(key: str, value: str | None, counts: Counter[str]) -> NotFoundError:
     if not counts:
         return NotFoundError(f"no span carries the tag '{key}'", hint="`traceq show TRACE --attributes` lists tags")
-    known = ", ".join(f"'{found}'" for found, _ in counts.most_common(5))
+    most = sorted(counts, key=lambda found: (-counts[found], found))
+    known = ", ".join(f"'{found}'" for found in most[:_VALUES_SHOWN])
     if value is not None and value not in counts:
         return NotFoundError(f"no span carries {key}={value}", hint=f"there is {known}")
     return NotFoundError(f"every span that carries '{key}' says {known}: nothing to split by", hint="another tag?")

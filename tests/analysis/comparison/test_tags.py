@@ -6,7 +6,17 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import record, span
 from traceq.analysis.comparison import tags
-from traceq.analysis.comparison.tags import TagCounts, compare_tags, count_tags
+from traceq.analysis.comparison.cohorts import collect
+from traceq.analysis.comparison.tags import (
+    Sample,
+    TagCounts,
+    TaggedSample,
+    choose,
+    compare_tags,
+    count_tags,
+    values_of,
+)
+from traceq.analysis.culprits import RequestOptions
 from traceq.assembly import assemble
 from traceq.semantics import Attributes
 from traceq.traces import Traces
@@ -21,9 +31,14 @@ def tagged(prefix: str, *attributes: Attributes, pod: str = "p1") -> Traces:
     )
 
 
+def sampled(traces: Traces) -> TaggedSample:
+    sample = choose(collect(traces, RequestOptions()).traces)
+    return TaggedSample(sample, count_tags(traces, sample))
+
+
 def test_values_of_one_set_stand_out_with_what_says_the_same() -> None:
-    before = count_tags(tagged("a", *({"tenant": f"t{number % 10}"} for number in range(100))))
-    after = count_tags(tagged("b", *({"tenant": "t3"} for _ in range(40)), pod="p2"))
+    before = sampled(tagged("a", *({"tenant": f"t{number % 10}"} for number in range(100))))
+    after = sampled(tagged("b", *({"tenant": "t3"} for _ in range(40)), pod="p2"))
 
     found = compare_tags(before, after)
 
@@ -34,8 +49,8 @@ def test_values_of_one_set_stand_out_with_what_says_the_same() -> None:
 
 
 def test_tags_of_the_very_same_traces_stand_together() -> None:
-    before = count_tags(tagged("a", *({} for _ in range(40))))
-    after = count_tags(tagged("b", *({"zone": "z", "rack": "r"} for _ in range(40))))
+    before = sampled(tagged("a", *({} for _ in range(40))))
+    after = sampled(tagged("b", *({"zone": "z", "rack": "r"} for _ in range(40))))
 
     assert [(change.key, change.alike) for change in compare_tags(before, after).changes] == [
         ("rack", (("zone", "z"),))
@@ -43,38 +58,81 @@ def test_tags_of_the_very_same_traces_stand_together() -> None:
 
 
 def test_what_few_traces_have_does_not_stand_out() -> None:
-    before = count_tags(tagged("a", *({} for _ in range(40))))
-    after = count_tags(tagged("b", *({"id": number} for number in range(5))))
+    before = sampled(tagged("a", *({} for _ in range(40))))
+    after = sampled(tagged("b", *({"id": number} for number in range(5))))
 
     assert compare_tags(before, after).changes == ()
 
 
 def test_the_tag_that_told_the_sets_apart_says_nothing_new() -> None:
-    before, after = (count_tags(tagged(prefix, *({"v": prefix} for _ in range(40)))) for prefix in "ab")
+    before, after = (sampled(tagged(prefix, *({"v": prefix} for _ in range(40)))) for prefix in "ab")
 
     assert compare_tags(before, after, frozenset({"v"})).changes == ()
 
 
 def test_keys_with_too_many_values_are_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tags, "VALUES_COUNTED", 10)
-    before, after = (count_tags(tagged(prefix, *({"id": n} for n in range(20)))) for prefix in "ab")
+    before, after = (sampled(tagged(prefix, *({"id": n} for n in range(20)))) for prefix in "ab")
 
     assert compare_tags(before, after).left_out == ("id",)
 
 
-def test_of_many_traces_some_are_looked_at_whatever_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_both_sets_together_can_be_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tags, "VALUES_COUNTED", 10)
+    before, after = (sampled(tagged(prefix, *({"id": prefix + str(n)} for n in range(8)))) for prefix in "ab")
+
+    assert compare_tags(before, after).left_out == ("id",)
+
+
+def test_tags_are_noted_by_trace_of_the_sample() -> None:
+    traces = tagged("a", {"n": 1, "ok": True}, {"n": 2, "ok": 1}, {"n": 2}, {"n": 9})
+
+    found = count_tags(traces, Sample(("a002", "0a000", "a001"), 4))
+
+    assert found == TagCounts(
+        {"n": {"1": 0b010, "2": 0b101}, "ok": {"true": 0b010, "1": 0b100}, "resource.pod": {"p1": 0b111}}
+    )
+    assert found.counts() == {
+        ("n", "1"): 1,
+        ("n", "2"): 2,
+        ("ok", "true"): 1,
+        ("ok", "1"): 1,
+        ("resource.pod", "p1"): 3,
+    }
+
+
+def test_counts_of_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tags, "VALUES_COUNTED", 2)
+    traces = tagged("a", {"n": 1, "m": 1}, {"n": 2, "m": 1}, {"n": 3, "m": 2})
+    sample = Sample(("a000", "a001", "a002"), 3)
+
+    parts = [count_tags(part, sample) for part in traces]
+
+    expected = TagCounts({"m": {"1": 0b011, "2": 0b100}, "resource.pod": {"p1": 0b111}}, frozenset({"n"}))
+    assert sum(parts, TagCounts()) == sum(parts[::-1], TagCounts()) == count_tags(traces, sample) == expected
+
+
+def test_of_many_traces_the_same_are_looked_at_whatever_else_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tags, "TRACES_COUNTED", 5)
-    traces = tagged("a", *({"n": number} for number in range(20)))
+    cohort = collect(tagged("a", *({"n": number} for number in range(20))), RequestOptions())
 
-    forward = count_tags(traces)
-    parts = sum((count_tags(part) for part in reversed(list(traces))), TagCounts())
+    whole, part = choose(cohort.traces), choose(cohort.of(range(10, 20)).traces)
 
-    assert (forward.sampled_count, forward.trace_count) == (5, 20)
-    assert (parts.by_trace, parts.trace_count) == (forward.by_trace, 20)
+    assert (len(whole), whole.trace_count) == (5, 20)
+    assert (len(part), part.trace_count) == (5, 10)
+    assert set(whole.trace_ids) - set(part.trace_ids) <= {f"a{number:03x}" for number in range(10)}
+
+
+def test_values_of_a_tag_are_those_of_spans_and_resources() -> None:
+    traces = tagged("a", {"pod": "x"}, {}, pod="p1")
+
+    assert values_of(traces, "pod") == (("p1", "x"), ("p1",))
+    assert values_of(traces, "resource.pod") == (("p1",), ("p1",))
+    assert values_of(traces, "nothere") == ((), ())
 
 
 @given(tables())
 def test_nothing_stands_out_of_a_set_against_itself(traces: Traces) -> None:
-    counted = count_tags(traces)
+    counted = sampled(traces)
 
     assert compare_tags(counted, counted).changes == ()

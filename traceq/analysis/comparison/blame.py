@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.comparison.cohorts import Cohort, Gaps
+from traceq.analysis.comparison.batches import Batch, Gaps
 from traceq.analysis.comparison.matching import Floats
+from traceq.analysis.grouping import distinct
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edges:
-    """Pairs of services of which one calls the other, numbered alike for two cohorts."""
+    """Pairs of services of which one calls the other, numbered alike for two batches."""
 
     services: tuple[str, ...]
     service_of: Ints
@@ -29,13 +30,13 @@ class Edges:
         return np.searchsorted(keys, wanted)
 
 
-def find_edges(before: Cohort, after: Cohort) -> Edges:
-    """Number the services and the calls between them of two cohorts that number their operations alike."""
+def find_edges(before: Batch, after: Batch) -> Edges:
+    """Number the services and the calls between them of two batches that number their operations alike."""
     services = tuple(sorted({key.service for key in before.operations}))
     numbers = {service: number for number, service in enumerate(services)}
     service_of = np.array([numbers[key.service] for key in before.operations], dtype=np.int64)
     keys = [service_of[gaps.callers] * len(services) + service_of[gaps.callees] for gaps in (before.gaps, after.gaps)]
-    found = np.unique(np.concatenate(keys))
+    found = distinct(np.concatenate(keys))
     return Edges(services, service_of, found // max(len(services), 1), found % max(len(services), 1))
 
 
@@ -55,7 +56,7 @@ def caller_shares(edges: Edges, before: tuple[Floats, Floats], after: tuple[Floa
     growth = np.zeros(edges.callers.size)
     growth[with_calls] = after[0][with_calls] / after[1][with_calls] - before[0][with_calls] / before[1][with_calls]
     shares = np.zeros(edges.callers.size)
-    for caller in np.unique(edges.callers[with_calls]).tolist():
+    for caller in distinct(edges.callers[with_calls]).tolist():
         mine = np.flatnonzero(with_calls & (edges.callers == caller))
         common = _common(np.sort(growth[mine]))
         if common:

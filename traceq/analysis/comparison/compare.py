@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from traceq.analysis.bottlenecks import GroupKey
+import numpy as np
+
+from traceq.analysis.columns import Flags, Ints
+from traceq.analysis.comparison.batches import Batch, on_one_table, sortable
 from traceq.analysis.comparison.blame import Edges, find_edges
-from traceq.analysis.comparison.cohorts import Cohort, on_one_table, sortable
+from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Measured, measure
 from traceq.analysis.comparison.matching import match, unmatched_operations
 from traceq.analysis.comparison.measuring import Estimate, Sides
-from traceq.analysis.spread import Spread, spread
+from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.grouping import distinct
+from traceq.analysis.spread import Spread, spread, spreads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,13 +178,13 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
     the latency. What passes between a caller and its callee is charged to the callee, unless the caller waits longer
     for most services that it calls (`blame.caller_shares`). Intervals are bootstrapped over traces (`chance`).
     """
-    before, after = on_one_table(before, after)
-    sides = Sides(before, after, match(before, after))
-    edges = find_edges(before, after)
+    one, other = on_one_table(before.batches, after.batches)
+    sides = Sides(one, other, match(one, other))
+    edges = find_edges(one, other)
     found = measure(sides, edges)
     return Comparison(
-        before=_side(before, unmatched_operations(before, sides.matching.before_kinds, sides.matching)),
-        after=_side(after, unmatched_operations(after, sides.matching.after_kinds, sides.matching)),
+        before=_side(one, unmatched_operations(one, sides.matching.before_kinds, sides.matching)),
+        after=_side(other, unmatched_operations(other, sides.matching.after_kinds, sides.matching)),
         latency=found.latency,
         failures=found.failures,
         services=_services(sides, edges, found),
@@ -188,21 +193,24 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
     )
 
 
-def _side(cohort: Cohort, unmatched: dict[str, int]) -> Side:
+def _side(batch: Batch, unmatched: dict[str, int]) -> Side:
     return Side(
-        request_count=len(cohort.requests),
-        failed_count=int(cohort.requests.failed.sum()),
-        trace_count=cohort.trace_count,
-        span_count=cohort.span_count,
-        latency=spread(cohort.requests.latency_ns),
+        request_count=len(batch.requests),
+        failed_count=int(np.count_nonzero(batch.requests.failed)),
+        trace_count=distinct(batch.requests.traces.astype(np.int64)).size,
+        span_count=batch.durations_ns.size,
+        latency=spread(batch.requests.latency_ns),
         unmatched=unmatched,
-        moved_span_count=cohort.moved_span_count,
-        largest_shift_ns=cohort.largest_shift_ns,
+        moved_span_count=int(batch.traces.moved_spans.sum()),
+        largest_shift_ns=int(batch.traces.shift_ns.max(initial=0)),
     )
 
 
 def _services(sides: Sides, edges: Edges, found: Measured) -> tuple[ServiceChange, ...]:
-    none = Spread()
+    size = len(edges.services)
+    before, after = (
+        _spreads(batch, edges.service_of, size, _is_entered(batch)) for batch in (sides.before, sides.after)
+    )
     changes = [
         ServiceChange(
             service,
@@ -210,8 +218,8 @@ def _services(sides: Sides, edges: Edges, found: Measured) -> tuple[ServiceChang
             found.service_between_ns[number],
             found.service_calls[number],
             found.service_errors[number],
-            sides.before.service_durations.get(service, none),
-            sides.after.service_durations.get(service, none),
+            before[number],
+            after[number],
             found.service_examples[number][found.service_held[number].change >= 0],
         )
         for number, service in enumerate(edges.services)
@@ -220,7 +228,9 @@ def _services(sides: Sides, edges: Edges, found: Measured) -> tuple[ServiceChang
 
 
 def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:
-    none = Spread()
+    keys = sides.before.operations
+    alone = np.arange(len(keys), dtype=np.int64)
+    before, after = (_spreads(batch, alone, alone.size) for batch in (sides.before, sides.after))
     changes = [
         OperationChange(
             key,
@@ -228,12 +238,35 @@ def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:
             found.operation_between_ns[number],
             found.operation_calls[number],
             found.operation_errors[number],
-            sides.before.durations.get(key, none),
-            sides.after.durations.get(key, none),
+            before[number],
+            after[number],
         )
-        for number, key in enumerate(sides.before.operations)
+        for number, key in enumerate(keys)
     ]
     return tuple(sorted(changes, key=lambda change: (-change.held.change, sortable(change.key))))
+
+
+def _spreads(batch: Batch, group_of: Ints, size: int, counted: Flags | None = None) -> list[Spread]:
+    """Sum up durations of spans by the groups of their operations.
+
+    Args:
+        batch: Any.
+        group_of: The group of each operation.
+        size: How many groups there are.
+        counted: Which spans, in the order of the batch's durations; None for all.
+    """
+    groups = np.repeat(group_of[batch.work.operations], batch.work.calls)
+    if counted is None:
+        return spreads(groups, batch.durations_ns, size)
+    return spreads(groups[counted], batch.durations_ns[counted], size)
+
+
+def _is_entered(batch: Batch) -> Flags:
+    """Tell the spans that came from another service: the first ones of each entry."""
+    calls = batch.work.calls.astype(np.int64)
+    first = np.repeat(np.cumsum(calls) - calls, calls)
+    entered: Flags = np.arange(first.size) - first < np.repeat(batch.work.entered, calls)
+    return entered
 
 
 def _edges(edges: Edges, found: Measured) -> tuple[EdgeChange, ...]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from traceq.analysis.columns import columns
-from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.requests import find_requests
-from traceq.traces import Traces
+import numpy as np
+
+from traceq.analysis.comparison.cohorts import Cohort
 
 
-def slowest_requests(traces: Traces, options: RequestOptions) -> dict[int, int]:
-    """Give the latency of the slowest request of each trace, by the trace's position, in ns.
+def slowest_requests(cohort: Cohort) -> dict[int, int]:
+    """Give the latency of the slowest request of each trace, by its position in the cohort's traces, in ns.
 
-    A trace without any request of the kind asked for is left out.
+    A trace without any request is left out.
     """
-    spans = columns(traces)
-    requests = find_requests(spans, options.service, whole_trace=options.whole_trace)
     slowest: dict[int, int] = {}
-    for entry in requests.entries.tolist():
-        trace, duration_ns = int(spans.trace[entry]), int(spans.duration_ns[entry])
-        slowest[trace] = max(slowest.get(trace, 0), duration_ns)
+    first = 0
+    for batch in cohort.batches:
+        latency_ns = np.full(len(batch.traces), -1, dtype=np.int64)
+        np.maximum.at(latency_ns, batch.requests.traces, batch.requests.latency_ns)
+        slowest |= {first + at: longest for at, longest in enumerate(latency_ns.tolist()) if longest >= 0}
+        first += len(batch.traces)
     return slowest

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.columns import Ints
+from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.comparison.batches import Batch
 from traceq.analysis.comparison.blame import Edges, caller_shares
-from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.matching import Floats
 from traceq.analysis.comparison.measuring import Amounts, Estimate, Sides, amounts, estimate
 
@@ -38,14 +38,14 @@ class Measured:
 
 
 def measure(sides: Sides, edges: Edges) -> Measured:
-    """Measure what changed between two cohorts that number their operations alike."""
+    """Measure what changed between two batches that number their operations alike."""
     weights = sides.weights()
-    of_edge = [_by_edge(cohort, edges) for cohort in (sides.before, sides.after)]
+    of_edge = [_by_edge(batch, edges) for batch in (sides.before, sides.after)]
     sums = [(gap.sums(weight), calls.sums(weight)) for (gap, calls), weight in zip(of_edge, weights, strict=True)]
     shares = caller_shares(edges, sums[0], sums[1])
-    levels = [_levels(cohort, edges, shares) for cohort in (sides.before, sides.after)]
+    levels = [_levels(batch, edges, shares) for batch in (sides.before, sides.after)]
     measured = estimate(sides, tuple(zip(*levels, strict=True)))
-    between = [_between(cohort, edges, shares) for cohort in (sides.before, sides.after)]
+    between = [_between(batch, edges, shares) for batch in (sides.before, sides.after)]
     grown = [
         (second.sums(weights[1]) - first.sums(weights[0])).tolist() for first, second in zip(*between, strict=True)
     ]
@@ -67,13 +67,13 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     )
 
 
-def _levels(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Amounts, ...]:
+def _levels(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, ...]:
     """Give the amounts to be measured with intervals, in the order of `Measured`."""
-    work, requests = cohort.work, cohort.requests
+    work, requests = batch.work, batch.requests
     service = edges.service_of[work.operations] if work.operations.size else work.operations
-    sizes = (len(edges.services), len(cohort.operations))
+    sizes = (len(edges.services), len(batch.operations))
     alone = np.arange(len(requests), dtype=np.int64)
-    held = _held(cohort, edges, shares)
+    held = _held(batch, edges, shares)
     return (
         _sparse(alone, np.zeros_like(alone), requests.latency_ns, 1),
         _sparse(alone, np.zeros_like(alone), requests.failed, 1),
@@ -83,39 +83,38 @@ def _levels(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Amounts, ...]
         _sparse(held[0], held[1], held[2], sizes[1]),
         _sparse(work.requests, work.operations, work.calls, sizes[1]),
         _sparse(work.requests, work.operations, work.errors, sizes[1]),
-        *_by_edge(cohort, edges),
+        *_by_edge(batch, edges),
     )
 
 
-def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[Cohort, Amounts], ...]:
+def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[Batch, Amounts], ...]:
     return ((sides.before, levels[0][_SERVICE_HELD]), (sides.after, levels[1][_SERVICE_HELD]))
 
 
-def _examples(cohort: Cohort, held: Amounts) -> list[str]:
+def _examples(batch: Batch, held: Amounts) -> list[str]:
     """Give for each group the trace that it held longest, of equals the one with the least id."""
     found = [""] * held.size
-    trace_ids = cohort.requests.trace_ids
-    best = np.zeros(held.size)
-    np.maximum.at(best, held.groups, held.values)
-    for at in np.flatnonzero((held.values > 0) & (held.values == best[held.groups])).tolist():
-        group, trace_id = int(held.groups[at]), trace_ids[int(held.requests[at])]
-        found[group] = min(found[group] or trace_id, trace_id)
+    owners = batch.requests.traces[held.requests]
+    parts = (np.split(column, held.heads[1:]) for column in (held.values, owners))
+    for group, values, traces in zip(held.groups.tolist(), *parts, strict=False):
+        if values.size and values.max() > 0:
+            found[group] = min(batch.traces.ids[traces[values == values.max()]].tolist())
     return found
 
 
-def _between(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Amounts, Amounts]:
+def _between(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, Amounts]:
     """Give what passes between callers and callees by service and by operation charged with it."""
-    requests, operations, values = _charged_gaps(cohort, edges, shares)
+    requests, operations, values = _charged_gaps(batch, edges, shares)
     return (
         _sparse(requests, edges.service_of[operations], values, len(edges.services)),
-        _sparse(requests, operations, values, len(cohort.operations)),
+        _sparse(requests, operations, values, len(batch.operations)),
     )
 
 
-def _held(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Ints, Ints, Floats]:
+def _held(batch: Batch, edges: Edges, shares: Floats) -> tuple[Codes, Codes, Floats]:
     """Give requests, operations and how long the one was held by the other, shares of what passes between included."""
-    requests, operations, values = _charged_gaps(cohort, edges, shares)
-    work = cohort.work
+    requests, operations, values = _charged_gaps(batch, edges, shares)
+    work = batch.work
     return (
         np.concatenate((work.requests, requests)),
         np.concatenate((work.operations, operations)),
@@ -123,8 +122,8 @@ def _held(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Ints, Ints, Flo
     )
 
 
-def _charged_gaps(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Ints, Ints, Floats]:
-    gaps = cohort.gaps
+def _charged_gaps(batch: Batch, edges: Edges, shares: Floats) -> tuple[Codes, Codes, Floats]:
+    gaps = batch.gaps
     share = shares[edges.of(gaps)]
     return (
         np.concatenate((gaps.requests, gaps.requests)),
@@ -133,12 +132,12 @@ def _charged_gaps(cohort: Cohort, edges: Edges, shares: Floats) -> tuple[Ints, I
     )
 
 
-def _by_edge(cohort: Cohort, edges: Edges) -> tuple[Amounts, Amounts]:
-    gaps, of_edge, size = cohort.gaps, edges.of(cohort.gaps), edges.callers.size
+def _by_edge(batch: Batch, edges: Edges) -> tuple[Amounts, Amounts]:
+    gaps, of_edge, size = batch.gaps, edges.of(batch.gaps), edges.callers.size
     return _sparse(gaps.requests, of_edge, gaps.gap_ns, size), _sparse(gaps.requests, of_edge, gaps.calls, size)
 
 
-def _sparse(requests: Ints, groups: Ints, values: Ints | Floats, size: int) -> Amounts:
+def _sparse(requests: Ints | Codes, groups: Ints | Codes, values: Ints | Codes | Flags | Floats, size: int) -> Amounts:
     there = np.flatnonzero(values)
     some: npt.NDArray[np.float64] = values[there].astype(np.float64)
     return amounts(requests[there], groups[there], some, size)

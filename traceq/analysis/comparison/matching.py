@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.comparison.cohorts import Cohort
+from traceq.analysis.comparison.batches import Batch
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ class Matching:
     """Which requests are compared with which."""
 
     before_kinds: Ints
-    """One a request of the first cohort: its kind."""
+    """One a request of the first batch: its kind."""
     after_kinds: Ints
     before_strata: Floats
     """A row a stratum, a column a kind: 1 where requests of the kind before belong to the stratum."""
@@ -47,8 +47,8 @@ class Matching:
         return weights
 
 
-def match(before: Cohort, after: Cohort) -> Matching:
-    """Pair up the kinds of requests of two cohorts that number their operations alike.
+def match(before: Batch, after: Batch) -> Matching:
+    """Pair up the kinds of requests of two batches that number their operations alike.
 
     Requests are of one kind when they have the same entry operation and entered the same operations of the same
     services. A kind of which both sides have at least `MIN_REQUESTS` is compared by itself. The others are compared
@@ -82,8 +82,8 @@ def _leftovers(kinds: Ints, left: Ints, before: Ints, after: Ints) -> list[_Stra
     return [pair for pair in pairs if pair[2]]
 
 
-def _kinds(before: Cohort, after: Cohort) -> tuple[Ints, Ints, Ints]:
-    """Number the kinds of requests of both cohorts: of each request, and the entry operation of each kind."""
+def _kinds(before: Batch, after: Batch) -> tuple[Ints, Ints, Ints]:
+    """Number the kinds of requests of both batches: of each request, and the entry operation of each kind."""
     entries = np.concatenate((before.requests.operations, after.requests.operations))
     reached = np.concatenate((before.requests.reached, after.requests.reached))
     order = np.lexsort((reached, entries))
@@ -92,7 +92,7 @@ def _kinds(before: Cohort, after: Cohort) -> tuple[Ints, Ints, Ints]:
     kinds = np.zeros(order.size, dtype=np.int64)
     kinds[order] = np.cumsum(heads) - 1
     size = len(before.requests)
-    return kinds[:size], kinds[size:], entries[order][heads]
+    return kinds[:size], kinds[size:], entries[order][heads].astype(np.int64)
 
 
 def _matching(
@@ -106,8 +106,8 @@ def _matching(
     return Matching(before_kinds, after_kinds, sides[0], sides[1], sizes / max(sizes.sum(), 1), unmatched)
 
 
-def unmatched_operations(cohort: Cohort, kinds: Ints, matching: Matching) -> dict[str, int]:
+def unmatched_operations(batch: Batch, kinds: Ints, matching: Matching) -> dict[str, int]:
     """Count the requests of one side that have no counterpart, by service and operation of their entry."""
     alone = np.isin(kinds, matching.unmatched)
-    keys = (cohort.operations[number] for number in cohort.requests.operations[alone].tolist())
+    keys = (batch.operations[number] for number in batch.requests.operations[alone].tolist())
     return dict(sorted(Counter(f"{key.service} {key.name}".strip() for key in keys).items()))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceq.analysis.columns import Flags, Ints
-from traceq.analysis.comparison.chance import REPLICATES, drawn, intervals
-from traceq.analysis.comparison.cohorts import Cohort
+from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.comparison.batches import Batch
+from traceq.analysis.comparison.chance import REPLICATES, drawn, intervals, settled
 from traceq.analysis.comparison.matching import MIN_REQUESTS, Floats, Matching
+from traceq.analysis.grouping import numbered
 
 _RARE = 0.01
 
@@ -62,37 +63,49 @@ def _number(value: float | None, suffix: str) -> float | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Amounts:
-    """Amounts of groups in requests, as a list of those that are not zero."""
+    """Amounts of groups in requests: those that are not zero, group by group, in each by the number of the request."""
 
     requests: Ints
-    groups: Ints
     values: Floats
+    groups: Ints
+    """Those that have an amount at all, rising."""
+    heads: Ints
+    """Where the amounts of each of these begin."""
     size: int
     """How many groups there are."""
 
     def sums(self, weights: Floats) -> Floats:
         """Add up by group, each request counting as its weight says."""
-        return _added_up(self.groups, weights[self.requests] * self.values, self.size)
+        return self._added_up(weights[self.requests] * self.values)
+
+    def squares(self, weights: Floats) -> Floats:
+        """Add up the squares."""
+        return self._added_up(weights[self.requests] * self.values**2)
+
+    def _added_up(self, values: Floats) -> Floats:
+        # Runs are added up in half the time that scattered groups take, and the bootstrap does it 200 times.
+        sums = np.zeros(self.size)
+        if self.heads.size:
+            sums[self.groups] = np.add.reduceat(values, self.heads)
+        return sums
 
 
-def _added_up(groups: Ints, values: Floats, size: int) -> Floats:
-    # bincount counts in whole numbers when there is nothing to add.
-    return np.bincount(groups, weights=values, minlength=size).astype(np.float64)
-
-
-def amounts(requests: Ints, groups: Ints, values: Floats, size: int) -> Amounts:
+def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: int) -> Amounts:
     """Add up values by request and group."""
-    found, numbers = np.unique(requests * max(size, 1) + groups, return_inverse=True)
-    sums = _added_up(numbers.reshape(-1).astype(np.int64), values, found.size)
-    return Amounts(found // max(size, 1), found % max(size, 1), sums, size)
+    reach = int(requests.max(initial=0)) + 1
+    found, numbers = numbered(groups.astype(np.int64) * reach + requests)
+    sums = np.bincount(numbers, weights=values, minlength=found.size).astype(np.float64)
+    of_group = found // reach
+    heads = np.flatnonzero(np.diff(of_group, prepend=-1))
+    return Amounts(found % reach, sums, of_group[heads], heads, size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """Two cohorts, ready to be measured against each other."""
+    """Two sets of requests, ready to be measured against each other."""
 
-    before: Cohort
-    after: Cohort
+    before: Batch
+    after: Batch
     matching: Matching
 
     def weights(self) -> tuple[Floats, Floats]:
@@ -106,7 +119,7 @@ class Sides:
     def drawn_weights(self, replicate: int) -> tuple[Floats, Floats]:
         """Give the same for one replicate of the bootstrap."""
         matching = self.matching
-        times = [drawn(cohort.requests.trace_hashes, replicate) for cohort in (self.before, self.after)]
+        times = [drawn(batch.traces.hashes, replicate)[batch.requests.traces] for batch in (self.before, self.after)]
         return (
             matching.weights(matching.before_kinds, matching.before_strata, times[0]),
             matching.weights(matching.after_kinds, matching.after_strata, times[1]),
@@ -126,9 +139,10 @@ def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[
     weights = sides.weights()
     before = [first.sums(weights[0]) for first, _ in levels]
     after = [second.sums(weights[1]) for _, second in levels]
-    changes = [ahead - behind for behind, ahead in zip(before, after, strict=True)]
-    counted = [_matters(*sums) for sums in zip(before, after, strict=True)]
-    ends = _intervals(sides, levels, changes, counted)
+    sizes = [behind + ahead for behind, ahead in zip(before, after, strict=True)]
+    changes = [settled(ahead - behind, size) for behind, ahead, size in zip(before, after, sizes, strict=True)]
+    after = [np.where(change == 0, behind, ahead) for change, behind, ahead in zip(changes, before, after, strict=True)]
+    ends = _intervals(sides, levels, changes, sizes)
     effects = [_effects(level, weights, change) for level, change in zip(levels, changes, strict=True)]
     return [
         [Estimate(*parts) for parts in zip(*map(np.ndarray.tolist, columns), found_effects, strict=True)]
@@ -137,7 +151,7 @@ def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[
 
 
 def _intervals(
-    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], changes: list[Floats], counted: list[Flags]
+    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], changes: list[Floats], sizes: list[Floats]
 ) -> list[tuple[Floats, Floats, Flags]]:
     if not sides.is_enough:
         return [_unknown(change.size) for change in changes]
@@ -146,17 +160,17 @@ def _intervals(
         weights = sides.drawn_weights(number)
         for found, (first, second) in zip(replicates, levels, strict=True):
             found[number] = second.sums(weights[1]) - first.sums(weights[0])
-    return [intervals(*parts) for parts in zip(changes, replicates, counted, strict=True)]
+    counted = [_matters(size) for size in sizes]
+    return [intervals(*parts) for parts in zip(changes, replicates, sizes, counted, strict=True)]
 
 
 def _unknown(size: int) -> tuple[Floats, Floats, Flags]:
     return np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size, dtype=np.bool_)
 
 
-def _matters(before: Floats, after: Floats) -> Flags:
+def _matters(sizes: Floats) -> Flags:
     """Tell the groups that have a hundredth of everything: rare ones vary most and would widen all intervals."""
-    both = before + after
-    matters: Flags = (both > 0) & (both >= _RARE * both.sum())
+    matters: Flags = (sizes > 0) & (sizes >= _RARE * sizes.sum())
     return matters
 
 
@@ -169,6 +183,5 @@ def _effects(level: tuple[Amounts, Amounts], weights: tuple[Floats, Floats], cha
 
 
 def _variance(amounts: Amounts, weights: Floats) -> Floats:
-    squares = np.bincount(amounts.groups, weights=weights[amounts.requests] * amounts.values**2, minlength=amounts.size)
-    variance: Floats = np.maximum(squares - amounts.sums(weights) ** 2, 0)
-    return variance
+    squares = amounts.squares(weights)
+    return settled(np.maximum(squares - amounts.sums(weights) ** 2, 0), squares)

@@ -1,4 +1,8 @@
-"""Which tag values stand out: much more frequent in the traces of one set than in those of another."""
+"""Which tag values stand out: much more frequent in the traces of one set than in those of another.
+
+Attributes take longest of all to read, so each set is asked twice: first for all its traces, of which `choose` takes
+some, then for the tags of these alone (`count_tags`).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from traceq.analysis.comparison.cohorts import stable_hash
+from traceq.analysis.comparison.batches import TraceColumns
 from traceq.semantics import Attributes, value_text
 from traceq.traces import Traces, normal_id
 
@@ -26,56 +30,133 @@ Tag = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class TagCounts:
-    """In how many traces each value of each key occurs, for a sample of traces; adds to others."""
+class Sample:
+    """The traces of a set that are looked at."""
 
-    by_trace: Mapping[tuple[int, str], frozenset[Tag]] = field(default_factory=dict)
-    """By hash and id of the trace, the least hashes only."""
+    trace_ids: tuple[str, ...] = ()
     trace_count: int = 0
-    """Of all traces, sampled or not."""
+    """Of all traces, chosen or not."""
+
+    def __len__(self) -> int:
+        return len(self.trace_ids)
+
+
+def choose(traces: TraceColumns) -> Sample:
+    """Take the traces with the least hashes, which says nothing about what is in them."""
+    keys = zip(traces.hashes.tolist(), traces.ids.tolist(), strict=True)
+    return Sample(tuple(trace_id for _, trace_id in heapq.nsmallest(TRACES_COUNTED, keys)), len(traces))
+
+
+@dataclass(frozen=True, slots=True)
+class TagCounts:
+    """In which traces of a sample each value of each key occurs; adds to others of the same sample."""
+
+    by_key: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """For each value a set of traces: bit `n` stands for the one at position `n` of the sample."""
+    crowded: frozenset[str] = frozenset()
+    """Keys with more than `VALUES_COUNTED` values, which are not in `by_key`."""
 
     def __add__(self, other: TagCounts) -> TagCounts:
-        both = dict(self.by_trace)
-        for key, tags in other.by_trace.items():
-            both[key] = both.get(key, frozenset()) | tags
-        kept = heapq.nsmallest(TRACES_COUNTED, both)
-        return TagCounts({key: both[key] for key in kept}, self.trace_count + other.trace_count)
-
-    @property
-    def sampled_count(self) -> int:
-        """How many traces were looked at."""
-        return len(self.by_trace)
+        tally = _Tally(crowded=set(self.crowded | other.crowded))
+        for part in (self, other):
+            for key, values in part.by_key.items():
+                for value, traces in values.items():
+                    tally.add(key, value, traces)
+        return tally.counts()
 
     def counts(self) -> Counter[Tag]:
-        """Count the sampled traces that have each tag."""
-        return Counter(tag for tags in self.by_trace.values() for tag in tags)
+        """Count the traces that have each tag."""
+        return Counter(
+            {
+                (key, value): traces.bit_count()
+                for key, values in self.by_key.items()
+                for value, traces in values.items()
+            }
+        )
 
 
-def count_tags(traces: Traces) -> TagCounts:
-    """Read which tags traces carry.
+@dataclass(slots=True)
+class _Tally:
+    """Counts in the making."""
+
+    by_key: dict[str, dict[str, int]] = field(default_factory=dict)
+    crowded: set[str] = field(default_factory=set)
+
+    def add(self, key: str, value: str, traces: int) -> None:
+        """Note that traces have a tag; of a key with too many values none is kept, so that memory has a bound."""
+        if key in self.crowded:
+            return
+        values = self.by_key.setdefault(key, {})
+        values[value] = values.get(value, 0) | traces
+        if len(values) > VALUES_COUNTED:
+            self.crowded.add(key)
+            del self.by_key[key]
+
+    def counts(self) -> TagCounts:
+        """Give what was counted."""
+        return TagCounts(self.by_key, frozenset(self.crowded))
+
+
+def count_tags(traces: Traces, sample: Sample) -> TagCounts:
+    """Read which tags the traces of a table carry that are in a sample.
 
     Raises:
         ValueError: If the traces were read without attributes.
     """
-    keys = {(stable_hash(normal_id(traces.trace_ids[at])), traces.trace_ids[at]): at for at in range(len(traces))}
-    # Equal texts are one object: two thousand traces say the same things.
-    texts: dict[str, str] = {}
-    chosen = heapq.nsmallest(TRACES_COUNTED, keys)
-    return TagCounts({key: _tags(traces, keys[key], texts) for key in chosen}, len(keys))
+    numbers = {normal_id(trace_id): number for number, trace_id in enumerate(sample.trace_ids)}
+    tally = _Tally()
+    for position, trace_id in enumerate(traces.trace_ids):
+        number = numbers.get(normal_id(trace_id))
+        if number is not None:
+            for key, value in _tags(traces, position):
+                tally.add(key, value, 1 << number)
+    return tally.counts()
 
 
-def _tags(traces: Traces, position: int, texts: dict[str, str]) -> frozenset[Tag]:
-    found: set[Tag] = set()
+def _tags(traces: Traces, position: int) -> set[Tag]:
+    """List what a trace carries. The spans of a trace repeat each other, so they are put together first."""
+    own: set[Tag] = set()
+    shared: set[Tag] = set()
     for row in traces.rows(position):
         details = traces.span(row).details
-        found |= _texts(details.attributes(), "", texts)
-        found |= _texts(details.resource(), "resource.", texts)
-    return frozenset(found)
+        own.update(_texts(details.attributes()))
+        shared.update(_texts(details.resource()))
+    return own | {("resource." + key, value) for key, value in shared}
 
 
-def _texts(attributes: Attributes, prefix: str, texts: dict[str, str]) -> set[Tag]:
-    pairs = ((prefix + key, value_text(value)) for key, value in attributes.items())
-    return {(texts.setdefault(key, key), texts.setdefault(value, value)) for key, value in pairs}
+def _texts(attributes: Attributes) -> list[Tag]:
+    # Written out for plain text, since a call an attribute would double the time.
+    return [(key, value if type(value) is str else value_text(value)) for key, value in attributes.items()]
+
+
+def values_of(traces: Traces, key: str) -> tuple[tuple[str, ...], ...]:
+    """Read which values of a tag each trace carries, sorted; those of resources count with or without `resource.`.
+
+    Raises:
+        ValueError: If the traces were read without attributes.
+    """
+    # Equal tuples are one object: most traces say the same.
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    found = (_values(traces, position, key) for position in range(len(traces)))
+    return tuple(known.setdefault(values, values) for values in found)
+
+
+def _values(traces: Traces, position: int, key: str) -> tuple[str, ...]:
+    found = set()
+    for row in traces.rows(position):
+        details = traces.span(row).details
+        for attributes, name in ((details.attributes(), key), (details.resource(), key.removeprefix("resource."))):
+            if name in attributes:
+                found.add(value_text(attributes[name]))
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedSample:
+    """A sample with what was read of it."""
+
+    sample: Sample
+    tags: TagCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +218,7 @@ class TagChanges:
         }
 
 
-def compare_tags(before: TagCounts, after: TagCounts, ignored_keys: frozenset[str] = frozenset()) -> TagChanges:
+def compare_tags(before: TaggedSample, after: TaggedSample, ignored_keys: frozenset[str] = frozenset()) -> TagChanges:
     """Find the values that are over-represented in the second set.
 
     A value stands out when its share of traces grew by at least a tenth of all traces, and by more than chance would
@@ -148,19 +229,26 @@ def compare_tags(before: TagCounts, after: TagCounts, ignored_keys: frozenset[st
         after: The set in question.
         ignored_keys: Keys by which the sets were told apart, which say nothing new.
     """
-    counts = before.counts(), after.counts()
-    values = Counter(key for key, _ in {*counts[0], *counts[1]})
-    left_out = {key for key, count in values.items() if count > VALUES_COUNTED}
-    sizes = (before.sampled_count, after.sampled_count)
+    counts = before.tags.counts(), after.tags.counts()
+    left_out = _crowded(before.tags, after.tags)
+    sizes = (len(before.sample), len(after.sample))
     tested = [tag for tag in counts[1] if tag[0] not in left_out | ignored_keys]
     limit = _MOST_CHANCE / max(len(tested), 1)
     standing = [tag for tag in tested if _stands_out((counts[0][tag], counts[1][tag]), sizes, limit)]
     changes = [
-        _change(tags, (counts[0][tags[0]], counts[1][tags[0]]), sizes) for tags in _alike(standing, before, after)
+        _change(tags, (counts[0][tags[0]], counts[1][tags[0]]), sizes)
+        for tags in _alike(standing, before.tags, after.tags)
     ]
     changes.sort(key=lambda change: (change.before_ratio - change.after_ratio, change.key, change.value))
-    totals = (before.trace_count, after.trace_count)
+    totals = (before.sample.trace_count, after.sample.trace_count)
     return TagChanges(tuple(changes), *sizes, *totals, tuple(sorted(left_out)))
+
+
+def _crowded(before: TagCounts, after: TagCounts) -> frozenset[str]:
+    """Find the keys with too many values, those of both sets taken together."""
+    shared = before.by_key.keys() & after.by_key.keys()
+    together = {key for key in shared if len(before.by_key[key].keys() | after.by_key[key].keys()) > VALUES_COUNTED}
+    return before.crowded | after.crowded | together
 
 
 def _stands_out(counts: tuple[int, int], sizes: tuple[int, int], limit: float) -> bool:
@@ -193,14 +281,10 @@ def _log_choices(of: int, number: int) -> float:
 
 def _alike(tags: list[Tag], before: TagCounts, after: TagCounts) -> list[list[Tag]]:
     """Put tags together that occur in the very same traces, a pod's name and its address for instance."""
-    where: dict[Tag, list[tuple[int, int, str]]] = {tag: [] for tag in tags}
-    for side, counts in enumerate((before, after)):
-        for (number, trace_id), found in sorted(counts.by_trace.items()):
-            for tag in found & where.keys():
-                where[tag].append((side, number, trace_id))
-    groups: dict[tuple[tuple[int, int, str], ...], list[Tag]] = {}
-    for tag in sorted(tags):
-        groups.setdefault(tuple(where[tag]), []).append(tag)
+    groups: dict[tuple[int, int], list[Tag]] = {}
+    for key, value in sorted(tags):
+        traces = (before.by_key.get(key, {}).get(value, 0), after.by_key[key][value])
+        groups.setdefault(traces, []).append((key, value))
     return list(groups.values())
 
 

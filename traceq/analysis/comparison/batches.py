@@ -1,0 +1,222 @@
+"""Requests boiled down to columns: a few numbers a trace, a request, and an operation that took part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.group_sums import GroupKey
+
+Hashes: TypeAlias = npt.NDArray[np.uint64]
+
+_NO_IDS: npt.NDArray[np.object_] = np.zeros(0, dtype=np.object_)
+_NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
+_NO_INTS: Ints = np.zeros(0, dtype=np.int64)
+_NO_CODES: Codes = np.zeros(0, dtype=np.int32)
+_NO_FLAGS: Flags = np.zeros(0, dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TraceColumns:
+    """Traces, with requests or without; every column has one entry a trace."""
+
+    ids: npt.NDArray[np.object_] = field(default_factory=lambda: _NO_IDS)
+    """As long as the source gave them."""
+    hashes: Hashes = field(default_factory=lambda: _NO_HASHES)
+    """Stand for the traces wherever chance is needed, so that it does not depend on their order."""
+    start_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """Of the earliest span, by its own clock; 0 for a trace without spans."""
+    failed: Flags = field(default_factory=lambda: _NO_FLAGS)
+    """Whether any span failed."""
+    moved_spans: Codes = field(default_factory=lambda: _NO_CODES)
+    """How many spans were moved because of wrong clocks ..."""
+    shift_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """... and the greatest distance, forward or back."""
+
+    def __len__(self) -> int:
+        return int(self.ids.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Requests:
+    """Requests; every column has one entry a request."""
+
+    traces: Codes = field(default_factory=lambda: _NO_CODES)
+    """Position in the batch's traces."""
+    operations: Codes = field(default_factory=lambda: _NO_CODES)
+    """Of the entry span: position in the batch's operations."""
+    reached: Hashes = field(default_factory=lambda: _NO_HASHES)
+    """Stands for the set of operations at which services were entered: alike for requests of one kind."""
+    latency_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    failed: Flags = field(default_factory=lambda: _NO_FLAGS)
+    """Whether the entry span failed."""
+
+    def __len__(self) -> int:
+        return int(self.traces.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """What requests spent in operations; one entry for each operation that a request took part in."""
+
+    requests: Codes = field(default_factory=lambda: _NO_CODES)
+    operations: Codes = field(default_factory=lambda: _NO_CODES)
+    own_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """Time on the critical path, without what passed between callers and callees."""
+    calls: Codes = field(default_factory=lambda: _NO_CODES)
+    errors: Codes = field(default_factory=lambda: _NO_CODES)
+    entered: Codes = field(default_factory=lambda: _NO_CODES)
+    """How many of the calls came from another service."""
+    entered_errors: Codes = field(default_factory=lambda: _NO_CODES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps:
+    """What passed between callers and callees; one entry for each pair of operations in a request."""
+
+    requests: Codes = field(default_factory=lambda: _NO_CODES)
+    callers: Codes = field(default_factory=lambda: _NO_CODES)
+    """Operation of the client side."""
+    callees: Codes = field(default_factory=lambda: _NO_CODES)
+    gap_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    calls: Codes = field(default_factory=lambda: _NO_CODES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Requests, boiled down to about 40 bytes a span."""
+
+    operations: tuple[GroupKey, ...] = ()
+    """Those that took part, sorted."""
+    traces: TraceColumns = field(default_factory=TraceColumns)
+    requests: Requests = field(default_factory=Requests)
+    """Those of a trace stand in the order of its spans."""
+    work: Work = field(default_factory=Work)
+    gaps: Gaps = field(default_factory=Gaps)
+    durations_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """One a span, by the entries of `work` (`calls` of each); first those that came from another service."""
+
+    def of(self, kept: Flags) -> Batch:
+        """Give the same of some traces only.
+
+        Args:
+            kept: One flag a trace.
+        """
+        requests = kept[self.requests.traces]
+        work, gaps = requests[self.work.requests], requests[self.gaps.requests]
+        used = np.zeros(len(self.operations), dtype=np.bool_)
+        used[self.work.operations[work]] = True
+        part = Batch(
+            self.operations,
+            _kept(self.traces, kept),
+            _kept(self.requests, requests),
+            _kept(self.work, work),
+            _kept(self.gaps, gaps),
+            self.durations_ns[np.repeat(work, self.work.calls)],
+        )
+        numbered = _numbered(part, _ranks(used), _ranks(kept), _ranks(requests))
+        operations = tuple(key for key, is_used in zip(self.operations, used.tolist(), strict=True) if is_used)
+        return replace(numbered, operations=operations)
+
+
+def _ranks(flags: Flags) -> Codes:
+    """Give each of those flagged its position among them."""
+    return (np.cumsum(flags) - 1).astype(np.int32)
+
+
+def _numbered(batch: Batch, operations: Codes, traces: Codes, requests: Codes) -> Batch:
+    """Give every number that stands for an operation, trace or request its new one."""
+    work, gaps = batch.work, batch.gaps
+    return replace(
+        batch,
+        requests=replace(
+            batch.requests,
+            traces=traces[batch.requests.traces],
+            operations=operations[batch.requests.operations],
+        ),
+        work=replace(work, requests=requests[work.requests], operations=operations[work.operations]),
+        gaps=replace(
+            gaps,
+            requests=requests[gaps.requests],
+            callers=operations[gaps.callers],
+            callees=operations[gaps.callees],
+        ),
+    )
+
+
+_Columns = TypeVar("_Columns", TraceColumns, Requests, Work, Gaps)
+
+
+def _kept(columns: _Columns, kept: Flags | Ints) -> _Columns:
+    """Take entries by flags, or by positions."""
+    taken: dict[str, Any] = {column.name: getattr(columns, column.name)[kept] for column in fields(columns)}
+    return replace(columns, **taken)
+
+
+def end_to_end(parts: Sequence[_Columns]) -> _Columns:
+    """Put columns one behind the other.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    names = [column.name for column in fields(parts[0])]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **joined)
+
+
+def sortable(key: GroupKey) -> tuple[str, str, int, str, tuple[str, ...]]:
+    """Give what operations are sorted by."""
+    return (key.service, key.name, key.kind, "" if key.peer is None else key.peer.label, tuple(key.peer or ()))
+
+
+def on_one_table(one: Sequence[Batch], other: Sequence[Batch]) -> tuple[Batch, Batch]:
+    """Make one batch of each of two sets of batches, operations numbered alike in both.
+
+    Traces come newest first, as sources give them, and requests in the order of their traces: whatever the batches
+    were, the sums of broken numbers are the same to the last digit.
+    """
+    keys = {key for batches in (one, other) for batch in batches for key in batch.operations}
+    table = tuple(sorted(keys, key=sortable))
+    numbers = {key: number for number, key in enumerate(table)}
+    before, after = (replace(_joined(batches, numbers), operations=table) for batches in (one, other))
+    return before, after
+
+
+def _joined(batches: Sequence[Batch], numbers: Mapping[GroupKey, int]) -> Batch:
+    if not batches:
+        return Batch()
+    traces = end_to_end([batch.traces for batch in batches])
+    order = _newest_first(traces)
+    trace_numbers = np.split(_places(order), np.cumsum([len(batch.traces) for batch in batches])[:-1])
+    owners = [places[batch.requests.traces] for batch, places in zip(batches, trace_numbers, strict=True)]
+    request_order = np.argsort(np.concatenate(owners), kind="stable")
+    request_numbers = np.split(_places(request_order), np.cumsum([owner.size for owner in owners])[:-1])
+    renumbered = [
+        _numbered(batch, np.array([numbers[key] for key in batch.operations], dtype=np.int32), *places)
+        for batch, *places in zip(batches, trace_numbers, request_numbers, strict=True)
+    ]
+    return Batch(
+        (),
+        _kept(traces, order),
+        _kept(end_to_end([batch.requests for batch in renumbered]), request_order),
+        end_to_end([batch.work for batch in renumbered]),
+        end_to_end([batch.gaps for batch in renumbered]),
+        np.concatenate([batch.durations_ns for batch in batches]),
+    )
+
+
+def _newest_first(traces: TraceColumns) -> Ints:
+    starts, ids = traces.start_ns.tolist(), traces.ids.tolist()
+    return np.array(sorted(range(len(ids)), key=lambda at: (-starts[at], ids[at])), dtype=np.int64)
+
+
+def _places(order: Ints) -> Codes:
+    """Turn an order around: where each entry comes to stand."""
+    places = np.zeros(order.size, dtype=np.int32)
+    places[order] = np.arange(order.size, dtype=np.int32)
+    return places
