@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import traceq
 from benchmarks.data import Shape, traces, write
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.analysis.bottlenecks import BottleneckSums, collect, rank
@@ -35,7 +39,7 @@ from traceq.query import TraceQuery
 from traceq.sources import Progress
 from traceq.sources.files import FileSource
 from traceq.sources.slices import Slice, sliced
-from traceq.traces import TraceWarning
+from traceq.traces import Traces, TraceWarning, normal_id
 
 EVERYTHING = TraceQuery()
 REQUESTS = RequestOptions()
@@ -129,6 +133,32 @@ def test_any_number_of_workers_gives_the_same_bytes(archive: str) -> None:
     assert one.warnings == two.warnings
 
 
+@dataclass(frozen=True)
+class Naming:
+    """Which traces come, of those asked for."""
+
+    trace_ids: frozenset[str]
+    needs_details: bool = False
+
+    def nothing(self) -> tuple[str, ...]:
+        return ()
+
+    def collect(self, traces: Traces) -> tuple[str, ...]:
+        assert traces.details is not None
+        return traces.trace_ids
+
+
+def test_of_a_question_about_some_traces_no_others_are_decoded(archive: str) -> None:
+    every = FileSource((archive,)).find(EVERYTHING).traces.trace_ids
+    wanted = sorted(every)[::7]
+
+    with sliced((archive,), slice_bytes=20_000) as found:
+        summary = answer(found, EVERYTHING, Naming(frozenset(map(normal_id, [*wanted, "dead"]))))
+
+    assert sorted(summary.sums) == wanted
+    assert summary.trace_count == len(wanted)
+
+
 def test_a_wrong_guess_costs_a_second_look(tmp_path: Path) -> None:
     inner = [json.loads(each) for each in traces(Shape(2, 3), seed=2)]
     outer = [json.loads(each) for each in traces(Shape(4, 3))]
@@ -184,6 +214,9 @@ def test_small_inputs_and_single_slices_need_no_workers() -> None:
         def tables(self, *, with_details: bool) -> Iterator[Any]:
             raise NotImplementedError
 
+        def traces(self, wanted: object) -> Iterator[Any]:
+            raise NotImplementedError
+
         def attributes(self, wanted: object) -> Iterator[Any]:
             raise NotImplementedError
 
@@ -226,3 +259,47 @@ def test_work_that_nobody_waits_for_is_dropped() -> None:
 
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]  # a generator, whatever the protocol promises
+
+
+WORK = """
+import sys
+
+def work(_):
+    with open(sys.argv[2]) as gate, open(sys.argv[1], "w") as place:
+        place.write(".")
+        place.flush()
+        gate.read()
+
+if __name__ == "__mp_main__" and sys.argv[3] == "starting":
+    work(None)
+
+if __name__ == "__main__":
+    from traceq.engine import ProcessExecutor
+    try:
+        list(ProcessExecutor(2).map(work, range(9)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("moment", ["starting", "working"])
+def test_an_interrupt_ends_all_workers_without_a_word(moment: str, tmp_path: Path) -> None:
+    script, told, gate = (str(tmp_path / name) for name in ("script.py", "told", "gate"))
+    Path(script).write_text(WORK, encoding="utf-8")
+    os.mkfifo(told)
+    os.mkfifo(gate)
+    # Opened for both, so that neither side finds nobody there.
+    dots, held = (os.open(place, os.O_RDWR) for place in (told, gate))
+    command = [sys.executable, script, told, gate, moment]
+    environment = os.environ | {"PYTHONPATH": str(Path(traceq.__file__).parents[1])}
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, env=environment) as running:
+        for _ in range(2):
+            assert select.select([dots], [], [], 20)[0], "a worker did not start"
+            os.read(dots, 1)
+        os.killpg(running.pid, signal.SIGINT)
+        os.close(held)
+        _, errors = running.communicate(timeout=20)
+
+    os.close(dots)
+    assert (running.returncode, errors) == (130, b"")

@@ -188,7 +188,7 @@ class TableBuilder:
 
 def _taken(typecode: str, values: Sequence[int], codes: array[int]) -> array[int]:
     """Give for each code its value."""
-    return array(typecode, map(values.__getitem__, codes))
+    return array(typecode, [values[code] for code in codes])
 
 
 def _plain_parents(trace: TraceRecord | CodedTrace, parent_ids: Sequence[str | None], base: int) -> list[int] | None:

@@ -10,19 +10,21 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
-from typing import Generic, Protocol, Self, TypeVar
+from multiprocessing import resource_tracker
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from traceq.analysis.bottlenecks import BottleneckSums
 from traceq.analysis.bottlenecks import collect as collect_bottlenecks
 from traceq.analysis.call_sums import DependencyOptions, DependencySums, count_calls
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.statements import with_statements
+from traceq.analysis.statements import LookUp, with_statements
 from traceq.catalog import Operation
 from traceq.codec.wire import collector_paused
 from traceq.errors import DecodeError, TraceqError
@@ -49,23 +51,38 @@ class Sums(Protocol):
 
 
 _Sums = TypeVar("_Sums", bound=Sums)
+_Sums_co = TypeVar("_Sums_co", bound=Sums, covariant=True)
 
 
-class Question(Protocol[_Sums]):
+class Question(Protocol[_Sums_co]):
     """What is asked of tables of traces; has to be picklable."""
 
     @property
     def needs_details(self) -> bool:
         """Whether tables have to carry attributes, events and links; reading these takes as long again."""
 
-    def nothing(self) -> _Sums:
+    def nothing(self) -> _Sums_co:
         """Give the sums of no traces."""
 
-    def collect(self, traces: Traces) -> _Sums:
+    def collect(self, traces: Traces) -> _Sums_co:
         """Sum up a table."""
 
-    def complete(self, sums: _Sums, piece: Slice) -> _Sums:
-        """Look up in the slice what the sums of all of it turn out to need besides columns."""
+
+@runtime_checkable
+class Completing(Protocol[_Sums]):
+    """A question whose answer shows attributes of a few spans, which only the sums of everything tell."""
+
+    def complete(self, sums: _Sums, look_up: LookUp) -> _Sums:
+        """Look up what the sums turn out to need besides columns."""
+
+
+@runtime_checkable
+class AboutTraces(Protocol):
+    """A question about a few traces that are known by their ids; the others are not decoded."""
+
+    @property
+    def trace_ids(self) -> Collection[str]:
+        """Which, as `normal_id` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +100,9 @@ class BottleneckQuestion:
         """Sum up a table."""
         return collect_bottlenecks(traces, self.options)
 
-    def complete(self, sums: BottleneckSums, piece: Slice) -> BottleneckSums:
+    def complete(self, sums: BottleneckSums, look_up: LookUp) -> BottleneckSums:
         """Read the statements of what held up the slowest requests: the only attributes the answer shows."""
-        return with_statements(sums, piece.attributes)
+        return with_statements(sums, look_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +120,6 @@ class DependencyQuestion:
     def collect(self, traces: Traces) -> DependencySums:
         """Sum up a table."""
         return count_calls(traces, self.options)
-
-    def complete(self, sums: DependencySums, piece: Slice) -> DependencySums:
-        """Add nothing."""
-        return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +192,20 @@ def summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) 
 def _summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Summary[_Sums]:
     summary = Summary(question.nothing())
     met: set[tuple[str, Operation]] = set()
-    for table in piece.tables(with_details=question.needs_details or bool(query.attributes)):
+    for table in _tables(piece, query, question):
         found = _matching(table, query)
         if len(found):
             sums = question.collect(found)
             summary += Summary(sums, len(found), sum_warnings(found.warnings))
         elif not summary.trace_count:
             met |= operations_met(table)
-    if not summary.trace_count:
-        return replace(summary, met=frozenset(met))
-    return replace(summary, sums=question.complete(summary.sums, piece))
+    return summary if summary.trace_count else replace(summary, met=frozenset(met))
+
+
+def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
+    if isinstance(question, AboutTraces):
+        return piece.traces(question.trace_ids)
+    return piece.tables(with_details=question.needs_details or bool(query.attributes))
 
 
 def _matching(table: Traces, query: TraceQuery) -> Traces:
@@ -238,7 +255,8 @@ class ProcessExecutor:
         running: deque[Future[_Result]] = deque()
         pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_die_silently)
         try:
-            running.extend(pool.submit(function, task) for task in islice(waiting, self._jobs * _AHEAD))
+            with _interrupts_held():
+                running.extend(pool.submit(function, task) for task in islice(waiting, self._jobs * _AHEAD))
             while running:
                 result = running.popleft().result()
                 running.extend(pool.submit(function, task) for task in islice(waiting, 1))
@@ -251,9 +269,22 @@ class ProcessExecutor:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C waiting, also in processes that start meanwhile: while they import, it would end in a traceback."""
+    # Started by the first worker otherwise, it would let Ctrl-C through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _die_silently() -> None:
-    """Let Ctrl-C end a worker at once; this process tells of it."""
+    """Let Ctrl-C end a worker at once, one that came while it started too; this process tells of it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def local_executor(slices: Sequence[Slice], jobs: int | None = None) -> Executor:
@@ -283,11 +314,24 @@ def answer(
         TraceqError: If a worker dies.
     """
     try:
-        return summarize(found.slices, query, question, executor, progress)
+        return _completed(found, query, question, executor, progress)
     except DecodeError:
         if found.proven is None:
             raise
-        return summarize(found.proven().slices, query, question, executor, progress)
+        return _completed(found.proven(), query, question, executor, progress)
+
+
+def _completed(
+    found: Input,
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor | None,
+    progress: ProgressListener,
+) -> Summary[_Sums]:
+    summary = summarize(found.slices, query, question, executor, progress)
+    if not isinstance(question, Completing):
+        return summary
+    return replace(summary, sums=question.complete(summary.sums, found.attributes))
 
 
 def summarize(

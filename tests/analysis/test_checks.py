@@ -94,12 +94,23 @@ def test_a_name_that_nothing_goes_by_fails() -> None:
 @given(tables())
 def test_sums_of_parts_add_up(table: Traces) -> None:
     expression: Expression = parse_expression("calls(get) <= 5")
-    parts = sum((collect(part, expression) for part in table), CheckSums())
-    whole = collect(table, expression)
+    alone = [table.select([position]) for position in range(len(table))]
 
-    assert (parts.durations, parts.error_count, parts.trace_count) == (
-        whole.durations,
-        whole.error_count,
-        whole.trace_count,
+    for parts in (alone, alone[::-1]):
+        assert sum((collect(part, expression) for part in parts), CheckSums()) == collect(table, expression)
+
+
+def test_what_a_name_means_is_decided_when_all_traces_were_seen() -> None:
+    """`cart` is a service in one trace and an operation in another: as one table has it, the operation is meant."""
+    table = traces(
+        {
+            "a1": [span("1", None, 0, 100 * MS, service="cart", name="GET"), span("2", "1", 0, MS, service="cart")],
+            "a2": [span("1", None, 0, 50 * MS, service="web", name="cart")],
+        }
     )
-    assert parts.most[0] == whole.most[0]
+    expression = parse_expression("max(cart) < 1s")
+
+    parts = collect(table.select([0]), expression) + collect(table.select([1]), expression)
+
+    assert judge(parts, expression) == judge(collect(table, expression), expression)
+    assert judge(parts, expression).value == 50 * MS

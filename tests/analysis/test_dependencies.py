@@ -295,6 +295,35 @@ def test_one_table_or_trace_by_trace_is_the_same(found: Traces) -> None:
     assert [call.sums for call in whole.calls] == [call.sums for call in parts.calls]
 
 
+def test_which_call_tells_what_is_spoken_does_not_depend_on_the_order_of_traces() -> None:
+    by_id = {
+        trace_id: (
+            span("1", None, 0, 9, service="a", kind=Kind.CLIENT, attributes=attributes),
+            span("2", "1", 0, 9, service="b", name="call"),
+        )
+        for trace_id, attributes in (("a1", {"component": "grpc"}), ("a2", {"http.method": "GET"}), ("a3", {}))
+    }
+    backwards = dict(reversed(by_id.items()))
+
+    found = [dependencies(each) for each in (traces(by_id), iter(traces(by_id)), traces(backwards))]
+
+    assert [call.protocol for each in found for call in each.calls] == ["grpc"] * 3
+
+
+@pytest.mark.parametrize("order", [("1", "2"), ("2", "1")])
+def test_every_name_of_a_peer_is_tried_whichever_span_is_read_first(order: tuple[str, str]) -> None:
+    """Both spans name the peer `users.shop`; only the one that names a host makes `users` a name for it too."""
+    calls = {
+        "1": span("1", None, 0, 9, service="a", kind=Kind.CLIENT, attributes={"peer.service": "users.shop"}),
+        "2": span("2", None, 0, 9, service="a", kind=Kind.CLIENT, attributes={"server.address": "users.shop"}),
+    }
+    table = traces({"a1": [calls[order[0]]], "a2": [calls[order[1]]], "a3": [span("3", None, 0, 9, service="users")]})
+
+    for found in (dependencies(table), dependencies(iter(table))):
+        assert edges(found) == [("a", "users", False, "", 2)]
+        assert found.services == ("a", "users")
+
+
 @given(tables())
 def test_critical_time_is_shared_out_once(found: Traces) -> None:
     shared = dependencies(found, with_critical=True)

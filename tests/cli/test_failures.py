@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.sources.servers import Reply, Seen, serving
 from traceq import cli
 from traceq.errors import ExitCode
+from traceq.sources.files import FileSource
 
 CHAT = ("--source", "fixtures/chat.json")
 LOGIN = b"<html><head><title>Sign in</title></head><body><form><input type=password></form></body></html>"
@@ -283,6 +284,17 @@ def test_an_interruption_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(cli, "_app_for", lambda _: interrupted)
 
     outcome = run("services")
+
+    assert (outcome.code, outcome.err) == (ExitCode.INTERRUPTED, "traceq: error: interrupted\n")
+
+
+def test_an_interrupted_command_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: FileSource) -> tuple[str, ...]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FileSource, "services", interrupted)
+
+    outcome = run("services", *CHAT)
 
     assert (outcome.code, outcome.err) == (ExitCode.INTERRUPTED, "traceq: error: interrupted\n")
 

@@ -14,7 +14,7 @@ from traceq.query import TraceQuery
 from traceq.sources import open_source
 from traceq.sources.files import FileSource
 from traceq.sources.parquet import ParquetSource
-from traceq.traces import Traces
+from traceq.traces import Traces, normal_id
 
 CHAT = Path(__file__).parents[2] / "fixtures" / "chat.json"
 
@@ -95,6 +95,25 @@ def test_parts_of_a_trace_in_several_files_are_put_together(tmp_path: Path) -> N
     assert [piece.trace_count for piece in slices] == [1, 1, 2]
     tables = [table for piece in slices for table in piece.tables(with_details=False)]
     assert [table.trace_ids for table in tables] == [("b1",), ("c1",), ("a1",)]
+
+
+def test_some_traces_are_read_alone_wherever_their_parts_are(chat: Path, tmp_path: Path) -> None:
+    parent, child = span("p", None, 0, 9), span("c", "p", 1, 2, attributes={"a": "b"})
+    write(tmp_path / "1.parquet", assemble([record(child, trace_id="a1"), record(parent, trace_id="b1")]))
+    write(tmp_path / "2.parquet", assemble([record(parent, trace_id="00a1"), record(parent, trace_id="c1")]))
+
+    with ParquetSource((str(tmp_path),)).slices() as scattered:
+        parts = [table for piece in scattered.slices for table in piece.traces({"a1", "c1", "dead"})]
+    with ParquetSource((str(chat),)).slices() as found:
+        (every,) = [table for piece in found.slices for table in piece.tables(with_details=True)]
+        wanted = every.trace_ids[5:50:9]
+        (some,) = [table for piece in found.slices for table in piece.traces({normal_id(each) for each in wanted})]
+
+    read = [(table.trace_ids, table.span_ids) for table in parts if len(table)]
+    assert read == [(("c1",), ("p",)), (("a1",), ("c", "p"))]
+    assert some.trace_ids == wanted
+    assert some.span_ids == every.select(range(5, 50, 9)).span_ids
+    assert some.span(3).details.attributes()
 
 
 def test_parquet_and_json_are_not_read_together(chat: Path) -> None:

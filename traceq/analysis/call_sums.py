@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from traceq.analysis.calls import Calls, Message, find_calls, loose_messages, own_calls, protocol
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.peers import Node, PeerGrouping
+from traceq.analysis.peers import Node, PeerGrouping, united
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
 from traceq.semantics import Kind
@@ -46,6 +46,7 @@ class CallSums:
     critical_ns: int = 0
     """How long they held the critical path, without what they called in turn; 0 unless it was asked for."""
     protocols: frozenset[str] = frozenset()
+    """What they speak; not known before all traces were seen, see `DependencySums.spoken`."""
 
     def __add__(self, other: CallSums) -> CallSums:
         return CallSums(
@@ -74,17 +75,34 @@ class DependencySums:
     """Sent messages that nothing hangs on, by trace and span id: a link of another trace may name them."""
     consumers: tuple[tuple[str, Message], ...] = ()
     """Taken messages with the trace and span id of the PRODUCER span that they link to."""
+    spoken: Mapping[tuple[CallKey, str], tuple[str, str]] = field(default_factory=dict)
+    """Of each operation called along an edge: the first trace that has such a call, by id, and what that call speaks.
+
+    One call of each is looked at, because attributes cost 20 us a span. Which one it is must not depend on the order of
+    traces, nor on how they were taken together.
+    """
 
     def __add__(self, other: DependencySums) -> DependencySums:
         return DependencySums(
             self.trace_count + other.trace_count,
             self.span_count + other.span_count,
             self.critical_ns + other.critical_ns,
-            self.nodes | other.nodes,
+            frozenset(united((*self.nodes, *other.nodes)).values()),
             merged((*self.calls.items(), *other.calls.items())),
             {**self.producers, **other.producers},
             self.consumers + other.consumers,
+            _first_of_each((*self.spoken.items(), *other.spoken.items())),
         )
+
+
+_Key = TypeVar("_Key")
+
+
+def _first_of_each(told: Iterable[tuple[_Key, tuple[str, str]]]) -> dict[_Key, tuple[str, str]]:
+    found: dict[_Key, tuple[str, str]] = {}
+    for key, value in told:
+        found[key] = min(found.get(key, value), value)
+    return found
 
 
 def merged(calls: Iterable[tuple[CallKey, CallSums]]) -> dict[CallKey, CallSums]:
@@ -117,7 +135,16 @@ def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()
     producers, consumers = loose_messages(calls)
     nodes = present.union(*((key.caller, key.callee) for key in keys))
     by_key = dict(zip(keys, sums, strict=True))
-    return DependencySums(len(traces), traces.span_count, path_ns, nodes, by_key, producers, tuple(consumers))
+    return DependencySums(
+        len(traces),
+        traces.span_count,
+        path_ns,
+        nodes,
+        by_key,
+        producers,
+        tuple(consumers),
+        _spoken(calls, edge_of, keys),
+    )
 
 
 def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
@@ -151,7 +178,6 @@ def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
         spreads(near_edge, spans.duration_ns[near], size),
         spreads(gap_edge, gap_ns, size),
         critical_ns.tolist(),
-        _protocols(calls, edge_of, size),
     )
     return [CallSums(*parts) for parts in zip(*columns_of, strict=True)]
 
@@ -173,14 +199,19 @@ def _gaps(calls: Calls, edge_of: Ints) -> tuple[Ints, Ints]:
     return edge_of[both[single]], gap_ns[single]
 
 
-def _protocols(calls: Calls, edge_of: Ints, size: int) -> list[frozenset[str]]:
-    """Look up what the calls of each edge speak, at one call of each operation: attributes cost 20 us a span."""
-    names = calls.spans.names[calls.row].astype(np.int64)
-    _, first = np.unique(edge_of * len(calls.spans.traces.names) + names, return_index=True)
-    found: list[set[str]] = [set() for _ in range(size)]
-    for call in first.tolist():
-        found[edge_of.item(call)].add(protocol(calls, call))
-    return [frozenset(spoken - {""}) for spoken in found]
+def _spoken(calls: Calls, edge_of: Ints, keys: list[CallKey]) -> dict[tuple[CallKey, str], tuple[str, str]]:
+    """Look up what the calls of each edge speak, at one call of each operation."""
+    spans, traces = calls.spans, calls.spans.traces
+    names = spans.names[calls.row].astype(np.int64)
+    place = np.zeros(len(traces), dtype=np.int64)
+    place[sorted(range(len(traces)), key=traces.trace_ids.__getitem__)] = np.arange(len(traces))
+    order = np.lexsort((place[spans.trace[calls.row]], names, edge_of))
+    heads = np.flatnonzero(np.diff(edge_of[order] * len(traces.names) + names[order], prepend=-1))
+    found = {}
+    for call in order[heads].tolist():
+        trace_id = traces.trace_ids[spans.trace.item(calls.row.item(call))]
+        found[keys[edge_of.item(call)], traces.names[names.item(call)]] = trace_id, protocol(calls, call)
+    return found
 
 
 def _critical(calls: Calls, edge_of: Ints, size: int) -> tuple[Ints, int]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.matching import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.expressions import Expression
-from traceq.analysis.selection import named
+from traceq.analysis.selection import meanings
 from traceq.analysis.spread import Spread, spread
 from traceq.semantics import Status
 from traceq.traces import Traces
@@ -19,10 +19,9 @@ from traceq.units import format_duration, plural
 
 
 @dataclass(frozen=True, slots=True)
-class CheckSums:
-    """What one check needs of any number of traces; adds to others."""
+class Tally:
+    """The spans that a name means, summed up; adds to others. Of equals the same example is kept in any order."""
 
-    trace_count: int = 0
     durations: Spread = field(default_factory=Spread)
     error_count: int = 0
     most: tuple[int, str] = (0, "")
@@ -32,10 +31,9 @@ class CheckSums:
     slowest: tuple[int, str] = (0, "")
     """The longest span in ns, and its trace."""
 
-    def __add__(self, other: CheckSums) -> CheckSums:
+    def __add__(self, other: Tally) -> Tally:
         fewest = [least for least in (self.least, other.least) if least is not None]
-        return CheckSums(
-            self.trace_count + other.trace_count,
+        return Tally(
             self.durations + other.durations,
             self.error_count + other.error_count,
             max(self.most, other.most),
@@ -44,35 +42,48 @@ class CheckSums:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CheckSums:
+    """What one check needs of any number of traces; adds to others."""
+
+    trace_count: int = 0
+    meanings: tuple[Tally, ...] = (Tally(), Tally(), Tally(), Tally())
+    """One for each of `selection.meanings`: which of them is meant shows when all traces were seen."""
+
+    @property
+    def meant(self) -> Tally:
+        """The first that any span goes by; none of them where no span goes by the name."""
+        return next((tally for tally in self.meanings if tally.durations.count), self.meanings[-1])
+
+    def __add__(self, other: CheckSums) -> CheckSums:
+        tallies = zip(self.meanings, other.meanings, strict=True)
+        return CheckSums(self.trace_count + other.trace_count, tuple(one + more for one, more in tallies))
+
+
 def collect(traces: Traces, expression: Expression) -> CheckSums:
     """Sum up what a check is about; spans of a service count where it was entered."""
-    spans = columns(traces)
-    rows = np.flatnonzero(_meant(spans, expression.target))
-    counts: Ints = np.bincount(spans.trace[rows], minlength=len(traces))
     if not len(traces):
         return CheckSums()
-    most, least = int(counts.argmax()), int(counts.argmin())
-    longest = rows[int(spans.duration_ns[rows].argmax())] if rows.size else None
-    return CheckSums(
-        trace_count=len(traces),
-        durations=spread(spans.duration_ns[rows]),
+    spans = columns(traces)
+    *others, service = meanings(spans, expression.target)
+    entered = service & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
+    return CheckSums(len(traces), tuple(_tally(spans, np.flatnonzero(flags)) for flags in (*others, entered)))
+
+
+def _tally(spans: Columns, rows: Ints) -> Tally:
+    ids = spans.traces.trace_ids
+    counts: Ints = np.bincount(spans.trace[rows], minlength=len(ids))
+    most, least = int(counts.max()), int(counts.min())
+    lengths_ns = spans.duration_ns[rows]
+    longest_ns = int(lengths_ns.max(initial=0))
+    slowest = spans.trace[rows[lengths_ns == longest_ns]]
+    return Tally(
+        durations=spread(lengths_ns),
         error_count=int(np.count_nonzero(spans.statuses[rows] == Status.ERROR)),
-        most=(int(counts[most]), traces.trace_ids[most]),
-        least=(int(counts[least]), traces.trace_ids[least]),
-        slowest=(0, "")
-        if longest is None
-        else (int(spans.duration_ns[longest]), traces.trace_ids[int(spans.trace[longest])]),
+        most=(most, max(ids[at] for at in np.flatnonzero(counts == most).tolist())),
+        least=(least, min(ids[at] for at in np.flatnonzero(counts == least).tolist())),
+        slowest=max(((longest_ns, ids[at]) for at in slowest.tolist()), default=(0, "")),
     )
-
-
-def _meant(spans: Columns, target: str) -> Flags:
-    meant = named(spans, target)
-    services = spans.traces.services
-    code = services.index(target) if target in services else -1
-    if not meant.any() or not np.array_equal(meant, spans.services == code):
-        return meant
-    entered: Flags = meant & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
-    return entered
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,30 +132,34 @@ def judge(sums: CheckSums, expression: Expression) -> CheckResult:
 
 
 def _value(sums: CheckSums, expression: Expression) -> float | None:
+    meant = sums.meant
     if expression.measure == "calls":
-        worst = sums.most if expression.comparison in {"<", "<="} else sums.least
+        worst = meant.most if expression.comparison in {"<", "<="} else meant.least
         return None if worst is None or not sums.trace_count else worst[0]
-    count = sums.durations.count
-    if not count:
+    durations = meant.durations
+    if not durations.count:
         return None
     if expression.measure == "error_rate":
-        return sums.error_count / count
+        return meant.error_count / durations.count
     if expression.quantile is not None:
-        return sums.durations.percentile(expression.quantile)
-    return {"mean": sums.durations.total_ns / count, "min": sums.durations.min_ns, "max": sums.durations.max_ns}[
-        expression.measure
-    ]
+        return durations.percentile(expression.quantile)
+    return {
+        "mean": durations.total_ns / durations.count,
+        "min": durations.min_ns,
+        "max": durations.max_ns,
+    }[expression.measure]
 
 
 def _circumstances(sums: CheckSums, expression: Expression) -> tuple[str, str]:
-    count = sums.durations.count
+    meant = sums.meant
+    count = meant.durations.count
     if expression.measure == "calls":
-        worst = sums.most if expression.comparison in {"<", "<="} else (sums.least or (0, ""))
+        worst = meant.most if expression.comparison in {"<", "<="} else (meant.least or (0, ""))
         mean = f"{count / max(sums.trace_count, 1):.3g} on average"
         return f"in the worst of {plural(sums.trace_count, 'trace')}, {mean}", worst[1]
     if expression.measure == "error_rate":
-        return f"{sums.error_count} of {plural(count, 'span')}", ""
-    return f"of {plural(count, 'span')}", sums.slowest[1]
+        return f"{meant.error_count} of {plural(count, 'span')}", ""
+    return f"of {plural(count, 'span')}", meant.slowest[1]
 
 
 def against_baseline(comparison: Comparison, tolerance: float) -> tuple[CheckResult, ...]:

@@ -68,7 +68,8 @@ def columns(traces: Traces) -> Columns:
 
 
 def _view(column: array[int]) -> Ints:
-    return _frozen(np.asarray(column, dtype=np.int64))
+    # An array's `q` is C's long long, numpy's int64 C's long: of one size, but numpy's fast loops know only their own.
+    return _frozen(np.asarray(column).view(np.int64))
 
 
 def _frozen(values: Ints) -> Ints:

@@ -9,7 +9,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.skew import Skew, corrected
-from traceq.analysis.tree import TimeKeys, find_roots, fold_ancestors, sum_by_run
+from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots, sum_by_run
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
@@ -65,7 +65,7 @@ def find_paths(spans: Columns) -> Paths:
     keys = TimeKeys(spans.parents.size, low_ns[candidates], high_ns[candidates])
     order = _by_end(spans, keys, candidates, high_ns)
     chosen = _choose(spans, keys, order, low_ns, high_ns)
-    on_path = fold_ancestors(spans.parents, chosen, np.logical_and)
+    on_path = all_above(spans.parents, chosen)
     picked = order[on_path[order]]
     parents = spans.parents[picked]
     length_ns = np.where(on_path, np.maximum(high_ns - low_ns, 0), 0)
@@ -76,12 +76,11 @@ def find_paths(spans: Columns) -> Paths:
 def _clip(spans: Columns) -> tuple[Ints, Ints, Flags]:
     """Clip every span to its ancestors, and tell which hang on their root by blocking calls alone."""
     parents = spans.parents
-    low_ns = fold_ancestors(parents, spans.start_ns, np.maximum)
-    high_ns = fold_ancestors(parents, spans.end_ns, np.minimum)
+    low_ns, high_ns = clip_to_ancestors(parents, spans.start_ns, spans.end_ns)
     asynchronous = is_handed_over(spans)
     if not asynchronous.any():
         return low_ns, high_ns, np.ones(parents.size, dtype=np.bool_)
-    return low_ns, high_ns, fold_ancestors(parents, ~asynchronous, np.logical_and)
+    return low_ns, high_ns, all_above(parents, ~asynchronous)
 
 
 def is_handed_over(spans: Columns) -> Flags:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -187,7 +187,7 @@ def flat(call: Dependency) -> dict[str, str | int | bool | None]:
 def from_sums(sums: DependencySums) -> Dependencies:
     """Turn counted calls into the answer: ties messages of different traces together, and peers to their services."""
     real = settle(sums.nodes)
-    settled = ((_settled(key, real), part) for key, part in (*sums.calls.items(), *_linked(sums)))
+    settled = ((_settled(key, real), part) for key, part in (*_with_protocols(sums), *_linked(sums)))
     # What a service says of the peer that it is itself is no call: databases that trace themselves do.
     calls = merged((key, part) for key, part in settled if not (key.caller == key.callee and not part.callee.count))
     edges = (
@@ -210,6 +210,14 @@ def _settled(key: CallKey, real: Mapping[Node, Node]) -> CallKey:
 def _bounded(part: CallSums, trace_count: int) -> CallSums:
     # Edges that became one may have been in the same traces.
     return replace(part, trace_count=min(part.trace_count, trace_count))
+
+
+def _with_protocols(sums: DependencySums) -> Iterator[tuple[CallKey, CallSums]]:
+    spoken: dict[CallKey, set[str]] = {}
+    for (key, _), (_, protocol) in sums.spoken.items():
+        spoken.setdefault(key, set()).add(protocol)
+    for key, part in sums.calls.items():
+        yield key, replace(part, protocols=frozenset(spoken.get(key, set()) - {""}))
 
 
 def _linked(sums: DependencySums) -> list[tuple[CallKey, CallSums]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -67,9 +67,25 @@ def _aliases(peer: Peer) -> tuple[str, ...]:
     return (peer.label, peer.system)
 
 
+def united(nodes: Iterable[Node]) -> dict[Node, Node]:
+    """Give each node once, in the order met, with the aliases of all its equals: the longest, so the most exact, first.
+
+    Peers of several kinds may be one node; which of them is met first must make no difference.
+    """
+    aliases: dict[Node, tuple[str, ...]] = {}
+    for node in nodes:
+        known = aliases.get(node, node.aliases)
+        aliases[node] = known if known == node.aliases else (*known, *node.aliases)
+    return {node: replace(node, aliases=_longest_first(names)) for node, names in aliases.items()}
+
+
+def _longest_first(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names), key=lambda name: (-len(name), name)))
+
+
 def settle(nodes: Iterable[Node]) -> dict[Node, Node]:
     """Say what each node really is: a peer under whose name a service sends spans is that service."""
-    known = sorted(set(nodes))
+    known = sorted(united(nodes).values())
     services = {node.name: node for node in known if node.kind == "service"}
     settled = {}
     for node in known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.tree import find_roots, fold_ancestors
+from traceq.analysis.tree import find_roots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +50,10 @@ def _is_of(spans: Columns, service: str) -> Flags:
 
 
 def _topmost(parents: Ints, mine: Flags) -> Flags:
-    at_or_above = fold_ancestors(parents, mine, np.logical_or)
-    topmost: Flags = mine & ~(at_or_above[parents] & (parents >= 0))
+    nearest = find_roots(np.where(mine, -1, parents))
+    inner = np.flatnonzero(mine & (parents >= 0))
+    topmost = mine.copy()
+    topmost[inner] = ~mine[nearest[parents[inner]]]
     return topmost
 
 

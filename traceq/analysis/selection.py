@@ -9,21 +9,26 @@ from traceq.traces import Traces
 
 
 def named(spans: Columns, text: str) -> Flags:
-    """Tell the spans that a name means, one flag a span.
+    """Tell the spans that a name means, one flag a span: the first of its meanings that any span of the table has."""
+    for flags in meanings(spans, text):
+        if flags.any():
+            return flags
+    return np.zeros(spans.parents.size, dtype=np.bool_)
 
-    The first of these that any span has: the operation, `service:operation`, what was called (`mysql`, or with its name
-    `mysql chat`), the service. An empty name means none.
+
+def meanings(spans: Columns, text: str) -> tuple[Flags, Flags, Flags, Flags]:
+    """Tell the spans that a name may mean, one flag a span; what stands first is what it means where there is any.
+
+    The operation, `service:operation`, what was called (`mysql`, or with its name `mysql chat`), the service. An empty
+    name means none. Whoever sums up several tables has to keep these apart: what one table lacks another may have.
     """
     traces = spans.traces
-    for flags in (
+    return (
         _in(spans.names, _codes(traces.names, text)),
         _of_service(spans, text),
         _in(spans.peers, _peers(traces, text)),
         _in(spans.services, _codes(traces.services, text)),
-    ):
-        if flags.any():
-            return flags
-    return np.zeros(spans.parents.size, dtype=np.bool_)
+    )
 
 
 def _in(column: np.ndarray, codes: list[int]) -> Flags:

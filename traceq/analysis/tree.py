@@ -6,12 +6,13 @@ million spans takes twenty rounds. Source: Hillis and Steele, Data parallel algo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.columns import Ints
+from traceq.analysis.columns import Flags, Ints
 
 _Number = TypeVar("_Number", np.int64, np.bool_)
 
@@ -22,16 +23,52 @@ def fold_ancestors(parents: Ints, values: npt.NDArray[_Number], fold: np.ufunc) 
     Args:
         parents: Row of the parent, -1 for a root; free of cycles.
         values: One value a span.
-        fold: An associative and commutative operation (`np.maximum`, `np.minimum`, `np.logical_and`, `np.add`).
+        fold: An associative and commutative operation (`np.maximum`, `np.minimum`, `np.add`).
     """
     folded = values.copy()
-    ahead = parents.copy()
-    rows = np.flatnonzero(ahead >= 0)
-    while rows.size:
-        folded[rows] = fold(folded[rows], folded[ahead[rows]])
-        ahead[rows] = ahead[ahead[rows]]
-        rows = rows[ahead[rows] >= 0]
+    for rows, above in _rounds(parents, np.flatnonzero(parents >= 0)):
+        folded[rows] = fold(folded[rows], folded[above])
     return folded
+
+
+def all_above(parents: Ints, flags: Flags) -> Flags:
+    """Tell the spans that are flagged with all their ancestors."""
+    folded = flags.copy()
+    # Who is not flagged needs no walk, and who looks at one of those while walking learns all there is to know.
+    for rows, above in _rounds(parents, np.flatnonzero(flags & (parents >= 0))):
+        folded[rows] &= folded[above]
+    return folded
+
+
+def clip_to_ancestors(parents: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """Give each span's greatest low and least high, its own or an ancestor's."""
+    low, high = low.copy(), high.copy()
+    children = np.flatnonzero(parents >= 0)
+    above = parents[children]
+    outside = children[(low[children] < low[above]) | (high[children] > high[above])]
+    if not outside.size:
+        return low, high
+    # Only they, and what is below them, have to be cut.
+    cut = parents.copy()
+    cut[outside] = -1
+    touched = np.zeros(parents.size, dtype=np.bool_)
+    touched[outside] = True
+    for rows, above in _rounds(parents, np.flatnonzero(touched[find_roots(cut)])):
+        low[rows] = np.maximum(low[rows], low[above])
+        high[rows] = np.minimum(high[rows], high[above])
+    return low, high
+
+
+def _rounds(parents: Ints, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Give the rows that still look at somebody above, and the rows they look at."""
+    ahead = parents.copy()
+    above = ahead[rows]
+    while rows.size:
+        yield rows, above
+        higher = ahead[above]
+        ahead[rows] = higher
+        kept = np.flatnonzero(higher >= 0)
+        rows, above = rows[kept], higher[kept]
 
 
 def find_roots(parents: Ints) -> Ints:

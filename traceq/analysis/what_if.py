@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from traceq.analysis.bottlenecks import GroupKey
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths, is_handed_over
 from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.requests import find_requests
 from traceq.analysis.selection import named
 from traceq.analysis.skew import corrected

@@ -190,6 +190,9 @@ def main(arguments: Sequence[str]) -> int:
             raise
         tell_error(f"this is a bug in traceq: {type(error).__name__}: {error}", "--debug shows where")
         return ExitCode.BUG
+    if code == ExitCode.INTERRUPTED:
+        # Ctrl-C within a command: typer takes it for itself, and gives the code without a word.
+        tell_error("interrupted")
     return code if isinstance(code, int) else ExitCode.ANSWERED
 
 

@@ -1,16 +1,20 @@
-"""Questions to files of any size: in slices, on every core."""
+"""Questions to traces: to files of any size in slices, on every core; to servers, or with a limit, in one table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeGuard, TypeVar
 
 import typer
 
+from traceq.catalog import ServiceCall, Window
+from traceq.cli.messages import cut_off_line
+from traceq.cli.output import Asked
 from traceq.query import TraceQuery
-from traceq.sources import Source
+from traceq.sources import Found, Source
 from traceq.sources.files import FileSource
 from traceq.units import format_count
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from traceq.engine import Executor, Question, Sums, WarningSums
-    from traceq.sources.slices import Slice
+    from traceq.sources.slices import Input, Slice
 
 _Sums = TypeVar("_Sums", bound="Sums")
 
@@ -41,6 +45,14 @@ DaskOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class WorkersOptions:
+    """Who reads files."""
+
+    jobs: JobsOption = None
+    dask: DaskOption = None
+
+
+@dataclass(frozen=True, slots=True)
 class FileAnswer(Generic[_Sums]):
     """What files hold of the answer."""
 
@@ -55,11 +67,33 @@ def is_streamed(source: Source, query: TraceQuery) -> TypeGuard[FileSource]:
     return isinstance(source, FileSource) and query.limit is None
 
 
-class AskFiles(Protocol):
-    """Puts a question to everything in files that matches."""
+@dataclass(frozen=True, slots=True)
+class AskFiles:
+    """Puts questions to everything in files that matches."""
+
+    source: FileSource
+    query: TraceQuery
+    found: Input
+    executor: Executor
+
+    @property
+    def calls(self) -> tuple[ServiceCall, ...]:
+        """What dependency tables among the files say."""
+        return self.found.calls
 
     def __call__(self, question: Question[_Sums], /) -> FileAnswer[_Sums]:
-        """Sum up."""
+        """Sum up.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+        # Late: it needs numpy, and option objects are imported for --help.
+        from traceq.engine import answer
+
+        summary = answer(self.found, self.query, question, self.executor, self.source.progress)
+        if not summary.trace_count:
+            self.source.check_names(self.query, summary.met)
+        return FileAnswer(summary.sums, summary.warnings, self.found.notes + _cut_short(summary.warnings))
 
 
 @contextmanager
@@ -82,18 +116,7 @@ def asking(
         TraceqError: If a worker dies.
     """
     with source.slices() as found:
-        executor = _executor(found.slices, jobs, dask)
-
-        def ask(question: Question[_Sums]) -> FileAnswer[_Sums]:
-            # Late: it needs numpy, and option objects are imported for --help.
-            from traceq.engine import answer
-
-            summary = answer(found, query, question, executor, source.progress)
-            if not summary.trace_count:
-                source.check_names(query, summary.met)
-            return FileAnswer(summary.sums, summary.warnings, found.notes + _cut_short(summary.warnings))
-
-        yield ask
+        yield AskFiles(source, query, found, _executor(found.slices, jobs, dask))
 
 
 def _executor(slices: Sequence[Slice], jobs: int | None, dask: str | None) -> Executor:
@@ -111,3 +134,77 @@ def _cut_short(warnings: WarningSums) -> tuple[str, ...]:
         return ()
     counts = ", ".join(f"{code} {format_count(count)}" for code, count in warnings.counts.items())
     return (f"of each kind of warning only the first ones are listed; there are: {counts}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[_Sums]):
+    """The sums of all traces that match, and what there is to say about how they were got."""
+
+    sums: _Sums
+    asked: Asked
+
+
+class Ask(Protocol):
+    """Puts questions to all traces that match, wherever they are."""
+
+    def __call__(self, question: Question[_Sums], /) -> Answered[_Sums]:
+        """Sum up.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+
+    def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
+        """Give the calls that the source has on record itself; no question has to be put for that."""
+
+
+@contextmanager
+def asking_any(source: Source, query: TraceQuery, workers: WorkersOptions) -> Iterator[Ask]:
+    """Give a way to sum up what matches: files without a limit in slices, else one table, got once.
+
+    Raises:
+        InputError: If a file cannot be read, or holds something else than traces.
+    """
+    if is_streamed(source, query):
+        with asking(source, query, workers.jobs, workers.dask) as files:
+            yield _Slices(files)
+    else:
+        yield _OneTable(source, query)
+
+
+class _Slices:
+    """Puts questions to files."""
+
+    def __init__(self, files: AskFiles) -> None:
+        self._files = files
+
+    def __call__(self, question: Question[_Sums], /) -> Answered[_Sums]:
+        files = self._files
+        answer = files(question)
+        asked = Asked(files.source.location, files.query.to_dict(), answer.warnings.listed, answer.notes)
+        return Answered(answer.sums, asked)
+
+    def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
+        # Tables in files do not tell times.
+        return self._files.calls
+
+
+class _OneTable:
+    """Puts questions to the traces that a source finds, which it is asked for when the first question comes."""
+
+    def __init__(self, source: Source, query: TraceQuery) -> None:
+        self._source = source
+        self._query = query
+
+    @cached_property
+    def _found(self) -> Found:
+        return self._source.find(self._query)
+
+    def __call__(self, question: Question[_Sums], /) -> Answered[_Sums]:
+        found, query = self._found, self._query
+        notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
+        asked = Asked(self._source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
+        return Answered(question.collect(found.traces), asked)
+
+    def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
+        return self._source.dependencies(window)

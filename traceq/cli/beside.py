@@ -6,38 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.findings import Findings, FindingSums, Thresholds, collect
+from traceq.analysis.findings import Findings
 from traceq.analysis.what_if import Shortening, WhatIfSums, what_if
 from traceq.cli.finding_lines import finding_lines
 from traceq.cli.what_if import what_if_blocks
 from traceq.report import Block, Line, Part
-from traceq.sources.slices import Slice
 from traceq.traces import Traces
 
 MOST_SPANS = 50_000
 """In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
 _SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class FindingQuestion:
-    """What is worth a change; to be asked of any number of slices."""
-
-    options: RequestOptions
-    thresholds: Thresholds
-    needs_details: bool = True
-
-    def nothing(self) -> FindingSums:
-        """Give the sums of no traces."""
-        return FindingSums()
-
-    def collect(self, traces: Traces) -> FindingSums:
-        """Sum up a table."""
-        return collect(traces, self.options, self.thresholds)
-
-    def complete(self, sums: FindingSums, piece: Slice) -> FindingSums:
-        """Add nothing."""
-        return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +33,6 @@ class WhatIfQuestion:
     def collect(self, traces: Traces) -> WhatIfSums:
         """Walk the critical paths of a table again."""
         return what_if(traces, self.changes, self.options)
-
-    def complete(self, sums: WhatIfSums, piece: Slice) -> WhatIfSums:
-        """Add nothing."""
-        return sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from traceq.cli.options import (
     MeasureOption,
     OutputOptions,
     RequestsArgument,
-    SkewOption,
+    RequestsOptions,
     SourceOptions,
 )
 from traceq.cli.output import Asked, emit
@@ -53,10 +53,7 @@ class BottlenecksOptions:
     ] = None
     by: MeasureOption = "critical-time"
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Lines of the ranking.")] = 10
-    whole_trace: Annotated[
-        bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
-    ] = False
-    no_skew_correction: SkewOption = False
+    requests: RequestsOptions = field(default_factory=RequestsOptions)
     what_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,9 +73,7 @@ class BottlenecksOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        from traceq.analysis.culprits import RequestOptions
-
-        return RequestOptions(self.service, self.whole_trace, self.by, correct_skew=not self.no_skew_correction)
+        return self.requests.of(self.service, self.by)
 
 
 def bottlenecks(options: BottlenecksOptions) -> None:
@@ -148,7 +143,8 @@ def _with_beside(
     from traceq.analysis.bottlenecks import rank
     from traceq.analysis.findings import Thresholds
     from traceq.analysis.findings import rank as rank_findings
-    from traceq.cli.beside import MOST_SPANS, Beside, FindingQuestion, WhatIfQuestion
+    from traceq.cli.beside import MOST_SPANS, Beside, WhatIfQuestion
+    from traceq.cli.questions import FindingQuestion
     from traceq.cli.what_if import shortenings
 
     requests = options.request_options()

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.messages import cut_off_line
-from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SkewOption, SourceOptions
-from traceq.cli.output import Asked, check_output, destination, emit
+from traceq.cli.archive import Answered, WorkersOptions, asking_any
+from traceq.cli.options import FilterOptions, OutputOptions, RequestsOptions, ServiceOption, SourceOptions
+from traceq.cli.output import check_output, destination, emit
 from traceq.cli.session import opened
 from traceq.cli.splits import parse_share
 from traceq.errors import CheckFailed
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
-from traceq.sources import Found
 from traceq.units import plural
 
 if TYPE_CHECKING:
     from traceq.analysis.checks import CheckResult
-    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.comparison.cohorts import Cohort
     from traceq.analysis.expressions import Expression
-    from traceq.traces import Traces
+    from traceq.analysis.findings import Finding
+    from traceq.cli.check_questions import ChecksQuestion, ChecksSums
 
 _DEFAULT_LIMIT = 200
 
@@ -56,20 +56,12 @@ class CheckOptions:
     junit: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the results as JUnit XML too.", show_default=False)
     ] = None
-    whole_trace: Annotated[
-        bool, typer.Option("--whole-trace", help="With --service: from the traces' roots, not where it was entered.")
-    ] = False
-    no_skew_correction: SkewOption = False
+    requests: RequestsOptions = field(default_factory=RequestsOptions)
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     service: ServiceOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
-
-    def request_options(self) -> RequestOptions:
-        """Give which requests to look at, and how."""
-        from traceq.analysis.culprits import RequestOptions
-
-        return RequestOptions(self.service, self.whole_trace, correct_skew=not self.no_skew_correction)
 
 
 def check(options: CheckOptions) -> None:
@@ -88,17 +80,14 @@ def check(options: CheckOptions) -> None:
     expressions = _expressions(options)
     if options.junit is not None:
         check_output(replace(options.output, output=options.junit))
-    with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        found = source.find(query)
-    results = [_result(found.traces, expression, options) for expression in expressions]
-    notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
+    answered = _sum_up(options.source, _question(expressions, options), options)
+    sums, asked = answered.sums, answered.asked
+    results = _results(expressions, sums, options)
     if options.baseline is not None:
-        results += _regressions(found.traces, options.baseline, options)
-    asked = Asked(source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
+        results += _regressions(sums.cohort, options.baseline, options)
     if options.junit is not None:
-        _write_junit(results, source.location, options.junit)
-    emit(_report(results, found, source.location), asked, options.output)
+        _write_junit(results, asked.location, options.junit)
+    emit(_report(results, sums, asked.location), asked, options.output)
     failed = sum(not result.passed for result in results)
     if failed:
         raise CheckFailed(f"{failed} of {plural(len(results), 'check')} failed")
@@ -121,22 +110,43 @@ def _expressions(options: CheckOptions) -> list[Expression]:
     return expressions
 
 
-def _result(traces: Traces, expression: Expression, options: CheckOptions) -> CheckResult:
-    from traceq.analysis.checks import collect, judge
+def _question(expressions: Sequence[Expression], options: CheckOptions) -> ChecksQuestion:
+    from traceq.cli.check_questions import ChecksQuestion
 
-    if expression.measure == "no":
-        return _without_finding(traces, expression, options)
-    return judge(collect(traces, expression), expression)
+    bounds = tuple(expression for expression in expressions if expression.measure != "no")
+    with_findings = len(bounds) < len(expressions)
+    return ChecksQuestion(
+        options.requests.of(options.service), bounds, with_findings, with_cohort=options.baseline is not None
+    )
 
 
-def _without_finding(traces: Traces, expression: Expression, options: CheckOptions) -> CheckResult:
+def _sum_up(place: SourceOptions, question: ChecksQuestion, options: CheckOptions) -> Answered[ChecksSums]:
+    with opened(place, options.output) as source:
+        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
+        with asking_any(source, query, options.workers) as ask:
+            return ask(question)
+
+
+def _results(expressions: Sequence[Expression], sums: ChecksSums, options: CheckOptions) -> list[CheckResult]:
+    """Judge the checks in the order in which they were given."""
+    from traceq.analysis.checks import judge
+    from traceq.analysis.findings import Thresholds, rank
+
+    findings = rank(sums.findings, options.requests.of(options.service), Thresholds()).findings
+    measured = iter(sums.measured)
+    return [
+        _without_finding(findings, expression, sums.trace_count)
+        if expression.measure == "no"
+        else judge(next(measured), expression)
+        for expression in expressions
+    ]
+
+
+def _without_finding(findings: Sequence[Finding], expression: Expression, trace_count: int) -> CheckResult:
     from traceq.analysis.checks import CheckResult
-    from traceq.analysis.findings import Thresholds, collect, rank
 
-    request_options, thresholds = options.request_options(), Thresholds()
-    found = rank(collect(traces, request_options, thresholds), request_options, thresholds).findings
-    there = [finding for finding in found if finding.key.kind == expression.target]
-    remark = f"in {plural(len(traces), 'trace')}"
+    there = [finding for finding in findings if finding.key.kind == expression.target]
+    remark = f"in {plural(trace_count, 'trace')}"
     example = ""
     if there:
         first = there[0]
@@ -146,17 +156,14 @@ def _without_finding(traces: Traces, expression: Expression, options: CheckOptio
     return CheckResult(expression.text, measured, len(there), 0, not there, remark, example)
 
 
-def _regressions(traces: Traces, baseline: str, options: CheckOptions) -> tuple[CheckResult, ...]:
+def _regressions(after: Cohort, baseline: str, options: CheckOptions) -> tuple[CheckResult, ...]:
     from traceq.analysis.checks import against_baseline
-    from traceq.analysis.comparison.cohorts import collect
     from traceq.analysis.comparison.compare import compare
+    from traceq.cli.check_questions import ChecksQuestion
 
-    with opened(replace(options.source, source=[baseline]), options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        before = source.find(query).traces
-    request_options = options.request_options()
-    comparison = compare(collect(before, request_options), collect(traces, request_options))
-    return against_baseline(comparison, options.tolerance)
+    question = ChecksQuestion(options.requests.of(options.service), with_cohort=True)
+    before = _sum_up(replace(options.source, source=[baseline]), question, options).sums.cohort
+    return against_baseline(compare(before, after), options.tolerance)
 
 
 def _write_junit(results: Sequence[CheckResult], location: str, path: str) -> None:
@@ -166,7 +173,7 @@ def _write_junit(results: Sequence[CheckResult], location: str, path: str) -> No
         out.write(junit_xml(results, location))
 
 
-def _report(results: Sequence[CheckResult], found: Found, location: str) -> Report:
+def _report(results: Sequence[CheckResult], sums: ChecksSums, location: str) -> Report:
     columns = (
         Column("passed", ""),
         Column("check", "check", can_shrink=True),
@@ -177,7 +184,7 @@ def _report(results: Sequence[CheckResult], found: Found, location: str) -> Repo
     told = f"{len(failed)} of {plural(len(results), 'check')} failed" if failed else "all checks passed"
     blocks: list[Block] = [Line((Part(told, "error" if failed else "strong"),)), Line(), Table(columns, tuple(rows))]
     blocks += [Line(), *(_reason(result) for result in failed)] if failed else []
-    looked_at = f"{plural(found.traces.span_count, 'span')} of {plural(len(found.traces), 'trace')} ({location})"
+    looked_at = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({location})"
     footer = [Line((Part(looked_at, "dim"),))]
     shown = next((result.example for result in failed if result.example), "")
     if shown:

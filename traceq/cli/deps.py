@@ -72,13 +72,7 @@ def _check_watch(source: Source, chosen: str) -> None:
 
 
 def _show(source: Source, answer: Answer, options: DepsOptions, last: Dependencies | None) -> None:
-    asked = Asked(
-        source.location,
-        _query(source, options),
-        () if answer.found is None else answer.found.traces.warnings,
-        answer.notes(options),
-        answer.found is not None and answer.found.is_cut_off,
-    )
+    asked = replace(answer.asked or Asked(source.location, {}), query=_query(source, options))
     report = _report(source, answer, options, last)
     # What there is to remark was said below the first drawing.
     output = options.output if last is None else replace(options.output, quiet=True)

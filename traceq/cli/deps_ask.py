@@ -7,16 +7,18 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from traceq.catalog import Window
+from traceq.cli.archive import Ask, asking_any
 from traceq.cli.deps_options import DepsOptions, PartOptions
-from traceq.cli.messages import cut_off_line
+from traceq.cli.output import Asked
 from traceq.cli.session import window_text
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery
-from traceq.sources import Found, Source
+from traceq.sources import Source
 from traceq.units import NS_PER_DAY, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies
+    from traceq.analysis.impact import ImpactSums
 
 _DEFAULT_LIMIT = 200
 _TABLE_LOOKBACK_NS = NS_PER_DAY
@@ -36,46 +38,67 @@ class Answer:
     """A graph and how it came about."""
 
     dependencies: Dependencies
-    found: Found | None
-    """The traces that were looked at; None where none were."""
+    asked: Asked | None
+    """How traces were got; None where none were looked at."""
     provenance: tuple[str, ...]
     """Who counted what, and why, in lines."""
-
-    def notes(self, options: DepsOptions) -> tuple[str, ...]:
-        """Say what the source remarked, and what the limit cut off."""
-        if self.found is None:
-            return ()
-        cut_off = (cut_off_line(options.limit or _DEFAULT_LIMIT),) if self.found.is_cut_off else ()
-        return self.found.notes + cut_off
+    impact: ImpactSums | None = None
+    """What traces tell of the node whose failing was asked about; None where they were not asked."""
 
 
 def ask(source: Source, options: DepsOptions) -> Answer:
+    """Get the graph, and what else traces have to be asked for the question that was put to it.
+
+    Raises:
+        NotFoundError: If a service that is asked about is not in the graph.
+    """
+    limit = options.limit or (_DEFAULT_LIMIT if source.is_live else None)
+    query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
+    with asking_any(source, query, options.workers) as traces:
+        answer = _graph(source, traces, options)
+        return replace(answer, impact=_impact(answer, traces, options, source.location))
+
+
+def _graph(source: Source, traces: Ask, options: DepsOptions) -> Answer:
     """Get the graph: of both by default, and of traces where Jaeger's table has nothing."""
     from traceq.analysis.dependencies import from_jaeger, together
 
-    calls = () if options.origin == "traces" else source.dependencies(_table_window(options, is_live=source.is_live))
+    calls = () if options.origin == "traces" else traces.recorded(_table_window(options, is_live=source.is_live))
     if options.origin == "jaeger" and calls:
         return Answer(from_jaeger(calls), None, (_of_table(source, options),))
-    found, counted = _count(source, options)
+    counted, asked = _count(traces, options)
     lines = [_of_traces(source, options, counted)]
     if not calls:
         is_wanted = options.origin == "jaeger" or (source.is_live and options.origin == "both")
-        return Answer(counted, found, (*lines, *((_WHY_EMPTY,) if is_wanted else ())))
+        return Answer(counted, asked, (*lines, *((_WHY_EMPTY,) if is_wanted else ())))
     lines.append(_of_table(source, options))
     if not counted.trace_count:
-        return Answer(from_jaeger(calls), found, tuple(lines[1:]))
+        return Answer(from_jaeger(calls), asked, tuple(lines[1:]))
     both = together(counted, from_jaeger(calls))
-    return Answer(both, found, (*lines, *((_SPURIOUS,) if both.spurious else ())))
+    return Answer(both, asked, (*lines, *((_SPURIOUS,) if both.spurious else ())))
 
 
-def _count(source: Source, options: DepsOptions) -> tuple[Found, Dependencies]:
-    from traceq.analysis.call_sums import DependencyOptions, count_calls
+def _count(traces: Ask, options: DepsOptions) -> tuple[Dependencies, Asked]:
+    from traceq.analysis.call_sums import DependencyOptions
     from traceq.analysis.dependencies import from_sums
+    from traceq.engine import DependencyQuestion
 
-    limit = options.limit or (_DEFAULT_LIMIT if source.is_live else None)
-    found = source.find(TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit))
     looking = DependencyOptions(options.part.group_peers, with_critical=options.question.critical)
-    return found, from_sums(count_calls(found.traces, looking))
+    answered = traces(DependencyQuestion(looking))
+    return from_sums(answered.sums), answered.asked
+
+
+def _impact(answer: Answer, traces: Ask, options: DepsOptions, location: str) -> ImpactSums | None:
+    """Ask traces once more: which node is meant, and which peers are services, only the graph of all of them tells."""
+    target, graph = options.question.impact, answer.dependencies
+    # Collapsed services are no longer the ones that traces know.
+    if target is None or not graph.trace_count or options.part.collapse:
+        return None
+    from traceq.cli.questions import ImpactQuestion
+
+    node = known_name(target, narrowed(graph, options.part, location), location)
+    # Of the graph only the nodes matter; it goes to every worker with every slice.
+    return traces(ImpactQuestion(node, replace(graph, calls=()), options.part.group_peers)).sums
 
 
 def _table_window(options: DepsOptions, *, is_live: bool) -> Window:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+from traceq.cli.archive import WorkersOptions
 from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, complete_service, duration
 from traceq.units import NS_PER_S
 
@@ -146,6 +147,7 @@ class DepsOptions:
         Which,
         typer.Option("--from", help="Traces, Jaeger's own table, or both side by side."),
     ] = "both"
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="So many traces, the newest; 200 for a server.")

@@ -30,7 +30,7 @@ def question_report(answer: Answer, dependencies: Dependencies, options: DepsOpt
         start, end = (known_name(name, dependencies, location) for name in question.path)
         return _path_report(dependencies, start, end)
     if question.impact is not None:
-        return _impact_report(answer, dependencies, options, known_name(question.impact, dependencies, location))
+        return _impact_report(answer, dependencies, known_name(question.impact, dependencies, location))
     if question.critical:
         return _critical_report(dependencies)
     return None
@@ -118,14 +118,10 @@ def _way_line(way: Way) -> Line:
     return Line((*parts, Part(told, "dim")))
 
 
-def _impact_report(answer: Answer, dependencies: Dependencies, options: DepsOptions, target: str) -> Report:
-    from traceq.analysis.impact import count_impact, impact
+def _impact_report(answer: Answer, dependencies: Dependencies, target: str) -> Report:
+    from traceq.analysis.impact import impact
 
-    sums = None
-    # Collapsed services are no longer the ones that traces know.
-    if answer.found is not None and len(answer.found.traces) and not options.part.collapse:
-        sums = count_impact(answer.found.traces, target, answer.dependencies, options.part.group_peers)
-    found = impact(dependencies, target, sums)
+    found = impact(dependencies, target, answer.impact)
     rows = tuple(
         (one.name, one.distance, one.through, one.trace_count, one.seen_count, one.ratio) for one in found.affected
     )

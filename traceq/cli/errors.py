@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from traceq.cli.options import FilterOptions, OutputOptions, RequestsArgument, SourceOptions
+from traceq.cli.archive import WorkersOptions
+from traceq.cli.options import FilterOptions, OutputOptions, RequestsArgument, SourceOptions, WholeTraceOption
 from traceq.cli.output import emit
-from traceq.cli.selection import Selected, nothing_found, select_traces
+from traceq.cli.selection import Selected, nothing_found, sum_up
 from traceq.cli.session import opened
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_ratio, format_time, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
-    from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
+    from traceq.analysis.errors import ErrorOrigin, ErrorOrigins, ErrorSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,8 @@ class ErrorsOptions:
     service: RequestsArgument = None
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="So many errors.")] = 10
-    whole_trace: Annotated[
-        bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
-    ] = False
+    whole_trace: WholeTraceOption = False
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -56,16 +56,17 @@ def errors(options: ErrorsOptions) -> None:
 
       traceq errors --source traces.json --format csv
     """
-    from traceq.analysis.errors import collect, rank
+    from traceq.analysis.errors import rank
+    from traceq.cli.questions import ErrorQuestion
 
+    requests = options.request_options()
     with opened(options.source, options.output) as source:
-        selected = select_traces(source, options.service, options.trace, options.filters)
-        requests = options.request_options()
-        answer = rank(collect(selected.traces, requests), requests)
+        selected = sum_up(source, options, ErrorQuestion(requests))
+    answer = rank(selected.sums, requests)
     emit(_report(selected, answer, options), selected.asked, options.output)
 
 
-def _report(selected: Selected, answer: ErrorOrigins, options: ErrorsOptions) -> Report:
+def _report(selected: Selected[ErrorSums], answer: ErrorOrigins, options: ErrorsOptions) -> Report:
     blocks = [Line((Part(nothing_found(selected, "requests"), "hint"),))]
     footer: tuple[Line, ...] = ()
     if answer.sums.request_count:
@@ -76,7 +77,7 @@ def _report(selected: Selected, answer: ErrorOrigins, options: ErrorsOptions) ->
     return Report("errors", answer.to_dict(), records, tuple(blocks), footer, selected.source.trace_url)
 
 
-def _headline(selected: Selected, answer: ErrorOrigins, options: ErrorsOptions) -> Line:
+def _headline(selected: Selected[ErrorSums], answer: ErrorOrigins, options: ErrorsOptions) -> Line:
     sums, count = answer.sums, len(answer.origins)
     whose = f" of {options.service}" if options.service else ""
     parts = [
@@ -158,7 +159,7 @@ def _statuses(origin: ErrorOrigin) -> str:
     return ", ".join(texts) + (f" and {left} more" if left > 0 else "")
 
 
-def _footer(selected: Selected, answer: ErrorOrigins, options: ErrorsOptions) -> tuple[Line, ...]:
+def _footer(selected: Selected[ErrorSums], answer: ErrorOrigins, options: ErrorsOptions) -> tuple[Line, ...]:
     sums = answer.sums
     failed = f"{plural(sums.failed_span_count, 'failed span')} among " if answer.origins else ""
     told = f"{failed}{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')}"

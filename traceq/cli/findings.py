@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from traceq.cli.archive import WorkersOptions
 from traceq.cli.finding_lines import TITLES, finding_lines, finding_records
 from traceq.cli.options import (
     FilterOptions,
     OutputOptions,
     RequestsArgument,
-    SkewOption,
+    RequestsOptions,
     SourceOptions,
     duration,
 )
 from traceq.cli.output import emit
-from traceq.cli.selection import Selected, nothing_found, select_traces
+from traceq.cli.selection import Selected, nothing_found, sum_up
 from traceq.cli.session import opened
 from traceq.report import Line, Part, Report
 from traceq.units import format_duration, plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.culprits import RequestOptions
-    from traceq.analysis.findings import Findings, Thresholds
+    from traceq.analysis.findings import Findings, FindingSums, Thresholds
 
 _PANEL = "Thresholds"
 
@@ -157,20 +157,12 @@ class FindingsOptions:
         typer.Option(parser=kind, metavar="KIND", help="Only findings of this kind; repeatable."),
     ] = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="So many findings.")] = 10
-    whole_trace: Annotated[
-        bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
-    ] = False
-    no_skew_correction: SkewOption = False
+    requests: RequestsOptions = field(default_factory=RequestsOptions)
     thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
-
-    def request_options(self) -> RequestOptions:
-        """Give which requests to look at, and how."""
-        from traceq.analysis.culprits import RequestOptions
-
-        return RequestOptions(self.service, self.whole_trace, correct_skew=not self.no_skew_correction)
 
 
 def findings(options: FindingsOptions) -> None:
@@ -187,18 +179,19 @@ def findings(options: FindingsOptions) -> None:
 
       traceq findings --source traces.json --slow-query 50ms --format json
     """
-    from traceq.analysis.findings import collect, rank
+    from traceq.analysis.findings import rank
+    from traceq.cli.questions import FindingQuestion
 
-    thresholds, requests = options.thresholds.thresholds(), options.request_options()
+    thresholds, requests = options.thresholds.thresholds(), options.requests.of(options.service)
     with opened(options.source, options.output) as source:
-        selected = select_traces(source, options.service, options.trace, options.filters)
-        answer = rank(collect(selected.traces, requests, thresholds), requests, thresholds)
+        selected = sum_up(source, options, FindingQuestion(requests, thresholds))
+    answer = rank(selected.sums, requests, thresholds)
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
     emit(_report(selected, answer, options), selected.asked, options.output)
 
 
-def _report(selected: Selected, answer: Findings, options: FindingsOptions) -> Report:
+def _report(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> Report:
     blocks: list[Line] = []
     footer: tuple[Line, ...] = ()
     if not answer.sums.request_count:
@@ -217,7 +210,7 @@ def _report(selected: Selected, answer: Findings, options: FindingsOptions) -> R
     )
 
 
-def _headline(selected: Selected, answer: Findings, options: FindingsOptions) -> Line:
+def _headline(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> Line:
     count = len(answer.findings)
     whose = f" of {options.service}" if options.service else ""
     parts = [
@@ -230,7 +223,7 @@ def _headline(selected: Selected, answer: Findings, options: FindingsOptions) ->
     return Line(tuple(parts))
 
 
-def _footer(selected: Selected, answer: Findings, options: FindingsOptions) -> tuple[Line, ...]:
+def _footer(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> tuple[Line, ...]:
     sums = answer.sums
     told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({selected.source.location})"
     left = len(answer.findings) - options.top
@@ -245,7 +238,7 @@ def _footer(selected: Selected, answer: Findings, options: FindingsOptions) -> t
     return tuple(lines)
 
 
-def _next_command(selected: Selected, answer: Findings, options: FindingsOptions) -> str:
+def _next_command(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> str:
     if answer.findings:
         first = answer.findings[0].totals.examples[0].trace_id
         return f"traceq show {first}{selected.source_flag()}"

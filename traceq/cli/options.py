@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from traceq.query import TraceQuery, parse_tags
 from traceq.render import Format
 from traceq.sources import ConnectionOptions
 from traceq.units import NS_PER_HOUR, parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from traceq.analysis.culprits import RequestOptions
 
 DEFAULT_SOURCE = "http://localhost:16686"
 DEFAULT_LOOKBACK_NS = NS_PER_HOUR
@@ -80,6 +83,30 @@ MeasureOption = Annotated[
 ]
 
 SkewOption = Annotated[bool, typer.Option("--no-skew-correction", help="Take every host's clock at its word.")]
+
+WholeTraceOption = Annotated[
+    bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsOptions:
+    """What a request is, and which clocks tell how long it took; whose requests they are is up to the command."""
+
+    whole_trace: WholeTraceOption = False
+    no_skew_correction: SkewOption = False
+
+    def of(self, service: str | None, by: Measure = "critical-time") -> RequestOptions:
+        """Give which requests to look at, and how.
+
+        Args:
+            service: Whose; None where every trace is one request.
+            by: What ranks and flags spans, where something does.
+        """
+        # Late: it needs numpy, and option objects are imported for --help.
+        from traceq.analysis.culprits import RequestOptions
+
+        return RequestOptions(service, self.whole_trace, by, correct_skew=not self.no_skew_correction)
 
 
 @dataclass(frozen=True, slots=True)

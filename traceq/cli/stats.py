@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from traceq.cli.archive import WorkersOptions
 from traceq.cli.histogram import duration_histogram
 from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, complete_service
 from traceq.cli.output import emit
-from traceq.cli.selection import Selected, nothing_found, select_traces
+from traceq.cli.selection import Selected, nothing_found, sum_up
 from traceq.cli.session import opened
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_duration, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.spread import Spread
-    from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsRow
+    from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsRow, StatisticsSums
 
 _HISTOGRAMS = 5
 """Sorts of spans whose durations are drawn."""
@@ -62,6 +63,7 @@ class StatsOptions:
     sort: Annotated[Order, typer.Option(help="What the greatest goes first by.")] = "self"
     top: Annotated[int, typer.Option(min=1, metavar="N", help="So many rows of each level.")] = 20
     no_skew_correction: SkewOption = False
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -98,16 +100,17 @@ def stats(options: StatsOptions) -> None:
 
       traceq stats --trace 5b8aa5a2d2c872e8321cf37308d69df2 --source traces.json
     """
-    from traceq.analysis.statistics import collect, rank
+    from traceq.analysis.statistics import rank
+    from traceq.cli.questions import StatisticsQuestion
 
     counted = options.statistics_options()
     with opened(options.source, options.output) as source:
-        selected = select_traces(source, options.service, options.trace, options.filters)
-        answer = rank(collect(selected.traces, counted), counted)
+        selected = sum_up(source, options, StatisticsQuestion(counted))
+    answer = rank(selected.sums, counted)
     emit(_report(selected, answer, options), selected.asked, options.output)
 
 
-def _report(selected: Selected, answer: Statistics, options: StatsOptions) -> Report:
+def _report(selected: Selected[StatisticsSums], answer: Statistics, options: StatsOptions) -> Report:
     blocks: list[Block] = [Line((Part(nothing_found(selected, "spans"), "hint"),))]
     footer: tuple[Line, ...] = ()
     if answer.total.duration.count:
@@ -126,7 +129,7 @@ def _sorted(rows: Sequence[StatisticsRow], order: Order) -> list[StatisticsRow]:
     return sorted(rows, key=lambda row: (row.value.text is None, key(row)))
 
 
-def _headline(selected: Selected, answer: Statistics, options: StatsOptions) -> Line:
+def _headline(selected: Selected[StatisticsSums], answer: Statistics, options: StatsOptions) -> Line:
     total = answer.total
     whose = f" of {options.service}" if options.service else ""
     parts = [
@@ -232,7 +235,7 @@ def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block
     return blocks
 
 
-def _footer(selected: Selected, answer: Statistics, options: StatsOptions) -> tuple[Line, ...]:
+def _footer(selected: Selected[StatisticsSums], answer: Statistics, options: StatsOptions) -> tuple[Line, ...]:
     told = f"share: self time of the {format_duration(answer.sums.traces_ns)} that all traces took together"
     where = f"{plural(answer.sums.trace_count, 'trace')} ({selected.source.location})"
     left = len(answer.rows) - options.top

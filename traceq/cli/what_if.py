@@ -11,7 +11,7 @@ from traceq.report import Block, Column, Line, Part, Table, Unit, Value
 from traceq.units import format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.bottlenecks import GroupKey
+    from traceq.analysis.group_sums import GroupKey
     from traceq.analysis.spread import Spread
     from traceq.analysis.what_if import Shortening, WhatIfSums
 

@@ -32,8 +32,8 @@ COUNTS_KEY = b"traceq.trace_counts"
 EMPTY_KEY = b"traceq.empty_traces"
 """Traces without spans have no row to stand in: `[[row group, position in it, trace id, warnings], ...]`."""
 
-_GROUP_SPANS = 2**17
-"""A row group is what one worker reads at a time: enough for compression, few enough for memory."""
+_GROUP_SPANS = 2**15
+"""A row group is the least that is read of a column: enough for compression, few enough to look a span up."""
 _ZSTD_LEVEL = 9
 """Half of what level 1 needs in attributes; beyond it writing slows down for a few percent."""
 

@@ -103,6 +103,16 @@ class SpanFile:
             if column.path_in_schema.partition(".")[0] in _SPAN_COLUMNS
         )
 
+    def span_count(self, group: int) -> int:
+        """Tell how many spans a row group holds."""
+        return int(self._footer.row_group(group).num_rows)
+
+    def null_counts(self, group: int) -> dict[str, int | None]:
+        """Tell how many spans have nothing in each column; None where the file does not tell. For a list: no items."""
+        told = self._footer.row_group(group)
+        columns = (told.column(number) for number in range(told.num_columns))
+        return {column.path_in_schema.partition(".")[0]: _null_count(column.statistics) for column in columns}
+
     @cached_property
     def calls(self) -> tuple[ServiceCall, ...]:
         """The dependency table that came along with the traces."""
@@ -146,6 +156,10 @@ class SpanFile:
         return DecodeError(f"cannot read {printable(str(self.path))}: {why}", hint=_HINT)
 
 
+def _null_count(statistics: _Array) -> int | None:
+    return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Traces of a row group."""
@@ -168,8 +182,7 @@ def read_traces(selections: Iterable[Selection], *, with_details: bool) -> Trace
     empty: list[tuple[int, _EmptyTrace]] = []
     trace_count = 0
     for each in selections:
-        names = [*_SPAN_COLUMNS, *(_DETAIL_COLUMNS if with_details and each.file.has_details else ())]
-        table = each.file.rows(each.group, names)
+        table = each.file.rows(each.group, _wanted_columns(each, with_details=with_details))
         places = range(each.file.trace_counts[each.group]) if each.positions is None else each.positions
         without_rows = {one.position: one for one in each.file.empty_traces(each.group)}
         empty += [(trace_count + n, without_rows[place]) for n, place in enumerate(places) if place in without_rows]
@@ -177,6 +190,19 @@ def read_traces(selections: Iterable[Selection], *, with_details: bool) -> Trace
         trace_count += len(places)
     traces = _traces(_joined(tables), with_details=with_details)
     return _with_empty(traces, empty) if empty else traces
+
+
+def _wanted_columns(selection: Selection, *, with_details: bool) -> list[str]:
+    """List the columns to read; without details also those are left out that would say nothing."""
+    file, group = selection.file, selection.group
+    if with_details:
+        return [*_SPAN_COLUMNS, *(_DETAIL_COLUMNS if file.has_details else ())]
+    nulls = file.null_counts(group)
+    silent = {"trace_warnings"} if nulls["trace_warnings"] == file.span_count(group) else set()
+    # Where every span without a parent's row is without a parent's id too, none is an orphan.
+    has_orphans = nulls["parent_id"] is None or nulls["parent_id"] != nulls["parent_row"]
+    silent |= set() if has_orphans else {"parent_id"}
+    return [name for name in _SPAN_COLUMNS if name not in silent]
 
 
 def read_attributes(
@@ -264,7 +290,7 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
         hosts=("", *hosts.values),
         peers=(None, *peers),
         details=span_details(columns, len(rows)) if with_details else None,
-        warnings=_warnings(trace_ids, pc.take(columns["trace_warnings"], starts)),
+        warnings=_warnings(trace_ids, columns.get("trace_warnings"), starts),
     )
 
 
@@ -288,12 +314,17 @@ def _numbers(column: _Array) -> array[int]:
 
 def _parents(columns: dict[str, _Array]) -> tuple[array[int], dict[int, str]]:
     """Give the parents' rows in the table, and the ids of those that are missing."""
-    rows, relative, ids = columns["row"], columns["parent_row"], columns["parent_id"]
+    rows, relative = columns["row"], columns["parent_row"]
     ordinals = pc.subtract(pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), len(rows))), 1)
     parents = pc.add(pc.subtract(ordinals, rows), relative)
-    orphans = pc.indices_nonzero(pc.and_(pc.is_null(relative), pc.is_valid(ids)))
-    missing = dict(zip(orphans.to_pylist(), pc.take(ids, orphans).to_pylist(), strict=True))
-    return _numbers(pc.fill_null(parents, -1)), missing
+    return _numbers(pc.fill_null(parents, -1)), _orphans(relative, columns.get("parent_id"))
+
+
+def _orphans(relative: _Array, ids: _Array | None) -> dict[int, str]:
+    if ids is None:
+        return {}
+    rows = pc.indices_nonzero(pc.and_(pc.is_null(relative), pc.is_valid(ids)))
+    return dict(zip(rows.to_pylist(), pc.take(ids, rows).to_pylist(), strict=True))
 
 
 class _Codes:
@@ -322,13 +353,19 @@ def _peers(columns: dict[str, _Array]) -> tuple[array[int], list[Peer]]:
     for part in (systems, names):
         combined = pc.add(pc.multiply(combined, len(part.dictionary)), part.indices)
     encoded = combined.dictionary_encode()
-    of_each = pc.index_in(encoded.dictionary, value_set=combined)
-    parts = (pc.take(part, of_each).to_pylist() for part in (kinds, systems, names))
-    peers = [Peer(cast(PeerKind, kind), system, name) for kind, system, name in zip(*parts, strict=True)]
+    texts = [part.dictionary.to_pylist() for part in (kinds, systems, names)]
+    peers = []
+    for number in encoded.dictionary.to_pylist():
+        rest, name = divmod(number, len(texts[2]))
+        kind, system = divmod(rest, len(texts[1]))
+        peers.append(Peer(cast(PeerKind, texts[0][kind]), texts[1][system], texts[2][name]))
     return _numbers(pc.fill_null(pc.add(encoded.indices, pa.scalar(1, pa.int32())), 0)), peers
 
 
-def _warnings(trace_ids: list[str], told: _Array) -> tuple[TraceWarning, ...]:
+def _warnings(trace_ids: list[str], column: _Array | None, starts: _Array) -> tuple[TraceWarning, ...]:
+    if column is None:
+        return ()
+    told = pc.take(column, starts)
     strange = pc.indices_nonzero(pc.is_valid(told))
     lists = pc.take(told, strange).to_pylist()
     return tuple(

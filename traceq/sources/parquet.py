@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from traceq.codec.parquet_reader import Selection, SpanFile
 
 SUFFIX = ".parquet"
+_SLICE_SPANS = 2**17
+"""So many spans at least are summed up at once."""
 _MAGIC = b"PAR1"
 _REMADE = frozenset(("orphan", "duplicate-id", "duplicate-dropped", "self-parent", "cycle", "from-source"))
 """Warnings that come again when the parts of a trace are put together."""
@@ -140,15 +142,22 @@ class ParquetSlice:
     """Whether parts of one trace stand in several of the places."""
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Read it, one table for each place, or one for all where traces are scattered."""
+        """Read it: as one table, or, since attributes take memory, as one for each place."""
         from traceq.codec.parquet_reader import read_traces
 
         if self.is_scattered:
             parts = [read_traces([place.selection()], with_details=with_details) for place in self.places]
             yield put_together(parts, with_details=with_details)
-            return
-        for place in self.places:
-            yield read_traces([place.selection()], with_details=with_details)
+        elif with_details:
+            for place in self.places:
+                yield read_traces([place.selection()], with_details=True)
+        else:
+            yield read_traces([place.selection() for place in self.places], with_details=False)
+
+    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
+        """Read some traces with details; of row groups without any of them only the ids are read."""
+        places = (place for place in map(partial(_only, wanted=wanted), self.places) if place.positions)
+        return replace(self, places=tuple(places)).tables(with_details=True)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
@@ -161,6 +170,13 @@ class ParquetSlice:
                 trace_id, span_ids = by_id[normal_id(known_id)]
                 if span_id in span_ids:
                     yield FoundAttributes(trace_id, span_id, name, attributes)
+
+
+def _only(place: Place, wanted: Collection[str]) -> Place:
+    """Leave those of a place's traces that are wanted, by `normal_id`."""
+    ids = open_file(Path(place.path)).trace_ids(place.group)
+    known = range(len(ids)) if place.positions is None else place.positions
+    return replace(place, positions=tuple(at for at in known if normal_id(ids[at]) in wanted))
 
 
 def put_together(parts: Iterable[Traces], *, with_details: bool) -> Traces:
@@ -291,19 +307,15 @@ def _record_at(place: Place, *, with_details: bool = True) -> TraceRecord:
 
 
 def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:
-    """Make a slice of every row group, and one of the traces that several of them hold parts of."""
+    """Make slices of row groups, and one of the traces that several of them hold parts of."""
     scattered: dict[tuple[int, int], set[int]] = {}
     # What one file holds was written at once, each trace whole.
     if len(files) > 1:
         scattered = _scattered(files)
     slices = [
-        ParquetSlice(
-            (Place(_absolute(file), group, kept),), file.byte_count(group), count if kept is None else len(kept)
-        )
+        slice_
         for number, file in enumerate(files)
-        for group, count in enumerate(file.trace_counts)
-        for kept in [_without(count, scattered.get((number, group)))]
-        if kept is None or kept
+        for slice_ in _slices_of(file, {group: left for (of, group), left in scattered.items() if of == number})
     ]
     if scattered:
         places = [
@@ -312,6 +324,22 @@ def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:
         byte_count = sum(files[number].byte_count(group) for number, group in scattered)
         slices.append(ParquetSlice(tuple(places), byte_count, sum(map(len, scattered.values())), is_scattered=True))
     return slices
+
+
+def _slices_of(file: SpanFile, scattered: Mapping[int, set[int]]) -> Iterator[ParquetSlice]:
+    """Put neighbouring row groups together until they are worth a worker; scattered traces are left out."""
+    waiting: list[tuple[Place, int, int]] = []
+    span_count = 0
+    for group, count in enumerate(file.trace_counts):
+        kept = _without(count, scattered.get(group))
+        if kept is None or kept:
+            waiting.append((Place(_absolute(file), group, kept), file.byte_count(group), len(kept or range(count))))
+            span_count += file.span_count(group)
+        is_last = group == len(file.trace_counts) - 1
+        if waiting and (is_last or span_count >= _SLICE_SPANS):
+            places, byte_counts, trace_counts = zip(*waiting, strict=True)
+            yield ParquetSlice(places, sum(byte_counts), sum(trace_counts))
+            waiting, span_count = [], 0
 
 
 def _absolute(file: SpanFile) -> str:

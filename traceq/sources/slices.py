@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec import Part, read_document, read_trace
 from traceq.codec.batches import read_tables
-from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, split
+from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.semantics import Attributes, Kind
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
@@ -52,12 +52,30 @@ class Slice(Protocol):
             InputError: If the bytes cannot be read or are not traces.
         """
 
+    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
+        """Read some traces with details, in batches; the others are not decoded.
+
+        Args:
+            wanted: Their ids, as `normal_id` gives them.
+
+        Raises:
+            InputError: If the bytes cannot be read or are not traces.
+        """
+
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans.
 
         Args:
             wanted: Ids of spans by the ids of their traces, as the tables have them.
         """
+
+
+Holder: TypeAlias = Callable[[str], "Slice | None"]
+"""Tells which slice holds the trace of an id; None where nobody knows."""
+
+
+def _nobody_knows(_trace_id: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,24 @@ class Input:
     proven: Callable[[], Input] | None = None
     """Gives slices anew, at twice the cost, when a `DecodeError` may come from a wrong guess where traces begin;
     None where nothing was guessed."""
+    holder: Holder = _nobody_knows
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+        """Read the attributes of a few spans, in this process.
+
+        Args:
+            wanted: Ids of spans by the ids of their traces, as the tables have them.
+
+        Raises:
+            InputError: If the bytes cannot be read or are not traces.
+        """
+        by_slice: dict[int, tuple[Slice, dict[str, Collection[str]]]] = {}
+        for trace_id, span_ids in wanted.items():
+            known = self.holder(trace_id)
+            for piece in self.slices if known is None else (known,):
+                by_slice.setdefault(id(piece), (piece, {}))[1][trace_id] = span_ids
+        for piece, some in by_slice.values():
+            yield from piece.attributes(some)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +145,11 @@ class FileSlice:
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
         """Read it, in batches: every trace whole in one of them."""
         return read_tables(self._groups().values(), with_details=with_details)
+
+    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
+        """Read some traces with details, in batches; the others are not decoded."""
+        groups = (parts for trace_id, parts in self._groups().items() if trace_id in wanted)
+        return read_tables(groups, with_details=True)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
@@ -172,6 +213,10 @@ class _Planner:
                 self._open_next()
             else:
                 self._slices[self._home(home)].add(file, start, stop, 0)
+
+    def holder(self, trace_id: str) -> FileSlice:
+        """Give the slice that holds a trace."""
+        return self._slices[self._home(self._slice_of[key_of(trace_id)])]
 
     def slices(self) -> tuple[FileSlice, ...]:
         """Give the slices that hold something."""
@@ -241,7 +286,7 @@ def _look_through(
         is_guessed |= found.is_guessed
     told = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(calls.items()))
     proven = partial(_look_through, paths, slice_bytes, replace(options, is_proven=True), progress)
-    return Input(planner.slices(), told, tuple(notes), proven if is_guessed else None)
+    return Input(planner.slices(), told, tuple(notes), proven if is_guessed else None, planner.holder)
 
 
 def operations_met(traces: Traces) -> set[tuple[str, Operation]]:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from tests.analysis.findings.requests import call, costs, entry, found, part
-from tests.builders import EPOCH_NS, SpanSpec
+from tests.builders import EPOCH_NS, SpanSpec, traces
+from traceq.library import findings
 from traceq.semantics import Kind, Status
 from traceq.traces import Event
 from traceq.units import NS_PER_MS
@@ -77,6 +78,16 @@ def test_other_events_and_a_count_of_none_are_no_retries() -> None:
     spans = [part("p", "0", 0, 95, events=[event("retry_policy_loaded", 30)], attributes={"retry_count": 0})]
 
     assert costs(entry(100), *spans) == {}
+
+
+def test_silent_spans_of_other_traces_hide_no_retries() -> None:
+    silent = part("p", "0", 0, 95, name="publish")
+    telling = part("p", "0", 0, 20, name="publish", events=[event("retry_1", 15)])
+    table = traces({f"{number:x}": [entry(100), each] for number, each in enumerate([*60 * [silent], telling])})
+
+    (finding,) = [finding for finding in findings(table).findings if finding.key.kind == "retries"]
+
+    assert finding.totals.request_count == 1
 
 
 def test_a_retry_nobody_waited_for_costs_nothing_and_is_not_told_by_events() -> None:

@@ -13,8 +13,11 @@ from traceq.semantics import Status, value_text
 _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]?(?:\d+|attempt))?")
 """`retry`, `retry_3`, `http.retry`, `Retrying`; not `retry_policy_loaded`."""
 _COUNTS = ("retry_count", "http.request.resend_count", "http.resend_count")
-_PROBED = 50
-"""Of an operation's spans so many in a row may have no retries before the others are taken to have none either."""
+_PROBED = 10
+"""Of an operation's spans in a trace so many in a row may have no retries before the others are taken to have none.
+
+In a trace, not in a table: how many traces are looked at together must make no difference.
+"""
 
 
 def retries(scene: Scene) -> Sightings:
@@ -22,8 +25,8 @@ def retries(scene: Scene) -> Sightings:
 
     Attempts are siblings of one service and name that do not overlap, all but the last of them failed. They cost the
     path from the start of the first to the start of the last. Spans without attempts below them are asked for events
-    (`retry_N`) and attributes (`retry_count`), as far as they hold the path long enough; of each operation those that
-    hold it longest first, until fifty in a row tell nothing.
+    (`retry_N`) and attributes (`retry_count`), as far as they hold the path long enough; of each operation in a trace
+    those that hold it longest first, until ten in a row tell nothing.
     """
     attempts = _attempts(scene)
     first = attempts.rows[attempts.heads]
@@ -82,20 +85,21 @@ def _told(scene: Scene, known: Ints) -> Sightings:
 
 
 def _probe(scene: Scene, rows: Ints) -> tuple[Ints, Ints]:
-    """Ask the candidates of each operation, those that hold the path longest first.
+    """Ask the candidates of each operation in a trace, those that hold the path longest first.
 
     Returns:
         Rows of spans that tell of retries, and when the last one began in ns since the epoch, clocks corrected.
     """
     spans = scene.spans
     own_ns = scene.examined.paths.own_ns[rows]
-    order = np.lexsort((rows, -own_ns, spans.names[rows], spans.services[rows]))
+    order = np.lexsort((rows, -own_ns, spans.names[rows], spans.services[rows], spans.trace[rows]))
     found, ends_ns = [], []
-    operation, silent = (-1, -1), 0
-    codes = (rows[order], spans.services[rows[order]], spans.names[rows[order]])
-    for row, service, name in zip(*(column.tolist() for column in codes), strict=True):
-        if (service, name) != operation:
-            operation, silent = (service, name), 0
+    operation, silent = (-1, -1, -1), 0
+    asked = rows[order]
+    codes = (asked, spans.trace[asked], spans.services[asked], spans.names[asked])
+    for row, *place in zip(*(column.tolist() for column in codes), strict=True):
+        if tuple(place) != operation:
+            operation, silent = tuple(place), 0
         if silent >= _PROBED:
             continue
         end_ns = _last_retry_ns(scene, row)
