@@ -17,8 +17,9 @@ from traceq.analysis.bottlenecks import rank
 from traceq.analysis.culprits import RequestOptions
 from traceq.cluster import DaskExecutor
 from traceq.codec.parquet import SpanWriter
-from traceq.engine import BottleneckQuestion, Executor, summarize
+from traceq.engine import BottleneckQuestion, summarize
 from traceq.errors import SourceError
+from traceq.executors import Executor
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 from traceq.sources.parquet import ParquetSource

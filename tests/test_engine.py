@@ -27,17 +27,17 @@ from traceq.engine import (
     WARNINGS_KEPT,
     BottleneckQuestion,
     DependencyQuestion,
-    ProcessExecutor,
-    SerialExecutor,
     answer,
     local_executor,
     sum_warnings,
     summarize,
 )
 from traceq.errors import DecodeError, TraceqError
+from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import TraceQuery
 from traceq.sources import Progress
 from traceq.sources.files import FileSource
+from traceq.sources.parquet import ParquetSlice
 from traceq.sources.slices import Slice, sliced
 from traceq.traces import Traces, TraceWarning, normal_id
 
@@ -210,6 +210,7 @@ def test_small_inputs_and_single_slices_need_no_workers() -> None:
     class Sized:
         byte_count: int
         trace_count: int = 1
+        is_columnar: bool = False
 
         def tables(self, *, with_details: bool) -> Iterator[Any]:
             raise NotImplementedError
@@ -229,6 +230,13 @@ def test_small_inputs_and_single_slices_need_no_workers() -> None:
     assert isinstance(local_executor(large[:1], 8), SerialExecutor)
 
 
+def test_columns_are_read_by_threads_and_attributes_by_processes() -> None:
+    places = tuple(ParquetSlice((), byte_count=10**9, trace_count=1) for _ in range(2))
+
+    assert isinstance(local_executor(places, 2), ThreadExecutor)
+    assert isinstance(local_executor(places, 2, with_details=True), ProcessExecutor)
+
+
 def double(number: int) -> int:
     return 2 * number
 
@@ -244,8 +252,11 @@ def die(number: int) -> int:
     return number
 
 
-def test_results_come_in_the_order_of_the_tasks() -> None:
-    assert list(ProcessExecutor(2).map(double, range(30))) == [2 * number for number in range(30)]
+@pytest.mark.parametrize(
+    "executor", [SerialExecutor(), ThreadExecutor(2), ProcessExecutor(2)], ids=["serial", "threads", "processes"]
+)
+def test_results_come_in_the_order_of_the_tasks(executor: Executor) -> None:
+    assert list(executor.map(double, range(30))) == [2 * number for number in range(30)]
 
 
 @pytest.mark.parametrize(("work", "expected"), [(refuse, "three"), (die, "a worker process died")])
@@ -274,7 +285,7 @@ if __name__ == "__mp_main__" and sys.argv[3] == "starting":
     work(None)
 
 if __name__ == "__main__":
-    from traceq.engine import ProcessExecutor
+    from traceq.executors import ProcessExecutor
     try:
         list(ProcessExecutor(2).map(work, range(9)))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Work done by a Dask cluster: an executor for `traceq.engine`. The one module that knows dask, imported late.
+"""Work done by a Dask cluster: an executor beside those of `executors`. The one module that knows dask, imported late.
 
 Dask gives the tasks of a worker that dies to another one; a task that several workers died of ends the work. Results
 come in the order of the tasks, so the answer is the same as without a cluster.

@@ -6,18 +6,11 @@ over tasks can do it. Sums are added in the order of the slices, so the answer d
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice, pairwise
-from multiprocessing import resource_tracker
+from itertools import pairwise
 from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from traceq.analysis.bottlenecks import BottleneckSums
@@ -27,7 +20,8 @@ from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.statements import LookUp, with_statements
 from traceq.catalog import Operation
 from traceq.codec.wire import collector_paused
-from traceq.errors import DecodeError, TraceqError
+from traceq.errors import DecodeError
+from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import TraceQuery, matching
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.slices import Input, Slice, operations_met
@@ -37,11 +31,6 @@ WARNINGS_KEPT = 100
 """Of each kind so many warnings are listed; the others are counted."""
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
-_AHEAD = 4
-"""Tasks in flight for each worker: enough that none waits, few enough that results do not pile up."""
-
-_Task = TypeVar("_Task")
-_Result = TypeVar("_Result")
 
 
 class Sums(Protocol):
@@ -205,7 +194,7 @@ def _summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums])
 def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
     if isinstance(question, AboutTraces):
         return piece.traces(question.trace_ids)
-    return piece.tables(with_details=question.needs_details or bool(query.attributes))
+    return piece.tables(with_details=needs_details(question, query))
 
 
 def _matching(table: Traces, query: TraceQuery) -> Traces:
@@ -218,86 +207,26 @@ def _matching(table: Traces, query: TraceQuery) -> Traces:
     return served if query == TraceQuery(service=query.service) else served.select(matching(served, query))
 
 
-class Executor(Protocol):
-    """Maps a function over tasks, here or elsewhere."""
-
-    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give the results in the order of the tasks; the first exception of a task ends it and is raised."""
-
-
-class SerialExecutor:
-    """Does the work in this process."""
-
-    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give one result after the other."""
-        return map(function, tasks)
-
-
-class ProcessExecutor:
-    """Does the work in processes of this machine.
-
-    Args:
-        jobs: How many.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-
-    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give the results in the order of the tasks, with a few tasks for each worker under way.
-
-        Raises:
-            TraceqError: If a worker dies.
-        """
-        # Spawned, not forked: this process has threads (progress, linear algebra) whose locks a fork would copy.
-        context = multiprocessing.get_context("spawn")
-        waiting = iter(tasks)
-        running: deque[Future[_Result]] = deque()
-        pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_die_silently)
-        try:
-            with _interrupts_held():
-                running.extend(pool.submit(function, task) for task in islice(waiting, self._jobs * _AHEAD))
-            while running:
-                result = running.popleft().result()
-                running.extend(pool.submit(function, task) for task in islice(waiting, 1))
-                yield result
-        except BrokenProcessPool as error:
-            hint = "out of memory? try fewer --jobs; --jobs 1 does without workers"
-            raise TraceqError("a worker process died before its work was done", hint=hint) from error
-        finally:
-            # After an error or Ctrl-C: what has not begun is dropped, what has is waited for.
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C waiting, also in processes that start meanwhile: while they import, it would end in a traceback."""
-    # Started by the first worker otherwise, it would let Ctrl-C through again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _die_silently() -> None:
-    """Let Ctrl-C end a worker at once, one that came while it started too; this process tells of it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def local_executor(slices: Sequence[Slice], jobs: int | None = None) -> Executor:
-    """Choose who works: this process alone, or several on this machine.
+def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_details: bool = False) -> Executor:
+    """Choose who works: this process alone, threads of it, or processes beside it.
 
     Args:
         slices: The work.
-        jobs: How many processes; None for as many as there are cores, or for none where the input is small.
+        jobs: How many; None for as many as there are cores, or for one where the input is small.
+        with_details: Whether attributes are read, which keeps Python busy whatever the slices are.
     """
     wanted = len(os.sched_getaffinity(0)) if jobs is None else jobs
-    is_small = jobs is None and sum(piece.byte_count for piece in slices) < SERIAL_BELOW_BYTES
+    is_columnar = not with_details and all(piece.is_columnar for piece in slices)
+    is_small = jobs is None and not is_columnar and sum(piece.byte_count for piece in slices) < SERIAL_BELOW_BYTES
     count = min(wanted, len(slices))
-    return SerialExecutor() if is_small or count <= 1 else ProcessExecutor(count)
+    if is_small or count <= 1:
+        return SerialExecutor()
+    return ThreadExecutor(count) if is_columnar else ProcessExecutor(count)
+
+
+def needs_details(question: Question[Sums], query: TraceQuery) -> bool:
+    """Whether attributes have to be read to answer a question."""
+    return question.needs_details or bool(query.attributes)
 
 
 def answer(

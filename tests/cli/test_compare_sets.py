@@ -71,7 +71,7 @@ def test_workers_write_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch)
     alone = run(*command, "--jobs", "1")
     # One pool for both questions: starting one takes longer than all the work there is here.
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        monkeypatch.setattr("traceq.cli.archive._executor", lambda *_: pool)
+        monkeypatch.setattr("traceq.engine.local_executor", lambda *_, **__: pool)
         together = run(*command, "--jobs", "2")
 
     assert alone.out

@@ -19,10 +19,9 @@ from traceq.sources.files import FileSource
 from traceq.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from traceq.engine import Executor, Question, Sums, WarningSums
-    from traceq.sources.slices import Input, Slice
+    from traceq.engine import Question, Sums, WarningSums
+    from traceq.executors import Executor
+    from traceq.sources.slices import Input
 
 _Sums = TypeVar("_Sums", bound="Sums")
 
@@ -74,7 +73,8 @@ class AskFiles:
     source: FileSource
     query: TraceQuery
     found: Input
-    executor: Executor
+    jobs: int | None
+    cluster: Executor | None
 
     @property
     def calls(self) -> tuple[ServiceCall, ...]:
@@ -88,9 +88,12 @@ class AskFiles:
             NotFoundError: If no span is of the service or operation asked for.
         """
         # Late: it needs numpy, and option objects are imported for --help.
-        from traceq.engine import answer
+        from traceq.engine import answer, local_executor, needs_details
 
-        summary = answer(self.found, self.query, question, self.executor, self.source.progress)
+        executor = self.cluster or local_executor(
+            self.found.slices, self.jobs, with_details=needs_details(question, self.query)
+        )
+        summary = answer(self.found, self.query, question, executor, self.source.progress)
         if not summary.trace_count:
             self.source.check_names(self.query, summary.met)
         return FileAnswer(summary.sums, summary.warnings, self.found.notes + _cut_short(summary.warnings))
@@ -116,17 +119,13 @@ def asking(
         TraceqError: If a worker dies.
     """
     with source.slices() as found:
-        yield AskFiles(source, query, found, _executor(found.slices, jobs, dask))
+        yield AskFiles(source, query, found, jobs, None if dask is None else _cluster(dask))
 
 
-def _executor(slices: Sequence[Slice], jobs: int | None, dask: str | None) -> Executor:
-    if dask is not None:
-        from traceq.cluster import DaskExecutor
+def _cluster(address: str) -> Executor:
+    from traceq.cluster import DaskExecutor
 
-        return DaskExecutor(dask)
-    from traceq.engine import local_executor
-
-    return local_executor(slices, jobs)
+    return DaskExecutor(address)
 
 
 def _cut_short(warnings: WarningSums) -> tuple[str, ...]:

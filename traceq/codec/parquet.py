@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
+from traceq.codec.parquet_arrays import column_of
 from traceq.semantics import Kind, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning
 
@@ -165,32 +166,24 @@ def _span_columns(traces: Traces, warnings: dict[str, list[dict[str, str]]]) -> 
         count = len(traces.rows(position))
         rows.extend(range(count))
         owners.extend([position] * count)
-    span_ids, row_column = pa.array(traces.span_ids, pa.string()), _column(rows)
-    parents = _nullable(_column(traces.parents))
+    span_ids, row_column = pa.array(traces.span_ids, pa.string()), column_of(rows)
+    parents = _nullable(column_of(traces.parents))
     return [
-        _coded(_column(owners), traces.trace_ids),
+        _coded(column_of(owners), traces.trace_ids),
         span_ids,
         _parent_ids(traces, span_ids, parents),
-        _coded(_column(traces.service_codes), traces.services),
-        _coded(_column(traces.name_codes), traces.names),
-        _coded(_column(traces.kinds).cast(pa.int32()), [kind.name.lower() for kind in Kind]),
-        _coded(_column(traces.statuses).cast(pa.int32()), [status.name.lower() for status in Status]),
-        _column(traces.start_ns),
-        _column(traces.duration_ns),
+        _coded(column_of(traces.service_codes), traces.services),
+        _coded(column_of(traces.name_codes), traces.names),
+        _coded(column_of(traces.kinds).cast(pa.int32()), [kind.name.lower() for kind in Kind]),
+        _coded(column_of(traces.statuses).cast(pa.int32()), [status.name.lower() for status in Status]),
+        column_of(traces.start_ns),
+        column_of(traces.duration_ns),
         _coded(_from_second(traces.host_codes), traces.hosts[1:]),
         *_peer_columns(traces),
         row_column,
         _relative(parents, row_column),
         _trace_warnings(traces, warnings),
     ]
-
-
-_TYPES = {"q": pa.int64(), "i": pa.int32(), "b": pa.int8()}
-
-
-def _column(numbers: array[int]) -> _Array:
-    """Look at an array as an Arrow column, without a copy."""
-    return pa.Array.from_buffers(_TYPES[numbers.typecode], len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _nullable(numbers: _Array) -> _Array:
@@ -203,7 +196,7 @@ def _coded(codes: _Array, values: Iterable[str | None]) -> _Array:
 
 def _from_second(codes: array[int]) -> _Array:
     """Make code 0 null, and count the others from 0."""
-    return _nullable(pc.subtract(_column(codes), pa.scalar(1, pa.int32())))
+    return _nullable(pc.subtract(column_of(codes), pa.scalar(1, pa.int32())))
 
 
 def _parent_ids(traces: Traces, span_ids: _Array, parents: _Array) -> _Array:

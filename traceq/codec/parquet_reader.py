@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
 from traceq.codec.parquet import CALLS_KEY, COUNTS_KEY, DETAIL_FIELDS, EMPTY_KEY, FORMAT, FORMAT_KEY, SPAN_FIELDS
+from traceq.codec.parquet_arrays import constant, constants, numbers_of
 from traceq.codec.parquet_details import span_details
 from traceq.codec.wire import decode, quoted
 from traceq.errors import DecodeError
@@ -224,12 +225,12 @@ def read_attributes(
     if not file.has_details:
         return
     columns = ["trace_id", "span_id", "name", "attributes"]
-    dictionary = _one_piece(file.rows(group, ["trace_id"]).column("trace_id")).dictionary.to_pylist()
-    wanted = [trace_id for trace_id in dictionary if normal_id(trace_id) in trace_ids]
+    dictionary = _one_piece(file.rows(group, ["trace_id"]).column("trace_id")).dictionary
+    wanted = [code for code, trace_id in enumerate(dictionary.to_pylist()) if normal_id(trace_id) in trace_ids]
     if not wanted:
         return
     table = file.rows(group, columns)
-    found = table.filter(pc.is_in(table.column("trace_id"), value_set=pa.array(wanted, pa.string())))
+    found = table.filter(pc.is_in(table.column("trace_id"), value_set=pc.take(dictionary, constants("i", wanted))))
     for trace_id, span_id, name, text in zip(*(column.to_pylist() for column in found.columns), strict=True):
         yield trace_id, span_id, name, attribute_json.read_attributes(text)
 
@@ -254,11 +255,11 @@ def _joined(tables: list[_Array]) -> _Array:
 
 
 def _first_indices(rows: _Array) -> _Array:
-    return pc.indices_nonzero(pc.equal(rows, 0))
+    return pc.indices_nonzero(pc.equal(rows, constant("i", 0)))
 
 
 def _first_rows(table: _Array) -> _Array:
-    return table.filter(pc.equal(table.column("row"), 0))
+    return table.filter(pc.equal(table.column("row"), constant("i", 0)))
 
 
 def _traces(table: _Array, *, with_details: bool) -> Traces:
@@ -266,7 +267,7 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
     rows = columns["row"]
     starts = _first_indices(rows)
     trace_ids = cast(list[str], pc.take(columns["trace_id"], starts).to_pylist())
-    offsets = _numbers(starts.cast(pa.int64()))
+    offsets = numbers_of(starts.cast(pa.int64()))
     offsets.append(len(rows))
     parents, missing = _parents(columns)
     services, names, hosts = (_Codes(columns[name]) for name in ("service", "name", "host"))
@@ -277,8 +278,8 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
         span_ids=tuple(columns["span_id"].to_pylist()),
         parents=parents,
         missing_parents=missing,
-        start_ns=_numbers(columns["start_ns"]),
-        duration_ns=_numbers(columns["duration_ns"]),
+        start_ns=numbers_of(columns["start_ns"]),
+        duration_ns=numbers_of(columns["duration_ns"]),
         kinds=_enumerated(columns["kind"], Kind),
         statuses=_enumerated(columns["status"], Status),
         service_codes=services.codes(),
@@ -300,24 +301,12 @@ def _one_piece(column: _Array) -> _Array:
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) and combined.num_chunks else combined
 
 
-_TYPECODES = {pa.int64(): "q", pa.int32(): "i", pa.int8(): "b"}
-
-
-def _numbers(column: _Array) -> array[int]:
-    """Copy a column without nulls into an array as it lies in memory."""
-    numbers = array(_TYPECODES[column.type])
-    if len(column):
-        size = numbers.itemsize
-        numbers.frombytes(column.buffers()[1].slice(column.offset * size, len(column) * size))
-    return numbers
-
-
 def _parents(columns: dict[str, _Array]) -> tuple[array[int], dict[int, str]]:
     """Give the parents' rows in the table, and the ids of those that are missing."""
     rows, relative = columns["row"], columns["parent_row"]
-    ordinals = pc.subtract(pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), len(rows))), 1)
+    ordinals = constants("q", range(len(rows)))
     parents = pc.add(pc.subtract(ordinals, rows), relative)
-    return _numbers(pc.fill_null(parents, -1)), _orphans(relative, columns.get("parent_id"))
+    return numbers_of(pc.fill_null(parents, constant("q", -1))), _orphans(relative, columns.get("parent_id"))
 
 
 def _orphans(relative: _Array, ids: _Array | None) -> dict[int, str]:
@@ -325,6 +314,11 @@ def _orphans(relative: _Array, ids: _Array | None) -> dict[int, str]:
         return {}
     rows = pc.indices_nonzero(pc.and_(pc.is_null(relative), pc.is_valid(ids)))
     return dict(zip(rows.to_pylist(), pc.take(ids, rows).to_pylist(), strict=True))
+
+
+def _from_one(codes: _Array) -> array[int]:
+    """Count codes from one; null is 0."""
+    return numbers_of(pc.fill_null(pc.add(codes, constant("i", 1)), constant("i", 0)))
 
 
 class _Codes:
@@ -337,13 +331,13 @@ class _Codes:
     def codes(self, *, after_nothing: bool = False) -> array[int]:
         """Give the numbers; with `after_nothing` null is 0 and the texts count from 1."""
         if not after_nothing:
-            return _numbers(self._indices)
-        return _numbers(pc.fill_null(pc.add(self._indices, pa.scalar(1, pa.int32())), 0))
+            return numbers_of(self._indices)
+        return _from_one(self._indices)
 
 
 def _enumerated(column: _Array, members: type[Kind | Status]) -> array[int]:
-    numbers = pa.array([members[name.upper()].value for name in column.dictionary.to_pylist()], pa.int8())
-    return _numbers(pc.take(numbers, column.indices))
+    numbers = constants("b", [members[name.upper()].value for name in column.dictionary.to_pylist()])
+    return numbers_of(pc.take(numbers, column.indices))
 
 
 def _peers(columns: dict[str, _Array]) -> tuple[array[int], list[Peer]]:
@@ -351,7 +345,7 @@ def _peers(columns: dict[str, _Array]) -> tuple[array[int], list[Peer]]:
     kinds, systems, names = (columns[name] for name in ("peer_kind", "peer_system", "peer_name"))
     combined = kinds.indices.cast(pa.int64())
     for part in (systems, names):
-        combined = pc.add(pc.multiply(combined, len(part.dictionary)), part.indices)
+        combined = pc.add(pc.multiply(combined, constant("q", len(part.dictionary))), part.indices)
     encoded = combined.dictionary_encode()
     texts = [part.dictionary.to_pylist() for part in (kinds, systems, names)]
     peers = []
@@ -359,7 +353,7 @@ def _peers(columns: dict[str, _Array]) -> tuple[array[int], list[Peer]]:
         rest, name = divmod(number, len(texts[2]))
         kind, system = divmod(rest, len(texts[1]))
         peers.append(Peer(cast(PeerKind, texts[0][kind]), texts[1][system], texts[2][name]))
-    return _numbers(pc.fill_null(pc.add(encoded.indices, pa.scalar(1, pa.int32())), 0)), peers
+    return _from_one(encoded.indices), peers
 
 
 def _warnings(trace_ids: list[str], column: _Array | None, starts: _Array) -> tuple[TraceWarning, ...]:

@@ -140,6 +140,7 @@ class ParquetSlice:
     trace_count: int
     is_scattered: bool = False
     """Whether parts of one trace stand in several of the places."""
+    is_columnar: bool = True
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
         """Read it: as one table, or, since attributes take memory, as one for each place."""

@@ -45,6 +45,10 @@ class Slice(Protocol):
     def trace_count(self) -> int:
         """How many traces it holds."""
 
+    @property
+    def is_columnar(self) -> bool:
+        """Whether its columns are read outside of Python's lock, so that threads can do it side by side."""
+
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
         """Read it, in batches: every trace whole in one of them.
 
@@ -141,6 +145,7 @@ class FileSlice:
     pieces: list[Piece] = field(default_factory=list)
     trace_count: int = 0
     byte_count: int = 0
+    is_columnar: bool = False
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
         """Read it, in batches: every trace whole in one of them."""
