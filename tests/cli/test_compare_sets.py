@@ -12,9 +12,8 @@ import pytest
 
 from benchmarks.data import Shape, write
 from tests.cli.conftest import ROOT, Run
-from tests.cli.test_archive import SOURCES, answer, slice_by
+from tests.cli.test_archive import SOURCES, assert_same_both_ways, slice_by
 from tests.cli.test_golden import CHAT
-from traceq.sources.files import FileSource
 from traceq.sources.slices import FileSlice
 from traceq.traces import Traces
 
@@ -52,16 +51,8 @@ def arguments(mode: str, source: str) -> tuple[str, ...]:
         ("windows", "traces"),
     ],
 )
-def test_slices_answer_as_one_table_does(mode: str, source: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = arguments(mode, source)
-
-    monkeypatch.setattr("traceq.engine.WARNINGS_KEPT", 10**6)
-    slice_by(monkeypatch, 100_000)
-    slices = answer(run, command, "json")
-    monkeypatch.setattr("traceq.cli.archive.is_streamed", lambda *_: False)
-    whole = answer(run, command, "json")
-
-    assert slices == whole
+def test_slices_answer_as_one_table_does(mode: str, source: str, run: Run) -> None:
+    assert_same_both_ways(run, arguments(mode, source), "json", 100_000)
 
 
 def test_workers_write_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,16 +67,6 @@ def test_workers_write_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch)
 
     assert alone.out
     assert alone == together
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_files_are_never_read_as_a_whole(mode: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: FileSource) -> None:
-        raise AssertionError("read as a whole")
-
-    monkeypatch.setattr(FileSource, "_read", refuse)
-
-    assert run(*arguments(mode, "document")).code == 0
 
 
 def test_parquet_answers_as_json_does(run: Run, tmp_path: Path) -> None:
