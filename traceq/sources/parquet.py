@@ -124,11 +124,16 @@ class Place:
     positions: tuple[int, ...] | None = None
     """Of a row group's traces these; None for all."""
 
-    def selection(self) -> Selection:
-        """Open the file."""
-        from traceq.codec.parquet_reader import Selection
 
-        return Selection(open_file(Path(self.path)), self.group, self.positions)
+def _selections(places: Iterable[Place]) -> Iterator[Selection]:
+    """Open the files, each once: reading what a file says of its row groups takes as long as reading one of them."""
+    from traceq.codec.parquet_reader import Selection
+
+    files: dict[str, SpanFile] = {}
+    for place in places:
+        if place.path not in files:
+            files[place.path] = open_file(Path(place.path))
+        yield Selection(files[place.path], place.group, place.positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,37 +152,37 @@ class ParquetSlice:
         from traceq.codec.parquet_reader import read_traces
 
         if self.is_scattered:
-            parts = [read_traces([place.selection()], with_details=with_details) for place in self.places]
+            parts = [read_traces([one], with_details=with_details) for one in _selections(self.places)]
             yield put_together(parts, with_details=with_details)
         elif with_details:
-            for place in self.places:
-                yield read_traces([place.selection()], with_details=True)
+            for one in _selections(self.places):
+                yield read_traces([one], with_details=True)
         else:
-            yield read_traces([place.selection() for place in self.places], with_details=False)
+            yield read_traces(_selections(self.places), with_details=False)
 
     def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
         """Read some traces with details; of row groups without any of them only the ids are read."""
-        places = (place for place in map(partial(_only, wanted=wanted), self.places) if place.positions)
-        return replace(self, places=tuple(places)).tables(with_details=True)
+        kept = (_only(selection, wanted) for selection in _selections(self.places))
+        places = tuple(replace(place, positions=at) for place, at in zip(self.places, kept, strict=True) if at)
+        return replace(self, places=places).tables(with_details=True)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
         from traceq.codec.parquet_reader import read_attributes
 
         by_id = {normal_id(trace_id): (trace_id, span_ids) for trace_id, span_ids in wanted.items()}
-        for place in self.places:
-            selection = place.selection()
+        for selection in _selections(self.places):
             for known_id, span_id, name, attributes in read_attributes(selection, by_id.keys()):
                 trace_id, span_ids = by_id[normal_id(known_id)]
                 if span_id in span_ids:
                     yield FoundAttributes(trace_id, span_id, name, attributes)
 
 
-def _only(place: Place, wanted: Collection[str]) -> Place:
-    """Leave those of a place's traces that are wanted, by `normal_id`."""
-    ids = open_file(Path(place.path)).trace_ids(place.group)
-    known = range(len(ids)) if place.positions is None else place.positions
-    return replace(place, positions=tuple(at for at in known if normal_id(ids[at]) in wanted))
+def _only(selection: Selection, wanted: Collection[str]) -> tuple[int, ...]:
+    """Give the positions of those traces that are wanted, by `normal_id`."""
+    ids = selection.file.trace_ids(selection.group)
+    known = range(len(ids)) if selection.positions is None else selection.positions
+    return tuple(at for at in known if normal_id(ids[at]) in wanted)
 
 
 def put_together(parts: Iterable[Traces], *, with_details: bool) -> Traces:
@@ -304,7 +309,7 @@ def _groups(files: Iterable[SpanFile]) -> dict[str, list[Part]]:
 def _record_at(place: Place, *, with_details: bool = True) -> TraceRecord:
     from traceq.codec.parquet_reader import read_traces
 
-    return _record(read_traces([place.selection()], with_details=with_details), 0)
+    return _record(read_traces(_selections([place]), with_details=with_details), 0)
 
 
 def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:
