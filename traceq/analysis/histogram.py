@@ -19,8 +19,8 @@ _RATIO = 1.02
 _LOG_RATIO = math.log(_RATIO)
 BUCKETS = 4096
 """More than there are: 2^63 ns lies in bucket 2207."""
-_LOOSE_CELLS = 500_000
-"""So many cells may wait to be added up: 8 MB."""
+_LOOSE_CELLS = 100_000
+"""So many cells may wait to be added up: 1.6 MB."""
 
 
 def bucket_of(values_ns: Ints) -> Ints:

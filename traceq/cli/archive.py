@@ -100,9 +100,7 @@ class AskFiles:
 
 
 @contextmanager
-def asking(
-    source: FileSource, query: TraceQuery, jobs: int | None = None, dask: str | None = None
-) -> Iterator[AskFiles]:
+def asking(source: FileSource, query: TraceQuery, workers: WorkersOptions) -> Iterator[AskFiles]:
     """Give a way to sum up what files hold, slice by slice; memory does not grow with them.
 
     Several questions may be asked; standard input and packed files are read and unpacked once.
@@ -110,8 +108,7 @@ def asking(
     Args:
         source: The files.
         query: Which traces; its limit is left aside.
-        jobs: Processes that work; None to choose. Their number changes nothing in the answer.
-        dask: A cluster that works instead: its scheduler's address, or `local`.
+        workers: Who reads them, which changes nothing in the answer.
 
     Raises:
         NotFoundError: On asking, if no span is of the service or operation asked for.
@@ -119,7 +116,8 @@ def asking(
         TraceqError: If a worker dies.
     """
     with source.slices() as found:
-        yield AskFiles(source, query, found, jobs, None if dask is None else _cluster(dask))
+        cluster = None if workers.dask is None else _cluster(workers.dask)
+        yield AskFiles(source, query, found, workers.jobs, cluster)
 
 
 def _cluster(address: str) -> Executor:
@@ -165,7 +163,7 @@ def asking_any(source: Source, query: TraceQuery, workers: WorkersOptions) -> It
         InputError: If a file cannot be read, or holds something else than traces.
     """
     if is_streamed(source, query):
-        with asking(source, query, workers.jobs, workers.dask) as files:
+        with asking(source, query, workers) as files:
             yield _Slices(files)
     else:
         yield _OneTable(source, query)

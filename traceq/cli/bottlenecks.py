@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
-from traceq.cli.archive import DaskOption, JobsOption, asking, is_streamed
+from traceq.cli.archive import WorkersOptions, asking, is_streamed
 from traceq.cli.histogram import duration_histogram
 from traceq.cli.messages import cut_off_line
 from traceq.cli.options import (
@@ -65,8 +65,7 @@ class BottlenecksOptions:
         bool | None,
         typer.Option("--findings/--no-findings", help="Say what is worth a change; by default in up to 50,000 spans."),
     ] = None
-    jobs: JobsOption = None
-    dask: DaskOption = None
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -125,7 +124,7 @@ def _answer(source: Source, query: TraceQuery, options: BottlenecksOptions) -> _
 
     question = BottleneckQuestion(options.request_options())
     if is_streamed(source, query):
-        with asking(source, query, options.jobs, options.dask) as ask:
+        with asking(source, query, options.workers) as ask:
             answer = ask(question)
             asked = Asked(source.location, query.to_dict(), answer.warnings.listed, answer.notes)
             return _with_beside(answer.sums, lambda other: ask(other).sums, options, asked, answer.warnings.counts)
