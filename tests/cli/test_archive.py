@@ -25,6 +25,7 @@ SOURCES = {
     "traces": ("--source", f"{ANSWERS}/trace-*.json*"),
 }
 COMMANDS = {
+    "bottlenecks": ("bottlenecks", "chat-service", "--what-if", "mongodb=-50%", "--what-if", "user-service=1ms"),
     "deps": ("deps", "--view", "table"),
     "deps-hosts": ("deps", "--view", "table", "--group-peers", "host"),
     "deps-impact": ("deps", "--impact", "mysql"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags
+from traceq.semantics import Peer
 from traceq.traces import Traces
 
 
@@ -29,6 +32,22 @@ def meanings(spans: Columns, text: str) -> tuple[Flags, Flags, Flags, Flags]:
         _in(spans.peers, _peers(traces, text)),
         _in(spans.services, _codes(traces.services, text)),
     )
+
+
+def meaning_among(calls: Iterable[tuple[str, str, Peer | None]], text: str) -> int | None:
+    """Say which of `meanings` a name has, by what is known of all spans; None where no span goes by it.
+
+    Args:
+        calls: Service, operation and peer of spans, each combination once.
+        text: The name.
+    """
+    parted = {(text[:at], text[at + 1 :]) for at, letter in enumerate(text) if letter == ":"}
+    found = set()
+    for service, name, peer in calls if text else ():
+        names = [{name}, set(), set() if peer is None else {peer.system, peer.label}, {service}]
+        found |= {number for number, known in enumerate(names) if text in known}
+        found |= {1} if (service, name) in parted else set()
+    return min(found, default=None)
 
 
 def _in(column: np.ndarray, codes: list[int]) -> Flags:

@@ -13,7 +13,7 @@ from traceq.analysis.critical_path import Paths, find_paths, is_handed_over
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.requests import find_requests
-from traceq.analysis.selection import named
+from traceq.analysis.selection import meanings, named
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread
 from traceq.analysis.tree import depths, find_roots, fold_ancestors
@@ -35,6 +35,8 @@ class Shortening:
     """How long each may take at most; None for any time."""
     text: str = ""
     """As it was written."""
+    meaning: int | None = None
+    """Which of `selection.meanings` the name has; None for the first that any span of the table has."""
 
     def apply(self, lengths_ns: Ints) -> Ints:
         """Give the new lengths: never longer than they were."""
@@ -162,10 +164,16 @@ def _shortened(paths: Paths, inside: Flags, shortenings: tuple[Shortening, ...])
     new_ns = lengths_ns.copy()
     counts = []
     for shortening in shortenings:
-        meant = np.flatnonzero(named(paths.spans, shortening.name) & inside)
+        meant = np.flatnonzero(_meant(paths.spans, shortening) & inside)
         counts.append(meant.size)
         new_ns[meant] = np.minimum(new_ns[meant], shortening.apply(lengths_ns[meant]))
     return tuple(counts), new_ns
+
+
+def _meant(spans: Columns, shortening: Shortening) -> Flags:
+    if shortening.meaning is None:
+        return named(spans, shortening.name)
+    return meanings(spans, shortening.name)[shortening.meaning]
 
 
 def _outermost(parents: Ints, shorter: Flags) -> Flags:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,7 @@ from traceq.cli.output import Asked
 from traceq.query import TraceQuery
 from traceq.sources import Found, Source
 from traceq.sources.files import FileSource
+from traceq.traces import WarningCode, count_warnings
 from traceq.units import format_count
 
 if TYPE_CHECKING:
@@ -51,73 +52,9 @@ class WorkersOptions:
     dask: DaskOption = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileAnswer(Generic[_Sums]):
-    """What files hold of the answer."""
-
-    sums: _Sums
-    warnings: WarningSums
-    notes: tuple[str, ...]
-    """Of the files, and where warnings were too many to be listed."""
-
-
 def is_streamed(source: Source, query: TraceQuery) -> TypeGuard[FileSource]:
     """Whether to ask in slices: files, without a limit, which needs to know which traces are the newest."""
     return isinstance(source, FileSource) and query.limit is None
-
-
-@dataclass(frozen=True, slots=True)
-class AskFiles:
-    """Puts questions to everything in files that matches."""
-
-    source: FileSource
-    query: TraceQuery
-    found: Input
-    jobs: int | None
-    cluster: Executor | None
-
-    @property
-    def calls(self) -> tuple[ServiceCall, ...]:
-        """What dependency tables among the files say."""
-        return self.found.calls
-
-    def __call__(self, question: Question[_Sums], /) -> FileAnswer[_Sums]:
-        """Sum up.
-
-        Raises:
-            NotFoundError: If no span is of the service or operation asked for.
-        """
-        # Late: it needs numpy, and option objects are imported for --help.
-        from traceq.engine import answer, local_executor, needs_details
-
-        executor = self.cluster or local_executor(
-            self.found.slices, self.jobs, with_details=needs_details(question, self.query)
-        )
-        summary = answer(self.found, self.query, question, executor, self.source.progress)
-        if not summary.trace_count:
-            self.source.check_names(self.query, summary.met)
-        return FileAnswer(summary.sums, summary.warnings, self.found.notes + _cut_short(summary.warnings))
-
-
-@contextmanager
-def asking(source: FileSource, query: TraceQuery, workers: WorkersOptions) -> Iterator[AskFiles]:
-    """Give a way to sum up what files hold, slice by slice; memory does not grow with them.
-
-    Several questions may be asked; standard input and packed files are read and unpacked once.
-
-    Args:
-        source: The files.
-        query: Which traces; its limit is left aside.
-        workers: Who reads them, which changes nothing in the answer.
-
-    Raises:
-        NotFoundError: On asking, if no span is of the service or operation asked for.
-        InputError: If a file cannot be read, or holds something else than traces.
-        TraceqError: If a worker dies.
-    """
-    with source.slices() as found:
-        cluster = None if workers.dask is None else _cluster(workers.dask)
-        yield AskFiles(source, query, found, workers.jobs, cluster)
 
 
 def _cluster(address: str) -> Executor:
@@ -139,6 +76,8 @@ class Answered(Generic[_Sums]):
 
     sums: _Sums
     asked: Asked
+    warning_counts: Mapping[WarningCode, int]
+    """Of each kind, listed or not."""
 
 
 class Ask(Protocol):
@@ -159,31 +98,47 @@ class Ask(Protocol):
 def asking_any(source: Source, query: TraceQuery, workers: WorkersOptions) -> Iterator[Ask]:
     """Give a way to sum up what matches: files without a limit in slices, else one table, got once.
 
+    Several questions may be asked. Who works changes nothing in the answer.
+
     Raises:
         InputError: If a file cannot be read, or holds something else than traces.
+        TraceqError: On asking, if a worker dies.
     """
     if is_streamed(source, query):
-        with asking(source, query, workers) as files:
-            yield _Slices(files)
+        with source.slices() as found:
+            cluster = None if workers.dask is None else _cluster(workers.dask)
+            yield _Slices(source, query, found, workers.jobs, cluster)
     else:
         yield _OneTable(source, query)
 
 
+@dataclass(frozen=True, slots=True)
 class _Slices:
-    """Puts questions to files."""
+    """Puts questions to everything in files that matches; standard input and packed files are unpacked once."""
 
-    def __init__(self, files: AskFiles) -> None:
-        self._files = files
+    source: FileSource
+    query: TraceQuery
+    found: Input
+    jobs: int | None
+    cluster: Executor | None
 
     def __call__(self, question: Question[_Sums], /) -> Answered[_Sums]:
-        files = self._files
-        answer = files(question)
-        asked = Asked(files.source.location, files.query.to_dict(), answer.warnings.listed, answer.notes)
-        return Answered(answer.sums, asked)
+        # Late: it needs numpy, and option objects are imported for --help.
+        from traceq.engine import answer, local_executor, needs_details
+
+        source, query, found = self.source, self.query, self.found
+        with_details = needs_details(question, query)
+        executor = self.cluster or local_executor(found.slices, self.jobs, with_details=with_details)
+        summary = answer(found, query, question, executor, source.progress)
+        if not summary.trace_count:
+            source.check_names(query, summary.met)
+        warnings = summary.warnings
+        notes = found.notes + _cut_short(warnings)
+        return Answered(summary.sums, Asked(source.location, query.to_dict(), warnings.listed, notes), warnings.counts)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         # Tables in files do not tell times.
-        return self._files.calls
+        return self.found.calls
 
 
 class _OneTable:
@@ -201,7 +156,7 @@ class _OneTable:
         found, query = self._found, self._query
         notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
         asked = Asked(self._source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
-        return Answered(question.collect(found.traces), asked)
+        return Answered(question.collect(found.traces), asked, count_warnings(found.traces.warnings))
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         return self._source.dependencies(window)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.archive import WorkersOptions, asking, is_streamed
+from traceq.cli.archive import Ask, WorkersOptions, asking_any
 from traceq.cli.histogram import duration_histogram
-from traceq.cli.messages import cut_off_line
 from traceq.cli.options import (
     FilterOptions,
     MeasureOption,
@@ -22,10 +21,9 @@ from traceq.cli.options import (
 from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
 from traceq.cli.wording import call_text, chain_text
-from traceq.query import TraceQuery
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.sources import Source
-from traceq.traces import WarningCode, count_warnings
+from traceq.traces import WarningCode
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
     from traceq.analysis.spread import Spread
     from traceq.cli.beside import Beside
-    from traceq.engine import Question, Sums
-
-_Sums = TypeVar("_Sums", bound="Sums")
 
 _DEFAULT_LIMIT = 200
 _SHOWN_SLOWEST = 5
@@ -97,14 +92,9 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         return
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        answer = _answer(source, query, options)
+        with asking_any(source, query, options.workers) as ask:
+            answer = _answer(ask, options)
     emit(_report(source, answer, options), answer.asked, options.output)
-
-
-class _Ask(Protocol):
-    """Puts a question to everything that matches."""
-
-    def __call__(self, question: Question[_Sums], /) -> _Sums: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,43 +108,35 @@ class _Answer:
     """Of each kind, listed or not."""
 
 
-def _answer(source: Source, query: TraceQuery, options: BottlenecksOptions) -> _Answer:
-    """Ask files slice by slice, and a server once; then what else there is to ask."""
+def _answer(ask: Ask, options: BottlenecksOptions) -> _Answer:
+    """Ask for the ranking, and then for what else it makes worth asking."""
+    from traceq.analysis.bottlenecks import rank
     from traceq.engine import BottleneckQuestion
 
-    question = BottleneckQuestion(options.request_options())
-    if is_streamed(source, query):
-        with asking(source, query, options.workers) as ask:
-            answer = ask(question)
-            asked = Asked(source.location, query.to_dict(), answer.warnings.listed, answer.notes)
-            return _with_beside(answer.sums, lambda other: ask(other).sums, options, asked, answer.warnings.counts)
-    found = source.find(query)
-    notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
-    asked = Asked(source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
-    counts = count_warnings(found.traces.warnings)
-    sums = question.collect(found.traces)
-    return _with_beside(sums, lambda other: other.collect(found.traces), options, asked, counts)
+    requests = options.request_options()
+    found = ask(BottleneckQuestion(requests))
+    return _Answer(rank(found.sums, requests), _beside(found.sums, ask, options), found.asked, found.warning_counts)
 
 
-def _with_beside(
-    sums: BottleneckSums, ask: _Ask, options: BottlenecksOptions, asked: Asked, counts: Mapping[WarningCode, int]
-) -> _Answer:
-    from traceq.analysis.bottlenecks import rank
-    from traceq.analysis.findings import Thresholds
-    from traceq.analysis.findings import rank as rank_findings
+def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:
+    from traceq.analysis.findings import Thresholds, rank
+    from traceq.analysis.selection import meaning_among
     from traceq.cli.beside import MOST_SPANS, Beside, WhatIfQuestion
     from traceq.cli.questions import FindingQuestion
     from traceq.cli.what_if import shortenings
 
     requests = options.request_options()
     wanted = sums.span_count <= MOST_SPANS if options.findings is None else options.findings
-    changes = shortenings(options.what_if or ())
-    beside = Beside(
-        rank_findings(ask(FindingQuestion(requests, Thresholds())), requests, Thresholds()) if wanted else None,
-        changes,
-        ask(WhatIfQuestion(requests, changes)) if changes else None,
+    calls = [(key.service, key.name, key.peer) for key in sums.groups.keys]
+    # Known only now: what one table lacks another may have.
+    changes = tuple(
+        replace(change, meaning=meaning_among(calls, change.name)) for change in shortenings(options.what_if or ())
     )
-    return _Answer(rank(sums, requests), beside, asked, counts)
+    return Beside(
+        rank(ask(FindingQuestion(requests, Thresholds())).sums, requests, Thresholds()) if wanted else None,
+        changes,
+        ask(WhatIfQuestion(requests, changes)).sums if changes else None,
+    )
 
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
