@@ -114,6 +114,7 @@ class Traces:
     peer_codes: array[int]
     """What the span talked to; code 0 is nobody."""
     services: tuple[str, ...]
+    """What codes stand for; here as in the three below there may be some that no span has."""
     names: tuple[str, ...]
     hosts: tuple[str, ...]
     peers: tuple[Peer | None, ...]

@@ -13,10 +13,11 @@ import typer
 from traceq.cli.archive import WorkersOptions, asking_any
 from traceq.cli.options import FilterOptions, OutputOptions, RequestsOptions, ServiceOption, SourceOptions
 from traceq.cli.output import Asked, emit
+from traceq.cli.progress import progress_line
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.cli.splits import Split, parse_share, split_by_failure, split_by_latency, split_by_tag
-from traceq.sources import Source
+from traceq.sources import Progress, Source
 from traceq.units import format_time
 
 if TYPE_CHECKING:
@@ -193,8 +194,10 @@ def _compare_sets(sides: Sequence[Fetched], options: CompareOptions, ignored_key
     from traceq.cli.compare_report import SetNames, comparison_report
 
     before, after = sides
-    comparison = compare(before.cohort, after.cohort)
-    tags = compare_tags(before.tagged, after.tagged, ignored_keys)
+    with progress_line(is_wanted=not options.output.quiet) as tell:
+        tell(Progress("comparing", 0, 0))
+        comparison = compare(before.cohort, after.cohort)
+        tags = compare_tags(before.tagged, after.tagged, ignored_keys)
     names = SetNames(before.title, after.title, after.asked.location, is_live=bool(after.trace_url))
     report = comparison_report(comparison, tags, names, options.top)
     emit(replace(report, trace_url=after.trace_url), _asked(sides, options), options.output)
