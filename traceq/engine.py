@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from traceq.analysis.bottlenecks import BottleneckSums
 from traceq.analysis.bottlenecks import collect as collect_bottlenecks
 from traceq.analysis.call_sums import DependencyOptions, DependencySums, count_calls
 from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.grouping import Sums
 from traceq.analysis.statements import LookUp, with_statements
 from traceq.catalog import Operation
 from traceq.codec.wire import collector_paused
@@ -31,12 +32,6 @@ WARNINGS_KEPT = 100
 """Of each kind so many warnings are listed; the others are counted."""
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
-
-
-class Sums(Protocol):
-    """Whatever adds up."""
-
-    def __add__(self, other: Self, /) -> Self: ...
 
 
 _Sums = TypeVar("_Sums", bound=Sums)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from traceq.analysis import bottlenecks as ranking
 from traceq.analysis import call_sums as calls
@@ -17,10 +18,13 @@ from traceq.analysis import what_if as supposing
 from traceq.analysis.comparison import cohorts
 from traceq.analysis.comparison import compare as comparing
 from traceq.analysis.culprits import Measure, RequestOptions
+from traceq.analysis.grouping import Sums
 from traceq.analysis.peers import PeerGrouping
 from traceq.query import TraceQuery
 from traceq.sources import ConnectionOptions, Source, is_url, open_source
 from traceq.traces import Traces
+
+_Sums = TypeVar("_Sums", bound=Sums)
 
 
 def connect(url: str, options: ConnectionOptions | None = None) -> Source:
@@ -83,9 +87,7 @@ def bottlenecks(
         correct_skew: Whether to put wrong clocks right first.
     """
     options = RequestOptions(service, whole_trace, by, correct_skew)
-    sums = ranking.BottleneckSums()
-    for batch in _batches(traces):
-        sums += ranking.collect(batch, options)
+    sums = _sum_up(traces, ranking.BottleneckSums(), lambda batch: ranking.collect(batch, options))
     return ranking.rank(sums, options)
 
 
@@ -108,9 +110,7 @@ def findings(
     """
     options = RequestOptions(service, whole_trace, correct_skew=correct_skew)
     bounds = thresholds or finding.Thresholds()
-    sums = finding.FindingSums()
-    for batch in _batches(traces):
-        sums += finding.collect(batch, options, bounds)
+    sums = _sum_up(traces, finding.FindingSums(), lambda batch: finding.collect(batch, options, bounds))
     return finding.rank(sums, options, bounds)
 
 
@@ -125,9 +125,7 @@ def errors_by_origin(
         whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
     """
     options = RequestOptions(service, whole_trace)
-    sums = failing.ErrorSums()
-    for batch in _batches(traces):
-        sums += failing.collect(batch, options)
+    sums = _sum_up(traces, failing.ErrorSums(), lambda batch: failing.collect(batch, options))
     return failing.rank(sums, options)
 
 
@@ -149,9 +147,7 @@ def statistics(
         ValueError: If nothing can be counted by one of `by`, or a tag is wanted of traces read without attributes.
     """
     options = counting.StatisticsOptions(by or ("service",), service, correct_skew)
-    sums = counting.StatisticsSums()
-    for batch in _batches(traces):
-        sums += counting.collect(batch, options)
+    sums = _sum_up(traces, counting.StatisticsSums(), lambda batch: counting.collect(batch, options))
     return counting.rank(sums, options)
 
 
@@ -173,10 +169,7 @@ def compare(
         correct_skew: Whether to put wrong clocks right first.
     """
     options = RequestOptions(service, whole_trace, correct_skew=correct_skew)
-    sides = [cohorts.Cohort(), cohorts.Cohort()]
-    for number, traces in enumerate((before, after)):
-        for batch in _batches(traces):
-            sides[number] += cohorts.collect(batch, options)
+    sides = (_sum_up(side, cohorts.Cohort(), lambda batch: cohorts.collect(batch, options)) for side in (before, after))
     return comparing.compare(*sides)
 
 
@@ -192,10 +185,9 @@ def what_if(traces: Traces | Iterable[Traces], *changes: str, service: str | Non
         ValueError: If a change cannot be read, or would make spans longer.
     """
     shortenings = tuple(supposing.parse_shortening(change) for change in changes)
-    sums = supposing.WhatIfSums()
-    for batch in _batches(traces):
-        sums += supposing.what_if(batch, shortenings, RequestOptions(service))
-    return sums
+    return _sum_up(
+        traces, supposing.WhatIfSums(), lambda batch: supposing.what_if(batch, shortenings, RequestOptions(service))
+    )
 
 
 def dependencies(
@@ -209,11 +201,10 @@ def dependencies(
         with_critical: Whether to measure how long calls hold the critical path.
     """
     options = calls.DependencyOptions(group_peers, with_critical)
-    sums = calls.DependencySums()
-    for batch in _batches(traces):
-        sums += calls.count_calls(batch, options)
+    sums = _sum_up(traces, calls.DependencySums(), lambda batch: calls.count_calls(batch, options))
     return graph.from_sums(sums)
 
 
-def _batches(traces: Traces | Iterable[Traces]) -> Iterable[Traces]:
-    return (traces,) if isinstance(traces, Traces) else traces
+def _sum_up(traces: Traces | Iterable[Traces], nothing: _Sums, collect: Callable[[Traces], _Sums]) -> _Sums:
+    """Add up what is collected of a table, or of each of many."""
+    return sum(map(collect, (traces,) if isinstance(traces, Traces) else traces), nothing)

@@ -170,12 +170,9 @@ class RankedGroup:
 
     def to_dict(self) -> dict[str, object]:
         """Give the line as it stands in JSON."""
-        peer, sums = self.key.peer, self.sums
+        sums = self.sums
         return {
-            "service": self.key.service,
-            "operation": self.key.name,
-            "kind": self.key.kind.name.lower(),
-            "peer": None if peer is None else {"kind": peer.kind, "system": peer.system, "name": peer.name or None},
+            **self.key.to_dict(),
             "span_count": sums.duration.count,
             "request_count": sums.request_count,
             "error_count": sums.error_count,

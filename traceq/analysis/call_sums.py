@@ -11,6 +11,7 @@ import numpy as np
 from traceq.analysis.calls import Calls, Message, find_calls, loose_messages, own_calls, protocol
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
+from traceq.analysis.grouping import distinct, merged, numbered
 from traceq.analysis.peers import Node, PeerGrouping, united
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
@@ -105,14 +106,6 @@ def _first_of_each(told: Iterable[tuple[_Key, tuple[str, str]]]) -> dict[_Key, t
     return found
 
 
-def merged(calls: Iterable[tuple[CallKey, CallSums]]) -> dict[CallKey, CallSums]:
-    """Add up what belongs to the same edge."""
-    found: dict[CallKey, CallSums] = {}
-    for key, sums in calls:
-        found[key] = found[key] + sums if key in found else sums
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class DependencyOptions:
     """What to look for in traces."""
@@ -130,7 +123,7 @@ def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()
     critical_ns, path_ns = np.zeros(len(keys), dtype=np.int64), 0
     if options.with_critical:
         critical_ns, path_ns = _critical(calls, edge_of, len(keys))
-    present = frozenset(calls.nodes[code] for code in np.unique(spans.services).tolist())
+    present = frozenset(calls.nodes[code] for code in distinct(spans.services).tolist())
     sums = _sums(calls, edge_of, critical_ns)
     producers, consumers = loose_messages(calls)
     nodes = present.union(*((key.caller, key.callee) for key in keys))
@@ -152,7 +145,7 @@ def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
     nodes, size = calls.nodes, len(calls.nodes)
     # One number an edge: numbers sort fast, rows of four do not.
     packed = ((calls.caller * size + calls.callee) * 2 + calls.is_async) * (size + 1) + calls.via + 1
-    found, edge_of = np.unique(packed, return_inverse=True)
+    found, edge_of = numbered(packed)
     keys = []
     for number in found.tolist():
         ends, via = divmod(number, size + 1)
@@ -184,7 +177,8 @@ def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
 
 def _distinct(groups: Ints, values: Ints, size: int) -> tuple[Ints, Ints]:
     """Give each pair once, sorted; values are below `size`."""
-    packed = np.unique(groups * size + values)
+    pairs: Ints = groups * size + values
+    packed = distinct(pairs)
     return packed // max(size, 1), packed % max(size, 1)
 
 

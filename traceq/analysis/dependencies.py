@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.call_sums import CallKey, CallSums, DependencySums, merged
+from traceq.analysis.call_sums import CallKey, CallSums, DependencySums
+from traceq.analysis.grouping import merged
 from traceq.analysis.peers import Node, NodeKind, settle
 from traceq.analysis.spread import Spread, spread
 from traceq.catalog import ServiceCall

@@ -13,6 +13,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.grouping import distinct, merged
 from traceq.analysis.requests import Requests, find_requests
 from traceq.analysis.tree import depths, find_roots
 from traceq.semantics import HTTP_STATUS, Status, first_text
@@ -162,16 +163,13 @@ class ErrorSums:
     errors: Mapping[ErrorKey, ErrorTotals] = field(default_factory=dict)
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
-        errors = dict(self.errors)
-        for key, totals in other.errors.items():
-            errors[key] = errors[key] + totals if key in errors else totals
         return ErrorSums(
             self.request_count + other.request_count,
             self.failed_request_count + other.failed_request_count,
             self.trace_count + other.trace_count,
             self.span_count + other.span_count,
             self.failed_span_count + other.failed_span_count,
-            errors,
+            merged((*self.errors.items(), *other.errors.items())),
         )
 
 
@@ -183,7 +181,7 @@ def collect(traces: Traces, options: RequestOptions) -> ErrorSums:
     return ErrorSums(
         request_count=int(entries.size),
         failed_request_count=int(np.count_nonzero(failed[entries])),
-        trace_count=int(np.unique(spans.trace[entries]).size),
+        trace_count=int(distinct(spans.trace[entries]).size),
         span_count=int(np.count_nonzero(asked)),
         failed_span_count=int(np.count_nonzero(asked & failed)),
         errors=_sum_errors(requests, np.flatnonzero(find_origins(spans) & asked)),
@@ -225,8 +223,8 @@ class _Chains:
         codes: set[int] = set()
         rows = origins
         while rows.size:
-            codes.update(np.unique(self.spans.services[rows]).tolist())
-            rows = np.unique(self.parents[self._service_tops[rows]])
+            codes.update(distinct(self.spans.services[rows]).tolist())
+            rows = distinct(self.parents[self._service_tops[rows]])
             rows = rows[rows >= 0]
         return frozenset(self.spans.traces.services[code] for code in codes)
 
@@ -237,13 +235,13 @@ def _totals(requests: Requests, chains: _Chains, rows: Ints, messages: Mapping[i
     start_ns = spans.start_ns[rows]
     return ErrorTotals(
         origin_count=int(rows.size),
-        request_count=int(np.unique(entries).size),
-        failed_request_count=int(np.unique(entries[chains.tops[rows] == entries]).size),
+        request_count=int(distinct(entries).size),
+        failed_request_count=int(distinct(entries[chains.tops[rows] == entries]).size),
         most_spans=int(chains.lengths[rows].max()),
         first_ns=int(start_ns.min()),
         last_ns=int(start_ns.max()),
         services=chains.services(rows),
-        http_statuses=_http_statuses(spans.traces, np.unique(entries)),
+        http_statuses=_http_statuses(spans.traces, distinct(entries)),
         examples=_newest(tuple(_example(spans.traces.span(row), messages[row]) for row in rows.tolist())),
     )
 

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+from typing import Protocol, Self, TypeVar
+
 import numpy as np
+import numpy.typing as npt
 
 from traceq.analysis.columns import Ints
 
 
-def distinct(codes: Ints) -> Ints:
+class Sums(Protocol):
+    """Whatever adds up."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Sums = TypeVar("_Sums", bound=Sums)
+_Whole = TypeVar("_Whole", np.int32, np.int64)
+
+
+def merged(sums: Iterable[tuple[_Key, _Sums]]) -> dict[_Key, _Sums]:
+    """Add up what belongs to the same key."""
+    found: dict[_Key, _Sums] = {}
+    for key, more in sums:
+        found[key] = found[key] + more if key in found else more
+    return found
+
+
+def distinct(codes: npt.NDArray[_Whole]) -> npt.NDArray[_Whole]:
     """Give each code once, in rising order."""
     in_order = np.sort(codes)
     return in_order[np.flatnonzero(np.diff(in_order, prepend=in_order[:1] - 1))]

@@ -10,6 +10,7 @@ import numpy as np
 from traceq.analysis.calls import Calls, find_calls
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.dependencies import Dependencies
+from traceq.analysis.grouping import distinct
 from traceq.analysis.peers import Node, PeerGrouping, settle
 from traceq.traces import Traces
 
@@ -54,9 +55,9 @@ def count_impact(traces: Traces, target: str, known: Dependencies, grouping: Pee
     hit = np.unique(np.stack((spans.services[marked].astype(np.int64), spans.trace[marked])), axis=1)[0]
     return ImpactSums(
         len(traces),
-        int(np.unique(spans.trace[needing]).size),
+        distinct(spans.trace[needing]).size,
         Counter({traces.services[code]: int(np.count_nonzero(seen == code)) for code in services.tolist()}),
-        Counter({traces.services[code]: int(np.count_nonzero(hit == code)) for code in np.unique(hit).tolist()}),
+        Counter({traces.services[code]: int(np.count_nonzero(hit == code)) for code in distinct(hit).tolist()}),
     )
 
 
@@ -66,7 +67,7 @@ def _rows_of(calls: Calls, target: str, real: dict[Node, Node]) -> Ints:
     own = np.flatnonzero(is_target[calls.spans.services]) if calls.spans.services.size else calls.near[:0]
     speaking = calls.near[is_target[calls.callee] & (calls.near >= 0)] if is_target.size else calls.near[:0]
     handed = calls.far[is_target[calls.caller] & calls.is_async] if is_target.size else calls.far[:0]
-    return np.unique(np.concatenate((own, speaking, handed[handed >= 0])))
+    return distinct(np.concatenate((own, speaking, handed[handed >= 0])))
 
 
 def _above(calls: Calls, rows: Ints) -> Ints:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.grouping import merged, numbered
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
@@ -92,9 +93,6 @@ class StatisticsSums:
     """By the innermost level; the levels above add up."""
 
     def __add__(self, other: StatisticsSums) -> StatisticsSums:
-        groups = dict(self.groups)
-        for key, totals in other.groups.items():
-            groups[key] = groups[key] + totals if key in groups else totals
         firsts = [time_ns for time_ns in (self.first_ns, other.first_ns) if time_ns is not None]
         lasts = [time_ns for time_ns in (self.last_ns, other.last_ns) if time_ns is not None]
         return StatisticsSums(
@@ -102,7 +100,7 @@ class StatisticsSums:
             self.traces_ns + other.traces_ns,
             min(firsts, default=None),
             max(lasts, default=None),
-            groups,
+            merged((*self.groups.items(), *other.groups.items())),
         )
 
 
@@ -164,10 +162,10 @@ def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:
         return [Value(service) for service in traces.services], spans.services[rows].astype(np.int64)
     if level == "operation":
         pairs = spans.services[rows].astype(np.int64) * len(traces.names) + spans.names[rows]
-        found, codes = np.unique(pairs, return_inverse=True)
+        found, codes = numbered(pairs)
         size = len(traces.names)
         values = [Value(traces.names[pair % size], traces.services[pair // size]) for pair in found.tolist()]
-        return values, codes.astype(np.int64)
+        return values, codes
     return _tag_level(traces, rows, level.removeprefix(TAG).strip())
 
 

@@ -12,11 +12,12 @@ from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths, is_handed_over
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import find_requests
 from traceq.analysis.selection import meanings, named
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread
-from traceq.analysis.tree import depths, find_roots, fold_ancestors
+from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors
 from traceq.traces import Traces
 from traceq.units import parse_duration
 
@@ -188,7 +189,7 @@ def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
     spans = paths.spans
     parents, low_ns = spans.parents, paths.low_ns
     old_ns = paths.high_ns - low_ns
-    blocking = (old_ns > 0) & fold_ancestors(parents, ~is_handed_over(spans), np.logical_and)
+    blocking = (old_ns > 0) & all_above(parents, ~is_handed_over(spans))
     new_ns = np.where(outermost, lengths_ns, np.maximum(old_ns, 0))
     moved_ns = _settle(paths, np.flatnonzero(outermost), blocking, new_ns)
     start_ns = low_ns + fold_ancestors(parents, moved_ns, np.add)
@@ -251,11 +252,11 @@ def _settle(paths: Paths, shortened: Ints, blocking: Flags, new_ns: Ints) -> Int
 def _ancestors(parents: Ints, rows: Ints) -> Ints:
     """Give every span above these, the deepest first."""
     above = np.zeros(parents.size, dtype=np.bool_)
-    found = np.unique(parents[rows])
+    found = distinct(parents[rows])
     while found.size:
         found = found[(found >= 0) & ~above[found]]
         above[found] = True
-        found = np.unique(parents[found])
+        found = distinct(parents[found])
     callers = np.flatnonzero(above)
     order: Ints = callers[np.argsort(-depths(parents)[callers], kind="stable")]
     return order

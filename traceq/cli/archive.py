@@ -20,7 +20,8 @@ from traceq.traces import WarningCode, count_warnings
 from traceq.units import format_count
 
 if TYPE_CHECKING:
-    from traceq.engine import Question, Sums, WarningSums
+    from traceq.analysis.grouping import Sums
+    from traceq.engine import Question, WarningSums
     from traceq.executors import Executor
     from traceq.sources.slices import Input
 

@@ -12,7 +12,7 @@ from traceq.cli.archive import Answered, WorkersOptions, asking_any
 from traceq.cli.options import FilterOptions, OutputOptions, RequestsOptions, ServiceOption, SourceOptions
 from traceq.cli.output import check_output, destination, emit
 from traceq.cli.session import opened
-from traceq.cli.splits import parse_share
+from traceq.cli.splits import share
 from traceq.errors import CheckFailed
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
 from traceq.units import plural
@@ -31,10 +31,7 @@ def tolerance(text: str) -> float:
     """Read how much slower is still well."""
     if text.strip().rstrip("% ") == "0":
         return 0.0
-    try:
-        return parse_share(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    return share(text)
 
 
 @dataclass(frozen=True, slots=True)

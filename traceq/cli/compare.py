@@ -16,7 +16,7 @@ from traceq.cli.output import Asked, emit
 from traceq.cli.progress import progress_line
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
-from traceq.cli.splits import Split, parse_share, split_by_failure, split_by_latency, split_by_tag
+from traceq.cli.splits import Split, share, split_by_failure, split_by_latency, split_by_tag
 from traceq.sources import Progress, Source
 from traceq.units import format_time
 
@@ -34,14 +34,6 @@ def side(text: str) -> Side:
     """Read one side of a comparison typed on the command line."""
     try:
         return parse_side(text, time.time_ns())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def share(text: str) -> float:
-    """Read a share typed on the command line."""
-    try:
-        return parse_share(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

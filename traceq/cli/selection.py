@@ -12,7 +12,8 @@ from traceq.cli.session import window_text
 from traceq.sources import Source
 
 if TYPE_CHECKING:
-    from traceq.engine import Question, Sums
+    from traceq.analysis.grouping import Sums
+    from traceq.engine import Question
 
 _Sums = TypeVar("_Sums", bound="Sums")
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from traceq.errors import NotFoundError
 from traceq.units import format_duration, plural
 
@@ -44,6 +46,14 @@ def parse_share(text: str) -> float:
     if found is None or not 0 < float(found.group(1)) < 100:
         raise ValueError(f"'{text}' is not a share between 0% and 100%, write for example 5%")
     return float(found.group(1)) / 100
+
+
+def share(text: str) -> float:
+    """Read a share typed on the command line."""
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def split_by_latency(cohort: Cohort, ratio: float) -> Split:

@@ -97,12 +97,8 @@ class OperationChange:
 
     def to_dict(self) -> dict[str, object]:
         """Give the change as it stands in JSON."""
-        peer = self.key.peer
         return {
-            "service": self.key.service,
-            "operation": self.key.name,
-            "kind": self.key.kind.name.lower(),
-            "peer": None if peer is None else {"kind": peer.kind, "system": peer.system, "name": peer.name or None},
+            **self.key.to_dict(),
             "held": self.held.to_dict("_ns"),
             "between_change_ns": round(self.between_ns),
             "calls_per_request": self.calls.to_dict(),

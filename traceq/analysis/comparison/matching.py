@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.comparison.batches import Batch
+from traceq.analysis.grouping import distinct
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def match(before: Batch, after: Batch) -> Matching:
     alike = np.flatnonzero(np.minimum(*counts) >= MIN_REQUESTS)
     strata = [(np.array([kind]), np.array([kind]), int(counts[0][kind] + counts[1][kind])) for kind in alike.tolist()]
     unmatched: list[int] = []
-    for entry in np.unique(entry_of).tolist():
+    for entry in distinct(entry_of).tolist():
         kinds = np.flatnonzero(entry_of == entry)
         left = np.setdiff1d(kinds, alike)
         if min(count[kinds].sum() for count in counts) == 0:

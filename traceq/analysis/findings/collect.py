@@ -21,8 +21,8 @@ from traceq.analysis.findings.model import (
 )
 from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
 from traceq.analysis.findings.thresholds import Thresholds
+from traceq.analysis.grouping import distinct, sum_by_group
 from traceq.analysis.spread import spreads
-from traceq.analysis.tree import sum_by_run
 from traceq.semantics import STATEMENT, URL, first_text
 from traceq.traces import Span, Traces
 from traceq.units import format_duration
@@ -42,7 +42,7 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
         findings |= _sum_sightings(scene, seen)
     return FindingSums(
         request_count=int(entries.size),
-        trace_count=int(np.unique(spans.trace[entries]).size),
+        trace_count=distinct(spans.trace[entries]).size,
         span_count=int(np.count_nonzero(scene.is_asked)),
         latency_ns=int(spans.duration_ns[entries].sum()),
         findings=findings,
@@ -88,7 +88,6 @@ def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTot
         return {}
     merged = _merge(scene, seen)
     size, number = len(merged.keys), merged.number
-    order = np.argsort(number, kind="stable")
     span_counts = np.diff(seen.offsets)
     most_spans = np.zeros(size, dtype=np.int64)
     np.maximum.at(most_spans, number, span_counts)
@@ -97,7 +96,7 @@ def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTot
         cost_ns,
         request_counts,
         np.bincount(number, minlength=size).tolist(),
-        sum_by_run(number[order], span_counts[order], size).tolist(),
+        sum_by_group(number, span_counts, size).tolist(),
         most_spans.tolist(),
         spreads(number, seen.time_ns, size),
         _examples(scene, merged),
@@ -140,11 +139,10 @@ def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
     size = len(merged.keys)
     pairs, pair = np.unique(np.stack((merged.number, merged.requests)), axis=1, return_inverse=True)
     pair = pair.reshape(-1)
-    order = np.argsort(pair, kind="stable")
-    cost_ns = sum_by_run(pair[order], merged.seen.cost_ns[order], pairs.shape[1])
+    cost_ns = sum_by_group(pair, merged.seen.cost_ns, pairs.shape[1])
     requests = pairs[1]
     latency_ns = np.where(requests >= 0, scene.latency_ns[np.maximum(requests, 0)], 0)
-    total_ns = sum_by_run(pairs[0], np.minimum(cost_ns, latency_ns), size)
+    total_ns = sum_by_group(pairs[0], np.minimum(cost_ns, latency_ns), size)
     return total_ns.tolist(), np.bincount(pairs[0], minlength=size).tolist()
 
 

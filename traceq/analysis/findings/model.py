@@ -11,6 +11,7 @@ from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings.advice import advice
 from traceq.analysis.findings.sightings import FindingKind
 from traceq.analysis.findings.thresholds import Thresholds
+from traceq.analysis.grouping import merged
 from traceq.analysis.spread import Spread
 from traceq.semantics import Peer
 
@@ -126,15 +127,12 @@ class FindingSums:
     findings: Mapping[FindingKey, FindingTotals] = field(default_factory=dict)
 
     def __add__(self, other: FindingSums) -> FindingSums:
-        findings = dict(self.findings)
-        for key, totals in other.findings.items():
-            findings[key] = findings[key] + totals if key in findings else totals
         return FindingSums(
             self.request_count + other.request_count,
             self.trace_count + other.trace_count,
             self.span_count + other.span_count,
             self.latency_ns + other.latency_ns,
-            findings,
+            merged((*self.findings.items(), *other.findings.items())),
         )
 
 
