@@ -131,3 +131,18 @@ def trace(*spans: SpanLike, trace_id: str = "a1", warnings: Sequence[str] = ()) 
 def traces(by_id: Mapping[str, Sequence[SpanLike]]) -> Traces:
     """Give a table of several traces, by trace id."""
     return assemble([record(*spans, trace_id=trace_id) for trace_id, spans in by_id.items()])
+
+
+def columns(traces: Traces) -> list[object]:
+    """Give what a table says without a look at attributes, to be compared with another."""
+    rows = range(traces.span_count)
+    spans = [traces.span(row) for row in rows]
+    return [
+        traces.trace_ids,
+        list(traces.offsets),
+        list(traces.parents),
+        traces.missing_parents,
+        traces.warnings,
+        [(span.span_id, span.start_ns, span.duration_ns, span.kind, span.status) for span in spans],
+        [(span.service, span.name, span.host, span.peer) for span in spans],
+    ]

@@ -24,7 +24,7 @@ from traceq.codec.wire import collector_paused
 from traceq.errors import DecodeError
 from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import TraceQuery, matching
-from traceq.sources import Progress, ProgressListener, no_progress
+from traceq.sources import Found, Progress, ProgressListener, no_progress
 from traceq.sources.slices import Input, Slice, operations_met
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 
@@ -222,6 +222,15 @@ def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_det
 def needs_details(question: Question[Sums], query: TraceQuery) -> bool:
     """Whether attributes have to be read to answer a question."""
     return question.needs_details or bool(query.attributes)
+
+
+def collect(found: Found, question: Question[_Sums]) -> _Sums:
+    """Sum up what a source found as one table."""
+    sums = question.collect(found.traces)
+    if found.left_out is None or not isinstance(question, Completing):
+        return sums
+    complete: _Sums = question.complete(sums, found.left_out.attributes)
+    return complete
 
 
 def answer(

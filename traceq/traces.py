@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from traceq.semantics import Attributes, Kind, Peer, Status
 
@@ -60,6 +60,15 @@ class Link:
 
     trace_id: str
     span_id: str
+    attributes: Attributes
+
+
+class FoundAttributes(NamedTuple):
+    """A span's attributes, and enough to tell it from another of the same id."""
+
+    trace_id: str
+    span_id: str
+    name: str
     attributes: Attributes
 
 

@@ -10,28 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import columns
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.assembly import assemble
-from traceq.codec import Part, jaeger_columns, read_document
+from traceq.codec import Part, jaeger_columns, otlp_columns, read_document
 from traceq.codec.batches import read_tables
 from traceq.errors import DecodeError
-from traceq.traces import Traces
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
-
-
-def columns(traces: Traces) -> list[object]:
-    rows = range(traces.span_count)
-    spans = [traces.span(row) for row in rows]
-    return [
-        traces.trace_ids,
-        list(traces.offsets),
-        list(traces.parents),
-        traces.missing_parents,
-        traces.warnings,
-        [(span.span_id, span.start_ns, span.duration_ns, span.kind, span.status) for span in spans],
-        [(span.service, span.name, span.host, span.peer) for span in spans],
-    ]
 
 
 def lean(groups: list[list[Part]]) -> list[object]:
@@ -56,6 +42,7 @@ def is_large(request: pytest.FixtureRequest) -> Iterator[None]:
         if request.param:
             patch.setattr(jaeger_columns, "_LARGE_BYTES", 0)
             patch.setattr(jaeger_columns, "_SPANS_AT_A_TIME", 2)
+            patch.setattr(otlp_columns, "_SPANS_AT_A_TIME", 2)
         yield
 
 
@@ -67,6 +54,7 @@ def test_jaeger(traces: list[dict[str, Any]]) -> None:
     assert lean(groups) == whole(groups)
 
 
+@pytest.mark.usefixtures("is_large")
 @given(otlp_documents())
 def test_otlp(document: dict[str, Any]) -> None:
     groups = groups_of(as_json(document))
@@ -124,3 +112,38 @@ def test_what_cannot_be_read_is_told(span: dict[str, Any], message: str) -> None
         lean(groups_of(body))
 
     assert str(raised.value).startswith(message)
+
+
+def otlp_span(**parts: Any) -> dict[str, Any]:
+    return {"traceId": "a" * 32, "spanId": "b" * 16, **parts}
+
+
+@pytest.mark.usefixtures("is_large")
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        pytest.param(
+            {"spanId": "0" * 16},
+            f"cannot read trace {'a' * 32} in resourceSpans[1] of x.json: a span has no spanId",
+            id="no id",
+        ),
+        pytest.param(
+            {"endTimeUnixNano": "late"},
+            f"cannot read a span of trace {'a' * 32} in resourceSpans[1] of x.json: Expected int",
+            id="no number",
+        ),
+        pytest.param(
+            {"attributes": [{"key": "span.kind", "value": 5}]},
+            f"cannot read a span of trace {'a' * 32} in resourceSpans[1] of x.json: Expected object",
+            id="no value",
+        ),
+    ],
+)
+def test_where_otlp_cannot_be_read_is_told(span: dict[str, Any], message: str) -> None:
+    groups = [[otlp_span(), otlp_span()], [otlp_span(), otlp_span(**span)]]
+    body = as_json({"resourceSpans": [{"scopeSpans": [{"spans": spans}]} for spans in groups]})
+
+    for read in (lean, whole):
+        with pytest.raises(DecodeError) as raised:
+            read(groups_of(body))
+        assert str(raised.value).startswith(message)

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from tests.builders import columns
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
+from traceq.semantics import Attributes
 from traceq.sources import Source
 from traceq.sources.slowest import find_slowest
 from traceq.summary import TraceSummary, summarize
-from traceq.traces import Traces
+from traceq.traces import FoundAttributes, Traces
 
 ABSENT = "0123456789abcdef0123456789abcdef"
 UNKNOWN = "no-such-service"
@@ -115,9 +117,34 @@ def check_dependencies(question: Question) -> None:
     assert {name for call in calls for name in (call.parent, call.child)} <= set(question.source.services())
 
 
+def check_left_out(question: Question) -> None:
+    """Without attributes a search finds the same traces, and what it leaves out can be read later."""
+    check_attributes_later(question.source, question.of_service)
+
+
+def check_attributes_later(source: Source, query: TraceQuery) -> None:
+    """See `check_left_out`; for files too."""
+    whole = source.find(query)
+
+    found = source.find(query, with_attributes=False)
+
+    assert columns(found.traces) == columns(whole.traces)
+    assert (found.is_cut_off, found.notes) == (whole.is_cut_off, whole.notes)
+    assert found.left_out is not None
+    last = whole.traces.span(whole.traces.span_count - 1)
+    looked_up = {each.name: each for each in found.left_out.attributes({last.trace_id: {last.span_id}})}
+    expected = FoundAttributes(last.trace_id, last.span_id, last.name, last.details.attributes())
+    assert looked_up[last.name] == expected
+    completed = found.with_attributes()
+    assert columns(completed.traces) == columns(whole.traces)
+    assert attributes(completed.traces) == attributes(whole.traces)
+    assert completed.with_attributes() is completed
+
+
 CHECKS = (
     check_names,
     check_search,
+    check_left_out,
     check_all_services,
     check_summaries,
     check_slowest,
@@ -129,6 +156,11 @@ CHECKS = (
 def starts(traces: Traces) -> list[int]:
     """Give when each trace starts."""
     return [summary.start_ns for summary in summarize(traces)]
+
+
+def attributes(traces: Traces) -> list[Attributes]:
+    """Give every span's attributes."""
+    return [traces.span(row).details.attributes() for row in range(traces.span_count)]
 
 
 def _as_told(expected: TraceSummary, told: TraceSummary) -> TraceSummary:

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import builders
+from tests.sources.contract import check_attributes_later
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import encode_trace
 from traceq.errors import DecodeError, InputError, NotFoundError
@@ -70,6 +72,18 @@ def test_services_and_operations_are_those_of_the_spans(file: str) -> None:
         Operation("POST /"),
         Operation("POST /", "server"),
     )
+
+
+@pytest.mark.parametrize("query", [EVERYTHING, replace(EVERYTHING, limit=2)], ids=["all", "limited"])
+def test_what_is_found_by_columns_can_be_completed(file: str, query: TraceQuery) -> None:
+    check_attributes_later(FileSource((file,)), query)
+
+
+def test_a_question_about_attributes_finds_them_at_once(file: str) -> None:
+    found = FileSource((file,)).find(TraceQuery(attributes=(("k", "v"),)), with_attributes=False)
+
+    assert found.left_out is None
+    assert found.traces.span(0).details.attributes()["k"] == "v"
 
 
 def test_traces_are_found_newest_first_with_details(file: str) -> None:

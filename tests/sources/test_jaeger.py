@@ -579,6 +579,32 @@ class TestSearch:
             f"Jaeger at {BASE} answered 404 Not Found: 404 page not found",
         )
 
+    @pytest.mark.parametrize("with_attributes", [True, False])
+    def test_spans_that_cannot_be_read_are_told_with_whose_they_are(
+        self, v1: respx.MockRouter, source: JaegerSource, *, with_attributes: bool
+    ) -> None:
+        broken = v1_trace(1, span(), span())
+        broken["spans"][1]["duration"] = "long"
+        v1.get("/api/traces").respond(json=enveloped(broken))
+
+        with pytest.raises(
+            SourceError, match=r"the answer of Jaeger at http://jaeger\.test:16686 cannot be read: .*int"
+        ):
+            source.find(CHAT, with_attributes=with_attributes)
+
+    def test_attributes_that_cannot_be_read_are_told_with_whose_they_are_when_they_are_asked_for(
+        self, v3: respx.MockRouter, source: JaegerSource
+    ) -> None:
+        broken = v3_traces(v1_trace(1, span()))
+        [sent] = broken["result"]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        sent["attributes"] = [{"key": "user", "value": 5}]
+        v3.get("/api/v3/traces").respond(json=broken)
+        left_out = source.find(CHAT, with_attributes=False).left_out
+        assert left_out is not None
+
+        with pytest.raises(SourceError, match=r"the answer of Jaeger at http://jaeger\.test:16686 cannot be read: "):
+            list(left_out.attributes({sent["traceId"]: {sent["spanId"]}}))
+
     def test_reading_gives_one_batch_and_logs_what_is_missing(
         self, v1: respx.MockRouter, source: JaegerSource, caplog: pytest.LogCaptureFixture
     ) -> None:

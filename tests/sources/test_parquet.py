@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import record, span
+from tests.sources.contract import check_attributes_later
 from traceq.assembly import assemble
 from traceq.codec.parquet import SpanWriter
 from traceq.errors import InputError, NotFoundError
@@ -54,6 +55,11 @@ def test_every_question_has_the_answer_that_json_gives(chat: Path, query: TraceQ
     assert ours.summaries(query) == theirs.summaries(query)
     assert ours.services() == theirs.services()
     assert ours.operations("chat-service") == theirs.operations("chat-service")
+
+
+@pytest.mark.parametrize("query", [TraceQuery(), TraceQuery(limit=7)], ids=["all", "limited"])
+def test_what_is_found_by_columns_can_be_completed(chat: Path, query: TraceQuery) -> None:
+    check_attributes_later(ParquetSource((str(chat),)), query)
 
 
 def test_a_trace_is_found_by_its_id_and_its_prefix(chat: Path) -> None:

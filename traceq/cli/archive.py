@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeGuard, TypeVar
 
 import typer
@@ -148,16 +147,23 @@ class _OneTable:
     def __init__(self, source: Source, query: TraceQuery) -> None:
         self._source = source
         self._query = query
+        self._found: Found | None = None
 
-    @cached_property
-    def _found(self) -> Found:
-        return self._source.find(self._query)
+    def _having(self, *, attributes: bool) -> Found:
+        if self._found is None:
+            self._found = self._source.find(self._query, with_attributes=attributes)
+        elif attributes:
+            self._found = self._found.with_attributes()
+        return self._found
 
     def __call__(self, question: Question[_Sums], /) -> Answered[_Sums]:
-        found, query = self._found, self._query
+        # Late: it needs numpy, and option objects are imported for --help.
+        from traceq.engine import collect
+
+        found, query = self._having(attributes=question.needs_details), self._query
         notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
         asked = Asked(self._source.location, query.to_dict(), found.traces.warnings, notes, found.is_cut_off)
-        return Answered(question.collect(found.traces), asked, count_warnings(found.traces.warnings))
+        return Answered(collect(found, question), asked, count_warnings(found.traces.warnings))
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         return self._source.dependencies(window)

@@ -11,11 +11,11 @@ import msgspec
 
 from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
-from traceq.codec import answers, jaeger, jaeger_columns, otlp, sniffing
+from traceq.codec import answers, jaeger, jaeger_columns, otlp, otlp_columns, sniffing
 from traceq.codec.jaeger_writer import encode_trace
 from traceq.codec.sniffing import refusal
 from traceq.codec.wire import Body, collector_paused, reason
-from traceq.records import TraceRecord
+from traceq.records import CodedTrace, TraceRecord
 from traceq.semantics import Attributes
 from traceq.untrusted import printable
 
@@ -39,6 +39,10 @@ class Part:
         """Decode the spans without details, as a whole trace, into a table. Raises `DecodeError`."""
         builder.add(self.columns())
 
+    def span_count(self) -> int:
+        """Count the spans. Raises `DecodeError`."""
+        return len(self.columns().span_ids)
+
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         """Find spans of these ids, and give id, name and attributes of each. Raises `DecodeError`."""
         record = self.record()
@@ -48,12 +52,19 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _JaegerPart(Part):
-    trace: msgspec.Raw | memoryview
-    place: str
+class _CodedPart(Part):
+    """One that is decoded for its columns straight into codes of a table."""
+
+    coded: Callable[[TableBuilder], CodedTrace]
 
     def add_to(self, builder: TableBuilder) -> None:
-        builder.add_coded(jaeger_columns.read_coded(self.trace, self.trace_id, self.place, builder))
+        builder.add_coded(self.coded(builder))
+
+
+@dataclass(frozen=True, slots=True)
+class _JaegerPart(_CodedPart):
+    trace: msgspec.Raw | memoryview
+    place: str
 
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
@@ -109,18 +120,14 @@ def read_trace(trace: memoryview, location: str) -> Part:
 
 
 def _jaeger_part(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> Part:
-    return _JaegerPart(
-        trace_id,
-        partial(jaeger.decode_trace, trace, trace_id, place),
-        partial(_columns, trace, trace_id, place),
-        trace,
-        place,
-    )
+    whole = partial(jaeger.decode_trace, trace, trace_id, place)
+    coded = partial(jaeger_columns.read_coded, trace, trace_id, place)
+    return _JaegerPart(trace_id, whole, partial(_columns, coded), coded, trace, place)
 
 
-def _columns(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> TraceRecord:
+def _columns(coded: Callable[[TableBuilder], CodedTrace]) -> TraceRecord:
     builder = TableBuilder()
-    return builder.record(jaeger_columns.read_coded(trace, trace_id, place, builder))
+    return builder.record(coded(builder))
 
 
 class _MoreFollowsError(Exception):
@@ -243,10 +250,9 @@ class _Reader:
 
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
         for trace_id, spans in otlp.split(groups, place).items():
-            whole, columns = (
-                partial(otlp.decode_trace, spans, trace_id, with_details=with_details) for with_details in (True, False)
-            )
-            self.parts.append(Part(trace_id, whole, columns))
+            whole = partial(otlp.decode_trace, spans, trace_id)
+            coded = partial(otlp_columns.read_coded, spans, trace_id)
+            self.parts.append(_CodedPart(trace_id, whole, partial(_columns, coded), coded))
 
 
 def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:

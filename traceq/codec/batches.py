@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from math import inf
 
 from traceq.assembly import TableBuilder
 from traceq.codec import Part
 from traceq.codec.wire import collector_paused
 from traceq.records import TraceRecord, join
-from traceq.traces import Traces
+from traceq.traces import FoundAttributes, Traces, normal_id
 
 BATCH_SPANS = 50_000
 """Sums of a table cost the less a span the larger it is; one takes about 150 bytes a span."""
@@ -36,7 +37,31 @@ def read_tables(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Iter
         yield table
 
 
-def _read_table(groups: Iterator[Sequence[Part]], enough: int, *, with_details: bool) -> Traces:
+def read_table(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Traces:
+    """Decode traces into one table; see `read_tables`."""
+    with collector_paused():
+        return _read_table(iter(groups), inf, with_details=with_details)
+
+
+def read_attributes(
+    groups: Mapping[str, Sequence[Part]], wanted: Mapping[str, Collection[str]]
+) -> Iterator[FoundAttributes]:
+    """Read the attributes of some spans.
+
+    Args:
+        groups: The parts of each trace, by `normal_id`.
+        wanted: Ids of spans by the ids of their traces, as tables have them.
+
+    Raises:
+        DecodeError: If a trace cannot be read.
+    """
+    for trace_id, span_ids in wanted.items():
+        for part in groups[normal_id(trace_id)]:
+            for found in part.attributes(span_ids):
+                yield FoundAttributes(trace_id, *found)
+
+
+def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details: bool) -> Traces:
     builder = TableBuilder()
     for group in groups:
         if with_details:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -55,7 +55,7 @@ class _Attribute(msgspec.Struct, gc=False):
     value: _AnyValue | None = None
 
 
-class _Sketch(msgspec.Struct, gc=False):
+class Sketch(msgspec.Struct, gc=False):
     """An attribute whose value is read only when its key is wanted."""
 
     key: str
@@ -87,12 +87,16 @@ class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
     """Before OTLP 0.15 (2022)."""
 
 
-class _Status(msgspec.Struct, gc=False):
+class SpanStatus(msgspec.Struct, gc=False):
+    """How a span ended."""
+
     code: int | str | None = None
     message: str | None = None
 
 
-class _Link(msgspec.Struct, gc=False, rename="camel"):
+class SpanLink(msgspec.Struct, gc=False, rename="camel"):
+    """What a span refers to besides its parent."""
+
     trace_id: str | None = None
     span_id: str | None = None
     attributes: msgspec.Raw = _NOTHING
@@ -118,14 +122,14 @@ class _Span(msgspec.Struct, gc=False, rename="camel"):
     trace_state: str | None = None
     attributes: msgspec.Raw = _NOTHING
     events: msgspec.Raw = _NOTHING
-    links: list[_Link] | None = None
+    links: list[SpanLink] | None = None
     """After reading: only those that are no parent's."""
-    status: _Status | None = None
+    status: SpanStatus | None = None
 
 
 _SPAN = msgspec.json.Decoder(_Span, strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
-_SKETCHES = msgspec.json.Decoder(list[_Sketch] | None)
+_SKETCHES = msgspec.json.Decoder(list[Sketch] | None)
 _VALUE = msgspec.json.Decoder(_AnyValue | None, strict=False)
 _ATTRIBUTES = msgspec.json.Decoder(list[_Attribute] | None, strict=False)
 _EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
@@ -177,7 +181,7 @@ class _Details(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class _Origin:
+class Origin:
     """What the spans of one scope have in common."""
 
     resource_attributes: bytes
@@ -185,10 +189,10 @@ class _Origin:
     place: str
 
 
-_Located: TypeAlias = tuple[_Origin, msgspec.Raw]
+Located: TypeAlias = tuple[Origin, msgspec.Raw]
 
 
-def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[_Located]]:
+def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[Located]]:
     """Sort a document's spans by trace, without reading more of them than their trace id.
 
     Args:
@@ -198,38 +202,43 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
     Raises:
         DecodeError: If a span names no trace.
     """
-    traces: dict[str, list[_Located]] = {}
+    traces: dict[str, list[Located]] = {}
+    by_written: dict[bytes, list[Located]] = {}
     for position, group in enumerate(groups):
         for origin, spans in _origins(group or ResourceSpans(), f"resourceSpans[{position}] of {place}"):
             for span in spans:
-                traces.setdefault(_trace_id(span, origin.place), []).append((origin, span))
+                # Exporters write the id first; the rest of the span need not be looked at twice.
+                found = _ID_FIRST.match(span)
+                located = by_written.get(found[1]) if found else None
+                if located is None:
+                    written = found[1].decode("ascii") if found else None
+                    located = traces.setdefault(_trace_id(written, span, origin.place), [])
+                    if found:
+                        by_written[found[1]] = located
+                located.append((origin, span))
     return traces
 
 
-def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[_Origin, list[msgspec.Raw]]]:
+def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[Origin, list[msgspec.Raw]]]:
     resource = bytes(group.resource.attributes) if group.resource else b"null"
     for scoped in [*(group.scope_spans or ()), *(group.instrumentation_library_spans or ())]:
         scope = scoped.scope or scoped.instrumentation_library or _Scope()
-        yield _Origin(resource, scope, place), scoped.spans or []
+        yield Origin(resource, scope, place), scoped.spans or []
 
 
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceId"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-zA-Z+/]{22}==)"')
 
 
-def _trace_id(span: msgspec.Raw, place: str) -> str:
-    # Exporters write the id first; the rest of the span need not be looked at twice.
-    found = _ID_FIRST.match(span)
-    text = (
-        found.group(1).decode("ascii") if found else decode(_TRACE_ID, span, f"cannot read a span in {place}").trace_id
-    )
+def _trace_id(written: str | None, span: msgspec.Raw, place: str) -> str:
+    text = decode(_TRACE_ID, span, f"cannot read a span in {place}").trace_id if written is None else written
     trace_id = hex_id(text or "")
     if trace_id in VOID_IDS:
         raise DecodeError(f"cannot read a span in {place}: it has no traceId", hint=READABLE)
     return trace_id
 
 
-def decode_trace(spans: Iterable[_Located], trace_id: str, *, with_details: bool = True) -> TraceRecord:
-    """Read the spans of a trace; details stay JSON until they are asked for, or are left out.
+def decode_trace(spans: Iterable[Located], trace_id: str) -> TraceRecord:
+    """Read the spans of a trace; details stay JSON until they are asked for.
 
     Raises:
         DecodeError: If one of them is not an OTLP span, or has no id.
@@ -240,20 +249,19 @@ def decode_trace(spans: Iterable[_Located], trace_id: str, *, with_details: bool
             with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
                 span = _SPAN.decode(raw)
                 _add(record, span, origin)
-                if with_details:
-                    record.details.append(_Details(span, origin.resource_attributes, origin.scope))
+                record.details.append(_Details(span, origin.resource_attributes, origin.scope))
     return record
 
 
-def _add(record: TraceRecord, span: _Span, origin: _Origin) -> None:
+def _add(record: TraceRecord, span: _Span, origin: Origin) -> None:
     span_id = hex_id(span.span_id or "")
     if span_id in VOID_IDS:
         raise DecodeError(f"cannot read trace {record.trace_id} in {origin.place}: a span has no spanId", hint=READABLE)
-    service, host = _service_and_host(origin.resource_attributes)
+    service, host = service_and_host(origin.resource_attributes)
     kind, status, peer = _meaning(span)
     start_ns = span.start_time_unix_nano or 0
     record.span_ids.append(span_id)
-    record.parent_ids.append(_take_parents(span, record.trace_id))
+    record.parent_ids.append(take_parents(span, record.trace_id))
     record.start_ns.append(start_ns)
     record.duration_ns.append((span.end_time_unix_nano or 0) - start_ns)
     record.kinds.append(kind)
@@ -264,7 +272,12 @@ def _add(record: TraceRecord, span: _Span, origin: _Origin) -> None:
     record.peers.append(peer)
 
 
-def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:
+class _Linked(Protocol):
+    parent_span_id: str | None
+    links: list[SpanLink] | None
+
+
+def take_parents(span: _Linked, trace_id: str) -> tuple[str, ...]:
     """Give the candidates for the parent, and leave the other links to be links.
 
     Jaeger v1 knows parent and links as references alike; one into the trace is the parent when there is no other.
@@ -280,7 +293,7 @@ def _take_parents(span: _Span, trace_id: str) -> tuple[str, ...]:
     return (parent_id, *linked) if has_parent else tuple(linked)
 
 
-def _is_reference(link: _Link, trace_id: str | None = None) -> bool:
+def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
     """Whether a link names a span, and one of this trace."""
     named = hex_id(link.trace_id or "")
     if hex_id(link.span_id or "") in VOID_IDS or named in VOID_IDS:
@@ -291,15 +304,36 @@ def _is_reference(link: _Link, trace_id: str | None = None) -> bool:
 _WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
 
 
+def wanted_texts(attributes: Iterable[Sketch]) -> tuple[tuple[str, str], ...]:
+    """Pick the attributes that tell kind, status and peer, values as text: the hot path of reading."""
+    return tuple([(sketch.key, _text(bytes(sketch.value))) for sketch in attributes if sketch.key in _WANTED])
+
+
+# The same few values come with span after span.
+@lru_cache(maxsize=4096)
+def _text(value: bytes) -> str:
+    return semantics.value_text(_value(_VALUE.decode(value)))
+
+
 def _meaning(span: _Span) -> Meaning:
-    """Read kind, status and peer in one pass over the attributes: the hot path of reading."""
-    wanted = [
-        (sketch.key, semantics.value_text(_value(_VALUE.decode(sketch.value))))
-        for sketch in _SKETCHES.decode(span.attributes) or ()
-        if sketch.key in _WANTED
-    ]
-    status = _member(Status, span.status.code, "STATUS_CODE_") if span.status else Status.UNSET
-    return meaning(tuple(wanted), _member(Kind, span.kind, "SPAN_KIND_"), status)
+    attributes = _SKETCHES.decode(span.attributes) or ()
+    return meaning(wanted_texts(attributes), kind_of(span.kind), status_of(span.status))
+
+
+@lru_cache(maxsize=64)
+def kind_of(value: int | str | None) -> Kind:
+    """Read a kind that came as number or name."""
+    return _member(Kind, value, "SPAN_KIND_")
+
+
+def status_of(status: SpanStatus | None) -> Status:
+    """Read a status that came as number or name."""
+    return Status.UNSET if status is None else _status(status.code)
+
+
+@lru_cache(maxsize=64)
+def _status(code: int | str | None) -> Status:
+    return _member(Status, code, "STATUS_CODE_")
 
 
 _Enum = TypeVar("_Enum", Kind, Status)
@@ -319,7 +353,8 @@ def _resource(attributes: bytes) -> Mapping[str, AttributeValue]:
 
 
 @lru_cache(maxsize=1024)
-def _service_and_host(attributes: bytes) -> tuple[str, str]:
+def service_and_host(attributes: bytes) -> tuple[str, str]:
+    """Read the service and the machine or pod that a resource's attributes tell; empty what they do not."""
     resource = _resource(attributes)
     return semantics.value_text(resource.get("service.name")), semantics.host(resource)
 

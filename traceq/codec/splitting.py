@@ -22,7 +22,7 @@ import msgspec
 
 from traceq.catalog import ServiceCall
 from traceq.codec import Document, read_document, sniffing
-from traceq.codec.wire import collector_paused
+from traceq.codec.wire import BROKEN, collector_paused
 from traceq.errors import DecodeError
 from traceq.traces import normal_id
 from traceq.untrusted import printable
@@ -139,7 +139,6 @@ _SEPARATOR_BYTES = 64
 _SPACING = re.compile(rb"[ \t\r\n,]*")
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
-_BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Runs:
@@ -164,7 +163,7 @@ def _is_lines(view: memoryview, start: int, limit: int) -> bool:
         return False
     try:
         _RAW.decode(view[start : found.start()])
-    except _BROKEN:
+    except BROKEN:
         return False  # a part of a document that is spread over lines, or broken: read as a whole, that is told
     return True
 
@@ -322,7 +321,7 @@ def _proven(view: memoryview) -> list[msgspec.Raw]:
     """Take bytes apart that are whole items, the last with its comma; nothing when they are not."""
     try:
         return _RAWS.decode(b"".join((b"[", view, b"null]")))[:-1]
-    except _BROKEN:
+    except BROKEN:
         return []
 
 
@@ -333,7 +332,7 @@ def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int
         return _RAWS.decode(text), len(body), body.rfind(b"]")
     except msgspec.DecodeError as error:
         end = sniffing.document_end(error)
-    except _BROKEN:
+    except BROKEN:
         return [], position, None
     if end is None:
         return [], position, None

@@ -43,12 +43,16 @@ def decode(decoder: msgspec.json.Decoder[_Value], body: Body | msgspec.Raw, what
         return decoder.decode(body)
 
 
+BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""Whatever decoding foreign bytes can raise."""
+
+
 @contextmanager
 def failures_told(what: str) -> Iterator[None]:
-    """Turn whatever decoding foreign bytes can raise into a `DecodeError` of the form `<what>: <why>`."""
+    """Turn what decoding foreign bytes can raise into a `DecodeError` of the form `<what>: <why>`."""
     try:
         yield
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except BROKEN as error:
         raise DecodeError(f"{what}: {reason(error)}", hint=READABLE) from error
 
 
@@ -93,6 +97,12 @@ def hex_id(text: str) -> str:
     except ValueError:
         return text.lower()
     return decoded.hex() if len(decoded) == size else text.lower()
+
+
+def is_plain_hex(ids: Sequence[str]) -> bool:
+    """Whether `hex_id` would change none of them."""
+    joined = "".join(ids)
+    return joined == joined.lower() and _BASE64_SIZES.keys().isdisjoint(map(len, ids))
 
 
 VOID_IDS = frozenset("0" * length for length in range(33))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.query import TraceQuery
 from traceq.summary import TraceSummary
-from traceq.traces import Traces
+from traceq.traces import FoundAttributes, Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,20 @@ def no_progress(progress: Progress) -> None:
     """Listen to nothing."""
 
 
+class LeftOut(Protocol):
+    """Reads what a table without attributes leaves out; the source is not asked again."""
+
+    def table(self) -> Traces:
+        """Read the same traces with attributes, events and links."""
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterable[FoundAttributes]:
+        """Read the attributes of some spans.
+
+        Args:
+            wanted: Ids of spans by the ids of their traces, as the table has them.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a query found, and how complete that is."""
@@ -41,6 +55,12 @@ class Found:
     """Whether the limit left traces out, or may have."""
     notes: tuple[str, ...] = ()
     """What the user should know of how the answer came about, one sentence each without a final stop."""
+    left_out: LeftOut | None = None
+    """Where the traces were found without attributes."""
+
+    def with_attributes(self) -> Found:
+        """Give the same with attributes."""
+        return self if self.left_out is None else replace(self, traces=self.left_out.table(), left_out=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +100,14 @@ class Source(Protocol):
     def operations(self, service: str) -> tuple[Operation, ...]:
         """List the operations of a service, sorted."""
 
-    def find(self, query: TraceQuery) -> Found:
-        """Find the traces that match, with attributes, newest first; the limit keeps the newest."""
+    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
+        """Find the traces that match, newest first; the limit keeps the newest.
+
+        Args:
+            query: Which traces.
+            with_attributes: Whether attributes, events and links are wanted at once. Reading them takes longer than
+                reading the columns; without, `Found.left_out` reads them when they are.
+        """
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
         """Give the traces that match, in batches, each trace whole in one of them."""

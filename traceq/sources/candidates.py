@@ -9,14 +9,14 @@ from typing import Generic, TypeVar
 
 from traceq.errors import LoginRequired, SourceError
 from traceq.query import TraceQuery
-from traceq.records import TraceRecord
 from traceq.sources import Progress, ProgressListener
+from traceq.sources.dialects import Parts
 from traceq.summary import TraceSummary
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 from traceq.untrusted import printable
 
-_Trace = TypeVar("_Trace", TraceRecord, TraceSummary)
+_Trace = TypeVar("_Trace", Parts, TraceSummary)
 
 _MOST_AT_ONCE = 8
 """Questions at one time: enough to hide waiting, few enough for a server that others use too."""

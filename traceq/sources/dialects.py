@@ -7,15 +7,15 @@ worth, is decided in `jaeger`.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from traceq.catalog import Operation, ServiceCall
-from traceq.codec import read_document
+from traceq.codec import Part, read_document
 from traceq.codec.answers import (
     read_dependencies,
     read_operations,
@@ -26,16 +26,18 @@ from traceq.codec.answers import (
 )
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
-from traceq.records import TraceRecord, join
 from traceq.sources.http import Answer, HttpClient
 from traceq.sources.refusals import is_api_answer, lacks_route, refusal, says_no_such_route
 from traceq.summary import TraceSummary
 from traceq.traces import normal_id
 from traceq.units import NS_PER_MS, NS_PER_US, format_rfc3339
 
-_Read = TypeVar("_Read")
-_Trace = TypeVar("_Trace", TraceRecord, TraceSummary)
 Params = tuple[tuple[str, str], ...]
+Parts: TypeAlias = tuple[Part, ...]
+"""A trace as it was answered, not decoded yet: v3 may spread one over several places."""
+
+_Read = TypeVar("_Read")
+_Trace = TypeVar("_Trace", Parts, TraceSummary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,10 @@ class Dialect(Protocol):
     def operations(self, service: str) -> tuple[Operation, ...]:
         """Ask for the operations of a service; none for one that is unknown."""
 
-    def search(self, bounded: BoundedQuery) -> Answered[TraceRecord]:
+    def search(self, bounded: BoundedQuery) -> Answered[Parts]:
         """Ask for traces: candidates."""
 
-    def trace(self, trace_id: str) -> Answered[TraceRecord]:
+    def trace(self, trace_id: str) -> Answered[Parts]:
         """Ask for one trace; nothing when there is none."""
 
 
@@ -128,16 +130,16 @@ class V1Dialect:
             answer = self._client.get(f"/api/services/{quote(service, safe='')}/operations")
         return _read(self._client, _accepted(self._client, answer), read_operations)
 
-    def search(self, bounded: BoundedQuery) -> Answered[TraceRecord]:
+    def search(self, bounded: BoundedQuery) -> Answered[Parts]:
         """Ask for traces: candidates."""
-        return _records(self._client, _accepted(self._client, self._client.get("/api/traces", _v1_params(bounded))))
+        return _traces(self._client, _accepted(self._client, self._client.get("/api/traces", _v1_params(bounded))))
 
-    def trace(self, trace_id: str) -> Answered[TraceRecord]:
+    def trace(self, trace_id: str) -> Answered[Parts]:
         """Ask for one trace; nothing when there is none."""
         answer = self._client.get(f"/api/traces/{trace_id}")
         if _says_not_found(answer):
             return Answered()
-        return _records(self._client, _accepted(self._client, answer))
+        return _traces(self._client, _accepted(self._client, answer))
 
 
 class V3Dialect:
@@ -160,19 +162,19 @@ class V3Dialect:
         """Ask for operations with their kinds."""
         return _ask(self._client, "/api/v3/operations", (("service", service),), read_v3_operations)
 
-    def search(self, bounded: BoundedQuery) -> Answered[TraceRecord]:
+    def search(self, bounded: BoundedQuery) -> Answered[Parts]:
         """Ask for traces: candidates. A search that finds nothing is answered with 404."""
         answer = self._client.get("/api/v3/traces", _v3_params(bounded))
         if _says_not_found(answer):
             return Answered()
-        return _records(self._client, _accepted(self._client, answer))
+        return _traces(self._client, _accepted(self._client, answer))
 
-    def trace(self, trace_id: str) -> Answered[TraceRecord]:
+    def trace(self, trace_id: str) -> Answered[Parts]:
         """Ask for one trace; nothing when there is none. Ids are padded: 2.20 reads short ones as base64."""
         answer = self._client.get(f"/api/v3/traces/{trace_id.zfill(32)}")
         if _says_not_found(answer):
             return Answered()
-        return _records(self._client, _accepted(self._client, answer))
+        return _traces(self._client, _accepted(self._client, answer))
 
 
 class NoSuchRouteError(Exception):
@@ -260,9 +262,15 @@ def _ask(client: HttpClient, path: str, params: Params, read: Callable[[bytes], 
     return _read(client, _accepted(client, client.get(path, params)), read)
 
 
-def _read(client: HttpClient, answer: Answer, read: Callable[[bytes], _Read]) -> _Read:
+@contextmanager
+def reading(client: HttpClient) -> Iterator[None]:
+    """Say of an answer that cannot be read whose it is.
+
+    Raises:
+        SourceError: If a codec refuses it.
+    """
     try:
-        return read(answer.body)
+        yield
     except DecodeError as error:
         raise SourceError(
             f"the answer of Jaeger at {client.address.url} cannot be read: {error.message}",
@@ -270,14 +278,15 @@ def _read(client: HttpClient, answer: Answer, read: Callable[[bytes], _Read]) ->
         ) from error
 
 
-def _records(client: HttpClient, answer: Answer) -> Answered[TraceRecord]:
-    return _read(client, answer, lambda body: _merged_parts(body, client.address.url))
+def _read(client: HttpClient, answer: Answer, read: Callable[[bytes], _Read]) -> _Read:
+    with reading(client):
+        return read(answer.body)
 
 
-def _merged_parts(body: bytes, location: str) -> Answered[TraceRecord]:
-    """Put the parts of each trace together: v3 spreads one over several resources."""
-    document = read_document(body, location)
-    parts: defaultdict[str, list[TraceRecord]] = defaultdict(list)
+def _traces(client: HttpClient, answer: Answer) -> Answered[Parts]:
+    document = _read(client, answer, lambda body: read_document(body, client.address.url))
+    parts: dict[str, Parts] = {}
     for part in document.parts:
-        parts[normal_id(part.trace_id)].append(part.record())
-    return Answered({trace_id: join(records) for trace_id, records in parts.items()}, document.notes)
+        trace_id = normal_id(part.trace_id)
+        parts[trace_id] = (*parts.get(trace_id, ()), part)
+    return Answered(parts, document.notes)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
-from traceq.assembly import assemble
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import Part, read_document
-from traceq.codec.batches import read_tables
+from traceq.codec.batches import read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
-from traceq.sources import Found, FoundSummaries, Progress, ProgressListener, no_progress
+from traceq.sources import Found, FoundSummaries, LeftOut, Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, read_body, shown
+from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.slices import Input, operations_met, sliced
 from traceq.summary import summarize
@@ -95,23 +96,27 @@ class FileSource:
         self._check_names(TraceQuery(service=service), known)
         return tuple(sorted(known.operations[service]))
 
-    def find(self, query: TraceQuery) -> Found:
+    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
         """Find the traces that match, newest first.
 
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
         """
         contents = self._read()
+        groups = {normal_id(group[0].trace_id): group for group in contents.groups}
         if query.limit is None:
-            traces = self._table(contents.groups)
+            with_details = with_attributes or bool(query.attributes)
+            traces = self._table(contents.groups, with_details=with_details)
             self._note_names(query, traces)
             found = traces.select(_newest_first(traces, matching(traces, query)))
-            return Found(found, notes=contents.notes)
+            left_out = None if with_details else self._left_out(groups, found)
+            return Found(found, notes=contents.notes, left_out=left_out)
         # Summaries first: a limit keeps few traces, and the details of the others would fill the memory for nothing.
         listed = self.summaries(query)
-        groups = {normal_id(group[0].trace_id): group for group in contents.groups}
-        traces = self._table([groups[normal_id(summary.trace_id)] for summary in listed.summaries])
-        return Found(traces, listed.is_cut_off, contents.notes)
+        kept = [groups[normal_id(summary.trace_id)] for summary in listed.summaries]
+        found = self._table(kept, with_details=with_attributes)
+        left_out = None if with_attributes else self._left_out(groups, found)
+        return Found(found, listed.is_cut_off, contents.notes, left_out)
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
         """Give the traces that match, in batches: in the order of the files, or the newest first where a limit is set.
@@ -147,7 +152,7 @@ class FileSource:
         found = whole or [group for group in groups if _begins(group, trace_id.lower())]
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
-        return self._table(found)
+        return self._table(found, with_details=True)
 
     @contextmanager
     def slices(self) -> Iterator[Input]:
@@ -213,9 +218,12 @@ class FileSource:
             yield traces
         self._catalog = catalog
 
-    def _table(self, groups: Sequence[tuple[Part, ...]]) -> Traces:
-        with collector_paused():
-            return assemble(part.record() for group in groups for part in group)
+    def _table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
+        return read_table(groups, with_details=with_details)
+
+    def _left_out(self, groups: Mapping[str, Sequence[Part]], traces: Traces) -> LeftOut:
+        kept = {key: groups[key] for key in map(normal_id, traces.trace_ids)}
+        return PartsLeftOut(kept, partial(self._table, with_details=True))
 
     def _note_names(self, query: TraceQuery, traces: Traces) -> None:
         if self._catalog is None:

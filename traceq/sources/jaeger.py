@@ -12,14 +12,14 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
-from traceq.assembly import assemble
 from traceq.catalog import Operation, ServiceCall, Window
+from traceq.codec.batches import read_table
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
-from traceq.records import TraceRecord
-from traceq.sources import ConnectionOptions, Found, FoundSummaries, ProgressListener, no_progress
+from traceq.sources import ConnectionOptions, Found, FoundSummaries, LeftOut, ProgressListener, no_progress
 from traceq.sources.candidates import (
     Candidates,
     ask_each,
@@ -33,21 +33,24 @@ from traceq.sources.dialects import (
     BoundedQuery,
     Dialect,
     NoSuchRouteError,
+    Parts,
     ask_dependencies,
     ask_summaries,
     find_dialect,
+    reading,
 )
 from traceq.sources.http import HttpClient
+from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.refusals import ServerError
 from traceq.summary import TraceSummary, summarize
-from traceq.traces import Traces
+from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, plural
 from traceq.untrusted import printable
 
 logger = logging.getLogger(__name__)
 
-_Trace = TypeVar("_Trace", TraceRecord, TraceSummary)
+_Trace = TypeVar("_Trace", Parts, TraceSummary)
 _Ask = Callable[[BoundedQuery], Answered[_Trace]]
 
 MOST_TRACES = 1000
@@ -133,15 +136,15 @@ class JaegerSource:
             self._check_service(service)
         return operations
 
-    def find(self, query: TraceQuery) -> Found:
-        """Find the traces that match, with attributes, newest first; the limit keeps the newest.
+    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
+        """Find the traces that match, newest first; the limit keeps the newest.
 
         Without a service every service is asked, up to eight at a time, unless the server searches them all itself.
 
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
-        found, _ = self._search(query, with_details=True)
+        found, _ = self._search(query, with_details=with_attributes)
         return found
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
@@ -166,7 +169,7 @@ class JaegerSource:
         found = self._search_summaries(query) if self._has_summaries and not query.attributes else None
         if found is not None:
             return found
-        whole, service_count = self._search(query, with_details=bool(query.attributes))
+        whole, service_count = self._search(query, with_details=False)
         return FoundSummaries(tuple(summarize(whole.traces)), whole.is_cut_off, whole.notes, service_count)
 
     def trace(self, trace_id: str) -> Traces:
@@ -189,7 +192,8 @@ class JaegerSource:
                 f"no trace {wanted} at {self.location}",
                 hint="is the id complete? with Elasticsearch, traces older than 72 h are found by search only",
             )
-        return assemble(answered.by_id.values())
+        with reading(self._client):
+            return read_table(answered.by_id.values(), with_details=True)
 
     def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
         """Give the calls that Jaeger has on record; empty where no job computes them (Elasticsearch, Cassandra).
@@ -208,17 +212,29 @@ class JaegerSource:
 
     def _search(self, query: TraceQuery, *, with_details: bool) -> tuple[Found, int]:
         """Find whole traces, and tell how many services were asked one by one."""
-        candidates = self._gather(query, self._dialect.search, lambda record: len(record.span_ids))
-        traces = assemble(candidates.by_id.values(), with_details=with_details)
+        candidates = self._gather(query, self._dialect.search, self._span_count)
+        has_details = with_details or bool(query.attributes)
+        with reading(self._client):
+            traces = read_table(candidates.by_id.values(), with_details=has_details)
         checked = _at_resolution(query, self._dialect.resolution_ns)
         kept = newest_positions(traces, matching(traces, checked))
         exact_count = len(matching(traces, _without_trace_bounds(checked))) if _has_trace_bounds(query) else len(kept)
+        chosen = traces.select(kept[: query.limit])
         found = Found(
-            traces.select(kept[: query.limit]),
-            candidates.is_cut_off or len(kept) > len(kept[: query.limit]),
+            chosen,
+            candidates.is_cut_off or len(kept) > len(chosen),
             _notes(query, candidates, len(traces) - exact_count),
+            None if has_details else self._left_out(candidates, chosen),
         )
         return found, candidates.service_count
+
+    def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
+        kept = {key: candidates.by_id[key] for key in map(normal_id, traces.trace_ids)}
+        return PartsLeftOut(kept, partial(read_table, with_details=True), partial(reading, self._client))
+
+    def _span_count(self, parts: Parts) -> int:
+        with reading(self._client):
+            return sum(part.span_count() for part in parts)
 
     def _search_summaries(self, query: TraceQuery) -> FoundSummaries | None:
         """Find summaries; None where the server has none, or could not be asked for all that the query says."""

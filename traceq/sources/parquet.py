@@ -23,8 +23,8 @@ from traceq.records import TraceRecord
 from traceq.semantics import Kind, Status
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.files import FileSource, _Catalog, _Contents
-from traceq.sources.slices import FoundAttributes, Input
-from traceq.traces import Traces, TraceWarning, normal_id
+from traceq.sources.slices import Input
+from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
 
 if TYPE_CHECKING:
@@ -271,17 +271,17 @@ class ParquetSource(FileSource):
                 yield traces
         self._catalog = catalog
 
-    def _table(self, groups: Sequence[tuple[Part, ...]]) -> Traces:
+    def _table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
         from traceq.codec.parquet_reader import read_traces
 
         if any(len(group) > 1 for group in groups):
-            with_parts = (self._table([(part,)]) for group in groups for part in group)
-            return put_together(with_parts, with_details=True)
+            parts = (self._table([(part,)], with_details=with_details) for group in groups for part in group)
+            return put_together(parts, with_details=with_details)
         wanted: dict[tuple[str, int], list[int]] = {}
         for (part,) in groups:
             if isinstance(part, _PlacedPart):
                 wanted.setdefault((part.path, part.group), []).append(part.position)
-        read = read_traces(self._selections(wanted), with_details=True)
+        read = read_traces(self._selections(wanted), with_details=with_details)
         ids = {normal_id(trace_id): position for position, trace_id in enumerate(read.trace_ids)}
         return read.select([ids[normal_id(part.trace_id)] for (part,) in groups])
 

@@ -10,28 +10,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec import Part, read_document, read_trace
-from traceq.codec.batches import read_tables
+from traceq.codec.batches import read_attributes, read_tables
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
-from traceq.semantics import Attributes, Kind
+from traceq.semantics import Kind
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
-from traceq.traces import Traces, normal_id
+from traceq.traces import FoundAttributes, Traces, normal_id
 
 SLICE_BYTES = 32 * 2**20
 """Large enough that adding up its sums is little beside reading it, small enough to keep every core busy."""
-
-
-class FoundAttributes(NamedTuple):
-    """A span's attributes, and enough to tell it from another of the same id."""
-
-    trace_id: str
-    span_id: str
-    name: str
-    attributes: Attributes
 
 
 class Slice(Protocol):
@@ -158,11 +149,7 @@ class FileSlice:
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
-        groups = self._groups()
-        for trace_id, span_ids in wanted.items():
-            for part in groups[normal_id(trace_id)]:
-                for found in part.attributes(span_ids):
-                    yield FoundAttributes(trace_id, *found)
+        return read_attributes(self._groups(), wanted)
 
     def add(self, file: Piece, start: int, stop: int, new_traces: int) -> None:
         """Put a range of a file behind what there is."""

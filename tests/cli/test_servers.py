@@ -1,0 +1,45 @@
+"""Questions to servers: what the answer is, and how often they are asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import ROOT, Run
+from tests.sources.servers import Reply, Seen, serving
+
+TRACES = (ROOT / "fixtures" / "chat.json").read_bytes()
+WHOLE_WINDOW = ("--start", "2020-01-01", "--limit", "1000")
+
+
+def jaeger(target: str, _: Seen) -> Reply:
+    """Answer every search with all the traces of the chat."""
+    match target.partition("?")[0]:
+        case "/api/services":
+            return Reply(b'{"data":["chat-service"]}')
+        case "/api/traces":
+            return Reply(TRACES)
+        case _:
+            return Reply(b"404 page not found", 404)
+
+
+def answer(run: Run, source: str, *arguments: str) -> dict[str, Any]:
+    outcome = run(*arguments, "--source", source, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    document: dict[str, Any] = json.loads(outcome.out)
+    return document
+
+
+@pytest.mark.parametrize("more", [("--findings",), ("--no-findings",)], ids=["with findings", "without"])
+def test_a_server_is_asked_once_and_answers_like_a_file(run: Run, more: tuple[str, ...]) -> None:
+    with serving(jaeger) as seen:
+        live = answer(run, seen.url, "bottlenecks", "chat-service", *WHOLE_WINDOW, *more)
+
+    filed = answer(run, str(Path("fixtures") / "chat.json"), "bottlenecks", "chat-service", *more)
+    told_otherwise = {"source", "query", "notes"}
+    assert {key for key in live if live[key] != filed[key]} <= told_otherwise
+    assert any(each["statement"] for request in live["slowest_requests"] for each in request["bottlenecks"])
+    assert [target.partition("?")[0] for target, _ in seen.requests] == ["/api/services", "/api/traces"]
