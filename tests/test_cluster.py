@@ -15,9 +15,10 @@ import pytest
 
 from traceq.analysis.bottlenecks import rank
 from traceq.analysis.culprits import RequestOptions
+from traceq.cli.questions.bottlenecks import BottleneckQuestion
 from traceq.cluster import DaskExecutor
 from traceq.codec.parquet import SpanWriter
-from traceq.engine import BottleneckQuestion, summarize
+from traceq.engine import summarize
 from traceq.errors import SourceError
 from traceq.executors import Executor
 from traceq.query import TraceQuery

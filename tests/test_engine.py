@@ -23,10 +23,10 @@ from traceq.analysis.bottlenecks import BottleneckSums, collect, rank
 from traceq.analysis.call_sums import count_calls
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.dependencies import from_sums
+from traceq.cli.questions.bottlenecks import BottleneckQuestion
+from traceq.cli.questions.deps import DependencyQuestion
 from traceq.engine import (
     WARNINGS_KEPT,
-    BottleneckQuestion,
-    DependencyQuestion,
     answer,
     local_executor,
     sum_warnings,

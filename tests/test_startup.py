@@ -38,6 +38,11 @@ def loaded(forbidden: tuple[str, ...], *arguments: str) -> str:
         pytest.param((*HEAVY, "httpx"), ("operations", "chat-service", "--source", TRACES), id="operations"),
         pytest.param((*HEAVY, "httpx", "rich"), ("search", "--source", TRACES, "-f", "json"), id="search as json"),
         pytest.param(("pandas", "httpx"), ("bottlenecks", "chat-service", "--source", TRACES), id="bottlenecks"),
+        pytest.param(
+            ("traceq.analysis.findings", "traceq.analysis.what_if", "traceq.analysis.dependencies"),
+            ("bottlenecks", "chat-service", "--source", TRACES, "--no-findings"),
+            id="bottlenecks alone",
+        ),
         pytest.param(("pandas", "httpx"), ("deps", "--source", TRACES), id="deps"),
     ],
 )

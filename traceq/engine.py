@@ -10,15 +10,9 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
-from traceq.analysis.bottlenecks import BottleneckSums
-from traceq.analysis.bottlenecks import collect as collect_bottlenecks
-from traceq.analysis.call_sums import DependencyOptions, DependencySums, count_calls
-from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.grouping import Sums
-from traceq.analysis.statements import LookUp, with_statements
 from traceq.catalog import Operation
 from traceq.codec.wire import collector_paused
 from traceq.errors import DecodeError
@@ -26,7 +20,11 @@ from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadEx
 from traceq.query import TraceQuery, matching
 from traceq.sources import Found, Progress, ProgressListener, no_progress
 from traceq.sources.slices import Input, Slice, operations_met
-from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
+from traceq.traces import FoundAttributes, Traces, TraceWarning, WarningCode, count_warnings
+
+if TYPE_CHECKING:
+    from traceq.analysis.grouping import Sums
+    from traceq.analysis.statements import LookUp
 
 WARNINGS_KEPT = 100
 """Of each kind so many warnings are listed; the others are counted."""
@@ -34,8 +32,8 @@ SERIAL_BELOW_BYTES = 20 * 10**6
 """Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
 
 
-_Sums = TypeVar("_Sums", bound=Sums)
-_Sums_co = TypeVar("_Sums_co", bound=Sums, covariant=True)
+_Sums = TypeVar("_Sums", bound="Sums")
+_Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
 
 
 class Question(Protocol[_Sums_co]):
@@ -67,43 +65,6 @@ class AboutTraces(Protocol):
     @property
     def trace_ids(self) -> Collection[str]:
         """Which, as `normal_id` gives them."""
-
-
-@dataclass(frozen=True, slots=True)
-class BottleneckQuestion:
-    """Where the time of requests goes."""
-
-    options: RequestOptions
-    needs_details: bool = False
-
-    def nothing(self) -> BottleneckSums:
-        """Give the sums of no traces."""
-        return BottleneckSums()
-
-    def collect(self, traces: Traces) -> BottleneckSums:
-        """Sum up a table."""
-        return collect_bottlenecks(traces, self.options)
-
-    def complete(self, sums: BottleneckSums, look_up: LookUp) -> BottleneckSums:
-        """Read the statements of what held up the slowest requests: the only attributes the answer shows."""
-        return with_statements(sums, look_up)
-
-
-@dataclass(frozen=True, slots=True)
-class DependencyQuestion:
-    """Who calls whom."""
-
-    options: DependencyOptions = field(default_factory=DependencyOptions)
-    needs_details: bool = True
-    """Links tie messages of different traces together, and attributes tell protocols."""
-
-    def nothing(self) -> DependencySums:
-        """Give the sums of no traces."""
-        return DependencySums()
-
-    def collect(self, traces: Traces) -> DependencySums:
-        """Sum up a table."""
-        return count_calls(traces, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +225,18 @@ def _completed(
     summary = summarize(found.slices, query, question, executor, progress)
     if not isinstance(question, Completing):
         return summary
-    return replace(summary, sums=question.complete(summary.sums, found.attributes))
+    # Other processes take longer to start than a few spans to read.
+    here = executor if isinstance(executor, ThreadExecutor) else SerialExecutor()
+    return replace(summary, sums=question.complete(summary.sums, partial(_look_up, found, here)))
+
+
+def _look_up(found: Input, executor: Executor, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+    return chain.from_iterable(executor.map(_attributes, found.holding(wanted)))
+
+
+def _attributes(task: tuple[Slice, Mapping[str, Collection[str]]]) -> list[FoundAttributes]:
+    piece, wanted = task
+    return list(piece.attributes(wanted))
 
 
 def summarize(

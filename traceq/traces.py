@@ -8,17 +8,19 @@ Nothing changes a table after it is built.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from traceq.semantics import Attributes, Kind, Peer, Status
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Value = TypeVar("_Value")
 
 WarningCode: TypeAlias = Literal[
     "orphan",
@@ -102,7 +104,7 @@ class Traces:
     """One id a trace, lower-case hex, as long as the source gave it."""
     offsets: array[int]
     """Spans of trace `i` are the rows from `offsets[i]` to before `offsets[i + 1]`; one longer than `trace_ids`."""
-    span_ids: tuple[str, ...]
+    span_ids: Sequence[str]
     """Lower-case hex, as long as the source gave it; unique within a trace only where the source kept to that."""
     parents: array[int]
     """Row of the parent span, -1 for a root. Free of cycles."""
@@ -162,9 +164,8 @@ class Traces:
 
     def select(self, positions: Sequence[int]) -> Traces:
         """Give a table of just these traces, in this order."""
-        if list(positions) == list(range(len(self))):
-            return self
-        return _select(self, positions)
+        is_all = len(positions) == len(self) and list(positions) == list(range(len(self)))
+        return self if is_all else _select(self, positions)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row a span: ids, names, times in ns, kind and status as text, the peer's label.
@@ -296,37 +297,60 @@ def _peer_label(peer: Peer | None) -> str | None:
 
 
 def _select(traces: Traces, positions: Sequence[int]) -> Traces:
-    rows = [row for position in positions for row in traces.rows(position)]
-    new_rows = {row: new for new, row in enumerate(rows)}
+    runs = [slice(rows.start, rows.stop) for rows in map(traces.rows, positions)]
+    starts = array("q", accumulate((run.stop - run.start for run in runs), initial=0))
     trace_ids = tuple(traces.trace_ids[position] for position in positions)
     kept = set(trace_ids)
     return Traces(
         trace_ids=trace_ids,
-        offsets=array("q", accumulate((len(traces.rows(position)) for position in positions), initial=0)),
-        span_ids=tuple(traces.span_ids[row] for row in rows),
-        parents=array("q", [new_rows.get(traces.parents[row], -1) for row in rows]),
-        missing_parents={
-            new_rows[row]: parent_id for row, parent_id in traces.missing_parents.items() if row in new_rows
-        },
-        start_ns=_take(traces.start_ns, rows),
-        duration_ns=_take(traces.duration_ns, rows),
-        kinds=_take(traces.kinds, rows),
-        statuses=_take(traces.statuses, rows),
-        service_codes=_take(traces.service_codes, rows),
-        name_codes=_take(traces.name_codes, rows),
-        host_codes=_take(traces.host_codes, rows),
-        peer_codes=_take(traces.peer_codes, rows),
+        offsets=starts,
+        span_ids=_cut_texts(traces.span_ids, runs),
+        parents=_cut_parents(traces.parents, runs),
+        missing_parents=_cut_missing(traces.missing_parents, runs, starts),
+        start_ns=_cut(traces.start_ns, runs),
+        duration_ns=_cut(traces.duration_ns, runs),
+        kinds=_cut(traces.kinds, runs),
+        statuses=_cut(traces.statuses, runs),
+        service_codes=_cut(traces.service_codes, runs),
+        name_codes=_cut(traces.name_codes, runs),
+        host_codes=_cut(traces.host_codes, runs),
+        peer_codes=_cut(traces.peer_codes, runs),
         services=traces.services,
         names=traces.names,
         hosts=traces.hosts,
         peers=traces.peers,
-        details=None if traces.details is None else tuple(traces.details[row] for row in rows),
+        details=None if traces.details is None else _cut_texts(traces.details, runs),
         warnings=tuple(warning for warning in traces.warnings if warning.trace_id in kept),
     )
 
 
-def _take(column: array[int], rows: Iterable[int]) -> array[int]:
-    return array(column.typecode, [column[row] for row in rows])
+def _cut(column: array[int], runs: Iterable[slice]) -> array[int]:
+    cut = array(column.typecode)
+    for run in runs:
+        cut.extend(column[run])
+    return cut
+
+
+def _cut_texts(column: Sequence[_Value], runs: Iterable[slice]) -> tuple[_Value, ...]:
+    values = tuple(column)
+    return tuple(chain.from_iterable(values[run] for run in runs))
+
+
+def _cut_parents(parents: array[int], runs: Iterable[slice]) -> array[int]:
+    cut = array(parents.typecode)
+    for run in runs:
+        shift = len(cut) - run.start
+        cut.extend([parent + shift if parent >= 0 else -1 for parent in parents[run]])
+    return cut
+
+
+def _cut_missing(missing: Mapping[int, str], runs: Iterable[slice], starts: Iterable[int]) -> dict[int, str]:
+    rows = sorted(missing)
+    return {
+        row - run.start + start: missing[row]
+        for run, start in zip(runs, starts, strict=False)
+        for row in rows[bisect_left(rows, run.start) : bisect_left(rows, run.stop)]
+    }
 
 
 def count_warnings(warnings: Iterable[TraceWarning]) -> Counter[WarningCode]:

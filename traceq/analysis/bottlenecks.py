@@ -251,12 +251,7 @@ def _slow_bucket(latency: Spread) -> int | None:
     wanted = max(SLOW_AT_LEAST, int(np.ceil(SLOW_RATIO * latency.count)))
     if latency.count < 2 * wanted:
         return None
-    seen = 0
-    for bucket in sorted(latency.counts.amounts, reverse=True):
-        seen += latency.counts.amounts[bucket]
-        if seen >= wanted:
-            return bucket
-    raise AssertionError("fewer requests than there are")
+    return next(bucket for bucket in reversed(latency.counts.buckets) if latency.counts.sum_from(bucket) >= wanted)
 
 
 def _ranked(

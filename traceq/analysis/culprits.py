@@ -9,7 +9,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.critical_path import Paths, find_paths
-from traceq.analysis.grouping import numbered, sum_by_group
+from traceq.analysis.grouping import numbered_rows, sum_by_group
 from traceq.analysis.requests import Requests, find_requests
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import Skew, corrected
@@ -156,11 +156,8 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
     held_ns = examined.measured(measure)[rows]
     if not rows.size or not latency_ns or not held_ns.any():
         return ()
-    calls = np.zeros(rows.size, dtype=np.int64)
-    for column in (spans.parents, spans.services, spans.names, spans.kinds, spans.peers):
-        # Made small each time, so that the next column fits beside it.
-        _, codes = numbered(column[rows].astype(np.int64))
-        _, calls = numbered(calls * rows.size + codes)
+    told = (spans.parents, spans.services, spans.names, spans.kinds, spans.peers)
+    calls = numbered_rows(*(column[rows] for column in told))
     sums = sum_by_group(calls, held_ns, int(calls.max()) + 1)
     flagged = np.flatnonzero(sums >= max(1, FLAGGED_RATIO * latency_ns))
     if not flagged.size:

@@ -10,7 +10,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.culprits import Examined
-from traceq.analysis.grouping import distinct, moved, numbered, sum_by_group
+from traceq.analysis.grouping import distinct, moved, numbered_rows, sum_by_group
 from traceq.analysis.histogram import Cells, Histogram, bucket_of, sum_cells
 from traceq.analysis.spread import Spread, SpreadColumns, spread_columns
 from traceq.semantics import Kind, Peer, Status
@@ -161,12 +161,13 @@ def sum_groups(examined: Examined) -> GroupTable:
 def _groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
     """Number the groups that spans belong to: the keys, and for each row the position of its key."""
     traces = spans.traces
-    sizes = (len(traces.services), len(traces.names), len(Kind), len(traces.peers))
-    codes = (spans.services[rows], spans.names[rows], spans.kinds[rows], spans.peers[rows])
-    found, groups = numbered(np.ravel_multi_index(codes, sizes).astype(np.int64))
+    told = (spans.services, spans.names, spans.kinds, spans.peers)
+    groups = numbered_rows(*(column[rows] for column in told))
+    examples = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
+    examples[groups] = rows
     keys = tuple(
         GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
-        for service, name, kind, peer in zip(*(part.tolist() for part in np.unravel_index(found, sizes)), strict=True)
+        for service, name, kind, peer in zip(*(column[examples].tolist() for column in told), strict=True)
     )
     return keys, groups
 

@@ -8,8 +8,11 @@ Source: DDSketch, Masson, Rim and Lee, VLDB 2019.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from operator import sub
 
 import numpy as np
 
@@ -19,6 +22,7 @@ _RATIO = 1.02
 _LOG_RATIO = math.log(_RATIO)
 BUCKETS = 4096
 """More than there are: 2^63 ns lies in bucket 2207."""
+_NO_CELLS = np.zeros(0, dtype=np.int64)
 _LOOSE_CELLS = 100_000
 """So many cells may wait to be added up: 1.6 MB."""
 
@@ -38,18 +42,26 @@ def value_of(bucket: int) -> int:
 class Histogram:
     """How many, or how much, lies in each bucket; adds to others."""
 
-    amounts: Mapping[int, int] = field(default_factory=dict)
+    buckets: tuple[int, ...] = ()
+    """Those that hold anything, in rising order."""
+    reached: tuple[int, ...] = ()
+    """For each of them, what lies in it and below."""
 
     def __add__(self, other: Histogram) -> Histogram:
-        amounts = dict(self.amounts)
-        for bucket, amount in other.amounts.items():
+        amounts = dict(self.items())
+        for bucket, amount in other.items():
             amounts[bucket] = amounts.get(bucket, 0) + amount
-        return Histogram(amounts)
+        buckets = sorted(amounts)
+        return Histogram(tuple(buckets), tuple(accumulate(amounts[bucket] for bucket in buckets)))
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Give each bucket with what lies in it, in rising order."""
+        return zip(self.buckets, map(sub, self.reached, (0, *self.reached[:-1])), strict=True)
 
     @property
     def total(self) -> int:
         """The sum over all buckets."""
-        return sum(self.amounts.values())
+        return self.reached[-1] if self.reached else 0
 
     def bucket_at(self, quantile: float) -> int:
         """Give the bucket that holds the value of this rank (nearest rank: the least that reaches the share).
@@ -57,15 +69,10 @@ class Histogram:
         Raises:
             ValueError: If the histogram is empty.
         """
-        if not self.amounts:
+        if not self.buckets:
             raise ValueError("an empty histogram has no percentiles")
         wanted = max(1, math.ceil(quantile * self.total))
-        seen = 0
-        for bucket in sorted(self.amounts):
-            seen += self.amounts[bucket]
-            if seen >= wanted:
-                break
-        return bucket
+        return self.buckets[min(bisect_left(self.reached, wanted), len(self.buckets) - 1)]
 
     def percentile(self, quantile: float, low_ns: int, high_ns: int) -> int:
         """Give the value in ns below which this share lies, to 1 %, never outside the least and greatest known."""
@@ -73,11 +80,12 @@ class Histogram:
 
     def sum_from(self, bucket: int) -> int:
         """Add up what lies in this bucket and above."""
-        return sum(amount for key, amount in self.amounts.items() if key >= bucket)
+        return self.total - self.sum_to(bucket - 1)
 
     def sum_to(self, bucket: int) -> int:
         """Add up what lies in this bucket and below."""
-        return sum(amount for key, amount in self.amounts.items() if key <= bucket)
+        count = bisect_right(self.buckets, bucket)
+        return self.reached[count - 1] if count else 0
 
 
 def histogram(values_ns: Iterable[int]) -> Histogram:
@@ -103,6 +111,8 @@ class Cells:
         """Give the same with each key once, in rising order."""
         if len(self.parts) == 1:
             return self
+        if not self.parts:
+            return Cells(((_NO_CELLS, _NO_CELLS),))
         keys, amounts = (np.concatenate(columns) for columns in zip(*self.parts, strict=True))
         return _summed(keys, amounts)
 
@@ -114,13 +124,16 @@ class Cells:
 
     def histograms(self, size: int) -> list[Histogram]:
         """Give a histogram for each of the groups 0 to `size` - 1."""
-        filled: list[dict[int, int]] = [{} for _ in range(size)]
-        for keys, amounts in self.compact().parts if self.parts else ():
-            for group, bucket, amount in zip(
-                *(part.tolist() for part in (*np.divmod(keys, BUCKETS), amounts)), strict=True
-            ):
-                filled[group][bucket] = amount
-        return [Histogram(cells) for cells in filled]
+        ((keys, amounts),) = self.compact().parts
+        ends = np.searchsorted(keys, BUCKETS * np.arange(size + 1))
+        reached = np.cumsum(amounts)
+        below = np.concatenate(([0], reached))[ends[:-1]]
+        buckets = (keys % BUCKETS).tolist()
+        amounts_reached = (reached - np.repeat(below, np.diff(ends))).tolist()
+        return [
+            Histogram(tuple(buckets[start:stop]), tuple(amounts_reached[start:stop]))
+            for start, stop in pairwise(ends.tolist())
+        ]
 
 
 def count_cells(groups: Ints, buckets: Ints) -> Cells:
@@ -136,7 +149,7 @@ def sum_cells(groups: Ints, buckets: Ints, amounts: Ints) -> Cells:
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:
-    order = np.argsort(keys)
+    order = np.argsort(keys, kind="stable")  # of parts that are sorted already, which this makes use of
     keys = keys[order]
     heads = np.flatnonzero(np.diff(keys, prepend=-1))
     sums = np.add.reduceat(amounts[order], heads) if heads.size else amounts[:0]

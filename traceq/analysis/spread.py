@@ -21,8 +21,8 @@ class Spread:
     max_ns: int = 0
 
     def __add__(self, other: Spread) -> Spread:
-        if not self.counts.amounts or not other.counts.amounts:
-            return self if self.counts.amounts else other
+        if not self.count or not other.count:
+            return self if self.count else other
         return Spread(
             self.counts + other.counts,
             self.total_ns + other.total_ns,
@@ -98,7 +98,7 @@ class SpreadColumns:
         histograms = self.counts.histograms(self.total_ns.size)
         numbers = zip(self.total_ns.tolist(), self.min_ns.tolist(), self.max_ns.tolist(), strict=True)
         return [
-            Spread(counts, total_ns, min_ns if counts.amounts else 0, max_ns)
+            Spread(counts, total_ns, min_ns if counts.total else 0, max_ns)
             for counts, (total_ns, min_ns, max_ns) in zip(histograms, numbers, strict=True)
         ]
 

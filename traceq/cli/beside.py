@@ -4,35 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.findings import Findings
-from traceq.analysis.what_if import Shortening, WhatIfSums, what_if
 from traceq.cli.finding_lines import finding_lines
 from traceq.cli.what_if import what_if_blocks
 from traceq.report import Block, Line, Part
-from traceq.traces import Traces
+
+if TYPE_CHECKING:
+    from traceq.analysis.findings import Findings
+    from traceq.analysis.what_if import Shortening, WhatIfSums
 
 MOST_SPANS = 50_000
 """In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
 _SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIfQuestion:
-    """What shorter calls would save; to be asked of any number of slices."""
-
-    options: RequestOptions
-    changes: tuple[Shortening, ...]
-    needs_details: bool = False
-
-    def nothing(self) -> WhatIfSums:
-        """Give the sums of no traces."""
-        return WhatIfSums()
-
-    def collect(self, traces: Traces) -> WhatIfSums:
-        """Walk the critical paths of a table again."""
-        return what_if(traces, self.changes, self.options)
 
 
 @dataclass(frozen=True, slots=True)

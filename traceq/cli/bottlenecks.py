@@ -29,7 +29,9 @@ from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import Bottlenecks, BottleneckSums, RankedGroup, SlowRequest
     from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.findings import Findings
     from traceq.analysis.spread import Spread
+    from traceq.analysis.what_if import Shortening, WhatIfSums
     from traceq.cli.beside import Beside
 
 _DEFAULT_LIMIT = 200
@@ -111,7 +113,7 @@ class _Answer:
 def _answer(ask: Ask, options: BottlenecksOptions) -> _Answer:
     """Ask for the ranking, and then for what else it makes worth asking."""
     from traceq.analysis.bottlenecks import rank
-    from traceq.engine import BottleneckQuestion
+    from traceq.cli.questions.bottlenecks import BottleneckQuestion
 
     requests = options.request_options()
     found = ask(BottleneckQuestion(requests))
@@ -119,24 +121,34 @@ def _answer(ask: Ask, options: BottlenecksOptions) -> _Answer:
 
 
 def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:
+    """Ask for what stands beside the ranking; what is not wanted is not even imported."""
+    from traceq.cli.beside import MOST_SPANS, Beside
+
+    are_wanted = sums.span_count <= MOST_SPANS if options.findings is None else options.findings
+    findings = _findings(ask, options) if are_wanted else None
+    changes, saving = _saving(sums, ask, options) if options.what_if else ((), None)
+    return Beside(findings, changes, saving)
+
+
+def _findings(ask: Ask, options: BottlenecksOptions) -> Findings:
     from traceq.analysis.findings import Thresholds, rank
+    from traceq.cli.questions.findings import FindingQuestion
+
+    requests, thresholds = options.request_options(), Thresholds()
+    return rank(ask(FindingQuestion(requests, thresholds)).sums, requests, thresholds)
+
+
+def _saving(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> tuple[tuple[Shortening, ...], WhatIfSums]:
     from traceq.analysis.selection import meaning_among
-    from traceq.cli.beside import MOST_SPANS, Beside, WhatIfQuestion
-    from traceq.cli.questions import FindingQuestion
+    from traceq.cli.questions.what_if import WhatIfQuestion
     from traceq.cli.what_if import shortenings
 
-    requests = options.request_options()
-    wanted = sums.span_count <= MOST_SPANS if options.findings is None else options.findings
     calls = [(key.service, key.name, key.peer) for key in sums.groups.keys]
     # Known only now: what one table lacks another may have.
     changes = tuple(
         replace(change, meaning=meaning_among(calls, change.name)) for change in shortenings(options.what_if or ())
     )
-    return Beside(
-        rank(ask(FindingQuestion(requests, Thresholds())).sums, requests, Thresholds()) if wanted else None,
-        changes,
-        ask(WhatIfQuestion(requests, changes)).sums if changes else None,
-    )
+    return changes, ask(WhatIfQuestion(options.request_options(), changes)).sums
 
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:

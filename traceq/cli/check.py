@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort
     from traceq.analysis.expressions import Expression
     from traceq.analysis.findings import Finding
-    from traceq.cli.check_questions import ChecksQuestion, ChecksSums
+    from traceq.cli.questions.check import ChecksQuestion, ChecksSums
 
 _DEFAULT_LIMIT = 200
 
@@ -108,7 +108,7 @@ def _expressions(options: CheckOptions) -> list[Expression]:
 
 
 def _question(expressions: Sequence[Expression], options: CheckOptions) -> ChecksQuestion:
-    from traceq.cli.check_questions import ChecksQuestion
+    from traceq.cli.questions.check import ChecksQuestion
 
     bounds = tuple(expression for expression in expressions if expression.measure != "no")
     with_findings = len(bounds) < len(expressions)
@@ -156,7 +156,7 @@ def _without_finding(findings: Sequence[Finding], expression: Expression, trace_
 def _regressions(after: Cohort, baseline: str, options: CheckOptions) -> tuple[CheckResult, ...]:
     from traceq.analysis.checks import against_baseline
     from traceq.analysis.comparison.compare import compare
-    from traceq.cli.check_questions import ChecksQuestion
+    from traceq.cli.questions.check import ChecksQuestion
 
     question = ChecksQuestion(options.requests.of(options.service), with_cohort=True)
     before = _sum_up(replace(options.source, source=[baseline]), question, options).sums.cohort

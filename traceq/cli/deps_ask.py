@@ -81,7 +81,7 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> Answer:
 def _count(traces: Ask, options: DepsOptions) -> tuple[Dependencies, Asked]:
     from traceq.analysis.call_sums import DependencyOptions
     from traceq.analysis.dependencies import from_sums
-    from traceq.engine import DependencyQuestion
+    from traceq.cli.questions.deps import DependencyQuestion
 
     looking = DependencyOptions(options.part.group_peers, with_critical=options.question.critical)
     answered = traces(DependencyQuestion(looking))
@@ -94,7 +94,7 @@ def _impact(answer: Answer, traces: Ask, options: DepsOptions, location: str) ->
     # Collapsed services are no longer the ones that traces know.
     if target is None or not graph.trace_count or options.part.collapse:
         return None
-    from traceq.cli.questions import ImpactQuestion
+    from traceq.cli.questions.impact import ImpactQuestion
 
     node = known_name(target, narrowed(graph, options.part, location), location)
     # Of the graph only the nodes matter; it goes to every worker with every slice.

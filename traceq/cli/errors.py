@@ -57,7 +57,7 @@ def errors(options: ErrorsOptions) -> None:
       traceq errors --source traces.json --format csv
     """
     from traceq.analysis.errors import rank
-    from traceq.cli.questions import ErrorQuestion
+    from traceq.cli.questions.errors import ErrorQuestion
 
     requests = options.request_options()
     with opened(options.source, options.output) as source:

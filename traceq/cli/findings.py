@@ -180,7 +180,7 @@ def findings(options: FindingsOptions) -> None:
       traceq findings --source traces.json --slow-query 50ms --format json
     """
     from traceq.analysis.findings import rank
-    from traceq.cli.questions import FindingQuestion
+    from traceq.cli.questions.findings import FindingQuestion
 
     thresholds, requests = options.thresholds.thresholds(), options.requests.of(options.service)
     with opened(options.source, options.output) as source:

@@ -101,7 +101,7 @@ def stats(options: StatsOptions) -> None:
       traceq stats --trace 5b8aa5a2d2c872e8321cf37308d69df2 --source traces.json
     """
     from traceq.analysis.statistics import rank
-    from traceq.cli.questions import StatisticsQuestion
+    from traceq.cli.questions.stats import StatisticsQuestion
 
     counted = options.statistics_options()
     with opened(options.source, options.output) as source:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
-from traceq.codec.parquet_arrays import column_of, constants
+from traceq.codec.parquet_arrays import column_of, ordinals
 from traceq.semantics import Kind, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning
 
@@ -211,7 +211,7 @@ def _parent_ids(traces: Traces, span_ids: _Array, parents: _Array) -> _Array:
 
 def _relative(parents: _Array, rows: _Array) -> _Array:
     """Count parents from the first row of their trace."""
-    first_rows = pc.subtract(constants("q", range(len(rows))), rows)
+    first_rows = pc.subtract(ordinals(len(rows)), rows)
     return pc.subtract(parents, first_rows).cast(pa.int32())
 
 

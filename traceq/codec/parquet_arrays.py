@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -32,6 +33,17 @@ def numbers_of(column: _Array) -> array[int]:
 def constants(typecode: str, numbers: Iterable[int]) -> _Array:
     """Make a column of numbers by hand: to make one of Python's itself, pyarrow imports pandas (0.4 s)."""
     return column_of(array(typecode, numbers))
+
+
+def ordinals(count: int) -> _Array:
+    """Give the numbers from 0 on, so many."""
+    return _ordinals(max(0, count - 1).bit_length()).slice(0, count)
+
+
+@lru_cache(maxsize=2)
+def _ordinals(bits: int) -> _Array:
+    # Kept, because one range after the other is wanted, and Python counts slowly.
+    return constants("q", range(2**bits))
 
 
 def constant(typecode: str, number: int) -> _Array:

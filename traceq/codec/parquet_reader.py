@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 import msgspec
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
 from traceq.codec.parquet import CALLS_KEY, COUNTS_KEY, DETAIL_FIELDS, EMPTY_KEY, FORMAT, FORMAT_KEY, SPAN_FIELDS
-from traceq.codec.parquet_arrays import constant, constants, numbers_of
+from traceq.codec.parquet_arrays import constant, constants, numbers_of, ordinals
 from traceq.codec.parquet_details import span_details
 from traceq.codec.wire import decode, quoted
 from traceq.errors import DecodeError
@@ -275,7 +275,7 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
     return Traces(
         trace_ids=tuple(trace_ids),
         offsets=offsets,
-        span_ids=tuple(columns["span_id"].to_pylist()),
+        span_ids=tuple(columns["span_id"].to_pylist()) if with_details else _Texts(columns["span_id"]),
         parents=parents,
         missing_parents=missing,
         start_ns=numbers_of(columns["start_ns"]),
@@ -295,6 +295,27 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
     )
 
 
+class _Texts(Sequence[str]):
+    """Texts that become Python's only where somebody looks: of the ids of a million spans a few are shown."""
+
+    def __init__(self, column: _Array) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._column.to_pylist())
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        found = self._column[at]
+        return _Texts(found) if isinstance(at, slice) else cast(str, found.as_py())
+
+
 def _one_piece(column: _Array) -> _Array:
     combined = column.combine_chunks()
     # Older versions hand out chunks even of one.
@@ -304,8 +325,7 @@ def _one_piece(column: _Array) -> _Array:
 def _parents(columns: dict[str, _Array]) -> tuple[array[int], dict[int, str]]:
     """Give the parents' rows in the table, and the ids of those that are missing."""
     rows, relative = columns["row"], columns["parent_row"]
-    ordinals = constants("q", range(len(rows)))
-    parents = pc.add(pc.subtract(ordinals, rows), relative)
+    parents = pc.add(pc.subtract(ordinals(len(rows)), rows), relative)
     return numbers_of(pc.fill_null(parents, constant("q", -1))), _orphans(relative, columns.get("parent_id"))
 
 

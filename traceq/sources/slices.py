@@ -87,22 +87,18 @@ class Input:
     None where nothing was guessed."""
     holder: Holder = _nobody_knows
 
-    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
-        """Read the attributes of a few spans, in this process.
+    def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
+        """Give the slices that hold, or may hold, these spans, and which of them each does.
 
         Args:
             wanted: Ids of spans by the ids of their traces, as the tables have them.
-
-        Raises:
-            InputError: If the bytes cannot be read or are not traces.
         """
         by_slice: dict[int, tuple[Slice, dict[str, Collection[str]]]] = {}
         for trace_id, span_ids in wanted.items():
             known = self.holder(trace_id)
             for piece in self.slices if known is None else (known,):
                 by_slice.setdefault(id(piece), (piece, {}))[1][trace_id] = span_ids
-        for piece, some in by_slice.values():
-            yield from piece.attributes(some)
+        return list(by_slice.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
