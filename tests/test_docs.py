@@ -15,6 +15,8 @@ from traceq.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECORDED_NS = 1_795_358_300_000_000_000
+"""When the traces of the fixtures were, 2026-11-22 14:38:20 UTC."""
 EXAMPLES = re.findall(r"^\$ (traceq .*)$", README, re.MULTILINE)
 
 
@@ -40,6 +42,8 @@ def test_the_readme_names_every_command() -> None:
 def test_the_readme_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACEQ_SOURCE", str(ROOT / "fixtures" / "chat.json"))
+    # Examples ask for the last hours, and the traces were recorded on one day.
+    monkeypatch.setattr("time.time_ns", lambda: RECORDED_NS)
 
     assert len(EXAMPLES) >= 8
     assert [(line, main(shlex.split(line)[1:])) for line in EXAMPLES] == [(line, 0) for line in EXAMPLES]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
+from tests.codec.reading import described, table
 
 CHAT = "fixtures/chat.json"
 
@@ -40,7 +41,27 @@ def test_what_is_converted_fetches_back_as_it_was(run: Run, tmp_path: Path) -> N
     path = tmp_path / "chat.parquet"
     run("convert", CHAT, "-o", str(path))
 
-    assert run("fetch", "--source", str(path)).out == run("fetch", "--source", CHAT).out
+    fetched, original = (table(run("fetch", "--source", source).out.encode()) for source in (str(path), CHAT))
+
+    assert described(fetched) == described(original)
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+def test_what_stands_in_jaeger_json_is_written_as_it_stands(run: Run, form: str) -> None:
+    written = run("fetch", "--source", CHAT, "--format", form).out
+    documents = json.loads(written)["data"] if form == "json" else [json.loads(line) for line in written.splitlines()]
+
+    original = {trace["traceID"]: trace for trace in json.loads((ROOT / CHAT).read_bytes())["data"]}
+    assert {trace["traceID"]: trace for trace in documents} == original
+
+
+def test_traces_are_written_a_line_each_however_they_stand(run: Run, tmp_path: Path) -> None:
+    spread = tmp_path / "spread.json"
+    spread.write_text(json.dumps(json.loads((ROOT / CHAT).read_bytes()), indent=2), encoding="utf-8")
+
+    written, expected = (run("fetch", "--source", source, "-f", "ndjson").out for source in (str(spread), CHAT))
+
+    assert list(map(json.loads, written.splitlines())) == list(map(json.loads, expected.splitlines()))
 
 
 def test_a_directory_is_rotated_and_read_as_one(run: Run, tmp_path: Path) -> None:

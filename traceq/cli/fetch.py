@@ -14,7 +14,6 @@ from traceq.cli.output import chosen_format, destination
 from traceq.cli.session import opened
 from traceq.sources import Found, Source
 from traceq.sources.packing import packed, unpacked_name
-from traceq.traces import Traces
 from traceq.units import plural
 
 _DEFAULT_LIMIT = 200
@@ -58,7 +57,7 @@ def fetch(options: FetchOptions) -> None:
         raise typer.BadParameter("traces are written as json or ndjson", param_hint="--format")
     with opened(options.source, options.output) as source:
         parts = _found(source, options)
-        _write([part.traces for part in parts], options.output)
+        _write(parts, options.output)
     if not options.output.quiet:
         _tell(parts, options)
 
@@ -75,7 +74,7 @@ def _found(source: Source, options: FetchOptions) -> list[Found]:
     if options.trace:
         return [Found(source.trace(trace_id)) for trace_id in options.trace]
     query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-    return [source.find(query)]
+    return [source.find(query, with_attributes=False)]
 
 
 def _tell(parts: list[Found], options: FetchOptions) -> None:
@@ -92,19 +91,19 @@ def _tell(parts: list[Found], options: FetchOptions) -> None:
     tell("note", f"wrote {traces}, {spans}{where}")
 
 
-def _write(tables: list[Traces], output: OutputOptions) -> None:
-    from traceq.codec import encode_trace
+def _write(parts: list[Found], output: OutputOptions) -> None:
+    from traceq.sources.left_out import document
 
     name, packing = unpacked_name(output.output)
     as_lines = chosen_format(replace(output, output=name)) == "ndjson"
     with destination(output.output) as file, packed(file, packing) as out:
         if not as_lines:
             out.write(b'{"data":[')
-        documents = (encode_trace(table, position) for table in tables for position in range(len(table)))
-        for number, document in enumerate(documents):
+        documents = (document(found, position) for found in parts for position in range(len(found.traces)))
+        for number, written in enumerate(documents):
             if number:
                 out.write(b"\n" if as_lines else b",\n")
-            out.write(document)
+            out.write(written)
         if not as_lines:
             out.write(b"]}")
         out.write(b"\n")

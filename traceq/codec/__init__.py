@@ -43,6 +43,10 @@ class Part:
         """Count the spans. Raises `DecodeError`."""
         return len(self.columns().span_ids)
 
+    def line(self) -> bytes | None:
+        """Give the trace as it is written, without line ends, where that is Jaeger's v1 JSON; else None."""
+        return None
+
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         """Find spans of these ids, and give id, name and attributes of each. Raises `DecodeError`."""
         record = self.record()
@@ -65,6 +69,9 @@ class _CodedPart(Part):
 class _JaegerPart(_CodedPart):
     trace: msgspec.Raw | memoryview
     place: str
+
+    def line(self) -> bytes | None:
+        return jaeger.as_line(self.trace)
 
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)

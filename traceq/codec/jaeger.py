@@ -27,6 +27,7 @@ from traceq.codec.wire import (
     decode,
     failures_told,
     first_void,
+    is_empty,
 )
 from traceq.errors import DecodeError
 from traceq.records import TraceRecord
@@ -95,10 +96,12 @@ class _Span(msgspec.Struct, gc=False):
 
     def resource(self) -> Attributes:
         """Read the tags of the process."""
-        return {} if self.process is None else dict(_resource(bytes(self.process.tags)))
+        return {} if self.process is None else _resource(bytes(self.process.tags))
 
     def events(self) -> tuple[Event, ...]:
         """Read the logs, named by their first field `event`."""
+        if is_empty(self.logs):
+            return ()
         logs = decode(_LOGS, self.logs, f"cannot read the logs of span {self.span_id}") or ()
         return tuple(sorted((_event(log) for log in logs), key=lambda event: event.time_ns))
 
@@ -112,6 +115,8 @@ class _Span(msgspec.Struct, gc=False):
 
     def warnings(self) -> tuple[str, ...]:
         """Read what the server remarked."""
+        if is_empty(self.remarks):
+            return ()
         return tuple(decode(_REMARKS, self.remarks, f"cannot read the warnings of span {self.span_id}") or ())
 
 
@@ -142,6 +147,15 @@ _ID_FIRST = re.compile(rb'\s*\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"')
 def begins_with_trace_id(trace: msgspec.Raw) -> bool:
     """Whether these bytes begin as Jaeger writes a trace."""
     return _ID_FIRST.match(trace) is not None
+
+
+def as_line(trace: Body | msgspec.Raw) -> bytes | None:
+    """Give a trace without line ends; None where it does not begin with its id, as Jaeger and traceq write traces."""
+    if not _ID_FIRST.match(trace):
+        return None
+    line = bytes(trace)
+    # Text holds no line ends: they are escaped there.
+    return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line.strip()
 
 
 def read_trace_id(trace: msgspec.Raw | memoryview, place: str) -> str | None:
@@ -282,7 +296,11 @@ def wanted_texts(tags: Iterable[Tag]) -> tuple[tuple[str, str], ...]:
 
 
 def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    return {tag.key: _value(tag) for tag in decode(_TAGS, tags, "cannot read tags") or ()}
+    # Written out for text, as in `wanted_texts`.
+    return {
+        tag.key: tag.value if tag.type == "string" else _value(tag)
+        for tag in decode(_TAGS, tags, "cannot read tags") or ()
+    }
 
 
 # Services send the same process with trace after trace.

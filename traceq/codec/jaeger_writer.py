@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from traceq import semantics
+from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue, Kind, Status
 from traceq.traces import Event, Link, Span, Traces
 
@@ -33,7 +34,8 @@ def encode_trace(traces: Traces, position: int) -> bytes:
     """
     processes = _Processes()
     trace_id = traces.trace_ids[position]
-    spans = [_span(traces.span(row), trace_id, processes) for row in traces.rows(position)]
+    with collector_paused():
+        spans = [_span(traces.span(row), trace_id, processes) for row in traces.rows(position)]
     warnings = [
         warning.message
         for warning in traces.warnings
@@ -50,8 +52,16 @@ class _Processes:
     def __init__(self) -> None:
         self.by_id: dict[str, _Json] = {}
         self._ids: dict[bytes, str] = {}
+        self._met: dict[tuple[str, int], tuple[str, Attributes]] = {}
+        """Codecs give the spans of one process one and the same object; kept, so that no other takes its place."""
 
     def id_of(self, service: str, resource: Attributes) -> str:
+        met = self._met.get((service, id(resource)))
+        if met is None:
+            met = self._met[service, id(resource)] = (self._new_id(service, resource), resource)
+        return met[0]
+
+    def _new_id(self, service: str, resource: Attributes) -> str:
         process: _Json = {"serviceName": service, "tags": _tags(resource)}
         process_id = self._ids.setdefault(msgspec.json.encode(process), f"p{len(self._ids) + 1}")
         self.by_id.setdefault(process_id, process)
@@ -61,8 +71,8 @@ class _Processes:
 def _span(span: Span, trace_id: str, processes: _Processes) -> _Json:
     details = span.details
     parent_id = span.parent_id
-    references = [] if parent_id is None else [_reference("CHILD_OF", Link(trace_id, parent_id, {}))]
-    references += [_reference("FOLLOWS_FROM", link) for link in details.links()]
+    references = [] if parent_id is None else [_reference("CHILD_OF", trace_id, parent_id)]
+    references += [_follows(link) for link in details.links()]
     written: _Json = {
         "traceID": trace_id,
         "spanID": span.span_id,
@@ -80,21 +90,28 @@ def _span(span: Span, trace_id: str, processes: _Processes) -> _Json:
     return written
 
 
-def _reference(kind: str, link: Link) -> _Json:
-    reference: _Json = {"refType": kind, "traceID": link.trace_id, "spanID": link.span_id}
+def _follows(link: Link) -> _Json:
+    reference = _reference("FOLLOWS_FROM", link.trace_id, link.span_id)
     return {**reference, "tags": _tags(link.attributes)} if link.attributes else reference
+
+
+def _reference(kind: str, trace_id: str, span_id: str) -> _Json:
+    return {"refType": kind, "traceID": trace_id, "spanID": span_id}
 
 
 def _complete(span: Span, attributes: Attributes) -> Attributes:
     """Add to the attributes what v1 keeps nowhere else: kind and status, where they do not say the same already."""
-    complete = dict(attributes)
-    if span.kind is not semantics.kind_from_text(semantics.value_text(complete.get("span.kind"))):
-        complete["span.kind"] = "" if span.kind is Kind.UNSPECIFIED else span.kind.name.lower()
-    if span.status is not semantics.status_from_attributes(complete):
-        complete["otel.status_code"] = span.status.name
-        if span.status is Status.ERROR and "error" not in complete:
+    complete, kind, status = dict(attributes), span.kind, span.status
+    if kind is not semantics.kind_from_text(semantics.value_text(complete.get("span.kind"))):
+        complete["span.kind"] = _KIND_TEXTS[kind]
+    if status is not semantics.status_from_attributes(complete):
+        complete["otel.status_code"] = status.name
+        if status is Status.ERROR and "error" not in complete:
             complete["error"] = True
     return complete
+
+
+_KIND_TEXTS = {kind: "" if kind is Kind.UNSPECIFIED else kind.name.lower() for kind in Kind}
 
 
 def _log(event: Event) -> _Json:
@@ -111,6 +128,8 @@ def _tags(attributes: Attributes) -> list[_Json]:
 
 def _tag(key: str, value: AttributeValue) -> _Json:
     match value:
+        case str():
+            return {"key": key, "type": "string", "value": value}
         case bool():
             return {"key": key, "type": "bool", "value": value}
         case int():

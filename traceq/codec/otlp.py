@@ -19,7 +19,18 @@ import msgspec
 
 from traceq import semantics
 from traceq.codec.meaning import meaning
-from traceq.codec.wire import READABLE, VOID_IDS, Nanoseconds, collector_paused, decode, failures_told, hex_id
+from traceq.codec.wire import (
+    BROKEN,
+    READABLE,
+    VOID_IDS,
+    Nanoseconds,
+    collector_paused,
+    decode,
+    failure,
+    failures_told,
+    hex_id,
+    is_empty,
+)
 from traceq.errors import DecodeError
 from traceq.records import Meaning, TraceRecord
 from traceq.semantics import Attributes, AttributeValue, Kind, Status
@@ -28,6 +39,8 @@ from traceq.traces import Event, Link, normal_id
 _NOTHING = msgspec.Raw(b"null")
 _WARNINGS = "@jaeger@warnings"
 """Where Jaeger's v3 answers keep what the server remarked about a span."""
+_WARNINGS_WRITTEN = _WARNINGS.encode()
+"""How that looks, but for letters that are escaped."""
 
 
 class _Values(msgspec.Struct, gc=False):
@@ -151,16 +164,22 @@ class _Details(msgspec.Struct, gc=False):
             "otel.status_description": status.message if status else None,
             "w3c.tracestate": span.trace_state,
         }
-        scoped = {f"otel.scope.{key}": value for key, value in _attributes(scope.attributes).items()}
-        own = {key: value for key, value in _attributes(span.attributes).items() if key != _WARNINGS}
-        return {**scoped, **{key: value for key, value in told.items() if value}, **own}
+        found: dict[str, AttributeValue] = {
+            f"otel.scope.{key}": value for key, value in _attributes(scope.attributes).items()
+        }
+        found |= {key: value for key, value in told.items() if value}
+        found |= _attributes(span.attributes)
+        found.pop(_WARNINGS, None)
+        return found
 
     def resource(self) -> Attributes:
         """Read the resource's attributes, `service.name` left out."""
-        return {key: value for key, value in _resource(self.resource_attributes).items() if key != "service.name"}
+        return _resource_beside_service(self.resource_attributes)
 
     def events(self) -> tuple[Event, ...]:
         """Read the events, earliest first."""
+        if is_empty(self.span.events):
+            return ()
         events = decode(_EVENTS, self.span.events, f"cannot read the events of span {self.span.span_id}") or ()
         return tuple(sorted((_event(event) for event in events), key=lambda event: event.time_ns))
 
@@ -174,6 +193,9 @@ class _Details(msgspec.Struct, gc=False):
 
     def warnings(self) -> tuple[str, ...]:
         """Read what the server remarked."""
+        written = bytes(self.span.attributes)
+        if _WARNINGS_WRITTEN not in written and b"\\u" not in written:
+            return ()
         remarks = _attributes(self.span.attributes).get(_WARNINGS)
         if remarks is None:
             return ()
@@ -353,6 +375,11 @@ def _resource(attributes: bytes) -> Mapping[str, AttributeValue]:
 
 
 @lru_cache(maxsize=1024)
+def _resource_beside_service(attributes: bytes) -> Mapping[str, AttributeValue]:
+    return MappingProxyType({key: value for key, value in _resource(attributes).items() if key != "service.name"})
+
+
+@lru_cache(maxsize=1024)
 def service_and_host(attributes: bytes) -> tuple[str, str]:
     """Read the service and the machine or pod that a resource's attributes tell; empty what they do not."""
     resource = _resource(attributes)
@@ -360,9 +387,12 @@ def service_and_host(attributes: bytes) -> tuple[str, str]:
 
 
 def _attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    what = "cannot read attributes"
-    with failures_told(what):
+    if is_empty(attributes):
+        return {}
+    try:  # not `failures_told`, as in `decode`; values in values can be too deep for us though not for the decoder
         return _read_attributes(_ATTRIBUTES.decode(attributes))
+    except BROKEN as error:
+        raise failure("cannot read attributes", error) from error
 
 
 def _read_attributes(attributes: Iterable[_Attribute] | None) -> dict[str, AttributeValue]:
@@ -374,9 +404,11 @@ def _event(event: _Event) -> Event:
 
 
 def _value(value: _AnyValue | None) -> AttributeValue:
+    if value is None:
+        return None
+    if value.string_value is not None:
+        return value.string_value  # most of them; the match takes four times as long
     match value:
-        case None:
-            return None
         case _AnyValue(bytes_value=str(text)):
             return _bytes(text)
         case _AnyValue(array_value=_Values(values=values)):
@@ -384,7 +416,7 @@ def _value(value: _AnyValue | None) -> AttributeValue:
         case _AnyValue(kvlist_value=_KeyValues(values=pairs)):
             return _read_attributes(pairs)
         case _:
-            plain = (value.string_value, value.bool_value, value.int_value, value.double_value)
+            plain = (value.bool_value, value.int_value, value.double_value)
             return next((each for each in plain if each is not None), None)
 
 

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
 from traceq.codec.parquet_arrays import column_of, ordinals
-from traceq.semantics import Kind, Status
+from traceq.codec.wire import collector_paused
+from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning
 
 _Array: TypeAlias = Any
@@ -120,7 +121,8 @@ class SpanWriter:
                 self._empty.append((len(self._trace_counts), place, trace_id, warnings.get(trace_id, [])))
         columns = _span_columns(traces, warnings)
         if self._with_details:
-            columns += _detail_columns(traces)
+            with collector_paused():
+                columns += _detail_columns(traces)
         self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
         self._waiting_traces += len(traces)
         self._waiting_spans += traces.span_count
@@ -235,15 +237,21 @@ def _trace_warnings(traces: Traces, warnings: dict[str, list[dict[str, str]]]) -
 def _detail_columns(traces: Traces) -> list[_Array]:
     if traces.details is None:
         raise ValueError("these traces were read without attributes")
-    kept = [_kept(details) for details in traces.details]
+    resources: dict[int, tuple[str | None, Attributes]] = {}
+    kept = [_kept(details, resources) for details in traces.details]
     columns = zip(*kept, strict=True) if kept else ([] for _ in DETAIL_FIELDS)
     return [pa.array(values, field.type) for values, field in zip(columns, DETAIL_FIELDS, strict=True)]
 
 
-def _kept(details: SpanDetails) -> tuple[object, ...]:
+def _kept(details: SpanDetails, resources: dict[int, tuple[str | None, Attributes]]) -> tuple[object, ...]:
+    resource = details.resource()
+    # Codecs give the spans of one process one and the same object; kept, so that no other takes its place.
+    written = resources.get(id(resource))
+    if written is None:
+        written = resources[id(resource)] = (attribute_json.write_attributes(resource), resource)
     return (
         attribute_json.write_attributes(details.attributes()),
-        attribute_json.write_attributes(details.resource()),
+        written[0],
         attribute_json.write_events(details.events()),
         attribute_json.write_links(details.links()),
         list(details.warnings()) or None,

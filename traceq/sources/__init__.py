@@ -38,6 +38,9 @@ class LeftOut(Protocol):
     def table(self) -> Traces:
         """Read the same traces with attributes, events and links."""
 
+    def document(self, trace_id: str) -> bytes:
+        """Give a trace as Jaeger's v1 JSON in one line."""
+
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterable[FoundAttributes]:
         """Read the attributes of some spans.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from traceq.assembly import assemble
-from traceq.codec import encode_trace
 from traceq.errors import LoginRequired, NotFoundError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources import Found, Progress, ProgressListener, Source, no_progress
 from traceq.sources.archive import Archive
 from traceq.sources.harvest import Plan, TimeSlice
+from traceq.sources.left_out import document
 from traceq.units import format_ratio
 from traceq.untrusted import printable
 
@@ -78,7 +78,7 @@ class Harvester:
         for position, trace_id in enumerate(traces.trace_ids):
             span_count = len(traces.rows(position))
             if self.archive.met.is_news(trace_id, span_count):
-                self.archive.add(trace_id, span_count, encode_trace(traces, position))
+                self.archive.add(trace_id, span_count, document(found, position))
         is_sparse = not found.is_cut_off and 2 * len(traces) < (self.query.limit or 0)
         plan = plan.answered(asked, is_cut_off=found.is_cut_off, is_sparse=is_sparse)
         self._tell(plan, asked)
@@ -92,7 +92,7 @@ class Harvester:
     def _ask(self, asked: TimeSlice) -> Found:
         query = replace(self.query, service=asked.service, window=asked.window)
         try:
-            return self.source.find(query)
+            return self.source.find(query, with_attributes=False)
         except NotFoundError as error:
             if self.query.service is not None:
                 raise

@@ -6,9 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from traceq.codec import Part
+from traceq.codec import Part, encode_trace
 from traceq.codec.batches import read_attributes
-from traceq.traces import FoundAttributes, Traces
+from traceq.sources import Found
+from traceq.traces import FoundAttributes, Traces, normal_id
+
+
+def document(found: Found, position: int) -> bytes:
+    """Give a trace that was found as Jaeger's v1 JSON in one line."""
+    if found.left_out is None:
+        return encode_trace(found.traces, position)
+    return found.left_out.document(found.traces.trace_ids[position])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,15 @@ class PartsLeftOut:
         """Read the same traces with attributes, events and links."""
         with self.failures_told():
             return self.read(tuple(self.groups.values()))
+
+    def document(self, trace_id: str) -> bytes:
+        """Give a trace as Jaeger's v1 JSON in one line: as the source wrote it, where that is what it writes."""
+        parts = self.groups[normal_id(trace_id)]
+        written = parts[0].line() if len(parts) == 1 else None
+        if written is not None:
+            return written
+        with self.failures_told():
+            return encode_trace(self.read([parts]), 0)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
