@@ -6,7 +6,6 @@ million spans takes twenty rounds. Source: Hillis and Steele, Data parallel algo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -23,52 +22,39 @@ def fold_ancestors(parents: Ints, values: npt.NDArray[_Number], fold: np.ufunc) 
     Args:
         parents: Row of the parent, -1 for a root; free of cycles.
         values: One value a span.
-        fold: An associative and commutative operation (`np.maximum`, `np.minimum`, `np.add`).
+        fold: An associative and commutative operation (`np.maximum`, `np.minimum`, `np.add`, `np.logical_and`).
     """
-    folded = values.copy()
-    for rows, above in _rounds(parents, np.flatnonzero(parents >= 0)):
-        folded[rows] = fold(folded[rows], folded[above])
-    return folded
+    # Behind the last row stands one more, above all roots and above itself: -1 leads there, and it changes no value.
+    ahead = np.append(parents, -1)
+    folded = np.append(values, np.array(_neutral(fold, values.dtype), dtype=values.dtype))
+    while ahead.max() >= 0:
+        folded = fold(folded, folded[ahead])
+        ahead = ahead[ahead]
+    return folded[:-1]
+
+
+def _neutral(fold: np.ufunc, dtype: np.dtype[_Number]) -> int | bool:
+    """Give the value that changes none."""
+    if fold in {np.maximum, np.minimum}:
+        extremes = np.iinfo(dtype.name)
+        return int(extremes.min if fold is np.maximum else extremes.max)
+    neutral: int | bool = fold.identity
+    return neutral
 
 
 def all_above(parents: Ints, flags: Flags) -> Flags:
     """Tell the spans that are flagged with all their ancestors."""
-    folded = flags.copy()
-    # Who is not flagged needs no walk, and who looks at one of those while walking learns all there is to know.
-    for rows, above in _rounds(parents, np.flatnonzero(flags & (parents >= 0))):
-        folded[rows] &= folded[above]
-    return folded
+    return fold_ancestors(parents, flags, np.logical_and)
 
 
 def clip_to_ancestors(parents: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """Give each span's greatest low and least high, its own or an ancestor's."""
-    low, high = low.copy(), high.copy()
     children = np.flatnonzero(parents >= 0)
     above = parents[children]
-    outside = children[(low[children] < low[above]) | (high[children] > high[above])]
-    if not outside.size:
-        return low, high
-    # Only they, and what is below them, have to be cut.
-    cut = parents.copy()
-    cut[outside] = -1
-    touched = np.zeros(parents.size, dtype=np.bool_)
-    touched[outside] = True
-    for rows, above in _rounds(parents, np.flatnonzero(touched[find_roots(cut)])):
-        low[rows] = np.maximum(low[rows], low[above])
-        high[rows] = np.minimum(high[rows], high[above])
-    return low, high
-
-
-def _rounds(parents: Ints, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Give the rows that still look at somebody above, and the rows they look at."""
-    ahead = parents.copy()
-    above = ahead[rows]
-    while rows.size:
-        yield rows, above
-        higher = ahead[above]
-        ahead[rows] = higher
-        kept = np.flatnonzero(higher >= 0)
-        rows, above = rows[kept], higher[kept]
+    # Where every child lies within its parent, as most do, there is nothing to cut.
+    if not ((low[children] < low[above]) | (high[children] > high[above])).any():
+        return low.copy(), high.copy()
+    return fold_ancestors(parents, low, np.maximum), fold_ancestors(parents, high, np.minimum)
 
 
 def find_roots(parents: Ints) -> Ints:

@@ -186,8 +186,9 @@ def test_swapped_sets_mirror_every_change(one: Traces, other: Traces) -> None:
     mirrored = {change.service: change.held for change in back.services}
     for change in there.services:
         held, swapped = change.held, mirrored[change.service]
-        assert (held.before, held.after, held.is_sure) == (swapped.after, swapped.before, swapped.is_sure)
-        assert held.low == pytest.approx(-swapped.high)
+        assert held.is_sure == swapped.is_sure
+        # Sums over kinds of requests come in another order, so they may differ in the last digit.
+        assert (held.before, held.after, held.low) == pytest.approx((swapped.after, swapped.before, -swapped.high))
 
 
 @settings(max_examples=15)  # each bootstraps, which takes a while
