@@ -145,7 +145,8 @@ class SpanFile:
             DecodeError: If the file is damaged.
         """
         try:
-            return self._file.read_row_group(group, columns=list(columns))
+            # One thread each: whoever reads many row groups reads them side by side.
+            return self._file.read_row_group(group, columns=list(columns), use_threads=False)
         except _UNREADABLE as error:
             raise self._refusal(quoted(str(error), 200)) from error
 
