@@ -300,7 +300,8 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
     runs = [slice(rows.start, rows.stop) for rows in map(traces.rows, positions)]
     starts = array("q", accumulate((run.stop - run.start for run in runs), initial=0))
     trace_ids = tuple(traces.trace_ids[position] for position in positions)
-    kept = set(trace_ids)
+    places = {trace_id: place for place, trace_id in enumerate(trace_ids)}
+    told = [warning for warning in traces.warnings if warning.trace_id in places]
     return Traces(
         trace_ids=trace_ids,
         offsets=starts,
@@ -320,7 +321,7 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
         hosts=traces.hosts,
         peers=traces.peers,
         details=None if traces.details is None else _cut_texts(traces.details, runs),
-        warnings=tuple(warning for warning in traces.warnings if warning.trace_id in kept),
+        warnings=tuple(sorted(told, key=lambda warning: places[warning.trace_id])),
     )
 
 

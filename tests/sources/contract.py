@@ -132,8 +132,9 @@ def check_attributes_later(source: Source, query: TraceQuery) -> None:
     assert (found.is_cut_off, found.notes) == (whole.is_cut_off, whole.notes)
     assert found.left_out is not None
     last = whole.traces.span(whole.traces.span_count - 1)
-    looked_up = {each.name: each for each in found.left_out.attributes({last.trace_id: {last.span_id}})}
-    expected = FoundAttributes(last.trace_id, last.span_id, last.name, last.details.attributes())
+    found_later = found.left_out.attributes({last.trace_id: {last.span_id}})
+    looked_up = {each.name: each._replace(attributes=_lasting(each.attributes)) for each in found_later}
+    expected = FoundAttributes(last.trace_id, last.span_id, last.name, _lasting(last.details.attributes()))
     assert looked_up[last.name] == expected
     completed = found.with_attributes()
     assert columns(completed.traces) == columns(whole.traces)
@@ -160,7 +161,12 @@ def starts(traces: Traces) -> list[int]:
 
 def attributes(traces: Traces) -> list[Attributes]:
     """Give every span's attributes."""
-    return [traces.span(row).details.attributes() for row in range(traces.span_count)]
+    return [_lasting(traces.span(row).details.attributes()) for row in range(traces.span_count)]
+
+
+def _lasting(found: Attributes) -> Attributes:
+    """Leave out what Jaeger 2.20 with memory storage adds to a span each time it is read."""
+    return {key: value for key, value in found.items() if key != "@jaeger@warnings"}
 
 
 def _as_told(expected: TraceSummary, told: TraceSummary) -> TraceSummary:
