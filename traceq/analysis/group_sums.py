@@ -145,6 +145,8 @@ def sum_groups(examined: Examined) -> GroupTable:
     held = np.flatnonzero(examined.charged_ns[rows] > 0)
     critical_ns, holders = examined.charged_ns[rows[held]], groups[held]
     entries = entry[rows[held]]
+    latency_bucket = np.zeros(entry.size, dtype=np.int64)
+    latency_bucket[examined.requests.entries] = bucket_of(spans.duration_ns[examined.requests.entries])
     return GroupTable(
         keys,
         request_count=_requests_held(holders, entries, size),
@@ -153,7 +155,7 @@ def sum_groups(examined: Examined) -> GroupTable:
         network_ns=sum_by_group(groups, examined.network_ns[rows], size),
         duration=spread_columns(groups, spans.duration_ns[rows], size),
         self_time=spread_columns(groups, examined.self_ns[rows], size),
-        by_latency=sum_cells(holders, bucket_of(spans.duration_ns)[entries], critical_ns),
+        by_latency=sum_cells(holders, latency_bucket[entries], critical_ns),
         examples=_examples(spans, rows[held], holders, critical_ns, size),
     )
 

@@ -49,10 +49,8 @@ def all_above(parents: Ints, flags: Flags) -> Flags:
 
 def clip_to_ancestors(parents: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """Give each span's greatest low and least high, its own or an ancestor's."""
-    children = np.flatnonzero(parents >= 0)
-    above = parents[children]
-    # Where every child lies within its parent, as most do, there is nothing to cut.
-    if not ((low[children] < low[above]) | (high[children] > high[above])).any():
+    # Where every child lies within its parent, as most do, there is nothing to cut. For roots -1 gives any row's.
+    if not (((low < low[parents]) | (high > high[parents])) & (parents >= 0)).any():
         return low.copy(), high.copy()
     return fold_ancestors(parents, low, np.maximum), fold_ancestors(parents, high, np.minimum)
 
