@@ -6,7 +6,6 @@ from tests.strategies import as_json
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec.answers import (
     error_message,
-    missing_trace_ids,
     read_dependencies,
     read_operations,
     read_services,
@@ -177,12 +176,6 @@ def test_error_messages_are_found_in_every_shape(body: bytes, message: str) -> N
     assert error_message(body) == message
 
 
-def test_missing_traces_are_named() -> None:
-    assert missing_trace_ids(NOT_FOUND) == ("00ab",)
-    assert missing_trace_ids(b'{"data":[],"errors":[{"msg":"x"},"y"]}') == ()
-    assert missing_trace_ids(b"no json") == ()
-
-
 @given(st.binary())
 def test_any_bytes_are_an_answer_or_a_decode_error(body: bytes) -> None:
     for read in READERS:
@@ -191,4 +184,3 @@ def test_any_bytes_are_an_answer_or_a_decode_error(body: bytes) -> None:
         except DecodeError as error:
             assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed
     error_message(body)
-    missing_trace_ids(body)

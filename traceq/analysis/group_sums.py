@@ -164,12 +164,10 @@ def _groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
     """Number the groups that spans belong to: the keys, and for each row the position of its key."""
     traces = spans.traces
     told = (spans.services, spans.names, spans.kinds, spans.peers)
-    groups = numbered_rows(*(column[rows] for column in told))
-    examples = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
-    examples[groups] = rows
+    places, groups = numbered_rows(*(column[rows] for column in told))
     keys = tuple(
         GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
-        for service, name, kind, peer in zip(*(column[examples].tolist() for column in told), strict=True)
+        for service, name, kind, peer in zip(*(column[rows[places]].tolist() for column in told), strict=True)
     )
     return keys, groups
 

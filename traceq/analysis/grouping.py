@@ -59,16 +59,22 @@ def numbered(codes: Ints) -> tuple[Ints, Ints]:
     return in_order[is_head], numbers
 
 
-def numbered_rows(*columns: npt.NDArray[np.integer[Any]]) -> Ints:
-    """Number rows of codes (0 or greater): rows that are the same in every column get the same number.
+def numbered_rows(*columns: npt.NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
+    """Number rows of codes: rows that are the same in every column get the same number.
 
     Numbers count from 0, in the rising order of the rows, the first column first.
+
+    Returns:
+        For each number the position of a row that has it, and for each row its number.
     """
     numbers = np.zeros(columns[0].size, dtype=np.int64)
     for column in columns:
+        low = int(column.min(initial=0))
         # Made small each time, so that the next column fits beside it.
-        _, numbers = numbered(numbers * (int(column.max(initial=0)) + 1) + column)
-    return numbers
+        _, numbers = numbered(numbers * (int(column.max(initial=0)) - low + 1) + (column - low))
+    places = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
+    places[numbers] = np.arange(numbers.size)
+    return places, numbers
 
 
 def sum_by_group(groups: Ints, values: Ints, size: int) -> Ints:

@@ -51,8 +51,8 @@ def count_impact(traces: Traces, target: str, known: Dependencies, grouping: Pee
     needing = _rows_of(calls, target, real)
     marked = _above(calls, needing)
     services = np.flatnonzero(np.bincount(spans.services, minlength=1))
-    seen = np.unique(np.stack((spans.services.astype(np.int64), spans.trace)), axis=1)[0]
-    hit = np.unique(np.stack((spans.services[marked].astype(np.int64), spans.trace[marked])), axis=1)[0]
+    in_trace = spans.services.astype(np.int64) * len(traces) + spans.trace
+    seen, hit = (distinct(pairs) // max(1, len(traces)) for pairs in (in_trace, in_trace[marked]))
     return ImpactSums(
         len(traces),
         distinct(spans.trace[needing]).size,

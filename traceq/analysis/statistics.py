@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
-from traceq.analysis.grouping import merged, numbered
+from traceq.analysis.grouping import merged, numbered, numbered_rows
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
@@ -150,9 +150,10 @@ def _traces_ns(spans: Columns) -> int:
 def _group(spans: Columns, rows: Ints, by: tuple[str, ...]) -> tuple[list[GroupKey], Ints]:
     """Number the sorts that rows belong to: the keys, and for each row the position of its key."""
     levels = [_level(spans, rows, level) for level in by]
-    found, groups = np.unique(np.stack([codes for _, codes in levels]), axis=1, return_inverse=True)
-    keys = [tuple(values[code] for (values, _), code in zip(levels, codes, strict=True)) for codes in found.T.tolist()]
-    return keys, groups.reshape(-1).astype(np.int64)
+    places, groups = numbered_rows(*(codes for _, codes in levels))
+    found = zip(*(codes[places].tolist() for _, codes in levels), strict=True)
+    keys = [tuple(values[code] for (values, _), code in zip(levels, codes, strict=True)) for codes in found]
+    return keys, groups
 
 
 def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:

@@ -25,7 +25,6 @@ class _Failure(msgspec.Struct, gc=False):
 
     code: int | str | None = None
     msg: str | None = None
-    trace_id: str | None = msgspec.field(name="traceID", default=None)
 
 
 class _Envelope(msgspec.Struct, Generic[_Data], gc=False):
@@ -178,13 +177,6 @@ def error_message(body: Body) -> str:
     documents = [stripped] if _told(stripped) is not None else stripped.splitlines()
     told = [message for document in documents for message in _messages(_told(document))]
     return quoted("; ".join(dict.fromkeys(told)), 200)
-
-
-def missing_trace_ids(body: Body) -> tuple[str, ...]:
-    """Read which traces a v1 answer says it did not find, in lower case."""
-    told = _told(bytes(body))
-    failures = (told.errors or ()) if told else ()
-    return tuple(entry.trace_id.lower() for entry in failures if isinstance(entry, _Failure) and entry.trace_id)
 
 
 def _decode(decoder: msgspec.json.Decoder[_Data], body: Body, what: str) -> _Data:

@@ -21,7 +21,7 @@ from traceq.analysis.findings.model import (
 )
 from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
 from traceq.analysis.findings.thresholds import Thresholds
-from traceq.analysis.grouping import distinct, sum_by_group
+from traceq.analysis.grouping import distinct, numbered_rows, sum_by_group
 from traceq.analysis.spread import spreads
 from traceq.semantics import STATEMENT, URL, first_text
 from traceq.traces import Span, Traces
@@ -112,8 +112,8 @@ def _merge(scene: Scene, seen: Sightings) -> _Merged:
     parents = scene.recorded.parents[rows]
     called = parents >= 0
     callers = (np.where(called, codes[parents], -1) for codes in (spans.services, spans.names))
-    codes = np.stack((spans.services[rows], spans.names[rows], spans.peers[rows], *callers))
-    found, number = np.unique(codes, axis=1, return_inverse=True)
+    codes = (spans.services[rows], spans.names[rows], spans.peers[rows], *callers)
+    places, number = numbered_rows(*codes)
     keys = (
         FindingKey(
             seen.kind,
@@ -123,11 +123,13 @@ def _merge(scene: Scene, seen: Sightings) -> _Merged:
             traces.services[caller_service] if caller_service >= 0 else "",
             traces.names[caller_name] if caller_name >= 0 else "",
         )
-        for service, name, peer, caller_service, caller_name in found.T.tolist()
+        for service, name, peer, caller_service, caller_name in zip(
+            *(column[places].tolist() for column in codes), strict=True
+        )
     )
     entry = scene.examined.requests.entry[rows]
     requests = np.where(entry >= 0, entry, -2 - spans.trace[rows])
-    return _Merged(seen, tuple(keys), number.reshape(-1).astype(np.int64), requests)
+    return _Merged(seen, tuple(keys), number, requests)
 
 
 def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
@@ -137,13 +139,12 @@ def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
     save is saved once.
     """
     size = len(merged.keys)
-    pairs, pair = np.unique(np.stack((merged.number, merged.requests)), axis=1, return_inverse=True)
-    pair = pair.reshape(-1)
-    cost_ns = sum_by_group(pair, merged.seen.cost_ns, pairs.shape[1])
-    requests = pairs[1]
+    places, pair = numbered_rows(merged.number, merged.requests)
+    findings, requests = merged.number[places], merged.requests[places]
+    cost_ns = sum_by_group(pair, merged.seen.cost_ns, places.size)
     latency_ns = np.where(requests >= 0, scene.latency_ns[np.maximum(requests, 0)], 0)
-    total_ns = sum_by_group(pairs[0], np.minimum(cost_ns, latency_ns), size)
-    return total_ns.tolist(), np.bincount(pairs[0], minlength=size).tolist()
+    total_ns = sum_by_group(findings, np.minimum(cost_ns, latency_ns), size)
+    return total_ns.tolist(), np.bincount(findings, minlength=size).tolist()
 
 
 def _examples(scene: Scene, merged: _Merged) -> list[tuple[FindingExample, ...]]:

@@ -1,0 +1,42 @@
+"""Numbers for groups agree with the plain way to find them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from traceq.analysis.grouping import distinct, moved, numbered, numbered_rows, sum_by_group
+
+close = st.integers(-3, 9)
+anywhere = st.integers(-(2**40), 2**40)
+
+
+@given(st.lists(close) | st.lists(anywhere))
+@example([])
+@example([7])
+@example([2**40, -(2**40)])
+def test_codes_are_numbered_in_rising_order(codes: list[int]) -> None:
+    found, numbers = numbered(np.array(codes, dtype=np.int64))
+
+    assert found.tolist() == sorted(set(codes))
+    assert found[numbers].tolist() == codes
+    assert distinct(np.array(codes, dtype=np.int64)).tolist() == found.tolist()
+
+
+@given(st.lists(st.tuples(close, st.integers(-1, 2**30), st.integers(0, 1))))
+@example([])
+def test_rows_are_numbered_in_rising_order(rows: list[tuple[int, int, int]]) -> None:
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+
+    places, numbers = numbered_rows(*columns)
+
+    assert [rows[place] for place in places.tolist()] == sorted(set(rows))
+    assert [rows[place] for place in places[numbers].tolist()] == rows
+
+
+def test_groups_are_added_up_exactly_and_moved() -> None:
+    sums = sum_by_group(np.array([1, 0, 1]), np.array([2**60, 5, 1]), 3)
+
+    assert sums.tolist() == [5, 2**60 + 1, 0]
+    assert moved(sums, np.array([3, 0, 1]), 4, empty=-1).tolist() == [2**60 + 1, 0, -1, 5]
