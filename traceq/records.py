@@ -82,3 +82,9 @@ class CodedTrace:
     meanings: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """What the source remarked about the trace as a whole."""
+
+    def add_parents(self, candidates: tuple[str, ...]) -> None:
+        """Add what may be the next span's parent, the best first."""
+        if len(candidates) > 1:
+            self.other_parent_ids[len(self.parent_ids)] = candidates[1:]
+        self.parent_ids.append(candidates[0] if candidates else None)

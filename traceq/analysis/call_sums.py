@@ -11,7 +11,7 @@ import numpy as np
 from traceq.analysis.calls import Calls, Message, find_calls, loose_messages, own_calls, protocol
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.grouping import distinct, merged, numbered
+from traceq.analysis.grouping import distinct, merged, numbered_rows
 from traceq.analysis.peers import Node, PeerGrouping, united
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
@@ -142,15 +142,13 @@ def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()
 
 def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
     """Give the edges that there are, and say which one each call is on."""
-    nodes, size = calls.nodes, len(calls.nodes)
-    # One number an edge: numbers sort fast, rows of four do not.
-    packed = ((calls.caller * size + calls.callee) * 2 + calls.is_async) * (size + 1) + calls.via + 1
-    found, edge_of = numbered(packed)
-    keys = []
-    for number in found.tolist():
-        ends, via = divmod(number, size + 1)
-        caller, callee = divmod(ends // 2, size)
-        keys.append(CallKey(nodes[caller], nodes[callee], bool(ends % 2), nodes[via - 1] if via else None))
+    nodes = calls.nodes
+    told = (calls.caller, calls.callee, calls.is_async.astype(np.int8), calls.via)
+    places, edge_of = numbered_rows(*told)
+    keys = [
+        CallKey(nodes[caller], nodes[callee], bool(is_async), nodes[via] if via >= 0 else None)
+        for caller, callee, is_async, via in zip(*(column[places].tolist() for column in told), strict=True)
+    ]
     return keys, edge_of
 
 

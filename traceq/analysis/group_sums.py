@@ -140,7 +140,7 @@ def sum_groups(examined: Examined) -> GroupTable:
     """Sum up the spans of requests by service, operation, kind and peer."""
     spans, entry = examined.spans, examined.requests.entry
     rows = np.flatnonzero(entry >= 0)
-    keys, groups = _groups(spans, rows)
+    keys, groups = number_groups(spans, rows)
     size = len(keys)
     held = np.flatnonzero(examined.charged_ns[rows] > 0)
     critical_ns, holders = examined.charged_ns[rows[held]], groups[held]
@@ -160,7 +160,7 @@ def sum_groups(examined: Examined) -> GroupTable:
     )
 
 
-def _groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
+def number_groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
     """Number the groups that spans belong to: the keys, and for each row the position of its key."""
     traces = spans.traces
     told = (spans.services, spans.names, spans.kinds, spans.peers)

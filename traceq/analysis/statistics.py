@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
-from traceq.analysis.grouping import merged, numbered, numbered_rows
+from traceq.analysis.grouping import merged, numbered_rows
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
@@ -162,11 +162,9 @@ def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:
     if level == "service":
         return [Value(service) for service in traces.services], spans.services[rows].astype(np.int64)
     if level == "operation":
-        pairs = spans.services[rows].astype(np.int64) * len(traces.names) + spans.names[rows]
-        found, codes = numbered(pairs)
-        size = len(traces.names)
-        values = [Value(traces.names[pair % size], traces.services[pair // size]) for pair in found.tolist()]
-        return values, codes
+        places, codes = numbered_rows(spans.services[rows], spans.names[rows])
+        found = (spans.traces.span(row) for row in rows[places].tolist())
+        return [Value(span.name, span.service) for span in found], codes
     return _tag_level(traces, rows, level.removeprefix(TAG).strip())
 
 

@@ -17,6 +17,14 @@ DETAILED_SPANS = 20_000
 """With details a span takes about 1 KB more."""
 
 
+def by_trace(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    """Gather the parts of each trace, by `normal_id`."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(normal_id(part.trace_id), []).append(part)
+    return groups
+
+
 def read_tables(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Iterator[Traces]:
     """Decode traces into tables, each trace whole in one of them.
 

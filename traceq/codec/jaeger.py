@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from traceq import semantics
-from traceq.codec.meaning import meaning
+from traceq.codec.meaning import TELLING, meaning
 from traceq.codec.wire import (
     READABLE,
     VOID_IDS,
@@ -277,9 +277,6 @@ def _is_reference(reference: Reference, trace_id: str | None = None) -> bool:
     return trace_id is None or normal_id(named) == normal_id(trace_id)
 
 
-_WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
-
-
 def wanted_texts(tags: Iterable[Tag]) -> tuple[tuple[str, str], ...]:
     """Pick the tags that tell kind, status and peer, values as text: the hot path of reading."""
     return tuple(
@@ -290,7 +287,7 @@ def wanted_texts(tags: Iterable[Tag]) -> tuple[tuple[str, str], ...]:
                 tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)),
             )
             for tag in tags
-            if tag.key in _WANTED
+            if tag.key in TELLING
         ]
     )
 

@@ -129,10 +129,7 @@ def _add_parents(coded: CodedTrace, spans: list[_Span]) -> None:
         if first and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
             add(first.span_id)
             continue
-        candidates = take_parents(span, trace_id)
-        if len(candidates) > 1:
-            coded.other_parent_ids[len(coded.parent_ids)] = candidates[1:]
-        add(candidates[0] if candidates else None)
+        coded.add_parents(take_parents(span, trace_id))
 
 
 def _add_meanings(coded: CodedTrace, spans: list[_Span], builder: TableBuilder) -> None:

@@ -8,6 +8,8 @@ from traceq import semantics
 from traceq.records import Meaning
 from traceq.semantics import Kind, Status
 
+TELLING = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
+"""Keys of the attributes that become columns."""
 NO_MEANING = Meaning(Kind.UNSPECIFIED, Status.UNSET, None)
 """Of a span without attributes that say anything."""
 
@@ -20,8 +22,7 @@ def meaning(
     """Say what attributes mean, beside kind and status that the span has as fields.
 
     Args:
-        attributes: `span.kind` and those in `semantics.STATUS_KEYS` and `semantics.PEER_KEYS`, values as text; of a key
-            that occurs twice the last counts.
+        attributes: Those in `TELLING`, values as text; of a key that occurs twice the last counts.
         kind: The span's field; wins over the attribute.
         status: The span's field; of field and attributes, the graver counts, as in Jaeger's own conversion.
     """

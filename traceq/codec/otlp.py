@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias, TypeVar
 import msgspec
 
 from traceq import semantics
-from traceq.codec.meaning import meaning
+from traceq.codec.meaning import TELLING, meaning
 from traceq.codec.wire import (
     BROKEN,
     READABLE,
@@ -323,12 +323,9 @@ def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
     return trace_id is None or normal_id(named) == normal_id(trace_id)
 
 
-_WANTED = frozenset(("span.kind",)) | semantics.STATUS_KEYS | semantics.PEER_KEYS
-
-
 def wanted_texts(attributes: Iterable[Sketch]) -> tuple[tuple[str, str], ...]:
     """Pick the attributes that tell kind, status and peer, values as text: the hot path of reading."""
-    return tuple([(sketch.key, _text(bytes(sketch.value))) for sketch in attributes if sketch.key in _WANTED])
+    return tuple([(sketch.key, _text(bytes(sketch.value))) for sketch in attributes if sketch.key in TELLING])
 
 
 # The same few values come with span after span.

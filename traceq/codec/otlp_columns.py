@@ -117,10 +117,7 @@ def _add_parents(coded: CodedTrace, spans: list[_Span]) -> None:
             if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
                 add(parent_id)
                 continue
-        candidates = take_parents(span, coded.trace_id)
-        if len(candidates) > 1:
-            coded.other_parent_ids[len(coded.parent_ids)] = candidates[1:]
-        add(candidates[0] if candidates else None)
+        coded.add_parents(take_parents(span, coded.trace_id))
 
 
 def _add_meanings(coded: CodedTrace, spans: list[_Span], builder: TableBuilder) -> None:

@@ -54,6 +54,7 @@ def ask_each(
     """
     what = f"asking {plural(len(services), 'service')}"
     by_id: dict[str, _Trace] = {}
+    counts: dict[str, int] = {}
     answers: list[Candidates[_Trace]] = []
     executor = ThreadPoolExecutor(_MOST_AT_ONCE)
     try:
@@ -61,7 +62,7 @@ def ask_each(
         progress(Progress(what, 0, len(services)))
         for future in as_completed(asked):
             answers.append(_answer(future, asked[future]))
-            _add(by_id, answers[-1].by_id, span_count)
+            _add(by_id, counts, answers[-1].by_id, span_count)
             progress(Progress(what, len(answers), len(services), len(by_id)))
     finally:
         executor.shutdown(cancel_futures=True)
@@ -83,11 +84,22 @@ def _answer(future: Future[Candidates[_Trace]], service: str) -> Candidates[_Tra
         raise kind(message, hint=error.hint) from error
 
 
-def _add(known: dict[str, _Trace], more: Mapping[str, _Trace], span_count: Callable[[_Trace], int]) -> None:
-    """Add an answer: of a trace that is known already, the copy with more spans; storages may return a part of one."""
+def _add(
+    known: dict[str, _Trace], counts: dict[str, int], more: Mapping[str, _Trace], span_count: Callable[[_Trace], int]
+) -> None:
+    """Add an answer: of a trace that is known already, the copy with more spans; storages may return a part of one.
+
+    Counting may take decoding, so it waits for a second copy, and `counts` remembers that of the first.
+    """
     for trace_id, trace in more.items():
-        if trace_id not in known or span_count(trace) > span_count(known[trace_id]):
+        if trace_id not in known:
             known[trace_id] = trace
+            continue
+        if trace_id not in counts:
+            counts[trace_id] = span_count(known[trace_id])
+        count = span_count(trace)
+        if count > counts[trace_id]:
+            known[trace_id], counts[trace_id] = trace, count
 
 
 def may_match(summary: TraceSummary, query: TraceQuery) -> bool:

@@ -7,7 +7,7 @@ worth, is decided in `jaeger`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,6 +24,7 @@ from traceq.codec.answers import (
     read_v3_operations,
     read_v3_services,
 )
+from traceq.codec.batches import by_trace
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient
@@ -33,7 +34,7 @@ from traceq.traces import normal_id
 from traceq.units import NS_PER_MS, NS_PER_US, format_rfc3339
 
 Params = tuple[tuple[str, str], ...]
-Parts: TypeAlias = tuple[Part, ...]
+Parts: TypeAlias = Sequence[Part]
 """A trace as it was answered, not decoded yet: v3 may spread one over several places."""
 
 _Read = TypeVar("_Read")
@@ -285,8 +286,4 @@ def _read(client: HttpClient, answer: Answer, read: Callable[[bytes], _Read]) ->
 
 def _traces(client: HttpClient, answer: Answer) -> Answered[Parts]:
     document = _read(client, answer, lambda body: read_document(body, client.address.url))
-    parts: dict[str, Parts] = {}
-    for part in document.parts:
-        trace_id = normal_id(part.trace_id)
-        parts[trace_id] = (*parts.get(trace_id, ()), part)
-    return Answered(parts, document.notes)
+    return Answered(dict(by_trace(document.parts)), document.notes)

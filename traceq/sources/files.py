@@ -103,16 +103,15 @@ class FileSource:
             NotFoundError: If no span is of the service or operation asked for.
         """
         contents = self._read()
-        groups = {normal_id(group[0].trace_id): group for group in contents.groups}
         if query.limit is None:
             with_details = with_attributes or bool(query.attributes)
             traces = self._table(contents.groups, with_details=with_details)
             self._note_names(query, traces)
             found = traces.select(_newest_first(traces, matching(traces, query)))
-            left_out = None if with_details else self._left_out(groups, found)
+            left_out = None if with_details else self._left_out(self._groups(), found)
             return Found(found, notes=contents.notes, left_out=left_out)
         # Summaries first: a limit keeps few traces, and the details of the others would fill the memory for nothing.
-        listed = self.summaries(query)
+        listed, groups = self.summaries(query), self._groups()
         kept = [groups[normal_id(summary.trace_id)] for summary in listed.summaries]
         found = self._table(kept, with_details=with_attributes)
         left_out = None if with_attributes else self._left_out(groups, found)
@@ -221,9 +220,11 @@ class FileSource:
     def _table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
         return read_table(groups, with_details=with_details)
 
+    def _groups(self) -> dict[str, tuple[Part, ...]]:
+        return {normal_id(group[0].trace_id): group for group in self._read().groups}
+
     def _left_out(self, groups: Mapping[str, Sequence[Part]], traces: Traces) -> LeftOut:
-        kept = {key: groups[key] for key in map(normal_id, traces.trace_ids)}
-        return PartsLeftOut(kept, partial(self._table, with_details=True))
+        return PartsLeftOut.of(traces, groups, partial(self._table, with_details=True))
 
     def _note_names(self, query: TraceQuery, traces: Traces) -> None:
         if self._catalog is None:

@@ -44,7 +44,7 @@ from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.refusals import ServerError
 from traceq.summary import TraceSummary, summarize
-from traceq.traces import Traces, normal_id
+from traceq.traces import Traces
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, plural
 from traceq.untrusted import printable
 
@@ -229,8 +229,8 @@ class JaegerSource:
         return found, candidates.service_count
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
-        kept = {key: candidates.by_id[key] for key in map(normal_id, traces.trace_ids)}
-        return PartsLeftOut(kept, partial(read_table, with_details=True), partial(reading, self._client))
+        read = partial(read_table, with_details=True)
+        return PartsLeftOut.of(traces, candidates.by_id, read, partial(reading, self._client))
 
     def _span_count(self, parts: Parts) -> int:
         with reading(self._client):

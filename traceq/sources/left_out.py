@@ -30,6 +30,17 @@ class PartsLeftOut:
     failures_told: Callable[[], AbstractContextManager[None]] = nullcontext
     """What reading happens in, to say whose bytes cannot be read."""
 
+    @classmethod
+    def of(
+        cls,
+        traces: Traces,
+        groups: Mapping[str, Sequence[Part]],
+        read: Callable[[Sequence[Sequence[Part]]], Traces],
+        failures_told: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> PartsLeftOut:
+        """Keep of these parts those that the table was read from."""
+        return cls({key: groups[key] for key in map(normal_id, traces.trace_ids)}, read, failures_told)
+
     def table(self) -> Traces:
         """Read the same traces with attributes, events and links."""
         with self.failures_told():

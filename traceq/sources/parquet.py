@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from traceq.assembly import assemble
 from traceq.catalog import ServiceCall
 from traceq.codec import Part
+from traceq.codec.batches import by_trace
 from traceq.errors import InputError
 from traceq.records import TraceRecord
 from traceq.semantics import Kind, Status
@@ -255,7 +256,7 @@ class ParquetSource(FileSource):
     def _read(self) -> _Contents:
         if self._contents is None:
             files = self._opened()
-            groups = tuple(tuple(parts) for parts in _groups(files).values())
+            groups = tuple(tuple(parts) for parts in by_trace(_parts(files)).values())
             self._contents = _Contents(groups, _calls(files), _notes(files))
         return self._contents
 
@@ -294,16 +295,12 @@ class ParquetSource(FileSource):
             yield Selection(files[path], group, None if is_all else tuple(sorted(positions)))
 
 
-def _groups(files: Iterable[SpanFile]) -> dict[str, list[Part]]:
-    """Find the traces, by `normal_id`, with all places of each."""
-    groups: dict[str, list[Part]] = {}
+def _parts(files: Iterable[SpanFile]) -> Iterator[Part]:
     for file in files:
         for group in range(len(file.trace_counts)):
             for position, trace_id in enumerate(file.trace_ids(group)):
                 read = partial(_record_at, Place(str(file.path), group, (position,)))
-                part = _PlacedPart(trace_id, read, partial(read, with_details=False), str(file.path), group, position)
-                groups.setdefault(normal_id(trace_id), []).append(part)
-    return groups
+                yield _PlacedPart(trace_id, read, partial(read, with_details=False), str(file.path), group, position)
 
 
 def _record_at(place: Place, *, with_details: bool = True) -> TraceRecord:

@@ -14,12 +14,12 @@ from typing import Protocol, TypeAlias
 
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec import Part, read_document, read_trace
-from traceq.codec.batches import read_attributes, read_tables
+from traceq.codec.batches import by_trace, read_attributes, read_tables
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.semantics import Kind
 from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
-from traceq.traces import FoundAttributes, Traces, normal_id
+from traceq.traces import FoundAttributes, Traces
 
 SLICE_BYTES = 32 * 2**20
 """Large enough that adding up its sums is little beside reading it, small enough to keep every core busy."""
@@ -165,11 +165,7 @@ class FileSlice:
         self.trace_count += other.trace_count
 
     def _groups(self) -> dict[str, list[Part]]:
-        groups: dict[str, list[Part]] = {}
-        for piece in self.pieces:
-            for part in piece.parts():
-                groups.setdefault(normal_id(part.trace_id), []).append(part)
-        return groups
+        return by_trace(part for piece in self.pieces for part in piece.parts())
 
 
 class _Planner:

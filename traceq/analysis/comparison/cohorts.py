@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
+from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.batches import (
     Batch,
     Gaps,
@@ -26,15 +25,13 @@ from traceq.analysis.comparison.batches import (
 from traceq.analysis.comparison.charges import Charges, charge
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import distinct, numbered
 from traceq.analysis.requests import Requests as Found
 from traceq.analysis.requests import find_requests
 from traceq.analysis.skew import Skew, corrected
-from traceq.semantics import Kind, Status
+from traceq.semantics import Status
 from traceq.traces import Traces, normal_id
-
-Kinds = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,25 +134,11 @@ def _is_entered(spans: Columns) -> Flags:
 
 def number_operations(spans: Columns, rows: Ints) -> tuple[list[GroupKey], Ints]:
     """Number the operations that rows belong to, in sorted order: the keys, and the number of each row."""
-    traces = spans.traces
-    sizes = (len(traces.names), len(Kind), len(traces.peers))
-    codes: Ints = spans.services[rows].astype(np.int64)
-    parts: tuple[Codes | Kinds, ...] = (spans.names, spans.kinds, spans.peers)
-    for part, size in zip(parts, sizes, strict=True):
-        codes = codes * size + part[rows]
-    found, numbers = numbered(codes)
-    examples = np.zeros(found.size, dtype=np.int64)
-    examples[numbers] = rows
-    keys = [_key(spans, row) for row in examples.tolist()]
+    keys, numbers = number_groups(spans, rows)
     order = sorted(range(len(keys)), key=lambda number: sortable(keys[number]))
-    place = np.zeros(found.size, dtype=np.int64)
-    place[order] = np.arange(found.size)
+    place = np.zeros(len(keys), dtype=np.int64)
+    place[order] = np.arange(len(keys))
     return [keys[number] for number in order], place[numbers]
-
-
-def _key(spans: Columns, row: int) -> GroupKey:
-    span = spans.traces.span(row)
-    return GroupKey(span.service, span.name, span.kind, span.peer)
 
 
 def _requests(seen: _Seen) -> Requests:
