@@ -35,8 +35,8 @@ from traceq.engine import (
 from traceq.errors import DecodeError, TraceqError
 from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import TraceQuery
-from traceq.sources import Progress
 from traceq.sources.files import FileSource
+from traceq.sources.interface import Progress
 from traceq.sources.parquet import ParquetSlice
 from traceq.sources.slices import Slice, sliced
 from traceq.traces import Traces, TraceWarning, normal_id

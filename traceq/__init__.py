@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from traceq.query import TraceQuery
     from traceq.semantics import Kind, Peer, Status
-    from traceq.sources import ConnectionOptions, Found, Source
+    from traceq.sources.interface import ConnectionOptions, Found, Source
     from traceq.traces import Span, Traces, TraceWarning
 
 __all__ = [
@@ -112,7 +112,7 @@ _HOMES = {
     ),
     "query": ("TraceQuery",),
     "semantics": ("Kind", "Peer", "Status"),
-    "sources": ("ConnectionOptions", "Found", "Source"),
+    "sources.interface": ("ConnectionOptions", "Found", "Source"),
     "traces": ("Span", "TraceWarning", "Traces"),
 }
 

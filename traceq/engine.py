@@ -18,7 +18,7 @@ from traceq.codec.wire import collector_paused
 from traceq.errors import DecodeError
 from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import TraceQuery, matching
-from traceq.sources import Found, Progress, ProgressListener, no_progress
+from traceq.sources.interface import Found, Progress, ProgressListener, no_progress
 from traceq.sources.slices import Input, Slice, operations_met
 from traceq.traces import FoundAttributes, Traces, TraceWarning, WarningCode, count_warnings
 

@@ -21,7 +21,8 @@ from traceq.analysis.culprits import Measure, RequestOptions
 from traceq.analysis.grouping import Sums
 from traceq.analysis.peers import PeerGrouping
 from traceq.query import TraceQuery
-from traceq.sources import ConnectionOptions, Source, is_url, open_source
+from traceq.sources import is_url, open_source
+from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
 
 _Sums = TypeVar("_Sums", bound=Sums)

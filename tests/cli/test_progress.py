@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from traceq.cli.progress import progress_line
-from traceq.sources import Progress, no_progress
+from traceq.sources.interface import Progress, no_progress
 
 
 class Terminal(io.StringIO):

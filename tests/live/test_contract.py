@@ -11,7 +11,7 @@ import pytest
 from tests.sources import contract
 from traceq.catalog import Window
 from traceq.query import TraceQuery
-from traceq.sources import ConnectionOptions
+from traceq.sources.interface import ConnectionOptions
 from traceq.sources.jaeger import JaegerSource
 
 URL = os.environ.get("TRACEQ_TEST_URL", "")

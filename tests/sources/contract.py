@@ -10,7 +10,7 @@ from tests.builders import columns
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
 from traceq.semantics import Attributes
-from traceq.sources import Source
+from traceq.sources.interface import Source
 from traceq.sources.slowest import find_slowest
 from traceq.summary import TraceSummary, summarize
 from traceq.traces import FoundAttributes, Traces

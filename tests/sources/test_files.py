@@ -16,9 +16,10 @@ from traceq.codec import encode_trace
 from traceq.errors import DecodeError, InputError, NotFoundError
 from traceq.query import TraceQuery
 from traceq.semantics import Kind
-from traceq.sources import Progress, open_source
 from traceq.sources import bodies as bodies_module
+from traceq.sources import open_source
 from traceq.sources.files import FileSource
+from traceq.sources.interface import Progress
 
 if sys.version_info >= (3, 14):
     from compression import zstd

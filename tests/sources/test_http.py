@@ -13,8 +13,8 @@ import respx
 
 from tests.sources.servers import SERVER_PEM, Reply, Seen, serving, tls_context
 from traceq.errors import InputError, LoginRequired, SourceError, TraceqError
-from traceq.sources import ConnectionOptions
 from traceq.sources.http import Answer, HttpClient
+from traceq.sources.interface import ConnectionOptions
 
 BASE = "http://jaeger.test:16686"
 BODY = b'{"data":["chat-service"]}'

@@ -12,7 +12,8 @@ import respx
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.errors import LoginRequired, NotFoundError, SourceError, TraceqError
 from traceq.query import TraceQuery
-from traceq.sources import ConnectionOptions, Progress, open_source
+from traceq.sources import open_source
+from traceq.sources.interface import ConnectionOptions, Progress
 from traceq.sources.jaeger import JaegerSource
 from traceq.summary import ServiceSummary, TraceSummary
 from traceq.traces import Traces

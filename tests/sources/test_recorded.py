@@ -12,7 +12,7 @@ from tests.sources.replay import URL, replaying, scenarios
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.errors import LoginRequired, NotFoundError, SourceError, TraceqError
 from traceq.query import TraceQuery
-from traceq.sources import ConnectionOptions
+from traceq.sources.interface import ConnectionOptions
 from traceq.sources.jaeger import JaegerSource
 
 MS = 1_000_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceq.query import TraceQuery
-from traceq.sources import FoundSummaries
+from traceq.sources.interface import FoundSummaries
 from traceq.sources.slowest import find_slowest
 from traceq.summary import TraceSummary
 

@@ -13,8 +13,8 @@ from traceq.catalog import ServiceCall, Window
 from traceq.cli.messages import cut_off_line
 from traceq.cli.output import Asked
 from traceq.query import TraceQuery
-from traceq.sources import Found, Source
 from traceq.sources.files import FileSource
+from traceq.sources.interface import Found, Source
 from traceq.traces import WarningCode, count_warnings
 from traceq.units import format_count
 

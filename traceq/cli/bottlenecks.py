@@ -22,7 +22,7 @@ from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
 from traceq.cli.wording import call_text, chain_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
-from traceq.sources import Source
+from traceq.sources.interface import Source
 from traceq.traces import WarningCode
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 

@@ -17,7 +17,7 @@ from traceq.cli.progress import progress_line
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.cli.splits import Split, share, split_by_failure, split_by_latency, split_by_tag
-from traceq.sources import Progress, Source
+from traceq.sources.interface import Progress, Source
 from traceq.units import format_time
 
 if TYPE_CHECKING:

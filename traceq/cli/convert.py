@@ -14,7 +14,8 @@ from traceq.cli.fetch_sizes import DEFAULT_ROTATE, format_size, size
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.progress import progress_line
 from traceq.errors import DecodeError
-from traceq.sources import Progress, ProgressListener, is_url, open_source
+from traceq.sources import is_url, open_source
+from traceq.sources.interface import Progress, ProgressListener
 from traceq.traces import Traces, TraceWarning
 from traceq.units import plural
 

@@ -13,7 +13,7 @@ from traceq.cli.deps_options import DepsOptions
 from traceq.cli.output import Asked, chosen_format, emit
 from traceq.cli.session import opened
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
-from traceq.sources import Source
+from traceq.sources.interface import Source
 from traceq.units import format_count, plural
 
 if TYPE_CHECKING:

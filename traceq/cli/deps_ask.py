@@ -13,7 +13,7 @@ from traceq.cli.output import Asked
 from traceq.cli.session import window_text
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery
-from traceq.sources import Source
+from traceq.sources.interface import Source
 from traceq.units import NS_PER_DAY, plural
 
 if TYPE_CHECKING:

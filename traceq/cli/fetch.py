@@ -12,7 +12,7 @@ from traceq.cli.messages import cut_off_line, tell, warning_lines
 from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.session import opened
-from traceq.sources import Found, Source
+from traceq.sources.interface import Found, Source
 from traceq.sources.packing import packed, unpacked_name
 from traceq.units import plural
 

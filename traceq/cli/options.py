@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from traceq.catalog import Window
+from traceq.errors import TraceqError
 from traceq.query import TraceQuery, parse_tags
 from traceq.render import Format
-from traceq.sources import ConnectionOptions
+from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_HOUR, parse_duration, parse_time
 
 if TYPE_CHECKING:
@@ -43,12 +44,22 @@ def timestamp(text: str) -> int:
         raise typer.BadParameter(str(error)) from error
 
 
-def complete_service(incomplete: str) -> list[str]:
-    """Offer the services that begin like this."""
-    # Late: completion is the only one who needs it, and needs it fast.
-    from traceq.cli.completion import services_for
+_COMPLETION_PATIENCE_NS = 1_500_000_000
+"""A shell that hangs on Tab is worse than one that offers nothing."""
 
-    return services_for(incomplete)
+
+def complete_service(incomplete: str) -> list[str]:
+    """Offer the services of the source in the environment that begin like this; none when it cannot be asked."""
+    # Late: completion alone needs it here.
+    from traceq.sources import open_source
+
+    location = os.environ.get("TRACEQ_SOURCE") or DEFAULT_SOURCE
+    options = ConnectionOptions(token=os.environ.get("TRACEQ_TOKEN"), timeout_ns=_COMPLETION_PATIENCE_NS)
+    try:
+        names = open_source((location,), options).services()
+    except TraceqError:
+        return []  # nothing to offer; the command itself will say what is wrong
+    return [name for name in names if name.startswith(incomplete)]
 
 
 RequestsArgument = Annotated[

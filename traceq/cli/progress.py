@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from traceq.sources import Progress, ProgressListener, no_progress
+from traceq.sources.interface import Progress, ProgressListener, no_progress
 from traceq.units import format_count, plural
 from traceq.untrusted import printable
 

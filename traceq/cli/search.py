@@ -14,7 +14,7 @@ from traceq.cli.output import Asked, emit
 from traceq.cli.session import opened, window_text
 from traceq.query import TraceQuery
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
-from traceq.sources import FoundSummaries, Source
+from traceq.sources.interface import FoundSummaries, Source
 from traceq.summary import TraceSummary
 from traceq.units import plural
 

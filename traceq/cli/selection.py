@@ -9,7 +9,7 @@ from traceq.cli.archive import WorkersOptions, asking_any
 from traceq.cli.options import FilterOptions
 from traceq.cli.output import Asked
 from traceq.cli.session import window_text
-from traceq.sources import Source
+from traceq.sources.interface import Source
 
 if TYPE_CHECKING:
     from traceq.analysis.grouping import Sums

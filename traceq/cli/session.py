@@ -13,7 +13,8 @@ from traceq.catalog import Window
 from traceq.cli.options import OutputOptions, SourceOptions
 from traceq.cli.output import check_output
 from traceq.cli.progress import progress_line
-from traceq.sources import Source, open_source
+from traceq.sources import open_source
+from traceq.sources.interface import Source
 from traceq.units import format_lookback, format_time
 
 

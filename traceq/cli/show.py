@@ -15,7 +15,8 @@ from traceq.cli.session import opened
 from traceq.errors import NotFoundError
 from traceq.report import Column, Fields, Line, Part, Report, Table, Unit, Value
 from traceq.semantics import Attributes, AttributeValue, value_text
-from traceq.sources import Source, is_url
+from traceq.sources import is_url
+from traceq.sources.interface import Source
 from traceq.summary import TraceSummary, summarize
 from traceq.traces import Span, Traces, normal_id
 from traceq.units import format_duration, format_time, plural

@@ -7,7 +7,7 @@ from traceq.cli.show import headline, span_records
 from traceq.cli.waterfall import WaterfallOptions, waterfall
 from traceq.cli.wording import call_text, chain_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
-from traceq.sources import Source
+from traceq.sources.interface import Source
 from traceq.summary import summarize
 from traceq.units import format_duration, format_ratio, plural
 

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 from traceq.errors import LoginRequired, SourceError
 from traceq.query import TraceQuery
-from traceq.sources import Progress, ProgressListener
 from traceq.sources.dialects import Parts
+from traceq.sources.interface import Progress, ProgressListener
 from traceq.summary import TraceSummary
 from traceq.traces import Traces, normal_id
 from traceq.units import plural

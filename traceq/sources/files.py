@@ -16,8 +16,8 @@ from traceq.codec.batches import read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
-from traceq.sources import Found, FoundSummaries, LeftOut, Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, read_body, shown
+from traceq.sources.interface import Found, FoundSummaries, LeftOut, Progress, ProgressListener, no_progress
 from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.slices import Input, operations_met, sliced

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from traceq.assembly import assemble
 from traceq.errors import LoginRequired, NotFoundError, SourceError
 from traceq.query import TraceQuery
-from traceq.sources import Found, Progress, ProgressListener, Source, no_progress
 from traceq.sources.archive import Archive
 from traceq.sources.harvest import Plan, TimeSlice
+from traceq.sources.interface import Found, Progress, ProgressListener, Source, no_progress
 from traceq.sources.left_out import document
 from traceq.units import format_ratio
 from traceq.untrusted import printable

@@ -26,8 +26,8 @@ from httpx_retries import Retry, RetryTransport
 
 from traceq.codec.answers import error_message
 from traceq.errors import InputError, LoginRequired, SourceError
-from traceq.sources import ConnectionOptions
 from traceq.sources.address import Address, parse_address
+from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_MS, NS_PER_S, format_duration, format_lookback
 from traceq.untrusted import printable
 

@@ -19,7 +19,6 @@ from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec.batches import read_table
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
-from traceq.sources import ConnectionOptions, Found, FoundSummaries, LeftOut, ProgressListener, no_progress
 from traceq.sources.candidates import (
     Candidates,
     ask_each,
@@ -40,6 +39,7 @@ from traceq.sources.dialects import (
     reading,
 )
 from traceq.sources.http import HttpClient
+from traceq.sources.interface import ConnectionOptions, Found, FoundSummaries, LeftOut, ProgressListener, no_progress
 from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.refusals import ServerError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from traceq.codec import Part, encode_trace
 from traceq.codec.batches import read_attributes
-from traceq.sources import Found
+from traceq.sources.interface import Found
 from traceq.traces import FoundAttributes, Traces, normal_id
 
 

@@ -22,8 +22,8 @@ from traceq.codec.batches import by_trace
 from traceq.errors import InputError
 from traceq.records import TraceRecord
 from traceq.semantics import Kind, Status
-from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.files import FileSource, _Catalog, _Contents
+from traceq.sources.interface import Progress, ProgressListener, no_progress
 from traceq.sources.slices import Input
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable

@@ -17,8 +17,8 @@ from traceq.codec import Part, read_document, read_trace
 from traceq.codec.batches import by_trace, read_attributes, read_tables
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.semantics import Kind
-from traceq.sources import Progress, ProgressListener, no_progress
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
+from traceq.sources.interface import Progress, ProgressListener, no_progress
 from traceq.traces import FoundAttributes, Traces
 
 SLICE_BYTES = 32 * 2**20

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import isqrt
 
 from traceq.query import TraceQuery
-from traceq.sources import FoundSummaries
+from traceq.sources.interface import FoundSummaries
 from traceq.summary import TraceSummary
 from traceq.traces import normal_id
 from traceq.units import NS_PER_US, format_duration, plural

@@ -1,0 +1,152 @@
+"""What every source of traces can be asked, and the values that its answers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
+
+from traceq.catalog import Operation, ServiceCall, Window
+from traceq.query import TraceQuery
+from traceq.summary import TraceSummary
+from traceq.traces import FoundAttributes, Traces
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long read has come; fields that are not known stay 0."""
+
+    what: str
+    """What is being done, for people (`asking 12 services`, `reading traces.json`)."""
+    done: int = 0
+    total: int = 0
+    trace_count: int = 0
+    is_bytes: bool = False
+    """Whether `done` and `total` are bytes, so that there is a rate and a time left to tell."""
+
+
+ProgressListener: TypeAlias = Callable[[Progress], None]
+
+
+def no_progress(progress: Progress) -> None:
+    """Listen to nothing."""
+
+
+class LeftOut(Protocol):
+    """Reads what a table without attributes leaves out; the source is not asked again."""
+
+    def table(self) -> Traces:
+        """Read the same traces with attributes, events and links."""
+
+    def document(self, trace_id: str) -> bytes:
+        """Give a trace as Jaeger's v1 JSON in one line."""
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterable[FoundAttributes]:
+        """Read the attributes of some spans.
+
+        Args:
+            wanted: Ids of spans by the ids of their traces, as the table has them.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found, and how complete that is."""
+
+    traces: Traces
+    is_cut_off: bool = False
+    """Whether the limit left traces out, or may have."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the answer came about, one sentence each without a final stop."""
+    left_out: LeftOut | None = None
+    """Where the traces were found without attributes."""
+
+    def with_attributes(self) -> Found:
+        """Give the same with attributes."""
+        return self if self.left_out is None else replace(self, traces=self.left_out.table(), left_out=None)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSummaries:
+    """What a search found, in short."""
+
+    summaries: tuple[TraceSummary, ...]
+    """Newest first."""
+    is_cut_off: bool = False
+    notes: tuple[str, ...] = ()
+    service_count: int = 0
+    """How many services were asked, 0 where the source was asked once for all."""
+
+
+class Source(Protocol):
+    """A place that traces come from.
+
+    Contract: an unknown service or trace id raises `NotFoundError` (with the nearest known names in the hint), a query
+    that nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people: URL or path, without secrets."""
+
+    @property
+    def trace_url(self) -> str:
+        """The page of a trace, with `{trace_id}` in it; empty where there are no pages."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a server that new traces reach, so that windows of time have a default."""
+
+    def services(self) -> tuple[str, ...]:
+        """List the services it knows, sorted."""
+
+    def operations(self, service: str) -> tuple[Operation, ...]:
+        """List the operations of a service, sorted."""
+
+    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
+        """Find the traces that match, newest first; the limit keeps the newest.
+
+        Args:
+            query: Which traces.
+            with_attributes: Whether attributes, events and links are wanted at once. Reading them takes longer than
+                reading the columns; without, `Found.left_out` reads them when they are.
+        """
+
+    def read(self, query: TraceQuery) -> Iterator[Traces]:
+        """Give the traces that match, in batches, each trace whole in one of them."""
+
+    def summaries(self, query: TraceQuery) -> FoundSummaries:
+        """Find the traces that match, in short: with as little moved and decoded as the source allows."""
+
+    def trace(self, trace_id: str) -> Traces:
+        """Give one trace by its id, or by a prefix of it that is unique where the source can tell.
+
+        Raises:
+            NotFoundError: If there is none, or several begin like that.
+        """
+
+    def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
+        """Give the calls between services that the source itself has on record; empty when it keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How to reach a server; secrets are kept out of `repr`, so out of logs and tracebacks."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    token: str | None = field(default=None, repr=False)
+    """Sent as `Authorization: Bearer`."""
+    basic: str | None = field(default=None, repr=False)
+    """`user:password`."""
+    tenant: str | None = None
+    """Sent as `x-tenant`."""
+    ca_cert: str | None = None
+    """File of certificate authorities to trust, PEM."""
+    cert: str | None = None
+    """File of the client's certificate, PEM."""
+    key: str | None = field(default=None, repr=False)
+    """File of the client's key, when it is not in `cert`."""
+    is_insecure: bool = False
+    """Whether to accept any server certificate."""
+    timeout_ns: int = 30_000_000_000
+    """For connecting, and for each wait on an answer."""
