@@ -74,6 +74,46 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def dotted(path: Path) -> str:
+    """Give the name by which a file is imported."""
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def needs() -> dict[str, set[str]]:
+    """Give the modules of traceq that each one imports: at its top, within a function, or for its types alone."""
+    modules = {dotted(path) for path in MODULES}
+    needed = {
+        dotted(path): {name if name in modules else name.rpartition(".")[0] for name in imports(path)}
+        for path in MODULES
+    }
+    return {module: (found & modules) - {module} for module, found in needed.items()}
+
+
+def ways_from(start: str, edges: dict[str, set[str]]) -> dict[str, str]:
+    """Give what can be reached from a module, each with the module that the shortest way there comes from."""
+    came_from: dict[str, str] = {}
+    reached = [start]
+    for module in reached:
+        for other in sorted(edges[module] - came_from.keys()):
+            came_from[other] = module
+            reached.append(other)
+    return came_from
+
+
+def circles(edges: dict[str, set[str]]) -> dict[frozenset[str], str]:
+    """Find the sets of modules that all need each other, each with one way round."""
+    ways = {module: ways_from(module, edges) for module in edges}
+    found = {}
+    for module, came_from in sorted(ways.items()):
+        together = frozenset(other for other in came_from if module in ways[other])
+        if module in came_from and together not in found:
+            round_trip = [module, came_from[module]]
+            while round_trip[-1] != module:
+                round_trip.append(came_from[round_trip[-1]])
+            found[together] = " -> ".join(reversed(round_trip))
+    return found
+
+
 def layer_of(module: str) -> str:
     return module.removeprefix("traceq.").partition(".")[0]
 
@@ -84,6 +124,20 @@ def test_modules_import_only_what_their_layer_may(path: Path) -> None:
     imported = {layer_of(module) for module in imports(path) if module.startswith("traceq.")}
 
     assert imported - {layer} <= MAY_IMPORT[layer]
+
+
+def test_no_modules_need_each_other() -> None:
+    """Late imports and those for types alone count: they hide a circle, and do not untie it."""
+    assert list(circles(needs()).values()) == []
+
+
+def test_circles_are_found_with_a_way_round() -> None:
+    edges = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+
+    assert circles(edges) == {
+        frozenset({"a", "b", "c"}): "a -> b -> c -> a",
+        frozenset({"d", "e"}): "d -> e -> d",
+    }
 
 
 @pytest.mark.parametrize("package", sorted(OWNERS))
