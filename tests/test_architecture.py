@@ -161,6 +161,19 @@ def test_no_function_is_over_fifty_lines_and_no_module_over_five_hundred(path: P
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
+def test_analyses_look_at_roles_and_only_the_decision_at_kinds() -> None:
+    """A kind is what a span tells of itself; hand-made spans tell none, and receivers tell it in many ways."""
+    lookers = {
+        name_of(path)
+        for path in (ROOT / "analysis").rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute)
+        and (node.attr, ast.unparse(node.value).rpartition(".")[2]) in {("kinds", "traces"), ("kind", "span")}
+    }
+
+    assert lookers == {"analysis/roles.py"}
+
+
 def test_every_module_is_described() -> None:
     architecture = (ROOT.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
     top = {path.relative_to(ROOT).parts[0] for path in MODULES} - {"__init__.py", "__main__.py"}

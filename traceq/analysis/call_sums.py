@@ -186,7 +186,7 @@ def _gaps(calls: Calls, edge_of: Ints) -> tuple[Ints, Ints]:
     both = np.flatnonzero((calls.near >= 0) & (calls.far >= 0) & ~calls.is_async)
     near, far = calls.near[both], calls.far[both]
     asked = np.bincount(near, minlength=1)
-    single = (asked[near] == 1) & (spans.kinds[near] == Kind.CLIENT)
+    single = (asked[near] == 1) & (spans.roles[near] == Kind.CLIENT)
     gap_ns = np.maximum(spans.duration_ns[near] - spans.duration_ns[far], 0)
     return edge_of[both[single]], gap_ns[single]
 

@@ -95,28 +95,28 @@ def _between_services(spans: Columns) -> Ints:
     children = np.flatnonzero(spans.parents >= 0)
     parents = spans.parents[children]
     other = spans.services[children] != spans.services[parents]
-    serves = (spans.kinds[children] == Kind.SERVER) & (spans.kinds[parents] == Kind.CLIENT)
-    takes = (spans.kinds[children] == Kind.CONSUMER) & (spans.kinds[parents] == Kind.PRODUCER)
+    serves = (spans.roles[children] == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
+    takes = (spans.roles[children] == Kind.CONSUMER) & (spans.roles[parents] == Kind.PRODUCER)
     found: Ints = children[other | serves | takes]
     return found
 
 
 def _is_message(spans: Columns, rows: Ints) -> Flags:
     """Tell messages from calls: nobody waits for a CONSUMER, nor for what a PRODUCER set off."""
-    is_message: Flags = (spans.kinds[rows] == Kind.CONSUMER) | (spans.kinds[spans.parents[rows]] == Kind.PRODUCER)
+    is_message: Flags = (spans.roles[rows] == Kind.CONSUMER) | (spans.roles[spans.parents[rows]] == Kind.PRODUCER)
     return is_message
 
 
 def _client(spans: Columns, rows: Ints) -> Ints:
     parents = spans.parents[rows]
-    asks = (spans.kinds[parents] == Kind.CLIENT) | (spans.kinds[parents] == Kind.PRODUCER)
+    asks = (spans.roles[parents] == Kind.CLIENT) | (spans.roles[parents] == Kind.PRODUCER)
     return np.where(asks, parents, -1)
 
 
 def _broker(spans: Columns, node_at: Ints, rows: Ints) -> Ints:
     """Give the broker of consumed messages: as the producer names it where it is known, so that both name one node."""
     parents = spans.parents[rows]
-    by_producer = np.where((parents >= 0) & (spans.kinds[parents] == Kind.PRODUCER), node_at[parents], -1)
+    by_producer = np.where((parents >= 0) & (spans.roles[parents] == Kind.PRODUCER), node_at[parents], -1)
     return np.where(by_producer >= 0, by_producer, node_at[rows])
 
 
@@ -154,14 +154,14 @@ def loose_messages(calls: Calls) -> tuple[dict[str, Message], list[tuple[str, Me
         Producers by trace and span id, and consumers, each with the trace and span id that it links to.
     """
     spans = calls.spans
-    kinds, parents = spans.kinds, spans.parents
+    roles, parents = spans.roles, spans.parents
     under = np.where(parents >= 0, parents, 0)
-    consumes = kinds == Kind.CONSUMER
-    tied = consumes & (parents >= 0) & ((kinds[under] == Kind.PRODUCER) | (spans.services[under] != spans.services))
+    consumes = roles == Kind.CONSUMER
+    tied = consumes & (parents >= 0) & ((roles[under] == Kind.PRODUCER) | (spans.services[under] != spans.services))
     has_consumer = np.zeros(parents.size, dtype=np.bool_)
     has_consumer[parents[tied]] = True
     brokers = _broker_at(calls)
-    sent = np.flatnonzero((kinds == Kind.PRODUCER) & ~has_consumer).tolist()
+    sent = np.flatnonzero((roles == Kind.PRODUCER) & ~has_consumer).tolist()
     taken = np.flatnonzero(consumes & ~tied).tolist()
     producers = {_key(*_ids(calls, row)): _message(calls, row, brokers) for row in sent}
     return producers, [(key, _message(calls, row, brokers)) for row in taken for key in _links(calls, row)]

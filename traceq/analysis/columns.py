@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from traceq.analysis.roles import find_roles
 from traceq.traces import Traces
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -29,7 +30,8 @@ class Columns:
     """Since the epoch."""
     end_ns: Ints
     duration_ns: Ints
-    kinds: npt.NDArray[np.int8]
+    roles: npt.NDArray[np.int8]
+    """What the span is in a conversation, as a `Kind` number; see `roles.find_roles`."""
     statuses: npt.NDArray[np.int8]
     services: Codes
     names: Codes
@@ -58,7 +60,7 @@ def columns(traces: Traces) -> Columns:
         start_ns=start_ns,
         end_ns=_frozen(start_ns + duration_ns),
         duration_ns=duration_ns,
-        kinds=np.asarray(traces.kinds, dtype=np.int8),
+        roles=find_roles(traces),
         statuses=np.asarray(traces.statuses, dtype=np.int8),
         services=np.asarray(traces.service_codes, dtype=np.int32),
         names=np.asarray(traces.name_codes, dtype=np.int32),

@@ -85,8 +85,8 @@ def _clip(spans: Columns) -> tuple[Ints, Ints, Flags]:
 
 def is_handed_over(spans: Columns) -> Flags:
     """Tell the CONSUMER spans under a PRODUCER: nobody waits for them."""
-    under_producer: Flags = (spans.parents >= 0) & (spans.kinds[spans.parents] == Kind.PRODUCER)
-    handed_over: Flags = under_producer & (spans.kinds == Kind.CONSUMER)
+    under_producer: Flags = (spans.parents >= 0) & (spans.roles[spans.parents] == Kind.PRODUCER)
+    handed_over: Flags = under_producer & (spans.roles == Kind.CONSUMER)
     return handed_over
 
 

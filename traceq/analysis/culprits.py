@@ -83,8 +83,8 @@ def _charge_callees(spans: Columns, own_ns: Ints) -> tuple[Ints, Ints]:
     labelled faults this choice nearly doubled the hits.
     """
     parents = spans.parents
-    servers = np.flatnonzero((spans.kinds == Kind.SERVER) & (parents >= 0))[::-1]
-    servers = servers[spans.kinds[parents[servers]] == Kind.CLIENT]
+    servers = np.flatnonzero((spans.roles == Kind.SERVER) & (parents >= 0))[::-1]
+    servers = servers[spans.roles[parents[servers]] == Kind.CLIENT]
     callee = np.full(parents.size, -1)
     callee[parents[servers]] = servers  # the last one written, so the first in input order, takes it
     clients = np.flatnonzero(callee >= 0)
@@ -156,7 +156,7 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
     held_ns = examined.measured(measure)[rows]
     if not rows.size or not latency_ns or not held_ns.any():
         return ()
-    told = (spans.parents, spans.services, spans.names, spans.kinds, spans.peers)
+    told = (spans.parents, spans.services, spans.names, spans.roles, spans.peers)
     _, calls = numbered_rows(*(column[rows] for column in told))
     sums = sum_by_group(calls, held_ns, int(calls.max()) + 1)
     flagged = np.flatnonzero(sums >= max(1, FLAGGED_RATIO * latency_ns))

@@ -135,14 +135,14 @@ def find_peer_calls(spans: Columns) -> PeerCalls:
     makes = _makes(spans)
     named = makes > 0
     is_message = named & _is_messaging(spans)
-    consumes = is_message & (spans.kinds == Kind.CONSUMER)
+    consumes = is_message & (spans.roles == Kind.CONSUMER)
     answered = _is_answered(spans, is_message)
     wraps, is_processing = _nesting(spans, makes, consumes)
     outgoing = named & ~consumes & ~answered & ~wraps & ~is_processing
     # A consumer that does not name its broker took the message from the one that its producer names.
     parents = spans.parents
-    told = (parents >= 0) & is_message[parents] & (spans.kinds[parents] == Kind.PRODUCER)
-    return PeerCalls(outgoing, (consumes & ~is_processing) | (told & (spans.kinds == Kind.CONSUMER)))
+    told = (parents >= 0) & is_message[parents] & (spans.roles[parents] == Kind.PRODUCER)
+    return PeerCalls(outgoing, (consumes & ~is_processing) | (told & (spans.roles == Kind.CONSUMER)))
 
 
 def _makes(spans: Columns) -> Ints:
@@ -164,8 +164,8 @@ def _is_answered(spans: Columns, is_message: Flags) -> Flags:
     """Tell the spans whose other side is in the trace: a child of another service, or one that serves."""
     children = np.flatnonzero(spans.parents >= 0)
     parents = spans.parents[children]
-    consumes = spans.kinds[children] == Kind.CONSUMER
-    crosses = (spans.services[children] != spans.services[parents]) | (spans.kinds[children] == Kind.SERVER) | consumes
+    consumes = spans.roles[children] == Kind.CONSUMER
+    crosses = (spans.services[children] != spans.services[parents]) | (spans.roles[children] == Kind.SERVER) | consumes
     answered = np.zeros(spans.parents.size, dtype=np.bool_)
     answered[parents[crosses & ~(consumes & is_message[parents])]] = True
     return answered
@@ -181,5 +181,5 @@ def _nesting(spans: Columns, makes: Ints, consumes: Flags) -> tuple[Flags, Flags
     wraps, is_processing = np.zeros((2, makes.size), dtype=np.bool_)
     wraps[outer[alike & ~consumes[outer]]] = True
     # A consumer that publishes on (PRODUCER) sends a message of its own.
-    is_processing[inner[alike & consumes[outer] & (spans.kinds[inner] != Kind.PRODUCER)]] = True
+    is_processing[inner[alike & consumes[outer] & (spans.roles[inner] != Kind.PRODUCER)]] = True
     return wraps, is_processing

@@ -53,7 +53,7 @@ def _crosses_clocks(spans: Columns) -> Flags:
 def _is_call(spans: Columns, children: Ints) -> Flags:
     """Tell the SERVER spans under a CLIENT span that was long enough for them."""
     parents = spans.parents[children]
-    pair = (spans.kinds[children] == Kind.SERVER) & (spans.kinds[parents] == Kind.CLIENT)
+    pair = (spans.roles[children] == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
     fits: Flags = pair & (spans.duration_ns[children] <= spans.duration_ns[parents])
     return fits
 

@@ -224,7 +224,7 @@ class _Drawing:
             zip(
                 spans.services.tolist(),
                 spans.names.tolist(),
-                spans.kinds.tolist(),
+                spans.roles.tolist(),
                 spans.statuses.tolist(),
                 spans.peers.tolist(),
                 strict=True,

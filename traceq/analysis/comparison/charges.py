@@ -56,7 +56,7 @@ def _client_sides(spans: Columns) -> Ints:
 
 
 def _is_told_call(spans: Columns) -> Flags:
-    told: Flags = (spans.kinds == Kind.SERVER) & (spans.kinds[spans.parents] == Kind.CLIENT)
+    told: Flags = (spans.roles == Kind.SERVER) & (spans.roles[spans.parents] == Kind.CLIENT)
     return told
 
 
@@ -64,7 +64,7 @@ def _is_untold_call(spans: Columns) -> Flags:
     parents = spans.parents
     above = np.where(parents >= 0, parents[parents], -1)
     children = np.bincount(parents[parents >= 0], minlength=parents.size)
-    untold = (spans.kinds == Kind.UNSPECIFIED) & (spans.kinds[parents] == Kind.UNSPECIFIED)
+    untold = (spans.roles == Kind.UNSPECIFIED) & (spans.roles[parents] == Kind.UNSPECIFIED)
     leaves_service = spans.services != spans.services[parents]
     is_inner = (above >= 0) & (spans.services[above] == spans.services[parents])
     call: Flags = untold & leaves_service & is_inner & (children[parents] == 1)

@@ -25,7 +25,7 @@ def sequential_calls(scene: Scene, known: Sightings) -> Sightings:
     """
     spans = scene.spans
     is_messaging = np.array([peer is not None and peer.kind == "messaging" for peer in spans.traces.peers])
-    calls = (spans.kinds == Kind.CLIENT) & ~scene.is_query & ~is_messaging[spans.peers]
+    calls = (spans.roles == Kind.CLIENT) & ~scene.is_query & ~is_messaging[spans.peers]
     calls &= scene.is_asked & (spans.parents >= 0)
     calls[known.members] = False
     groups = _by_parent(scene, np.flatnonzero(calls), scene.thresholds.sequential_calls)
@@ -49,7 +49,7 @@ def _by_parent(scene: Scene, rows: Ints, least: int) -> Groups:
 def side_by_side(scene: Scene) -> Groups:
     """Put the calls of a span together that overlap, each with the ones before it, and the functions that make them."""
     spans = scene.spans
-    works = np.isin(spans.kinds, (Kind.CLIENT, Kind.INTERNAL, Kind.UNSPECIFIED)) | scene.is_query
+    works = np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL, Kind.UNSPECIFIED)) | scene.is_query
     rows = np.flatnonzero(works & scene.is_asked & (spans.parents >= 0))
     groups = _by_parent(scene, rows, min(scene.thresholds.straggler_calls, scene.thresholds.fan_out_calls))
     return groups.split(~_overlaps(scene, groups))

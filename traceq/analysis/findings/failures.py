@@ -32,7 +32,7 @@ def skewed_clocks(scene: Scene) -> Sightings:
     rows = np.flatnonzero(is_head)
     early_ns = recorded.start_ns[parents[rows]] - recorded.start_ns[rows]
     late_ns = recorded.end_ns[rows] - recorded.end_ns[parents[rows]]
-    outside_ns = np.maximum(early_ns, np.where(recorded.kinds[rows] == Kind.SERVER, late_ns, 0))
+    outside_ns = np.maximum(early_ns, np.where(recorded.roles[rows] == Kind.SERVER, late_ns, 0))
     rows = rows[outside_ns >= max(1, scene.thresholds.skew_ns)]
     moved_ns = np.abs(shift_ns[rows] - shift_ns[parents[rows]])
     return single("clock-skew", rows, np.zeros(rows.size, dtype=np.int64), moved_ns)

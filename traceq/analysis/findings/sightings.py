@@ -150,7 +150,7 @@ class Scene:
     @cached_property
     def is_call(self) -> Flags:
         """Whether a span waits for somebody else."""
-        is_client: Flags = self.spans.kinds == Kind.CLIENT
+        is_client: Flags = self.spans.roles == Kind.CLIENT
         return self.is_query | is_client
 
     @cached_property
@@ -160,7 +160,7 @@ class Scene:
         Old HTTP instrumentation calls every call `GET`.
         """
         spans = self.spans
-        servers = np.flatnonzero((spans.parents >= 0) & (spans.kinds == Kind.SERVER))
+        servers = np.flatnonzero((spans.parents >= 0) & (spans.roles == Kind.SERVER))
         names = np.full(spans.parents.size, -1, dtype=np.int64)
         np.maximum.at(names, spans.parents[servers], spans.names[servers].astype(np.int64))
         return names

@@ -46,7 +46,7 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     """
     spans = scene.spans
     found = segments(scene.examined.paths)
-    is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.kinds != Kind.PRODUCER)
+    is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.roles != Kind.PRODUCER)
     is_open &= ~_misses_spans(scene)[spans.trace]
     length_ns = found.end_ns - found.start_ns
     is_last = found.end_ns == scene.examined.paths.high_ns[found.rows]
@@ -71,7 +71,7 @@ def queue_delays(scene: Scene) -> Sightings:
     Nobody waits for them on the path, so they cost nothing there; they are about how late the effect comes.
     """
     spans, parents = scene.spans, scene.recorded.parents
-    is_received = (parents >= 0) & (spans.kinds == Kind.CONSUMER) & (spans.kinds[parents] == Kind.PRODUCER)
+    is_received = (parents >= 0) & (spans.roles == Kind.CONSUMER) & (spans.roles[parents] == Kind.PRODUCER)
     rows = np.flatnonzero(is_received & scene.is_asked)
     delay_ns = spans.start_ns[rows] - spans.end_ns[parents[rows]]
     is_late = delay_ns >= max(1, scene.thresholds.queue_delay_ns)
