@@ -9,9 +9,9 @@ from itertools import accumulate
 from operator import lt
 from typing import TypeVar
 
-from traceq.records import CodedTrace, Meaning, TraceRecord, join
+from traceq.records import CodedTrace, TraceRecord, join
 from traceq.repair import Repaired, find_rings
-from traceq.semantics import Peer
+from traceq.semantics import Meaning, Peer
 from traceq.traces import SpanDetails, Traces, TraceWarning, normal_id
 
 _Value = TypeVar("_Value", bound=Hashable)

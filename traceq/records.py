@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from traceq.semantics import Kind, Peer, Status
 from traceq.traces import SpanDetails
@@ -51,14 +51,6 @@ def join(parts: Sequence[TraceRecord]) -> TraceRecord:
         name: [value for part in parts for value in getattr(part, name)] for name in (*_COLUMNS, "warnings")
     }
     return replace(parts[0], **columns)
-
-
-class Meaning(NamedTuple):
-    """What a span's attributes say of it."""
-
-    kind: Kind
-    status: Status
-    peer: Peer | None
 
 
 @dataclass(slots=True)

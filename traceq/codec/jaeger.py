@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import msgspec
 
 from traceq import semantics
-from traceq.codec.meaning import TELLING, meaning
 from traceq.codec.wire import (
     READABLE,
     VOID_IDS,
@@ -31,7 +30,7 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import TraceRecord
-from traceq.semantics import Attributes, AttributeValue
+from traceq.semantics import TELLING, Attributes, AttributeValue, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")

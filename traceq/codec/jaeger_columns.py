@@ -12,7 +12,6 @@ import msgspec
 
 from traceq.assembly import TableBuilder
 from traceq.codec.jaeger import Process, Reference, Tag, host_of, take_parents, wanted_texts
-from traceq.codec.meaning import meaning
 from traceq.codec.wire import (
     READABLE,
     VOID_IDS,
@@ -24,6 +23,7 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import CodedTrace
+from traceq.semantics import meaning
 
 
 class _Span(msgspec.Struct, gc=False):

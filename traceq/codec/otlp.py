@@ -18,7 +18,6 @@ from typing import Protocol, TypeAlias, TypeVar
 import msgspec
 
 from traceq import semantics
-from traceq.codec.meaning import TELLING, meaning
 from traceq.codec.wire import (
     BROKEN,
     READABLE,
@@ -32,8 +31,8 @@ from traceq.codec.wire import (
     is_empty,
 )
 from traceq.errors import DecodeError
-from traceq.records import Meaning, TraceRecord
-from traceq.semantics import Attributes, AttributeValue, Kind, Status
+from traceq.records import TraceRecord
+from traceq.semantics import TELLING, Attributes, AttributeValue, Kind, Meaning, Status, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")

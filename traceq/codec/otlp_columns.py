@@ -13,7 +13,6 @@ from itertools import islice
 import msgspec
 
 from traceq.assembly import TableBuilder
-from traceq.codec.meaning import meaning
 from traceq.codec.otlp import (
     Located,
     Origin,
@@ -29,6 +28,7 @@ from traceq.codec.otlp import (
 from traceq.codec.wire import BROKEN, READABLE, VOID_IDS, Nanoseconds, failures_told, first_void, hex_id, is_plain_hex
 from traceq.errors import DecodeError
 from traceq.records import CodedTrace
+from traceq.semantics import meaning
 
 
 class _Span(msgspec.Struct, gc=False, rename="camel"):
