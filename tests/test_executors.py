@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,14 @@ def test_work_that_nobody_waits_for_is_dropped() -> None:
 
 
 WORK = """
+import fcntl
 import sys
 
 def work(_):
-    with open(sys.argv[2]) as gate, open(sys.argv[1], "w") as place:
+    with open(sys.argv[1], "w") as place:
         place.write(".")
-        place.flush()
-        gate.read()
+    with open(sys.argv[2]) as gate:
+        fcntl.flock(gate, fcntl.LOCK_SH)
 
 if __name__ == "__mp_main__" and sys.argv[3] == "starting":
     work(None)
@@ -71,16 +73,26 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("moment", ["starting", "working"])
-def test_an_interrupt_ends_all_workers_without_a_word(moment: str, tmp_path: Path) -> None:
-    script, told, gate = (str(tmp_path / name) for name in ("script.py", "told", "gate"))
+@pytest.fixture
+def at_interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have processes that start meanwhile be ended by Ctrl-C, or ignore it, whatever the tests do themselves."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def after_an_interrupt(moment: str, folder: Path) -> tuple[int, bytes]:
+    """Interrupt a program and its two workers, let the work end, and give the program's exit code and complaints."""
+    script, told, gate = (str(folder / name) for name in ("script.py", "told", "gate"))
     Path(script).write_text(WORK, encoding="utf-8")
     os.mkfifo(told)
-    os.mkfifo(gate)
     # Opened for both, so that neither side finds nobody there.
-    dots, held = (os.open(place, os.O_RDWR) for place in (told, gate))
+    dots = os.open(told, os.O_RDWR)
     command = [sys.executable, script, told, gate, moment]
     environment = os.environ | {"PYTHONPATH": str(Path(traceq.__file__).parents[1])}
+
+    held = os.open(gate, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
 
     with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, env=environment) as running:
         for _ in range(2):
@@ -91,4 +103,19 @@ def test_an_interrupt_ends_all_workers_without_a_word(moment: str, tmp_path: Pat
         _, errors = running.communicate(timeout=20)
 
     os.close(dots)
-    assert (running.returncode, errors) == (130, b"")
+    return running.returncode, errors
+
+
+@pytest.mark.parametrize("at_interrupts", [signal.default_int_handler], indirect=True)
+@pytest.mark.parametrize("moment", ["starting", "working"])
+def test_an_interrupt_ends_all_workers_without_a_word(at_interrupts: None, moment: str, tmp_path: Path) -> None:
+    assert after_an_interrupt(moment, tmp_path) == (130, b"")
+
+
+@pytest.mark.parametrize("at_interrupts", [signal.SIG_IGN], indirect=True)
+@pytest.mark.parametrize("moment", ["starting", "working"])
+def test_workers_ignore_interrupts_where_the_whole_program_does(
+    at_interrupts: None, moment: str, tmp_path: Path
+) -> None:
+    """Begun by nohup, or in the background of a script: Ctrl-C is meant for somebody else."""
+    assert after_an_interrupt(moment, tmp_path) == (0, b"")

@@ -123,5 +123,7 @@ def _interrupts_held() -> Iterator[None]:
 
 def _die_silently() -> None:
     """Let Ctrl-C end a worker at once, one that came while it started too; this process tells of it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Ignored by all of us, as in the background of a script, it stays ignored: the work goes on.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
