@@ -15,7 +15,8 @@ from traceq.assembly import assemble
 from traceq.catalog import ServiceCall
 from traceq.codec import read_document
 from traceq.codec.parquet import SpanWriter
-from traceq.codec.parquet_reader import Selection, SpanFile, read_traces
+from traceq.codec.parquet_file import Selection, SpanFile
+from traceq.codec.parquet_reader import read_traces
 from traceq.errors import DecodeError
 from traceq.records import TraceRecord
 from traceq.semantics import Attributes, Kind, Peer

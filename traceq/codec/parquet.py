@@ -1,7 +1,7 @@
 """Traces as Parquet: the span table as it stands, one row a span, and a few columns for people who use SQL.
 
 Row groups hold whole traces, the rows of a trace side by side in the table's order. `docs/parquet.md` describes every
-column. pyarrow is imported here and in `parquet_reader` alone, which are themselves imported late.
+column. pyarrow is imported in the modules called `parquet*` alone, which are themselves imported late.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +19,6 @@ import pyarrow.parquet as pq
 
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
-from traceq.codec.parquet_arrays import column_of, ordinals
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning
@@ -74,6 +74,9 @@ _ENCODINGS = {
     **dict.fromkeys(("start_ns", "duration_ns", "row", "parent_row"), "DELTA_BINARY_PACKED"),
 }
 _NESTED = ("trace_warnings", "warnings")
+
+_TYPES = {"q": pa.int64(), "i": pa.int32(), "b": pa.int8()}
+_TYPECODES = {arrow: typecode for typecode, arrow in _TYPES.items()}
 
 
 class SpanWriter:
@@ -256,3 +259,38 @@ def _kept(details: SpanDetails, resources: dict[int, tuple[str | None, Attribute
         attribute_json.write_links(details.links()),
         list(details.warnings()) or None,
     )
+
+
+def column_of(numbers: array[int]) -> _Array:
+    """Look at an array as an Arrow column, without a copy."""
+    return pa.Array.from_buffers(_TYPES[numbers.typecode], len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def numbers_of(column: _Array) -> array[int]:
+    """Copy a column without nulls into an array."""
+    numbers = array(_TYPECODES[column.type])
+    if len(column):
+        size = numbers.itemsize
+        numbers.frombytes(column.buffers()[1].slice(column.offset * size, len(column) * size))
+    return numbers
+
+
+def constants(typecode: str, numbers: Iterable[int]) -> _Array:
+    """Make a column of numbers by hand: to make one of Python's itself, pyarrow imports pandas (0.4 s)."""
+    return column_of(array(typecode, numbers))
+
+
+def ordinals(count: int) -> _Array:
+    """Give the numbers from 0 on, so many."""
+    return _ordinals(max(0, count - 1).bit_length()).slice(0, count)
+
+
+@lru_cache(maxsize=2)
+def _ordinals(bits: int) -> _Array:
+    # Kept, because one range after the other is wanted, and Python counts slowly.
+    return constants("q", range(2**bits))
+
+
+def constant(typecode: str, number: int) -> _Array:
+    """Make an Arrow number by hand."""
+    return constants(typecode, [number])[0]

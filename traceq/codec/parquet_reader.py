@@ -5,171 +5,20 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast, overload
+from itertools import repeat
+from typing import Any, TypeAlias, cast, overload
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
-from traceq.codec.parquet import CALLS_KEY, COUNTS_KEY, DETAIL_FIELDS, EMPTY_KEY, FORMAT, FORMAT_KEY, SPAN_FIELDS
-from traceq.codec.parquet_arrays import constant, constants, numbers_of, ordinals
-from traceq.codec.parquet_details import span_details
-from traceq.codec.wire import decode, quoted
-from traceq.errors import DecodeError
-from traceq.semantics import AttributeValue, Kind, Peer, PeerKind, Status
-from traceq.traces import Traces, TraceWarning, WarningCode, normal_id
-from traceq.untrusted import printable
+from traceq.codec.parquet import SPAN_FIELDS, constant, constants, numbers_of, ordinals
+from traceq.codec.parquet_file import DETAIL_COLUMNS, SPAN_COLUMNS, EmptyTrace, Selection, first_indices, warning_of
+from traceq.semantics import Attributes, AttributeValue, Kind, Peer, PeerKind, Status
+from traceq.traces import Event, Link, SpanDetails, Traces, TraceWarning, normal_id
 
 _Array: TypeAlias = Any
 """pyarrow tells no types."""
-_Value = TypeVar("_Value")
-
-_SPAN_COLUMNS = tuple(field.name for field in SPAN_FIELDS)
-_DETAIL_COLUMNS = tuple(field.name for field in DETAIL_FIELDS)
-_CODED = [field.name for field in SPAN_FIELDS if pa.types.is_dictionary(field.type)]
-_HINT = "traceq reads the Parquet that `traceq convert` writes"
-
-
-_UNREADABLE = (pa.ArrowException, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class _EmptyTrace:
-    """A trace without spans, which has no row to stand in."""
-
-    group: int
-    position: int
-    trace_id: str
-    warnings: tuple[TraceWarning, ...]
-
-
-class SpanFile:
-    """A Parquet file of spans; opened at once, read in parts.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DecodeError: If it is not Parquet, or not of traceq's columns.
-        FileNotFoundError, PermissionError: If it cannot be opened.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            # The footer first: a file without our columns cannot be opened to read them as codes.
-            self._footer = pq.read_metadata(path, memory_map=True)
-            self._names = frozenset(self._footer.schema.to_arrow_schema().names)
-            self._metadata: dict[bytes, bytes] = self._footer.metadata or {}
-            self._check_format()
-            self._file = pq.ParquetFile(path, metadata=self._footer, read_dictionary=_CODED, memory_map=True)
-        except (FileNotFoundError, PermissionError, IsADirectoryError):
-            raise
-        except _UNREADABLE as error:
-            raise self._refusal(quoted(str(error), 200)) from error
-
-    def _check_format(self) -> None:
-        told = self._metadata.get(FORMAT_KEY, b"").decode("utf-8", "replace")
-        if told != FORMAT:
-            raise self._refusal(f"it says '{quoted(told)}', not '{FORMAT}'" if told else "its columns are not traceq's")
-        missing = [name for name in _SPAN_COLUMNS if name not in self._names]
-        if missing:
-            raise self._refusal(f"the column {missing[0]} is missing")
-
-    @cached_property
-    def trace_counts(self) -> tuple[int, ...]:
-        """How many traces each row group holds."""
-        counts = self._told(COUNTS_KEY, list[int])
-        if len(counts) != self._footer.num_row_groups:
-            raise self._refusal("it does not tell what its row groups hold")
-        return tuple(counts)
-
-    @property
-    def has_details(self) -> bool:
-        """Whether it holds attributes, events and links."""
-        return self._names.issuperset(_DETAIL_COLUMNS)
-
-    def byte_count(self, group: int) -> int:
-        """Tell how many bytes of the file the columns of a row group take, attributes and the like left aside."""
-        told = self._footer.row_group(group)
-        columns = (told.column(number) for number in range(told.num_columns))
-        return sum(
-            int(column.total_compressed_size)
-            for column in columns
-            if column.path_in_schema.partition(".")[0] in _SPAN_COLUMNS
-        )
-
-    def span_count(self, group: int) -> int:
-        """Tell how many spans a row group holds."""
-        return int(self._footer.row_group(group).num_rows)
-
-    def null_counts(self, group: int) -> dict[str, int | None]:
-        """Tell how many spans have nothing in each column; None where the file does not tell. For a list: no items."""
-        told = self._footer.row_group(group)
-        columns = (told.column(number) for number in range(told.num_columns))
-        return {column.path_in_schema.partition(".")[0]: _null_count(column.statistics) for column in columns}
-
-    @cached_property
-    def calls(self) -> tuple[ServiceCall, ...]:
-        """The dependency table that came along with the traces."""
-        return tuple(ServiceCall(*call) for call in self._told(CALLS_KEY, list[tuple[str, str, int]]))
-
-    def trace_ids(self, group: int) -> list[str]:
-        """List the traces of a row group, in their order."""
-        ids = _first_rows(self.rows(group, ["trace_id", "row"])).column("trace_id").to_pylist()
-        for empty in self.empty_traces(group):
-            ids.insert(empty.position, empty.trace_id)
-        return cast(list[str], ids)
-
-    def empty_traces(self, group: int) -> list[_EmptyTrace]:
-        """List the traces of a row group that have no spans."""
-        return [each for each in self._empty_traces if each.group == group]
-
-    @cached_property
-    def _empty_traces(self) -> tuple[_EmptyTrace, ...]:
-        told = self._told(EMPTY_KEY, list[tuple[int, int, str, list[dict[str, str]]]])
-        return tuple(
-            _EmptyTrace(group, position, trace_id, tuple(_warning(trace_id, each) for each in warnings))
-            for group, position, trace_id, warnings in told
-        )
-
-    def rows(self, group: int, columns: Sequence[str]) -> _Array:
-        """Read columns of a row group as Arrow has them.
-
-        Raises:
-            DecodeError: If the file is damaged.
-        """
-        try:
-            # One thread each: whoever reads many row groups reads them side by side.
-            return self._file.read_row_group(group, columns=list(columns), use_threads=False)
-        except _UNREADABLE as error:
-            raise self._refusal(quoted(str(error), 200)) from error
-
-    def _told(self, key: bytes, shape: type[_Value]) -> _Value:
-        what = f"cannot read {printable(str(self.path))}: its metadata {key.decode()}"
-        return decode(msgspec.json.Decoder(shape), self._metadata.get(key, b"[]"), what)
-
-    def _refusal(self, why: str) -> DecodeError:
-        return DecodeError(f"cannot read {printable(str(self.path))}: {why}", hint=_HINT)
-
-
-def _null_count(statistics: _Array) -> int | None:
-    return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Traces of a row group."""
-
-    file: SpanFile
-    group: int
-    positions: tuple[int, ...] | None = None
-    """Which of them, in rising order; None for all."""
 
 
 def read_traces(selections: Iterable[Selection], *, with_details: bool) -> Traces:
@@ -181,7 +30,7 @@ def read_traces(selections: Iterable[Selection], *, with_details: bool) -> Trace
         DecodeError: If a file is damaged.
     """
     tables: list[_Array] = []
-    empty: list[tuple[int, _EmptyTrace]] = []
+    empty: list[tuple[int, EmptyTrace]] = []
     trace_count = 0
     for each in selections:
         table = each.file.rows(each.group, _wanted_columns(each, with_details=with_details))
@@ -198,13 +47,13 @@ def _wanted_columns(selection: Selection, *, with_details: bool) -> list[str]:
     """List the columns to read; without details also those are left out that would say nothing."""
     file, group = selection.file, selection.group
     if with_details:
-        return [*_SPAN_COLUMNS, *(_DETAIL_COLUMNS if file.has_details else ())]
+        return [*SPAN_COLUMNS, *(DETAIL_COLUMNS if file.has_details else ())]
     nulls = file.null_counts(group)
     silent = {"trace_warnings"} if nulls["trace_warnings"] == file.span_count(group) else set()
     # Where every span without a parent's row is without a parent's id too, none is an orphan.
     has_orphans = nulls["parent_id"] is None or nulls["parent_id"] != nulls["parent_row"]
     silent |= set() if has_orphans else {"parent_id"}
-    return [name for name in _SPAN_COLUMNS if name not in silent]
+    return [name for name in SPAN_COLUMNS if name not in silent]
 
 
 def read_attributes(
@@ -238,7 +87,7 @@ def read_attributes(
 
 def _selected(table: _Array, positions: Iterable[int], without_rows: Collection[int]) -> _Array:
     """Cut out whole traces; positions count those without rows too."""
-    starts = [*_first_indices(table.column("row").combine_chunks()).to_pylist(), table.num_rows]
+    starts = [*first_indices(table.column("row").combine_chunks()).to_pylist(), table.num_rows]
     wanted = [
         position - sum(place < position for place in without_rows)
         for position in positions
@@ -255,18 +104,10 @@ def _joined(tables: list[_Array]) -> _Array:
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
 
 
-def _first_indices(rows: _Array) -> _Array:
-    return pc.indices_nonzero(pc.equal(rows, constant("i", 0)))
-
-
-def _first_rows(table: _Array) -> _Array:
-    return table.filter(pc.equal(table.column("row"), constant("i", 0)))
-
-
 def _traces(table: _Array, *, with_details: bool) -> Traces:
     columns = {name: _one_piece(table.column(name)) for name in table.column_names}
     rows = columns["row"]
-    starts = _first_indices(rows)
+    starts = first_indices(rows)
     trace_ids = cast(list[str], pc.take(columns["trace_id"], starts).to_pylist())
     offsets = numbers_of(starts.cast(pa.int64()))
     offsets.append(len(rows))
@@ -291,7 +132,7 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
         names=names.values,
         hosts=("", *hosts.values),
         peers=(None, *peers),
-        details=span_details(columns, len(rows)) if with_details else None,
+        details=_span_details(columns, len(rows)) if with_details else None,
         warnings=_warnings(trace_ids, columns.get("trace_warnings"), starts),
     )
 
@@ -384,17 +225,13 @@ def _warnings(trace_ids: list[str], column: _Array | None, starts: _Array) -> tu
     strange = pc.indices_nonzero(pc.is_valid(told))
     lists = pc.take(told, strange).to_pylist()
     return tuple(
-        _warning(trace_ids[position], warning)
+        warning_of(trace_ids[position], warning)
         for position, warnings in zip(strange.to_pylist(), lists, strict=True)
         for warning in warnings
     )
 
 
-def _warning(trace_id: str, told: Mapping[str, str]) -> TraceWarning:
-    return TraceWarning(cast(WarningCode, told["code"]), trace_id, told["message"], told["span_id"])
-
-
-def _with_empty(traces: Traces, empty: Iterable[tuple[int, _EmptyTrace]]) -> Traces:
+def _with_empty(traces: Traces, empty: Iterable[tuple[int, EmptyTrace]]) -> Traces:
     """Put traces without spans back to their positions, the first first."""
     trace_ids, offsets = list(traces.trace_ids), array("q", traces.offsets)
     warnings = {each.trace_id: each.warnings for _, each in empty}
@@ -405,3 +242,77 @@ def _with_empty(traces: Traces, empty: Iterable[tuple[int, _EmptyTrace]]) -> Tra
         warnings[warning.trace_id] = (*warnings.get(warning.trace_id, ()), warning)
     in_order = tuple(warning for trace_id in trace_ids for warning in warnings.get(trace_id, ()))
     return replace(traces, trace_ids=tuple(trace_ids), offsets=offsets, warnings=in_order)
+
+
+def _span_details(columns: Mapping[str, _Array], count: int) -> tuple[SpanDetails, ...]:
+    """Give one a row, empty ones where the columns are not there.
+
+    Args:
+        columns: By name, each an Arrow array.
+        count: How many rows.
+    """
+    if "attributes" not in columns:
+        return tuple(repeat(_NoDetails(), count))
+    kept = _Columns(*(columns[name] for name in _Columns.__dataclass_fields__))
+    return tuple(map(_Details, repeat(kept), range(count)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    attributes: _Array
+    resource: _Array
+    events: _Array
+    links: _Array
+    warnings: _Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """One row of the columns that hold JSON."""
+
+    columns: _Columns
+    row: int
+
+    def attributes(self) -> Attributes:
+        """Read the attributes."""
+        return attribute_json.read_attributes(self.columns.attributes[self.row].as_py())
+
+    def resource(self) -> Attributes:
+        """Read the attributes of the resource."""
+        return attribute_json.read_attributes(self.columns.resource[self.row].as_py())
+
+    def events(self) -> tuple[Event, ...]:
+        """Read the events."""
+        return attribute_json.read_events(self.columns.events[self.row].as_py())
+
+    def links(self) -> tuple[Link, ...]:
+        """Read the links."""
+        return attribute_json.read_links(self.columns.links[self.row].as_py())
+
+    def warnings(self) -> tuple[str, ...]:
+        """Read what the server remarked."""
+        return tuple(self.columns.warnings[self.row].as_py() or ())
+
+
+class _NoDetails:
+    """Of a file that was written without them."""
+
+    def attributes(self) -> Attributes:
+        """Give none."""
+        return {}
+
+    def resource(self) -> Attributes:
+        """Give none."""
+        return {}
+
+    def events(self) -> tuple[Event, ...]:
+        """Give none."""
+        return ()
+
+    def links(self) -> tuple[Link, ...]:
+        """Give none."""
+        return ()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Give none."""
+        return ()

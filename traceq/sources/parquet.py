@@ -29,7 +29,7 @@ from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
 
 if TYPE_CHECKING:
-    from traceq.codec.parquet_reader import Selection, SpanFile
+    from traceq.codec.parquet_file import Selection, SpanFile
 
 SUFFIX = ".parquet"
 _SLICE_SPANS = 2**17
@@ -107,7 +107,7 @@ def open_file(path: Path) -> SpanFile:
     Raises:
         InputError: If it cannot be read, or is not Parquet of traceq's.
     """
-    from traceq.codec.parquet_reader import SpanFile
+    from traceq.codec.parquet_file import SpanFile
 
     try:
         return SpanFile(path)
@@ -128,7 +128,7 @@ class Place:
 
 def _selections(places: Iterable[Place]) -> Iterator[Selection]:
     """Open the files, each once: reading what a file says of its row groups takes as long as reading one of them."""
-    from traceq.codec.parquet_reader import Selection
+    from traceq.codec.parquet_file import Selection
 
     files: dict[str, SpanFile] = {}
     for place in places:
@@ -287,7 +287,7 @@ class ParquetSource(FileSource):
         return read.select([ids[normal_id(part.trace_id)] for (part,) in groups])
 
     def _selections(self, wanted: Mapping[tuple[str, int], Collection[int]]) -> Iterator[Selection]:
-        from traceq.codec.parquet_reader import Selection
+        from traceq.codec.parquet_file import Selection
 
         files = {str(file.path): file for file in self._opened()}
         for (path, group), positions in wanted.items():

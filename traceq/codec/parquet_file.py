@@ -1,0 +1,188 @@
+"""A Parquet file of spans: what its footer tells, and its row groups as Arrow has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar, cast
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from traceq.catalog import ServiceCall
+from traceq.codec.parquet import (
+    CALLS_KEY,
+    COUNTS_KEY,
+    DETAIL_FIELDS,
+    EMPTY_KEY,
+    FORMAT,
+    FORMAT_KEY,
+    SPAN_FIELDS,
+    constant,
+)
+from traceq.codec.wire import decode, quoted
+from traceq.errors import DecodeError
+from traceq.traces import TraceWarning, WarningCode
+from traceq.untrusted import printable
+
+_Array: TypeAlias = Any
+"""pyarrow tells no types."""
+_Value = TypeVar("_Value")
+
+SPAN_COLUMNS = tuple(field.name for field in SPAN_FIELDS)
+DETAIL_COLUMNS = tuple(field.name for field in DETAIL_FIELDS)
+_CODED = [field.name for field in SPAN_FIELDS if pa.types.is_dictionary(field.type)]
+_HINT = "traceq reads the Parquet that `traceq convert` writes"
+_UNREADABLE = (pa.ArrowException, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyTrace:
+    """A trace without spans, which has no row to stand in."""
+
+    group: int
+    position: int
+    trace_id: str
+    warnings: tuple[TraceWarning, ...]
+
+
+class SpanFile:
+    """A Parquet file of spans; opened at once, read in parts.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DecodeError: If it is not Parquet, or not of traceq's columns.
+        FileNotFoundError, PermissionError: If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # The footer first: a file without our columns cannot be opened to read them as codes.
+            self._footer = pq.read_metadata(path, memory_map=True)
+            self._names = frozenset(self._footer.schema.to_arrow_schema().names)
+            self._metadata: dict[bytes, bytes] = self._footer.metadata or {}
+            self._check_format()
+            self._file = pq.ParquetFile(path, metadata=self._footer, read_dictionary=_CODED, memory_map=True)
+        except (FileNotFoundError, PermissionError, IsADirectoryError):
+            raise
+        except _UNREADABLE as error:
+            raise self._refusal(quoted(str(error), 200)) from error
+
+    def _check_format(self) -> None:
+        told = self._metadata.get(FORMAT_KEY, b"").decode("utf-8", "replace")
+        if told != FORMAT:
+            raise self._refusal(f"it says '{quoted(told)}', not '{FORMAT}'" if told else "its columns are not traceq's")
+        missing = [name for name in SPAN_COLUMNS if name not in self._names]
+        if missing:
+            raise self._refusal(f"the column {missing[0]} is missing")
+
+    @cached_property
+    def trace_counts(self) -> tuple[int, ...]:
+        """How many traces each row group holds."""
+        counts = self._told(COUNTS_KEY, list[int])
+        if len(counts) != self._footer.num_row_groups:
+            raise self._refusal("it does not tell what its row groups hold")
+        return tuple(counts)
+
+    @property
+    def has_details(self) -> bool:
+        """Whether it holds attributes, events and links."""
+        return self._names.issuperset(DETAIL_COLUMNS)
+
+    def byte_count(self, group: int) -> int:
+        """Tell how many bytes of the file the columns of a row group take, attributes and the like left aside."""
+        told = self._footer.row_group(group)
+        columns = (told.column(number) for number in range(told.num_columns))
+        return sum(
+            int(column.total_compressed_size)
+            for column in columns
+            if column.path_in_schema.partition(".")[0] in SPAN_COLUMNS
+        )
+
+    def span_count(self, group: int) -> int:
+        """Tell how many spans a row group holds."""
+        return int(self._footer.row_group(group).num_rows)
+
+    def null_counts(self, group: int) -> dict[str, int | None]:
+        """Tell how many spans have nothing in each column; None where the file does not tell. For a list: no items."""
+        told = self._footer.row_group(group)
+        columns = (told.column(number) for number in range(told.num_columns))
+        return {column.path_in_schema.partition(".")[0]: _null_count(column.statistics) for column in columns}
+
+    @cached_property
+    def calls(self) -> tuple[ServiceCall, ...]:
+        """The dependency table that came along with the traces."""
+        return tuple(ServiceCall(*call) for call in self._told(CALLS_KEY, list[tuple[str, str, int]]))
+
+    def trace_ids(self, group: int) -> list[str]:
+        """List the traces of a row group, in their order."""
+        ids = _first_rows(self.rows(group, ["trace_id", "row"])).column("trace_id").to_pylist()
+        for empty in self.empty_traces(group):
+            ids.insert(empty.position, empty.trace_id)
+        return cast(list[str], ids)
+
+    def empty_traces(self, group: int) -> list[EmptyTrace]:
+        """List the traces of a row group that have no spans."""
+        return [each for each in self._empty_traces if each.group == group]
+
+    @cached_property
+    def _empty_traces(self) -> tuple[EmptyTrace, ...]:
+        told = self._told(EMPTY_KEY, list[tuple[int, int, str, list[dict[str, str]]]])
+        return tuple(
+            EmptyTrace(group, position, trace_id, tuple(warning_of(trace_id, each) for each in warnings))
+            for group, position, trace_id, warnings in told
+        )
+
+    def rows(self, group: int, columns: Sequence[str]) -> _Array:
+        """Read columns of a row group as Arrow has them.
+
+        Raises:
+            DecodeError: If the file is damaged.
+        """
+        try:
+            # One thread each: whoever reads many row groups reads them side by side.
+            return self._file.read_row_group(group, columns=list(columns), use_threads=False)
+        except _UNREADABLE as error:
+            raise self._refusal(quoted(str(error), 200)) from error
+
+    def _told(self, key: bytes, shape: type[_Value]) -> _Value:
+        what = f"cannot read {printable(str(self.path))}: its metadata {key.decode()}"
+        return decode(msgspec.json.Decoder(shape), self._metadata.get(key, b"[]"), what)
+
+    def _refusal(self, why: str) -> DecodeError:
+        return DecodeError(f"cannot read {printable(str(self.path))}: {why}", hint=_HINT)
+
+
+def _null_count(statistics: _Array) -> int | None:
+    return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Traces of a row group."""
+
+    file: SpanFile
+    group: int
+    positions: tuple[int, ...] | None = None
+    """Which of them, in rising order; None for all."""
+
+
+def first_indices(rows: _Array) -> _Array:
+    """Find where traces begin, in a column `row`."""
+    return pc.indices_nonzero(pc.equal(rows, constant("i", 0)))
+
+
+def _first_rows(table: _Array) -> _Array:
+    return table.filter(pc.equal(table.column("row"), constant("i", 0)))
+
+
+def warning_of(trace_id: str, told: Mapping[str, str]) -> TraceWarning:
+    """Read a warning as files keep it."""
+    return TraceWarning(cast(WarningCode, told["code"]), trace_id, told["message"], told["span_id"])
