@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.builders import columns
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.assembly import assemble
-from traceq.codec import Part, jaeger_columns, otlp_columns, read_document
+from traceq.codec import Part, jaeger, otlp, read_document
 from traceq.codec.batches import read_tables
 from traceq.errors import DecodeError
 
@@ -40,9 +40,9 @@ def groups_of(body: bytes) -> list[list[Part]]:
 def is_large(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(jaeger_columns, "_LARGE_BYTES", 0)
-            patch.setattr(jaeger_columns, "_SPANS_AT_A_TIME", 2)
-            patch.setattr(otlp_columns, "_SPANS_AT_A_TIME", 2)
+            patch.setattr(jaeger, "_LARGE_BYTES", 0)
+            patch.setattr(jaeger, "_SPANS_AT_A_TIME", 2)
+            patch.setattr(otlp, "_SPANS_AT_A_TIME", 2)
         yield
 
 

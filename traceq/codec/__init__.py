@@ -11,7 +11,7 @@ import msgspec
 
 from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
-from traceq.codec import answers, jaeger, jaeger_columns, otlp, otlp_columns, sniffing
+from traceq.codec import answers, jaeger, otlp, sniffing
 from traceq.codec.jaeger_writer import encode_trace
 from traceq.codec.sniffing import refusal
 from traceq.codec.wire import Body, collector_paused, reason
@@ -128,7 +128,7 @@ def read_trace(trace: memoryview, location: str) -> Part:
 
 def _jaeger_part(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> Part:
     whole = partial(jaeger.decode_trace, trace, trace_id, place)
-    coded = partial(jaeger_columns.read_coded, trace, trace_id, place)
+    coded = partial(jaeger.read_coded, trace, trace_id, place)
     return _JaegerPart(trace_id, whole, partial(_columns, coded), coded, trace, place)
 
 
@@ -258,7 +258,7 @@ class _Reader:
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
         for trace_id, spans in otlp.split(groups, place).items():
             whole = partial(otlp.decode_trace, spans, trace_id)
-            coded = partial(otlp_columns.read_coded, spans, trace_id)
+            coded = partial(otlp.read_coded, spans, trace_id)
             self.parts.append(_CodedPart(trace_id, whole, partial(_columns, coded), coded))
 
 

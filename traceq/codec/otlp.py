@@ -7,17 +7,20 @@ base64, enums as numbers or names, 64-bit numbers as text or numbers. What Jaege
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from traceq import semantics
+from traceq.assembly import TableBuilder
+from traceq.codec.otlp_values import read_attributes, read_text
 from traceq.codec.wire import (
     BROKEN,
     READABLE,
@@ -25,13 +28,14 @@ from traceq.codec.wire import (
     Nanoseconds,
     collector_paused,
     decode,
-    failure,
     failures_told,
+    first_void,
     hex_id,
     is_empty,
+    is_plain_hex,
 )
 from traceq.errors import DecodeError
-from traceq.records import TraceRecord
+from traceq.records import CodedTrace, TraceRecord
 from traceq.semantics import TELLING, Attributes, AttributeValue, Kind, Meaning, Status, meaning
 from traceq.traces import Event, Link, normal_id
 
@@ -40,31 +44,6 @@ _WARNINGS = "@jaeger@warnings"
 """Where Jaeger's v3 answers keep what the server remarked about a span."""
 _WARNINGS_WRITTEN = _WARNINGS.encode()
 """How that looks, but for letters that are escaped."""
-
-
-class _Values(msgspec.Struct, gc=False):
-    values: list[_AnyValue] | None = None
-
-
-class _KeyValues(msgspec.Struct, gc=False):
-    values: list[_Attribute] | None = None
-
-
-class _AnyValue(msgspec.Struct, gc=False, rename="camel"):
-    """OTLP's value: one of these is set, or none for the empty value."""
-
-    string_value: str | None = None
-    bool_value: bool | None = None
-    int_value: int | None = None
-    double_value: float | None = None
-    bytes_value: str | None = None
-    array_value: _Values | None = None
-    kvlist_value: _KeyValues | None = None
-
-
-class _Attribute(msgspec.Struct, gc=False):
-    key: str
-    value: _AnyValue | None = None
 
 
 class Sketch(msgspec.Struct, gc=False):
@@ -139,12 +118,28 @@ class _Span(msgspec.Struct, gc=False, rename="camel"):
     status: SpanStatus | None = None
 
 
+class _BareSpan(msgspec.Struct, gc=False, rename="camel"):
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    kind: int | str | None = None
+    start_time_unix_nano: Nanoseconds = None
+    end_time_unix_nano: Nanoseconds = None
+    attributes: list[Sketch] | None = None
+    links: list[SpanLink] | None = None
+    status: SpanStatus | None = None
+
+
 _SPAN = msgspec.json.Decoder(_Span, strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
 _SKETCHES = msgspec.json.Decoder(list[Sketch] | None)
-_VALUE = msgspec.json.Decoder(_AnyValue | None, strict=False)
-_ATTRIBUTES = msgspec.json.Decoder(list[_Attribute] | None, strict=False)
 _EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
+_SPANS = msgspec.json.Decoder(list[_BareSpan], strict=False)
+
+_ID_DIGITS = 16
+"""Of a span's id in hex."""
+_SPANS_AT_A_TIME = 2_000
+"""Decoded, spans take three times the memory of their JSON."""
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -164,10 +159,10 @@ class _Details(msgspec.Struct, gc=False):
             "w3c.tracestate": span.trace_state,
         }
         found: dict[str, AttributeValue] = {
-            f"otel.scope.{key}": value for key, value in _attributes(scope.attributes).items()
+            f"otel.scope.{key}": value for key, value in read_attributes(scope.attributes).items()
         }
         found |= {key: value for key, value in told.items() if value}
-        found |= _attributes(span.attributes)
+        found |= read_attributes(span.attributes)
         found.pop(_WARNINGS, None)
         return found
 
@@ -185,7 +180,7 @@ class _Details(msgspec.Struct, gc=False):
     def links(self) -> tuple[Link, ...]:
         """Read the links other than the one that was the first choice for a parent."""
         return tuple(
-            Link(hex_id(link.trace_id or ""), hex_id(link.span_id or ""), _attributes(link.attributes))
+            Link(hex_id(link.trace_id or ""), hex_id(link.span_id or ""), read_attributes(link.attributes))
             for link in self.span.links or ()
             if _is_reference(link)
         )
@@ -195,7 +190,7 @@ class _Details(msgspec.Struct, gc=False):
         written = bytes(self.span.attributes)
         if _WARNINGS_WRITTEN not in written and b"\\u" not in written:
             return ()
-        remarks = _attributes(self.span.attributes).get(_WARNINGS)
+        remarks = read_attributes(self.span.attributes).get(_WARNINGS)
         if remarks is None:
             return ()
         return tuple(semantics.value_text(each) for each in (remarks if isinstance(remarks, list) else [remarks]))
@@ -293,6 +288,92 @@ def _add(record: TraceRecord, span: _Span, origin: Origin) -> None:
     record.peers.append(peer)
 
 
+def read_coded(spans: Sequence[Located], trace_id: str, builder: TableBuilder) -> CodedTrace:
+    """Read the spans of a trace without details, in codes of this builder; see `decode_trace`.
+
+    The caller pauses the collector.
+
+    Raises:
+        DecodeError: If one of them is not an OTLP span, or has no id.
+    """
+    coded = CodedTrace(trace_id)
+    remaining = iter(spans)
+    while some := list(islice(remaining, _SPANS_AT_A_TIME)):
+        _add_coded(coded, some, builder)
+    _normalize(coded)
+    if not VOID_IDS.isdisjoint(coded.span_ids):
+        place = spans[first_void(coded.span_ids)][0].place
+        raise DecodeError(f"cannot read trace {trace_id} in {place}: a span has no spanId", hint=READABLE)
+    return coded
+
+
+def _add_coded(coded: CodedTrace, located: list[Located], builder: TableBuilder) -> None:
+    with _failures_placed(located, coded.trace_id):
+        spans = _SPANS.decode(b"[%b]" % b",".join([raw for _, raw in located]))
+        _add_meanings(coded, spans, builder)
+    _add_parents(coded, spans)
+    coded.span_ids += [span.span_id or "" for span in spans]
+    starts = [span.start_time_unix_nano or 0 for span in spans]
+    coded.start_ns += starts
+    coded.duration_ns += [
+        (span.end_time_unix_nano or 0) - start_ns for span, start_ns in zip(spans, starts, strict=True)
+    ]
+    names = builder.names
+    coded.names += [names[span.name or ""] for span in spans]
+    coded.origins += _origin_codes(located, builder)
+
+
+@contextmanager
+def _failures_placed(located: list[Located], trace_id: str) -> Iterator[None]:
+    """Say of the first span that cannot be read where it stands; it is looked for one by one."""
+    try:
+        yield
+    except BROKEN:
+        for origin, raw in located:
+            with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
+                for span in _SPANS.decode(b"[%b]" % raw):
+                    wanted_texts(span.attributes or ())
+        raise
+
+
+def _normalize(coded: CodedTrace) -> None:
+    """Write ids as lower-case hex; nearly all are."""
+    if not is_plain_hex(coded.span_ids):
+        coded.span_ids = [hex_id(span_id) for span_id in coded.span_ids]
+    parent_ids = [parent_id for parent_id in coded.parent_ids if parent_id]
+    if not is_plain_hex(parent_ids):
+        coded.parent_ids = [parent_id and hex_id(parent_id) for parent_id in coded.parent_ids]
+
+
+def _add_parents(coded: CodedTrace, spans: list[_BareSpan]) -> None:
+    add = coded.parent_ids.append
+    for span in spans:
+        if not span.links:
+            parent_id = span.parent_span_id or None
+            # Nearly every span names its parent like this, and nothing else. Zeros in base64 take the long way.
+            if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
+                add(parent_id)
+                continue
+        coded.add_parents(take_parents(span, coded.trace_id))
+
+
+def _add_meanings(coded: CodedTrace, spans: list[_BareSpan], builder: TableBuilder) -> None:
+    add, meanings = coded.meanings.append, builder.meanings
+    for span in spans:
+        texts = wanted_texts(span.attributes) if span.attributes else ()
+        add(meanings[meaning(texts, kind_of(span.kind), status_of(span.status))])
+
+
+def _origin_codes(located: list[Located], builder: TableBuilder) -> Iterator[int]:
+    """Give the code of what each span ran in; spans of one scope stand one after the other."""
+    last: Origin | None = None
+    code = 0
+    for origin, _ in located:
+        if origin is not last:
+            last, code = origin, builder.origin(*service_and_host(origin.resource_attributes))
+        yield code
+
+
 class _Linked(Protocol):
     parent_span_id: str | None
     links: list[SpanLink] | None
@@ -324,13 +405,7 @@ def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
 
 def wanted_texts(attributes: Iterable[Sketch]) -> tuple[tuple[str, str], ...]:
     """Pick the attributes that tell kind, status and peer, values as text: the hot path of reading."""
-    return tuple([(sketch.key, _text(bytes(sketch.value))) for sketch in attributes if sketch.key in TELLING])
-
-
-# The same few values come with span after span.
-@lru_cache(maxsize=4096)
-def _text(value: bytes) -> str:
-    return semantics.value_text(_value(_VALUE.decode(value)))
+    return tuple([(sketch.key, read_text(bytes(sketch.value))) for sketch in attributes if sketch.key in TELLING])
 
 
 def _meaning(span: _Span) -> Meaning:
@@ -367,7 +442,7 @@ def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
 # Collectors send the same resource with batch after batch.
 @lru_cache(maxsize=1024)
 def _resource(attributes: bytes) -> Mapping[str, AttributeValue]:
-    return MappingProxyType(_attributes(attributes))
+    return MappingProxyType(read_attributes(attributes))
 
 
 @lru_cache(maxsize=1024)
@@ -382,43 +457,5 @@ def service_and_host(attributes: bytes) -> tuple[str, str]:
     return semantics.value_text(resource.get("service.name")), semantics.host(resource)
 
 
-def _attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    if is_empty(attributes):
-        return {}
-    try:  # not `failures_told`, as in `decode`; values in values can be too deep for us though not for the decoder
-        return _read_attributes(_ATTRIBUTES.decode(attributes))
-    except BROKEN as error:
-        raise failure("cannot read attributes", error) from error
-
-
-def _read_attributes(attributes: Iterable[_Attribute] | None) -> dict[str, AttributeValue]:
-    return {attribute.key: _value(attribute.value) for attribute in attributes or ()}
-
-
 def _event(event: _Event) -> Event:
-    return Event(event.time_unix_nano or 0, event.name or "log", _attributes(event.attributes))
-
-
-def _value(value: _AnyValue | None) -> AttributeValue:
-    if value is None:
-        return None
-    if value.string_value is not None:
-        return value.string_value  # most of them; the match takes four times as long
-    match value:
-        case _AnyValue(bytes_value=str(text)):
-            return _bytes(text)
-        case _AnyValue(array_value=_Values(values=values)):
-            return [_value(each) for each in values or ()]
-        case _AnyValue(kvlist_value=_KeyValues(values=pairs)):
-            return _read_attributes(pairs)
-        case _:
-            plain = (value.bool_value, value.int_value, value.double_value)
-            return next((each for each in plain if each is not None), None)
-
-
-def _bytes(text: str) -> bytes | str:
-    """Read base64; what is none stays text."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return text
+    return Event(event.time_unix_nano or 0, event.name or "log", read_attributes(event.attributes))
