@@ -60,7 +60,12 @@ class BottlenecksOptions:
     ] = None
     findings: Annotated[
         bool | None,
-        typer.Option("--findings/--no-findings", help="Say what is worth a change; by default in up to 50,000 spans."),
+        typer.Option(
+            "--findings/--no-findings",
+            help="Say what is worth a change; by default in up to 50,000 spans.",
+            # Two names make a wide column; among other options it would cut their names off in 80 columns.
+            rich_help_panel="Findings",
+        ),
     ] = None
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)

@@ -89,7 +89,9 @@ MeasureOption = Annotated[
     Measure,
     typer.Option(
         "--by",
-        help="What ranks and flags spans: time they hold the critical path, time without their children, or all of it.",
+        # As `<critical-time|self-time|duration>` it takes the room of option names in 80 columns.
+        metavar="MEASURE",
+        help="What ranks and flags spans: critical-time on the critical path, self-time without children, or duration.",
     ),
 ]
 
