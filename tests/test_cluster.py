@@ -83,10 +83,10 @@ def test_a_scheduler_that_is_not_there_is_told_at_once(address: str) -> None:
         next(DaskExecutor(address).map(len, ["a"]))
 
 
-def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dask_the_hint_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
 
     with pytest.raises(SourceError) as raised:
         DaskExecutor("local")
 
-    assert raised.value.hint == "pip install 'traceq[dask]'"
+    assert raised.value.hint == "pip install 'dask[distributed]'"

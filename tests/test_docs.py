@@ -33,6 +33,13 @@ def test_the_readme_starts_with_a_sentence_and_the_two_commands() -> None:
     assert len(README.splitlines()) <= 200
 
 
+def test_nobody_is_told_to_install_the_other_project_that_is_called_traceq() -> None:
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("traceq/**/*.py")]
+    found = [re.findall(r"pip install[^`\n]*[ '\"]traceq\b.*", path.read_text(encoding="utf-8")) for path in texts]
+
+    assert [line for lines in found for line in lines] == []
+
+
 def test_the_readme_names_every_command() -> None:
     table = README.partition("## Commands")[2].partition("Every command")[0]
 

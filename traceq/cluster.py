@@ -44,7 +44,7 @@ class DaskExecutor:
 
     def __init__(self, address: str) -> None:
         if find_spec("distributed") is None:
-            raise SourceError("a cluster needs dask, which is not installed", hint="pip install 'traceq[dask]'")
+            raise SourceError("a cluster needs dask, which is not installed", hint="pip install 'dask[distributed]'")
         self._address = address
 
     def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:

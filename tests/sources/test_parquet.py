@@ -127,10 +127,10 @@ def test_parquet_and_json_are_not_read_together(chat: Path) -> None:
         open_source((str(CHAT), str(chat))).services()
 
 
-def test_without_pyarrow_the_extra_is_named(chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_hint_says_how_to_get_it(chat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
     with pytest.raises(InputError) as raised:
         open_source((str(chat),)).services()
 
-    assert raised.value.hint == "pip install 'traceq[parquet]'"
+    assert raised.value.hint == "pip install pyarrow"

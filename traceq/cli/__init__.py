@@ -136,7 +136,8 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
         # 65 ms, so only when asked.
         from importlib.metadata import version
 
-        typer.echo(f"traceq {version('traceq')}")
+        # The distribution has a name of its own: `traceq` on the package index is another project.
+        typer.echo(f"traceq {version('traceq-jaeger')}")
         raise typer.Exit
 
 

@@ -75,7 +75,7 @@ def require_pyarrow(location: str) -> None:
     if find_spec("pyarrow") is None:
         raise InputError(
             f"cannot read or write {printable(location)}: Parquet needs pyarrow",
-            hint="pip install 'traceq[parquet]'",
+            hint="pip install pyarrow",
         )
 
 
