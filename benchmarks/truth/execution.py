@@ -1,0 +1,335 @@
+"""Requests executed: when each span truly was, and which span truly held each instant of a request.
+
+A line of execution knows at every instant whether it works or is blocked, and if blocked, whose end released it. Who
+held a request is read off this backwards from its answer: what released the line held it since it was begun. traceq's
+own rules have no part in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import heapify, heapreplace
+from random import Random
+from typing import TypeAlias, assert_never
+
+from benchmarks.truth.programs import (
+    Call,
+    Fork,
+    Hedge,
+    Operation,
+    Publish,
+    Query,
+    Section,
+    Service,
+    Spawn,
+    Staggered,
+    Step,
+    System,
+    Work,
+)
+from traceq.semantics import Kind
+
+Attributes: TypeAlias = dict[str, str | int]
+
+_EPOCH_NS = 1_760_000_000_000_000_000
+_EVERY_NS = 100_000_000
+"""From one request to the next."""
+_FORKING_NS = 12_000
+
+
+@dataclass(slots=True)
+class TrueSpan:
+    """A span as it truly was."""
+
+    parent: int
+    """Its number in the request; -1 for the root."""
+    service: str
+    host: str
+    name: str
+    kind: Kind
+    begun_ns: int
+    attributes: Attributes
+    ended_ns: int = 0
+    failed: bool = False
+    follows: bool = False
+    is_cut: bool = False
+    """Whether it never came to be, since what would have made it was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A time in which a line of execution was blocked."""
+
+    begun_ns: int
+    released_ns: int
+    by: Line
+    """Whose doing it waited for ..."""
+    done_ns: int
+    """... and when that was done, or given up; the rest is the way back."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of execution: that of a span, or of a branch within one."""
+
+    span: int
+    host: str
+    service: Service
+    begun_ns: int
+    now_ns: int
+    waits: list[Wait] = field(default_factory=list)
+
+    def wait(self, released_ns: int, by: Line, done_ns: int) -> None:
+        """Be blocked until this instant."""
+        self.waits.append(Wait(self.now_ns, released_ns, by, done_ns))
+        self.now_ns = released_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it truly was."""
+
+    operation: Operation
+    spans: tuple[TrueSpan, ...]
+    """The root first, every other after its parent."""
+    held_ns: dict[int, int]
+    """How long each span truly held the request; adds up to the root's duration."""
+
+
+def execute(system: System, count: int, seed: int, *, streams: float = 0.0) -> list[Request]:
+    """Execute so many requests of a system; this share of them are streams."""
+    random = Random(f"requests {seed}")  # noqa: S311  the same every time is the point
+    requests = []
+    for number in range(count):
+        entries = system.streams if random.random() < streams else system.entries
+        start_ns = _EPOCH_NS + number * _EVERY_NS + random.randrange(_EVERY_NS)
+        requests.append(_Execution(random).request(random.choice(entries), start_ns))
+    return requests
+
+
+def charge(line: Line, until_ns: int, held_ns: dict[int, int]) -> None:
+    """Add up which span held the line from its beginning until then."""
+    cursor_ns = until_ns
+    for wait in reversed(line.waits):
+        # What was not waited for yet when the last one was begun held nothing that is not told.
+        if wait.begun_ns >= cursor_ns or wait.by.begun_ns >= cursor_ns:
+            continue
+        done_ns = min(wait.done_ns, cursor_ns)
+        held_ns[line.span] = held_ns.get(line.span, 0) + cursor_ns - done_ns
+        charge(wait.by, done_ns, held_ns)
+        cursor_ns = wait.by.begun_ns
+    held_ns[line.span] = held_ns.get(line.span, 0) + cursor_ns - line.begun_ns
+
+
+class _Execution:
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.spans: list[TrueSpan] = []
+
+    def request(self, operation: Operation, start_ns: int) -> Request:
+        line, _ = self.serve(operation, -1, start_ns)
+        held_ns: dict[int, int] = {}
+        charge(line, self.spans[0].ended_ns, held_ns)
+        return Request(operation, tuple(self.spans), held_ns)
+
+    def open(self, line: Line, kind: Kind, name: str, attributes: Attributes) -> Line:
+        """Begin a span within a line, on its host."""
+        self.spans.append(TrueSpan(line.span, line.service.name, line.host, name, kind, line.now_ns, attributes))
+        return Line(len(self.spans) - 1, line.host, line.service, line.now_ns, line.now_ns)
+
+    def close(self, line: Line, *, failed: bool = False) -> None:
+        span = self.spans[line.span]
+        span.ended_ns, span.failed = line.now_ns, failed
+
+    def branch(self, line: Line) -> Line:
+        return Line(line.span, line.host, line.service, line.now_ns, line.now_ns)
+
+    def serve(self, operation: Operation, parent: int, start_ns: int, kind: Kind = Kind.SERVER) -> tuple[Line, int]:
+        """Execute an operation on one of its hosts; gives its line and when it answered."""
+        service = operation.service
+        host = self.random.choice(service.hosts)
+        above = Line(parent, host, service, start_ns, start_ns)
+        line = self.open(above, kind, operation.name, _server_attributes(operation))
+        self.run(line, operation.steps)
+        answered_ns = line.now_ns
+        if service.tail is not None and kind is Kind.SERVER and self.random.random() < 0.4:
+            line.now_ns += min(service.tail.draw(self.random), 7_000_000)
+        self.close(line, failed=self.random.random() < operation.failing)
+        return line, answered_ns
+
+    def run(self, line: Line, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            self.step(line, step)
+
+    def step(self, line: Line, step: Step) -> None:
+        match step:
+            case Work():
+                line.now_ns += step.latency.draw(self.random)
+            case Call():
+                self.call(line, step)
+            case Query():
+                self.query(line, step)
+            case Section():
+                self.section(line, step.name, step.steps)
+            case Fork():
+                self.fork(line, step)
+            case Staggered():
+                self.staggered(line, step)
+            case Hedge():
+                self.hedge(line, step)
+            case Spawn():
+                self.spawn(line, step)
+            case Publish():
+                self.publish(line, step)
+            case _:
+                assert_never(step)
+
+    def section(self, line: Line, name: str, steps: tuple[Step, ...]) -> None:
+        inner = self.open(line, Kind.INTERNAL, name, {})
+        self.run(inner, steps)
+        self.close(inner)
+        line.wait(inner.now_ns, inner, inner.now_ns)
+
+    def query(self, line: Line, step: Query) -> None:
+        attributes: Attributes = {"db.system": step.system, "db.namespace": step.database}
+        attributes |= {"db.query.text": step.statement, "server.address": f"{step.system}-{step.database}"}
+        inner = self.open(line, Kind.CLIENT, f"{step.system}.{step.statement.split()[0]}", attributes)
+        inner.now_ns += step.latency.draw(self.random)
+        self.close(inner)
+        line.wait(inner.now_ns, inner, inner.now_ns)
+
+    def call(self, line: Line, step: Call) -> None:
+        for attempt in range(step.attempts):
+            if attempt:
+                line.now_ns += step.backoff.draw(self.random)
+            client, failed = self.attempt(line, step)
+            line.wait(client.now_ns, client, client.now_ns)
+            if not failed:
+                return
+
+    def attempt(self, line: Line, step: Call) -> tuple[Line, bool]:
+        """Make one call; gives the client's line, and whether it failed."""
+        client = self.open(line, Kind.CLIENT, _client_name(step.callee), _client_attributes(step.callee))
+        client.now_ns += 0 if step.pool is None else step.pool.draw(self.random)
+        arrival_ns = client.now_ns + step.network.draw(self.random)
+        if self.random.random() < step.late:
+            arrival_ns += int(step.timeout_us * 1000 * self.random.uniform(0.5, 1.5))
+        server, answered_ns = self.serve(step.callee, client.span, arrival_ns)
+        released_ns = answered_ns + step.network.draw(self.random)
+        given_up_ns = client.begun_ns + int(step.timeout_us * 1000)
+        timed_out = bool(step.timeout_us) and released_ns > given_up_ns
+        if timed_out:
+            released_ns = max(given_up_ns, client.now_ns)
+        if server.begun_ns < released_ns:
+            client.wait(released_ns, server, min(answered_ns, released_ns))
+        client.now_ns = released_ns
+        failed = timed_out or self.spans[server.span].failed
+        self.close(client, failed=failed)
+        return client, failed
+
+    def fork(self, line: Line, step: Fork) -> None:
+        lanes = []
+        for _ in range(min(step.width, len(step.branches))):
+            line.now_ns += _FORKING_NS
+            lanes.append(self.branch(line))
+        free = [(lane.now_ns, number) for number, lane in enumerate(lanes)]
+        heapify(free)
+        for branch in step.branches:
+            _, number = free[0]
+            lane = lanes[number]
+            self.run(lane, branch)
+            lane.now_ns += _FORKING_NS
+            heapreplace(free, (lane.now_ns, number))
+        last = max(lanes, key=lambda lane: lane.now_ns)
+        line.wait(last.now_ns, last, last.now_ns)
+
+    def staggered(self, line: Line, step: Staggered) -> None:
+        lanes = []
+        for pause, part in step.parts:
+            line.now_ns += pause.draw(self.random)
+            lane = self.branch(line)
+            self.step(lane, part)
+            lanes.append(lane)
+        for lane in lanes:
+            if lane.now_ns > line.now_ns:
+                line.wait(lane.now_ns, lane, lane.now_ns)
+
+    def hedge(self, line: Line, step: Hedge) -> None:
+        first, _ = self.attempt(self.branch(line), step.call)
+        hedged_ns = line.now_ns + step.delay.draw(self.random)
+        if first.now_ns <= hedged_ns:
+            line.wait(first.now_ns, first, first.now_ns)
+            return
+        line.wait(hedged_ns, first, hedged_ns)
+        second, _ = self.attempt(self.branch(line), step.call)
+        winner, loser = (first, second) if first.now_ns <= second.now_ns else (second, first)
+        until = second.span if loser is first else len(self.spans)
+        self.cancel(range(loser.span, until), winner.now_ns + int(self.random.uniform(50_000, 2_000_000)))
+        line.wait(winner.now_ns, winner, winner.now_ns)
+
+    def cancel(self, spans: range, at_ns: int) -> None:
+        """End a call; the server hears of it, or works on."""
+        heard = self.random.random() < 0.5
+        for number in spans if heard else spans[:1]:
+            span = self.spans[number]
+            # The server hears of it later than its client.
+            cut_ns = at_ns + (200_000 if number > spans.start else 0)
+            span.is_cut = span.begun_ns >= cut_ns
+            if span.ended_ns > cut_ns:
+                span.ended_ns, span.failed = cut_ns, True
+
+    def spawn(self, line: Line, step: Spawn) -> None:
+        line.now_ns += _FORKING_NS
+        background = self.branch(line)
+        background.now_ns += step.begins.draw(self.random)
+        if step.name:
+            self.section(background, step.name, step.steps)
+        else:
+            self.run(background, step.steps)
+
+    def publish(self, line: Line, step: Publish) -> None:
+        attributes: Attributes = {"messaging.system": "kafka", "messaging.destination.name": step.topic}
+        producer = self.open(line, Kind.PRODUCER, f"{step.topic} publish", attributes)
+        sent_ns = producer.now_ns
+        producer.now_ns += step.acknowledged.draw(self.random)
+        self.close(producer)
+        if step.is_awaited:
+            line.wait(producer.now_ns, producer, producer.now_ns)
+        else:
+            line.now_ns += _FORKING_NS
+        received_ns = sent_ns + step.delivered.draw(self.random)
+        consumer, _ = self.serve(step.consumer, producer.span, received_ns, Kind.CONSUMER)
+        span = self.spans[consumer.span]
+        span.name, span.follows = f"{step.topic} process", step.follows
+        span.attributes = attributes | {
+            "messaging.operation.type": "process",
+            "messaging.consumer.group.name": consumer.service.name,
+        }
+
+
+def _server_attributes(operation: Operation) -> Attributes:
+    if operation.protocol == "grpc":
+        return {"rpc.system": "grpc", "rpc.service": operation.name.partition("/")[0]}
+    method, _, route = operation.name.partition(" ")
+    found: Attributes = {"http.request.method": method, "http.route": route}
+    return found | _STREAMS[operation.stream]
+
+
+_STREAMS: dict[str, Attributes] = {
+    "": {},
+    "events": {"http.response.header.content-type": "text/event-stream"},
+    "websocket": {"http.request.header.upgrade": "websocket", "http.response.status_code": 101},
+    "grpc": {"rpc.system": "grpc", "rpc.grpc.stream": "server"},
+}
+
+
+def _client_name(operation: Operation) -> str:
+    return operation.name if operation.protocol == "grpc" else operation.name.partition(" ")[0]
+
+
+def _client_attributes(operation: Operation) -> Attributes:
+    host = f"{operation.service.name}.shop.svc.cluster.local"
+    if operation.protocol == "grpc":
+        return _server_attributes(operation) | {"server.address": host}
+    method, _, route = operation.name.partition(" ")
+    return {"http.request.method": method, "url.full": f"http://{host}{route}", "server.address": host}
