@@ -8,15 +8,15 @@ nanoseconds after `EPOCH_NS`, so that a start of 0 is not a missing one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from traceq import semantics
-from traceq.assembly import assemble
-from traceq.records import TraceRecord
-from traceq.semantics import Attributes, Kind, Peer, Status
-from traceq.traces import Event, Link, Traces
+from traceq.assembly import TableBuilder
+from traceq.records import Codebook, CodedTrace, join
+from traceq.semantics import Attributes, Kind, Meaning, Peer, Status
+from traceq.traces import Event, Link, Traces, normal_id
 
 EPOCH_NS = 1_700_000_000_000_000_000
 """When the traces of tests begin."""
@@ -103,24 +103,44 @@ def span(
     )
 
 
-def record(*spans: SpanLike, trace_id: str = "a1", warnings: Sequence[str] = ()) -> TraceRecord:
-    """Give a trace as a codec would read it."""
-    specs = [spec if isinstance(spec, SpanSpec) else span(*spec) for spec in spans]
-    return TraceRecord(
-        trace_id,
-        span_ids=[spec.span_id for spec in specs],
-        parent_ids=[spec.parent_ids for spec in specs],
-        start_ns=[EPOCH_NS + spec.start_ns for spec in specs],
-        duration_ns=[spec.end_ns - spec.start_ns for spec in specs],
-        kinds=[spec.kind for spec in specs],
-        statuses=[spec.status for spec in specs],
-        services=[spec.service for spec in specs],
-        names=[spec.name for spec in specs],
-        hosts=[spec.host for spec in specs],
-        peers=[spec.peer for spec in specs],
-        details=[spec.details for spec in specs],
-        warnings=list(warnings),
-    )
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A trace, or a part of one, to be."""
+
+    trace_id: str
+    spans: tuple[SpanSpec, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def coded(self, codes: Codebook) -> CodedTrace:
+        """Give the trace as a codec would read it."""
+        coded = CodedTrace(self.trace_id, warnings=list(self.warnings))
+        for spec in self.spans:
+            coded.span_ids.append(spec.span_id)
+            coded.add_parents(spec.parent_ids)
+            coded.start_ns.append(EPOCH_NS + spec.start_ns)
+            coded.duration_ns.append(spec.end_ns - spec.start_ns)
+            coded.names.append(codes.names[spec.name])
+            coded.origins.append(codes.origin(spec.service, spec.host))
+            coded.meanings.append(codes.meanings[Meaning(spec.kind, spec.status, spec.peer)])
+            coded.details.append(spec.details)
+        return coded
+
+
+def record(*spans: SpanLike, trace_id: str = "a1", warnings: Sequence[str] = ()) -> Record:
+    """Give a trace to be, or a part of one."""
+    specs = (spec if isinstance(spec, SpanSpec) else span(*spec) for spec in spans)
+    return Record(trace_id, tuple(specs), tuple(warnings))
+
+
+def assemble(records: Iterable[Record], *, with_details: bool = True) -> Traces:
+    """Give a table of these traces, in this order; records whose ids are the same but for padding are one trace."""
+    builder = TableBuilder()
+    by_id: dict[str, list[CodedTrace]] = {}
+    for each in records:
+        by_id.setdefault(normal_id(each.trace_id), []).append(each.coded(builder.codes))
+    for parts in by_id.values():
+        builder.add(join(parts))
+    return builder.table(with_details=with_details)
 
 
 def trace(*spans: SpanLike, trace_id: str = "a1", warnings: Sequence[str] = ()) -> Traces:

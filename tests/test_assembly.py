@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from tests.builders import EPOCH_NS, SpanLike, record, span, trace
-from traceq.assembly import assemble
+from tests.builders import EPOCH_NS, SpanLike, assemble, record, span, trace
 from traceq.repair import UNKNOWN_SERVICE
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from tests.builders import EPOCH_NS, record, span, trace
-from traceq.assembly import assemble
+from tests.builders import EPOCH_NS, assemble, record, span, trace
 from traceq.semantics import Kind, Status
 from traceq.summary import ServiceSummary, TraceSummary, summarize
 from traceq.traces import Traces

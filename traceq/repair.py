@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from traceq.records import TraceRecord
+from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Kind
 from traceq.traces import TraceWarning, WarningCode, normal_id
 
@@ -24,43 +24,42 @@ UNKNOWN_SERVICE = "unknown-service"
 class Repaired:
     """A trace with repaired columns, positions of parents, and warnings that tell what was wrong."""
 
-    def __init__(self, record: TraceRecord) -> None:
-        # Repairs change these three columns; the codec's record stays as it was read.
-        self.record = replace(
-            record,
-            services=list(record.services),
-            start_ns=list(record.start_ns),
-            duration_ns=list(record.duration_ns),
+    def __init__(self, trace: CodedTrace, codes: Codebook) -> None:
+        # Repairs change these three columns; the codec's trace stays as it was read.
+        self.trace = replace(
+            trace, origins=list(trace.origins), start_ns=list(trace.start_ns), duration_ns=list(trace.duration_ns)
         )
+        self._codes = codes
         self.missing_parents: dict[int, str] = {}
         self.warnings: list[TraceWarning] = []
-        for message in record.warnings:
+        for message in trace.warnings:
             self._warn("from-source", message)
         self._repair_services()
         self._repair_durations()
         # Which position an id names; of several spans with one id, the one that children belong to.
-        self._positions = {span_id: position for position, span_id in enumerate(record.span_ids)}
+        self._positions = {span_id: position for position, span_id in enumerate(trace.span_ids)}
         self._shared_parents: dict[int, int] = {}
-        if len(self._positions) < len(record.span_ids):
+        if len(self._positions) < len(trace.span_ids):
             self._settle_shared_ids()
         self.parents = self._find_parents()
         self._break_cycles()
         self._repair_starts()
 
     def _warn(self, code: WarningCode, message: str, position: int | None = None) -> None:
-        span_id = "" if position is None else self.record.span_ids[position]
-        self.warnings.append(TraceWarning(code, self.record.trace_id, message, span_id))
+        span_id = "" if position is None else self.trace.span_ids[position]
+        self.warnings.append(TraceWarning(code, self.trace.trace_id, message, span_id))
 
     def _repair_services(self) -> None:
-        services = self.record.services
-        if "" not in services:
+        nameless, origins = self._codes.nameless, self.trace.origins
+        if nameless.isdisjoint(origins):
             return
-        for position in [i for i, service in enumerate(services) if not service]:
-            services[position] = UNKNOWN_SERVICE
+        hosts = {code: host for (_, host), code in self._codes.origins.items()}
+        for position in [i for i, code in enumerate(origins) if code in nameless]:
+            origins[position] = self._codes.origin(UNKNOWN_SERVICE, hosts[origins[position]])
             self._warn("service-missing", f"no service is told, shown as {UNKNOWN_SERVICE}", position)
 
     def _repair_durations(self) -> None:
-        durations = self.record.duration_ns
+        durations = self.trace.duration_ns
         if not durations or min(durations) >= 0:
             return
         for position in [i for i, duration_ns in enumerate(durations) if duration_ns < 0]:
@@ -70,18 +69,18 @@ class Repaired:
     def _settle_shared_ids(self) -> None:
         """Drop exact copies; of a CLIENT and a SERVER that share an id (Zipkin's way) make the SERVER the child."""
         self._drop_copies()
-        record = self.record
         self._positions = {}
         shared: dict[str, list[int]] = defaultdict(list)
-        for position, span_id in enumerate(record.span_ids):
+        for position, span_id in enumerate(self.trace.span_ids):
             shared[span_id].append(position)
             self._positions.setdefault(span_id, position)
+        known = [meaning.kind for meaning in self._codes.meanings]
+        kinds = [known[code] for code in self.trace.meanings]
         for span_id, positions in shared.items():
             if len(positions) > 1:
-                self._settle(span_id, positions)
+                self._settle(span_id, positions, kinds)
 
-    def _settle(self, span_id: str, positions: list[int]) -> None:
-        kinds = self.record.kinds
+    def _settle(self, span_id: str, positions: list[int], kinds: Sequence[Kind]) -> None:
         client = next((i for i in positions if kinds[i] is Kind.CLIENT), None)
         server = next((i for i in positions if kinds[i] is Kind.SERVER), None)
         if client is None or server is None or len(positions) > 2:
@@ -95,18 +94,17 @@ class Repaired:
     def _drop_copies(self) -> None:
         seen: set[tuple[object, ...]] = set()
         dropped: set[int] = set()
-        for position, identity in enumerate(_identities(self.record)):
+        for position, identity in enumerate(_identities(self.trace)):
             if identity in seen:
                 dropped.add(position)
                 self._warn("duplicate-dropped", "an exact copy of another span was left out", position)
             seen.add(identity)
         if dropped:
-            self.record = self.record.without(dropped)
+            self.trace = self.trace.without(dropped)
 
     def _find_parents(self) -> list[int]:
         positions = self._positions
-        record = self.record
-        parents = [positions.get(candidates[0], _LOST) if candidates else -1 for candidates in record.parent_ids]
+        parents = [-1 if first is None else positions.get(first, _LOST) for first in self.trace.parent_ids]
         for position, client in self._shared_parents.items():
             parents[position] = client
         if _LOST in parents:
@@ -116,7 +114,7 @@ class Repaired:
         return parents
 
     def _find_parent(self, position: int, padded: dict[str, int]) -> int:
-        candidates = self.record.parent_ids[position]
+        candidates = self.trace.candidates(position)
         for parent_id in candidates:
             parent = padded.get(normal_id(parent_id))
             if parent is not None:
@@ -132,14 +130,14 @@ class Repaired:
             parents[position] = -1
             self._warn("self-parent", "names itself as its parent, taken as a root", position)
         for ring in find_rings(parents):
-            starts = self.record.start_ns
-            first = min(ring, key=lambda i: (starts[i], self.record.span_ids[i], i))
+            starts = self.trace.start_ns
+            first = min(ring, key=lambda i: (starts[i], self.trace.span_ids[i], i))
             parents[first] = -1
             self._warn("cycle", f"is its own ancestor in a ring of {len(ring)} spans, taken as a root", first)
 
     def _repair_starts(self) -> None:
         """Give spans without a start their parent's, and roots the trace's first."""
-        starts = self.record.start_ns
+        starts = self.trace.start_ns
         if not starts or min(starts) > 0:
             return
         earliest = min((start for start in starts if start > 0), default=0)
@@ -152,7 +150,7 @@ class Repaired:
             self._repair_start(position, earliest)
 
     def _repair_start(self, position: int, earliest: int) -> None:
-        starts = self.record.start_ns
+        starts = self.trace.start_ns
         chain: list[int] = []
         while position >= 0 and starts[position] == 0:
             chain.append(position)
@@ -161,18 +159,15 @@ class Repaired:
             starts[repaired] = starts[position] if position >= 0 else earliest
 
 
-def _identities(record: TraceRecord) -> Iterable[tuple[object, ...]]:
+def _identities(trace: CodedTrace) -> Iterable[tuple[object, ...]]:
     return zip(
-        record.span_ids,
-        record.parent_ids,
-        record.start_ns,
-        record.duration_ns,
-        record.kinds,
-        record.statuses,
-        record.services,
-        record.names,
-        record.hosts,
-        record.peers,
+        trace.span_ids,
+        map(trace.candidates, range(len(trace.span_ids))),
+        trace.start_ns,
+        trace.duration_ns,
+        trace.names,
+        trace.origins,
+        trace.meanings,
         strict=True,
     )
 

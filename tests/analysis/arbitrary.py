@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tests.builders import SpanSpec, record, span
-from traceq.assembly import assemble
-from traceq.records import TraceRecord
+from tests.builders import Record, SpanSpec, assemble, record, span
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
@@ -37,7 +35,7 @@ def _span(draw: st.DrawFn, span_id: str, parent_id: str | None, latest_ns: int) 
 
 
 @st.composite
-def _records(draw: st.DrawFn) -> list[TraceRecord]:
+def _records(draw: st.DrawFn) -> list[Record]:
     # Small numbers make ends meet, great ones make keys go by rank.
     latest_ns = draw(st.sampled_from((6, 30, 10**9, 2**55)))
     lists = draw(st.lists(_spans(latest_ns), max_size=3))

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 
 from tests.analysis.arbitrary import tables
-from tests.builders import SpanSpec, record, span, trace
+from tests.builders import SpanSpec, assemble, record, span, trace
 from traceq.analysis.bottlenecks import BottleneckSums, collect, rank
 from traceq.analysis.culprits import RequestOptions
-from traceq.assembly import assemble
 from traceq.library import bottlenecks
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces

@@ -8,12 +8,11 @@ from hypothesis import given
 
 import traceq
 from tests.analysis.arbitrary import tables
-from tests.builders import SpanSpec, record, span, trace, traces
+from tests.builders import SpanSpec, assemble, record, span, trace, traces
 from tests.sources.replay import FIXTURES
 from traceq.analysis.dependencies import Dependencies, from_jaeger, together
 from traceq.analysis.dependencies import disagreement as differing
 from traceq.analysis.peers import Node
-from traceq.assembly import assemble
 from traceq.catalog import ServiceCall
 from traceq.library import dependencies
 from traceq.semantics import Kind, Status

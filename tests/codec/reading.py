@@ -3,23 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from traceq.assembly import assemble
-from traceq.codec import read_document
-from traceq.records import TraceRecord
-from traceq.semantics import Attributes, AttributeValue, value_text
-from traceq.traces import Span, Traces
+from traceq.codec import Part, read_document
+from traceq.codec.batches import by_trace, read_table
+from traceq.records import Codebook
+from traceq.semantics import Attributes, AttributeValue, Kind, Peer, Status, value_text
+from traceq.traces import Span, SpanDetails, Traces
 
 # A writer adds these where v1 has no field for them, so they are more after writing than before.
 WRITTEN_KEYS = frozenset(("span.kind", "error", "otel.status_code"))
 
 
-def records(body: bytes) -> list[TraceRecord]:
-    return [part.record() for part in read_document(body, "x.json").parts]
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A trace as a codec reads it, with what its codes stand for."""
+
+    trace_id: str
+    span_ids: list[str]
+    parent_ids: list[tuple[str, ...]]
+    start_ns: list[int]
+    duration_ns: list[int]
+    kinds: list[Kind]
+    statuses: list[Status]
+    services: list[str]
+    names: list[str]
+    hosts: list[str]
+    peers: list[Peer | None]
+    details: list[SpanDetails]
+    warnings: list[str]
 
 
-def table(body: bytes) -> Traces:
-    return assemble(records(body))
+def records(body: bytes) -> list[Record]:
+    return [record_of(part) for part in read_document(body, "x.json").parts]
+
+
+def record_of(part: Part) -> Record:
+    codes = Codebook()
+    coded = part.coded(codes, with_details=True)
+    origins, meanings, names = tuple(codes.origins), tuple(codes.meanings), tuple(codes.names)
+    return Record(
+        coded.trace_id,
+        coded.span_ids,
+        [coded.candidates(position) for position in range(len(coded.span_ids))],
+        coded.start_ns,
+        coded.duration_ns,
+        kinds=[meanings[code].kind for code in coded.meanings],
+        statuses=[meanings[code].status for code in coded.meanings],
+        services=[origins[code][0] for code in coded.origins],
+        names=[names[code] for code in coded.names],
+        hosts=[origins[code][1] for code in coded.origins],
+        peers=[meanings[code].peer for code in coded.meanings],
+        details=coded.details,
+        warnings=coded.warnings,
+    )
+
+
+def table(*bodies: bytes) -> Traces:
+    parts = [part for body in bodies for part in read_document(body, "x.json").parts]
+    return read_table(by_trace(parts).values(), with_details=True)
 
 
 def described(traces: Traces, *, without: frozenset[str] = frozenset()) -> list[str]:

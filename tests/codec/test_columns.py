@@ -12,21 +12,19 @@ from hypothesis import strategies as st
 
 from tests.builders import columns
 from tests.strategies import as_json, otlp_documents, v1_traces
-from traceq.assembly import assemble
 from traceq.codec import Part, jaeger, otlp, read_document
-from traceq.codec.batches import read_tables
+from traceq.codec.batches import read_table
 from traceq.errors import DecodeError
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 
 
 def lean(groups: list[list[Part]]) -> list[object]:
-    tables = list(read_tables(groups, with_details=False))
-    return columns(tables[0]) if tables else columns(assemble([]))
+    return columns(read_table(groups, with_details=False))
 
 
 def whole(groups: list[list[Part]]) -> list[object]:
-    return columns(assemble([part.record() for group in groups for part in group]))
+    return columns(read_table(groups, with_details=True))
 
 
 def groups_of(body: bytes) -> list[list[Part]]:

@@ -11,6 +11,7 @@ from tests.codec.reading import described, records, table
 from tests.strategies import as_json, v1_traces
 from traceq.codec import encode_trace, jaeger
 from traceq.errors import DecodeError
+from traceq.records import Codebook
 from traceq.semantics import Attributes, Kind, Peer, Status
 from traceq.traces import Event, Link
 
@@ -271,7 +272,7 @@ def test_events_are_sorted_and_named() -> None:
 )
 def test_what_is_no_trace_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        jaeger.decode_trace(msgspec.Raw(body), "0a", "x.json")
+        jaeger.read_coded(msgspec.Raw(body), "0a", "x.json", Codebook(), with_details=True)
 
     assert caught.value.message == f"cannot read trace 0a of x.json{why}"
 

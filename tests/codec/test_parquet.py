@@ -9,16 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from tests.builders import record, span
+from tests.builders import Record, assemble, record, span
+from tests.codec.reading import table
 from tests.strategies import as_json, otlp_documents, v1_traces
-from traceq.assembly import assemble
 from traceq.catalog import ServiceCall
-from traceq.codec import read_document
 from traceq.codec.parquet import SpanWriter
 from traceq.codec.parquet_file import Selection, SpanFile
 from traceq.codec.parquet_reader import read_traces
 from traceq.errors import DecodeError
-from traceq.records import TraceRecord
 from traceq.semantics import Attributes, Kind, Peer
 from traceq.traces import Event, Link, Traces
 
@@ -65,8 +63,7 @@ def test_a_table_comes_back_as_it_was(traces: Traces) -> None:
 @settings(max_examples=30)
 @given(st.lists(v1_traces(), max_size=3, unique_by=lambda trace: trace["traceID"]), otlp_documents())
 def test_whatever_can_be_read_comes_back(v1: list[dict[str, object]], otlp: dict[str, object]) -> None:
-    bodies = [as_json({"data": v1}), as_json(otlp)]
-    traces = assemble(part.record() for body in bodies for part in read_document(body, "test").parts)
+    traces = table(as_json({"data": v1}), as_json(otlp))
 
     assert_same(round_trip(traces), traces)
 
@@ -126,9 +123,7 @@ def test_orphans_warnings_and_peers_come_back() -> None:
 
 
 def test_traces_without_spans_keep_their_place(tmp_path: Path) -> None:
-    traces = assemble(
-        [TraceRecord("a1", warnings=["lost"]), record(span("s", None, 0, 1), trace_id="b1"), TraceRecord("c1")]
-    )
+    traces = assemble([Record("a1", warnings=("lost",)), record(span("s", None, 0, 1), trace_id="b1"), Record("c1")])
 
     file = write(tmp_path / "x.parquet", traces)
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.codec.reading import record_of
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
 from traceq.codec import Document, read_document
@@ -21,7 +22,7 @@ def lines(*documents: object) -> bytes:
 
 
 def found(document: Document) -> list[tuple[str, list[str]]]:
-    return [(part.trace_id, part.record().span_ids) for part in document.parts]
+    return [(part.trace_id, record_of(part).span_ids) for part in document.parts]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def swallow(body: bytes) -> None:
     """Read everything there is to read; `DecodeError` is an answer, anything else is a failure of the test."""
     try:
         for part in read_document(body, "x").parts:
-            for details in part.record().details:
+            for details in record_of(part).details:
                 details.attributes(), details.resource(), details.events(), details.links(), details.warnings()
     except DecodeError as error:
         assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import record, span
+from tests.builders import assemble, record, span
 from tests.sources.contract import check_attributes_later
-from traceq.assembly import assemble
 from traceq.codec.parquet import SpanWriter
 from traceq.errors import InputError, NotFoundError
 from traceq.query import TraceQuery

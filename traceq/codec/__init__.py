@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
 from traceq.codec import answers, jaeger, otlp, sniffing
 from traceq.codec.jaeger_writer import encode_trace
 from traceq.codec.sniffing import refusal
 from traceq.codec.wire import Body, collector_paused, reason
-from traceq.records import CodedTrace, TraceRecord
+from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Attributes
 from traceq.untrusted import printable
 
@@ -24,57 +22,68 @@ __all__ = ["Document", "Part", "encode_trace", "read_document", "read_trace"]
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A trace, or what one document holds of it, still as JSON."""
+class Part(Protocol):
+    """A trace, or what one document holds of it, not decoded yet."""
 
-    trace_id: str
-    """Lower-case hex, as long as the source gave it."""
-    record: Callable[[], TraceRecord]
-    """Decodes the spans, now. Raises `DecodeError`."""
-    columns: Callable[[], TraceRecord]
-    """Decodes the spans without details. Raises `DecodeError`."""
+    @property
+    def trace_id(self) -> str:
+        """Lower-case hex, as long as the source gave it."""
 
-    def add_to(self, builder: TableBuilder) -> None:
-        """Decode the spans without details, as a whole trace, into a table. Raises `DecodeError`."""
-        builder.add(self.columns())
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        """Decode the spans, now, in these codes; with attributes, events and links if they are wanted.
 
-    def span_count(self) -> int:
-        """Count the spans. Raises `DecodeError`."""
-        return len(self.columns().span_ids)
+        Whoever decodes many pauses the garbage collector meanwhile.
+
+        Raises:
+            DecodeError: If they cannot be read.
+        """
 
     def line(self) -> bytes | None:
         """Give the trace as it is written, without line ends, where that is Jaeger's v1 JSON; else None."""
-        return None
 
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
-        """Find spans of these ids, and give id, name and attributes of each. Raises `DecodeError`."""
-        record = self.record()
-        for span_id, name, details in zip(record.span_ids, record.names, record.details, strict=True):
-            if span_id in span_ids:
-                yield span_id, name, details.attributes()
+        """Find spans of these ids, and give id, name and attributes of each.
+
+        Raises:
+            DecodeError: If the spans cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class _CodedPart(Part):
-    """One that is decoded for its columns straight into codes of a table."""
-
-    coded: Callable[[TableBuilder], CodedTrace]
-
-    def add_to(self, builder: TableBuilder) -> None:
-        builder.add_coded(self.coded(builder))
-
-
-@dataclass(frozen=True, slots=True)
-class _JaegerPart(_CodedPart):
+class _JaegerPart:
+    trace_id: str
     trace: msgspec.Raw | memoryview
     place: str
+
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        return jaeger.read_coded(self.trace, self.trace_id, self.place, codes, with_details=with_details)
 
     def line(self) -> bytes | None:
         return jaeger.as_line(self.trace)
 
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _OtlpPart:
+    trace_id: str
+    spans: Sequence[otlp.Located]
+
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        return otlp.read_coded(self.spans, self.trace_id, codes, with_details=with_details)
+
+    def line(self) -> bytes | None:
+        return None
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        codes = Codebook()
+        with collector_paused():
+            coded = self.coded(codes, with_details=True)
+        names = tuple(codes.names)
+        for span_id, name, details in zip(coded.span_ids, coded.names, coded.details, strict=True):
+            if span_id in span_ids:
+                yield span_id, names[name], details.attributes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def read_document(body: Body, location: str) -> Document:
         location: Where they come from, for people.
 
     Raises:
-        DecodeError: If they are anything else, or broken. Spans themselves are looked at by `Part.record` only.
+        DecodeError: If they are anything else, or broken. Spans themselves are looked at by `Part.coded` only.
     """
     place = printable(location)
     view = memoryview(body)
@@ -123,18 +132,7 @@ def read_trace(trace: memoryview, location: str) -> Part:
     trace_id = jaeger.read_trace_id(trace, place)
     if trace_id is None:
         raise refusal(place, "a trace has neither id nor spans")
-    return _jaeger_part(trace, trace_id, place)
-
-
-def _jaeger_part(trace: msgspec.Raw | memoryview, trace_id: str, place: str) -> Part:
-    whole = partial(jaeger.decode_trace, trace, trace_id, place)
-    coded = partial(jaeger.read_coded, trace, trace_id, place)
-    return _JaegerPart(trace_id, whole, partial(_columns, coded), coded, trace, place)
-
-
-def _columns(coded: Callable[[TableBuilder], CodedTrace]) -> TraceRecord:
-    builder = TableBuilder()
-    return builder.record(coded(builder))
+    return _JaegerPart(trace_id, trace, place)
 
 
 class _MoreFollowsError(Exception):
@@ -253,13 +251,10 @@ class _Reader:
     def _add_trace(self, trace: msgspec.Raw | memoryview, place: str) -> None:
         trace_id = jaeger.read_trace_id(trace, place)
         if trace_id:
-            self.parts.append(_jaeger_part(trace, trace_id, place))
+            self.parts.append(_JaegerPart(trace_id, trace, place))
 
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
-        for trace_id, spans in otlp.split(groups, place).items():
-            whole = partial(otlp.decode_trace, spans, trace_id)
-            coded = partial(otlp.read_coded, spans, trace_id)
-            self.parts.append(_CodedPart(trace_id, whole, partial(_columns, coded), coded))
+        self.parts += (_OtlpPart(trace_id, spans) for trace_id, spans in otlp.split(groups, place).items())
 
 
 def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:

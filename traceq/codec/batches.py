@@ -8,7 +8,7 @@ from math import inf
 from traceq.assembly import TableBuilder
 from traceq.codec import Part
 from traceq.codec.wire import collector_paused
-from traceq.records import TraceRecord, join
+from traceq.records import join
 from traceq.traces import FoundAttributes, Traces, normal_id
 
 BATCH_SPANS = 50_000
@@ -72,16 +72,7 @@ def read_attributes(
 def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details: bool) -> Traces:
     builder = TableBuilder()
     for group in groups:
-        if with_details:
-            builder.add(_joined([part.record() for part in group]))
-        elif len(group) == 1:
-            group[0].add_to(builder)
-        else:
-            builder.add(_joined([part.columns() for part in group]))
+        builder.add(join([part.coded(builder.codes, with_details=with_details) for part in group]))
         if builder.span_count >= enough:
             break
     return builder.table(with_details=with_details)
-
-
-def _joined(parts: list[TraceRecord]) -> TraceRecord:
-    return parts[0] if len(parts) == 1 else join(parts)

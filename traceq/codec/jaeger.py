@@ -11,12 +11,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from traceq import semantics
-from traceq.assembly import TableBuilder
 from traceq.codec.wire import (
     READABLE,
     VOID_IDS,
@@ -30,14 +29,14 @@ from traceq.codec.wire import (
     is_empty,
 )
 from traceq.errors import DecodeError
-from traceq.records import CodedTrace, TraceRecord
+from traceq.records import Codebook, CodedTrace
 from traceq.semantics import TELLING, Attributes, AttributeValue, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
 
 
-class Tag(msgspec.Struct, gc=False):
+class _Tag(msgspec.Struct, gc=False):
     """An attribute with its type as text."""
 
     key: str
@@ -45,7 +44,7 @@ class Tag(msgspec.Struct, gc=False):
     value: Any = None
 
 
-class Reference(msgspec.Struct, gc=False):
+class _Reference(msgspec.Struct, gc=False):
     """What a span refers to: its parent, or any other span."""
 
     type: str | None = msgspec.field(name="refType", default=None)
@@ -59,22 +58,22 @@ class _Log(msgspec.Struct, gc=False):
     time_us: Microseconds = msgspec.field(name="timestamp", default=None)
     time_ns: Nanoseconds = msgspec.field(name="timeUnixNano", default=None)
     """In traceq's own files, when microseconds do not tell the whole time."""
-    fields: list[Tag] | None = None
+    fields: list[_Tag] | None = None
 
 
-class Process(msgspec.Struct, gc=False):
+class _Process(msgspec.Struct, gc=False):
     """What spans ran in."""
 
     service: str | None = msgspec.field(name="serviceName", default=None)
     tags: msgspec.Raw = _NOTHING
 
 
-class _Span(msgspec.Struct, gc=False):
+class _DetailedSpan(msgspec.Struct, gc=False):
     """A span as it stands in JSON; it doubles as its own `SpanDetails`, so that a span costs one object."""
 
     span_id: str = msgspec.field(name="spanID")
     name: str | None = msgspec.field(name="operationName", default=None)
-    references: list[Reference] | None = None
+    references: list[_Reference] | None = None
     """After reading: only those that name no parent."""
     parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
     """In exports of Jaeger before 1.8, which had no references."""
@@ -86,7 +85,7 @@ class _Span(msgspec.Struct, gc=False):
     tags: msgspec.Raw = _NOTHING
     logs: msgspec.Raw = _NOTHING
     process_id: str | None = msgspec.field(name="processID", default=None)
-    process: Process | None = None
+    process: _Process | None = None
     """After reading: the one that `processID` names, where there is one."""
     remarks: msgspec.Raw = msgspec.field(name="warnings", default=_NOTHING)
 
@@ -120,9 +119,9 @@ class _Span(msgspec.Struct, gc=False):
         return tuple(decode(_REMARKS, self.remarks, f"cannot read the warnings of span {self.span_id}") or ())
 
 
-class _Trace(msgspec.Struct, gc=False):
-    spans: list[_Span] | None
-    processes: dict[str, Process | None] | None = None
+class _DetailedTrace(msgspec.Struct, gc=False):
+    spans: list[_DetailedSpan] | None
+    processes: dict[str, _Process | None] | None = None
     warnings: list[str] | None = None
 
 
@@ -135,41 +134,41 @@ class _TraceId(msgspec.Struct, gc=False):
     trace_id: str | None = msgspec.field(name="traceID", default=None)
 
 
-class _BareSpan(msgspec.Struct, gc=False):
+class _Span(msgspec.Struct, gc=False):
     span_id: str = msgspec.field(name="spanID")
     name: str | None = msgspec.field(name="operationName", default=None)
-    references: list[Reference] | None = None
+    references: list[_Reference] | None = None
     parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
     start_us: Microseconds = msgspec.field(name="startTime", default=None)
     duration_us: Microseconds = msgspec.field(name="duration", default=None)
     start_ns: Nanoseconds = msgspec.field(name="startTimeUnixNano", default=None)
     duration_ns: Nanoseconds = msgspec.field(name="durationNano", default=None)
-    tags: list[Tag] | None = None
+    tags: list[_Tag] | None = None
     process_id: str | None = msgspec.field(name="processID", default=None)
-    process: Process | None = None
+    process: _Process | None = None
 
 
-class _BareTrace(msgspec.Struct, gc=False):
-    spans: list[_BareSpan] | None
-    processes: dict[str, Process | None] | None = None
+class _Trace(msgspec.Struct, gc=False):
+    spans: list[_Span] | None
+    processes: dict[str, _Process | None] | None = None
     warnings: list[str] | None = None
 
 
 class _LargeTrace(msgspec.Struct, gc=False):
     spans: list[msgspec.Raw] | None
-    processes: dict[str, Process | None] | None = None
+    processes: dict[str, _Process | None] | None = None
     warnings: list[str] | None = None
 
 
-_TRACE = msgspec.json.Decoder(_Trace, strict=False)
+_DETAILED_TRACE = msgspec.json.Decoder(_DetailedTrace, strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
-_TAGS = msgspec.json.Decoder(list[Tag] | None)
+_TAGS = msgspec.json.Decoder(list[_Tag] | None)
 _LOGS = msgspec.json.Decoder(list[_Log] | None, strict=False)
 _REMARKS = msgspec.json.Decoder(list[str] | None)
-_BARE_TRACE = msgspec.json.Decoder(_BareTrace, strict=False)
+_TRACE = msgspec.json.Decoder(_Trace, strict=False)
 _LARGE_TRACE = msgspec.json.Decoder(_LargeTrace, strict=False)
-_SPANS = msgspec.json.Decoder(list[_BareSpan], strict=False)
-_NO_PROCESS = Process()
+_SPANS = msgspec.json.Decoder(list[_Span], strict=False)
+_NO_PROCESS = _Process()
 
 _LARGE_BYTES = 4 * 2**20
 """Spans of larger traces are decoded some at a time: whole, they take three times the memory of their JSON."""
@@ -213,44 +212,45 @@ def read_trace_id(trace: msgspec.Raw | memoryview, place: str) -> str | None:
     return trace_id.lower() if trace_id else None
 
 
-def decode_trace(trace: Body | msgspec.Raw, trace_id: str, place: str) -> TraceRecord:
+def read_coded(
+    trace: Body | msgspec.Raw, trace_id: str, place: str, codes: Codebook, *, with_details: bool
+) -> CodedTrace:
     """Read a trace; details stay JSON until they are asked for.
+
+    The caller pauses the collector: done here, for each small trace, that would take as long as reading it.
 
     Args:
         trace: A v1 trace object.
         trace_id: What `read_trace_id` gave for it.
         place: Where it stands, for people.
-
-    Raises:
-        DecodeError: If it is not a v1 trace, or a span has no id.
-    """
-    what = f"cannot read trace {trace_id} of {place}"
-    with collector_paused(), failures_told(what):
-        record = _record(trace_id, _TRACE.decode(trace))
-    if not VOID_IDS.isdisjoint(record.span_ids):
-        raise DecodeError(f"{what}: spans[{first_void(record.span_ids)}] has no spanID", hint=READABLE)
-    return record
-
-
-def read_coded(trace: Body | msgspec.Raw, trace_id: str, place: str, builder: TableBuilder) -> CodedTrace:
-    """Read a trace without details, in codes of this builder; see `decode_trace`.
-
-    The caller pauses the collector: done here, for each small trace, that would take as long as reading it.
+        codes: Of the table that it is to stand in.
+        with_details: Whether to keep attributes, events and links.
 
     Raises:
         DecodeError: If it is not a v1 trace, or a span has no id.
     """
     what = f"cannot read trace {trace_id} of {place}"
     with failures_told(what):
-        if len(memoryview(trace)) < _LARGE_BYTES:
-            whole = _BARE_TRACE.decode(trace)
-            coded = _coded(trace_id, [whole.spans or []], whole, builder)
+        if with_details:
+            coded = _read_detailed(_DETAILED_TRACE.decode(trace), trace_id, codes)
+        elif len(memoryview(trace)) < _LARGE_BYTES:
+            whole = _TRACE.decode(trace)
+            coded = _coded(trace_id, [whole.spans or []], whole, codes)
         else:
             large = _LARGE_TRACE.decode(trace)
-            coded = _coded(trace_id, _some_at_a_time(large.spans or []), large, builder)
+            coded = _coded(trace_id, _some_at_a_time(large.spans or []), large, codes)
     _lower(coded)
     if not VOID_IDS.isdisjoint(coded.span_ids):
         raise DecodeError(f"{what}: spans[{first_void(coded.span_ids)}] has no spanID", hint=READABLE)
+    return coded
+
+
+def _read_detailed(trace: _DetailedTrace, trace_id: str, codes: Codebook) -> CodedTrace:
+    spans, processes = trace.spans or [], trace.processes or {}
+    coded = _coded(trace_id, [spans], trace, codes)
+    for span in spans:
+        span.process = processes.get(span.process_id or "") or span.process
+    coded.details += spans
     return coded
 
 
@@ -262,32 +262,35 @@ def _lower(coded: CodedTrace) -> None:
         coded.parent_ids = [parent_id and parent_id.lower() for parent_id in coded.parent_ids]
 
 
-def _some_at_a_time(spans: list[msgspec.Raw]) -> Iterable[list[_BareSpan]]:
+def _some_at_a_time(spans: list[msgspec.Raw]) -> Iterable[list[_Span]]:
     for start in range(0, len(spans), _SPANS_AT_A_TIME):
         yield _SPANS.decode(b"[%b]" % b",".join(spans[start : start + _SPANS_AT_A_TIME]))
 
 
 def _coded(
-    trace_id: str, batches: Iterable[list[_BareSpan]], trace: _BareTrace | _LargeTrace, builder: TableBuilder
+    trace_id: str,
+    batches: Iterable[list[_Span] | list[_DetailedSpan]],
+    trace: _Trace | _LargeTrace | _DetailedTrace,
+    codes: Codebook,
 ) -> CodedTrace:
     coded = CodedTrace(trace_id, warnings=trace.warnings or [])
     processes = trace.processes or {}
-    origins = {key: _origin(process, builder) for key, process in processes.items() if process is not None}
+    origins = {key: _origin(process, codes) for key, process in processes.items() if process is not None}
     for spans in batches:
         _add_parents(coded, spans)
-        _add_meanings(coded, spans, builder)
+        _add_meanings(coded, spans, codes)
         coded.span_ids += [span.span_id for span in spans]
         coded.start_ns += [(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans]
         coded.duration_ns += [
             (span.duration_us or 0) * 1000 if span.duration_ns is None else span.duration_ns for span in spans
         ]
-        names = builder.names
+        names = codes.names
         coded.names += [names[span.name or ""] for span in spans]
-        coded.origins += _origins(spans, origins, builder)
+        coded.origins += _origins(spans, origins, codes)
     return coded
 
 
-def _add_parents(coded: CodedTrace, spans: list[_BareSpan]) -> None:
+def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) -> None:
     add, trace_id = coded.parent_ids.append, coded.trace_id
     for span in spans:
         references = span.references
@@ -298,35 +301,37 @@ def _add_parents(coded: CodedTrace, spans: list[_BareSpan]) -> None:
         # Nearly every span names its parent like this, and nothing else.
         if first and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
             add(first.span_id)
+            span.references = None
             continue
-        coded.add_parents(take_parents(span, trace_id))
+        coded.add_parents(_take_parents(span, trace_id))
 
 
-def _add_meanings(coded: CodedTrace, spans: list[_BareSpan], builder: TableBuilder) -> None:
-    add, told = coded.meanings.append, builder.told
+def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
+    add, told = coded.meanings.append, codes.told
     for span in spans:
-        texts = wanted_texts(span.tags) if span.tags else ()
+        tags = span.tags if isinstance(span, _Span) else _TAGS.decode(span.tags)
+        texts = _wanted_texts(tags) if tags else ()
         code = told.get(texts)
         if code is None:
-            code = told[texts] = builder.meanings[meaning(texts)]
+            code = told[texts] = codes.meanings[meaning(texts)]
         add(code)
 
 
-def _origins(spans: list[_BareSpan], known: dict[str, int], builder: TableBuilder) -> list[int]:
+def _origins(spans: list[_Span] | list[_DetailedSpan], known: dict[str, int], codes: Codebook) -> list[int]:
     """Give the code of each span's process: of the one it names, else of the one that stands within it."""
     try:
         return [known[span.process_id or ""] for span in spans]
     except KeyError:
-        return [_origin_of(span, known, builder) for span in spans]
+        return [_origin_of(span, known, codes) for span in spans]
 
 
-def _origin_of(span: _BareSpan, known: dict[str, int], builder: TableBuilder) -> int:
+def _origin_of(span: _Span | _DetailedSpan, known: dict[str, int], codes: Codebook) -> int:
     code = known.get(span.process_id or "")
-    return _origin(span.process or _NO_PROCESS, builder) if code is None else code
+    return _origin(span.process or _NO_PROCESS, codes) if code is None else code
 
 
-def _origin(process: Process, builder: TableBuilder) -> int:
-    return builder.origin(process.service or "", host_of(bytes(process.tags)))
+def _origin(process: _Process, codes: Codebook) -> int:
+    return codes.origin(process.service or "", _host(bytes(process.tags)))
 
 
 def find_attributes(
@@ -338,61 +343,18 @@ def find_attributes(
         DecodeError: If it is not a v1 trace.
     """
     with collector_paused():
-        spans = decode(_TRACE, trace, f"cannot read trace {trace_id} of {place}").spans or ()
+        spans = decode(_DETAILED_TRACE, trace, f"cannot read trace {trace_id} of {place}").spans or ()
     for span in spans:
         if span.span_id.lower() in span_ids:
             yield span.span_id.lower(), span.name or "", span.attributes()
 
 
-def _record(trace_id: str, trace: _Trace) -> TraceRecord:
-    spans = trace.spans or []
-    processes = _find_processes(spans, trace.processes or {})
-    # One process serves many spans, so what its tags say is read once.
-    hosts = {id(process): host_of(bytes(process.tags)) for process in {id(each): each for each in processes}.values()}
-    meanings = [meaning(wanted_texts(_TAGS.decode(span.tags) or ())) for span in spans]
-    return TraceRecord(
-        trace_id,
-        span_ids=[span.span_id.lower() for span in spans],
-        parent_ids=[take_parents(span, trace_id) for span in spans],
-        start_ns=[(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans],
-        duration_ns=[
-            (span.duration_us or 0) * 1000 if span.duration_ns is None else span.duration_ns for span in spans
-        ],
-        kinds=[kind for kind, _, _ in meanings],
-        statuses=[status for _, status, _ in meanings],
-        services=[process.service or "" for process in processes],
-        names=[span.name or "" for span in spans],
-        hosts=[hosts[id(process)] for process in processes],
-        peers=[peer for _, _, peer in meanings],
-        details=list(spans),
-        warnings=trace.warnings or [],
-    )
-
-
-def _find_processes(spans: list[_Span], known: dict[str, Process | None]) -> list[Process]:
-    """Let each span have its process: the one it names, else the one that stands within it, else an empty one."""
-    nothing = Process()
-    for span in spans:
-        span.process = known.get(span.process_id or "") or span.process or nothing
-    return [span.process or nothing for span in spans]
-
-
-class _Referring(Protocol):
-    references: list[Reference] | None
-    parent_id: str | None
-
-
-def take_parents(span: _Referring, trace_id: str) -> tuple[str, ...]:
+def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[str, ...]:
     """Give the candidates for the parent, and leave the other references to be links."""
     references = span.references
     if not references:
         parent_id = (span.parent_id or "").lower()
         return () if parent_id in VOID_IDS else (parent_id,)
-    first = references[0]
-    if len(references) == 1 and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
-        # Nearly every span; what follows gives the same in four times the time.
-        span.references = None
-        return (first.span_id.lower(),)
     candidates = [reference for reference in references if _is_reference(reference, trace_id)]
     candidates.sort(key=lambda reference: reference.type == "FOLLOWS_FROM")
     if candidates:
@@ -400,7 +362,7 @@ def take_parents(span: _Referring, trace_id: str) -> tuple[str, ...]:
     return tuple([(candidate.span_id or "").lower() for candidate in candidates])
 
 
-def _is_reference(reference: Reference, trace_id: str | None = None) -> bool:
+def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
     """Whether it names a span (Jaeger's own clients write zeros for no parent), and one of this trace."""
     named = reference.trace_id or ""
     if (reference.span_id or "") in VOID_IDS or named in VOID_IDS:
@@ -408,7 +370,7 @@ def _is_reference(reference: Reference, trace_id: str | None = None) -> bool:
     return trace_id is None or normal_id(named) == normal_id(trace_id)
 
 
-def wanted_texts(tags: Iterable[Tag]) -> tuple[tuple[str, str], ...]:
+def _wanted_texts(tags: Iterable[_Tag]) -> tuple[tuple[str, str], ...]:
     """Pick the tags that tell kind, status and peer, values as text: the hot path of reading."""
     return tuple(
         [
@@ -424,7 +386,7 @@ def wanted_texts(tags: Iterable[Tag]) -> tuple[tuple[str, str], ...]:
 
 
 def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    # Written out for text, as in `wanted_texts`.
+    # Written out for text, as in `_wanted_texts`.
     return {
         tag.key: tag.value if tag.type == "string" else _value(tag)
         for tag in decode(_TAGS, tags, "cannot read tags") or ()
@@ -438,7 +400,7 @@ def _resource(tags: bytes) -> Mapping[str, AttributeValue]:
 
 
 @lru_cache(maxsize=1024)
-def host_of(tags: bytes) -> str:
+def _host(tags: bytes) -> str:
     """Name the machine or pod that the tags of a process tell, as JSON; empty when they tell none."""
     return semantics.host(_resource(tags))
 
@@ -451,7 +413,7 @@ def _event(log: _Log) -> Event:
     return Event(time_ns, text or "log", {field.key: _value(field) for field in fields if field is not name})
 
 
-def _value(tag: Tag) -> AttributeValue:
+def _value(tag: _Tag) -> AttributeValue:
     """Give the value that the tag's type says, whatever JSON it came as; what does not fit stays as it came."""
     value: AttributeValue = tag.value
     match tag.type:

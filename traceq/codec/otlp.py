@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from traceq import semantics
-from traceq.assembly import TableBuilder
 from traceq.codec.otlp_values import read_attributes, read_text
 from traceq.codec.wire import (
     BROKEN,
     READABLE,
     VOID_IDS,
     Nanoseconds,
-    collector_paused,
     decode,
     failures_told,
     first_void,
@@ -35,8 +33,8 @@ from traceq.codec.wire import (
     is_plain_hex,
 )
 from traceq.errors import DecodeError
-from traceq.records import CodedTrace, TraceRecord
-from traceq.semantics import TELLING, Attributes, AttributeValue, Kind, Meaning, Status, meaning
+from traceq.records import Codebook, CodedTrace
+from traceq.semantics import TELLING, Attributes, AttributeValue, Kind, Status, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
@@ -46,7 +44,7 @@ _WARNINGS_WRITTEN = _WARNINGS.encode()
 """How that looks, but for letters that are escaped."""
 
 
-class Sketch(msgspec.Struct, gc=False):
+class _Sketch(msgspec.Struct, gc=False):
     """An attribute whose value is read only when its key is wanted."""
 
     key: str
@@ -78,14 +76,14 @@ class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
     """Before OTLP 0.15 (2022)."""
 
 
-class SpanStatus(msgspec.Struct, gc=False):
+class _SpanStatus(msgspec.Struct, gc=False):
     """How a span ended."""
 
     code: int | str | None = None
     message: str | None = None
 
 
-class SpanLink(msgspec.Struct, gc=False, rename="camel"):
+class _SpanLink(msgspec.Struct, gc=False, rename="camel"):
     """What a span refers to besides its parent."""
 
     trace_id: str | None = None
@@ -103,7 +101,7 @@ class _TraceId(msgspec.Struct, gc=False, rename="camel"):
     trace_id: str | None = None
 
 
-class _Span(msgspec.Struct, gc=False, rename="camel"):
+class _DetailedSpan(msgspec.Struct, gc=False, rename="camel"):
     span_id: str | None = None
     parent_span_id: str | None = None
     name: str | None = None
@@ -113,28 +111,28 @@ class _Span(msgspec.Struct, gc=False, rename="camel"):
     trace_state: str | None = None
     attributes: msgspec.Raw = _NOTHING
     events: msgspec.Raw = _NOTHING
-    links: list[SpanLink] | None = None
+    links: list[_SpanLink] | None = None
     """After reading: only those that are no parent's."""
-    status: SpanStatus | None = None
+    status: _SpanStatus | None = None
 
 
-class _BareSpan(msgspec.Struct, gc=False, rename="camel"):
+class _Span(msgspec.Struct, gc=False, rename="camel"):
     span_id: str | None = None
     parent_span_id: str | None = None
     name: str | None = None
     kind: int | str | None = None
     start_time_unix_nano: Nanoseconds = None
     end_time_unix_nano: Nanoseconds = None
-    attributes: list[Sketch] | None = None
-    links: list[SpanLink] | None = None
-    status: SpanStatus | None = None
+    attributes: list[_Sketch] | None = None
+    links: list[_SpanLink] | None = None
+    status: _SpanStatus | None = None
 
 
-_SPAN = msgspec.json.Decoder(_Span, strict=False)
+_DETAILED_SPAN = msgspec.json.Decoder(_DetailedSpan, strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
-_SKETCHES = msgspec.json.Decoder(list[Sketch] | None)
+_SKETCHES = msgspec.json.Decoder(list[_Sketch] | None)
 _EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
-_SPANS = msgspec.json.Decoder(list[_BareSpan], strict=False)
+_SPANS = msgspec.json.Decoder(list[_Span], strict=False)
 
 _ID_DIGITS = 16
 """Of a span's id in hex."""
@@ -145,7 +143,7 @@ _SPANS_AT_A_TIME = 2_000
 class _Details(msgspec.Struct, gc=False):
     """A span's details, as JSON until they are asked for."""
 
-    span: _Span
+    span: _DetailedSpan
     resource_attributes: bytes
     scope: _Scope
 
@@ -197,7 +195,7 @@ class _Details(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class _Origin:
     """What the spans of one scope have in common."""
 
     resource_attributes: bytes
@@ -205,7 +203,7 @@ class Origin:
     place: str
 
 
-Located: TypeAlias = tuple[Origin, msgspec.Raw]
+Located: TypeAlias = tuple[_Origin, msgspec.Raw]
 
 
 def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[Located]]:
@@ -235,11 +233,11 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
     return traces
 
 
-def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[Origin, list[msgspec.Raw]]]:
+def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[_Origin, list[msgspec.Raw]]]:
     resource = bytes(group.resource.attributes) if group.resource else b"null"
     for scoped in [*(group.scope_spans or ()), *(group.instrumentation_library_spans or ())]:
         scope = scoped.scope or scoped.instrumentation_library or _Scope()
-        yield Origin(resource, scope, place), scoped.spans or []
+        yield _Origin(resource, scope, place), scoped.spans or []
 
 
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceId"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-zA-Z+/]{22}==)"')
@@ -253,45 +251,16 @@ def _trace_id(written: str | None, span: msgspec.Raw, place: str) -> str:
     return trace_id
 
 
-def decode_trace(spans: Iterable[Located], trace_id: str) -> TraceRecord:
+def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
     """Read the spans of a trace; details stay JSON until they are asked for.
 
-    Raises:
-        DecodeError: If one of them is not an OTLP span, or has no id.
-    """
-    record = TraceRecord(trace_id)
-    with collector_paused():
-        for origin, raw in spans:
-            with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
-                span = _SPAN.decode(raw)
-                _add(record, span, origin)
-                record.details.append(_Details(span, origin.resource_attributes, origin.scope))
-    return record
-
-
-def _add(record: TraceRecord, span: _Span, origin: Origin) -> None:
-    span_id = hex_id(span.span_id or "")
-    if span_id in VOID_IDS:
-        raise DecodeError(f"cannot read trace {record.trace_id} in {origin.place}: a span has no spanId", hint=READABLE)
-    service, host = service_and_host(origin.resource_attributes)
-    kind, status, peer = _meaning(span)
-    start_ns = span.start_time_unix_nano or 0
-    record.span_ids.append(span_id)
-    record.parent_ids.append(take_parents(span, record.trace_id))
-    record.start_ns.append(start_ns)
-    record.duration_ns.append((span.end_time_unix_nano or 0) - start_ns)
-    record.kinds.append(kind)
-    record.statuses.append(status)
-    record.services.append(service)
-    record.names.append(span.name or "")
-    record.hosts.append(host)
-    record.peers.append(peer)
-
-
-def read_coded(spans: Sequence[Located], trace_id: str, builder: TableBuilder) -> CodedTrace:
-    """Read the spans of a trace without details, in codes of this builder; see `decode_trace`.
-
     The caller pauses the collector.
+
+    Args:
+        spans: What `split` found of the trace.
+        trace_id: The trace's id.
+        codes: Of the table that it is to stand in.
+        with_details: Whether to keep attributes, events and links.
 
     Raises:
         DecodeError: If one of them is not an OTLP span, or has no id.
@@ -299,7 +268,7 @@ def read_coded(spans: Sequence[Located], trace_id: str, builder: TableBuilder) -
     coded = CodedTrace(trace_id)
     remaining = iter(spans)
     while some := list(islice(remaining, _SPANS_AT_A_TIME)):
-        _add_coded(coded, some, builder)
+        _add(coded, some, codes, with_details=with_details)
     _normalize(coded)
     if not VOID_IDS.isdisjoint(coded.span_ids):
         place = spans[first_void(coded.span_ids)][0].place
@@ -307,32 +276,46 @@ def read_coded(spans: Sequence[Located], trace_id: str, builder: TableBuilder) -
     return coded
 
 
-def _add_coded(coded: CodedTrace, located: list[Located], builder: TableBuilder) -> None:
-    with _failures_placed(located, coded.trace_id):
-        spans = _SPANS.decode(b"[%b]" % b",".join([raw for _, raw in located]))
-        _add_meanings(coded, spans, builder)
+def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_details: bool) -> None:
+    with _failures_placed(located, coded.trace_id, with_details=with_details):
+        spans = _decoded([raw for _, raw in located], with_details=with_details)
+        _add_meanings(coded, spans, codes)
     _add_parents(coded, spans)
     coded.span_ids += [span.span_id or "" for span in spans]
-    starts = [span.start_time_unix_nano or 0 for span in spans]
-    coded.start_ns += starts
-    coded.duration_ns += [
-        (span.end_time_unix_nano or 0) - start_ns for span, start_ns in zip(spans, starts, strict=True)
-    ]
-    names = builder.names
+    coded.start_ns += [span.start_time_unix_nano or 0 for span in spans]
+    coded.duration_ns += [(span.end_time_unix_nano or 0) - (span.start_time_unix_nano or 0) for span in spans]
+    names = codes.names
     coded.names += [names[span.name or ""] for span in spans]
-    coded.origins += _origin_codes(located, builder)
+    coded.origins += _origin_codes(located, codes)
+    if with_details:
+        coded.details += _details(located, spans)
+
+
+def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[_Span] | list[_DetailedSpan]:
+    if with_details:
+        # One by one: details look at the source's bytes as long as they live, and should not keep a copy of them.
+        return [_DETAILED_SPAN.decode(span) for span in spans]
+    return _SPANS.decode(b"[%b]" % b",".join(spans))
+
+
+def _details(located: list[Located], spans: list[_Span] | list[_DetailedSpan]) -> list[_Details]:
+    return [
+        _Details(span, origin.resource_attributes, origin.scope)
+        for (origin, _), span in zip(located, spans, strict=True)
+        if isinstance(span, _DetailedSpan)
+    ]
 
 
 @contextmanager
-def _failures_placed(located: list[Located], trace_id: str) -> Iterator[None]:
+def _failures_placed(located: list[Located], trace_id: str, *, with_details: bool) -> Iterator[None]:
     """Say of the first span that cannot be read where it stands; it is looked for one by one."""
     try:
         yield
     except BROKEN:
         for origin, raw in located:
             with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
-                for span in _SPANS.decode(b"[%b]" % raw):
-                    wanted_texts(span.attributes or ())
+                for span in _decoded([raw], with_details=with_details):
+                    _wanted_texts(_sketches(span))
         raise
 
 
@@ -345,7 +328,17 @@ def _normalize(coded: CodedTrace) -> None:
         coded.parent_ids = [parent_id and hex_id(parent_id) for parent_id in coded.parent_ids]
 
 
-def _add_parents(coded: CodedTrace, spans: list[_BareSpan]) -> None:
+def _origin_codes(located: list[Located], codes: Codebook) -> Iterator[int]:
+    """Give the code of what each span ran in; spans of one scope stand one after the other."""
+    last: _Origin | None = None
+    code = 0
+    for origin, _ in located:
+        if origin is not last:
+            last, code = origin, codes.origin(*_service_and_host(origin.resource_attributes))
+        yield code
+
+
+def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) -> None:
     add = coded.parent_ids.append
     for span in spans:
         if not span.links:
@@ -354,32 +347,10 @@ def _add_parents(coded: CodedTrace, spans: list[_BareSpan]) -> None:
             if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
                 add(parent_id)
                 continue
-        coded.add_parents(take_parents(span, coded.trace_id))
+        coded.add_parents(_take_parents(span, coded.trace_id))
 
 
-def _add_meanings(coded: CodedTrace, spans: list[_BareSpan], builder: TableBuilder) -> None:
-    add, meanings = coded.meanings.append, builder.meanings
-    for span in spans:
-        texts = wanted_texts(span.attributes) if span.attributes else ()
-        add(meanings[meaning(texts, kind_of(span.kind), status_of(span.status))])
-
-
-def _origin_codes(located: list[Located], builder: TableBuilder) -> Iterator[int]:
-    """Give the code of what each span ran in; spans of one scope stand one after the other."""
-    last: Origin | None = None
-    code = 0
-    for origin, _ in located:
-        if origin is not last:
-            last, code = origin, builder.origin(*service_and_host(origin.resource_attributes))
-        yield code
-
-
-class _Linked(Protocol):
-    parent_span_id: str | None
-    links: list[SpanLink] | None
-
-
-def take_parents(span: _Linked, trace_id: str) -> tuple[str, ...]:
+def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[str, ...]:
     """Give the candidates for the parent, and leave the other links to be links.
 
     Jaeger v1 knows parent and links as references alike; one into the trace is the parent when there is no other.
@@ -395,7 +366,7 @@ def take_parents(span: _Linked, trace_id: str) -> tuple[str, ...]:
     return (parent_id, *linked) if has_parent else tuple(linked)
 
 
-def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
+def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
     """Whether a link names a span, and one of this trace."""
     named = hex_id(link.trace_id or "")
     if hex_id(link.span_id or "") in VOID_IDS or named in VOID_IDS:
@@ -403,23 +374,29 @@ def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
     return trace_id is None or normal_id(named) == normal_id(trace_id)
 
 
-def wanted_texts(attributes: Iterable[Sketch]) -> tuple[tuple[str, str], ...]:
+def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
+    add, meanings = coded.meanings.append, codes.meanings
+    for span in spans:
+        attributes = _sketches(span)
+        texts = _wanted_texts(attributes) if attributes else ()
+        add(meanings[meaning(texts, _kind(span.kind), _status_of(span.status))])
+
+
+def _sketches(span: _Span | _DetailedSpan) -> list[_Sketch]:
+    return (span.attributes if isinstance(span, _Span) else _SKETCHES.decode(span.attributes)) or []
+
+
+def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[tuple[str, str], ...]:
     """Pick the attributes that tell kind, status and peer, values as text: the hot path of reading."""
     return tuple([(sketch.key, read_text(bytes(sketch.value))) for sketch in attributes if sketch.key in TELLING])
 
 
-def _meaning(span: _Span) -> Meaning:
-    attributes = _SKETCHES.decode(span.attributes) or ()
-    return meaning(wanted_texts(attributes), kind_of(span.kind), status_of(span.status))
-
-
 @lru_cache(maxsize=64)
-def kind_of(value: int | str | None) -> Kind:
-    """Read a kind that came as number or name."""
+def _kind(value: int | str | None) -> Kind:
     return _member(Kind, value, "SPAN_KIND_")
 
 
-def status_of(status: SpanStatus | None) -> Status:
+def _status_of(status: _SpanStatus | None) -> Status:
     """Read a status that came as number or name."""
     return Status.UNSET if status is None else _status(status.code)
 
@@ -451,7 +428,7 @@ def _resource_beside_service(attributes: bytes) -> Mapping[str, AttributeValue]:
 
 
 @lru_cache(maxsize=1024)
-def service_and_host(attributes: bytes) -> tuple[str, str]:
+def _service_and_host(attributes: bytes) -> tuple[str, str]:
     """Read the service and the machine or pod that a resource's attributes tell; empty what they do not."""
     resource = _resource(attributes)
     return semantics.value_text(resource.get("service.name")), semantics.host(resource)

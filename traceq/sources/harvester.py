@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from traceq.assembly import assemble
+from traceq.codec.batches import read_table
 from traceq.errors import LoginRequired, NotFoundError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.archive import Archive
@@ -98,7 +98,7 @@ class Harvester:
                 raise
             # The server listed it and no longer does: its last traces went while others were harvested.
             self.notes[f"forgotten by the server since the harvest began: {error.message}"] = None
-            return Found(assemble(()))
+            return Found(read_table((), with_details=False))
 
     def _tell(self, plan: Plan, asked: TimeSlice) -> None:
         whom = "all services" if asked.service is None else printable(asked.service)

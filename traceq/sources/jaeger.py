@@ -17,8 +17,10 @@ from typing import TypeVar
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec.batches import read_table
+from traceq.codec.wire import collector_paused
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
+from traceq.records import Codebook
 from traceq.sources.candidates import (
     Candidates,
     ask_each,
@@ -233,8 +235,8 @@ class JaegerSource:
         return PartsLeftOut.of(traces, candidates.by_id, read, partial(reading, self._client))
 
     def _span_count(self, parts: Parts) -> int:
-        with reading(self._client):
-            return sum(part.span_count() for part in parts)
+        with reading(self._client), collector_paused():
+            return sum(len(part.coded(Codebook(), with_details=False).span_ids) for part in parts)
 
     def _search_summaries(self, query: TraceQuery) -> FoundSummaries | None:
         """Find summaries; None where the server has none, or could not be asked for all that the query says."""

@@ -10,18 +10,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from traceq.assembly import assemble
+from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
 from traceq.codec import Part
 from traceq.codec.batches import by_trace
 from traceq.errors import InputError
-from traceq.records import TraceRecord
-from traceq.semantics import Kind, Status
+from traceq.records import Codebook, CodedTrace, join
+from traceq.semantics import Attributes, Meaning
 from traceq.sources.files import FileSource, _Catalog, _Contents
 from traceq.sources.interface import Progress, ProgressListener, no_progress
 from traceq.sources.slices import Input
@@ -189,29 +188,33 @@ def _only(selection: Selection, wanted: Collection[str]) -> tuple[int, ...]:
 def put_together(parts: Iterable[Traces], *, with_details: bool) -> Traces:
     """Make one table of tables that may share traces: a trace's parts become one."""
     tables = list(parts)
-    records = [_record(table, position) for table in tables for position in range(len(table))]
-    joined = assemble(records, with_details=with_details)
+    builder = TableBuilder()
+    by_id: dict[str, list[CodedTrace]] = {}
+    for table in tables:
+        for position, trace_id in enumerate(table.trace_ids):
+            by_id.setdefault(normal_id(trace_id), []).append(_coded(table, position, builder.codes))
+    for found in by_id.values():
+        builder.add(join(found))
+    joined = builder.table(with_details=with_details)
     kept = tuple(warning for table in tables for warning in table.warnings if warning.code not in _REMADE)
     return replace(joined, warnings=joined.warnings + tuple(dict.fromkeys(kept))) if kept else joined
 
 
-def _record(traces: Traces, position: int) -> TraceRecord:
+def _coded(traces: Traces, position: int, codes: Codebook) -> CodedTrace:
+    """Give a trace of a table as it was read, in codes of another table."""
     rows = traces.rows(position)
+    spans = [traces.span(row) for row in rows]
     part = slice(rows.start, rows.stop)
-    parents = [traces.span(row).parent_id for row in rows]
     trace_id = traces.trace_ids[position]
-    return TraceRecord(
+    return CodedTrace(
         trace_id,
         span_ids=list(traces.span_ids[part]),
-        parent_ids=[() if parent_id is None else (parent_id,) for parent_id in parents],
+        parent_ids=[span.parent_id for span in spans],
         start_ns=list(traces.start_ns[part]),
         duration_ns=list(traces.duration_ns[part]),
-        kinds=[Kind(number) for number in traces.kinds[part]],
-        statuses=[Status(number) for number in traces.statuses[part]],
-        services=[traces.services[code] for code in traces.service_codes[part]],
-        names=[traces.names[code] for code in traces.name_codes[part]],
-        hosts=[traces.hosts[code] for code in traces.host_codes[part]],
-        peers=[traces.peers[code] for code in traces.peer_codes[part]],
+        names=[codes.names[span.name] for span in spans],
+        origins=[codes.origin(span.service, span.host) for span in spans],
+        meanings=[codes.meanings[Meaning(span.kind, span.status, span.peer)] for span in spans],
         details=[] if traces.details is None else list(traces.details[part]),
         warnings=[each.message for each in traces.warnings if _is_remark(each) and each.trace_id == trace_id],
     )
@@ -222,12 +225,31 @@ def _is_remark(warning: TraceWarning) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _PlacedPart(Part):
+class _PlacedPart:
     """A trace in a row group."""
 
+    trace_id: str
     path: str
     group: int
     position: int
+
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        return _coded(self._table(with_details=with_details), 0, codes)
+
+    def line(self) -> bytes | None:
+        return None
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        table = self._table(with_details=True)
+        for span in map(table.span, table.rows(0)):
+            if span.span_id in span_ids:
+                yield span.span_id, span.name, span.details.attributes()
+
+    def _table(self, *, with_details: bool) -> Traces:
+        from traceq.codec.parquet_reader import read_traces
+
+        place = Place(self.path, self.group, (self.position,))
+        return read_traces(_selections([place]), with_details=with_details)
 
 
 class ParquetSource(FileSource):
@@ -299,14 +321,7 @@ def _parts(files: Iterable[SpanFile]) -> Iterator[Part]:
     for file in files:
         for group in range(len(file.trace_counts)):
             for position, trace_id in enumerate(file.trace_ids(group)):
-                read = partial(_record_at, Place(str(file.path), group, (position,)))
-                yield _PlacedPart(trace_id, read, partial(read, with_details=False), str(file.path), group, position)
-
-
-def _record_at(place: Place, *, with_details: bool = True) -> TraceRecord:
-    from traceq.codec.parquet_reader import read_traces
-
-    return _record(read_traces(_selections([place]), with_details=with_details), 0)
+                yield _PlacedPart(trace_id, str(file.path), group, position)
 
 
 def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:

@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from tests.analysis.arbitrary import tables
-from tests.builders import SpanSpec, record, span
+from tests.builders import Record, SpanSpec, assemble, record, span
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.verdict import judge
 from traceq.analysis.culprits import RequestOptions
-from traceq.assembly import assemble
-from traceq.records import TraceRecord
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
@@ -39,7 +37,7 @@ def request(insert_ms: int, network_ms: int = 0, *, has_failed: bool = False) ->
     ]
 
 
-def batch(spans: Sequence[list[SpanSpec]], prefix: str) -> list[TraceRecord]:
+def batch(spans: Sequence[list[SpanSpec]], prefix: str) -> list[Record]:
     return [record(*request, trace_id=f"{prefix}{number:03x}") for number, request in enumerate(spans)]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from tests.analysis.arbitrary import tables
-from tests.builders import record, span
+from tests.builders import assemble, record, span
 from traceq.analysis.comparison import tags
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.comparison.tags import (
@@ -17,7 +17,6 @@ from traceq.analysis.comparison.tags import (
     values_of,
 )
 from traceq.analysis.culprits import RequestOptions
-from traceq.assembly import assemble
 from traceq.semantics import Attributes
 from traceq.traces import Traces
 

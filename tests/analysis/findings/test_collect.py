@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from tests.analysis.findings.requests import EVERYTHING, entry, part, query
-from tests.builders import SpanSpec, record, span, traces
+from tests.builders import SpanSpec, assemble, record, span, traces
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings import KINDS, FindingSums, Thresholds, collect, rank
-from traceq.assembly import assemble
 from traceq.library import findings
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
