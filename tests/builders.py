@@ -15,7 +15,7 @@ from typing import TypeAlias
 from traceq import semantics
 from traceq.assembly import TableBuilder
 from traceq.records import Codebook, CodedTrace, join
-from traceq.semantics import Attributes, Kind, Meaning, Peer, Status
+from traceq.semantics import Activity, Attributes, Kind, Meaning, Peer, Status
 from traceq.traces import Event, Link, Traces, normal_id
 
 EPOCH_NS = 1_700_000_000_000_000_000
@@ -62,6 +62,7 @@ class SpanSpec:
     status: Status
     host: str
     peer: Peer | None
+    activity: Activity
     details: Details
 
 
@@ -99,6 +100,7 @@ def span(
         status,
         host or semantics.host(ran_in),
         peer or semantics.peer(kind, own),
+        semantics.activity(own) or semantics.least_activity(peer),
         Details(own, ran_in, tuple(events), tuple(links), tuple(warnings)),
     )
 
@@ -121,7 +123,7 @@ class Record:
             coded.duration_ns.append(spec.end_ns - spec.start_ns)
             coded.names.append(codes.names[spec.name])
             coded.origins.append(codes.origin(spec.service, spec.host))
-            coded.meanings.append(codes.meanings[Meaning(spec.kind, spec.status, spec.peer)])
+            coded.meanings.append(codes.meanings[Meaning(spec.kind, spec.status, spec.peer, spec.activity)])
             coded.details.append(spec.details)
         return coded
 
@@ -164,5 +166,5 @@ def columns(traces: Traces) -> list[object]:
         traces.missing_parents,
         traces.warnings,
         [(span.span_id, span.start_ns, span.duration_ns, span.kind, span.status) for span in spans],
-        [(span.service, span.name, span.host, span.peer) for span in spans],
+        [(span.service, span.name, span.host, span.peer, span.activity) for span in spans],
     ]

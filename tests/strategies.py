@@ -15,6 +15,10 @@ _KEYS = [
     "db.system",
     "peer.service",
     "messaging.system",
+    "messaging.operation",
+    "messaging.consumer_group",
+    "messaging.destination.temporary",
+    "http.route",
     "http.url",
     "event",
     "é",
@@ -35,7 +39,9 @@ def _encoded(raw: bytes) -> str:
 
 
 _keys = st.one_of(st.sampled_from(_KEYS), texts)
-_special = st.sampled_from(["client", "server", "producer", "true", "false", "unset", "ERROR", "OK", "mysql"])
+_special = st.sampled_from(
+    ["client", "server", "producer", "true", "false", "unset", "ERROR", "OK", "mysql", "receive", "http://a:1/b"]
+)
 v1_tags = st.lists(
     st.one_of(
         st.builds(_v1_tag, _keys, st.just("string"), st.one_of(_special, texts)),

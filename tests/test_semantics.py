@@ -2,7 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from traceq.semantics import Attributes, Kind, Peer, Status, host, kind_from_text, peer, status_from_attributes
+from traceq.semantics import (
+    ABRIDGED,
+    Activity,
+    Attributes,
+    AttributeValue,
+    Kind,
+    Peer,
+    Status,
+    abridged,
+    activity,
+    activity_from_name,
+    authority,
+    host,
+    kind_from_text,
+    peer,
+    status_from_attributes,
+    value_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +54,55 @@ from traceq.semantics import Attributes, Kind, Peer, Status, host, kind_from_tex
         pytest.param(Kind.CLIENT, {"rpc.system": "grpc", "rpc.service": "Cart"}, Peer("rpc", "grpc", "Cart"), id="rpc"),
         pytest.param(Kind.CLIENT, {"server.address": "api.example"}, Peer("host", "api.example", ""), id="host"),
         pytest.param(Kind.INTERNAL, {"server.address": "api.example"}, None, id="a host and an internal span"),
+        pytest.param(
+            Kind.CLIENT,
+            {"url.full": "https://api.example:8443/v1?q=http://other/"},
+            Peer("host", "api.example", ""),
+            id="a whole URL",
+        ),
+        pytest.param(
+            Kind.CLIENT, {"http.url": "http://me:secret@api.example"}, Peer("host", "api.example", ""), id="credentials"
+        ),
+        pytest.param(Kind.CLIENT, {"http.url": "/users/7"}, None, id="a URL without a host"),
+        pytest.param(Kind.UNSPECIFIED, {"http.url": "http://a/b"}, Peer("host", "a", ""), id="a whole URL, no kind"),
+        pytest.param(
+            Kind.UNSPECIFIED,
+            {"http.url": "http://a/b", "http.route": "/b"},
+            None,
+            id="no kind, and the route it serves",
+        ),
+        pytest.param(Kind.SERVER, {"http.url": "http://a/b"}, None, id="a server's own URL"),
+        pytest.param(
+            Kind.CLIENT,
+            {"net.peer.name": "localhost", "http.url": "http://localhost:8001/a"},
+            Peer("host", "localhost:8001", ""),
+            id="a port of the loopback",
+        ),
+        pytest.param(
+            Kind.CLIENT,
+            {"server.address": "127.0.0.1", "server.port": 9000},
+            Peer("host", "127.0.0.1:9000", ""),
+            id="a port of the loopback beside the address",
+        ),
+        pytest.param(
+            Kind.CLIENT, {"url.full": "http://[::1]:81/"}, Peer("host", "[::1]:81", ""), id="IPv6 stands in brackets"
+        ),
+        pytest.param(
+            Kind.PRODUCER,
+            {
+                "messaging.system": "rabbitmq",
+                "messaging.destination.name": "q7",
+                "messaging.destination.temporary": True,
+            },
+            Peer("messaging", "rabbitmq", "(temporary)"),
+            id="a queue for one conversation",
+        ),
+        pytest.param(
+            Kind.PRODUCER,
+            {"messaging.system": "rabbitmq", "messaging.destination": "amq.gen-Jz"},
+            Peer("messaging", "rabbitmq", "(temporary)"),
+            id="a queue that RabbitMQ named",
+        ),
         pytest.param(Kind.CLIENT, {"db.system": ""}, None, id="empty is not told"),
         pytest.param(Kind.CLIENT, {}, None, id="nothing told"),
     ],
@@ -85,3 +151,83 @@ def test_kinds_are_read_in_both_spellings(text: str, expected: Kind) -> None:
 def test_the_clock_is_the_hosts() -> None:
     assert host({"k8s.pod.name": "chat-1", "host.name": "node-7"}) == "node-7"
     assert host({"service.version": "1"}) == ""
+
+
+_KAFKA = {"messaging.system": "kafka", "messaging.destination": "events"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, Activity.UNTOLD),
+        ({"http.route": "/a", "http.url": "http://a/b"}, Activity.SERVES),
+        ({"http.target": "/a"}, Activity.SERVES),
+        ({"url.path": "/a"}, Activity.SERVES),
+        ({"http.url": "/a"}, Activity.SERVES),
+        ({"url.full": "http://a/b"}, Activity.CALLS),
+        ({"db.system": "mysql"}, Activity.QUERIES),
+        ({"db.system.name": "mysql"}, Activity.QUERIES),
+        (_KAFKA, Activity.MESSAGES),
+        ({**_KAFKA, "messaging.operation": "publish"}, Activity.PUBLISHES),
+        ({**_KAFKA, "messaging.operation.type": "send"}, Activity.PUBLISHES),
+        ({**_KAFKA, "messaging.operation.name": "poll"}, Activity.RECEIVES),
+        ({**_KAFKA, "messaging.operation.type": "receive", "messaging.operation.name": "ack"}, Activity.RECEIVES),
+        ({**_KAFKA, "messaging.operation": "process"}, Activity.PROCESSES),
+        ({**_KAFKA, "messaging.operation.type": "settle"}, Activity.SETTLES),
+        ({**_KAFKA, "messaging.operation": "levitate"}, Activity.MESSAGES),
+        ({"messaging.system": "kafka", "messaging.source": "events"}, Activity.PROCESSES),
+        ({**_KAFKA, "messaging.consumer_group": "notifications"}, Activity.PROCESSES),
+        ({**_KAFKA, "messaging.consumer.group.name": "notifications"}, Activity.PROCESSES),
+        ({**_KAFKA, "http.route": "/rooms"}, Activity.SERVES),
+        ({"messaging.operation": "publish"}, Activity.UNTOLD),
+    ],
+    ids=str,
+)
+def test_what_a_span_does_by_its_attributes(attributes: Attributes, expected: Activity) -> None:
+    assert activity(attributes) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("kafka.publish.message.events", Activity.PUBLISHES),
+        ("kafka.consume.message.events", Activity.PROCESSES),
+        ("publish_kafka_event", Activity.PUBLISHES),
+        ("orders.received send", Activity.PUBLISHES),
+        ("OrderConsumer", Activity.PROCESSES),
+        ("onMessage: Processing", Activity.PROCESSES),
+        ("poll orders", Activity.RECEIVES),
+        ("basic_ack", Activity.SETTLES),
+        ("package", Activity.MESSAGES),
+        ("", Activity.MESSAGES),
+    ],
+)
+def test_what_a_span_does_by_its_name(name: str, expected: Activity) -> None:
+    assert activity_from_name(name, "orders.received") is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://a.example/b", "a.example"),
+        ("https://a.example:81?q=//c", "a.example:81"),
+        ("redis://:secret@a#x", "a"),
+        ("//a/b", "a"),
+        ("/b", ""),
+        ("a.example", ""),
+        ("", ""),
+    ],
+)
+def test_where_a_url_leads(url: str, expected: str) -> None:
+    assert authority(url) == expected
+
+
+@pytest.mark.parametrize("key", sorted(ABRIDGED))
+@pytest.mark.parametrize("value", ["http://me:secret@a.example:81/b?c", "/b", "", 7, True, ["a"], None])
+def test_what_is_abridged_says_what_the_whole_says(key: str, value: AttributeValue) -> None:
+    for beside in ({}, {"messaging.system": "kafka"}):
+        whole: Attributes = {**beside, key: value_text(value)}
+        little: Attributes = {**beside, key: abridged(key, value)}
+
+        assert activity(little) is activity(whole)
+        assert [peer(kind, little) for kind in Kind] == [peer(kind, whole) for kind in Kind]

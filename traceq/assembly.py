@@ -78,6 +78,7 @@ class TableBuilder:
             service_codes=_taken("i", service_of, self._origin_codes),
             name_codes=self._name_codes,
             host_codes=_taken("i", host_of, self._origin_codes),
+            activities=_taken("b", [meaning.activity for meaning in self.codes.meanings], self._meaning_codes),
             peer_codes=_taken("i", peer_of, self._meaning_codes),
             services=tuple(services),
             names=tuple(self.codes.names),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import lru_cache
@@ -37,6 +38,28 @@ class Status(IntEnum):
     ERROR = 2
 
 
+class Activity(IntEnum):
+    """What a span does towards others, by what its attributes say; its kind may say something else, or nothing."""
+
+    UNTOLD = 0
+    SERVES = 1
+    """Answers a request: tells a route, or the target of a request without its host."""
+    CALLS = 2
+    """Sends a request: tells a whole URL."""
+    QUERIES = 3
+    """Asks a database."""
+    PUBLISHES = 4
+    """Hands a message to a broker."""
+    RECEIVES = 5
+    """Takes messages from a broker."""
+    PROCESSES = 6
+    """Works on messages that were taken."""
+    SETTLES = 7
+    """Tells a broker what became of messages: acknowledges, commits."""
+    MESSAGES = 8
+    """Names a broker, but not what it does with it."""
+
+
 PeerKind: TypeAlias = Literal["database", "messaging", "rpc", "service", "host"]
 
 
@@ -61,12 +84,22 @@ STATEMENT = ("db.query.text", "db.statement", "sql.query")
 HTTP_METHOD = ("http.request.method", "http.method")
 HTTP_STATUS = ("http.response.status_code", "http.status_code")
 URL = ("url.full", "http.url", "url.path", "http.target")
-MESSAGING_DESTINATION = (
-    "messaging.destination.name",
-    "messaging.destination",
-    "messaging.source.name",
-    "messaging.source",
+MESSAGING_SOURCE = ("messaging.source.name", "messaging.source")
+MESSAGING_DESTINATION = ("messaging.destination.name", "messaging.destination", *MESSAGING_SOURCE)
+TEMPORARY = (
+    "messaging.destination.temporary",
+    "messaging.destination.anonymous",
+    "messaging.temp_destination",
 )
+MESSAGING_OPERATION = ("messaging.operation.type", "messaging.operation", "messaging.operation.name")
+CONSUMER_GROUP = (
+    "messaging.consumer.group.name",
+    "messaging.consumer_group",
+    "messaging.kafka.consumer.group",
+    "messaging.kafka.consumer_group",
+)
+WHOLE_URL = ("url.full", "http.url")
+ROUTE = ("http.route", "http.target", "url.path")
 PEER_HOST = (
     "server.address",
     "net.peer.name",
@@ -75,6 +108,7 @@ PEER_HOST = (
     "network.peer.address",
     "net.peer.ip",
 )
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1", "[::1]", "host.docker.internal"))
 HOST = ("host.id", "host.name", "k8s.pod.name", "hostname", "ip", "host.ip")
 
 PEER_KEYS = frozenset(
@@ -86,16 +120,39 @@ PEER_KEYS = frozenset(
         "rpc.system",
         "rpc.service",
         "peer.service",
+        *TEMPORARY,
         *PEER_HOST,
+        *WHOLE_URL,
+        "server.port",
     )
 )
 """Every attribute that `peer` looks at, so that a codec can keep just these in its one pass."""
 
+ACTIVITY_KEYS = frozenset((*DATABASE_SYSTEM, "messaging.system", *MESSAGING_OPERATION, *MESSAGING_SOURCE))
+ACTIVITY_KEYS |= frozenset((*CONSUMER_GROUP, *WHOLE_URL, *ROUTE))
+"""Every attribute that `activity` looks at."""
+
+_OPERATIONS: Mapping[Activity, tuple[str, ...]] = {
+    Activity.PUBLISHES: ("publish", "send", "create", "produce", "enqueue"),
+    Activity.RECEIVES: ("receive", "poll", "fetch", "pull", "peek"),
+    Activity.PROCESSES: ("process", "consume", "deliver", "handle"),
+    Activity.SETTLES: ("settle", "ack", "nack", "commit", "reject", "complete", "abandon"),
+}
+_ACTIVITIES = {word: activity for activity, words in _OPERATIONS.items() for word in words}
+_SPOKEN = re.compile(
+    r"(?<![a-z])(?:(?P<PUBLISHES>publish|sen[dt]|produc|enqueu|emit)|(?P<RECEIVES>receiv|poll|fetch|pull|dequeu)"
+    r"|(?P<PROCESSES>process|consum|deliver|handl|listen|subscri)|(?P<SETTLES>n?ack(?:ed|s|nowledg\w*)?(?![a-z])|commit))"
+)
+"""The same in names of spans, in whatever form: `kafka.publish.x`, `OrderConsumer`, `processing`."""
+
 STATUS_KEYS = frozenset(("error", "otel.status_code"))
 """Every attribute that `status_from_attributes` looks at."""
 
-TELLING = frozenset(("span.kind",)) | STATUS_KEYS | PEER_KEYS
+TELLING = frozenset(("span.kind",)) | STATUS_KEYS | PEER_KEYS | ACTIVITY_KEYS
 """Keys of the attributes that become columns."""
+
+ABRIDGED = frozenset((*WHOLE_URL, *ROUTE, *CONSUMER_GROUP))
+"""Those of them of which `abridged` keeps a little: whole, they would be another value with nearly every span."""
 
 
 def first_text(attributes: Attributes, keys: tuple[str, ...]) -> str:
@@ -157,11 +214,71 @@ def _is_true(value: AttributeValue) -> bool:
     return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
+def activity(attributes: Attributes) -> Activity:
+    """Say what a span does towards others, as far as its attributes tell."""
+    if first_text(attributes, DATABASE_SYSTEM):
+        return Activity.QUERIES
+    serves = any(key in attributes for key in ROUTE)
+    if first_text(attributes, ("messaging.system",)):
+        # A handler of requests that notes the broker it publishes to on its own span still serves.
+        return _messaging(attributes) or (Activity.SERVES if serves else Activity.MESSAGES)
+    if serves:
+        return Activity.SERVES
+    url = first_text(attributes, WHOLE_URL)
+    return (Activity.CALLS if authority(url) else Activity.SERVES) if url else Activity.UNTOLD
+
+
+def least_activity(peer: Peer | None) -> Activity:
+    """Say what attributes that name this peer tell at least."""
+    if peer is not None and peer.kind == "database":
+        return Activity.QUERIES
+    return Activity.MESSAGES if peer is not None and peer.kind == "messaging" else Activity.UNTOLD
+
+
+def _messaging(attributes: Attributes) -> Activity:
+    """Say what a span does with messages: by the operation that it names, else by what only consumers tell."""
+    for key in MESSAGING_OPERATION:
+        told = _ACTIVITIES.get(first_text(attributes, (key,)).lower())
+        if told is not None:
+            return told
+    consumes = first_text(attributes, MESSAGING_SOURCE) or any(key in attributes for key in CONSUMER_GROUP)
+    return Activity.PROCESSES if consumes else Activity.UNTOLD
+
+
+def activity_from_name(name: str, destination: str) -> Activity:
+    """Say by its name what a span does that names a broker (`kafka.publish.x`, `orders process`).
+
+    Args:
+        name: The span's.
+        destination: Topic or queue, whose words tell nothing (`orders.received`).
+    """
+    own = name.replace(destination, " ") if destination else name
+    found = _SPOKEN.search(re.sub(r"([a-z])([A-Z])", r"\1 \2", own).lower())
+    return Activity[found.lastgroup] if found and found.lastgroup else Activity.MESSAGES
+
+
+def abridged(key: str, value: AttributeValue) -> str:
+    """Keep of an attribute in `ABRIDGED` what matters here: of a URL where it leads, else that it is there."""
+    text = value_text(value) if key in WHOLE_URL else ""
+    told = authority(text)
+    return f"//{told}" if told else text and "/"
+
+
+def authority(url: str) -> str:
+    """Give the host that a URL names, with its port if it has one and without credentials; empty when it has none."""
+    told = url.partition("//")[2]
+    for end in "/?#":
+        told = told.partition(end)[0]
+    return told.rpartition("@")[2]
+
+
 def peer(kind: Kind, attributes: Attributes) -> Peer | None:
     """Find what a span talked to, by what its attributes say.
 
     A database or broker counts whatever the kind, since spans made by hand are often INTERNAL; a service or host only
-    for CLIENT and PRODUCER, since on the SERVER side these attributes name the caller or the span's own address.
+    for CLIENT and PRODUCER and where a span without a kind tells a whole URL, since on the SERVER side these attributes
+    name the caller or the span's own address. A host is taken from the URL where nothing else names it; its port is
+    part of the name only on the loopback.
     """
     if kind is Kind.SERVER or not attributes:
         return None
@@ -170,10 +287,21 @@ def peer(kind: Kind, attributes: Attributes) -> Peer | None:
         return Peer("database", system, first_text(attributes, DATABASE_NAME))
     system = first_text(attributes, ("messaging.system",))
     if system:
-        return Peer("messaging", system, first_text(attributes, MESSAGING_DESTINATION))
-    if kind is not Kind.CLIENT and kind is not Kind.PRODUCER:
+        return Peer("messaging", system, _destination(attributes))
+    asks = kind in (Kind.CLIENT, Kind.PRODUCER) or (kind is Kind.UNSPECIFIED and activity(attributes) is Activity.CALLS)
+    if not asks:
         return None
     return _remote_peer(attributes)
+
+
+def _destination(attributes: Attributes) -> str:
+    """Name a topic or queue; queues made for one conversation (replies) have one name, as OpenTelemetry proposes."""
+    name = first_text(attributes, MESSAGING_DESTINATION)
+    is_temporary = any(_is_true(attributes.get(key)) for key in TEMPORARY)
+    return "(temporary)" if is_temporary or name.startswith(_TEMPORARY_NAMES) else name
+
+
+_TEMPORARY_NAMES = ("amq.gen-", "amq.rabbitmq.reply-to", "_INBOX.")
 
 
 def _remote_peer(attributes: Attributes) -> Peer | None:
@@ -184,7 +312,19 @@ def _remote_peer(attributes: Attributes) -> Peer | None:
     if system:
         return Peer("rpc", system, first_text(attributes, ("rpc.service",)))
     name = first_text(attributes, PEER_HOST)
+    host, port = _parted(authority(first_text(attributes, WHOLE_URL)))
+    name = name or host
+    if name in _LOOPBACK:
+        # All of a machine's services have this name: the port tells them apart.
+        port = port or first_text(attributes, ("server.port",))
+        name = f"{name}:{port}" if port else name
     return Peer("host", name, "") if name else None
+
+
+def _parted(address: str) -> tuple[str, str]:
+    """Part an authority into host and port; IPv6 addresses stand in brackets and hold colons."""
+    host, colon, port = address.rpartition(":")
+    return (host, port) if colon and port.isdigit() else (address, "")
 
 
 def host(resource: Attributes) -> str:
@@ -198,6 +338,7 @@ class Meaning(NamedTuple):
     kind: Kind
     status: Status
     peer: Peer | None
+    activity: Activity
 
 
 # The same few attributes come with span after span, and reading what they say takes longer than reading them.
@@ -208,11 +349,11 @@ def meaning(
     """Say what attributes mean, beside kind and status that the span has as fields.
 
     Args:
-        attributes: Those in `TELLING`, values as text; of a key that occurs twice the last counts.
+        attributes: Those in `TELLING`, values as text, abridged or not; of a key that occurs twice the last counts.
         kind: The span's field; wins over the attribute.
         status: The span's field; of field and attributes, the graver counts, as in Jaeger's own conversion.
     """
     values = dict(attributes)
     kind = kind or kind_from_text(values.get("span.kind", ""))
     status = max(status, status_from_attributes(values))
-    return Meaning(kind, status, peer(kind, {key: values[key] for key in values if key in PEER_KEYS}))
+    return Meaning(kind, status, peer(kind, values), activity(values))

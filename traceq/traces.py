@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from traceq.semantics import Attributes, Kind, Peer, Status
+from traceq.semantics import Activity, Attributes, Kind, Peer, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,6 +118,8 @@ class Traces:
     """`Kind` numbers."""
     statuses: array[int]
     """`Status` numbers."""
+    activities: array[int]
+    """`Activity` numbers: what attributes say that the span does."""
     service_codes: array[int]
     name_codes: array[int]
     host_codes: array[int]
@@ -251,6 +253,11 @@ class Span:
         return self.traces.statuses[self.row] == Status.ERROR
 
     @property
+    def activity(self) -> Activity:
+        """What its attributes say that it does towards others."""
+        return Activity(self.traces.activities[self.row])
+
+    @property
     def peer(self) -> Peer | None:
         """What it talked to, as far as its own attributes tell."""
         return self.traces.peers[self.traces.peer_codes[self.row]]
@@ -312,6 +319,7 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
         duration_ns=_cut(traces.duration_ns, runs),
         kinds=_cut(traces.kinds, runs),
         statuses=_cut(traces.statuses, runs),
+        activities=_cut(traces.activities, runs),
         service_codes=_cut(traces.service_codes, runs),
         name_codes=_cut(traces.name_codes, runs),
         host_codes=_cut(traces.host_codes, runs),

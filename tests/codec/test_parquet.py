@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from tests.builders import Record, assemble, record, span
+from tests.builders import Record, assemble, record, span, trace
 from tests.codec.reading import table
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
@@ -17,7 +17,7 @@ from traceq.codec.parquet import SpanWriter
 from traceq.codec.parquet_file import Selection, SpanFile
 from traceq.codec.parquet_reader import read_traces
 from traceq.errors import DecodeError
-from traceq.semantics import Attributes, Kind, Peer
+from traceq.semantics import Activity, Attributes, Kind, Peer
 from traceq.traces import Event, Link, Traces
 
 COLUMNS = [name for name in Traces.__dataclass_fields__ if name != "details"]
@@ -170,6 +170,26 @@ def test_the_columns_are_those_that_the_documentation_lists(tmp_path: Path) -> N
     text = (Path(__file__).parents[2] / "docs" / "parquet.md").read_text(encoding="utf-8")
     documented = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
     assert pq.read_schema(tmp_path / "x.parquet").names == documented
+
+
+def test_of_files_without_activities_the_peers_tell(tmp_path: Path) -> None:
+    """As 0.1.0 wrote them; beside a newer one they are read as well."""
+    traces = trace(
+        span("a", None, 0, 9, kind=Kind.SERVER),
+        span("b", "a", 1, 2, attributes={"db.system": "mysql"}),
+        span("c", "a", 3, 4, attributes={"messaging.system": "kafka", "messaging.operation": "publish"}),
+    )
+    new = write(tmp_path / "new.parquet", traces)
+    rows = pq.read_table(tmp_path / "new.parquet")
+    metadata = pq.read_metadata(tmp_path / "new.parquet").metadata
+    pq.write_table(rows.drop_columns(["activity"]).replace_schema_metadata(metadata), tmp_path / "old.parquet")
+    old = SpanFile(tmp_path / "old.parquet")
+
+    told = [Activity.UNTOLD, Activity.QUERIES, Activity.PUBLISHES]
+    least = [Activity.UNTOLD, Activity.QUERIES, Activity.MESSAGES]
+    together = read_traces([Selection(old, 0), Selection(new, 0)], with_details=False)
+    assert [list(read(file).activities) for file in (new, old)] == [told, least]
+    assert list(together.activities) == least + told
 
 
 def test_other_readers_see_texts_and_nulls(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
-from traceq.semantics import TELLING, Attributes, AttributeValue, meaning
+from traceq.semantics import ABRIDGED, TELLING, Attributes, AttributeValue, abridged, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
@@ -371,13 +371,15 @@ def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
 
 
 def _wanted_texts(tags: Iterable[_Tag]) -> tuple[tuple[str, str], ...]:
-    """Pick the tags that tell kind, status and peer, values as text: the hot path of reading."""
+    """Pick the tags that become columns, values as text: the hot path of reading."""
     return tuple(
         [
             # Written out for plain text, since a call a tag would double the time of this pass.
             (
                 tag.key,
-                tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)),
+                (tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)))
+                if tag.key not in ABRIDGED
+                else abridged(tag.key, tag.value),
             )
             for tag in tags
             if tag.key in TELLING

@@ -19,7 +19,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from traceq import semantics
-from traceq.codec.otlp_values import read_attributes, read_text
+from traceq.codec.otlp_values import read_attributes, read_text, read_value
 from traceq.codec.wire import (
     BROKEN,
     READABLE,
@@ -34,7 +34,7 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
-from traceq.semantics import TELLING, Attributes, AttributeValue, Kind, Status, meaning
+from traceq.semantics import ABRIDGED, TELLING, WHOLE_URL, Attributes, AttributeValue, Kind, Status, abridged, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
@@ -387,8 +387,19 @@ def _sketches(span: _Span | _DetailedSpan) -> list[_Sketch]:
 
 
 def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[tuple[str, str], ...]:
-    """Pick the attributes that tell kind, status and peer, values as text: the hot path of reading."""
-    return tuple([(sketch.key, read_text(bytes(sketch.value))) for sketch in attributes if sketch.key in TELLING])
+    """Pick the attributes that become columns, values as text: the hot path of reading."""
+    return tuple(
+        [
+            (sketch.key, read_text(bytes(sketch.value)) if sketch.key not in ABRIDGED else _abridged(sketch))
+            for sketch in attributes
+            if sketch.key in TELLING
+        ]
+    )
+
+
+def _abridged(sketch: _Sketch) -> str:
+    # Of a route it is enough that there is one, and of URLs there are too many to keep them.
+    return abridged(sketch.key, read_value(sketch.value) if sketch.key in WHOLE_URL else "")
 
 
 @lru_cache(maxsize=64)

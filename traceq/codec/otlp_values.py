@@ -60,7 +60,12 @@ def _read_attributes(attributes: Iterable[_Attribute] | None) -> dict[str, Attri
 @lru_cache(maxsize=4096)
 def read_text(value: bytes) -> str:
     """Read a value as text."""
-    return semantics.value_text(_value(_VALUE.decode(value)))
+    return semantics.value_text(read_value(value))
+
+
+def read_value(value: bytes | msgspec.Raw) -> AttributeValue:
+    """Read a value that is one of very many."""
+    return _value(_VALUE.decode(value))
 
 
 def _value(value: _AnyValue | None) -> AttributeValue:

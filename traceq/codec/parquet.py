@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from traceq.catalog import ServiceCall
 from traceq.codec import attribute_json
 from traceq.codec.wire import collector_paused
-from traceq.semantics import Attributes, Kind, Status
+from traceq.semantics import Activity, Attributes, Kind, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning
 
 _Array: TypeAlias = Any
@@ -55,10 +55,13 @@ SPAN_FIELDS = (
     pa.field("peer_kind", _CODE),
     pa.field("peer_system", _CODE),
     pa.field("peer_name", _CODE),
+    pa.field("activity", _CODE),
     pa.field("row", pa.int32(), nullable=False),
     pa.field("parent_row", pa.int32()),
     pa.field("trace_warnings", pa.list_(_WARNING)),
 )
+LATER_COLUMNS = frozenset(("activity",))
+"""Those of them that older files do not have."""
 DETAIL_FIELDS = (
     pa.field("attributes", pa.string()),
     pa.field("resource", pa.string()),
@@ -185,6 +188,7 @@ def _span_columns(traces: Traces, warnings: dict[str, list[dict[str, str]]]) -> 
         column_of(traces.duration_ns),
         _coded(_from_second(traces.host_codes), traces.hosts[1:]),
         *_peer_columns(traces),
+        _coded(column_of(traces.activities).cast(pa.int32()), [activity.name.lower() for activity in Activity]),
         row_column,
         _relative(parents, row_column),
         _trace_warnings(traces, warnings),

@@ -21,6 +21,7 @@ from traceq.codec.parquet import (
     EMPTY_KEY,
     FORMAT,
     FORMAT_KEY,
+    LATER_COLUMNS,
     SPAN_FIELDS,
     constant,
 )
@@ -69,7 +70,8 @@ class SpanFile:
             self._names = frozenset(self._footer.schema.to_arrow_schema().names)
             self._metadata: dict[bytes, bytes] = self._footer.metadata or {}
             self._check_format()
-            self._file = pq.ParquetFile(path, metadata=self._footer, read_dictionary=_CODED, memory_map=True)
+            coded = [name for name in _CODED if name in self._names]
+            self._file = pq.ParquetFile(path, metadata=self._footer, read_dictionary=coded, memory_map=True)
         except (FileNotFoundError, PermissionError, IsADirectoryError):
             raise
         except _UNREADABLE as error:
@@ -79,7 +81,7 @@ class SpanFile:
         told = self._metadata.get(FORMAT_KEY, b"").decode("utf-8", "replace")
         if told != FORMAT:
             raise self._refusal(f"it says '{quoted(told)}', not '{FORMAT}'" if told else "its columns are not traceq's")
-        missing = [name for name in SPAN_COLUMNS if name not in self._names]
+        missing = [name for name in SPAN_COLUMNS if name not in self._names | LATER_COLUMNS]
         if missing:
             raise self._refusal(f"the column {missing[0]} is missing")
 
@@ -90,6 +92,11 @@ class SpanFile:
         if len(counts) != self._footer.num_row_groups:
             raise self._refusal("it does not tell what its row groups hold")
         return tuple(counts)
+
+    @property
+    def span_columns(self) -> tuple[str, ...]:
+        """Name the columns that it holds of the span table."""
+        return tuple(name for name in SPAN_COLUMNS if name in self._names)
 
     @property
     def has_details(self) -> bool:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from traceq.codec import attribute_json
 from traceq.codec.parquet import SPAN_FIELDS, constant, constants, numbers_of, ordinals
-from traceq.codec.parquet_file import DETAIL_COLUMNS, SPAN_COLUMNS, EmptyTrace, Selection, first_indices, warning_of
-from traceq.semantics import Attributes, AttributeValue, Kind, Peer, PeerKind, Status
+from traceq.codec.parquet_file import DETAIL_COLUMNS, EmptyTrace, Selection, first_indices, warning_of
+from traceq.semantics import Activity, Attributes, AttributeValue, Kind, Peer, PeerKind, Status, least_activity
 from traceq.traces import Event, Link, SpanDetails, Traces, TraceWarning, normal_id
 
 _Array: TypeAlias = Any
@@ -47,13 +47,13 @@ def _wanted_columns(selection: Selection, *, with_details: bool) -> list[str]:
     """List the columns to read; without details also those are left out that would say nothing."""
     file, group = selection.file, selection.group
     if with_details:
-        return [*SPAN_COLUMNS, *(DETAIL_COLUMNS if file.has_details else ())]
+        return [*file.span_columns, *(DETAIL_COLUMNS if file.has_details else ())]
     nulls = file.null_counts(group)
     silent = {"trace_warnings"} if nulls["trace_warnings"] == file.span_count(group) else set()
     # Where every span without a parent's row is without a parent's id too, none is an orphan.
     has_orphans = nulls["parent_id"] is None or nulls["parent_id"] != nulls["parent_row"]
     silent |= set() if has_orphans else {"parent_id"}
-    return [name for name in SPAN_COLUMNS if name not in silent]
+    return [name for name in file.span_columns if name not in silent]
 
 
 def read_attributes(
@@ -122,8 +122,9 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
         missing_parents=missing,
         start_ns=numbers_of(columns["start_ns"]),
         duration_ns=numbers_of(columns["duration_ns"]),
-        kinds=_enumerated(columns["kind"], Kind),
-        statuses=_enumerated(columns["status"], Status),
+        kinds=numbers_of(_enumerated(columns["kind"], Kind)),
+        statuses=numbers_of(_enumerated(columns["status"], Status)),
+        activities=_activities(columns.get("activity"), peer_codes, (None, *peers)),
         service_codes=services.codes(),
         name_codes=names.codes(),
         host_codes=hosts.codes(after_nothing=True),
@@ -197,9 +198,20 @@ class _Codes:
         return _from_one(self._indices)
 
 
-def _enumerated(column: _Array, members: type[Kind | Status]) -> array[int]:
+def _enumerated(column: _Array, members: type[Kind | Status | Activity]) -> _Array:
     numbers = constants("b", [members[name.upper()].value for name in column.dictionary.to_pylist()])
-    return numbers_of(pc.take(numbers, column.indices))
+    return pc.take(numbers, column.indices)
+
+
+def _activities(column: _Array | None, peer_codes: array[int], peers: Sequence[Peer | None]) -> array[int]:
+    """Give what attributes say that spans do; of files written before that was kept, what their peers say."""
+    if column is not None and not column.null_count:
+        return numbers_of(_enumerated(column, Activity))
+    least = array("b", [least_activity(peer) for peer in peers])
+    by_peer = array("b", [least[code] for code in peer_codes])
+    return (
+        by_peer if column is None else numbers_of(pc.coalesce(_enumerated(column, Activity), constants("b", by_peer)))
+    )
 
 
 def _peers(columns: dict[str, _Array]) -> tuple[array[int], list[Peer]]:

@@ -214,7 +214,7 @@ def _coded(traces: Traces, position: int, codes: Codebook) -> CodedTrace:
         duration_ns=list(traces.duration_ns[part]),
         names=[codes.names[span.name] for span in spans],
         origins=[codes.origin(span.service, span.host) for span in spans],
-        meanings=[codes.meanings[Meaning(span.kind, span.status, span.peer)] for span in spans],
+        meanings=[codes.meanings[Meaning(span.kind, span.status, span.peer, span.activity)] for span in spans],
         details=[] if traces.details is None else list(traces.details[part]),
         warnings=[each.message for each in traces.warnings if _is_remark(each) and each.trace_id == trace_id],
     )
