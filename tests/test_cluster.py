@@ -13,9 +13,8 @@ from typing import TypeVar
 
 import pytest
 
-from traceq.analysis.bottlenecks import rank
+from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.culprits import RequestOptions
-from traceq.cli.questions.bottlenecks import BottleneckQuestion
 from traceq.cluster import DaskExecutor
 from traceq.codec.parquet import SpanWriter
 from traceq.engine import summarize
@@ -62,16 +61,16 @@ def test_a_worker_that_dies_costs_a_retry_and_not_the_answer(tmp_path: Path) -> 
     question = BottleneckQuestion(options)
 
     with ParquetSource((str(tmp_path),)).slices() as found:
-        serial = summarize(found.slices, TraceQuery(), question)
+        serial = summarize(found, TraceQuery(), question)
         with distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
         ) as cluster:
             executor = OneDeath(DaskExecutor(cluster.scheduler_address), tmp_path / "died")
-            spread = summarize(found.slices, TraceQuery(), question, executor)
+            spread = summarize(found, TraceQuery(), question, executor)
 
     assert (tmp_path / "died").exists()
     assert len(found.slices) == 6
-    assert rank(spread.sums, options).to_dict() == rank(serial.sums, options).to_dict()
+    assert question.rank(spread.sums).to_dict() == question.rank(serial.sums).to_dict()
     assert replace(spread, sums=serial.sums) == serial
 
 

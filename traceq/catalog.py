@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,6 +29,8 @@ class Window:
 
     start_ns: int | None = None
     end_ns: int | None = None
+    lookback_ns: int | None = field(default=None, compare=False)
+    """How far back from now it was asked for; None where its ends were."""
 
     def __contains__(self, time_ns: int) -> bool:
         after_start = self.start_ns is None or time_ns >= self.start_ns

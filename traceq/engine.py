@@ -1,30 +1,42 @@
-"""Answers over archives of any size: the input in slices, each summed up by itself, on one core, all, or a cluster.
+"""Questions put to traces wherever they are: a server, one table, files in slices, processes, a cluster.
 
-`summarize_slice` is all the work there is: a plain function of picklable values, so that whoever can map a function
-over tasks can do it. Sums are added in the order of the slices, so the answer does not depend on who did what when.
+`summarize_slice` is all the work there is on a slice: a plain function of picklable values, so that whoever can map a
+function over tasks can do it. Sums are added in the order of the slices, so the answer does not depend on who did what
+when.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
-from traceq.catalog import Operation
+from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec.wire import collector_paused
 from traceq.errors import DecodeError
 from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
-from traceq.query import TraceQuery, matching
-from traceq.sources.interface import Found, Progress, ProgressListener, no_progress
-from traceq.sources.slices import Input, Slice, operations_met
+from traceq.query import Asked, TraceQuery, matching, window_text
+from traceq.sources.interface import (
+    Found,
+    Input,
+    Progress,
+    ProgressListener,
+    Slice,
+    SlicedSource,
+    Source,
+    no_progress,
+)
+from traceq.sources.slices import operations_met
 from traceq.traces import FoundAttributes, Traces, TraceWarning, WarningCode, count_warnings
+from traceq.units import format_count
 
 if TYPE_CHECKING:
+    from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
-    from traceq.analysis.statements import LookUp
 
 WARNINGS_KEPT = 100
 """Of each kind so many warnings are listed; the others are counted."""
@@ -37,7 +49,10 @@ _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
 
 
 class Question(Protocol[_Sums_co]):
-    """What is asked of tables of traces; has to be picklable."""
+    """What is asked of tables of traces; has to be picklable.
+
+    Most questions have a method `rank` too, which turns the sums of all traces into the answer.
+    """
 
     @property
     def needs_details(self) -> bool:
@@ -68,6 +83,171 @@ class AboutTraces(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class OneTrace:
+    """A trace that is asked for by its id."""
+
+    trace_id: str
+    """Or a prefix that only one trace has."""
+    service: str | None = None
+    """Whose requests in it the question is about; None for the whole trace."""
+
+
+Wanted: TypeAlias = TraceQuery | OneTrace
+"""Which traces a question is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who reads files; the answer does not depend on it."""
+
+    jobs: int | None = None
+    """How many processes or threads; None for as many as there are cores, or one where the input is small."""
+    cluster: str | None = None
+    """The address of a Dask cluster, or `local` for one made for the occasion; None for this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[_Sums]):
+    """The sums of all traces that match, and what there is to say about how they were got."""
+
+    sums: _Sums
+    asked: Asked
+
+
+class Ask(Protocol):
+    """Puts questions to the traces that are wanted, wherever they are."""
+
+    def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:
+        """Sum up.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
+
+    def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
+        """Give the calls that the source has on record itself; no question has to be put for that."""
+
+
+def ask(source: Source, wanted: Wanted, question: Question[_Sums], workers: Workers = Workers()) -> Reply[_Sums]:
+    """Put one question; see `asking`."""
+    with asking(source, wanted, workers) as put:
+        return put(question)
+
+
+@contextmanager
+def asking(source: Source, wanted: Wanted, workers: Workers = Workers()) -> Iterator[Ask]:
+    """Give a way to put any number of questions to the same traces.
+
+    Files without a limit are asked in slices: a limit needs to know which traces are the newest. Everything else is
+    one table, which is asked for once, with the first question.
+
+    Raises:
+        InputError: If a file cannot be read, or holds something else than traces.
+        TraceqError: On asking, if a worker dies.
+    """
+    if isinstance(wanted, TraceQuery) and is_sliced(source, wanted):
+        with source.slices() as found:
+            yield _Slices(source, wanted, found, workers)
+    else:
+        yield _OneTable(source, wanted)
+
+
+def is_sliced(source: Source, query: TraceQuery) -> TypeGuard[SlicedSource]:
+    """Tell whether a question is asked in slices."""
+    return query.limit is None and isinstance(source, SlicedSource)
+
+
+def asked_of(source: Source, wanted: Wanted) -> Asked:
+    """Say what is asked of a source, before it is answered."""
+    about = Asked(
+        location=source.location,
+        source_words=tuple(word for location in source.locations for word in ("--source", location)),
+        trace_url=source.trace_url,
+        is_live=source.is_live,
+    )
+    if isinstance(wanted, OneTrace):
+        service = {"service": wanted.service} if wanted.service else {}
+        return replace(about, query={"trace_id": wanted.trace_id, **service})
+    return replace(about, query=wanted.to_dict(), window=window_text(wanted.window))
+
+
+def with_warnings(asked: Asked, warnings: WarningSums) -> Asked:
+    """Say what is strange about the traces that were found."""
+    return replace(asked, warnings=warnings.listed, warning_counts=warnings.counts)
+
+
+class _OneTable:
+    """Puts questions to the traces that a source finds, which it is asked for when the first question comes."""
+
+    def __init__(self, source: Source, wanted: Wanted) -> None:
+        self._source = source
+        self._wanted = wanted
+        self._found: Found | None = None
+
+    def _having(self, *, attributes: bool) -> Found:
+        if self._found is not None:
+            self._found = self._found.with_attributes() if attributes else self._found
+        elif isinstance(self._wanted, OneTrace):
+            self._found = Found(self._source.trace(self._wanted.trace_id))
+        else:
+            self._found = self._source.find(self._wanted, with_attributes=attributes)
+        return self._found
+
+    def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:
+        found, wanted = self._having(attributes=question.needs_details), self._wanted
+        sums = question.collect(found.traces)
+        if found.left_out is not None and isinstance(question, Completing):
+            sums = question.complete(sums, found.left_out.attributes)
+        if isinstance(wanted, OneTrace):
+            wanted = replace(wanted, trace_id=found.traces.trace_ids[0])
+        limit = wanted.limit if isinstance(wanted, TraceQuery) else None
+        asked = replace(
+            with_warnings(asked_of(self._source, wanted), sum_warnings(found.traces.warnings)),
+            notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()),
+            is_cut_off=found.is_cut_off,
+        )
+        return Reply(sums, asked)
+
+    def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
+        return self._source.dependencies(window)
+
+
+def cut_off_line(limit: int | None, what: str = "traces") -> str:
+    """Say that the limit left something out."""
+    told = "the source's limit" if limit is None else f"the limit of {format_count(limit)}"
+    return f"{told} left {what} out: there may be more, raise --limit or narrow the window"
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """Puts questions to everything in files that matches; standard input and packed files are unpacked once."""
+
+    source: SlicedSource
+    query: TraceQuery
+    found: Input
+    workers: Workers
+
+    def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:
+        executor = self._executor(with_details=needs_details(question, self.query))
+        summary = summarize(self.found, self.query, question, executor, self.source.progress)
+        if not summary.trace_count:
+            self.source.check_names(self.query, summary.met)
+        asked = with_warnings(asked_of(self.source, self.query), summary.warnings)
+        return Reply(summary.sums, replace(asked, notes=self.found.notes))
+
+    def _executor(self, *, with_details: bool) -> Executor:
+        if self.workers.cluster is not None:
+            from traceq.cluster import DaskExecutor
+
+            return DaskExecutor(self.workers.cluster)
+        return local_executor(self.found.slices, self.workers.jobs, with_details=with_details)
+
+    def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
+        # Tables in files do not tell times.
+        return self.found.calls
+
+
+@dataclass(frozen=True, slots=True)
 class WarningSums:
     """Warnings, the first of each kind by themselves and all of them by number; adds to others."""
 
@@ -81,11 +261,6 @@ class WarningSums:
         for code, count in other.counts.items():
             counts[code] = counts.get(code, 0) + count
         return WarningSums(_first_of_each((*self.listed, *other.listed)), counts)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every warning is listed."""
-        return len(self.listed) == sum(self.counts.values())
 
 
 def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]:
@@ -129,21 +304,16 @@ def summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) 
     Raises:
         InputError: If the bytes cannot be read or are not traces.
     """
-    # Left on between tables, the collector takes a tenth of the time, and a slice leaves it nothing to find.
-    with collector_paused():
-        return _summarize_slice(piece, query, question)
-
-
-def _summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Summary[_Sums]:
     summary = Summary(question.nothing())
     met: set[tuple[str, Operation]] = set()
-    for table in _tables(piece, query, question):
-        found = _matching(table, query)
-        if len(found):
-            sums = question.collect(found)
-            summary += Summary(sums, len(found), sum_warnings(found.warnings))
-        elif not summary.trace_count:
-            met |= operations_met(table)
+    # Left on between tables, the collector takes a tenth of the time, and a slice leaves it nothing to find.
+    with collector_paused():
+        for table in _tables(piece, query, question):
+            found = _matching(table, query)
+            if len(found):
+                summary += Summary(question.collect(found), len(found), sum_warnings(found.warnings))
+            elif not summary.trace_count:
+                met |= operations_met(table)
     return summary if summary.trace_count else replace(summary, met=frozenset(met))
 
 
@@ -181,20 +351,11 @@ def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_det
 
 
 def needs_details(question: Question[Sums], query: TraceQuery) -> bool:
-    """Whether attributes have to be read to answer a question."""
+    """Tell whether attributes have to be read to answer a question."""
     return question.needs_details or bool(query.attributes)
 
 
-def collect(found: Found, question: Question[_Sums]) -> _Sums:
-    """Sum up what a source found as one table."""
-    sums = question.collect(found.traces)
-    if found.left_out is None or not isinstance(question, Completing):
-        return sums
-    complete: _Sums = question.complete(sums, found.left_out.attributes)
-    return complete
-
-
-def answer(
+def summarize(
     found: Input,
     query: TraceQuery,
     question: Question[_Sums],
@@ -207,27 +368,39 @@ def answer(
         InputError: If bytes cannot be read or are not traces.
         TraceqError: If a worker dies.
     """
+    here = executor or SerialExecutor()
     try:
-        return _completed(found, query, question, executor, progress)
+        summary = _summarize(found.slices, query, question, here, progress)
     except DecodeError:
         if found.proven is None:
             raise
-        return _completed(found.proven(), query, question, executor, progress)
-
-
-def _completed(
-    found: Input,
-    query: TraceQuery,
-    question: Question[_Sums],
-    executor: Executor | None,
-    progress: ProgressListener,
-) -> Summary[_Sums]:
-    summary = summarize(found.slices, query, question, executor, progress)
+        return summarize(found.proven(), query, question, executor, progress)
     if not isinstance(question, Completing):
         return summary
     # Other processes take longer to start than a few spans to read.
-    here = executor if isinstance(executor, ThreadExecutor) else SerialExecutor()
-    return replace(summary, sums=question.complete(summary.sums, partial(_look_up, found, here)))
+    reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
+    return replace(summary, sums=question.complete(summary.sums, partial(_look_up, found, reader)))
+
+
+def _summarize(
+    slices: Sequence[Slice],
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor,
+    progress: ProgressListener,
+) -> Summary[_Sums]:
+    total: Summary[_Sums] = Summary(question.nothing())
+    byte_count = sum(piece.byte_count for piece in slices)
+    done_bytes = trace_count = 0
+    progress(Progress("summing up traces", 0, byte_count, is_bytes=True))
+    results = executor.map(partial(summarize_slice, query=query, question=question), slices)
+    for piece, result in zip(slices, results, strict=True):
+        total += result
+        done_bytes += piece.byte_count
+        trace_count += piece.trace_count
+        progress(Progress("summing up traces", done_bytes, byte_count, trace_count, is_bytes=True))
+    # Services and operations count only where nothing matched at all.
+    return total if not total.trace_count else replace(total, met=frozenset())
 
 
 def _look_up(found: Input, executor: Executor, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
@@ -237,31 +410,3 @@ def _look_up(found: Input, executor: Executor, wanted: Mapping[str, Collection[s
 def _attributes(task: tuple[Slice, Mapping[str, Collection[str]]]) -> list[FoundAttributes]:
     piece, wanted = task
     return list(piece.attributes(wanted))
-
-
-def summarize(
-    slices: Sequence[Slice],
-    query: TraceQuery,
-    question: Question[_Sums],
-    executor: Executor | None = None,
-    progress: ProgressListener = no_progress,
-) -> Summary[_Sums]:
-    """Sum up all slices; the same to the last digit whoever does the work.
-
-    Raises:
-        InputError: If bytes cannot be read or are not traces.
-        TraceqError: If a worker dies.
-    """
-    work = partial(summarize_slice, query=query, question=question)
-    total: Summary[_Sums] = Summary(question.nothing())
-    byte_count = sum(piece.byte_count for piece in slices)
-    done_bytes = trace_count = 0
-    progress(Progress("summing up traces", 0, byte_count, is_bytes=True))
-    results = (executor or SerialExecutor()).map(work, slices)
-    for piece, result in zip(slices, results, strict=True):
-        total += result
-        done_bytes += piece.byte_count
-        trace_count += piece.trace_count
-        progress(Progress("summing up traces", done_bytes, byte_count, trace_count, is_bytes=True))
-    # Services and operations count only where nothing matched at all.
-    return total if not total.trace_count else replace(total, met=frozenset())

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from traceq.analysis import bottlenecks as ranking
-from traceq.analysis import call_sums as calls
-from traceq.analysis import critical_path as paths
-from traceq.analysis import dependencies as graph
-from traceq.analysis import errors as failing
-from traceq.analysis import findings as finding
-from traceq.analysis import self_time as busy
-from traceq.analysis import statistics as counting
-from traceq.analysis import what_if as supposing
-from traceq.analysis.comparison import cohorts
+from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
+from traceq.analysis.call_sums import DependencyOptions
 from traceq.analysis.comparison import compare as comparing
+from traceq.analysis.comparison.cohorts import CohortQuestion
+from traceq.analysis.critical_path import CriticalPath
+from traceq.analysis.critical_path import critical_path as find_critical_path
 from traceq.analysis.culprits import Measure, RequestOptions
+from traceq.analysis.dependencies import Dependencies, DependencyQuestion
+from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
+from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.grouping import Sums
 from traceq.analysis.peers import PeerGrouping
-from traceq.query import TraceQuery
+from traceq.analysis.self_time import SelfTime
+from traceq.analysis.self_time import self_time as measure_self_time
+from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
+from traceq.analysis.what_if import WhatIfQuestion, WhatIfSums, parse_shortening
+from traceq.engine import Question, Workers
+from traceq.engine import ask as put
+from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
 
 _Sums = TypeVar("_Sums", bound=Sums)
+_Answer_co = TypeVar("_Answer_co", covariant=True)
+
+Data: TypeAlias = Traces | Iterable[Traces] | Source | str | Path
+"""What a question can be put to.
+
+A table; batches of tables, each trace whole in one of them (`source.read(query)`); a source; a URL; or the path of a
+file, a directory or an archive. Files are read in slices, so memory does not grow with them.
+"""
+
+
+class RankedQuestion(Question[_Sums], Protocol[_Sums, _Answer_co]):
+    """A question whose sums can be turned into its answer."""
+
+    def rank(self, sums: _Sums, /) -> _Answer_co:
+        """Turn the sums of all traces into the answer."""
 
 
 def connect(url: str, options: ConnectionOptions | None = None) -> Source:
@@ -43,169 +62,235 @@ def connect(url: str, options: ConnectionOptions | None = None) -> Source:
     return open_source((url,), options)
 
 
-def load(path: str | Path, *more: str | Path) -> Traces:
-    """Read every trace of files or directories, attributes included, newest first.
+def load(path: str | Path, *more: str | Path, query: TraceQuery | None = None, attributes: bool = True) -> Traces:
+    """Read traces of files or directories, newest first.
 
     Args:
-        path: Jaeger or OTLP JSON, plain, gzip or zstd; a directory of such files; `-` for standard input.
+        path: Jaeger or OTLP JSON, plain, gzip or zstd; Parquet; a directory of such files; `-` for standard input.
         more: Further ones; parts of one trace in several files are put together.
+        query: Which traces; all of them by default.
+        attributes: Whether attributes, events and links are read too. Without, reading takes half the time, and what
+            needs them (statements, messages, tags) raises ValueError.
 
     Raises:
         InputError: If one cannot be read, or holds something else.
+        NotFoundError: If no span is of the service or operation asked for.
         ValueError: If it is a URL.
     """
     locations = tuple(str(location) for location in (path, *more))
     if any(is_url(location) for location in locations):
         raise ValueError("load() reads files; servers are asked through connect()")
-    return open_source(locations).find(TraceQuery()).traces
+    return open_source(locations).find(query or TraceQuery(), with_attributes=attributes).traces
 
 
-def critical_path(traces: Traces, *, correct_skew: bool = True) -> paths.CriticalPath:
+def ask(
+    data: Data,
+    question: RankedQuestion[_Sums, _Answer_co],
+    *,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+) -> _Answer_co:
+    """Put a question to traces, wherever they are; every function below is this one with its question filled in.
+
+    Args:
+        data: What to ask.
+        question: What to ask of it, with its options.
+        query: Which traces of a source or a path; by default all of files, and of a server the newest 200 of the
+            question's service. Tables are taken as they are.
+        jobs: How many processes read files; None for as many as there are cores, or one where the input is small.
+        cluster: The address of a Dask cluster that reads files instead.
+
+    Raises:
+        InputError: If a file cannot be read, or holds something else than traces.
+        NotFoundError: If no span is of the service or operation asked for.
+        SourceError: If a server does not answer.
+        ValueError: If there is a query for tables.
+    """
+    if isinstance(data, (str, Path)):
+        data = open_source((str(data),))
+    if isinstance(data, Source):
+        wanted = query or _default_query(data, question)
+        return question.rank(put(data, wanted, question, Workers(jobs, cluster)).sums)
+    if query is not None:
+        raise ValueError("a query chooses traces of a source; of tables select them with Traces.select()")
+    batches = (data,) if isinstance(data, Traces) else data
+    return question.rank(sum(map(question.collect, batches), question.nothing()))
+
+
+def _default_query(source: Source, question: object) -> TraceQuery:
+    service = getattr(getattr(question, "options", None), "service", None)
+    return TraceQuery(service=service, limit=DEFAULT_LIMIT if source.is_live else None)
+
+
+def critical_path(traces: Traces, *, correct_skew: bool = True) -> CriticalPath:
     """Find the intervals that determine each trace's duration. See `CriticalPath`."""
-    return paths.critical_path(traces, correct_skew=correct_skew)
+    return find_critical_path(traces, correct_skew=correct_skew)
 
 
-def self_time(traces: Traces, *, correct_skew: bool = True) -> busy.SelfTime:
+def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
     """Measure how long each span was busy itself. See `SelfTime`."""
-    return busy.self_time(traces, correct_skew=correct_skew)
+    return measure_self_time(traces, correct_skew=correct_skew)
 
 
-def bottlenecks(
-    traces: Traces | Iterable[Traces],
+def bottlenecks(  # noqa: PLR0913 - the front door: options by name, all with defaults
+    data: Data,
     service: str | None = None,
     *,
     by: Measure = "critical-time",
     whole_trace: bool = False,
     correct_skew: bool = True,
-) -> ranking.Bottlenecks:
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> Bottlenecks:
     """Rank where the time of a service's requests goes.
 
     Args:
-        traces: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        data: What to ask: a table, batches, a source, a URL or a path.
         service: Whose requests; None takes every root span as a request.
         by: What to rank by.
         whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
         correct_skew: Whether to put wrong clocks right first.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
     """
     options = RequestOptions(service, whole_trace, by, correct_skew)
-    sums = _sum_up(traces, ranking.BottleneckSums(), lambda batch: ranking.collect(batch, options))
-    return ranking.rank(sums, options)
+    return ask(data, BottleneckQuestion(options), query=query, jobs=jobs)
 
 
-def findings(
-    traces: Traces | Iterable[Traces],
+def findings(  # noqa: PLR0913 - the front door: options by name, all with defaults
+    data: Data,
     service: str | None = None,
     *,
-    thresholds: finding.Thresholds | None = None,
+    thresholds: Thresholds | None = None,
     whole_trace: bool = False,
     correct_skew: bool = True,
-) -> finding.Findings:
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> Findings:
     """Find what is worth a change: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.
 
     Args:
-        traces: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        data: What to ask: a table, batches, a source, a URL or a path.
         service: Whose requests; None takes every root span as a request.
         thresholds: From when on something counts; None for the defaults.
         whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
         correct_skew: Whether to put wrong clocks right first.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
     """
     options = RequestOptions(service, whole_trace, correct_skew=correct_skew)
-    bounds = thresholds or finding.Thresholds()
-    sums = _sum_up(traces, finding.FindingSums(), lambda batch: finding.collect(batch, options, bounds))
-    return finding.rank(sums, options, bounds)
+    return ask(data, FindingQuestion(options, thresholds or Thresholds()), query=query, jobs=jobs)
 
 
 def errors_by_origin(
-    traces: Traces | Iterable[Traces], service: str | None = None, *, whole_trace: bool = False
-) -> failing.ErrorOrigins:
+    data: Data,
+    service: str | None = None,
+    *,
+    whole_trace: bool = False,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> ErrorOrigins:
     """Find where errors begin, how far they spread, and how many requests they fail.
 
     Args:
-        traces: A table, or batches of them, each trace whole in one.
+        data: What to ask: a table, batches, a source, a URL or a path.
         service: Whose requests; None takes every root span as a request.
         whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
     """
-    options = RequestOptions(service, whole_trace)
-    sums = _sum_up(traces, failing.ErrorSums(), lambda batch: failing.collect(batch, options))
-    return failing.rank(sums, options)
+    return ask(data, ErrorQuestion(RequestOptions(service, whole_trace)), query=query, jobs=jobs)
 
 
 def statistics(
-    traces: Traces | Iterable[Traces],
+    data: Data,
     *by: str,
     service: str | None = None,
     correct_skew: bool = True,
-) -> counting.Statistics:
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> Statistics:
     """Count spans by sort: durations, self times, percentiles, errors, rates.
 
     Args:
-        traces: A table, or batches of them, each trace whole in one.
+        data: What to ask: a table, batches, a source, a URL or a path.
         by: `service`, `operation` or `tag:KEY`, one or two of them; by default the service.
         service: Only spans of this service; None for all.
         correct_skew: Whether to put wrong clocks right first, for the self times.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
 
     Raises:
         ValueError: If nothing can be counted by one of `by`, or a tag is wanted of traces read without attributes.
     """
-    options = counting.StatisticsOptions(by or ("service",), service, correct_skew)
-    sums = _sum_up(traces, counting.StatisticsSums(), lambda batch: counting.collect(batch, options))
-    return counting.rank(sums, options)
+    options = StatisticsOptions(by or ("service",), service, correct_skew)
+    return ask(data, StatisticsQuestion(options), query=query, jobs=jobs)
 
 
-def compare(
-    before: Traces | Iterable[Traces],
-    after: Traces | Iterable[Traces],
+def compare(  # noqa: PLR0913 - the front door: options by name, all with defaults
+    before: Data,
+    after: Data,
     service: str | None = None,
     *,
     whole_trace: bool = False,
     correct_skew: bool = True,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
 ) -> comparing.Comparison:
     """Find what changed between two sets of requests: which services, operations and calls hold them longer.
 
     Args:
-        before: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        before: What to ask: a table, batches, a source, a URL or a path.
         after: The same of the other set.
         service: Whose requests; None takes every root span as a request.
         whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
         correct_skew: Whether to put wrong clocks right first.
+        query: Which traces of sources or paths; see `ask`.
+        jobs: How many processes read files; see `ask`.
     """
-    options = RequestOptions(service, whole_trace, correct_skew=correct_skew)
-    sides = (_sum_up(side, cohorts.Cohort(), lambda batch: cohorts.collect(batch, options)) for side in (before, after))
-    return comparing.compare(*sides)
+    question = CohortQuestion(RequestOptions(service, whole_trace, correct_skew=correct_skew))
+    return comparing.compare(*(ask(side, question, query=query, jobs=jobs) for side in (before, after)))
 
 
-def what_if(traces: Traces | Iterable[Traces], *changes: str, service: str | None = None) -> supposing.WhatIfSums:
+def what_if(
+    data: Data,
+    *changes: str,
+    service: str | None = None,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> WhatIfSums:
     """Find how much faster requests would be if some spans were shorter, another call taking over where it would.
 
     Args:
-        traces: A table, or batches of them.
+        data: What to ask: a table, batches, a source, a URL or a path.
         changes: What is shorter: `mongodb.insert=-50%`, `mysql=20ms`, `chat-service:POST /rooms=0`.
         service: Whose requests; None takes every root span as a request.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
 
     Raises:
         ValueError: If a change cannot be read, or would make spans longer.
     """
-    shortenings = tuple(supposing.parse_shortening(change) for change in changes)
-    return _sum_up(
-        traces, supposing.WhatIfSums(), lambda batch: supposing.what_if(batch, shortenings, RequestOptions(service))
-    )
+    shortenings = tuple(parse_shortening(change) for change in changes)
+    return ask(data, WhatIfQuestion(RequestOptions(service), shortenings), query=query, jobs=jobs)
 
 
 def dependencies(
-    traces: Traces | Iterable[Traces], *, group_peers: PeerGrouping = "name", with_critical: bool = False
-) -> graph.Dependencies:
+    data: Data,
+    *,
+    group_peers: PeerGrouping = "name",
+    with_critical: bool = False,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> Dependencies:
     """Find who calls whom, how often, how long and with which success; databases and brokers included.
 
     Args:
-        traces: A table, or batches of them (`source.read(query)`), each trace whole in one.
+        data: What to ask: a table, batches, a source, a URL or a path.
         group_peers: What databases, brokers and hosts are one node.
         with_critical: Whether to measure how long calls hold the critical path.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
     """
-    options = calls.DependencyOptions(group_peers, with_critical)
-    sums = _sum_up(traces, calls.DependencySums(), lambda batch: calls.count_calls(batch, options))
-    return graph.from_sums(sums)
-
-
-def _sum_up(traces: Traces | Iterable[Traces], nothing: _Sums, collect: Callable[[Traces], _Sums]) -> _Sums:
-    """Add up what is collected of a table, or of each of many."""
-    return sum(map(collect, (traces,) if isinstance(traces, Traces) else traces), nothing)
+    return ask(data, DependencyQuestion(DependencyOptions(group_peers, with_critical)), query=query, jobs=jobs)

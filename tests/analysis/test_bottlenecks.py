@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, assemble, record, span, trace
-from traceq.analysis.bottlenecks import BottleneckSums, collect, rank
+from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.culprits import RequestOptions
 from traceq.library import bottlenecks
 from traceq.semantics import Kind, Status
@@ -103,11 +103,11 @@ def test_the_frame_has_a_row_a_line(messages: Traces) -> None:
 @given(tables())
 def test_sums_of_parts_add_up_in_any_order(traces: Traces) -> None:
     options = RequestOptions()
-    by_parts = [collect(part, options) for part in traces]
+    by_parts = [BottleneckQuestion(options).collect(part) for part in traces]
     forward = reduce(BottleneckSums.__add__, by_parts, BottleneckSums())
     backward = reduce(BottleneckSums.__add__, reversed(by_parts), BottleneckSums())
 
-    assert rank(forward, options).to_dict() == rank(backward, options).to_dict()
+    assert BottleneckQuestion(options).rank(forward).to_dict() == BottleneckQuestion(options).rank(backward).to_dict()
     assert int(forward.groups.critical_ns.sum()) == forward.latency.total_ns
 
 

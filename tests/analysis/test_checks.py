@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import span, trace, traces
-from traceq.analysis.checks import CheckResult, CheckSums, collect, judge
+from traceq.analysis.checks import CheckResult, CheckSums, judge, tally
 from traceq.analysis.expressions import Expression, parse_expression
 from traceq.semantics import Status
 from traceq.traces import Traces
@@ -58,7 +58,7 @@ def test_what_is_no_check_is_refused_where_reading_stopped(text: str, told: str)
 
 
 def measured(table: Traces, text: str) -> tuple[float | None, bool]:
-    result: CheckResult = judge(collect(table, parse_expression(text)), parse_expression(text))
+    result: CheckResult = judge(tally(table, parse_expression(text)), parse_expression(text))
     return result.value, result.passed
 
 
@@ -86,7 +86,7 @@ def test_durations_errors_and_calls_are_measured() -> None:
 def test_a_name_that_nothing_goes_by_fails() -> None:
     expression = parse_expression("p95(chta) < 1s")
 
-    result = judge(collect(trace(("a", None, 0, 1)), expression), expression)
+    result = judge(tally(trace(("a", None, 0, 1)), expression), expression)
 
     assert (result.passed, result.measured, result.remark) == (False, "nothing", "no span goes by this name in 1 trace")
 
@@ -97,7 +97,7 @@ def test_sums_of_parts_add_up(table: Traces) -> None:
     alone = [table.select([position]) for position in range(len(table))]
 
     for parts in (alone, alone[::-1]):
-        assert sum((collect(part, expression) for part in parts), CheckSums()) == collect(table, expression)
+        assert sum((tally(part, expression) for part in parts), CheckSums()) == tally(table, expression)
 
 
 def test_what_a_name_means_is_decided_when_all_traces_were_seen() -> None:
@@ -110,7 +110,7 @@ def test_what_a_name_means_is_decided_when_all_traces_were_seen() -> None:
     )
     expression = parse_expression("max(cart) < 1s")
 
-    parts = collect(table.select([0]), expression) + collect(table.select([1]), expression)
+    parts = tally(table.select([0]), expression) + tally(table.select([1]), expression)
 
-    assert judge(parts, expression) == judge(collect(table, expression), expression)
+    assert judge(parts, expression) == judge(tally(table, expression), expression)
     assert judge(parts, expression).value == 50 * MS

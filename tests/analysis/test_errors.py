@@ -11,7 +11,7 @@ from tests.analysis.obvious import children
 from tests.builders import EPOCH_NS, SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.errors import ErrorSums, Failure, collect, failure_of, find_origins, masked, rank
+from traceq.analysis.errors import ErrorQuestion, ErrorSums, Failure, failure_of, find_origins, masked
 from traceq.library import errors_by_origin
 from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import Event, Traces
@@ -140,11 +140,11 @@ def test_origins_are_the_failed_spans_without_a_failed_child(table: Traces) -> N
 @given(tables())
 def test_parts_add_up_in_any_order(table: Traces) -> None:
     options = RequestOptions()
-    parts = [collect(part, options) for part in table]
+    parts = [ErrorQuestion(options).collect(part) for part in table]
     forward = reduce(ErrorSums.__add__, parts, ErrorSums())
     backward = reduce(ErrorSums.__add__, reversed(parts), ErrorSums())
 
-    whole = rank(collect(table, options), options).to_dict()
-    assert rank(forward, options).to_dict() == rank(backward, options).to_dict() == whole
+    whole = ErrorQuestion(options).rank(ErrorQuestion(options).collect(table)).to_dict()
+    assert ErrorQuestion(options).rank(forward).to_dict() == ErrorQuestion(options).rank(backward).to_dict() == whole
     for totals in forward.errors.values():
         assert totals.failed_request_count <= totals.request_count <= totals.origin_count

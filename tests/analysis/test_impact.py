@@ -5,7 +5,7 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis.dependencies import from_jaeger
-from traceq.analysis.impact import Affected, ImpactSums, count_impact, impact
+from traceq.analysis.impact import Affected, ImpactQuestion, ImpactSums, impact
 from traceq.catalog import ServiceCall
 from traceq.library import dependencies
 from traceq.semantics import Kind
@@ -34,7 +34,7 @@ GRAPH = dependencies(TRACES)
 
 
 def test_whoever_waits_is_affected_in_the_traces_that_need_it() -> None:
-    found = impact(GRAPH, "mysql orders", count_impact(TRACES, "mysql orders", GRAPH))
+    found = impact(GRAPH, "mysql orders", ImpactQuestion("mysql orders", GRAPH).collect(TRACES))
 
     assert (found.needing_count, found.trace_count, found.starved) == (1, 3, ())
     assert found.affected == (
@@ -45,11 +45,11 @@ def test_whoever_waits_is_affected_in_the_traces_that_need_it() -> None:
 
 
 def test_a_consumer_that_fails_affects_nobody() -> None:
-    assert impact(GRAPH, "mailer", count_impact(TRACES, "mailer", GRAPH)).affected == ()
+    assert impact(GRAPH, "mailer", ImpactQuestion("mailer", GRAPH).collect(TRACES)).affected == ()
 
 
 def test_a_broker_that_fails_takes_its_producers_along_and_starves_its_consumers() -> None:
-    found = impact(GRAPH, "kafka events", count_impact(TRACES, "kafka events", GRAPH))
+    found = impact(GRAPH, "kafka events", ImpactQuestion("kafka events", GRAPH).collect(TRACES))
 
     assert [(one.name, one.trace_count) for one in found.affected] == [("shop", 2), ("web", 2)]
     assert (found.starved, found.needing_count) == (("mailer",), 2)
@@ -70,7 +70,7 @@ def test_without_traces_there_are_no_shares() -> None:
 def test_counts_of_parts_add_up(found: Traces) -> None:
     known = dependencies(found)
 
-    parts = sum((count_impact(part, "a", known) for part in found), ImpactSums())
+    parts = sum((ImpactQuestion("a", known).collect(part) for part in found), ImpactSums())
 
-    assert parts == count_impact(found, "a", known)
+    assert parts == ImpactQuestion("a", known).collect(found)
     assert all(parts.affected[name] <= parts.seen[name] for name in parts.affected)

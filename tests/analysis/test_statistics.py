@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import tables
 from tests.analysis.obvious import self_time
 from tests.builders import span, trace, traces
-from traceq.analysis.statistics import StatisticsOptions, StatisticsRow, StatisticsSums, collect, rank
+from traceq.analysis.statistics import StatisticsOptions, StatisticsQuestion, StatisticsRow, StatisticsSums
 from traceq.library import statistics
 from traceq.semantics import Status
 from traceq.traces import Traces
@@ -130,12 +130,13 @@ def test_other_levels_are_refused(by: tuple[str, ...]) -> None:
 @given(tables(), st.sampled_from((("service",), ("operation",), ("service", "operation"), ("tag:x", "service"))))
 def test_parts_add_up_and_every_span_is_counted_once(table: Traces, by: tuple[str, ...]) -> None:
     options = StatisticsOptions(by, correct_skew=False)
-    parts = [collect(part, options) for part in table]
+    question = StatisticsQuestion(options)
+    parts = [question.collect(part) for part in table]
     forward = reduce(StatisticsSums.__add__, parts, StatisticsSums())
     backward = reduce(StatisticsSums.__add__, reversed(parts), StatisticsSums())
 
-    whole = rank(collect(table, options), options)
-    assert rank(forward, options).to_dict() == rank(backward, options).to_dict() == whole.to_dict()
+    whole = question.rank(question.collect(table))
+    assert question.rank(forward).to_dict() == question.rank(backward).to_dict() == whole.to_dict()
     assert sum(row.totals.duration.count for row in whole.rows) == table.span_count
     assert sum(row.totals.self_time.total_ns for row in whole.rows) == sum(
         self_time(table, row) for row in range(table.span_count)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import tables
 from tests.builders import span, trace
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.what_if import Shortening, WhatIfSums, parse_shortening, what_if
+from traceq.analysis.what_if import Shortening, WhatIfQuestion, WhatIfSums, parse_shortening
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
 
 def shortened(traces: Traces, *texts: str) -> WhatIfSums:
-    return what_if(traces, tuple(map(parse_shortening, texts)), RequestOptions())
+    return WhatIfQuestion(RequestOptions(), tuple(map(parse_shortening, texts))).collect(traces)
 
 
 def test_calls_one_after_the_other_move_up() -> None:
@@ -144,7 +144,7 @@ CHANGES = st.builds(
 def test_what_is_saved_is_never_negative_nor_more_than_what_is_shortened_on_the_path(
     traces: Traces, changes: list[Shortening]
 ) -> None:
-    found = what_if(traces, tuple(changes), RequestOptions())
+    found = WhatIfQuestion(RequestOptions(), tuple(changes)).collect(traces)
 
     assert 0 <= found.saved_ns <= found.shortened_ns
     assert sum(before for before, _ in found.held.values()) == found.before.total_ns
@@ -153,7 +153,7 @@ def test_what_is_saved_is_never_negative_nor_more_than_what_is_shortened_on_the_
 
 @given(tables())
 def test_no_change_changes_nothing(traces: Traces) -> None:
-    found = what_if(traces, (Shortening("get"),), RequestOptions())
+    found = WhatIfQuestion(RequestOptions(), (Shortening("get"),)).collect(traces)
 
     assert (found.saved_ns, found.shortened_ns) == (0, 0)
     assert all(before == after for before, after in found.held.values())
@@ -162,8 +162,8 @@ def test_no_change_changes_nothing(traces: Traces) -> None:
 @given(tables())
 def test_parts_add_up(traces: Traces) -> None:
     changes = (parse_shortening("get=-50%"),)
-    whole = what_if(traces, changes, RequestOptions())
-    parts = sum((what_if(part, changes, RequestOptions()) for part in traces), WhatIfSums())
+    whole = WhatIfQuestion(RequestOptions(), changes).collect(traces)
+    parts = sum((WhatIfQuestion(RequestOptions(), changes).collect(part) for part in traces), WhatIfSums())
 
     assert parts.saved_ns == whole.saved_ns
     assert parts.before == whole.before

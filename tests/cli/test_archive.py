@@ -71,7 +71,8 @@ def assert_same_both_ways(run: Run, command: tuple[str, ...], form: str, slice_b
         slice_by(patch, slice_bytes)
         slices = answer(run, command, form)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("traceq.cli.archive.is_streamed", lambda *_: False)
+        patch.setattr("traceq.engine.WARNINGS_KEPT", 10**6)
+        patch.setattr("traceq.engine.is_sliced", lambda *_: False)
         whole = answer(run, command, form)
 
     assert slices == whole

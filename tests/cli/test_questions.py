@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from traceq.analysis import findings
-from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.findings import KINDS, FindingSums, Thresholds
+from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
 from traceq.cli.finding_lines import TITLES
 from traceq.errors import ExitCode
 from traceq.traces import Traces
@@ -23,11 +21,11 @@ CHAT = ("--source", "fixtures/chat.json")
 def test_thresholds_on_the_command_line_are_those_of_the_library(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Thresholds] = []
 
-    def spy(traces: Traces, options: RequestOptions, thresholds: Thresholds) -> FindingSums:
-        seen.append(thresholds)
+    def spy(question: FindingQuestion, traces: Traces) -> FindingSums:
+        seen.append(question.thresholds)
         return FindingSums()
 
-    monkeypatch.setattr(findings, "collect", spy)
+    monkeypatch.setattr(FindingQuestion, "collect", spy)
     run("findings", *CHAT)
 
     assert seen == [Thresholds()]

@@ -38,6 +38,7 @@ class FakeServer:
     fails_after: int = 10**9
     searches_all: bool = False
     location: str = "http://fake"
+    locations: tuple[str, ...] = ("http://fake",)
     trace_url: str = ""
     is_live: bool = True
     asked: int = 0

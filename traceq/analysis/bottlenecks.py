@@ -1,13 +1,14 @@
 """Where the time of many requests goes, and what the slow ones do differently.
 
-Everything is first summed up (`collect`), batch by batch; sums add, and only `rank` turns them into an answer.
+Everything is first summed up, batch by batch; sums add, and only `BottleneckQuestion.rank` makes them an answer.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,11 +17,14 @@ from traceq.analysis.group_sums import Example, GroupKey, GroupSums, GroupTable,
 from traceq.analysis.grouping import distinct
 from traceq.analysis.histogram import Histogram, bucket_of, sum_cells
 from traceq.analysis.spread import Spread, spread
-from traceq.semantics import Status
+from traceq.semantics import STATEMENT, Attributes, Status, first_text
 from traceq.traces import Traces
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LookUp: TypeAlias = Callable[[Mapping[str, set[str]]], Iterable[tuple[str, str, str, Attributes]]]
+"""Ids of spans by the ids of their traces, to trace id, span id, operation and attributes."""
 
 SLOW_RATIO = 0.05
 """The slowest requests by this share count as slow."""
@@ -93,27 +97,6 @@ class BottleneckSums:
 
 def _keep_slowest(requests: tuple[SlowRequest, ...]) -> tuple[SlowRequest, ...]:
     return tuple(heapq.nlargest(_SLOWEST_KEPT, requests, key=lambda request: request.rank))
-
-
-def collect(traces: Traces, options: RequestOptions) -> BottleneckSums:
-    """Sum up where the time of the requests in a span table went."""
-    examined = examine(traces, options)
-    spans, entries = examined.spans, examined.requests.entries
-    if not entries.size:
-        return BottleneckSums(moved_span_count=examined.skew.span_count, largest_shift_ns=examined.skew.largest_ns)
-    latency_ns = spans.duration_ns[entries]
-    none = np.zeros(entries.size, dtype=np.int64)
-    return BottleneckSums(
-        trace_count=distinct(spans.trace[entries]).size,
-        span_count=int(np.count_nonzero(examined.requests.entry >= 0)),
-        failed_count=int(np.count_nonzero(spans.statuses[entries] == Status.ERROR)),
-        latency=spread(latency_ns),
-        total_by_latency=sum_cells(none, bucket_of(latency_ns), latency_ns).histograms(1)[0],
-        groups=sum_groups(examined),
-        slowest=_slowest(examined, options.measure),
-        moved_span_count=examined.skew.span_count,
-        largest_shift_ns=examined.skew.largest_ns,
-    )
 
 
 def _slowest(examined: Examined, measure: Measure) -> tuple[SlowRequest, ...]:
@@ -229,21 +212,74 @@ class Bottlenecks:
         return pd.json_normalize([group.to_dict() for group in self.groups])
 
 
-def rank(sums: BottleneckSums, options: RequestOptions) -> Bottlenecks:
-    """Turn sums into the ranking.
+@dataclass(frozen=True, slots=True)
+class BottleneckQuestion:
+    """Where the time of requests goes, and what the slow ones do differently."""
 
-    Slow requests are those in the latency buckets (1 %) that hold the slowest 5 %, at least 5; typical ones those up to
-    the median's bucket. With fewer than twice as many requests as count as slow there is no telling them apart.
-    """
-    slow_bucket = _slow_bucket(sums.latency)
-    typical_bucket = sums.latency.counts.bucket_at(0.5) if sums.latency.count else 0
-    ranked = [_ranked(key, group, sums, slow_bucket, typical_bucket) for key, group in sums.groups.items()]
-    ranked.sort(key=lambda line: (-line.held_ns(options.measure), -line.sums.duration.total_ns, _sortable(line.key)))
-    if slow_bucket is None:
-        return Bottlenecks(options, sums, tuple(ranked), None, None)
-    slow_count = sums.latency.counts.sum_from(slow_bucket)
-    slow_from_ns = sums.latency.percentile(1 - slow_count / sums.latency.count + 1e-9)
-    return Bottlenecks(options, sums, tuple(ranked), slow_count, slow_from_ns)
+    options: RequestOptions
+    needs_details: bool = False
+
+    def nothing(self) -> BottleneckSums:
+        """Give the sums of no traces."""
+        return BottleneckSums()
+
+    def collect(self, traces: Traces) -> BottleneckSums:
+        """Sum up where the time of the requests in a span table went."""
+        examined = examine(traces, self.options)
+        spans, entries = examined.spans, examined.requests.entries
+        if not entries.size:
+            return BottleneckSums(moved_span_count=examined.skew.span_count, largest_shift_ns=examined.skew.largest_ns)
+        latency_ns = spans.duration_ns[entries]
+        none = np.zeros(entries.size, dtype=np.int64)
+        return BottleneckSums(
+            trace_count=distinct(spans.trace[entries]).size,
+            span_count=int(np.count_nonzero(examined.requests.entry >= 0)),
+            failed_count=int(np.count_nonzero(spans.statuses[entries] == Status.ERROR)),
+            latency=spread(latency_ns),
+            total_by_latency=sum_cells(none, bucket_of(latency_ns), latency_ns).histograms(1)[0],
+            groups=sum_groups(examined),
+            slowest=_slowest(examined, self.options.measure),
+            moved_span_count=examined.skew.span_count,
+            largest_shift_ns=examined.skew.largest_ns,
+        )
+
+    def complete(self, sums: BottleneckSums, look_up: LookUp) -> BottleneckSums:
+        """Read the statements of what held up the slowest requests: the only attributes that the answer shows."""
+        wanted: dict[str, set[str]] = {}
+        for request in sums.slowest:
+            for culprit in request.culprits:
+                wanted.setdefault(request.trace_id, set()).add(culprit.span_id)
+        statements: dict[tuple[str, str, str], str] = {}
+        for trace_id, span_id, name, attributes in look_up(wanted):
+            # Of spans that share id and name the first counts, as it does for their children.
+            statements.setdefault((trace_id, span_id, name), first_text(attributes, STATEMENT))
+        return replace(sums, slowest=tuple(_with_statements(request, statements) for request in sums.slowest))
+
+    def rank(self, sums: BottleneckSums) -> Bottlenecks:
+        """Turn sums into the ranking.
+
+        Slow requests are those in the latency buckets (1 %) that hold the slowest 5 %, at least 5; typical ones those
+        up to the median's bucket. With fewer than twice as many requests as count as slow there is no telling them
+        apart.
+        """
+        slow_bucket = _slow_bucket(sums.latency)
+        typical_bucket = sums.latency.counts.bucket_at(0.5) if sums.latency.count else 0
+        ranked = [_ranked(key, group, sums, slow_bucket, typical_bucket) for key, group in sums.groups.items()]
+        by = self.options.measure
+        ranked.sort(key=lambda line: (-line.held_ns(by), -line.sums.duration.total_ns, _sortable(line.key)))
+        if slow_bucket is None:
+            return Bottlenecks(self.options, sums, tuple(ranked), None, None)
+        slow_count = sums.latency.counts.sum_from(slow_bucket)
+        slow_from_ns = sums.latency.percentile(1 - slow_count / sums.latency.count + 1e-9)
+        return Bottlenecks(self.options, sums, tuple(ranked), slow_count, slow_from_ns)
+
+
+def _with_statements(request: SlowRequest, statements: Mapping[tuple[str, str, str], str]) -> SlowRequest:
+    culprits = tuple(
+        replace(culprit, statement=statements.get((request.trace_id, culprit.span_id, culprit.name), ""))
+        for culprit in request.culprits
+    )
+    return replace(request, culprits=culprits)
 
 
 def _slow_bucket(latency: Spread) -> int | None:

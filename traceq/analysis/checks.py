@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.comparison.cohorts import Cohort
+from traceq.analysis.comparison.cohorts import collect as collect_cohort
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.matching import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.expressions import Expression
+from traceq.analysis.findings import FindingQuestion, FindingSums
 from traceq.analysis.selection import meanings
 from traceq.analysis.spread import Spread, spread
 from traceq.semantics import Status
@@ -60,7 +64,7 @@ class CheckSums:
         return CheckSums(self.trace_count + other.trace_count, tuple(one + more for one, more in tallies))
 
 
-def collect(traces: Traces, expression: Expression) -> CheckSums:
+def tally(traces: Traces, expression: Expression) -> CheckSums:
     """Sum up what a check is about; spans of a service count where it was entered."""
     if not len(traces):
         return CheckSums()
@@ -84,6 +88,58 @@ def _tally(spans: Columns, rows: Ints) -> Tally:
         least=(least, min(ids[at] for at in np.flatnonzero(counts == least).tolist())),
         slowest=max(((longest_ns, ids[at]) for at in slowest.tolist()), default=(0, "")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksSums:
+    """What any number of checks need; adds to others."""
+
+    trace_count: int = 0
+    span_count: int = 0
+    measured: tuple[CheckSums, ...] = ()
+    """One for each bound on something measured, in their order."""
+    findings: FindingSums = field(default_factory=FindingSums)
+    """Nothing where no check asks for them."""
+    cohort: Cohort = field(default_factory=Cohort)
+    """Nothing where there is no baseline."""
+
+    def __add__(self, other: ChecksSums) -> ChecksSums:
+        return ChecksSums(
+            self.trace_count + other.trace_count,
+            self.span_count + other.span_count,
+            tuple(one + more for one, more in zip(self.measured, other.measured, strict=True)),
+            self.findings + other.findings,
+            self.cohort + other.cohort,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksQuestion:
+    """What checks are about: all of them at once, so that traces are read once."""
+
+    options: RequestOptions
+    bounds: tuple[Expression, ...] = ()
+    """On something measured."""
+    with_findings: bool = False
+    """Whether a check asks for findings."""
+    with_cohort: bool = False
+    """Whether requests are compared with those of a baseline."""
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether findings are looked for; what is measured stands in columns."""
+        return self.with_findings
+
+    def nothing(self) -> ChecksSums:
+        """Give the sums of no traces."""
+        return ChecksSums(measured=tuple(CheckSums() for _ in self.bounds))
+
+    def collect(self, traces: Traces) -> ChecksSums:
+        """Sum up a table."""
+        found = FindingQuestion(self.options).collect(traces) if self.with_findings else FindingSums()
+        cohort = collect_cohort(traces, self.options) if self.with_cohort else Cohort()
+        bounds = tuple(tally(traces, bound) for bound in self.bounds)
+        return ChecksSums(len(traces), traces.span_count, bounds, found, cohort)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.call_sums import CallKey, CallSums, DependencySums
+from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls
 from traceq.analysis.grouping import merged
 from traceq.analysis.peers import Node, NodeKind, settle
 from traceq.analysis.spread import Spread, spread
 from traceq.catalog import ServiceCall
+from traceq.traces import Traces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,6 +184,27 @@ def flat(call: Dependency) -> dict[str, str | int | bool | None]:
         record.update({f"{name}_{figure}_ns": figures.get(f"{figure}_ns") for figure in ("p50", "p95", "max")})
     critical_ns = None if call.sums is None else sums.critical_ns
     return {**record, "critical_ns": critical_ns, "jaeger_count": call.jaeger_count, "known_to": call.known_to}
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyQuestion:
+    """Who calls whom."""
+
+    options: DependencyOptions = field(default_factory=DependencyOptions)
+    needs_details: bool = True
+    """Links tie messages of different traces together, and attributes tell protocols."""
+
+    def nothing(self) -> DependencySums:
+        """Give the sums of no traces."""
+        return DependencySums()
+
+    def collect(self, traces: Traces) -> DependencySums:
+        """Sum up the calls in a span table."""
+        return count_calls(traces, self.options)
+
+    def rank(self, sums: DependencySums) -> Dependencies:
+        """Turn sums into the graph."""
+        return from_sums(sums)
 
 
 def from_sums(sums: DependencySums) -> Dependencies:

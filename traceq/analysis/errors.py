@@ -173,21 +173,6 @@ class ErrorSums:
         )
 
 
-def collect(traces: Traces, options: RequestOptions) -> ErrorSums:
-    """Sum up where the errors in requests began."""
-    requests = find_requests(columns(traces), options.service, whole_trace=options.whole_trace)
-    spans, entries = requests.spans, requests.entries
-    asked, failed = requests.entry >= 0, spans.statuses == Status.ERROR
-    return ErrorSums(
-        request_count=int(entries.size),
-        failed_request_count=int(np.count_nonzero(failed[entries])),
-        trace_count=int(distinct(spans.trace[entries]).size),
-        span_count=int(np.count_nonzero(asked)),
-        failed_span_count=int(np.count_nonzero(asked & failed)),
-        errors=_sum_errors(requests, np.flatnonzero(find_origins(spans) & asked)),
-    )
-
-
 def _sum_errors(requests: Requests, origins: Ints) -> dict[ErrorKey, ErrorTotals]:
     if not origins.size:
         return {}
@@ -312,10 +297,36 @@ class ErrorOrigins:
         return pd.json_normalize([origin.to_dict() for origin in self.origins], max_level=0)
 
 
-def rank(sums: ErrorSums, options: RequestOptions) -> ErrorOrigins:
-    """Turn sums into the answer: by failed requests, then by requests, then by origins."""
-    origins = [ErrorOrigin(key, totals) for key, totals in sums.errors.items()]
-    return ErrorOrigins(options, sums, tuple(sorted(origins, key=_rank)))
+@dataclass(frozen=True, slots=True)
+class ErrorQuestion:
+    """Where errors begin, how far they spread, and which requests they fail."""
+
+    options: RequestOptions
+    needs_details: bool = True
+    """Messages are attributes and events."""
+
+    def nothing(self) -> ErrorSums:
+        """Give the sums of no traces."""
+        return ErrorSums()
+
+    def collect(self, traces: Traces) -> ErrorSums:
+        """Sum up where the errors in requests began."""
+        requests = find_requests(columns(traces), self.options.service, whole_trace=self.options.whole_trace)
+        spans, entries = requests.spans, requests.entries
+        asked, failed = requests.entry >= 0, spans.statuses == Status.ERROR
+        return ErrorSums(
+            request_count=int(entries.size),
+            failed_request_count=int(np.count_nonzero(failed[entries])),
+            trace_count=int(distinct(spans.trace[entries]).size),
+            span_count=int(np.count_nonzero(asked)),
+            failed_span_count=int(np.count_nonzero(asked & failed)),
+            errors=_sum_errors(requests, np.flatnonzero(find_origins(spans) & asked)),
+        )
+
+    def rank(self, sums: ErrorSums) -> ErrorOrigins:
+        """Turn sums into the answer: by failed requests, then by requests, then by origins."""
+        origins = [ErrorOrigin(key, totals) for key, totals in sums.errors.items()]
+        return ErrorOrigins(self.options, sums, tuple(sorted(origins, key=_rank)))
 
 
 def _rank(origin: ErrorOrigin) -> tuple[int, int, int, ErrorKey]:

@@ -36,29 +36,42 @@ class ImpactSums:
         )
 
 
-def count_impact(traces: Traces, target: str, known: Dependencies, grouping: PeerGrouping = "name") -> ImpactSums:
-    """Count the traces in which services depend on one node.
+@dataclass(frozen=True, slots=True)
+class ImpactQuestion:
+    """In how many traces a node is needed, and by whom."""
 
-    Args:
-        traces: A table; each trace has to be whole in it.
-        target: The node's name.
-        known: The graph that the name is from: it knows which peers are services.
-        grouping: As for the graph.
-    """
-    spans = columns(traces)
-    calls = find_calls(spans, grouping)
-    real = settle((*calls.nodes, *known.nodes))
-    needing = _rows_of(calls, target, real)
-    marked = _above(calls, needing)
-    services = np.flatnonzero(np.bincount(spans.services, minlength=1))
-    in_trace = spans.services.astype(np.int64) * len(traces) + spans.trace
-    seen, hit = (distinct(pairs) // max(1, len(traces)) for pairs in (in_trace, in_trace[marked]))
-    return ImpactSums(
-        len(traces),
-        distinct(spans.trace[needing]).size,
-        Counter({traces.services[code]: int(np.count_nonzero(seen == code)) for code in services.tolist()}),
-        Counter({traces.services[code]: int(np.count_nonzero(hit == code)) for code in distinct(hit).tolist()}),
-    )
+    target: str
+    """The node's name."""
+    known: Dependencies
+    """The graph that the name is from: it knows which peers are services."""
+    grouping: PeerGrouping = "name"
+    """As for the graph."""
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether peers are told apart by their hosts, which are attributes."""
+        return self.grouping in {"host", "none"}
+
+    def nothing(self) -> ImpactSums:
+        """Give the sums of no traces."""
+        return ImpactSums()
+
+    def collect(self, traces: Traces) -> ImpactSums:
+        """Count the traces of a table in which services depend on the node."""
+        spans = columns(traces)
+        calls = find_calls(spans, self.grouping)
+        real = settle((*calls.nodes, *self.known.nodes))
+        needing = _rows_of(calls, self.target, real)
+        marked = _above(calls, needing)
+        services = np.flatnonzero(np.bincount(spans.services, minlength=1))
+        in_trace = spans.services.astype(np.int64) * len(traces) + spans.trace
+        seen, hit = (distinct(pairs) // max(1, len(traces)) for pairs in (in_trace, in_trace[marked]))
+        return ImpactSums(
+            len(traces),
+            distinct(spans.trace[needing]).size,
+            Counter({traces.services[code]: int(np.count_nonzero(seen == code)) for code in services.tolist()}),
+            Counter({traces.services[code]: int(np.count_nonzero(hit == code)) for code in distinct(hit).tolist()}),
+        )
 
 
 def _rows_of(calls: Calls, target: str, real: dict[Node, Node]) -> Ints:

@@ -104,33 +104,6 @@ class StatisticsSums:
         )
 
 
-def collect(traces: Traces, options: StatisticsOptions) -> StatisticsSums:
-    """Count the spans of a table by sort.
-
-    Raises:
-        ValueError: If a level is a tag and the traces were read without attributes.
-    """
-    spans, _ = corrected(columns(traces), correct_skew=options.correct_skew)
-    rows = np.flatnonzero(_is_counted(spans, options.service))
-    if not rows.size:
-        return StatisticsSums(trace_count=len(traces), traces_ns=_traces_ns(spans))
-    keys, groups = _group(spans, rows, options.by)
-    failed = spans.statuses[rows] == Status.ERROR
-    totals = zip(
-        spreads(groups, spans.duration_ns[rows], len(keys)),
-        spreads(groups, self_times(spans)[rows], len(keys)),
-        np.bincount(groups[failed], minlength=len(keys)).tolist(),
-        strict=True,
-    )
-    return StatisticsSums(
-        trace_count=len(traces),
-        traces_ns=_traces_ns(spans),
-        first_ns=int(spans.start_ns[rows].min()),
-        last_ns=int(spans.start_ns[rows].max()),
-        groups={key: SpanTotals(*parts) for key, parts in zip(keys, totals, strict=True)},
-    )
-
-
 def _is_counted(spans: Columns, service: str | None) -> Flags:
     if service is None:
         return np.ones(spans.parents.size, dtype=np.bool_)
@@ -266,11 +239,52 @@ class Statistics:
         return pd.json_normalize(records).drop(columns="value", errors="ignore")
 
 
-def rank(sums: StatisticsSums, options: StatisticsOptions) -> Statistics:
-    """Turn sums into the answer."""
-    statistics = _Ranking(sums)
-    total = reduce(SpanTotals.__add__, sums.groups.values(), SpanTotals())
-    return Statistics(options, sums, total, statistics.rows(sums.groups))
+@dataclass(frozen=True, slots=True)
+class StatisticsQuestion:
+    """How many spans there are of each sort, how long they took, and how often they failed."""
+
+    options: StatisticsOptions
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether spans are counted by a tag."""
+        return any(level.startswith(TAG) for level in self.options.by)
+
+    def nothing(self) -> StatisticsSums:
+        """Give the sums of no traces."""
+        return StatisticsSums()
+
+    def collect(self, traces: Traces) -> StatisticsSums:
+        """Count the spans of a table by sort.
+
+        Raises:
+            ValueError: If a level is a tag and the traces were read without attributes.
+        """
+        spans, _ = corrected(columns(traces), correct_skew=self.options.correct_skew)
+        rows = np.flatnonzero(_is_counted(spans, self.options.service))
+        if not rows.size:
+            return StatisticsSums(trace_count=len(traces), traces_ns=_traces_ns(spans))
+        keys, groups = _group(spans, rows, self.options.by)
+        failed = spans.statuses[rows] == Status.ERROR
+        totals = zip(
+            spreads(groups, spans.duration_ns[rows], len(keys)),
+            spreads(groups, self_times(spans)[rows], len(keys)),
+            np.bincount(groups[failed], minlength=len(keys)).tolist(),
+            strict=True,
+        )
+        return StatisticsSums(
+            trace_count=len(traces),
+            traces_ns=_traces_ns(spans),
+            first_ns=int(spans.start_ns[rows].min()),
+            last_ns=int(spans.start_ns[rows].max()),
+            groups={key: SpanTotals(*parts) for key, parts in zip(keys, totals, strict=True)},
+        )
+
+    def rank(self, sums: StatisticsSums) -> Statistics:
+        """Turn sums into the answer."""
+        statistics = _Ranking(sums)
+        total = reduce(SpanTotals.__add__, sums.groups.values(), SpanTotals())
+        return Statistics(self.options, sums, total, statistics.rows(sums.groups))
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,32 +131,48 @@ class WhatIfSums:
         }
 
 
-def what_if(traces: Traces, shortenings: tuple[Shortening, ...], options: RequestOptions) -> WhatIfSums:
-    """Time requests anew with some spans shorter.
+@dataclass(frozen=True, slots=True)
+class WhatIfQuestion:
+    """What shorter calls would save."""
 
-    Everything inside a shortened span shrinks with it; of shortened spans within each other the outermost counts. What
-    a caller did after a call still comes as long after the last call that had ended before it: so calls made one after
-    the other move up, those made at the same time still wait for the slowest, and the caller ends as much earlier as
-    the last of them. Trees are timed as the critical path sees them: spans clipped to their ancestors, what is handed
-    over left aside.
-    """
-    spans, _ = corrected(columns(traces), correct_skew=options.correct_skew)
-    requests = find_requests(spans, options.service, whole_trace=options.whole_trace)
-    paths = find_paths(requests.spans)
-    matched, lengths_ns = _shortened(paths, requests.entry >= 0, shortenings)
-    outermost = _outermost(requests.spans.parents, lengths_ns < paths.high_ns - paths.low_ns)
-    timed = _timed(paths, outermost, lengths_ns)
-    again = find_paths(timed)
-    on_path = outermost & paths.on_path
-    inside = requests.entry >= 0
-    return WhatIfSums(
-        matched_counts=matched,
-        on_path_count=int(np.count_nonzero(on_path)),
-        shortened_ns=int((paths.high_ns - paths.low_ns - lengths_ns)[on_path].sum()),
-        before=spread(spans.duration_ns[requests.entries]),
-        after=spread(timed.duration_ns[requests.entries]),
-        held=_held(requests.spans, inside, paths.own_ns, again.own_ns),
-    )
+    options: RequestOptions
+    changes: tuple[Shortening, ...]
+    needs_details: bool = False
+
+    def nothing(self) -> WhatIfSums:
+        """Give the sums of no traces."""
+        return WhatIfSums()
+
+    def rank(self, sums: WhatIfSums) -> WhatIfSums:
+        """Give the sums: they are the answer."""
+        return sums
+
+    def collect(self, traces: Traces) -> WhatIfSums:
+        """Time requests anew with some spans shorter.
+
+        Everything inside a shortened span shrinks with it; of shortened spans within each other the outermost counts.
+        What a caller did after a call still comes as long after the last call that had ended before it: so calls made
+        one after the other move up, those made at the same time still wait for the slowest, and the caller ends as
+        much earlier as the last of them. Trees are timed as the critical path sees them: spans clipped to their
+        ancestors, what is handed over left aside.
+        """
+        spans, _ = corrected(columns(traces), correct_skew=self.options.correct_skew)
+        requests = find_requests(spans, self.options.service, whole_trace=self.options.whole_trace)
+        paths = find_paths(requests.spans)
+        matched, lengths_ns = _shortened(paths, requests.entry >= 0, self.changes)
+        outermost = _outermost(requests.spans.parents, lengths_ns < paths.high_ns - paths.low_ns)
+        timed = _timed(paths, outermost, lengths_ns)
+        again = find_paths(timed)
+        on_path = outermost & paths.on_path
+        inside = requests.entry >= 0
+        return WhatIfSums(
+            matched_counts=matched,
+            on_path_count=int(np.count_nonzero(on_path)),
+            shortened_ns=int((paths.high_ns - paths.low_ns - lengths_ns)[on_path].sum()),
+            before=spread(spans.duration_ns[requests.entries]),
+            after=spread(timed.duration_ns[requests.entries]),
+            held=_held(requests.spans, inside, paths.own_ns, again.own_ns),
+        )
 
 
 def _shortened(paths: Paths, inside: Flags, shortenings: tuple[Shortening, ...]) -> tuple[tuple[int, ...], Ints]:

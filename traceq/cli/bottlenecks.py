@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.archive import Ask, WorkersOptions, asking_any
 from traceq.cli.histogram import duration_histogram
 from traceq.cli.options import (
     FilterOptions,
@@ -17,13 +15,14 @@ from traceq.cli.options import (
     RequestsArgument,
     RequestsOptions,
     SourceOptions,
+    WorkersOptions,
 )
-from traceq.cli.output import Asked, emit
-from traceq.cli.session import opened, window_text
-from traceq.cli.wording import call_text, chain_text
+from traceq.cli.output import emit
+from traceq.cli.session import opened
+from traceq.cli.wording import call_text, chain_text, next_command
+from traceq.engine import Ask, OneTrace, asked_of, asking, sum_warnings, with_warnings
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
-from traceq.sources.interface import Source
-from traceq.traces import WarningCode
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from traceq.analysis.what_if import Shortening, WhatIfSums
     from traceq.cli.beside import Beside
 
-_DEFAULT_LIMIT = 200
 _SHOWN_SLOWEST = 5
 _NOTABLE_EXCESS = 0.1
 """An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
@@ -98,10 +96,10 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         _one_trace(options, options.trace)
         return
     with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        with asking_any(source, query, options.workers) as ask:
+        query = options.filters.query(options.service, is_live=source.is_live)
+        with asking(source, query, options.workers.workers) as ask:
             answer = _answer(ask, options)
-    emit(_report(source, answer, options), answer.asked, options.output)
+    emit(_report(answer.asked, answer, options), answer.asked, options.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +109,15 @@ class _Answer:
     ranking: Bottlenecks
     beside: Beside
     asked: Asked
-    warning_counts: Mapping[WarningCode, int]
-    """Of each kind, listed or not."""
 
 
 def _answer(ask: Ask, options: BottlenecksOptions) -> _Answer:
     """Ask for the ranking, and then for what else it makes worth asking."""
-    from traceq.analysis.bottlenecks import rank
-    from traceq.cli.questions.bottlenecks import BottleneckQuestion
+    from traceq.analysis.bottlenecks import BottleneckQuestion
 
-    requests = options.request_options()
-    found = ask(BottleneckQuestion(requests))
-    return _Answer(rank(found.sums, requests), _beside(found.sums, ask, options), found.asked, found.warning_counts)
+    question = BottleneckQuestion(options.request_options())
+    found = ask(question)
+    return _Answer(question.rank(found.sums), _beside(found.sums, ask, options), found.asked)
 
 
 def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:
@@ -136,16 +131,15 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
 
 
 def _findings(ask: Ask, options: BottlenecksOptions) -> Findings:
-    from traceq.analysis.findings import Thresholds, rank
-    from traceq.cli.questions.findings import FindingQuestion
+    from traceq.analysis.findings import FindingQuestion
 
-    requests, thresholds = options.request_options(), Thresholds()
-    return rank(ask(FindingQuestion(requests, thresholds)).sums, requests, thresholds)
+    question = FindingQuestion(options.request_options())
+    return question.rank(ask(question).sums)
 
 
 def _saving(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> tuple[tuple[Shortening, ...], WhatIfSums]:
     from traceq.analysis.selection import meaning_among
-    from traceq.cli.questions.what_if import WhatIfQuestion
+    from traceq.analysis.what_if import WhatIfQuestion
     from traceq.cli.what_if import shortenings
 
     calls = [(key.service, key.name, key.peer) for key in sums.groups.keys]
@@ -164,36 +158,33 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     with opened(options.source, options.output) as source:
         traces = source.trace(trace_id)
     examined = examine(traces, options.request_options())
-    query = {"trace_id": traces.trace_ids[0]} | ({"service": options.service} if options.service else {})
-    emit(trace_report(source, examined, options.by), Asked(source.location, query, traces.warnings), options.output)
+    about = asked_of(source, OneTrace(traces.trace_ids[0], options.service))
+    asked = with_warnings(about, sum_warnings(traces.warnings))
+    emit(trace_report(asked, examined, options.by), asked, options.output)
 
 
-def _report(source: Source, answer: _Answer, options: BottlenecksOptions) -> Report:
+def _report(asked: Asked, answer: _Answer, options: BottlenecksOptions) -> Report:
     ranking = answer.ranking
     records = _records(ranking)
-    document = {"warning_counts": dict(answer.warning_counts), **ranking.to_dict(), **answer.beside.to_dict()}
+    document = {**ranking.to_dict(), **answer.beside.to_dict()}
     if not ranking.sums.latency.count:
         line = Line((Part("no requests match: a longer --lookback, or fewer conditions?", "hint"),))
-        return Report("bottlenecks", document, records, (line,), (), source.trace_url)
+        return Report("bottlenecks", document, records, (line,), (), asked.trace_url)
     shown = ranking.groups[: options.top]
-    blocks: list[Block] = [*_overview(source, ranking, options), Line()]
+    blocks: list[Block] = [*_overview(asked, ranking, options), Line()]
     blocks += [Line((Part("Where the time goes", "strong"),)), _table(shown, options)]
     blocks += [*_contrast(ranking), Line(), *_slowest(ranking.sums.slowest[:_SHOWN_SLOWEST])]
     blocks += [*answer.beside.blocks(), Line()]
-    return Report("bottlenecks", document, records, tuple(blocks), _footer(source, ranking, options), source.trace_url)
+    return Report("bottlenecks", document, records, tuple(blocks), _footer(asked, ranking, options), asked.trace_url)
 
 
-def _overview(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> list[Block]:
+def _overview(asked: Asked, ranking: Bottlenecks, options: BottlenecksOptions) -> list[Block]:
     sums = ranking.sums
     whose = f" of {options.service}" if options.service else ""
-    when = options.filters.when
-    window = window_text(
-        when.window(is_live=source.is_live), is_live=source.is_live, lookback_ns=when.effective_lookback
-    )
     latency = sums.latency
     parts = [
         Part(f"{plural(latency.count, 'request')}{whose}", "strong"),
-        Part(f"{', ' + window if window else ''}   "),
+        Part(f"{', ' + asked.window if asked.window else ''}   "),
         Part("   ".join(f"{name} {format_duration(value)}" for name, value in _marks(latency))),
     ]
     if sums.failed_count:
@@ -325,9 +316,9 @@ def _held_by(request: SlowRequest) -> str:
     return f"{format_ratio(first.ratio)} {chain_text((*first.chain[1:-1], (first.service, call_text(first))))}{more}"
 
 
-def _footer(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -> tuple[Line, ...]:
+def _footer(asked: Asked, ranking: Bottlenecks, options: BottlenecksOptions) -> tuple[Line, ...]:
     sums = ranking.sums
-    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({source.location})"
+    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({asked.location})"
     left = len(ranking.groups) - options.top
     if left > 0:
         told += f", {plural(left, 'operation')} more: --top {len(ranking.groups)}"
@@ -336,6 +327,5 @@ def _footer(source: Source, ranking: Bottlenecks, options: BottlenecksOptions) -
         moved = f"{plural(sums.moved_span_count, 'span')} moved by up to {format_duration(sums.largest_shift_ns)}"
         lines.append(Line((Part(f"clocks corrected: {moved}", "dim"),)))
     if sums.slowest:
-        flag = "" if source.is_live else f" --source {source.location}"
-        lines.append(Line((Part(f"next: traceq show {sums.slowest[0].trace_id}{flag}", "hint"),)))
+        lines.append(Line((Part(f"next: {next_command(asked, 'show', sums.slowest[0].trace_id)}", "hint"),)))
     return tuple(lines)

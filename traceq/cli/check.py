@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.archive import Answered, WorkersOptions, asking_any
-from traceq.cli.options import FilterOptions, OutputOptions, RequestsOptions, ServiceOption, SourceOptions
+from traceq.cli.options import (
+    FilterOptions,
+    OutputOptions,
+    RequestsOptions,
+    ServiceOption,
+    SourceOptions,
+    WorkersOptions,
+)
 from traceq.cli.output import check_output, destination, emit
 from traceq.cli.session import opened
 from traceq.cli.splits import share
+from traceq.engine import Reply, ask
 from traceq.errors import CheckFailed
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
 from traceq.units import plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.checks import CheckResult
+    from traceq.analysis.checks import CheckResult, ChecksQuestion, ChecksSums
     from traceq.analysis.comparison.cohorts import Cohort
     from traceq.analysis.expressions import Expression
     from traceq.analysis.findings import Finding
-    from traceq.cli.questions.check import ChecksQuestion, ChecksSums
-
-_DEFAULT_LIMIT = 200
 
 
 def tolerance(text: str) -> float:
@@ -108,7 +112,7 @@ def _expressions(options: CheckOptions) -> list[Expression]:
 
 
 def _question(expressions: Sequence[Expression], options: CheckOptions) -> ChecksQuestion:
-    from traceq.cli.questions.check import ChecksQuestion
+    from traceq.analysis.checks import ChecksQuestion
 
     bounds = tuple(expression for expression in expressions if expression.measure != "no")
     with_findings = len(bounds) < len(expressions)
@@ -117,19 +121,18 @@ def _question(expressions: Sequence[Expression], options: CheckOptions) -> Check
     )
 
 
-def _sum_up(place: SourceOptions, question: ChecksQuestion, options: CheckOptions) -> Answered[ChecksSums]:
+def _sum_up(place: SourceOptions, question: ChecksQuestion, options: CheckOptions) -> Reply[ChecksSums]:
     with opened(place, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        with asking_any(source, query, options.workers) as ask:
-            return ask(question)
+        query = options.filters.query(options.service, is_live=source.is_live)
+        return ask(source, query, question, options.workers.workers)
 
 
 def _results(expressions: Sequence[Expression], sums: ChecksSums, options: CheckOptions) -> list[CheckResult]:
     """Judge the checks in the order in which they were given."""
     from traceq.analysis.checks import judge
-    from traceq.analysis.findings import Thresholds, rank
+    from traceq.analysis.findings import FindingQuestion
 
-    findings = rank(sums.findings, options.requests.of(options.service), Thresholds()).findings
+    findings = FindingQuestion(options.requests.of(options.service)).rank(sums.findings).findings
     measured = iter(sums.measured)
     return [
         _without_finding(findings, expression, sums.trace_count)
@@ -154,9 +157,8 @@ def _without_finding(findings: Sequence[Finding], expression: Expression, trace_
 
 
 def _regressions(after: Cohort, baseline: str, options: CheckOptions) -> tuple[CheckResult, ...]:
-    from traceq.analysis.checks import against_baseline
+    from traceq.analysis.checks import ChecksQuestion, against_baseline
     from traceq.analysis.comparison.compare import compare
-    from traceq.cli.questions.check import ChecksQuestion
 
     question = ChecksQuestion(options.requests.of(options.service), with_cohort=True)
     before = _sum_up(replace(options.source, source=[baseline]), question, options).sums.cohort

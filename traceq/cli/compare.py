@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,23 +11,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.archive import WorkersOptions, asking_any
-from traceq.cli.options import FilterOptions, OutputOptions, RequestsOptions, ServiceOption, SourceOptions
-from traceq.cli.output import Asked, emit
+from traceq.cli.options import (
+    FilterOptions,
+    OutputOptions,
+    RequestsOptions,
+    ServiceOption,
+    SourceOptions,
+    WorkersOptions,
+)
+from traceq.cli.output import emit
 from traceq.cli.progress import progress_line
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.cli.splits import Split, share, split_by_failure, split_by_latency, split_by_tag
+from traceq.engine import Ask, OneTrace, asked_of, asking, sum_warnings, with_warnings
+from traceq.query import Asked
 from traceq.sources.interface import Progress, Source
 from traceq.units import format_time
 
 if TYPE_CHECKING:
-    from traceq.analysis.comparison.cohorts import Cohort
+    from traceq.analysis.comparison.cohorts import Cohort, CohortSums
     from traceq.analysis.comparison.tags import TaggedSample
     from traceq.analysis.culprits import RequestOptions
-    from traceq.cli.compare_sets import CohortSums
 
-_DEFAULT_LIMIT = 200
 _WHAT = "What to compare"
 
 
@@ -156,7 +163,7 @@ def _sides(options: CompareOptions) -> list[Side]:
 
 
 def _fetch(side: Side, options: CompareOptions) -> Fetched:
-    from traceq.cli.compare_sets import CohortQuestion, tagged_samples
+    from traceq.analysis.comparison.cohorts import CohortQuestion
 
     filters, source = options.filters, options.source
     if isinstance(side, PlaceSide):
@@ -164,13 +171,22 @@ def _fetch(side: Side, options: CompareOptions) -> Fetched:
     elif (filters.when.lookback, filters.when.start, filters.when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
     with opened(source, options.output) as place:
-        query = filters.query(options.service, is_live=place.is_live, default_limit=_DEFAULT_LIMIT)
+        query = filters.query(options.service, is_live=place.is_live)
         if isinstance(side, WindowSide):
             query = replace(query, window=side.window)
-        with asking_any(place, query, options.workers) as ask:
+        with asking(place, query, options.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options()))
-            (tagged,) = tagged_samples(ask, [answered.sums.cohort])
+            (tagged,) = _tagged_samples(ask, [answered.sums.cohort])
     return Fetched(_title(side, place), answered.sums.cohort, tagged, answered.asked, place.trace_url)
+
+
+def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:
+    """Choose traces of each of several sets from one place, and read their tags."""
+    from traceq.analysis.comparison.tags import TagQuestion, choose
+
+    question = TagQuestion(tuple(choose(cohort.traces) for cohort in cohorts))
+    # Asking about no trace at all would be taken for a name that does not exist.
+    return question.rank(ask(question).sums if any(question.samples) else question.nothing())
 
 
 def _title(side: Side, place: Source) -> str:
@@ -199,33 +215,37 @@ def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
     before, after = sides
     query: dict[str, object] = {"before": before.title, "after": after.title}
     when = options.filters.when
-    query |= options.filters.query(options.service, is_live=False, default_limit=_DEFAULT_LIMIT).to_dict()
+    query |= options.filters.query(options.service, is_live=False).to_dict()
     if when.effective_lookback is not None:
         query.pop("start_ns", None)
-    places = dict.fromkeys(side.asked.location for side in sides)
-    return Asked(
-        location=" and ".join(places),
+    # Two parts of one set were asked for once.
+    parts = list({id(side.asked): side.asked for side in sides}.values())
+    return replace(
+        parts[-1],
+        location=" and ".join(dict.fromkeys(part.location for part in parts)),
         query=query,
-        warnings=tuple(dict.fromkeys(warning for side in sides for warning in side.asked.warnings)),
-        notes=tuple(dict.fromkeys(note for side in sides for note in side.asked.notes)),
-        is_cut_off=any(side.asked.is_cut_off for side in sides),
+        window="",
+        warnings=tuple(warning for part in parts for warning in part.warnings),
+        warning_counts=sum((Counter(part.warning_counts) for part in parts), Counter()),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        is_cut_off=any(part.is_cut_off for part in parts),
     )
 
 
 def _compare_parts(options: CompareOptions) -> None:
-    from traceq.cli.compare_sets import CohortQuestion, tagged_samples
+    from traceq.analysis.comparison.cohorts import CohortQuestion
 
     key = None if options.split_by is None else options.split_by.partition("=")[0]
     with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        with asking_any(source, query, options.workers) as ask:
+        query = options.filters.query(options.service, is_live=source.is_live)
+        with asking(source, query, options.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options(), key))
             split = _split(answered.sums, options)
             cohorts = [answered.sums.cohort.of(positions) for positions in (split.before, split.after)]
-            tagged = tagged_samples(ask, cohorts)
+            tagged = _tagged_samples(ask, cohorts)
     asked = replace(answered.asked, notes=answered.asked.notes + split.notes)
     sides = [
-        Fetched(title, cohort, sample, _about(cohort, asked), source.trace_url)
+        Fetched(title, cohort, sample, asked, source.trace_url)
         for title, cohort, sample in zip((split.before_title, split.after_title), cohorts, tagged, strict=True)
     ]
     _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
@@ -239,12 +259,6 @@ def _split(sums: CohortSums, options: CompareOptions) -> Split:
     return split_by_failure(sums.cohort)
 
 
-def _about(cohort: Cohort, asked: Asked) -> Asked:
-    """Leave the warnings that are about traces of a part."""
-    ids = set(cohort.traces.ids.tolist())
-    return replace(asked, warnings=tuple(warning for warning in asked.warnings if warning.trace_id in ids))
-
-
 def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     from traceq.analysis.comparison.alignment import align
     from traceq.cli.compare_traces import alignment_report
@@ -253,5 +267,7 @@ def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
         before, after = (source.trace(trace_id) for trace_id in trace_ids)
     alignment = align(before, after, options.request_options())
     query = {"before": alignment.before_id, "after": alignment.after_id}
+    about = replace(asked_of(source, OneTrace(alignment.after_id)), query=query)
+    asked = with_warnings(about, sum_warnings(before.warnings + after.warnings))
     report = replace(alignment_report(alignment), trace_url=source.trace_url)
-    emit(report, Asked(source.location, query, before.warnings + after.warnings), options.output)
+    emit(report, asked, options.output)

@@ -21,7 +21,7 @@ from traceq.units import plural
 
 if TYPE_CHECKING:
     from traceq.codec.parquet import SpanWriter
-    from traceq.sources.slices import Input
+    from traceq.sources.interface import Input
 
 _SUFFIX = ".parquet"
 

@@ -10,8 +10,10 @@ import typer
 
 from traceq.cli.deps_ask import Answer, ask, narrowed
 from traceq.cli.deps_options import DepsOptions
-from traceq.cli.output import Asked, chosen_format, emit
+from traceq.cli.output import chosen_format, emit
 from traceq.cli.session import opened
+from traceq.engine import asked_of
+from traceq.query import TraceQuery
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
 from traceq.sources.interface import Source
 from traceq.units import format_count, plural
@@ -72,7 +74,7 @@ def _check_watch(source: Source, chosen: str) -> None:
 
 
 def _show(source: Source, answer: Answer, options: DepsOptions, last: Dependencies | None) -> None:
-    asked = replace(answer.asked or Asked(source.location, {}), query=_query(source, options))
+    asked = replace(answer.asked or asked_of(source, TraceQuery()), query=_query(source, options))
     report = _report(source, answer, options, last)
     # What there is to remark was said below the first drawing.
     output = options.output if last is None else replace(options.output, quiet=True)

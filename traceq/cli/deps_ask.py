@@ -7,12 +7,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from traceq.catalog import Window
-from traceq.cli.archive import Ask, asking_any
 from traceq.cli.deps_options import DepsOptions, PartOptions
-from traceq.cli.output import Asked
-from traceq.cli.session import window_text
+from traceq.engine import Ask, asking
 from traceq.errors import NotFoundError
-from traceq.query import TraceQuery
+from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery, window_text
 from traceq.sources.interface import Source
 from traceq.units import NS_PER_DAY, plural
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies
     from traceq.analysis.impact import ImpactSums
 
-_DEFAULT_LIMIT = 200
 _TABLE_LOOKBACK_NS = NS_PER_DAY
 """Jaeger's own table is written by a daily job: an hour of it is empty even where the job runs."""
 
@@ -52,9 +49,9 @@ def ask(source: Source, options: DepsOptions) -> Answer:
     Raises:
         NotFoundError: If a service that is asked about is not in the graph.
     """
-    limit = options.limit or (_DEFAULT_LIMIT if source.is_live else None)
+    limit = options.limit or (DEFAULT_LIMIT if source.is_live else None)
     query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
-    with asking_any(source, query, options.workers) as traces:
+    with asking(source, query, options.workers.workers) as traces:
         answer = _graph(source, traces, options)
         return replace(answer, impact=_impact(answer, traces, options, source.location))
 
@@ -80,12 +77,11 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> Answer:
 
 def _count(traces: Ask, options: DepsOptions) -> tuple[Dependencies, Asked]:
     from traceq.analysis.call_sums import DependencyOptions
-    from traceq.analysis.dependencies import from_sums
-    from traceq.cli.questions.deps import DependencyQuestion
+    from traceq.analysis.dependencies import DependencyQuestion
 
-    looking = DependencyOptions(options.part.group_peers, with_critical=options.question.critical)
-    answered = traces(DependencyQuestion(looking))
-    return from_sums(answered.sums), answered.asked
+    question = DependencyQuestion(DependencyOptions(options.part.group_peers, with_critical=options.question.critical))
+    reply = traces(question)
+    return question.rank(reply.sums), reply.asked
 
 
 def _impact(answer: Answer, traces: Ask, options: DepsOptions, location: str) -> ImpactSums | None:
@@ -94,7 +90,7 @@ def _impact(answer: Answer, traces: Ask, options: DepsOptions, location: str) ->
     # Collapsed services are no longer the ones that traces know.
     if target is None or not graph.trace_count or options.part.collapse:
         return None
-    from traceq.cli.questions.impact import ImpactQuestion
+    from traceq.analysis.impact import ImpactQuestion
 
     node = known_name(target, narrowed(graph, options.part, location), location)
     # Of the graph only the nodes matter; it goes to every worker with every slice.
@@ -109,19 +105,14 @@ def _table_window(options: DepsOptions, *, is_live: bool) -> Window:
 
 
 def _of_traces(source: Source, options: DepsOptions, counted: Dependencies) -> str:
-    when = options.when
-    window = window_text(
-        when.window(is_live=source.is_live), is_live=source.is_live, lookback_ns=when.effective_lookback
-    )
+    window = window_text(options.when.window(is_live=source.is_live))
     return (
         f"counted in {plural(counted.trace_count or 0, 'trace')}{', ' + window if window else ''} ({source.location})"
     )
 
 
 def _of_table(source: Source, options: DepsOptions) -> str:
-    when = options.when
-    lookback = _TABLE_LOOKBACK_NS if when.lookback is None and when.start is None else when.effective_lookback
-    window = window_text(when.window(is_live=source.is_live), is_live=source.is_live, lookback_ns=lookback)
+    window = window_text(_table_window(options, is_live=source.is_live))
     return f"from Jaeger's own table{', ' + window if window else ''} ({source.location})"
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from traceq.cli.archive import WorkersOptions
-from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, complete_service, duration
+from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, WorkersOptions, complete_service, duration
 from traceq.units import NS_PER_S
 
 View: TypeAlias = Literal["auto", "graph", "tree", "table", "matrix"]

@@ -8,17 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from traceq.cli.archive import WorkersOptions
-from traceq.cli.options import FilterOptions, OutputOptions, RequestsArgument, SourceOptions, WholeTraceOption
+from traceq.cli.options import (
+    FilterOptions,
+    OutputOptions,
+    RequestsArgument,
+    SourceOptions,
+    WholeTraceOption,
+    WorkersOptions,
+)
 from traceq.cli.output import emit
-from traceq.cli.selection import Selected, nothing_found, sum_up
-from traceq.cli.session import opened
+from traceq.cli.session import opened, wanted_by
+from traceq.cli.wording import next_command, nothing_found
+from traceq.engine import ask
+from traceq.query import Asked
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_ratio, format_time, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
-    from traceq.analysis.errors import ErrorOrigin, ErrorOrigins, ErrorSums
+    from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +64,34 @@ def errors(options: ErrorsOptions) -> None:
 
       traceq errors --source traces.json --format csv
     """
-    from traceq.analysis.errors import rank
-    from traceq.cli.questions.errors import ErrorQuestion
+    from traceq.analysis.errors import ErrorQuestion
 
     requests = options.request_options()
     with opened(options.source, options.output) as source:
-        selected = sum_up(source, options, ErrorQuestion(requests))
-    answer = rank(selected.sums, requests)
-    emit(_report(selected, answer, options), selected.asked, options.output)
+        question = ErrorQuestion(requests)
+        reply = ask(source, wanted_by(options, source), question, options.workers.workers)
+    answer = question.rank(reply.sums)
+    emit(_report(reply.asked, answer, options), reply.asked, options.output)
 
 
-def _report(selected: Selected[ErrorSums], answer: ErrorOrigins, options: ErrorsOptions) -> Report:
-    blocks = [Line((Part(nothing_found(selected, "requests"), "hint"),))]
+def _report(asked: Asked, answer: ErrorOrigins, options: ErrorsOptions) -> Report:
+    blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
     footer: tuple[Line, ...] = ()
     if answer.sums.request_count:
         shown = answer.origins[: options.top]
-        blocks = [_headline(selected, answer, options), *error_lines(shown, answer.sums.request_count)]
-        footer = _footer(selected, answer, options)
+        blocks = [_headline(asked, answer, options), *error_lines(shown, answer.sums.request_count)]
+        footer = _footer(asked, answer, options)
     records = _records(answer.origins)
-    return Report("errors", answer.to_dict(), records, tuple(blocks), footer, selected.source.trace_url)
+    return Report("errors", answer.to_dict(), records, tuple(blocks), footer, asked.trace_url)
 
 
-def _headline(selected: Selected[ErrorSums], answer: ErrorOrigins, options: ErrorsOptions) -> Line:
+def _headline(asked: Asked, answer: ErrorOrigins, options: ErrorsOptions) -> Line:
     sums, count = answer.sums, len(answer.origins)
     whose = f" of {options.service}" if options.service else ""
     parts = [
         Part(plural(count, "error") if count else "no errors", "strong"),
         Part(f" in {plural(sums.request_count, 'request')}{whose}"),
-        Part(f", {selected.window}" if selected.window else ""),
+        Part(f", {asked.window}" if asked.window else ""),
     ]
     if count:
         failed = f"{format_count(sums.failed_request_count)} failed"
@@ -159,11 +167,11 @@ def _statuses(origin: ErrorOrigin) -> str:
     return ", ".join(texts) + (f" and {left} more" if left > 0 else "")
 
 
-def _footer(selected: Selected[ErrorSums], answer: ErrorOrigins, options: ErrorsOptions) -> tuple[Line, ...]:
+def _footer(asked: Asked, answer: ErrorOrigins, options: ErrorsOptions) -> tuple[Line, ...]:
     sums = answer.sums
     failed = f"{plural(sums.failed_span_count, 'failed span')} among " if answer.origins else ""
     told = f"{failed}{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')}"
-    told += f" ({selected.source.location})"
+    told += f" ({asked.location})"
     left = len(answer.origins) - options.top
     if left > 0:
         told += f", {plural(left, 'error')} more: --top {len(answer.origins)}"
@@ -171,7 +179,7 @@ def _footer(selected: Selected[ErrorSums], answer: ErrorOrigins, options: Errors
     lines.append(Line((Part(told, "dim"),)))
     if answer.origins:
         example = answer.origins[0].totals.examples[0]
-        command = f"traceq show {example.trace_id}{selected.source_flag()} --errors --events"
+        command = next_command(asked, "show", example.trace_id, "--errors", "--events")
         lines.append(Line((Part(f"next: {command}", "hint"),)))
     return tuple(lines)
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from traceq.cli.fetch_options import HarvestOptions
-from traceq.cli.messages import cut_off_line, tell, warning_lines
+from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.session import opened
+from traceq.engine import cut_off_line
 from traceq.sources.interface import Found, Source
 from traceq.sources.packing import packed, unpacked_name
 from traceq.units import plural

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.archive import WorkersOptions
 from traceq.cli.finding_lines import TITLES, finding_lines, finding_records
 from traceq.cli.options import (
     FilterOptions,
@@ -15,16 +14,19 @@ from traceq.cli.options import (
     RequestsArgument,
     RequestsOptions,
     SourceOptions,
+    WorkersOptions,
     duration,
 )
 from traceq.cli.output import emit
-from traceq.cli.selection import Selected, nothing_found, sum_up
-from traceq.cli.session import opened
+from traceq.cli.session import opened, wanted_by
+from traceq.cli.wording import next_command, nothing_found
+from traceq.engine import ask
+from traceq.query import Asked
 from traceq.report import Line, Part, Report
 from traceq.units import format_duration, plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.findings import Findings, FindingSums, Thresholds
+    from traceq.analysis.findings import Findings, Thresholds
 
 _PANEL = "Thresholds"
 
@@ -179,53 +181,53 @@ def findings(options: FindingsOptions) -> None:
 
       traceq findings --source traces.json --slow-query 50ms --format json
     """
-    from traceq.analysis.findings import rank
-    from traceq.cli.questions.findings import FindingQuestion
+    from traceq.analysis.findings import FindingQuestion
 
     thresholds, requests = options.thresholds.thresholds(), options.requests.of(options.service)
     with opened(options.source, options.output) as source:
-        selected = sum_up(source, options, FindingQuestion(requests, thresholds))
-    answer = rank(selected.sums, requests, thresholds)
+        question = FindingQuestion(requests, thresholds)
+        reply = ask(source, wanted_by(options, source), question, options.workers.workers)
+    answer = question.rank(reply.sums)
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
-    emit(_report(selected, answer, options), selected.asked, options.output)
+    emit(_report(reply.asked, answer, options), reply.asked, options.output)
 
 
-def _report(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> Report:
+def _report(asked: Asked, answer: Findings, options: FindingsOptions) -> Report:
     blocks: list[Line] = []
     footer: tuple[Line, ...] = ()
     if not answer.sums.request_count:
-        blocks = [Line((Part(nothing_found(selected, "requests"), "hint"),))]
+        blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
     else:
         shown = answer.findings[: options.top]
-        blocks = [_headline(selected, answer, options), *finding_lines(shown, answer.sums.request_count)]
-        footer = _footer(selected, answer, options)
+        blocks = [_headline(asked, answer, options), *finding_lines(shown, answer.sums.request_count)]
+        footer = _footer(asked, answer, options)
     return Report(
         "findings",
         answer.to_dict(),
         finding_records(answer.findings),
         tuple(blocks),
         footer,
-        selected.source.trace_url,
+        asked.trace_url,
     )
 
 
-def _headline(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> Line:
+def _headline(asked: Asked, answer: Findings, options: FindingsOptions) -> Line:
     count = len(answer.findings)
     whose = f" of {options.service}" if options.service else ""
     parts = [
         Part(f"{plural(count, 'finding') if count else 'no findings'}", "strong"),
         Part(f" in {plural(answer.sums.request_count, 'request')}{whose}"),
-        Part(f", {selected.window}" if selected.window else ""),
+        Part(f", {asked.window}" if asked.window else ""),
     ]
     if answer.sums.latency_ns and count:
         parts.append(Part(f"   latency together {format_duration(answer.sums.latency_ns)}"))
     return Line(tuple(parts))
 
 
-def _footer(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> tuple[Line, ...]:
+def _footer(asked: Asked, answer: Findings, options: FindingsOptions) -> tuple[Line, ...]:
     sums = answer.sums
-    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({selected.source.location})"
+    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({asked.location})"
     left = len(answer.findings) - options.top
     if left > 0:
         told += f", {plural(left, 'finding')} more: --top {len(answer.findings)}"
@@ -234,14 +236,14 @@ def _footer(selected: Selected[FindingSums], answer: Findings, options: Findings
         cost = "cost: time on the critical path, the most that fixing it saves, and its share of all latency"
         lines.append(Line((Part(cost, "dim"),)))
     lines.append(Line((Part(told, "dim"),)))
-    lines.append(Line((Part(f"next: {_next_command(selected, answer, options)}", "hint"),)))
+    lines.append(Line((Part(f"next: {_next_command(asked, answer, options)}", "hint"),)))
     return tuple(lines)
 
 
-def _next_command(selected: Selected[FindingSums], answer: Findings, options: FindingsOptions) -> str:
+def _next_command(asked: Asked, answer: Findings, options: FindingsOptions) -> str:
     if answer.findings:
         first = answer.findings[0].totals.examples[0].trace_id
-        return f"traceq show {first}{selected.source_flag()}"
-    whose = f" {options.service}" if options.service else ""
-    one = f" --trace {options.trace}" if options.trace else ""
-    return f"traceq bottlenecks{whose}{one}{selected.source_flag()}"
+        return next_command(asked, "show", first)
+    whose = (options.service,) if options.service else ()
+    one = ("--trace", options.trace) if options.trace else ()
+    return next_command(asked, "bottlenecks", *whose, *one)

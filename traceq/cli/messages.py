@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from traceq.traces import TraceWarning, WarningCode
-from traceq.units import format_count, plural
+from traceq.units import plural
 from traceq.untrusted import printable
 
 _TEXTS: dict[WarningCode, str] = {
@@ -34,26 +34,27 @@ def tell_error(message: str, hint: str = "") -> None:
         tell("hint", hint)
 
 
-def warning_lines(warnings: Iterable[TraceWarning]) -> list[str]:
-    """Sum up warnings: a line for each kind, with how many spans and traces and one of them by name."""
+def warning_lines(warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None) -> list[str]:
+    """Sum up warnings: a line for each kind, with how many spans and traces and one of them by name.
+
+    Args:
+        warnings: The first of each kind, or all.
+        counts: How many there are of each kind, listed or not; None where all are listed.
+    """
     by_code: dict[WarningCode, list[TraceWarning]] = {}
     for warning in warnings:
         by_code.setdefault(warning.code, []).append(warning)
-    return [_line(code, found) for code, found in by_code.items()]
+    return [_line(found, (counts or {}).get(code, len(found))) for code, found in by_code.items()]
 
 
-def _line(code: WarningCode, found: list[TraceWarning]) -> str:
+def _line(found: list[TraceWarning], count: int) -> str:
     first = found[0]
-    text = _TEXTS[code].format(
-        spans=plural(len(found), "span"),
-        traces=plural(len({warning.trace_id for warning in found}), "trace"),
+    traces = plural(len({warning.trace_id for warning in found}), "trace")
+    # Of many only the first are listed, and which traces the others are in is not known.
+    text = _TEXTS[first.code].format(
+        spans=plural(count, "span"),
+        traces=traces if count == len(found) else f"at least {traces}",
         example=first.message,
     )
     where = f"span {first.span_id} of trace {first.trace_id}" if first.span_id else f"trace {first.trace_id}"
-    return text + (f" ({where})" if len(found) == 1 else f" (first: {where})")
-
-
-def cut_off_line(limit: int | None, what: str = "traces") -> str:
-    """Say that the limit left something out."""
-    told = "the source's limit" if limit is None else f"the limit of {format_count(limit)}"
-    return f"{told} left {what} out: there may be more, raise --limit or narrow the window"
+    return text + (f" ({where})" if count == 1 else f" (first: {where})")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from traceq.catalog import Window
+from traceq.engine import Workers
 from traceq.errors import TraceqError
-from traceq.query import TraceQuery, parse_tags
+from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
 from traceq.render import Format
 from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_HOUR, parse_duration, parse_time
@@ -264,7 +265,7 @@ class WindowOptions:
             start = end - (DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback)
         if start is not None and end is not None and start > end:
             raise typer.BadParameter("the window ends before it starts", param_hint="--start")
-        return Window(start, end)
+        return Window(start, end, lookback_ns=self.effective_lookback if is_live else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +324,13 @@ class FilterOptions:
         ),
     ] = None
 
-    def query(self, service: str | None, *, is_live: bool, default_limit: int) -> TraceQuery:
+    def query(self, service: str | None, *, is_live: bool, default_limit: int = DEFAULT_LIMIT) -> TraceQuery:
         """Give the conditions as a query.
+
+        Args:
+            service: Of the matching span; None for any.
+            is_live: Whether a server is asked, so that window and limit have defaults.
+            default_limit: How many of its traces are asked for where nobody says.
 
         Raises:
             typer.BadParameter: If they contradict each other.
@@ -344,6 +350,34 @@ class FilterOptions:
             )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersOptions:
+    """Who reads files."""
+
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            metavar="N",
+            help="For files: number of processes that read them; by default one per core, fewer for small files.",
+        ),
+    ] = None
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS|local",
+            help="For files: a Dask cluster that reads them, instead of processes here.",
+        ),
+    ] = None
+
+    @property
+    def workers(self) -> Workers:
+        """Give the same as the engine takes it."""
+        return Workers(self.jobs, self.dask)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
@@ -17,9 +16,9 @@ import typer
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import OutputOptions
 from traceq.cli.terminal import Terminal, file_output, standard_output
+from traceq.query import Asked
 from traceq.render import GRAPH_FORMATS, Format, GraphFormat
 from traceq.report import Graph, Report
-from traceq.traces import TraceWarning
 
 _FORMATS: dict[str, Format] = {
     ".json": "json",
@@ -33,18 +32,6 @@ _FORMATS: dict[str, Format] = {
     ".svg": "svg",
     ".html": "html",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked, and what there is to say about how it was answered."""
-
-    location: str
-    query: Mapping[str, object]
-    warnings: tuple[TraceWarning, ...] = ()
-    notes: tuple[str, ...] = ()
-    """Sentences without a final stop, for standard error and for JSON."""
-    is_cut_off: bool = False
 
 
 def chosen_format(options: OutputOptions) -> Format:
@@ -107,7 +94,7 @@ def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool
     if not options.quiet:
         for note in asked.notes:
             tell("note", note)
-        for line in warning_lines(asked.warnings):
+        for line in warning_lines(asked.warnings, asked.warning_counts):
             tell("warning", line)
 
 
@@ -166,6 +153,7 @@ def head(command: str, asked: Asked) -> dict[str, object]:
             }
             for warning in asked.warnings
         ],
+        "warning_counts": dict(sorted(asked.warning_counts.items())),
     }
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from traceq.cli.messages import cut_off_line
 from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
-from traceq.cli.output import Asked, emit
-from traceq.cli.session import opened, window_text
-from traceq.query import TraceQuery
+from traceq.cli.output import emit
+from traceq.cli.session import opened
+from traceq.engine import asked_of, cut_off_line
+from traceq.query import Asked, TraceQuery
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.summary import TraceSummary
@@ -86,8 +86,8 @@ def search(options: SearchOptions) -> None:
         query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
         found = _find(source, query, options.slowest)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
-    asked = Asked(source.location, query.to_dict(), (), notes, found.is_cut_off)
-    emit(_report(source, query, found, options), asked, options.output)
+    asked = replace(asked_of(source, query), notes=notes, is_cut_off=found.is_cut_off)
+    emit(_report(asked, found, options), asked, options.output)
 
 
 def _find(source: Source, query: TraceQuery, slowest: int | None) -> FoundSummaries:
@@ -98,30 +98,29 @@ def _find(source: Source, query: TraceQuery, slowest: int | None) -> FoundSummar
     return find_slowest(source.summaries, query, slowest)
 
 
-def _report(source: Source, query: TraceQuery, found: FoundSummaries, options: SearchOptions) -> Report:
+def _report(asked: Asked, found: FoundSummaries, options: SearchOptions) -> Report:
     order: Order = "longest" if options.slowest is not None and options.sort == "recent" else options.sort
     summaries = _sorted(found.summaries, order)
     records = _records(summaries)
-    window = window_text(query.window, is_live=source.is_live, lookback_ns=options.filters.when.effective_lookback)
     parts = [f"{plural(len(summaries), 'trace')}"]
     if found.service_count:
         parts[0] += f" from {plural(found.service_count, 'service')}"
-    parts += [text for text in (window, _ORDER_TEXTS.get(order, f"{order.replace('-', ' ')} first")) if text]
-    footer = [Line((Part(f"{', '.join(parts)} ({source.location})", "dim"),))]
+    parts += [text for text in (asked.window, _ORDER_TEXTS.get(order, f"{order.replace('-', ' ')} first")) if text]
+    footer = [Line((Part(f"{', '.join(parts)} ({asked.location})", "dim"),))]
     if not summaries:
-        footer.append(Line((Part(_nothing_found(query), "hint"),)))
+        footer.append(Line((Part(_nothing_found(asked), "hint"),)))
     return Report(
         "search",
         {"traces": [summary.to_dict() for summary in summaries]},
         records,
         (_table(summaries),) if summaries else (),
         tuple(footer),
-        source.trace_url,
+        asked.trace_url,
     )
 
 
-def _nothing_found(query: TraceQuery) -> str:
-    if query.window.start_ns is not None:
+def _nothing_found(asked: Asked) -> str:
+    if asked.window:
         return "nothing matches: a longer --lookback, or fewer conditions?"
     return "nothing matches: fewer conditions?"
 

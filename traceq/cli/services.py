@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from traceq.cli.options import OutputOptions, SourceOptions, complete_service
-from traceq.cli.output import Asked, emit
+from traceq.cli.output import emit
 from traceq.cli.session import opened
+from traceq.engine import asked_of
+from traceq.query import TraceQuery
 from traceq.report import Column, Line, Part, Report, Table, Unit
 from traceq.units import plural
 
@@ -35,7 +37,7 @@ def services(options: ServicesOptions) -> None:
     table = Table((Column("service", "service", Unit.SERVICE),), tuple((name,) for name in names))
     footer = Line((Part(f"{plural(len(names), 'service')} ({source.location})", "dim"),))
     report = Report("services", {"services": list(names)}, table, (table,), (footer,))
-    emit(report, Asked(source.location, {}), options.output)
+    emit(report, asked_of(source, TraceQuery()), options.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +72,4 @@ def operations(options: OperationsOptions) -> None:
         (table,),
         (Line((Part(told, "dim"),)),),
     )
-    emit(report, Asked(source.location, {"service": options.service}), options.output)
+    emit(report, asked_of(source, TraceQuery(service=options.service)), options.output)

@@ -6,16 +6,16 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import typer
 
-from traceq.catalog import Window
-from traceq.cli.options import OutputOptions, SourceOptions
+from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
 from traceq.cli.output import check_output
 from traceq.cli.progress import progress_line
+from traceq.engine import OneTrace, Wanted
 from traceq.sources import open_source
 from traceq.sources.interface import Source
-from traceq.units import format_lookback, format_time
 
 
 @contextmanager
@@ -44,12 +44,24 @@ def _log_to_standard_error() -> None:
     logger.setLevel(logging.DEBUG)
 
 
-def window_text(window: Window, *, is_live: bool, lookback_ns: int | None) -> str:
-    """Say which time was looked at (`last 1h`, `since 14:00:00.000`), nothing when all of it was."""
-    if is_live and lookback_ns is not None:
-        return f"last {format_lookback(lookback_ns)}"
-    if window.start_ns is not None and window.end_ns is not None:
-        return f"{format_time(window.start_ns)} to {format_time(window.end_ns)}"
-    if window.start_ns is not None:
-        return f"since {format_time(window.start_ns)}"
-    return "" if window.end_ns is None else f"until {format_time(window.end_ns)}"
+class _Selecting(Protocol):
+    """Options that say which traces a question is about."""
+
+    @property
+    def service(self) -> str | None:
+        """Whose; None for all."""
+
+    @property
+    def trace(self) -> str | None:
+        """The id of one trace; None for those that meet the conditions."""
+
+    @property
+    def filters(self) -> FilterOptions:
+        """The conditions."""
+
+
+def wanted_by(options: _Selecting, source: Source) -> Wanted:
+    """Give which traces options select: one by its id, or all that meet the conditions."""
+    if options.trace is not None:
+        return OneTrace(options.trace, options.service)
+    return options.filters.query(options.service, is_live=source.is_live)

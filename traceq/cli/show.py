@@ -10,8 +10,9 @@ import typer
 
 from traceq.cli.finding_lines import finding_lines
 from traceq.cli.options import MeasureOption, OutputOptions, SkewOption, SourceOptions, duration
-from traceq.cli.output import Asked, emit
+from traceq.cli.output import emit
 from traceq.cli.session import opened
+from traceq.engine import OneTrace, asked_of, sum_warnings, with_warnings
 from traceq.errors import NotFoundError
 from traceq.report import Column, Fields, Line, Part, Report, Table, Unit, Value
 from traceq.semantics import Attributes, AttributeValue, value_text
@@ -91,8 +92,10 @@ def show(options: ShowOptions) -> None:
         traces = source.trace(trace_id)
     span_id = options.span or span_id
     report = _span_report(source, traces, span_id) if span_id else show_report(source, traces, options)
-    query = {"trace_id": traces.trace_ids[0]} | ({"span_id": span_id} if span_id else {})
-    emit(report, Asked(source.location, query, traces.warnings), options.output)
+    asked = with_warnings(asked_of(source, OneTrace(traces.trace_ids[0])), sum_warnings(traces.warnings))
+    if span_id:
+        asked = replace(asked, query={**asked.query, "span_id": span_id})
+    emit(report, asked, options.output)
 
 
 def _target(options: ShowOptions) -> tuple[list[str] | None, str, str]:
@@ -115,13 +118,13 @@ def _is_hex(text: str) -> bool:
 def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     """Draw the one trace of a table."""
     from traceq.analysis.culprits import RequestOptions, examine
-    from traceq.analysis.findings import Thresholds, rank, sum_up
+    from traceq.analysis.findings import FindingQuestion, Thresholds, sum_up
     from traceq.cli.waterfall import waterfall
 
     requests = RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction)
     examined = examine(traces, requests)
     drawn = waterfall(examined, options.waterfall())
-    findings = rank(sum_up(examined, Thresholds()), requests, Thresholds())
+    findings = FindingQuestion(requests).rank(sum_up(examined, Thresholds()))
     summary = summarize(traces)[0]
     records = span_records(examined)
     document = {

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from traceq.cli.archive import WorkersOptions
 from traceq.cli.histogram import duration_histogram
-from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, complete_service
+from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, WorkersOptions, complete_service
 from traceq.cli.output import emit
-from traceq.cli.selection import Selected, nothing_found, sum_up
-from traceq.cli.session import opened
+from traceq.cli.session import opened, wanted_by
+from traceq.cli.wording import next_command, nothing_found
+from traceq.engine import ask
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_duration, plural
 
 if TYPE_CHECKING:
     from traceq.analysis.spread import Spread
-    from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsRow, StatisticsSums
+    from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsRow
 
 _HISTOGRAMS = 5
 """Sorts of spans whose durations are drawn."""
@@ -100,25 +101,25 @@ def stats(options: StatsOptions) -> None:
 
       traceq stats --trace 5b8aa5a2d2c872e8321cf37308d69df2 --source traces.json
     """
-    from traceq.analysis.statistics import rank
-    from traceq.cli.questions.stats import StatisticsQuestion
+    from traceq.analysis.statistics import StatisticsQuestion
 
     counted = options.statistics_options()
     with opened(options.source, options.output) as source:
-        selected = sum_up(source, options, StatisticsQuestion(counted))
-    answer = rank(selected.sums, counted)
-    emit(_report(selected, answer, options), selected.asked, options.output)
+        question = StatisticsQuestion(counted)
+        reply = ask(source, wanted_by(options, source), question, options.workers.workers)
+    answer = question.rank(reply.sums)
+    emit(_report(reply.asked, answer, options), reply.asked, options.output)
 
 
-def _report(selected: Selected[StatisticsSums], answer: Statistics, options: StatsOptions) -> Report:
-    blocks: list[Block] = [Line((Part(nothing_found(selected, "spans"), "hint"),))]
+def _report(asked: Asked, answer: Statistics, options: StatsOptions) -> Report:
+    blocks: list[Block] = [Line((Part(nothing_found(asked, "spans"), "hint"),))]
     footer: tuple[Line, ...] = ()
     if answer.total.duration.count:
         rows = _sorted(answer.rows, options.sort)
-        blocks = [_headline(selected, answer, options), Line(), _table(rows, options, answer)]
+        blocks = [_headline(asked, answer, options), Line(), _table(rows, options, answer)]
         blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
-        footer = _footer(selected, answer, options)
-    return Report("stats", answer.to_dict(), _records(answer), tuple(blocks), footer, selected.source.trace_url)
+        footer = _footer(asked, answer, options)
+    return Report("stats", answer.to_dict(), _records(answer), tuple(blocks), footer, asked.trace_url)
 
 
 def _sorted(rows: Sequence[StatisticsRow], order: Order) -> list[StatisticsRow]:
@@ -129,12 +130,12 @@ def _sorted(rows: Sequence[StatisticsRow], order: Order) -> list[StatisticsRow]:
     return sorted(rows, key=lambda row: (row.value.text is None, key(row)))
 
 
-def _headline(selected: Selected[StatisticsSums], answer: Statistics, options: StatsOptions) -> Line:
+def _headline(asked: Asked, answer: Statistics, options: StatsOptions) -> Line:
     total = answer.total
     whose = f" of {options.service}" if options.service else ""
     parts = [
         Part(f"{plural(total.duration.count, 'span')}{whose}", "strong"),
-        Part(f" in {plural(answer.sums.trace_count, 'trace')}{', ' + selected.window if selected.window else ''}"),
+        Part(f" in {plural(answer.sums.trace_count, 'trace')}{', ' + asked.window if asked.window else ''}"),
         Part(f"   {_marks(total.duration)}"),
     ]
     if total.error_count:
@@ -235,15 +236,15 @@ def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block
     return blocks
 
 
-def _footer(selected: Selected[StatisticsSums], answer: Statistics, options: StatsOptions) -> tuple[Line, ...]:
+def _footer(asked: Asked, answer: Statistics, options: StatsOptions) -> tuple[Line, ...]:
     told = f"share: self time of the {format_duration(answer.sums.traces_ns)} that all traces took together"
-    where = f"{plural(answer.sums.trace_count, 'trace')} ({selected.source.location})"
+    where = f"{plural(answer.sums.trace_count, 'trace')} ({asked.location})"
     left = len(answer.rows) - options.top
     if left > 0:
         where += f", {plural(left, 'row')} more: --top {len(answer.rows)}"
     lines = [Line(), Line((Part(told, "dim"),)), Line((Part(where, "dim"),))]
     if options.by is None and not options.service and not options.trace:
-        command = f"traceq stats --by service --by operation{selected.source_flag()}"
+        command = next_command(asked, "stats", "--by", "service", "--by", "operation")
         lines.append(Line((Part(f"next: {command}", "hint"),)))
     return tuple(lines)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from traceq.analysis.culprits import Culprit, Examined, Measure
 from traceq.cli.show import headline, span_records
 from traceq.cli.waterfall import WaterfallOptions, waterfall
-from traceq.cli.wording import call_text, chain_text
+from traceq.cli.wording import call_text, chain_text, next_command
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
-from traceq.sources.interface import Source
 from traceq.summary import summarize
 from traceq.units import format_duration, format_ratio, plural
 
 
-def trace_report(source: Source, examined: Examined, measure: Measure) -> Report:
+def trace_report(asked: Asked, examined: Examined, measure: Measure) -> Report:
     """Draw the one trace of an examined table down to its bottlenecks."""
     whole = waterfall(examined, WaterfallOptions(measure=measure))
     flagged = frozenset(row for culprit in whole.culprits for row in culprit.rows)
@@ -22,8 +22,7 @@ def trace_report(source: Source, examined: Examined, measure: Measure) -> Report
     blocks += [_sentence(culprit) for culprit in whole.culprits]
     if not whole.culprits:
         blocks.append(Line((Part("no calls below the root: nothing but the root itself took time"),)))
-    flag = "" if source.is_live else f" --source {source.location}"
-    command = f"traceq show {summary.trace_id}{flag}"
+    command = next_command(asked, "show", summary.trace_id)
     footer = f"{plural(drawn.hidden_count, 'span')} not shown, `{command}` draws all of them"
     document = {
         "trace": summary.to_dict(),
@@ -36,7 +35,7 @@ def trace_report(source: Source, examined: Examined, measure: Measure) -> Report
         _records(whole.culprits) if whole.culprits else Table(span_records(examined).columns, ()),
         tuple(blocks),
         (Line((Part(footer, "dim"),)),) if drawn.hidden_count else (),
-        source.trace_url,
+        asked.trace_url,
     )
 
 

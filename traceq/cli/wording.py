@@ -1,9 +1,12 @@
-"""How culprits are put into words."""
+"""Words that answers share: calls, chains of calls, what to type next."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from traceq.query import Asked
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import Culprit
@@ -24,3 +27,16 @@ def chain_text(chain: Sequence[tuple[str, str]]) -> str:
     if left_out > 1:
         names[_FIRST_STEPS:-_LAST_STEPS] = [f"... {left_out:,} more ..."]
     return " > ".join(names)
+
+
+def next_command(asked: Asked, *words: str) -> str:
+    """Give a command about the same source, ready to be pasted into a shell."""
+    return shlex.join(("traceq", *words, *asked.source_words))
+
+
+def nothing_found(asked: Asked, what: str) -> str:
+    """Say what to try when there was nothing to look at."""
+    if "trace_id" in asked.query:
+        return f"the trace holds no {what} of the service: leave the service out?"
+    narrower = "a longer --lookback, or fewer conditions?" if asked.is_live else "fewer conditions?"
+    return f"no {what} match: {narrower}"

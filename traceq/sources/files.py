@@ -17,10 +17,10 @@ from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
 from traceq.sources.bodies import files_at, read_body, shown
-from traceq.sources.interface import Found, FoundSummaries, LeftOut, Progress, ProgressListener, no_progress
+from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Progress, ProgressListener, no_progress
 from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
-from traceq.sources.slices import Input, operations_met, sliced
+from traceq.sources.slices import operations_met, sliced
 from traceq.summary import summarize
 from traceq.traces import Traces, normal_id
 
@@ -66,6 +66,11 @@ class FileSource:
     def location(self) -> str:
         """The paths as they were given."""
         return ", ".join(shown(location) for location in self._locations)
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The paths as they were given; `-` for standard input."""
+        return self._locations
 
     @property
     def trace_url(self) -> str:

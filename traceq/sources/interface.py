@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.query import TraceQuery
@@ -78,6 +79,7 @@ class FoundSummaries:
     """How many services were asked, 0 where the source was asked once for all."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A place that traces come from.
 
@@ -88,6 +90,10 @@ class Source(Protocol):
     @property
     def location(self) -> str:
         """Where it is, for people: URL or path, without secrets."""
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """What has to be given to open it again: one URL, or paths."""
 
     @property
     def trace_url(self) -> str:
@@ -127,6 +133,109 @@ class Source(Protocol):
 
     def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
         """Give the calls between services that the source itself has on record; empty when it keeps none."""
+
+
+class Slice(Protocol):
+    """A part of the input that holds whole traces: none of them has spans in another slice. Has to be picklable."""
+
+    @property
+    def byte_count(self) -> int:
+        """How much there is to read; tells progress, and whether workers are worth their start."""
+
+    @property
+    def trace_count(self) -> int:
+        """How many traces it holds."""
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether its columns are read outside of Python's lock, so that threads can do it side by side."""
+
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Read it, in batches: every trace whole in one of them.
+
+        Raises:
+            InputError: If the bytes cannot be read or are not traces.
+        """
+
+    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
+        """Read some traces with details, in batches; the others are not decoded.
+
+        Args:
+            wanted: Their ids, as `normal_id` gives them.
+
+        Raises:
+            InputError: If the bytes cannot be read or are not traces.
+        """
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+        """Read the attributes of some spans.
+
+        Args:
+            wanted: Ids of spans by the ids of their traces, as the tables have them.
+        """
+
+
+Holder: TypeAlias = Callable[[str], "Slice | None"]
+"""Tells which slice holds the trace of an id; None where nobody knows."""
+
+
+def _nobody_knows(_trace_id: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input as slices."""
+
+    slices: Sequence[Slice]
+    calls: tuple[ServiceCall, ...] = ()
+    """Of dependency tables among the files."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how the files came about, one sentence each without a final stop."""
+    proven: Callable[[], Input] | None = None
+    """Gives slices anew, at twice the cost, when a `DecodeError` may come from a wrong guess where traces begin;
+    None where nothing was guessed."""
+    holder: Holder = _nobody_knows
+
+    def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
+        """Give the slices that hold, or may hold, these spans, and which of them each does.
+
+        Args:
+            wanted: Ids of spans by the ids of their traces, as the tables have them.
+        """
+        by_slice: dict[int, tuple[Slice, dict[str, Collection[str]]]] = {}
+        for trace_id, span_ids in wanted.items():
+            known = self.holder(trace_id)
+            for piece in self.slices if known is None else (known,):
+                by_slice.setdefault(id(piece), (piece, {}))[1][trace_id] = span_ids
+        return list(by_slice.values())
+
+
+@runtime_checkable
+class SlicedSource(Source, Protocol):
+    """A source of any size that can be read in slices: files."""
+
+    @property
+    def progress(self) -> ProgressListener:
+        """Hears how far reading has come."""
+
+    def slices(self) -> AbstractContextManager[Input]:
+        """Give everything in slices; what was unpacked for them goes when the context ends.
+
+        Raises:
+            InputError: If a file cannot be read, or holds something else than traces.
+        """
+
+    def check_names(self, query: TraceQuery, met: Iterable[tuple[str, Operation]]) -> None:
+        """Tell names that do not exist from a question without an answer.
+
+        Args:
+            query: What matched nothing.
+            met: Every service and operation there is.
+
+        Raises:
+            NotFoundError: If no span is of the service or operation asked for.
+        """
 
 
 @dataclass(frozen=True, slots=True)

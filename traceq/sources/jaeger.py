@@ -110,6 +110,11 @@ class JaegerSource:
         return self._client.address.url
 
     @property
+    def locations(self) -> tuple[str, ...]:
+        """The base URL."""
+        return (self.location,)
+
+    @property
     def trace_url(self) -> str:
         """The page of a trace in Jaeger UI, with `{trace_id}` in it."""
         return f"{self.location}/trace/{{trace_id}}"

@@ -22,8 +22,7 @@ from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning
 from traceq.sources.files import FileSource, _Catalog, _Contents
-from traceq.sources.interface import Progress, ProgressListener, no_progress
-from traceq.sources.slices import Input
+from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
 

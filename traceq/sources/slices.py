@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol, TypeAlias
 
 from traceq.catalog import Operation, ServiceCall
 from traceq.codec import Part, read_document, read_trace
@@ -18,87 +17,11 @@ from traceq.codec.batches import by_trace, read_attributes, read_tables
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.semantics import Kind
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
-from traceq.sources.interface import Progress, ProgressListener, no_progress
+from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
 from traceq.traces import FoundAttributes, Traces
 
 SLICE_BYTES = 32 * 2**20
 """Large enough that adding up its sums is little beside reading it, small enough to keep every core busy."""
-
-
-class Slice(Protocol):
-    """A part of the input that holds whole traces: none of them has spans in another slice. Has to be picklable."""
-
-    @property
-    def byte_count(self) -> int:
-        """How much there is to read; tells progress, and whether workers are worth their start."""
-
-    @property
-    def trace_count(self) -> int:
-        """How many traces it holds."""
-
-    @property
-    def is_columnar(self) -> bool:
-        """Whether its columns are read outside of Python's lock, so that threads can do it side by side."""
-
-    def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Read it, in batches: every trace whole in one of them.
-
-        Raises:
-            InputError: If the bytes cannot be read or are not traces.
-        """
-
-    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
-        """Read some traces with details, in batches; the others are not decoded.
-
-        Args:
-            wanted: Their ids, as `normal_id` gives them.
-
-        Raises:
-            InputError: If the bytes cannot be read or are not traces.
-        """
-
-    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
-        """Read the attributes of some spans.
-
-        Args:
-            wanted: Ids of spans by the ids of their traces, as the tables have them.
-        """
-
-
-Holder: TypeAlias = Callable[[str], "Slice | None"]
-"""Tells which slice holds the trace of an id; None where nobody knows."""
-
-
-def _nobody_knows(_trace_id: str) -> None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """An input as slices."""
-
-    slices: Sequence[Slice]
-    calls: tuple[ServiceCall, ...] = ()
-    """Of dependency tables among the files."""
-    notes: tuple[str, ...] = ()
-    """What the user should know of how the files came about, one sentence each without a final stop."""
-    proven: Callable[[], Input] | None = None
-    """Gives slices anew, at twice the cost, when a `DecodeError` may come from a wrong guess where traces begin;
-    None where nothing was guessed."""
-    holder: Holder = _nobody_knows
-
-    def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
-        """Give the slices that hold, or may hold, these spans, and which of them each does.
-
-        Args:
-            wanted: Ids of spans by the ids of their traces, as the tables have them.
-        """
-        by_slice: dict[int, tuple[Slice, dict[str, Collection[str]]]] = {}
-        for trace_id, span_ids in wanted.items():
-            known = self.holder(trace_id)
-            for piece in self.slices if known is None else (known,):
-                by_slice.setdefault(id(piece), (piece, {}))[1][trace_id] = span_ids
-        return list(by_slice.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from tests.analysis.arbitrary import tables
 from tests.analysis.findings.requests import EVERYTHING, entry, part, query
 from tests.builders import SpanSpec, assemble, record, span, traces
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.findings import KINDS, FindingSums, Thresholds, collect, rank
+from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
 from traceq.library import findings
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
@@ -172,7 +172,7 @@ def test_the_order_of_spans_and_traces_makes_no_difference(specs: list[list[Span
     )
 )
 def test_nothing_costs_more_than_the_requests_took(table: Traces) -> None:
-    sums = collect(table, OPTIONS, FEW)
+    sums = FindingQuestion(OPTIONS, FEW).collect(table)
 
     assert all(0 <= totals.cost_ns <= sums.latency_ns for totals in sums.findings.values())
     assert all(key.kind in KINDS for key in sums.findings)
@@ -183,17 +183,20 @@ def test_nothing_costs_more_than_the_requests_took(table: Traces) -> None:
 
 @given(tables())
 def test_parts_add_up_in_any_order(table: Traces) -> None:
-    parts = [collect(part, OPTIONS, FEW) for part in table]
+    parts = [FindingQuestion(OPTIONS, FEW).collect(part) for part in table]
     forward = reduce(FindingSums.__add__, parts, FindingSums())
     backward = reduce(FindingSums.__add__, reversed(parts), FindingSums())
 
-    whole = rank(collect(table, OPTIONS, FEW), OPTIONS, FEW).to_dict()
-    assert rank(forward, OPTIONS, FEW).to_dict() == whole
-    assert rank(backward, OPTIONS, FEW).to_dict() == whole
+    whole = FindingQuestion(OPTIONS, FEW).rank(FindingQuestion(OPTIONS, FEW).collect(table)).to_dict()
+    assert FindingQuestion(OPTIONS, FEW).rank(forward).to_dict() == whole
+    assert FindingQuestion(OPTIONS, FEW).rank(backward).to_dict() == whole
 
 
 @given(tables())
 def test_higher_thresholds_find_no_more(table: Traces) -> None:
-    few, many = collect(table, OPTIONS, Thresholds()), collect(table, OPTIONS, EVERYTHING)
+    few, many = (
+        FindingQuestion(OPTIONS, Thresholds()).collect(table),
+        FindingQuestion(OPTIONS, EVERYTHING).collect(table),
+    )
 
     assert set(few.findings) <= set(many.findings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from traceq.analysis.comparison.batches import (
     sortable,
 )
 from traceq.analysis.comparison.charges import Charges, charge
+from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.group_sums import GroupKey, number_groups
@@ -100,6 +101,44 @@ def _trace_columns(spans: Columns, skew: Skew) -> TraceColumns:
         moved_spans=np.bincount(spans.trace[moved], minlength=size).astype(np.int32),
         shift_ns=shift_ns,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSums:
+    """Requests boiled down, and what their traces are told apart by; adds to others."""
+
+    cohort: Cohort = field(default_factory=Cohort)
+    values: tuple[tuple[str, ...], ...] = ()
+    """Of the tag to split by: one tuple for each of the cohort's traces; empty where there is no such tag."""
+
+    def __add__(self, other: CohortSums) -> CohortSums:
+        return CohortSums(self.cohort + other.cohort, (*self.values, *other.values))
+
+
+@dataclass(frozen=True, slots=True)
+class CohortQuestion:
+    """How requests spend their time."""
+
+    options: RequestOptions
+    key: str | None = None
+    """Of the tag to split by."""
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether traces are told apart by a tag; everything else stands in columns."""
+        return self.key is not None
+
+    def nothing(self) -> CohortSums:
+        """Give the sums of no traces."""
+        return CohortSums()
+
+    def collect(self, traces: Traces) -> CohortSums:
+        """Boil down a table."""
+        return CohortSums(collect(traces, self.options), () if self.key is None else values_of(traces, self.key))
+
+    def rank(self, sums: CohortSums) -> Cohort:
+        """Give the requests, to be compared with those of another set."""
+        return sums.cohort
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -160,6 +160,41 @@ class TaggedSample:
 
 
 @dataclass(frozen=True, slots=True)
+class TagSums:
+    """Tags of several samples; adds to others of the same samples."""
+
+    counts: tuple[TagCounts, ...]
+
+    def __add__(self, other: TagSums) -> TagSums:
+        return TagSums(tuple(one + more for one, more in zip(self.counts, other.counts, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class TagQuestion:
+    """Which tags the traces of samples carry: a question about these traces alone."""
+
+    samples: tuple[Sample, ...]
+    needs_details: bool = True
+
+    @property
+    def trace_ids(self) -> frozenset[str]:
+        """Give the traces of all samples."""
+        return frozenset(normal_id(trace_id) for sample in self.samples for trace_id in sample.trace_ids)
+
+    def nothing(self) -> TagSums:
+        """Give the sums of no traces."""
+        return TagSums(tuple(TagCounts() for _ in self.samples))
+
+    def collect(self, traces: Traces) -> TagSums:
+        """Read the tags of those traces of a table that are in a sample."""
+        return TagSums(tuple(count_tags(traces, sample) for sample in self.samples))
+
+    def rank(self, sums: TagSums) -> list[TaggedSample]:
+        """Put each sample beside its tags."""
+        return [TaggedSample(*parts) for parts in zip(self.samples, sums.counts, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
 class TagChange:
     """A tag value that stands out."""
 

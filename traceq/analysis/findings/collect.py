@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from traceq.analysis.findings import concurrency, failures, repetition, retries,
 from traceq.analysis.findings.model import (
     EXAMPLE_SPANS,
     EXAMPLES,
+    Finding,
     FindingExample,
     FindingKey,
+    Findings,
     FindingSums,
     FindingTotals,
     best_examples,
+    rank_of,
 )
 from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
 from traceq.analysis.findings.thresholds import Thresholds
@@ -28,9 +31,30 @@ from traceq.traces import Span, Traces
 from traceq.units import format_duration
 
 
-def collect(traces: Traces, options: RequestOptions, thresholds: Thresholds) -> FindingSums:
-    """Sum up what is worth a change in the requests of a span table."""
-    return sum_up(examine(traces, options), thresholds)
+@dataclass(frozen=True, slots=True)
+class FindingQuestion:
+    """What is worth a change."""
+
+    options: RequestOptions
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    needs_details: bool = True
+    """Statements, errors and what spans tell of retries are attributes and events."""
+
+    def nothing(self) -> FindingSums:
+        """Give the sums of no traces."""
+        return FindingSums()
+
+    def collect(self, traces: Traces) -> FindingSums:
+        """Sum up what is worth a change in the requests of a span table."""
+        return sum_up(examine(traces, self.options), self.thresholds)
+
+    def rank(self, sums: FindingSums) -> Findings:
+        """Turn sums into the answer: by cost, then by kind, then by how many requests show it."""
+        found = [
+            Finding(key, totals, totals.cost_ns / sums.latency_ns if sums.latency_ns else 0.0)
+            for key, totals in sums.findings.items()
+        ]
+        return Findings(self.options, self.thresholds, sums, tuple(sorted(found, key=rank_of)))
 
 
 def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:

@@ -211,15 +211,7 @@ class Findings:
         return pd.json_normalize([finding.to_dict() for finding in self.findings])
 
 
-def rank(sums: FindingSums, options: RequestOptions, thresholds: Thresholds) -> Findings:
-    """Turn sums into the answer: by cost, then by kind, then by how many requests show it."""
-    found = [
-        Finding(key, totals, totals.cost_ns / sums.latency_ns if sums.latency_ns else 0.0)
-        for key, totals in sums.findings.items()
-    ]
-    return Findings(options, thresholds, sums, tuple(sorted(found, key=_rank)))
-
-
-def _rank(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
+def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
+    """Order findings: by cost, then by kind, then by how many requests show it."""
     kind = KINDS.index(finding.key.kind)
     return (-finding.totals.cost_ns, kind, -finding.totals.request_count, finding.key.rank)
