@@ -64,6 +64,8 @@ class SpanSpec:
     peer: Peer | None
     activity: Activity
     details: Details
+    follows_from: bool = False
+    """Whether it names its parents by FOLLOWS_FROM."""
 
 
 SpanLike: TypeAlias = "SpanSpec | tuple[str, str | None, int, int]"
@@ -86,6 +88,7 @@ def span(
     events: Sequence[Event] = (),
     links: Sequence[Link] = (),
     warnings: Sequence[str] = (),
+    follows_from: bool = False,
 ) -> SpanSpec:
     """Describe a span; its name is its id, its peer and host are what attributes and resource tell, unless given."""
     own, ran_in = dict(attributes or {}), dict(resource or {})
@@ -102,6 +105,7 @@ def span(
         peer or semantics.peer(kind, own),
         semantics.activity(own) or semantics.least_activity(peer),
         Details(own, ran_in, tuple(events), tuple(links), tuple(warnings)),
+        follows_from,
     )
 
 
@@ -118,7 +122,7 @@ class Record:
         coded = CodedTrace(self.trace_id, warnings=list(self.warnings))
         for spec in self.spans:
             coded.span_ids.append(spec.span_id)
-            coded.add_parents(spec.parent_ids)
+            coded.add_parents(spec.parent_ids, 0 if spec.follows_from else len(spec.parent_ids))
             coded.start_ns.append(EPOCH_NS + spec.start_ns)
             coded.duration_ns.append(spec.end_ns - spec.start_ns)
             coded.names.append(codes.names[spec.name])
@@ -164,6 +168,7 @@ def columns(traces: Traces) -> list[object]:
         list(traces.offsets),
         list(traces.parents),
         traces.missing_parents,
+        traces.follows_from,
         traces.warnings,
         [(span.span_id, span.start_ns, span.duration_ns, span.kind, span.status) for span in spans],
         [(span.service, span.name, span.host, span.peer, span.activity) for span in spans],

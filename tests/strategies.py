@@ -80,7 +80,8 @@ _remarks = st.one_of(st.none(), st.lists(texts, max_size=2))
 @st.composite
 def _v1_spans(draw: st.DrawFn, trace_id: str, position: int, process_ids: list[str]) -> dict[str, Any]:
     parent = draw(_parents(position))
-    references = [] if parent is None else [_v1_reference("CHILD_OF", trace_id, _span_id(parent))]
+    kind = draw(st.sampled_from(["CHILD_OF", "FOLLOWS_FROM"]))
+    references = [] if parent is None else [_v1_reference(kind, trace_id, _span_id(parent))]
     elsewhere = draw(st.lists(trace_hex_ids.filter(lambda each: each != trace_id), max_size=2))
     references += [_v1_reference("FOLLOWS_FROM", other, "00000000000000ff") for other in elsewhere]
     return {

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, assemble, record, span, trace
+from traceq.assembly import TableBuilder
 from traceq.repair import UNKNOWN_SERVICE
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
@@ -110,12 +111,61 @@ def test_parents(spans: list[SpanLike], parents: dict[str, str | None], warnings
     assert told(traces) == warnings
 
 
+def followers(traces: Traces) -> list[str]:
+    return [traces.span_ids[row] for row in sorted(traces.follows_from)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        pytest.param([("a", None, 0, 9), span("b", "a", 1, 2, follows_from=True), ("c", "a", 1, 2)], ["b"], id="plain"),
+        pytest.param([span("b", "gone", 1, 2, follows_from=True)], ["b"], id="an orphan"),
+        pytest.param([span("a", None, 1, 2, follows_from=True)], [], id="a root"),
+        pytest.param([span("a", "a", 1, 2, follows_from=True)], [], id="its own parent"),
+        pytest.param(
+            [span("a", "b", 1, 3, follows_from=True), span("b", "a", 2, 3, follows_from=True)], ["b"], id="a ring"
+        ),
+        pytest.param(
+            [
+                span("b", None, 1, 8, kind=Kind.CLIENT),
+                span("b", "a", 2, 7, kind=Kind.SERVER, follows_from=True),
+                ("a", None, 0, 9),
+            ],
+            [],
+            id="client and server that share an id",
+        ),
+        pytest.param(
+            [("a", None, 0, 9), span("b", "a", 1, 2), span("b", "a", 1, 2), span("c", "a", 3, 4, follows_from=True)],
+            ["c"],
+            id="behind a copy",
+        ),
+    ],
+)
+def test_spans_that_only_follow_from_their_parents(spans: list[SpanLike], expected: list[str]) -> None:
+    assert followers(trace(*spans)) == expected
+
+
+@pytest.mark.parametrize(("child_of_count", "expected"), [(0, ["b"]), (1, ["b"]), (2, [])])
+def test_whether_a_span_follows_is_told_of_the_candidate_that_is_there(
+    child_of_count: int, expected: list[str]
+) -> None:
+    builder = TableBuilder()
+    coded = record(("a", None, 0, 9), ("b", None, 1, 2)).coded(builder.codes)
+    del coded.parent_ids[1]
+    coded.add_parents(("dead", "a"), child_of_count)
+
+    builder.add(coded)
+
+    assert followers(builder.table(with_details=False)) == expected
+
+
 def test_parts_of_a_trace_are_put_together_however_their_ids_are_padded() -> None:
-    parts = [record(("a", None, 0, 9), trace_id="00a1"), record(("b", "a", 1, 2), trace_id="A1")]
+    parts = [record(("a", None, 0, 9), trace_id="00a1"), record(span("b", "a", 1, 2, follows_from=True), trace_id="A1")]
 
     traces = assemble(parts)
 
     assert traces.trace_ids == ("00a1",)
+    assert followers(traces) == ["b"]
     assert shape(traces) == {"0:a": None, "1:b": "0:a"}
 
 

@@ -98,8 +98,10 @@ def test_a_selection_holds_the_same_spans(traces: Traces, data: st.DataObject) -
     for new, old in enumerate(positions):
         before = [traces.span(row) for row in traces.rows(old)]
         after = [chosen.span(row) for row in chosen.rows(new)]
-        assert [(view.span_id, view.parent_id, view.start_ns, view.service, view.kind) for view in after] == [
-            (view.span_id, view.parent_id, view.start_ns, view.service, view.kind) for view in before
+        assert [
+            (view.span_id, view.parent_id, view.follows_from, view.start_ns, view.service, view.kind) for view in after
+        ] == [
+            (view.span_id, view.parent_id, view.follows_from, view.start_ns, view.service, view.kind) for view in before
         ]
 
 

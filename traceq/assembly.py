@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import lt
 
@@ -22,6 +22,7 @@ class TableBuilder:
         self._span_counts: list[int] = []
         self._span_ids: list[str] = []
         self._missing_parents: dict[int, str] = {}
+        self._follows_from: list[int] = []
         self._parents, self._start_ns, self._duration_ns = array("q"), array("q"), array("q")
         self._name_codes, self._origin_codes, self._meaning_codes = array("i"), array("i"), array("i")
         self._details: list[SpanDetails] = []
@@ -39,15 +40,18 @@ class TableBuilder:
         if parents is None:
             self._add_repaired(Repaired(trace, self.codes))
         else:
-            self._append(trace, parents)
+            self._append(trace, parents, filter(trace.follows_from, trace.child_of_counts))
 
     def _add_repaired(self, repaired: Repaired) -> None:
         base = self.span_count
         self._missing_parents |= {base + position: id_ for position, id_ in repaired.missing_parents.items()}
         self._warnings += repaired.warnings
-        self._append(repaired.trace, [parent + base if parent >= 0 else -1 for parent in repaired.parents])
+        parents = [parent + base if parent >= 0 else -1 for parent in repaired.parents]
+        self._append(repaired.trace, parents, repaired.follows_from)
 
-    def _append(self, trace: CodedTrace, parents: list[int]) -> None:
+    def _append(self, trace: CodedTrace, parents: list[int], follows_from: Iterable[int]) -> None:
+        base = self.span_count
+        self._follows_from += [base + position for position in follows_from]
         self._trace_ids.append(trace.trace_id)
         self._span_counts.append(len(parents))
         self._span_ids += trace.span_ids
@@ -71,6 +75,7 @@ class TableBuilder:
             span_ids=tuple(self._span_ids),
             parents=self._parents,
             missing_parents=self._missing_parents,
+            follows_from=frozenset(self._follows_from),
             start_ns=self._start_ns,
             duration_ns=self._duration_ns,
             kinds=_taken("b", [meaning.kind for meaning in self.codes.meanings], self._meaning_codes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from traceq.semantics import Meaning
@@ -62,6 +63,8 @@ class CodedTrace:
     """The parent's span id, None for a root."""
     other_parent_ids: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """By position: where there are several candidates for the parent, those after the first, the best first."""
+    child_of_counts: dict[int, int] = field(default_factory=dict)
+    """By position: of how many candidates, the first ones, the span is a child, where it only follows from others."""
     start_ns: list[int] = field(default_factory=list)
     duration_ns: list[int] = field(default_factory=list)
     names: list[int] = field(default_factory=list)
@@ -72,10 +75,18 @@ class CodedTrace:
     warnings: list[str] = field(default_factory=list)
     """What the source remarked about the trace as a whole."""
 
-    def add_parents(self, candidates: tuple[str, ...]) -> None:
-        """Add what may be the next span's parent, the best first."""
+    def add_parents(self, candidates: tuple[str, ...], child_of_count: int) -> None:
+        """Add what may be the next span's parent, the best first.
+
+        Args:
+            candidates: Span ids.
+            child_of_count: Of how many of them, the first ones, the span is a child; it follows from the others.
+        """
+        position = len(self.parent_ids)
         if len(candidates) > 1:
-            self.other_parent_ids[len(self.parent_ids)] = candidates[1:]
+            self.other_parent_ids[position] = candidates[1:]
+        if child_of_count < len(candidates):
+            self.child_of_counts[position] = child_of_count
         self.parent_ids.append(candidates[0] if candidates else None)
 
     def candidates(self, position: int) -> tuple[str, ...]:
@@ -83,18 +94,27 @@ class CodedTrace:
         first = self.parent_ids[position]
         return () if first is None else (first, *self.other_parent_ids.get(position, ()))
 
+    def follows_from(self, position: int, candidate: int = 0) -> bool:
+        """Whether the span at this position only follows from this candidate for its parent."""
+        return self.child_of_counts.get(position, candidate + 1) <= candidate
+
     def without(self, dropped: set[int]) -> CodedTrace:
         """Give the trace without the spans at these positions."""
         kept = [position for position in range(len(self.span_ids)) if position not in dropped]
         columns: dict[str, Any] = {
             name: [column[position] for position in kept] for name in _COLUMNS if (column := getattr(self, name))
         }
-        others = {new: self.other_parent_ids[old] for new, old in enumerate(kept) if old in self.other_parent_ids}
-        return replace(self, **columns, other_parent_ids=others)
+        by_position: dict[str, Any] = {
+            name: {new: values[old] for new, old in enumerate(kept) if old in values}
+            for name in _BY_POSITION
+            if (values := getattr(self, name))
+        }
+        return replace(self, **columns, **by_position)
 
 
+_BY_POSITION = ("other_parent_ids", "child_of_counts")
 _COLUMNS = tuple(
-    column.name for column in fields(CodedTrace) if column.name not in ("trace_id", "other_parent_ids", "warnings")
+    column.name for column in fields(CodedTrace) if column.name not in ("trace_id", *_BY_POSITION, "warnings")
 )
 
 
@@ -105,9 +125,13 @@ def join(parts: Sequence[CodedTrace]) -> CodedTrace:
     columns: dict[str, Any] = {
         name: [value for part in parts for value in getattr(part, name)] for name in (*_COLUMNS, "warnings")
     }
-    others: dict[int, tuple[str, ...]] = {}
-    base = 0
-    for part in parts:
-        others |= {base + position: candidates for position, candidates in part.other_parent_ids.items()}
-        base += len(part.span_ids)
-    return replace(parts[0], **columns, other_parent_ids=others)
+    bases = list(accumulate((len(part.span_ids) for part in parts), initial=0))
+    by_position: dict[str, Any] = {
+        name: {
+            base + position: value
+            for base, part in zip(bases, parts, strict=False)
+            for position, value in getattr(part, name).items()
+        }
+        for name in _BY_POSITION
+    }
+    return replace(parts[0], **columns, **by_position)

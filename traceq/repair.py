@@ -31,6 +31,7 @@ class Repaired:
         )
         self._codes = codes
         self.missing_parents: dict[int, str] = {}
+        self.follows_from: set[int] = set()
         self.warnings: list[TraceWarning] = []
         for message in trace.warnings:
             self._warn("from-source", message)
@@ -105,8 +106,10 @@ class Repaired:
     def _find_parents(self) -> list[int]:
         positions = self._positions
         parents = [-1 if first is None else positions.get(first, _LOST) for first in self.trace.parent_ids]
+        self.follows_from.update(filter(self.trace.follows_from, self.trace.child_of_counts))
         for position, client in self._shared_parents.items():
             parents[position] = client
+            self.follows_from.discard(position)
         if _LOST in parents:
             padded = {normal_id(span_id): position for span_id, position in positions.items()}
             for position in [i for i, parent in enumerate(parents) if parent == _LOST]:
@@ -115,9 +118,11 @@ class Repaired:
 
     def _find_parent(self, position: int, padded: dict[str, int]) -> int:
         candidates = self.trace.candidates(position)
-        for parent_id in candidates:
+        for number, parent_id in enumerate(candidates):
             parent = padded.get(normal_id(parent_id))
             if parent is not None:
+                if self.trace.follows_from(position, number):
+                    self.follows_from.add(position)
                 return parent
         self.missing_parents[position] = candidates[0]
         self._warn("orphan", f"its parent {candidates[0]} is not in the trace", position)
@@ -127,13 +132,17 @@ class Repaired:
         """Make roots of spans that are their own ancestors: of each ring the one that starts first."""
         parents = self.parents
         for position in [i for i, parent in enumerate(parents) if parent == i]:
-            parents[position] = -1
+            self._make_root(position)
             self._warn("self-parent", "names itself as its parent, taken as a root", position)
         for ring in find_rings(parents):
             starts = self.trace.start_ns
             first = min(ring, key=lambda i: (starts[i], self.trace.span_ids[i], i))
-            parents[first] = -1
+            self._make_root(first)
             self._warn("cycle", f"is its own ancestor in a ring of {len(ring)} spans, taken as a root", first)
+
+    def _make_root(self, position: int) -> None:
+        self.parents[position] = -1
+        self.follows_from.discard(position)
 
     def _repair_starts(self) -> None:
         """Give spans without a start their parent's, and roots the trace's first."""

@@ -110,6 +110,8 @@ class Traces:
     """Row of the parent span, -1 for a root. Free of cycles."""
     missing_parents: Mapping[int, str]
     """Rows of orphans: the id of the parent that is not in the trace."""
+    follows_from: frozenset[int]
+    """Rows whose parent, present or missing, is named by FOLLOWS_FROM alone: it need not have waited for them."""
     start_ns: array[int]
     """Since the epoch, as the span's own host told it."""
     duration_ns: array[int]
@@ -218,6 +220,11 @@ class Span:
         return self.traces.span_ids[parent] if parent >= 0 else self.traces.missing_parents.get(self.row)
 
     @property
+    def follows_from(self) -> bool:
+        """Whether it names its parent by FOLLOWS_FROM alone, so that the parent need not have waited for it."""
+        return self.row in self.traces.follows_from
+
+    @property
     def is_root(self) -> bool:
         """Whether nothing in the trace is its parent; true for orphans."""
         return self.traces.parents[self.row] < 0
@@ -309,12 +316,14 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
     trace_ids = tuple(traces.trace_ids[position] for position in positions)
     places = {trace_id: place for place, trace_id in enumerate(trace_ids)}
     told = [warning for warning in traces.warnings if warning.trace_id in places]
+    missing = traces.missing_parents
     return Traces(
         trace_ids=trace_ids,
         offsets=starts,
         span_ids=_cut_texts(traces.span_ids, runs),
         parents=_cut_parents(traces.parents, runs),
-        missing_parents=_cut_missing(traces.missing_parents, runs, starts),
+        missing_parents={new: missing[old] for new, old in _cut_rows(missing, runs, starts)},
+        follows_from=frozenset(new for new, _ in _cut_rows(traces.follows_from, runs, starts)),
         start_ns=_cut(traces.start_ns, runs),
         duration_ns=_cut(traces.duration_ns, runs),
         kinds=_cut(traces.kinds, runs),
@@ -353,13 +362,14 @@ def _cut_parents(parents: array[int], runs: Iterable[slice]) -> array[int]:
     return cut
 
 
-def _cut_missing(missing: Mapping[int, str], runs: Iterable[slice], starts: Iterable[int]) -> dict[int, str]:
-    rows = sorted(missing)
-    return {
-        row - run.start + start: missing[row]
-        for run, start in zip(runs, starts, strict=False)
-        for row in rows[bisect_left(rows, run.start) : bisect_left(rows, run.stop)]
-    }
+def _cut_rows(rows: Iterable[int], runs: Iterable[slice], starts: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Give those of these rows that are kept: the new number of each, and the old."""
+    known = sorted(rows)
+    if not known:
+        return
+    for run, start in zip(runs, starts, strict=False):
+        for row in known[bisect_left(known, run.start) : bisect_left(known, run.stop)]:
+            yield row - run.start + start, row
 
 
 def count_warnings(warnings: Iterable[TraceWarning]) -> Counter[WarningCode]:

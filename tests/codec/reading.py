@@ -22,6 +22,7 @@ class Record:
     trace_id: str
     span_ids: list[str]
     parent_ids: list[tuple[str, ...]]
+    child_of_counts: dict[int, int]
     start_ns: list[int]
     duration_ns: list[int]
     kinds: list[Kind]
@@ -46,6 +47,7 @@ def record_of(part: Part) -> Record:
         coded.trace_id,
         coded.span_ids,
         [coded.candidates(position) for position in range(len(coded.span_ids))],
+        coded.child_of_counts,
         coded.start_ns,
         coded.duration_ns,
         kinds=[meanings[code].kind for code in coded.meanings],
@@ -74,6 +76,7 @@ def _described(span: Span, without: frozenset[str]) -> tuple[object, ...]:
     attributes = {key: value for key, value in details.attributes().items() if key not in without}
     return (
         (span.trace_id, span.span_id, span.parent_id, span.traces.parents[span.row], span.start_ns, span.duration_ns),
+        span.follows_from,
         (span.kind, span.status, span.service, span.name, span.peer, span.host),
         _flat(attributes),
         _flat(details.resource()),

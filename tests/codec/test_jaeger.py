@@ -181,6 +181,22 @@ def test_references_are_parents_or_links(
 
 
 @pytest.mark.parametrize(
+    ("references", "counts"),
+    [
+        pytest.param([reference("02", "FOLLOWS_FROM")], {0: 0}, id="follows-from"),
+        pytest.param([reference("02", "FOLLOWS_FROM", "000A")], {0: 0}, id="padded-trace-id"),
+        pytest.param([reference("02", "FOLLOWS_FROM"), reference("03")], {0: 1}, id="both"),
+        pytest.param([reference("02", None)], {}, id="type-missing"),
+        pytest.param([reference("02", "FOLLOWS_FROM", "bb"), reference("03")], {}, id="other-trace"),
+    ],
+)
+def test_references_tell_what_a_span_only_follows_from(references: Sequence[object], counts: Mapping[int, int]) -> None:
+    (record,) = records(trace({**SPAN, "references": references}))
+
+    assert record.child_of_counts == counts
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         pytest.param({"startTime": "1700000000000001", "duration": "7"}, id="text"),

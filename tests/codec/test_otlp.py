@@ -163,20 +163,30 @@ def test_values_are_read(sent: Mapping[str, object] | None, value: object) -> No
 
 
 @pytest.mark.parametrize(
-    ("span", "parents", "links"),
+    ("span", "parents", "child_of_counts", "links"),
     [
-        pytest.param({"parentSpanId": ""}, (), [], id="root"),
-        pytest.param({"parentSpanId": "0" * 16}, (), [], id="zeros"),
-        pytest.param({"links": [(TRACE_ID, "01")]}, ("01",), [], id="link-within"),
-        pytest.param({"links": [("e" * 32, "01"), (TRACE_ID, "02")]}, ("02",), [("e" * 32, "01")], id="link-without"),
+        pytest.param({"parentSpanId": ""}, (), {}, [], id="root"),
+        pytest.param({"parentSpanId": "0" * 16}, (), {}, [], id="zeros"),
+        pytest.param({"parentSpanId": "03"}, ("03",), {}, [], id="parent"),
+        pytest.param({"links": [(TRACE_ID, "01")]}, ("01",), {0: 0}, [], id="link-within"),
         pytest.param(
-            {"parentSpanId": "03", "links": [(TRACE_ID, "01")]}, ("03", "01"), [(TRACE_ID, "01")], id="parent-first"
+            {"links": [("e" * 32, "01"), (TRACE_ID, "02")]}, ("02",), {0: 0}, [("e" * 32, "01")], id="link-without"
         ),
-        pytest.param({"links": [("", "01"), (TRACE_ID, "00")]}, (), [], id="void-links"),
+        pytest.param(
+            {"parentSpanId": "03", "links": [(TRACE_ID, "01")]},
+            ("03", "01"),
+            {0: 1},
+            [(TRACE_ID, "01")],
+            id="parent-first",
+        ),
+        pytest.param({"links": [("", "01"), (TRACE_ID, "00")]}, (), {}, [], id="void-links"),
     ],
 )
 def test_links_into_the_trace_stand_in_for_a_parent(
-    span: dict[str, object], parents: tuple[str, ...], links: Sequence[tuple[str, str]]
+    span: dict[str, object],
+    parents: tuple[str, ...],
+    child_of_counts: dict[int, int],
+    links: Sequence[tuple[str, str]],
 ) -> None:
     sent = span.get("links", [])
     assert isinstance(sent, list)
@@ -185,6 +195,7 @@ def test_links_into_the_trace_stand_in_for_a_parent(
     (record,) = records(document({**SPAN, **span, "links": links_sent}))
 
     assert record.parent_ids == [parents]
+    assert record.child_of_counts == child_of_counts
     assert record.details[0].links() == tuple(Link(*link, {}) for link in links)
 
 

@@ -68,6 +68,21 @@ def test_whatever_can_be_read_comes_back(v1: list[dict[str, object]], otlp: dict
     assert_same(round_trip(traces), traces)
 
 
+def test_files_from_before_a_column_was_added_are_read(tmp_path: Path) -> None:
+    traces = assemble([record(("a", None, 0, 9), span("b", "a", 1, 2, follows_from=True))])
+    new = write(tmp_path / "new.parquet", traces)
+    metadata = {key: value for key, value in pq.read_metadata(new.path).metadata.items() if key.startswith(b"traceq.")}
+    without = pq.read_table(new.path).drop_columns("follows_from").replace_schema_metadata(metadata)
+    pq.write_table(without, tmp_path / "old.parquet")
+
+    old = SpanFile(tmp_path / "old.parquet")
+
+    for with_details in (False, True):
+        assert read(old, with_details=with_details).follows_from == frozenset()
+        both = read_traces([Selection(old, 0), Selection(new, 0)], with_details=with_details)
+        assert both.follows_from == {3}
+
+
 def test_attributes_of_every_type_come_back() -> None:
     attributes: Attributes = {
         "text": "é\x00",

@@ -34,6 +34,8 @@ from traceq.semantics import ABRIDGED, TELLING, Attributes, AttributeValue, abri
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
+_FOLLOWS_FROM = "FOLLOWS_FROM"
+"""Of the two types of references the one that names what a span comes after, without saying that this waited."""
 
 
 class _Tag(msgspec.Struct, gc=False):
@@ -300,10 +302,12 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
         first = references[0] if references and len(references) == 1 else None
         # Nearly every span names its parent like this, and nothing else.
         if first and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
+            if first.type == _FOLLOWS_FROM:
+                coded.child_of_counts[len(coded.parent_ids)] = 0
             add(first.span_id)
             span.references = None
             continue
-        coded.add_parents(_take_parents(span, trace_id))
+        coded.add_parents(*_take_parents(span, trace_id))
 
 
 def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
@@ -349,17 +353,18 @@ def find_attributes(
             yield span.span_id.lower(), span.name or "", span.attributes()
 
 
-def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[str, ...]:
-    """Give the candidates for the parent, and leave the other references to be links."""
+def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
+    """Give the candidates for the parent, and of how many of them the span is a child; leave the rest to be links."""
     references = span.references
     if not references:
         parent_id = (span.parent_id or "").lower()
-        return () if parent_id in VOID_IDS else (parent_id,)
+        return () if parent_id in VOID_IDS else (parent_id,), 1
     candidates = [reference for reference in references if _is_reference(reference, trace_id)]
-    candidates.sort(key=lambda reference: reference.type == "FOLLOWS_FROM")
+    candidates.sort(key=lambda reference: reference.type == _FOLLOWS_FROM)
     if candidates:
         references.remove(candidates[0])
-    return tuple([(candidate.span_id or "").lower() for candidate in candidates])
+    child_of_count = sum(candidate.type != _FOLLOWS_FROM for candidate in candidates)
+    return tuple([(candidate.span_id or "").lower() for candidate in candidates]), child_of_count
 
 
 def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:

@@ -71,7 +71,8 @@ class _Processes:
 def _span(span: Span, trace_id: str, processes: _Processes) -> _Json:
     details = span.details
     parent_id = span.parent_id
-    references = [] if parent_id is None else [_reference("CHILD_OF", trace_id, parent_id)]
+    kind = "FOLLOWS_FROM" if span.follows_from else "CHILD_OF"
+    references = [] if parent_id is None else [_reference(kind, trace_id, parent_id)]
     references += [_follows(link) for link in details.links()]
     written: _Json = {
         "traceID": trace_id,

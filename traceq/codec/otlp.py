@@ -347,23 +347,24 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
             if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
                 add(parent_id)
                 continue
-        coded.add_parents(_take_parents(span, coded.trace_id))
+        coded.add_parents(*_take_parents(span, coded.trace_id))
 
 
-def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[str, ...]:
-    """Give the candidates for the parent, and leave the other links to be links.
+def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
+    """Give the candidates for the parent, and of how many of them the span is a child; leave the rest to be links.
 
-    Jaeger v1 knows parent and links as references alike; one into the trace is the parent when there is no other.
+    Jaeger v1 knows parent and links as references alike; one into the trace is the parent when there is no other, and
+    then named by FOLLOWS_FROM, which is what Jaeger makes of links.
     """
     parent_id = hex_id(span.parent_span_id or "")
     has_parent = parent_id not in VOID_IDS
     if not span.links:
-        return (parent_id,) if has_parent else ()
+        return (parent_id,) if has_parent else (), 1
     inside = [link for link in span.links if _is_reference(link, trace_id)]
     if inside and not has_parent:
         span.links.remove(inside[0])
     linked = [hex_id(link.span_id or "") for link in inside]
-    return (parent_id, *linked) if has_parent else tuple(linked)
+    return ((parent_id, *linked), 1) if has_parent else (tuple(linked), 0)
 
 
 def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:

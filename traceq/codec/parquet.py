@@ -58,9 +58,10 @@ SPAN_FIELDS = (
     pa.field("activity", _CODE),
     pa.field("row", pa.int32(), nullable=False),
     pa.field("parent_row", pa.int32()),
+    pa.field("follows_from", pa.bool_()),
     pa.field("trace_warnings", pa.list_(_WARNING)),
 )
-LATER_COLUMNS = frozenset(("activity",))
+LATER_COLUMNS = frozenset(("activity", "follows_from"))
 """Those of them that older files do not have."""
 DETAIL_FIELDS = (
     pa.field("attributes", pa.string()),
@@ -73,6 +74,8 @@ DETAIL_FIELDS = (
 _ENCODINGS = {
     # Hardly ever the same twice: a dictionary would be as long as the column.
     **dict.fromkeys(("span_id", "attributes", "events", "links"), "PLAIN"),
+    # Two values at most need no dictionary.
+    "follows_from": "PLAIN",
     # Numbers that differ little from the one before.
     **dict.fromkeys(("start_ns", "duration_ns", "row", "parent_row"), "DELTA_BINARY_PACKED"),
 }
@@ -191,6 +194,7 @@ def _span_columns(traces: Traces, warnings: dict[str, list[dict[str, str]]]) -> 
         _coded(column_of(traces.activities).cast(pa.int32()), [activity.name.lower() for activity in Activity]),
         row_column,
         _relative(parents, row_column),
+        _follows_from(traces),
         _trace_warnings(traces, warnings),
     ]
 
@@ -222,6 +226,12 @@ def _relative(parents: _Array, rows: _Array) -> _Array:
     """Count parents from the first row of their trace."""
     first_rows = pc.subtract(ordinals(len(rows)), rows)
     return pc.subtract(parents, first_rows).cast(pa.int32())
+
+
+def _follows_from(traces: Traces) -> _Array:
+    if not traces.follows_from:
+        return pa.nulls(traces.span_count, pa.bool_())
+    return pa.array([row in traces.follows_from or None for row in range(traces.span_count)], pa.bool_())
 
 
 def _peer_columns(traces: Traces) -> list[_Array]:

@@ -49,7 +49,7 @@ def _wanted_columns(selection: Selection, *, with_details: bool) -> list[str]:
     if with_details:
         return [*file.span_columns, *(DETAIL_COLUMNS if file.has_details else ())]
     nulls = file.null_counts(group)
-    silent = {"trace_warnings"} if nulls["trace_warnings"] == file.span_count(group) else set()
+    silent = {name for name in ("trace_warnings", "follows_from") if nulls.get(name) == file.span_count(group)}
     # Where every span without a parent's row is without a parent's id too, none is an orphan.
     has_orphans = nulls["parent_id"] is None or nulls["parent_id"] != nulls["parent_row"]
     silent |= set() if has_orphans else {"parent_id"}
@@ -120,6 +120,7 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
         span_ids=tuple(columns["span_id"].to_pylist()) if with_details else _Texts(columns["span_id"]),
         parents=parents,
         missing_parents=missing,
+        follows_from=_rows_where(columns.get("follows_from")),
         start_ns=numbers_of(columns["start_ns"]),
         duration_ns=numbers_of(columns["duration_ns"]),
         kinds=numbers_of(_enumerated(columns["kind"], Kind)),
@@ -177,6 +178,10 @@ def _orphans(relative: _Array, ids: _Array | None) -> dict[int, str]:
         return {}
     rows = pc.indices_nonzero(pc.and_(pc.is_null(relative), pc.is_valid(ids)))
     return dict(zip(rows.to_pylist(), pc.take(ids, rows).to_pylist(), strict=True))
+
+
+def _rows_where(column: _Array | None) -> frozenset[int]:
+    return frozenset() if column is None else frozenset(pc.indices_nonzero(column).to_pylist())
 
 
 def _from_one(codes: _Array) -> array[int]:

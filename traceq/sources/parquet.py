@@ -209,6 +209,7 @@ def _coded(traces: Traces, position: int, codes: Codebook) -> CodedTrace:
         trace_id,
         span_ids=list(traces.span_ids[part]),
         parent_ids=[span.parent_id for span in spans],
+        child_of_counts={row - rows.start: 0 for row in rows if row in traces.follows_from},
         start_ns=list(traces.start_ns[part]),
         duration_ns=list(traces.duration_ns[part]),
         names=[codes.names[span.name] for span in spans],
