@@ -1,4 +1,4 @@
-.PHONY: help setup check test lint docs golden live
+.PHONY: help setup check test laws lint docs golden live
 
 help:  ## List these targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -10,6 +10,9 @@ check: lint test  ## What CI checks
 
 test:  ## Run the tests
 	.venv/bin/python -m pytest -n auto
+
+laws:  ## Hold every law against many examples, others each time: for a night
+	.venv/bin/python -m pytest -n auto -m hypothesis --hypothesis-profile laws
 
 lint:  ## Lint, format check, types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

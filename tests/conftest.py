@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import tests.laws  # noqa: F401 - registers the profiles
+
 GOLDEN = Path(__file__).parent / "golden"
 
-# Two cores, many properties, and each example builds tables: fewer examples a run, different ones every run.
-settings.register_profile("traceq", max_examples=60, deadline=None)
-settings.load_profile("traceq")
+# `--hypothesis-profile` comes later and may choose another one.
+settings.load_profile("ci")
 
 
 @pytest.fixture

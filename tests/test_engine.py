@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.data import Shape, traces, write
+from tests.laws import examples
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.call_sums import count_calls
@@ -52,7 +53,7 @@ def parts_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**trace, "spans": [span]} for span in trace["spans"]]
 
 
-@settings(max_examples=40)
+@examples(0.5)
 @given(
     documents=st.lists(v1_traces(), min_size=1, max_size=5, unique_by=lambda trace: str(trace["traceID"])),
     slice_bytes=st.integers(1, 5000),
@@ -76,7 +77,7 @@ def test_slices_of_any_size_give_what_one_table_gives(
     assert ranked.warnings.counts == sum_warnings(table.warnings).counts
 
 
-@settings(max_examples=20)
+@examples(0.3)
 @given(documents=st.lists(otlp_documents(), min_size=1, max_size=4), slice_bytes=st.integers(1, 3000))
 def test_otlp_lines_give_what_one_table_gives(*, documents: list[dict[str, Any]], slice_bytes: int) -> None:
     with TemporaryDirectory() as folder:

@@ -5,12 +5,13 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from tests.builders import Record, assemble, record, span, trace
 from tests.codec.reading import table
+from tests.laws import examples
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
 from traceq.codec.parquet import SpanWriter
@@ -54,13 +55,13 @@ def assert_same(found: Traces, expected: Traces) -> None:
         assert ours.warnings() == theirs.warnings()
 
 
-@settings(max_examples=30)
+@examples(0.5)
 @given(tables())
 def test_a_table_comes_back_as_it_was(traces: Traces) -> None:
     assert_same(round_trip(traces), traces)
 
 
-@settings(max_examples=30)
+@examples(0.5)
 @given(st.lists(v1_traces(), max_size=3, unique_by=lambda trace: trace["traceID"]), otlp_documents())
 def test_whatever_can_be_read_comes_back(v1: list[dict[str, object]], otlp: dict[str, object]) -> None:
     traces = table(as_json({"data": v1}), as_json(otlp))

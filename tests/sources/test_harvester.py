@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import EPOCH_NS, SpanLike, span, traces
+from tests.laws import examples
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.errors import InputError, NotFoundError, SourceError
 from traceq.query import TraceQuery, matching
@@ -117,7 +118,7 @@ def table(shape: dict[str, list[tuple[str, int]]]) -> Traces:
     return traces(by_id)
 
 
-@settings(max_examples=15)  # every example writes to the disk and waits for it
+@examples(0.2)  # every example writes to the disk and waits for it
 @given(
     shape=spans_of_traces,
     limit=st.integers(1, 6),

@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import Record, SpanSpec, assemble, record, span
+from tests.laws import examples
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.verdict import judge
@@ -163,7 +164,7 @@ def test_the_headline_says_what_changed_by_how_much_and_how_sure() -> None:
     assert verdict.remarks == ("100 % of it in Insert",)
 
 
-@settings(max_examples=15)  # each bootstraps, which takes a while
+@examples(0.2)  # each bootstraps, which takes a while
 @given(tables())
 def test_a_set_against_itself_has_not_changed(traces: Traces) -> None:
     cohort = collect(traces, OPTIONS)
@@ -175,7 +176,7 @@ def test_a_set_against_itself_has_not_changed(traces: Traces) -> None:
     assert judge(found).outcome in {"same", "too-few", "incomparable"}
 
 
-@settings(max_examples=15)  # each bootstraps, which takes a while
+@examples(0.2)  # each bootstraps, which takes a while
 @given(tables(), tables())
 def test_swapped_sets_mirror_every_change(one: Traces, other: Traces) -> None:
     first, second = collect(one, OPTIONS), collect(other, OPTIONS)
@@ -189,7 +190,7 @@ def test_swapped_sets_mirror_every_change(one: Traces, other: Traces) -> None:
         assert (held.before, held.after, held.low) == pytest.approx((swapped.after, swapped.before, -swapped.high))
 
 
-@settings(max_examples=15)  # each bootstraps, which takes a while
+@examples(0.2)  # each bootstraps, which takes a while
 @given(tables())
 def test_the_order_of_traces_and_batches_does_not_matter(traces: Traces) -> None:
     forward = collect(traces, OPTIONS)
@@ -201,7 +202,7 @@ def test_the_order_of_traces_and_batches_does_not_matter(traces: Traces) -> None
         assert mine.to_dict() == theirs.to_dict()
 
 
-@settings(max_examples=15)  # each bootstraps, which takes a while
+@examples(0.2)  # each bootstraps, which takes a while
 @given(tables())
 def test_what_services_hold_adds_up_to_the_latency(traces: Traces) -> None:
     cohort = collect(traces, OPTIONS)

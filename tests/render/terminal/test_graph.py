@@ -3,9 +3,10 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.laws import examples
 from tests.render.graphs import meshed
 from tests.render.terminal import picture_cells, samples
 from tests.render.terminal.drawing import lines
@@ -22,7 +23,7 @@ def _graph(calls: list[tuple[int, int]], *, is_async: bool = False) -> Graph:
 _CALLS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=16)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(2)
 @given(_CALLS, st.sampled_from([60, 120, 200]), st.sampled_from(["", "ascii", "async"]))
 def test_every_label_is_in_the_drawing(calls: list[tuple[int, int]], width: int, special: str) -> None:
     graph = _graph(calls, is_async=special == "async")
@@ -33,13 +34,13 @@ def test_every_label_is_in_the_drawing(calls: list[tuple[int, int]], width: int,
         assert label in drawn
 
 
-@settings(max_examples=200, deadline=None)
+@examples(2)
 @given(_CALLS)
 def test_wires_only_cross_and_touch_no_box(calls: list[tuple[int, int]]) -> None:
     picture_cells.assert_clean(_graph(calls))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(0.5)
 @given(_CALLS, st.randoms())
 def test_the_order_of_the_input_does_not_matter(calls: list[tuple[int, int]], random: object) -> None:
     graph = _graph(calls)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.laws import examples
 from tests.render.terminal import samples
 from tests.render.terminal.drawing import assert_fits, lines
 from traceq.render.terminal import Canvas, draw
@@ -130,7 +131,7 @@ _BLOCKS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(3)
 @given(_BLOCKS, _WIDTH, st.booleans())
 def test_whatever_a_trace_says_fits_and_obeys_nothing(block: Block, width: int, is_ascii: bool) -> None:  # noqa: FBT001 - given
     drawn = lines(block, width, is_ascii=is_ascii)
