@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from traceq.traces import Traces
 Ints: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +39,8 @@ class Columns:
     names: Codes
     hosts: Codes
     peers: Codes
+    rejoined: Flags
+    """Whether the parent is not the one that the span names, but what other traces show to stand above that one."""
 
     def shifted(self, shift_ns: Ints) -> Columns:
         """Give the same spans at other times; durations stay."""
@@ -66,6 +70,7 @@ def columns(traces: Traces) -> Columns:
         names=np.asarray(traces.name_codes, dtype=np.int32),
         hosts=np.asarray(traces.host_codes, dtype=np.int32),
         peers=np.asarray(traces.peer_codes, dtype=np.int32),
+        rejoined=_frozen(np.zeros(start_ns.size, dtype=np.bool_)),
     )
 
 
@@ -74,6 +79,6 @@ def _view(column: array[int]) -> Ints:
     return _frozen(np.asarray(column).view(np.int64))
 
 
-def _frozen(values: Ints) -> Ints:
+def _frozen(values: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
     values.flags.writeable = False
     return values

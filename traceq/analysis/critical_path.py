@@ -84,8 +84,8 @@ def _clip(spans: Columns) -> tuple[Ints, Ints, Flags]:
 
 
 def is_handed_over(spans: Columns) -> Flags:
-    """Tell the CONSUMER spans under a PRODUCER: nobody waits for them."""
-    under_producer: Flags = (spans.parents >= 0) & (spans.roles[spans.parents] == Kind.PRODUCER)
+    """Tell the CONSUMER spans under a PRODUCER, or under what stood above a missing one: nobody waits for them."""
+    under_producer: Flags = (spans.parents >= 0) & (spans.roles[spans.parents] == Kind.PRODUCER) | spans.rejoined
     handed_over: Flags = under_producer & (spans.roles == Kind.CONSUMER)
     return handed_over
 
