@@ -88,7 +88,7 @@ def test_a_request_without_calls_has_no_bottleneck() -> None:
 
 @given(tables())
 def test_charging_moves_time_and_loses_none(traces: Traces) -> None:
-    examined = examine(traces, RequestOptions())
+    examined = examine(traces, RequestOptions(with_fragments=True))
 
     assert int(examined.charged_ns.sum()) == int(examined.paths.own_ns.sum())
     assert (examined.network_ns <= examined.charged_ns).all()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 
 from tests.analysis.arbitrary import tables
-from tests.builders import SpanSpec, span, trace
+from tests.builders import SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
-from traceq.analysis.requests import find_requests
+from traceq.analysis.lineage import NOTHING_KNOWN, Lineage, learn_lineage
+from traceq.analysis.requests import RequestOptions, SetApart, find_requests
+from traceq.semantics import Kind
 from traceq.traces import Traces
 
 
@@ -24,7 +27,7 @@ CALL_BACK = (
 
 
 def names(traces: Traces, service: str | None, *, whole_trace: bool = False) -> tuple[list[str], list[str]]:
-    found = find_requests(columns(traces), service, whole_trace=whole_trace)
+    found = find_requests(columns(traces), RequestOptions(service, whole_trace))
     owners = ["" if row < 0 else traces.span_ids[row] for row in found.entry]
     return [traces.span_ids[row] for row in found.entries], owners
 
@@ -47,10 +50,116 @@ def test_an_unknown_service_has_no_requests() -> None:
     assert names(trace(*CALL_BACK), "nobody") == ([], [""] * 6)
 
 
+def lost(span_id: str, parent_id: str, kind: Kind, start_ns: int = 10, service: str = "chat") -> SpanSpec:
+    return span(span_id, parent_id, start_ns, start_ns + 20, service=service, kind=kind)
+
+
+ROOT = span("root", None, 0, 100, service="edge", kind=Kind.SERVER)
+"""Everything that is lost lies within its time."""
+
+
+def asked(table: Traces, service: str | None, lineage: Lineage = NOTHING_KNOWN) -> tuple[list[str], SetApart]:
+    found = find_requests(columns(table), RequestOptions(service), lineage)
+    return [table.span_ids[row] for row in found.entries], found.set_apart
+
+
+def test_fragments_are_no_requests() -> None:
+    table = trace(ROOT, lost("find", "gone", Kind.CLIENT), lost("save", "gone", Kind.CLIENT))
+
+    assert asked(table, None) == (["root"], SetApart(1, 1, 2, 0))
+
+
+def test_what_serves_a_service_is_a_request_of_it_whoever_called() -> None:
+    table = trace(ROOT, lost("serve", "gone", Kind.SERVER), lost("consume", "gone", Kind.CONSUMER))
+
+    assert asked(table, "chat") == (["serve", "consume"], SetApart())
+    assert asked(table, None) == (["root"], SetApart(1, 1, 2, 0))
+
+
+def test_a_request_of_which_only_fragments_are_there_is_counted_as_incomplete() -> None:
+    table = trace(lost("find", "gone", Kind.CLIENT), lost("save", "gone", Kind.CLIENT))
+
+    assert asked(table, None) == ([], SetApart(1, 1, 2, 1))
+    assert asked(table, "chat") == ([], SetApart(1, 1, 2, 1))
+
+
+def test_a_trace_with_nothing_above_its_first_span_is_a_request_where_that_was_never_seen_below_another() -> None:
+    table = traces({"1": (lost("work", "gone", Kind.INTERNAL), lost("find", "work", Kind.CLIENT))})
+    below = learn_lineage(trace(ROOT, lost("work", "root", Kind.INTERNAL)))
+
+    assert asked(table, None) == (["work"], SetApart())
+    assert asked(table, None, below) == ([], SetApart(1, 1, 2, 1))
+
+
+def test_where_the_span_that_entered_the_service_is_lost_its_request_is_incomplete() -> None:
+    """`find` goes back below the call of `chat`, but that is not where `chat` was entered."""
+    call = span("call", "root", 5, 60, service="edge", kind=Kind.CLIENT)
+    serve = span("serve", "call", 6, 50, service="chat", kind=Kind.SERVER)
+    known = learn_lineage(trace(ROOT, call, serve, lost("find", "serve", Kind.CLIENT)))
+    table = trace(ROOT, call, lost("find", "gone", Kind.CLIENT))
+
+    assert asked(table, None, known) == (["root"], SetApart())
+    assert asked(table, "chat", known) == ([], SetApart(1, 1, 1, 1))
+
+
+def test_what_something_calls_that_sends_no_spans_is_a_request() -> None:
+    """A browser makes up the parent of five requests in one trace; a gateway that of one each in others."""
+    browser = tuple(lost(f"page{i}", "tab", Kind.SERVER, 30 * i) for i in range(5))
+    gateway = {f"g{i}": (span(f"s{i}", "gateway", 0, 9, name="serve"),) for i in range(5)}
+    table = traces({"b": browser, **gateway})
+
+    entries, set_apart = asked(table, None, learn_lineage(table))
+
+    assert len(entries) == 10
+    assert set_apart == SetApart()
+
+
+def test_what_comes_from_outside_within_the_time_of_a_request_is_part_of_that() -> None:
+    spans = {f"{i:x}": (ROOT, lost("serve", "proxy", Kind.SERVER)) for i in range(1, 10)}
+    late = (ROOT, lost("serve", "proxy", Kind.SERVER, 200))
+    table = traces({**spans, "a": late})
+
+    entries, set_apart = asked(table, None, learn_lineage(table))
+
+    assert entries == ["root"] * 10 + ["serve"]
+    assert set_apart == SetApart(9, 9, 9, 0)
+
+
+def test_drawing_a_trace_takes_fragments_for_requests() -> None:
+    table = trace(ROOT, lost("find", "gone", Kind.CLIENT))
+
+    found = find_requests(columns(table), RequestOptions(with_fragments=True))
+
+    assert found.entries.tolist() == [0, 1]
+    assert found.set_apart == SetApart()
+
+
 @given(tables())
-def test_every_span_of_the_service_belongs_to_exactly_one_request(traces: Traces) -> None:
-    for service in traces.services:
-        found = find_requests(columns(traces), service)
-        for row in range(traces.span_count):
-            if traces.span(row).service == service:
-                assert found.entry[row] in found.entries
+def test_every_span_of_the_service_belongs_to_a_request_or_to_a_fragment(table: Traces) -> None:
+    for service in table.services:
+        found = find_requests(columns(table), RequestOptions(service), learn_lineage(table))
+        mine = [row for row in range(table.span_count) if table.span(row).service == service]
+        assert all(found.entry[row] in found.entries for row in mine if found.entry[row] >= 0)
+        assert sum(found.entry[row] < 0 for row in mine) <= found.set_apart.fragment_span_count
+
+
+@given(tables())
+def test_every_span_is_in_a_request_or_in_a_fragment(table: Traces) -> None:
+    found = find_requests(columns(table), RequestOptions(), learn_lineage(table))
+
+    assert np.count_nonzero(found.entry >= 0) + found.set_apart.fragment_span_count == table.span_count
+    assert found.set_apart.fragment_count <= len(set(table.missing_parents.values())) * len(table)
+    assert found.set_apart.incomplete_count <= found.set_apart.fragment_trace_count
+    if not table.missing_parents:
+        assert found.set_apart == SetApart()
+        assert found.entries.tolist() == np.flatnonzero(columns(table).parents < 0).tolist()
+
+
+@given(tables())
+def test_requests_are_the_same_trace_by_trace(table: Traces) -> None:
+    lineage = learn_lineage(table)
+    for service in (None, *table.services):
+        parts = [asked(part, service, lineage) for part in table]
+        entries, set_apart = asked(table, service, lineage)
+        assert entries == [span_id for ids, _ in parts for span_id in ids]
+        assert set_apart == sum((apart for _, apart in parts), SetApart())

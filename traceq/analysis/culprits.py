@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, assert_never
+from typing import assert_never
 
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.grouping import numbered_rows, sum_by_group
-from traceq.analysis.requests import Requests, find_requests
+from traceq.analysis.requests import Measure, RequestOptions, Requests, find_requests
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import Skew, corrected
 from traceq.semantics import STATEMENT, Kind, Peer, first_text
 from traceq.traces import Traces
 
-Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
-"""What spans are ranked by."""
+__all__ = ("FLAGGED_RATIO", "Culprit", "Examined", "Measure", "RequestOptions", "culprits", "examine")
 
 FLAGGED_RATIO = 0.2
 """A span is a bottleneck from this share of its request's latency on."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """Which requests to look at, and how."""
-
-    service: str | None = None
-    """The service that served them; None for every root."""
-    whole_trace: bool = False
-    """Whether to start at the traces' roots instead of the service's entry spans."""
-    measure: Measure = "critical-time"
-    correct_skew: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +56,11 @@ class Examined:
 def examine(traces: Traces, options: RequestOptions) -> Examined:
     """Correct clocks, find requests, walk their critical paths, and charge time to who caused it."""
     spans, skew = corrected(columns(traces), correct_skew=options.correct_skew)
-    requests = find_requests(spans, options.service, whole_trace=options.whole_trace)
+    requests = find_requests(spans, options)
     paths = find_paths(requests.spans)
     own_ns = np.where(requests.entry >= 0, paths.own_ns, 0)
     charged_ns, network_ns = _charge_callees(requests.spans, own_ns)
-    return Examined(requests, paths, skew, self_times(spans), charged_ns, network_ns)
+    return Examined(requests, paths, skew, self_times(requests.whole), charged_ns, network_ns)
 
 
 def _charge_callees(spans: Columns, own_ns: Ints) -> tuple[Ints, Ints]:

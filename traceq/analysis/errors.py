@@ -311,7 +311,7 @@ class ErrorQuestion:
 
     def collect(self, traces: Traces) -> ErrorSums:
         """Sum up where the errors in requests began."""
-        requests = find_requests(columns(traces), self.options.service, whole_trace=self.options.whole_trace)
+        requests = find_requests(columns(traces), self.options)
         spans, entries = requests.spans, requests.entries
         asked, failed = requests.entry >= 0, spans.statuses == Status.ERROR
         return ErrorSums(

@@ -157,7 +157,7 @@ class WhatIfQuestion:
         ancestors, what is handed over left aside.
         """
         spans, _ = corrected(columns(traces), correct_skew=self.options.correct_skew)
-        requests = find_requests(spans, self.options.service, whole_trace=self.options.whole_trace)
+        requests = find_requests(spans, self.options)
         paths = find_paths(requests.spans)
         matched, lengths_ns = _shortened(paths, requests.entry >= 0, self.changes)
         outermost = _outermost(requests.spans.parents, lengths_ns < paths.high_ns - paths.low_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -126,7 +126,8 @@ def align(before: Traces, after: Traces, options: RequestOptions) -> Alignment:
         if len(traces) != 1 or not traces.span_count:
             raise ValueError("traces are put side by side one by one, each with its spans")
     paths: dict[tuple[int, str, str], int] = {}
-    sides = [_calls(examine(traces, options), paths) for traces in (before, after)]
+    everything = replace(options, with_fragments=True)
+    sides = [_calls(examine(traces, everything), paths) for traces in (before, after)]
     return Alignment(
         before_id=before.trace_ids[0],
         after_id=after.trace_ids[0],

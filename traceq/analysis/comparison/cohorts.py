@@ -69,7 +69,7 @@ def collect(traces: Traces, options: RequestOptions) -> Cohort:
     """Boil down the requests of a span table."""
     table = columns(traces)
     spans, skew = corrected(table, correct_skew=options.correct_skew)
-    requests = find_requests(spans, options.service, whole_trace=options.whole_trace)
+    requests = find_requests(spans, options)
     rows = np.flatnonzero(requests.entry >= 0)
     found = _trace_columns(table, skew)
     if not rows.size:

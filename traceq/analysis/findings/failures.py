@@ -7,6 +7,7 @@ import numpy as np
 from traceq.analysis.columns import Flags
 from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, single
+from traceq.analysis.rejoining import find_fragments
 from traceq.semantics import Kind
 
 
@@ -39,10 +40,12 @@ def skewed_clocks(scene: Scene) -> Sightings:
 
 
 def incomplete_traces(scene: Scene) -> Sightings:
-    """Find spans whose parents are missing in traces that hold a request in question."""
-    has_request = np.zeros(len(scene.spans.traces), dtype=np.bool_)
-    has_request[scene.spans.trace[scene.is_asked]] = True
-    orphans = np.array(sorted(scene.spans.traces.missing_parents), dtype=np.int64)
-    rows = orphans[has_request[scene.spans.trace[orphans]]]
-    nothing = np.zeros(rows.size, dtype=np.int64)
-    return single("incomplete-trace", rows, nothing, scene.spans.duration_ns[rows])
+    """Find missing parents in traces that hold a request in question, each named after the first of its children."""
+    spans = scene.spans
+    has_request = np.zeros(len(spans.traces), dtype=np.bool_)
+    has_request[spans.trace[scene.is_asked]] = True
+    fragments = find_fragments(spans)
+    kept = has_request[spans.trace[fragments.rows]]
+    missed = scene.group(fragments.rows[kept], (fragments.number[kept],))
+    nothing = np.zeros(missed.sizes.size, dtype=np.int64)
+    return scene.seen("incomplete-trace", missed, nothing, missed.max(spans.duration_ns[missed.rows]))
