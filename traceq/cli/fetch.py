@@ -93,14 +93,12 @@ def _tell(parts: list[Found], options: FetchOptions) -> None:
 
 
 def _write(parts: list[Found], output: OutputOptions) -> None:
-    from traceq.sources.left_out import document
-
     name, packing = unpacked_name(output.output)
     as_lines = chosen_format(replace(output, output=name)) == "ndjson"
     with destination(output.output) as file, packed(file, packing) as out:
         if not as_lines:
             out.write(b'{"data":[')
-        documents = (document(found, position) for found in parts for position in range(len(found.traces)))
+        documents = (found.document(position) for found in parts for position in range(len(found.traces)))
         for number, written in enumerate(documents):
             if number:
                 out.write(b"\n" if as_lines else b",\n")

@@ -24,7 +24,7 @@ def open_source(
         from traceq.sources.jaeger import JaegerSource
 
         return JaegerSource(locations[0], options or ConnectionOptions(), progress)
-    from traceq.sources.archive_globs import expanded
+    from traceq.sources.bodies import expanded
     from traceq.sources.files import FileSource
     from traceq.sources.parquet import ParquetSource, holds_parquet
 

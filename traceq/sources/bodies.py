@@ -1,4 +1,4 @@
-"""Paths to bytes: directories listed, files mapped, gzip and zstd unpacked, standard input kept."""
+"""Paths to bytes: patterns and directories listed, files mapped, gzip and zstd unpacked, standard input kept."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import shutil
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from glob import glob, has_magic
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -35,6 +36,27 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _LOCATION_HINT = "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
 _COPY_HINT = "was it copied or downloaded whole?"
 _HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*):\d{2,5}(/.*)?")
+
+
+def expanded(locations: Iterable[str]) -> tuple[str, ...]:
+    """Put the files that match in place of patterns, in order of their names; `**` stands for any folders.
+
+    An option takes one value, so the shell cannot expand patterns there.
+
+    Raises:
+        InputError: If nothing matches a pattern.
+    """
+    return tuple(file for location in locations for file in _matching(location))
+
+
+def _matching(location: str) -> list[str]:
+    # A file may be called like a pattern.
+    if not has_magic(location) or os.path.lexists(location):
+        return [location]
+    found = sorted(glob(location, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
+    if not found:
+        raise InputError(f"no file matches {printable(location)}", hint="is the path right, seen from this directory?")
+    return found
 
 
 def files_at(locations: tuple[str, ...]) -> list[str]:

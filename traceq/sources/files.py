@@ -12,13 +12,12 @@ from functools import partial
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import Part, read_document
-from traceq.codec.batches import read_table, read_tables
+from traceq.codec.batches import PartsLeftOut, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
 from traceq.sources.bodies import files_at, read_body, shown
 from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Progress, ProgressListener, no_progress
-from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.slices import operations_met, sliced
 from traceq.summary import summarize

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from traceq.codec.batches import read_table
 from traceq.errors import LoginRequired, NotFoundError, SourceError
 from traceq.query import TraceQuery
-from traceq.sources.archive import Archive
 from traceq.sources.harvest import Plan, TimeSlice
+from traceq.sources.harvest_archive import Archive
 from traceq.sources.interface import Found, Progress, ProgressListener, Source, no_progress
-from traceq.sources.left_out import document
 from traceq.units import format_ratio
 from traceq.untrusted import printable
 
@@ -78,7 +77,7 @@ class Harvester:
         for position, trace_id in enumerate(traces.trace_ids):
             span_count = len(traces.rows(position))
             if self.archive.met.is_news(trace_id, span_count):
-                self.archive.add(trace_id, span_count, document(found, position))
+                self.archive.add(trace_id, span_count, found.document(position))
         is_sparse = not found.is_cut_off and 2 * len(traces) < (self.query.limit or 0)
         plan = plan.answered(asked, is_cut_off=found.is_cut_off, is_sparse=is_sparse)
         self._tell(plan, asked)

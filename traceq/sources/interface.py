@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, Window
+from traceq.codec import encode_trace
 from traceq.query import TraceQuery
 from traceq.summary import TraceSummary
 from traceq.traces import FoundAttributes, Traces
@@ -61,6 +62,12 @@ class Found:
     """What the user should know of how the answer came about, one sentence each without a final stop."""
     left_out: LeftOut | None = None
     """Where the traces were found without attributes."""
+
+    def document(self, position: int) -> bytes:
+        """Give the trace at this position as Jaeger's v1 JSON in one line."""
+        if self.left_out is None:
+            return encode_trace(self.traces, position)
+        return self.left_out.document(self.traces.trace_ids[position])
 
     def with_attributes(self) -> Found:
         """Give the same with attributes."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from traceq.catalog import Operation, ServiceCall, Window
-from traceq.codec.batches import read_table
+from traceq.codec.batches import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
@@ -42,7 +42,6 @@ from traceq.sources.dialects import (
 )
 from traceq.sources.http import HttpClient
 from traceq.sources.interface import ConnectionOptions, Found, FoundSummaries, LeftOut, ProgressListener, no_progress
-from traceq.sources.left_out import PartsLeftOut
 from traceq.sources.nearest import nearest_names
 from traceq.sources.refusals import ServerError
 from traceq.summary import TraceSummary, summarize

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from traceq.errors import InputError
-from traceq.sources.archive_globs import expanded
+from traceq.sources.bodies import expanded
 
 
 def test_patterns_are_replaced_by_what_matches_in_order(tmp_path: Path) -> None:
