@@ -78,8 +78,8 @@ class TimeKeys:
 
     def __init__(self, group_count: int, *times: Ints) -> None:
         self._low = min((int(part.min()) for part in times if part.size), default=0)
-        high = max((int(part.max()) for part in times if part.size), default=0)
-        self._bits = (high - self._low).bit_length()
+        self._high = max((int(part.max()) for part in times if part.size), default=0)
+        self._bits = (self._high - self._low).bit_length()
         self._ranked: Ints | None = None
         if self._bits + group_count.bit_length() > 62:
             self._ranked = np.unique(np.concatenate(times))
@@ -89,6 +89,13 @@ class TimeKeys:
         """Encode; every time has to be among those the keys were made for."""
         codes = times - self._low if self._ranked is None else np.searchsorted(self._ranked, times)
         return (groups << self._bits) | codes
+
+    def key_at_most(self, groups: Ints, times: Ints) -> Ints:
+        """Encode any times, each as the last one that the keys were made for and that is not after it."""
+        if self._ranked is None:
+            return self.key(groups, np.clip(times, self._low, self._high))
+        ranks = np.searchsorted(self._ranked, times, side="right") - 1
+        return (groups << self._bits) | np.maximum(ranks, 0)
 
     def time(self, keys: Ints) -> Ints:
         """Give the times back."""
