@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from traceq.semantics import Kind
 from traceq.traces import Span, Traces
 
@@ -25,31 +27,69 @@ def self_time(traces: Traces, row: int) -> int:
 
 def critical_path(traces: Traces, root: int) -> list[tuple[int, int, int]]:
     """Walk back from the root's end, one step at a time: (row, start_ns, end_ns), latest first."""
-    segments: list[tuple[int, int, int]] = []
     span = traces.span(root)
-    _walk(traces, root, span.start_ns, span.end_ns, segments)
-    return segments
+    return _held(traces, _Call(span, span.start_ns, span.end_ns), span.start_ns, span.end_ns)
 
 
-def _walk(traces: Traces, row: int, low: int, high: int, segments: list[tuple[int, int, int]]) -> None:
-    """Cover [low, high], the span's interval clipped to its ancestors."""
-    waiting = []
-    for child in children(traces, row):
-        handed_over = traces.span(row).kind is Kind.PRODUCER and child.kind is Kind.CONSUMER
-        start, end = max(child.start_ns, low), min(child.end_ns, high)
-        if not handed_over and start < end:
-            waiting.append((end, child.end_ns, -child.start_ns, -child.row, start, child.row))
-    cursor = high
-    while True:
-        finished = [candidate for candidate in waiting if candidate[0] <= cursor]
-        if not finished:
-            break
-        best = max(finished)
-        waiting.remove(best)
-        end, start, child_row = best[0], best[4], best[5]
-        if end < cursor:
-            segments.append((row, end, cursor))
-        _walk(traces, child_row, start, end, segments)
-        cursor = start
-    if low < cursor:
-        segments.append((row, low, cursor))
+@dataclass(frozen=True)
+class _Call:
+    """A span, and its interval clipped to its ancestors."""
+
+    span: Span
+    low: int
+    high: int
+
+    @property
+    def rank(self) -> tuple[int, int, int, int]:
+        """Rise with the end; of the same end the one to choose comes last."""
+        return self.high, self.span.end_ns, -self.span.start_ns, -self.span.row
+
+
+def _held(traces: Traces, call: _Call, start: int, end: int) -> list[tuple[int, int, int]]:
+    """Say who holds the path between two instants in which a span was given it."""
+    found = []
+    for child, first, last in _pieces(traces, call):
+        low, high = max(first, start), min(last, end)
+        if low < high:
+            found += [(call.span.row, low, high)] if child is None else _held(traces, child, low, high)
+    return found
+
+
+def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
+    """Cut a span's interval into what its children hold and what it holds itself (None), latest first."""
+    waiting = [
+        _Call(child, max(child.start_ns, call.low), min(child.end_ns, call.high)) for child in _awaited(traces, call)
+    ]
+    waiting = [child for child in waiting if child.low < child.high]
+    pieces: list[tuple[_Call | None, int, int]] = []
+    cursor = call.high
+    while cursor > call.low:
+        begun = [child for child in waiting if child.low < cursor]
+        ended = max((child for child in begun if child.high <= cursor), key=lambda child: child.rank, default=None)
+        later = min((child for child in begun if child.high > cursor), key=lambda child: child.rank, default=None)
+        slack = (
+            (call.high - call.low) // 100 if ended is None else min(cursor - ended.high, (call.high - call.low) // 100)
+        )
+        if later is not None and later.high - cursor <= slack:
+            pieces.append((later, later.low, cursor))
+            cursor = later.low
+            continue
+        reached = call.low if ended is None else ended.high
+        while cursor > reached:
+            beside = max(
+                (child for child in begun if child.low < cursor < child.high),
+                key=lambda child: child.rank,
+                default=None,
+            )
+            low = reached if beside is None else max(beside.low, reached)
+            pieces.append((beside, low, cursor))
+            cursor = low
+        if ended is not None:
+            pieces.append((ended, ended.low, ended.high))
+            cursor = ended.low
+    return pieces
+
+
+def _awaited(traces: Traces, call: _Call) -> list[Span]:
+    is_producer = call.span.kind is Kind.PRODUCER
+    return [child for child in children(traces, call.span.row) if not (is_producer and child.kind is Kind.CONSUMER)]

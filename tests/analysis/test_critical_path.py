@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -9,7 +10,8 @@ from tests.analysis import obvious
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, span, trace
 from traceq.analysis.columns import columns
-from traceq.analysis.critical_path import critical_path, find_paths, segments
+from traceq.analysis.critical_path import critical_path, find_paths, is_handed_over, segments
+from traceq.analysis.self_time import self_times
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
@@ -38,8 +40,49 @@ def path_of(traces: Traces) -> list[tuple[str, int, int]]:
         ),
         pytest.param(
             [("a", None, 0, 10), ("b", "a", 1, 8), ("c", "a", 2, 9)],
-            [("a", 0, 2), ("c", 2, 9), ("a", 9, 10)],
-            id="of parallel calls the one that ends last",
+            [("a", 0, 1), ("b", 1, 2), ("c", 2, 9), ("a", 9, 10)],
+            id="of parallel calls the one that ends last, and before it the one that ran already",
+        ),
+        pytest.param(
+            [("a", None, 0, 10), ("b", "a", 1, 9), ("c", "a", 2, 8)],
+            [("a", 0, 1), ("b", 1, 9), ("a", 9, 10)],
+            id="a call within a longer one is not on the path",
+        ),
+        pytest.param(
+            [("a", None, 0, 10), ("x", "a", 0, 2), ("b", "a", 4, 8), ("c", "a", 2, 8)],
+            [("x", 0, 2), ("c", 2, 8), ("a", 8, 10)],
+            id="equal ends among others that are alone",
+        ),
+        pytest.param(
+            [("a", None, 0, 1000), ("b", "a", 10, 600), ("c", "a", 590, 990)],
+            [("a", 0, 10), ("b", 10, 590), ("c", 590, 990), ("a", 990, 1000)],
+            id="a call that overlaps the next one by a hundredth of the caller has been waited for",
+        ),
+        pytest.param(
+            [("a", None, 0, 1000), ("b", "a", 10, 700), ("c", "a", 590, 990)],
+            [("a", 0, 10), ("b", 10, 590), ("c", 590, 990), ("a", 990, 1000)],
+            id="and by more as well: nothing else was going on",
+        ),
+        pytest.param(
+            [("a", None, 0, 1000), ("b", "a", 0, 498), ("d", "a", 0, 503), ("c", "a", 500, 1000)],
+            [("b", 0, 498), ("d", 498, 500), ("c", 500, 1000)],
+            id="of an end before and an end a little after the nearer one",
+        ),
+        pytest.param(
+            [("a", None, 0, 1000), ("b", "a", 0, 490), ("d", "a", 0, 503), ("c", "a", 500, 1000)],
+            [("d", 0, 500), ("c", 500, 1000)],
+            id="an end a little after may be the nearer one",
+        ),
+        pytest.param(
+            [
+                ("a", None, 0, 1000),
+                ("x", "a", 0, 900),
+                ("y", "x", 300, 520),
+                ("b", "a", 100, 480),
+                ("c", "a", 500, 1000),
+            ],
+            [("x", 0, 100), ("b", 100, 480), ("y", 480, 500), ("c", 500, 1000)],
+            id="what runs beside others fills in, with its own calls",
         ),
         pytest.param(
             [("a", None, 0, 10), ("b", "a", 5, 14), ("c", "b", 6, 20)],
@@ -130,6 +173,26 @@ def test_own_times_add_up_to_the_roots(traces: Traces) -> None:
     assert int(paths.own_ns.sum()) == sum(traces.duration_ns[row] for row in roots)
 
 
+@given(tables())
+def test_no_span_holds_more_of_the_path_than_it_was_busy_itself(traces: Traces) -> None:
+    spans = columns(traces)
+    paths = find_paths(spans)
+
+    # What nobody waits for is part of neither.
+    awaited = spans.with_parents(np.where(is_handed_over(spans), -1, spans.parents))
+    assert (paths.own_ns <= self_times(awaited)).all()
+
+
+@given(tables())
+def test_a_span_holds_what_it_and_its_children_hold(traces: Traces) -> None:
+    paths = find_paths(columns(traces))
+
+    for row in range(traces.span_count):
+        below = sum(int(paths.held_ns[child]) for child in range(traces.span_count) if traces.parents[child] == row)
+        assert paths.held_ns[row] == paths.own_ns[row] + below
+        assert paths.on_path[row] == (paths.held_ns[row] > 0 or traces.parents[row] < 0)
+
+
 def test_a_chain_of_a_hundred_thousand_calls_needs_no_recursion() -> None:
     size = 100_000
     spans: list[SpanLike] = [("0", None, 0, 3 * size)]
@@ -150,6 +213,38 @@ def test_a_hundred_thousand_calls_in_a_row_are_all_on_the_path() -> None:
 
     assert paths.own_ns[0] == 0
     assert bool(paths.on_path.all())
+
+
+def test_a_hundred_thousand_calls_side_by_side_need_no_second_look() -> None:
+    size = 100_000
+    spans: list[SpanLike] = [("0", None, 0, 4 * size)]
+    spans += [(f"{i:x}", "0", i, 2 * size + i) for i in range(1, size + 1)]
+
+    paths = find_paths(columns(trace(*spans)))
+
+    # Each holds the one nanosecond before the next began, the last one all of its time.
+    assert paths.own_ns[[0, 1, 2, size]].tolist() == [size + 1, 1, 1, 2 * size]
+
+
+def test_a_chain_beside_many_calls_is_followed_down() -> None:
+    size, depth = 100, 50
+    spans: list[SpanLike] = [("0", None, 0, 10 * size + 1_000)]
+    spans += [(f"{i:x}", "0", 10 * i, 10 * i + 5) for i in range(size)]
+    spans += [("ffff", "0", 0, 10 * size + 900)]
+    spans += [(f"{0xFFFF + i:x}", f"{0xFFFF + i - 1:x}", 0, 10 * size + 900) for i in range(1, depth)]
+    spans += [("fffffff", "0", 10 * size, 10 * size + 1_000)]
+
+    paths = find_paths(columns(trace(*spans)))
+
+    assert int(paths.own_ns[1 : size + 1].sum()) == 5 * size
+    assert paths.own_ns[size + 1 : size + depth].tolist() == [0] * (depth - 1)
+    assert int(paths.own_ns[size + depth]) == 5 * size
+
+
+def test_segments_tell_how_long_they_are() -> None:
+    found = critical_path(trace(("a", None, 0, 10), ("b", "a", 2, 6)))
+
+    assert [record["length_ns"] for record in found.to_dict()["segments"]] == [2, 4, 4]  # type: ignore[attr-defined]
 
 
 def test_the_frame_names_trace_and_span() -> None:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected
-from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots, sum_by_run
+from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FEW = 64
-"""Below so many chains a plain loop is faster than another round over arrays."""
+_DEEPEST = 1_000
+"""So many calls below one that covers a stretch beside others the stretch is followed; what is deeper is held there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Stretches of critical paths with everything below: what spans were given, and gave on or held themselves."""
+
+    rows: Ints
+    low_ns: Ints
+    high_ns: Ints
+    above: Ints
+    """Which window each is part of, one of the span's parent; -1 for roots."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,12 +40,13 @@ class Paths:
     on_path: Flags
     own_ns: Ints
     """How long the span itself holds its root's path; over a root's spans these add up to the root's duration."""
+    held_ns: Ints
+    """The same with everything below it."""
     low_ns: Ints
     """The span's start, clipped to all its ancestors."""
     high_ns: Ints
     """The span's end, clipped to all its ancestors."""
-    picked: Ints
-    """Rows of the children on the path, by (parent, time)."""
+    windows: Windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,33 +57,39 @@ class Segments:
     """The span that holds the path."""
     start_ns: Ints
     end_ns: Ints
+    is_before_call: Flags
+    """Whether the span gives the path on to a call of its own at the end of the stretch."""
 
 
 def find_paths(spans: Columns) -> Paths:
     """Find for each root the spans that determine its duration.
 
-    Walks back from the root's end: at each instant the child that finished last holds the path; the time in which no
-    child does is the span's own. A child blocks its parent unless it is a CONSUMER under a PRODUCER or lies outside
-    it; what outlives the parent counts up to the parent's end. Of children that end together the one that really ended
-    later goes first, then the one that started earlier, then input order. Every root has a path, orphans too.
+    Walks back from the end of each span. At each instant the child that finished last holds the path, or the one that
+    finished a little later, if that is nearer: ends are told late, and clocks tick. What is left is the span's own
+    where no child runs; where some do, but none was waited for before the next began, the one that ends last holds it.
+    So a span never holds more of the path than its self time, children that nobody waits for left aside.
 
-    All traces at once: siblings are sorted by (parent, end), each finds the sibling before it by one search, and the
-    chains are followed from each parent's last child.
+    A child blocks its parent unless it is a CONSUMER under a PRODUCER or lies outside it; what outlives the parent
+    counts up to the parent's end. Of children that end together the one that really ended later goes first, then the
+    one that started earlier, then input order. Every root has a path, orphans too.
+
+    All traces at once: siblings are sorted by (parent, end), each finds the sibling before it by searches, the chains
+    are followed from each parent's last child, and the stretches beside them level by level.
 
     Source: jaeger-ui, TracePage/CriticalPath; CRISP, USENIX ATC '22, section 3. Differs: calls back to back are all on
-    the path, ties go by the real end, orphan roots have a path, no recursion.
+    the path, ties go by the real end, orphan roots have a path, no recursion; CRISP takes any overlap up to a hundredth
+    of the parent, here the nearer end wins.
     """
     low_ns, high_ns, attached = _clip(spans)
     candidates = np.flatnonzero(attached & (spans.parents >= 0) & (high_ns > low_ns))
-    keys = TimeKeys(spans.parents.size, low_ns[candidates], high_ns[candidates])
-    order = _by_end(spans, keys, candidates, high_ns)
-    chosen = _choose(spans, keys, order, low_ns, high_ns)
-    on_path = all_above(spans.parents, chosen)
-    picked = order[on_path[order]]
-    parents = spans.parents[picked]
-    length_ns = np.where(on_path, np.maximum(high_ns - low_ns, 0), 0)
-    own_ns = length_ns - sum_by_run(parents, length_ns[picked], spans.parents.size)
-    return Paths(spans, on_path, own_ns, low_ns, high_ns, picked)
+    keys = TimeKeys(spans.parents.size, low_ns, high_ns)
+    siblings = find_siblings(spans, candidates, low_ns, high_ns, keys)
+    met, waited = walk_back(siblings)
+    beside = fill_in(siblings, met, low_ns)
+    windows = _main_windows(spans, waited, low_ns, high_ns)
+    if beside.rows.size:
+        windows = _with_pieces_beside(windows, waited, beside, keys, spans.parents.size)
+    return _paths(spans, windows, low_ns, high_ns)
 
 
 def _clip(spans: Columns) -> tuple[Ints, Ints, Flags]:
@@ -90,43 +109,85 @@ def is_handed_over(spans: Columns) -> Flags:
     return handed_over
 
 
-def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> Ints:
-    """Sort candidates by (parent, clipped end), ties so that the one to choose comes last."""
-    ends = keys.key(spans.parents[candidates], high_ns[candidates])
-    sorting = np.argsort(ends)
-    order, ends = candidates[sorting], ends[sorting]
-    same = ends[1:] == ends[:-1]
-    if same.any():
-        tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
-        rows = order[tied]
-        order[tied] = rows[np.lexsort((-rows, -spans.start_ns[rows], spans.end_ns[rows], ends[tied]))]
-    return order
+def _main_windows(spans: Columns, waited: Pieces, low_ns: Ints, high_ns: Ints) -> Windows:
+    """Give a window to each span that hangs on its root by calls that were waited for."""
+    parents = spans.parents
+    chosen = parents < 0
+    chosen[waited.rows] = True
+    until_ns = high_ns.copy()
+    until_ns[waited.rows] = waited.high_ns
+    _, until_ns = clip_to_ancestors(parents, low_ns, until_ns)
+    on_path = all_above(parents, chosen) & ((until_ns > low_ns) | (parents < 0))
+    rows = np.flatnonzero(on_path)
+    number = np.cumsum(on_path) - 1
+    above = np.where(parents[rows] < 0, -1, number[parents[rows]])
+    return Windows(rows, low_ns[rows], until_ns[rows], above)
 
 
-def _choose(spans: Columns, keys: TimeKeys, order: Ints, low_ns: Ints, high_ns: Ints) -> Flags:
-    """Mark the roots, and of each span's children those that its walk from the end back to the start meets."""
-    parents = spans.parents[order]
-    ends = keys.key(parents, high_ns[order])
-    previous = np.searchsorted(ends, keys.key(parents, low_ns[order]), side="right") - 1
-    previous[(previous >= 0) & (parents[previous] != parents)] = -1
-    met = np.zeros(order.size, dtype=np.bool_)
-    _follow(np.flatnonzero(np.diff(parents, append=-1)), previous, met)
-    chosen = spans.parents < 0
-    chosen[order[met]] = True
-    return chosen
+def _with_pieces_beside(main: Windows, waited: Pieces, beside: Pieces, keys: TimeKeys, size: int) -> Windows:
+    """Add what spans hold that cover a stretch beside others, and what is below them, level by level."""
+    number = np.full(size, -1, dtype=np.int64)
+    number[main.rows] = np.arange(main.rows.size)
+    pieces = _sorted(_end_to_end(waited, beside), keys)
+    starts, ends = keys.key(pieces.parents, pieces.low_ns), keys.key(pieces.parents, pieces.high_ns)
+    level = _cut(main, beside, np.arange(beside.rows.size), number[beside.parents])
+    levels, count = [main], main.rows.size
+    while level.rows.size and len(levels) <= _DEEPEST:
+        levels.append(level)
+        first = np.searchsorted(ends, keys.key(level.rows, level.low_ns), side="right")
+        stop = np.searchsorted(starts, keys.key(level.rows, level.high_ns), side="left")
+        which, above = _ranges(first, stop)
+        below = _cut(level, pieces, which, above)
+        level, count = replace(below, above=below.above + count), count + level.rows.size
+    return Windows(*(np.concatenate([getattr(part, name) for part in levels]) for name in _WINDOW_COLUMNS))
 
 
-def _follow(heads: Ints, previous: Ints, met: Flags) -> None:
-    """Mark everything that chains of `previous`, one for each head and disjoint, lead through."""
-    while heads.size > _FEW:
-        met[heads] = True
-        heads = previous[heads]
-        heads = heads[heads >= 0]
-    for head in heads.tolist():
-        at = head
-        while at >= 0:
-            met[at] = True
-            at = previous.item(at)
+_WINDOW_COLUMNS = ("rows", "low_ns", "high_ns", "above")
+
+
+def _end_to_end(one: Pieces, other: Pieces) -> Pieces:
+    return Pieces(
+        np.concatenate((one.parents, other.parents)),
+        np.concatenate((one.rows, other.rows)),
+        np.concatenate((one.low_ns, other.low_ns)),
+        np.concatenate((one.high_ns, other.high_ns)),
+    )
+
+
+def _sorted(pieces: Pieces, keys: TimeKeys) -> Pieces:
+    order = np.argsort(keys.key(pieces.parents, pieces.low_ns), kind="stable")
+    return Pieces(pieces.parents[order], pieces.rows[order], pieces.low_ns[order], pieces.high_ns[order])
+
+
+def _ranges(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
+    """Give all numbers of several ranges, and which range each is of."""
+    sizes = np.maximum(stop - first, 0)
+    of = np.repeat(np.arange(first.size, dtype=np.int64), sizes)
+    begins = np.cumsum(sizes) - sizes
+    return np.arange(of.size, dtype=np.int64) - begins[of] + first[of], of
+
+
+def _cut(windows: Windows, pieces: Pieces, which: Ints, above: Ints) -> Windows:
+    """Give what windows hold of pieces; `above` says which window each piece may lie in, -1 for none."""
+    low_ns = np.maximum(pieces.low_ns[which], windows.low_ns[above])
+    high_ns = np.minimum(pieces.high_ns[which], windows.high_ns[above])
+    kept = np.flatnonzero((above >= 0) & (high_ns > low_ns))
+    return Windows(pieces.rows[which[kept]], low_ns[kept], high_ns[kept], above[kept])
+
+
+def _paths(spans: Columns, windows: Windows, low_ns: Ints, high_ns: Ints) -> Paths:
+    """Add windows up by span."""
+    size = spans.parents.size
+    length_ns = windows.high_ns - windows.low_ns
+    own_ns = length_ns.copy()
+    parts = np.flatnonzero(windows.above >= 0)
+    np.subtract.at(own_ns, windows.above[parts], length_ns[parts])
+    held_ns, all_own_ns = np.zeros((2, size), dtype=np.int64)
+    np.add.at(held_ns, windows.rows, length_ns)
+    np.add.at(all_own_ns, windows.rows, own_ns)
+    on_path = np.zeros(size, dtype=np.bool_)
+    on_path[windows.rows] = True
+    return Paths(spans, on_path, all_own_ns, held_ns, low_ns, high_ns, windows)
 
 
 def segments(paths: Paths) -> Segments:
@@ -135,22 +196,25 @@ def segments(paths: Paths) -> Segments:
     Returns:
         Stretches in ns since the epoch, sorted by root, then time. Empty ones are left out.
     """
-    spans, picked = paths.spans, paths.picked
-    parents = spans.parents[picked]
-    low_ns, high_ns = paths.low_ns[picked], paths.high_ns[picked]
-    is_first = np.diff(parents, prepend=-1) != 0
-    is_last = np.diff(parents, append=-1) != 0
-    before_ns = np.where(is_first, paths.low_ns[parents], np.roll(high_ns, 1))
-    leaf = paths.on_path.copy()
-    leaf[parents] = False
-    leaves = np.flatnonzero(leaf)
-    rows = np.concatenate((parents, parents[is_last], leaves))
-    start_ns = np.concatenate((before_ns, high_ns[is_last], paths.low_ns[leaves]))
-    end_ns = np.concatenate((low_ns, paths.high_ns[parents[is_last]], paths.high_ns[leaves]))
+    windows = paths.windows
+    parts = np.flatnonzero(windows.above >= 0)
+    parts = parts[np.lexsort((windows.low_ns[parts], windows.above[parts]))]
+    above = windows.above[parts]
+    is_first = np.diff(above, prepend=-1) != 0
+    is_last = np.diff(above, append=-1) != 0
+    before_ns = np.where(is_first, windows.low_ns[above], np.roll(windows.high_ns[parts], 1))
+    whole = np.ones(windows.rows.size, dtype=np.bool_)
+    whole[above] = False
+    wholes = np.flatnonzero(whole)
+    lasts = parts[is_last]
+    owners = np.concatenate((above, above[is_last], wholes))
+    start_ns = np.concatenate((before_ns, windows.high_ns[lasts], windows.low_ns[wholes]))
+    end_ns = np.concatenate((windows.low_ns[parts], windows.high_ns[above[is_last]], windows.high_ns[wholes]))
     kept = np.flatnonzero(end_ns > start_ns)
-    roots = find_roots(spans.parents)[rows[kept]]
+    rows = windows.rows[owners]
+    roots = find_roots(paths.spans.parents)[rows[kept]]
     kept = kept[np.lexsort((start_ns[kept], roots))]
-    return Segments(rows[kept], start_ns[kept], end_ns[kept])
+    return Segments(rows[kept], start_ns[kept], end_ns[kept], kept < above.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

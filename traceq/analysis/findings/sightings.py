@@ -136,9 +136,7 @@ class Scene:
     @cached_property
     def path_ns(self) -> Ints:
         """How long a span, with everything below it, holds the critical path: what would be saved without it."""
-        paths = self.examined.paths
-        held = paths.on_path & self.is_asked
-        return np.where(held, np.maximum(paths.high_ns - paths.low_ns, 0), 0)
+        return np.where(self.is_asked, self.examined.paths.held_ns, 0)
 
     @cached_property
     def is_query(self) -> Flags:

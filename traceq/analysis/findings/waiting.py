@@ -49,10 +49,11 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.roles != Kind.PRODUCER)
     is_open &= ~_misses_spans(scene)[spans.trace]
     length_ns = found.end_ns - found.start_ns
-    is_last = found.end_ns == scene.examined.paths.high_ns[found.rows]
-    is_gap = is_open[found.rows] & ~is_last & (length_ns >= max(1, scene.thresholds.gap_ns))
+    is_gap = is_open[found.rows] & found.is_before_call & (length_ns >= max(1, scene.thresholds.gap_ns))
     gap_ns = np.zeros(spans.parents.size, dtype=np.int64)
     np.add.at(gap_ns, found.rows[is_gap], length_ns[is_gap])
+    # Where something ran that nobody waited for, there was more to see than a gap.
+    gap_ns = np.minimum(gap_ns, scene.examined.self_ns)
     rows = np.flatnonzero(gap_ns)
     rows = rows[scene.is_notable(rows, gap_ns[rows])]
     return single("gap", rows, gap_ns[rows], gap_ns[rows])

@@ -1,0 +1,185 @@
+"""Calls of one span: which of them was waited for before another began, and which one covers a stretch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.nearest import last_lower
+from traceq.analysis.tree import TimeKeys
+
+_FEW = 64
+"""Below so many chains a plain loop is faster than another round over arrays."""
+OVERLAP = Fraction(1, 100)
+"""Of the caller: a call that overlaps the next one by no more has been waited for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Siblings:
+    """Children that are waited for, by (parent, clipped end); ties so that the one to choose comes last.
+
+    Every array but `rows` speaks of positions in this order; -1 is none. Siblings stand side by side.
+    """
+
+    rows: Ints
+    parents: Ints
+    """Rows of the parents."""
+    low_ns: Ints
+    high_ns: Ints
+    latest: Ints
+    """Which sibling ends last of those that began before this one."""
+    before: Ints
+    """Which sibling was waited for before this one began: the last to end by then, give or take the tolerance."""
+
+    @property
+    def heads(self) -> Ints:
+        """Give the last one of each parent."""
+        return np.flatnonzero(np.diff(self.parents, append=-1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Stretches of time that spans leave to their children."""
+
+    parents: Ints
+    rows: Ints
+    """The children."""
+    low_ns: Ints
+    high_ns: Ints
+
+
+def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints, keys: TimeKeys) -> Siblings:
+    """Sort children, and find for each the ones before it.
+
+    Args:
+        spans: The table.
+        candidates: Rows of children that are waited for and lie within their parents for some time.
+        low_ns: Starts of all spans, clipped to their ancestors.
+        high_ns: Ends, likewise.
+        keys: For all these times.
+    """
+    rows = _by_end(spans, keys, candidates, high_ns)
+    parents, lows, highs = spans.parents[rows], low_ns[rows], high_ns[rows]
+    latest = _latest(parents, keys.key(parents, lows))
+    tolerance_ns = (high_ns[parents] - low_ns[parents]) * OVERLAP.numerator // OVERLAP.denominator
+    before = latest.copy()
+    # Where none that began before is still running, the last one to end is the one that was waited for.
+    beside = np.flatnonzero((latest >= 0) & (highs[latest] > lows))
+    if beside.size:
+        before[beside] = _nearest_end(keys, (parents, lows, highs), beside, tolerance_ns[beside])
+    return Siblings(rows, parents, lows, highs, latest, before)
+
+
+def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> Ints:
+    """Sort candidates by (parent, clipped end), ties so that the one to choose comes last."""
+    ends = keys.key(spans.parents[candidates], high_ns[candidates])
+    sorting = np.argsort(ends)
+    order, ends = candidates[sorting], ends[sorting]
+    same = ends[1:] == ends[:-1]
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((-rows, -spans.start_ns[rows], spans.end_ns[rows], ends[tied]))]
+    return order
+
+
+def _latest(parents: Ints, starts: Ints) -> Ints:
+    """Find which sibling ends last of those that began before each one; `starts` are keys of (parent, start)."""
+    by_start = np.argsort(starts, kind="stable")
+    # Positions go by parent first, so the greatest so far begins anew with each.
+    reached = np.append(np.maximum.accumulate(by_start), -1)
+    begins = np.diff(starts[by_start], prepend=-1) != 0
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    latest = np.empty_like(parents)
+    latest[by_start] = reached[first - 1]
+    latest[(latest >= 0) & (parents[latest] != parents)] = -1
+    return latest
+
+
+def _nearest_end(keys: TimeKeys, calls: tuple[Ints, Ints, Ints], which: Ints, tolerance_ns: Ints) -> Ints:
+    """Find the sibling that ended last before each of these began, or within the tolerance after, if that is nearer."""
+    parents, lows, highs = calls
+    begins = lows[which]
+    ends = keys.key(parents, highs)
+    ended = np.searchsorted(ends, keys.key(parents[which], begins), side="right") - 1
+    has_ended = (ended >= 0) & (parents[ended] == parents[which])
+    slack_ns = np.where(has_ended, np.minimum(begins - highs[ended], tolerance_ns), tolerance_ns)
+    after = np.minimum(ended + 1, ends.size - 1)
+    near = np.flatnonzero((parents[after] == parents[which]) & (highs[after] - begins <= slack_ns))
+    found = np.where(has_ended, ended, -1)
+    if near.size:
+        at = ends.size - 1 - last_lower(lows[::-1], ends.size - 1 - after[near], begins[near])
+        at[at == ends.size] = -1
+        is_near = (at >= 0) & (parents[at] == parents[which[near]]) & (highs[at] - begins[near] <= slack_ns[near])
+        found[near[is_near]] = at[is_near]
+    return found
+
+
+def walk_back(siblings: Siblings) -> tuple[Ints, Pieces]:
+    """Follow for each parent the calls that were waited for, from its end to its start, and clip each to the next.
+
+    Returns:
+        Their positions, and what each of them holds.
+    """
+    met = np.zeros(siblings.rows.size, dtype=np.bool_)
+    _follow(siblings.heads, siblings.before, met)
+    at = np.flatnonzero(met)
+    high_ns = siblings.high_ns.copy()
+    later = at[siblings.before[at] >= 0]
+    earlier = siblings.before[later]
+    high_ns[earlier] = np.minimum(high_ns[earlier], siblings.low_ns[later])
+    return at, Pieces(siblings.parents[at], siblings.rows[at], siblings.low_ns[at], high_ns[at])
+
+
+def _follow(heads: Ints, previous: Ints, met: Flags) -> None:
+    """Mark everything that chains of `previous`, one for each head and disjoint, lead through."""
+    while heads.size > _FEW:
+        met[heads] = True
+        heads = previous[heads]
+        heads = heads[heads >= 0]
+    for head in heads.tolist():
+        at = head
+        while at >= 0:
+            met[at] = True
+            at = previous.item(at)
+
+
+def fill_in(siblings: Siblings, met: Ints, low_ns: Ints) -> Pieces:
+    """Find what covers the stretches in which no call was waited for though some were running.
+
+    Of several that cover an instant, the one that ends last.
+
+    Args:
+        siblings: All of them.
+        met: Positions of those that the walks back meet.
+        low_ns: Starts of all spans, clipped to their ancestors.
+    """
+    before = siblings.before[met]
+    from_ns = np.where(before >= 0, siblings.high_ns[before], low_ns[siblings.parents[met]])
+    is_open = (siblings.latest[met] > before) & (from_ns < siblings.low_ns[met])
+    met, before, from_ns = met[is_open], before[is_open], from_ns[is_open]
+    found: list[Ints] = [np.zeros((0, 3), dtype=np.int64)]
+    cursor_ns = siblings.low_ns[met]
+    at = siblings.latest[met]
+    while at.size > _FEW:
+        reached_ns = np.maximum(siblings.low_ns[at], from_ns)
+        found.append(np.column_stack((at, reached_ns, cursor_ns)))
+        on = (siblings.latest[at] > before) & (reached_ns > from_ns)
+        before, from_ns, cursor_ns, at = before[on], from_ns[on], reached_ns[on], siblings.latest[at][on]
+    few = zip(at.tolist(), cursor_ns.tolist(), before.tolist(), from_ns.tolist(), strict=True)
+    found += [_fill_in_one(siblings, *stretch) for stretch in few]
+    at, begins_ns, ends_ns = np.concatenate(found).T
+    return Pieces(siblings.parents[at], siblings.rows[at], begins_ns, ends_ns)
+
+
+def _fill_in_one(siblings: Siblings, at: int, cursor_ns: int, before: int, from_ns: int) -> Ints:
+    """Fill one stretch, from its end back: position, begin and end of every piece."""
+    pieces: list[tuple[int, int, int]] = []
+    while at > before and cursor_ns > from_ns:
+        reached_ns = max(siblings.low_ns.item(at), from_ns)
+        pieces.append((at, reached_ns, cursor_ns))
+        at, cursor_ns = siblings.latest.item(at), reached_ns
+    return np.array(pieces, dtype=np.int64)
