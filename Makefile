@@ -1,4 +1,4 @@
-.PHONY: help setup check test laws lint docs golden live
+.PHONY: help setup check test laws lint docs readme golden live
 
 help:  ## List these targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -19,6 +19,9 @@ lint:  ## Lint, format check, types
 
 docs:  ## Write docs/cli.md anew
 	.venv/bin/python -m tools.cli_docs > docs/cli.md
+
+readme:  ## Write the answers shown in README.md anew; read the diff before you commit it
+	.venv/bin/python -m tools.readme
 
 golden:  ## Write the golden files anew; read the diff before you commit it
 	TRACEQ_UPDATE_GOLDEN=1 .venv/bin/python -m pytest -n auto

@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from tools.cli_docs import cli_docs
+from tools.readme import RECORDED_NS, answer_now, examples, rewritten
 from traceq.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RECORDED_NS = 1_795_358_300_000_000_000
-"""When the traces of the fixtures were, 2026-11-22 14:38:20 UTC."""
-EXAMPLES = re.findall(r"^\$ (traceq .*)$", README, re.MULTILINE)
 
 
 def test_the_reference_of_the_command_line_is_the_one_that_the_commands_print() -> None:
@@ -52,8 +50,15 @@ def test_the_readme_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     # Examples ask for the last hours, and the traces were recorded on one day.
     monkeypatch.setattr("time.time_ns", lambda: RECORDED_NS)
 
-    assert len(EXAMPLES) >= 8
-    assert [(line, main(shlex.split(line)[1:])) for line in EXAMPLES] == [(line, 0) for line in EXAMPLES]
+    commands = examples(README)
+
+    assert len(commands) >= 8
+    assert [(line, main(shlex.split(line)[1:])) for line in commands] == [(line, 0) for line in commands]
+
+
+def test_the_readme_shows_what_its_commands_answer() -> None:
+    """`make readme` (`python -m tools.readme`) puts right what this finds."""
+    assert rewritten(README, answer_now).splitlines() == README.splitlines()
 
 
 def test_the_library_example_works(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
