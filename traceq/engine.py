@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeGuard, TypeV
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec.wire import collector_paused
-from traceq.errors import DecodeError
 from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import Asked, TraceQuery, matching, window_text
 from traceq.sources.interface import (
@@ -369,16 +368,21 @@ def summarize(
         TraceqError: If a worker dies.
     """
     here = executor or SerialExecutor()
-    try:
-        summary = _summarize(found.slices, query, question, here, progress)
-    except DecodeError:
-        if found.proven is None:
-            raise
-        return summarize(found.proven(), query, question, executor, progress)
+    return found.attempt(lambda slices: _completed(slices, query, question, here, progress))
+
+
+def _completed(
+    found: Input,
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor,
+    progress: ProgressListener,
+) -> Summary[_Sums]:
+    summary = _summarize(found.slices, query, question, executor, progress)
     if not isinstance(question, Completing):
         return summary
     # Other processes take longer to start than a few spans to read.
-    reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
+    reader = executor if isinstance(executor, ThreadExecutor) else SerialExecutor()
     return replace(summary, sums=question.complete(summary.sums, partial(_look_up, found, reader)))
 
 

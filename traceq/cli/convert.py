@@ -13,7 +13,6 @@ from traceq.catalog import ServiceCall
 from traceq.cli.fetch_sizes import DEFAULT_ROTATE, format_size, size
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.progress import progress_line
-from traceq.errors import DecodeError
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import Progress, ProgressListener
 from traceq.traces import Traces, TraceWarning
@@ -96,13 +95,7 @@ def _convert(options: ConvertOptions, listener: ProgressListener) -> _Written:
     if not isinstance(source, FileSource):
         raise TypeError("files are opened as a FileSource")
     with source.slices() as found:
-        try:
-            return _write(found, options, listener)
-        except DecodeError:
-            # Where traces begin was guessed, and one guess may have been wrong: the same with proven places.
-            if found.proven is None:
-                raise
-            return _write(found.proven(), options, listener)
+        return found.attempt(lambda slices: _write(slices, options, listener))
 
 
 def _write(found: Input, options: ConvertOptions, listener: ProgressListener) -> _Written:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import encode_trace
+from traceq.errors import DecodeError
 from traceq.query import TraceQuery
 from traceq.summary import TraceSummary
 from traceq.traces import FoundAttributes, Traces
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,19 @@ class Input:
     """Gives slices anew, at twice the cost, when a `DecodeError` may come from a wrong guess where traces begin;
     None where nothing was guessed."""
     holder: Holder = _nobody_knows
+
+    def attempt(self, work: Callable[[Input], _Value]) -> _Value:
+        """Do something with the slices; where it turns out that they were cut in a wrong place, once more with care.
+
+        Raises:
+            DecodeError: If the bytes are not traces, wherever they are cut.
+        """
+        try:
+            return work(self)
+        except DecodeError:
+            if self.proven is None:
+                raise
+            return work(self.proven())
 
     def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
         """Give the slices that hold, or may hold, these spans, and which of them each does.
