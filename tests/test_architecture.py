@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "traceq"
 
-LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report"}
+LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "writing"}
 GROUND = LEAVES | {"traces", "records", "repair", "assembly", "summary", "query"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},

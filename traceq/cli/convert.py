@@ -17,6 +17,7 @@ from traceq.sources import is_url, open_source
 from traceq.sources.interface import Progress, ProgressListener
 from traceq.traces import Traces, TraceWarning
 from traceq.units import plural
+from traceq.writing import unfinished
 
 if TYPE_CHECKING:
     from traceq.codec.parquet import SpanWriter
@@ -143,7 +144,7 @@ class _Files:
         if self._writer is not None:
             self._writer.abandon()
         for path in self.paths:
-            _unfinished(path).unlink(missing_ok=True)
+            unfinished(path).unlink(missing_ok=True)
 
     def add(self, traces: Traces) -> None:
         """Write a table, into a new file where the last one is long enough."""
@@ -157,7 +158,7 @@ class _Files:
         self._opened().close(calls)
         self._writer = None
         for path in self.paths:
-            _unfinished(path).replace(path)
+            unfinished(path).replace(path)
 
     def _opened(self) -> SpanWriter:
         from traceq.codec.parquet import SpanWriter
@@ -165,12 +166,8 @@ class _Files:
         if self._writer is None:
             name = f"traces-{len(self.paths) + 1:05d}{_SUFFIX}"
             self.paths.append(self._target / name if self._is_folder else self._target)
-            self._writer = SpanWriter(_unfinished(self.paths[-1]), with_details=self._with_details)
+            self._writer = SpanWriter(unfinished(self.paths[-1]), with_details=self._with_details)
         return self._writer
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.new")
 
 
 def _tell(written: _Written, output: str) -> None:

@@ -13,16 +13,16 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from traceq.errors import InputError
 from traceq.sources.harvest import Met, Plan
 from traceq.sources.packing import Packing, lines_of, pack
 from traceq.traces import normal_id
 from traceq.untrusted import printable
+from traceq.writing import replacing, sweep
 
 STATE_NAME = ".traceq-harvest.json"
 INDEX_NAME = ".traceq-harvest.index"
@@ -136,6 +136,7 @@ class Archive:
             OSError: If a file cannot be read or cut.
         """
         self._committed_at = self.clock()
+        sweep(self.folder, "trace")
         if self.state.plan.lanes and self.state.plan.next is None:
             # Nothing was left but to finish, which makes files shorter and can be done again.
             self.state = replace(self.state, part_bytes=self._sizes())
@@ -206,7 +207,7 @@ class Archive:
         met = self.met.span_counts
         self.state = replace(state, trace_count=len(met), span_count=sum(met.values()))
         text = json.dumps(self.state.to_dict(), ensure_ascii=False, indent=1)
-        with _replacing(self.folder / STATE_NAME) as out:
+        with replacing(self.folder / STATE_NAME) as out:
             out.write(text.encode())
 
     def _write_block(self) -> None:
@@ -267,7 +268,7 @@ class Archive:
             if trace_id in replaced:
                 last[trace_id] = place
         kept = {place for trace_id, place in last.items() if trace_id not in elsewhere}
-        with _replacing(path) as out:
+        with replacing(path) as out:
             block = bytearray()
             for place, line in enumerate(lines_of(path, packing)):
                 if place in kept or _trace_id(line) not in last:
@@ -306,14 +307,3 @@ def _append(path: Path, at: int, data: bytes) -> None:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file that takes the place of another when it is whole."""
-    new = path.with_name(f".{path.name.lstrip('.')}.new")
-    with new.open("wb") as out:
-        yield out
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(path)
