@@ -87,6 +87,9 @@ TABLE = traces(
         pytest.param(TraceQuery(attributes=(("user_id", "123"),)), ["fast"], id="number by its text"),
         pytest.param(TraceQuery(attributes=(("ratio", "0.5"),)), ["fast"], id="float by its text"),
         pytest.param(TraceQuery(attributes=(("error", "true"),)), ["slow"], id="error"),
+        pytest.param(TraceQuery("user", attributes=(("error", "false"),)), ["fast"], id="no error"),
+        pytest.param(TraceQuery("user", attributes=(("error", "FALSE"),)), ["fast"], id="no error, in capitals"),
+        pytest.param(TraceQuery("user", attributes=(("error", "no"),)), [], id="another error"),
         pytest.param(
             TraceQuery(attributes=(("user_id", "123"), ("http.status_code", "200"))), [], id="tags of different spans"
         ),
@@ -101,6 +104,13 @@ TABLE = traces(
 )
 def test_some_span_meets_all_conditions_at_once(query: TraceQuery, expected: list[str]) -> None:
     assert [TABLE.trace_ids[position] for position in matching(TABLE, query)] == expected
+
+
+def test_a_failed_span_need_not_say_so_in_an_attribute() -> None:
+    table = traces({"a": [span("1", None, 0, 9, status=Status.ERROR)], "b": [span("1", None, 0, 9)]})
+
+    assert matching(table, TraceQuery(attributes=(("error", "true"),))) == [0]
+    assert matching(table, TraceQuery(attributes=(("error", "false"),))) == [1]
 
 
 def test_only_what_was_asked_stands_in_json() -> None:

@@ -206,7 +206,7 @@ def _carries(traces: Traces, row: int, wanted: Iterable[tuple[str, str]]) -> boo
     span = traces.span(row)
     details = span.details
     for key, value in wanted:
-        if key == "error" and span.has_error == (value.lower() == "true"):
+        if key == "error" and value.lower() == ("true" if span.has_error else "false"):
             continue
         if key == "span.kind" and span.kind.name == value.upper():
             continue

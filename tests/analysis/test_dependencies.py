@@ -192,6 +192,32 @@ def test_links_are_tied_together_across_batches() -> None:
     assert dependencies(iter(traces(by_id))) == dependencies(traces(by_id))
 
 
+@pytest.mark.parametrize(
+    ("sent", "taken", "error_count"),
+    [
+        (Status.UNSET, Status.UNSET, 0),
+        (Status.ERROR, Status.UNSET, 1),
+        (Status.UNSET, Status.ERROR, 1),
+        (Status.ERROR, Status.ERROR, 1),
+    ],
+)
+def test_a_linked_message_failed_when_either_end_saw_it_fail(sent: Status, taken: Status, error_count: int) -> None:
+    link = Link("a1", "1", {})
+    found = dependencies(
+        traces(
+            {
+                "a1": [span("1", None, 0, 9, service="shop", kind=Kind.PRODUCER, status=sent)],
+                "b2": [span("1", None, 9, 20, service="mailer", kind=Kind.CONSUMER, status=taken, links=[link])],
+            }
+        )
+    )
+
+    (call,) = found.calls
+    assert call.sums is not None
+    assert (call.caller, call.callee, call.sums.call_count) == ("shop", "mailer", 1)
+    assert call.sums.error_count == error_count
+
+
 def test_what_a_consumer_does_in_the_name_of_its_broker_is_no_message() -> None:
     found = dependencies(
         trace(
