@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from benchmarks.truth.programs import (
     Call,
@@ -30,8 +30,11 @@ from benchmarks.truth.programs import (
 from traceq.semantics import Kind
 
 Attributes: TypeAlias = dict[str, str | int]
+Circumstance: TypeAlias = Literal["plain", "background", "message", "hedge", "timeout", "late end", "staggered", "pool"]
+"""What a span is part of that makes it hard to tell who waited; the innermost counts."""
 
-_EPOCH_NS = 1_760_000_000_000_000_000
+EPOCH_NS = 1_760_000_000_000_000_000
+"""When the first request may come."""
 _EVERY_NS = 100_000_000
 """From one request to the next."""
 _FORKING_NS = 12_000
@@ -52,6 +55,7 @@ class TrueSpan:
     ended_ns: int = 0
     failed: bool = False
     follows: bool = False
+    circumstance: Circumstance = "plain"
     is_cut: bool = False
     """Whether it never came to be, since what would have made it was cancelled."""
 
@@ -102,7 +106,7 @@ def execute(system: System, count: int, seed: int, *, streams: float = 0.0) -> l
     requests = []
     for number in range(count):
         entries = system.streams if random.random() < streams else system.entries
-        start_ns = _EPOCH_NS + number * _EVERY_NS + random.randrange(_EVERY_NS)
+        start_ns = EPOCH_NS + number * _EVERY_NS + random.randrange(_EVERY_NS)
         requests.append(_Execution(random).request(random.choice(entries), start_ns))
     return requests
 
@@ -139,14 +143,20 @@ class _Execution:
 
     def close(self, line: Line, *, failed: bool = False) -> None:
         span = self.spans[line.span]
-        span.ended_ns, span.failed = line.now_ns, failed
+        span.ended_ns, span.failed = line.now_ns, span.failed or failed
+
+    def mark(self, first: int, circumstance: Circumstance) -> None:
+        """Tell what the spans from this one on are part of."""
+        for span in self.spans[first:]:
+            if span.circumstance == "plain":
+                span.circumstance = circumstance
 
     def branch(self, line: Line) -> Line:
         return Line(line.span, line.host, line.service, line.now_ns, line.now_ns)
 
     def serve(self, operation: Operation, parent: int, start_ns: int, kind: Kind = Kind.SERVER) -> tuple[Line, int]:
         """Execute an operation on one of its hosts; gives its line and when it answered."""
-        service = operation.service
+        service, number = operation.service, len(self.spans)
         host = self.random.choice(service.hosts)
         above = Line(parent, host, service, start_ns, start_ns)
         line = self.open(above, kind, operation.name, _server_attributes(operation))
@@ -154,6 +164,7 @@ class _Execution:
         answered_ns = line.now_ns
         if service.tail is not None and kind is Kind.SERVER and self.random.random() < 0.4:
             line.now_ns += min(service.tail.draw(self.random), 7_000_000)
+            self.spans[number].circumstance = "late end"
         self.close(line, failed=self.random.random() < operation.failing)
         return line, answered_ns
 
@@ -206,11 +217,18 @@ class _Execution:
             line.wait(client.now_ns, client, client.now_ns)
             if not failed:
                 return
+        if self.random.random() < 0.5:
+            self.spans[line.span].failed = True
 
     def attempt(self, line: Line, step: Call) -> tuple[Line, bool]:
         """Make one call; gives the client's line, and whether it failed."""
+        first = len(self.spans)
         client = self.open(line, Kind.CLIENT, _client_name(step.callee), _client_attributes(step.callee))
         client.now_ns += 0 if step.pool is None else step.pool.draw(self.random)
+        if step.is_refused:
+            client.now_ns += step.network.draw(self.random)
+            self.close(client, failed=True)
+            return client, True
         arrival_ns = client.now_ns + step.network.draw(self.random)
         if self.random.random() < step.late:
             arrival_ns += int(step.timeout_us * 1000 * self.random.uniform(0.5, 1.5))
@@ -223,12 +241,16 @@ class _Execution:
         if server.begun_ns < released_ns:
             client.wait(released_ns, server, min(answered_ns, released_ns))
         client.now_ns = released_ns
+        if timed_out:
+            self.mark(first, "timeout")
+        if self.spans[server.span].circumstance == "late end":
+            self.spans[client.span].circumstance = "late end"
         failed = timed_out or self.spans[server.span].failed
         self.close(client, failed=failed)
         return client, failed
 
     def fork(self, line: Line, step: Fork) -> None:
-        lanes = []
+        first, lanes = len(self.spans), []
         for _ in range(min(step.width, len(step.branches))):
             line.now_ns += _FORKING_NS
             lanes.append(self.branch(line))
@@ -242,9 +264,11 @@ class _Execution:
             heapreplace(free, (lane.now_ns, number))
         last = max(lanes, key=lambda lane: lane.now_ns)
         line.wait(last.now_ns, last, last.now_ns)
+        if step.width < len(step.branches):
+            self.mark(first, "pool")
 
     def staggered(self, line: Line, step: Staggered) -> None:
-        lanes = []
+        first, lanes = len(self.spans), []
         for pause, part in step.parts:
             line.now_ns += pause.draw(self.random)
             lane = self.branch(line)
@@ -253,6 +277,7 @@ class _Execution:
         for lane in lanes:
             if lane.now_ns > line.now_ns:
                 line.wait(lane.now_ns, lane, lane.now_ns)
+        self.mark(first, "staggered")
 
     def hedge(self, line: Line, step: Hedge) -> None:
         first, _ = self.attempt(self.branch(line), step.call)
@@ -264,6 +289,7 @@ class _Execution:
         second, _ = self.attempt(self.branch(line), step.call)
         winner, loser = (first, second) if first.now_ns <= second.now_ns else (second, first)
         until = second.span if loser is first else len(self.spans)
+        self.mark(first.span, "hedge")
         self.cancel(range(loser.span, until), winner.now_ns + int(self.random.uniform(50_000, 2_000_000)))
         line.wait(winner.now_ns, winner, winner.now_ns)
 
@@ -282,10 +308,12 @@ class _Execution:
         line.now_ns += _FORKING_NS
         background = self.branch(line)
         background.now_ns += step.begins.draw(self.random)
+        first = len(self.spans)
         if step.name:
             self.section(background, step.name, step.steps)
         else:
             self.run(background, step.steps)
+        self.mark(first, "background")
 
     def publish(self, line: Line, step: Publish) -> None:
         attributes: Attributes = {"messaging.system": "kafka", "messaging.destination.name": step.topic}
@@ -305,6 +333,7 @@ class _Execution:
             "messaging.operation.type": "process",
             "messaging.consumer.group.name": consumer.service.name,
         }
+        self.mark(producer.span, "message")
 
 
 def _server_attributes(operation: Operation) -> Attributes:

@@ -73,6 +73,8 @@ class Call:
     backoff: Latency = Latency(2000)
     pool: Latency | None = None
     """What the call waits for a connection, within its span."""
+    is_refused: bool = False
+    """Whether nobody is there to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ class _Draw:
             (4, self.pool),
             (6, self.staggered),
             (3, self.hedge),
-            (8, self.spawn),
+            (5, self.spawn),
             (5, self.publish),
         )
         usable = kinds if depth < 3 and self.callees else kinds[:2]
@@ -270,7 +272,7 @@ class _Draw:
 
     def timed(self) -> Step:
         call = self.call()
-        return Call(call.callee, call.network, timeout_us=self.random.choice((20_000, 50_000)), late=0.1, attempts=2)
+        return Call(call.callee, call.network, timeout_us=self.random.choice((20_000, 50_000)), late=0.05, attempts=2)
 
     def short(self) -> Step:
         return self.call() if self.random.random() < 0.6 else self.query()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from benchmarks.truth.execution import Request, TrueSpan
+from benchmarks.truth.execution import EPOCH_NS, Circumstance, Request, TrueSpan
 from benchmarks.truth.programs import System
 from traceq.semantics import Kind
 
@@ -60,6 +61,15 @@ CONDITIONS = (
 )
 
 
+class Edge(NamedTuple):
+    """Who calls whom, or sends messages to whom."""
+
+    caller: str
+    callee: str
+    via: str
+    """The broker between; empty for calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrueTrace:
     """What is true of a trace that was recorded."""
@@ -75,6 +85,10 @@ class TrueTrace:
     """How long lost ones did."""
     off_ns: dict[str, int]
     """By how much the clock of each span's host was off."""
+    circumstances: dict[str, Circumstance]
+    """What each span is part of, by id."""
+    edges: Counter[Edge]
+    """Calls and messages that were recorded by one of their ends at least, lost spans as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +102,19 @@ class Recorded:
 
 def record(system: System, requests: Sequence[Request], condition: Condition, seed: int) -> Recorded:
     """Record requests."""
-    recorder = _Recorder(system, condition, Random(f"recording {seed}"))  # noqa: S311  the same every time
+    recorder = _Recorder(system, condition, seed)
     told = [recorder.trace(request) for request in requests if recorder.random.random() < condition.sampled]
     return Recorded(msgspec.json.encode({"data": [trace for trace, _ in told]}), tuple(true for _, true in told))
 
 
 class _Recorder:
-    def __init__(self, system: System, condition: Condition, random: Random) -> None:
+    def __init__(self, system: System, condition: Condition, seed: int) -> None:
         self.condition = condition
-        self.random = random
-        hosts = [host for service in system.services for host in service.hosts]
-        self.offsets_ns = {host: int(random.gauss(0, condition.offset_ms) * 1e6) for host in hosts}
-        self.drifts = {host: condition.drift_ppm * random.uniform(-1, 1) / 1e6 for host in hosts}
-        self.since_ns: int | None = None
+        self.seed = seed
+        self.random = Random(f"recording {seed}")  # noqa: S311  the same every time is the point
+        self.clocks: dict[str, tuple[int, float]] = {}
         others = [service.name for service in system.services[1:]]
-        self.silent = {name for name in others if random.random() < condition.uninstrumented}
+        self.silent = {name for name in others if self.random.random() < condition.uninstrumented}
 
     def trace(self, request: Request) -> tuple[dict[str, object], TrueTrace]:
         spans = request.spans
@@ -128,6 +140,8 @@ class _Recorder:
             held_ns=held_ns,
             lost_ns=sum(held_ns.get(ids[number], 0) for number in range(len(spans)) if lost[number]),
             off_ns={ids[number]: self.off_ns(span.host, span.begun_ns) for number, span in enumerate(spans)},
+            circumstances={ids[number]: span.circumstance for number, span in enumerate(spans)},
+            edges=Counter(edge for number in range(len(spans)) for edge in _edges(spans, number, told, homes)),
         )
         processes = {span.host: _process(span) for span in spans}
         return {"traceID": trace_id, "spans": rows, "processes": processes, "warnings": None}, true
@@ -146,9 +160,12 @@ class _Recorder:
         return homes
 
     def off_ns(self, host: str, time_ns: int) -> int:
-        if self.since_ns is None:
-            self.since_ns = time_ns
-        return self.offsets_ns[host] + int(self.drifts[host] * (time_ns - self.since_ns))
+        if host not in self.clocks:
+            random = Random(f"clock {self.seed} {host}")  # noqa: S311
+            offset_ns = int(random.gauss(0, self.condition.offset_ms) * 1e6)
+            self.clocks[host] = (offset_ns, self.condition.drift_ppm * random.uniform(-1, 1) / 1e6)
+        offset_ns, drift = self.clocks[host]
+        return offset_ns + int(drift * (time_ns - EPOCH_NS))
 
     def read_us(self, host: str, time_ns: int) -> int:
         """Read the clock of a host."""
@@ -177,6 +194,36 @@ class _Recorder:
             return []
         kind = span.kind.name if self.condition.kinds == "told" else "INTERNAL"
         return [{"key": "span.kind", "type": "string", "value": kind.lower()}]
+
+
+def _edges(spans: Sequence[TrueSpan], number: int, told: Sequence[bool], homes: Sequence[int]) -> list[Edge]:
+    """Find what a span is an end of: calls as their client tells, or else their server; messages as both ends do."""
+    span = spans[number]
+    if not told[number]:
+        return []
+    broker = _broker(span)
+    match span.kind:
+        case Kind.CLIENT:
+            return [Edge(span.service, _called(span), "")]
+        case Kind.PRODUCER:
+            return [Edge(span.service, broker, "")]
+        case Kind.CONSUMER:
+            sent = [Edge(spans[span.parent].service, span.service, broker)] if told[span.parent] else []
+            return [Edge(broker, span.service, ""), *sent]
+        case Kind.SERVER if span.parent >= 0 and not told[span.parent]:
+            return [Edge(spans[homes[span.parent]].service, span.service, "")]
+        case _:
+            return []
+
+
+def _broker(span: TrueSpan) -> str:
+    return f"kafka {span.attributes.get('messaging.destination.name')}"
+
+
+def _called(span: TrueSpan) -> str:
+    if "db.system" in span.attributes:
+        return f"{span.attributes['db.system']} {span.attributes['db.namespace']}"
+    return str(span.attributes["server.address"]).partition(".")[0]
 
 
 def _tags(span: TrueSpan) -> list[dict[str, object]]:

@@ -1,0 +1,139 @@
+"""Figures as tables: for a terminal, as JSON, and as docs/truth.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from benchmarks.truth.comparing import Verdicts
+from benchmarks.truth.execution import Circumstance
+from benchmarks.truth.measuring import Score
+from benchmarks.truth.recording import Condition
+
+_CIRCUMSTANCES: tuple[Circumstance, ...] = get_args(Circumstance)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that was measured."""
+
+    seeds: tuple[int, ...]
+    request_count: int
+    """Of each seed."""
+    scores: tuple[tuple[Condition, Score], ...]
+    verdicts: Verdicts | None
+    """None where it was not asked for."""
+
+
+def document(figures: Figures) -> dict[str, object]:
+    """Give the figures as they stand in JSON; shares 0..1."""
+    verdicts = figures.verdicts
+    return {
+        "seeds": figures.seeds,
+        "requests": figures.request_count,
+        "conditions": [_condition(condition, score) for condition, score in figures.scores],
+        "verdicts": None if verdicts is None else {name: getattr(verdicts, name) for name in _fields(verdicts)},
+    }
+
+
+def _fields(record: Verdicts) -> tuple[str, ...]:
+    return tuple(record.__dataclass_fields__)
+
+
+def _condition(condition: Condition, score: Score) -> dict[str, object]:
+    return {
+        "condition": condition.name,
+        "root_count": score.root_count,
+        "wrong_ratio": _ratio(score.wrong, score.root_count),
+        "lost_ratio": _ratio(score.lost, score.root_count),
+        "wrong_by": {name: _ratio(score.wrong_by[name], 1e6 * score.root_count) for name in _CIRCUMSTANCES},
+        "made_count": score.made_count,
+        "counted_count": score.counted_count,
+        "trace_count": score.trace_count,
+        "moved_wrongly_count": score.moved_wrongly_count,
+        "timeout_count": score.timeout_count,
+        "called_skew_count": score.called_skew_count,
+        "call_count": score.call_count,
+        "edge_difference": score.edge_difference,
+    }
+
+
+def text(figures: Figures) -> Iterator[str]:
+    """Give the lines of the tables, columns aligned."""
+    for table in _tables(figures):
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for row in table:
+            first, *rest = [(cell, width) for cell, width in zip(row, widths, strict=True)]
+            yield first[0].ljust(first[1]) + "".join(cell.rjust(width + 2) for cell, width in rest)
+        yield ""
+
+
+def markdown(figures: Figures) -> str:
+    """Give docs/truth.md."""
+    by_condition, by_circumstance, answers = (_markdown_table(table) for table in _tables(figures))
+    page = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
+    return page.format(
+        seeds=f"{figures.seeds[0]} to {figures.seeds[-1]}",
+        requests=figures.request_count,
+        by_condition=by_condition,
+        by_circumstance=by_circumstance,
+        answers=answers,
+    )
+
+
+def _markdown_table(table: Sequence[Sequence[str]]) -> str:
+    head, *rows = [f"| {' | '.join(row)} |" for row in table]
+    return "\n".join((head, "|---" + "|---:" * (len(table[0]) - 1) + "|", *rows))
+
+
+def _tables(figures: Figures) -> Iterator[list[tuple[str, ...]]]:
+    if figures.scores:
+        yield [_SCORED, *(_scored(condition, score) for condition, score in figures.scores)]
+        yield [("condition", *_CIRCUMSTANCES), *(_split(condition, score) for condition, score in figures.scores)]
+    if figures.verdicts is not None:
+        yield [("answer", "count", "share"), *_answers(figures.verdicts)]
+
+
+_SCORED = ("condition", "roots", "wrong", "lost", "requests", "moved wrongly", "called skew", "edges wrong")
+
+
+def _scored(condition: Condition, score: Score) -> tuple[str, ...]:
+    return (
+        condition.name,
+        str(score.root_count),
+        f"{_ratio(score.wrong, score.root_count):.2%}",
+        f"{_ratio(score.lost, score.root_count):.2%}",
+        f"{_ratio(score.counted_count, score.made_count):.1%}",
+        f"{_ratio(score.moved_wrongly_count, score.trace_count):.1%}",
+        f"{score.called_skew_count} / {score.timeout_count}",
+        f"{_ratio(score.edge_difference, score.call_count):.2%}",
+    )
+
+
+def _split(condition: Condition, score: Score) -> tuple[str, ...]:
+    shares = (_ratio(score.wrong_by[name], 1e6 * score.root_count) for name in _CIRCUMSTANCES)
+    return (condition.name, *(f"{share:.2%}" for share in shares))
+
+
+def _answers(verdicts: Verdicts) -> Iterator[tuple[str, str, str]]:
+    silent = verdicts.headline_count - verdicts.right_count - verdicts.wrong_count
+    yield _answer("culprit of a fault first", verdicts.first_count, verdicts.fault_count)
+    yield _answer("culprit among the first three", verdicts.among_three_count, verdicts.fault_count)
+    yield _answer("headline names the culprit", verdicts.right_count, verdicts.headline_count)
+    yield _answer("headline names another", verdicts.wrong_count, verdicts.headline_count)
+    yield _answer("headline names nobody", silent, verdicts.headline_count)
+    yield _answer("alarm between like and like", verdicts.same_alarm_count, verdicts.same_count)
+    yield _answer("... where one side lost 5 % of its spans", verdicts.losing_alarm_count, verdicts.same_count)
+    yield _answer("planted problems told", verdicts.told_count, verdicts.problem_count)
+    yield ("cost told of what removing them saves", "", f"{_ratio(verdicts.told_ns, verdicts.saved_ns):.1%}")
+    yield _answer("findings about healthy requests", verdicts.false_count, verdicts.healthy_count)
+
+
+def _answer(name: str, count: int, of: int) -> tuple[str, str, str]:
+    return (name, f"{count} of {of}", f"{_ratio(count, of):.1%}")
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
