@@ -6,13 +6,13 @@ Renderers know reports and nothing of analyses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
-Value: TypeAlias = "str | int | float | bool | Sequence[str] | None"
-"""What a cell of a table can hold; text from traces is unsafe until a renderer has escaped it."""
+Value: TypeAlias = "str | int | float | bool | Sequence[str] | Mapping[str, object] | None"
+"""What a cell can hold, a mapping in JSON alone; text from traces is unsafe until a renderer has escaped it."""
 
 
 class Unit(Enum):
@@ -34,28 +34,113 @@ class Unit(Enum):
     """0..1, as a percentage."""
     BAR = auto()
     """0..1, as a bar."""
+    OBJECT = auto()
+    """A mapping, for JSON documents alone."""
+
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table."""
+class Column(Generic[_Row]):
+    """A column, defined once: for the terminal, for CSV and newline-delimited JSON, and as a key of JSON documents."""
 
     key: str
-    """Its name in CSV and newline-delimited JSON."""
-    title: str
+    """Its path in a JSON document (`duration.p95_ns`); in CSV with underscores for the dots."""
+    title: str = ""
+    """Its heading in the terminal."""
     unit: Unit = Unit.TEXT
+    value: Callable[[_Row], Value] | None = None
+    """How it is taken from a row; None where a table is given its values as they are."""
+    about: str = ""
+    """What it holds, for the reference of JSON documents."""
     can_shrink: bool = False
     """Whether the terminal may shorten its values to fit the width."""
     priority: int = 0
     """Columns of higher number are left out first when the width does not do."""
+
+    @property
+    def flat_key(self) -> str:
+        """Its name in CSV and newline-delimited JSON."""
+        return self.key.replace(".", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[_Row]):
+    """A list of rows in a JSON document."""
+
+    key: str
+    columns: tuple[Column[Any] | Rows[Any], ...]
+    """Of each row."""
+    rows: Callable[[_Row], Iterable[object] | None]
+    """How the rows are taken from what holds them; None for what was not looked for."""
+    about: str = ""
+
+
+Specs: TypeAlias = "tuple[Column[_Row] | Rows[_Row], ...]"
+"""What a document, or a row of one, is made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows of values under columns."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[Column[Any], ...]
     rows: tuple[tuple[Value, ...], ...]
+
+
+def table(columns: Iterable[Column[_Row]], rows: Iterable[_Row]) -> Table:
+    """Take the values of columns from rows.
+
+    Raises:
+        ValueError: If a column does not say how.
+    """
+    kept = tuple(columns)
+    getters = [_getter(column) for column in kept]
+    return Table(kept, tuple(tuple(getter(row) for getter in getters) for row in rows))
+
+
+def picked(specs: Specs[_Row], *keys: str) -> tuple[Column[_Row], ...]:
+    """Pick columns by their keys, in the order of the keys; all of them, in their own order, where none is given.
+
+    Raises:
+        KeyError: If there is no such column.
+    """
+    columns = {spec.key: spec for spec in specs if isinstance(spec, Column)}
+    return tuple(columns[key] for key in keys or columns)
+
+
+def document(specs: Specs[_Row], row: _Row) -> dict[str, object]:
+    """Take a JSON document from what it is about.
+
+    Keys with dots make objects; an object in which nothing is known is null.
+    """
+    made: dict[str, object] = {}
+    for spec in specs:
+        if isinstance(spec, Rows):
+            found = spec.rows(row)
+            value: object = None if found is None else [document(spec.columns, each) for each in found]
+        else:
+            value = _getter(spec)(row)
+        *path, last = spec.key.split(".")
+        inner = made
+        for key in path:
+            inner = cast("dict[str, object]", inner.setdefault(key, {}))
+        inner[last] = value
+    return {key: _known(value) for key, value in made.items()}
+
+
+def _known(value: object) -> object:
+    if not isinstance(value, dict) or not value:
+        return value
+    inner = {key: _known(item) for key, item in value.items()}
+    return None if all(item is None for item in inner.values()) else inner
+
+
+def _getter(column: Column[_Row]) -> Callable[[_Row], Value]:
+    if column.value is None:
+        raise ValueError(f"the column '{column.key}' does not say how its value is taken")
+    return column.value
 
 
 Role: TypeAlias = Literal["plain", "strong", "dim", "error", "service", "hint"]
@@ -72,9 +157,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text for people; empty parts make a blank line. Wraps at the terminal's width."""
+    """A line of text for people; empty parts make a blank line."""
 
     parts: tuple[Part, ...] = ()
+    wraps: bool = True
+    """Whether it is broken at the terminal's width; what is to be copied (a command, a path) is not."""
 
 
 @dataclass(frozen=True, slots=True)

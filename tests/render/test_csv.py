@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,8 @@ def _cell(value: Value) -> str:
 
 
 def test_header_and_records() -> None:
-    columns = (Column("trace_id", "trace"), Column("services", "services"), Column("duration_ns", "duration"))
+    keys = ("trace_id", "services", "duration_ns")
+    columns: tuple[Column[Any], ...] = tuple(Column(key) for key in keys)
     records = Table(columns, (("00ff", ("chat", "user"), -5), ('say "hi", you', (), None)))
 
     assert render_csv(records) == 'trace_id,services,duration_ns\n00ff,chat user,-5\n"say ""hi"", you",,\n'

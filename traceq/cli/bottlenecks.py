@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -198,7 +198,7 @@ def _marks(latency: Spread) -> list[tuple[str, int]]:
 
 
 def _records(ranking: Bottlenecks) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),
         Column("kind", "kind"),
@@ -249,7 +249,7 @@ _MEASURE_TITLES = {"critical-time": "critical", "self-time": "self", "duration":
 
 
 def _table(lines: tuple[RankedGroup, ...], options: BottlenecksOptions) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("operation", "operation", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         Column("bar", "", Unit.BAR, priority=3),
@@ -298,7 +298,7 @@ def _contrast(ranking: Bottlenecks) -> list[Block]:
 
 
 def _slowest(requests: tuple[SlowRequest, ...]) -> list[Block]:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("trace_id", "trace", Unit.TRACE_ID),
         Column("latency_ns", "latency", Unit.DURATION),
         Column("start_ns", "start", Unit.TIME, priority=2),

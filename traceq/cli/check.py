@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -173,7 +173,7 @@ def _write_junit(results: Sequence[CheckResult], location: str, path: str) -> No
 
 
 def _report(results: Sequence[CheckResult], sums: ChecksSums, location: str) -> Report:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("passed", ""),
         Column("check", "check", can_shrink=True),
         Column("measured", "measured"),
@@ -200,7 +200,7 @@ def _reason(result: CheckResult) -> Line:
 
 
 def _records(results: Sequence[CheckResult]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("check", "check"),
         Column("passed", "passed"),
         Column("measured", "measured"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from traceq.analysis.comparison.compare import Comparison, EdgeChange, OperationChange, ServiceChange, Side
 from traceq.analysis.comparison.measuring import Estimate
@@ -51,7 +51,7 @@ def comparison_report(comparison: Comparison, tags: TagChanges, names: SetNames,
 
 
 def _requests(comparison: Comparison, names: SetNames) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("side", "", can_shrink=True),
         Column("request_count", "requests", Unit.COUNT),
         Column("failed_count", "failed", Unit.ERRORS),
@@ -113,7 +113,7 @@ def _held(change: ServiceChange | OperationChange | EdgeChange) -> Estimate:
     return change.between if isinstance(change, EdgeChange) else change.held
 
 
-_TIMES = (
+_TIMES: tuple[Column[Any], ...] = (
     Column("change_ns", "change", Unit.DURATION),
     Column("interval", "95 % interval", priority=1),
     Column("sure", "sure"),
@@ -138,7 +138,7 @@ def _interval(change: Estimate) -> str:
 
 
 def _service_table(changes: Sequence[ServiceChange]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         Column("bar", "", Unit.BAR, priority=4),
         *_TIMES,
@@ -160,7 +160,7 @@ def _service_table(changes: Sequence[ServiceChange]) -> Table:
 
 
 def _operation_table(changes: Sequence[OperationChange]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("operation", "operation", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         *_TIMES,
@@ -184,7 +184,7 @@ def _operation_row(change: OperationChange) -> tuple[Value, ...]:
 
 
 def _edge_table(changes: Sequence[EdgeChange]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("edge", "caller → callee", can_shrink=True),
         *_TIMES,
         Column("charged", "charged to", priority=2),
@@ -209,7 +209,7 @@ def _is_multiplied(change: OperationChange) -> bool:
 
 
 def _call_table(changes: Sequence[OperationChange]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("operation", "operation", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         Column("calls", "calls"),
@@ -228,7 +228,7 @@ def _what(calls: Estimate) -> str:
 
 
 def _error_table(changes: Sequence[OperationChange]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("operation", "operation", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         Column("errors", "errors"),
@@ -252,7 +252,7 @@ def _arrow(before: str, after: str) -> str:
 
 
 def _tag_blocks(tags: TagChanges, top: int) -> list[Block]:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("tag", "tag", can_shrink=True),
         Column("before_ratio", "before", Unit.RATIO),
         Column("after_ratio", "after", Unit.RATIO),
@@ -313,7 +313,7 @@ def _looked_at(comparison: Comparison) -> str:
 
 
 def _records(comparison: Comparison) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("level", "level"),
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from traceq.analysis.comparison.alignment import AlignedCall, Alignment, Calls
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_duration, plural
@@ -69,7 +71,7 @@ def _differs(call: AlignedCall, least_ns: float) -> bool:
 
 
 def _table(calls: list[AlignedCall]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("operation", "operation", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True, priority=2),
         Column("before_ns", "before", Unit.DURATION),
@@ -122,7 +124,7 @@ def _times(calls: Calls) -> str:
 
 
 def _records(alignment: Alignment) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("depth", "depth", Unit.COUNT),
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -142,7 +142,7 @@ def _cut(dependencies: Dependencies, most_nodes: int, most_edges: int) -> Depend
 def _records(dependencies: Dependencies) -> Table:
     from traceq.analysis.dependencies import FLAT_COLUMNS, flat
 
-    columns = tuple(Column(key, key.replace("_", " ")) for key in FLAT_COLUMNS)
+    columns: tuple[Column[Any], ...] = tuple(Column(key, key.replace("_", " ")) for key in FLAT_COLUMNS)
     return Table(columns, tuple(tuple(flat(call).values()) for call in dependencies.calls))
 
 
@@ -204,7 +204,7 @@ def _listed(calls: Sequence[Dependency]) -> str:
 
 
 def _table(dependencies: Dependencies) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("caller", "caller", Unit.SERVICE, can_shrink=True),
         Column("callee", "callee", Unit.SERVICE, can_shrink=True),
         Column("calls", "calls", Unit.COUNT),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -185,7 +185,7 @@ def _footer(asked: Asked, answer: ErrorOrigins, options: ErrorsOptions) -> tuple
 
 
 def _records(origins: Sequence[ErrorOrigin]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),
         Column("error_type", "type"),

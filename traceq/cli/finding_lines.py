@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from traceq.report import Column, Line, Part, Table, Unit, Value
 from traceq.units import format_count, format_duration, format_ratio, plural
@@ -124,7 +124,7 @@ def _where_to_look(finding: Finding) -> str:
 
 def finding_records(findings: Sequence[Finding]) -> Table:
     """Give one record a finding."""
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("kind", "kind"),
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -133,7 +133,7 @@ def _sorted(summaries: tuple[TraceSummary, ...], order: Order) -> list[TraceSumm
 
 
 def _records(summaries: list[TraceSummary]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("trace_id", "trace", Unit.TRACE_ID),
         Column("root_service", "service", Unit.SERVICE),
         Column("root_operation", "operation"),
@@ -163,7 +163,7 @@ def _records(summaries: list[TraceSummary]) -> Table:
 
 def _table(summaries: list[TraceSummary]) -> Table:
     longest = max(summary.duration_ns for summary in summaries)
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("trace_id", "trace", Unit.TRACE_ID),
         Column("root", "root", can_shrink=True),
         Column("start_ns", "start", Unit.TIME, priority=2),

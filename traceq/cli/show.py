@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -196,7 +196,7 @@ def _counts(drawn: Waterfall) -> str:
 
 def span_records(examined: Examined) -> Table:
     """Give one record a span, clocks corrected, in order of start: servers answer in any order."""
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("trace_id", "trace", Unit.TRACE_ID),
         Column("span_id", "span"),
         Column("parent_id", "parent"),
@@ -289,7 +289,7 @@ def _span_report(source: Source, traces: Traces, span_id: str) -> Report:
             hint=f"`traceq show {traces.trace_ids[0]} --format csv` lists all {traces.span_count}",
         )
     spans = [traces.span(row) for row in rows]
-    columns = (Column("key", "key"), Column("value", "value"))
+    columns: tuple[Column[Any], ...] = (Column("key", "key"), Column("value", "value"))
     records = tuple(pair for span in spans for pair in _pairs(span))
     blocks = [block for span in spans for block in (Line((Part(span.name, "strong"),)), Fields(tuple(_pairs(span))))]
     document = {"spans": [_span_document(span) for span in spans]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -154,7 +154,7 @@ def _average_ns(spread: Spread) -> int:
 
 def _table(rows: Sequence[StatisticsRow], options: StatsOptions, answer: Statistics) -> Table:
     levels = answer.options.by
-    columns: tuple[Column, ...] = (
+    columns: tuple[Column[Any], ...] = (
         Column("value", " / ".join(_title(level) for level in levels), can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         Column("span_count", "spans", Unit.COUNT),
@@ -253,7 +253,7 @@ def _records(answer: Statistics) -> Table:
     """Give one record a row of the innermost level."""
     levels = answer.options.by
     keys = [level.replace("tag:", "tag_", 1) for level in levels]
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         *(Column(key, key) for key in keys),
         *(() if "service" in keys or "operation" not in keys else (Column("service", "service", Unit.SERVICE),)),
         Column("span_count", "spans", Unit.COUNT),

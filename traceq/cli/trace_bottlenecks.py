@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from traceq.analysis.culprits import Culprit, Examined, Measure
 from traceq.cli.show import headline, span_records
 from traceq.cli.waterfall import WaterfallOptions, waterfall
@@ -54,7 +56,7 @@ def _sentence(culprit: Culprit) -> Line:
 
 
 def _records(culprits: tuple[Culprit, ...]) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("span_id", "span"),
         Column("service", "service", Unit.SERVICE),
         Column("operation", "operation"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def _saving(found: WhatIfSums) -> str:
 
 
 def _latencies(found: WhatIfSums) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("what", ""),
         Column("p50_ns", "p50", Unit.DURATION),
         Column("p95_ns", "p95", Unit.DURATION),
@@ -74,7 +74,7 @@ def _latency_row(name: str, latency: Spread) -> tuple[Value, ...]:
 
 
 def _holders(found: WhatIfSums, top: int) -> Table:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("operation", "operation", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),
         Column("before_ns", "critical", Unit.DURATION),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 
 from traceq.report import Table, Value
 from traceq.untrusted import printable
@@ -23,7 +24,7 @@ def render_csv(records: Table) -> str:
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(column.key for column in records.columns)
+    writer.writerow(column.flat_key for column in records.columns)
     writer.writerows([_cell(value) for value in row] for row in records.rows)
     return file.getvalue()
 
@@ -35,5 +36,7 @@ def _cell(value: Value) -> str | int | float:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return value
+    if isinstance(value, Mapping):
+        raise TypeError("a mapping is for JSON alone")
     text = value if isinstance(value, str) else " ".join(value)
     return f"'{printable(text)}" if text.startswith(_FORMULA_STARTS) else printable(text)

@@ -8,5 +8,5 @@ from traceq.report import Table
 
 def render_ndjson(records: Table) -> str:
     """Write one object a line, keyed by the columns' keys; no records make no output."""
-    keys = [column.key for column in records.columns]
+    keys = [column.flat_key for column in records.columns]
     return "".join(encode(dict(zip(keys, row, strict=True))) + "\n" for row in records.rows)

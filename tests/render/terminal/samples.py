@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from traceq.report import (
     Block,
     Column,
@@ -37,7 +39,7 @@ def text(content: str) -> Line:
 
 
 def search() -> Report:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("trace_id", "trace", Unit.TRACE_ID),
         Column("root", "root", can_shrink=True),
         Column("start_ns", "start", Unit.TIME, priority=2),
@@ -180,7 +182,7 @@ def details() -> Report:
 
 
 def bottlenecks() -> Report:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("rank", "", Unit.COUNT),
         Column("name", "where the time goes", can_shrink=True),
         Column("service", "service", Unit.SERVICE, can_shrink=True),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tests.render.terminal.drawing import coloured, lines
 from tests.render.terminal.samples import NOON_NS, SLOW, report
@@ -57,7 +58,7 @@ def test_times_of_one_day_carry_the_date_in_the_title() -> None:
 
 
 def test_less_important_columns_are_left_out_and_named() -> None:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("id", "trace", Unit.TRACE_ID),
         Column("root", "root", can_shrink=True),
         Column("count", "spans", Unit.COUNT, priority=1),
@@ -78,7 +79,7 @@ def test_less_important_columns_are_left_out_and_named() -> None:
 
 
 def test_the_excess_is_shared_in_proportion() -> None:
-    columns = (Column("a", "a", can_shrink=True), Column("b", "b", can_shrink=True))
+    columns: tuple[Column[Any], ...] = (Column("a", "a", can_shrink=True), Column("b", "b", can_shrink=True))
 
     assert lines(Table(columns, (("x" * 36, "y" * 26),)), width=58)[1] == f" {'x' * 29}…  {'y' * 24}…"
 
@@ -110,7 +111,7 @@ def test_a_service_keeps_its_colour_and_shares_it_with_no_other() -> None:
 
 
 def test_five_thousand_rows_take_no_time() -> None:
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         Column("id", "trace", Unit.TRACE_ID),
         Column("root", "root", can_shrink=True),
         Column("n", "n", Unit.COUNT),

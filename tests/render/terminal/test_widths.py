@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +80,10 @@ _VALUES = {
 @st.composite
 def _tables(draw: st.DrawFn) -> Table:
     units = draw(st.lists(st.sampled_from(Unit), min_size=1, max_size=6))
-    columns = [Column("k", draw(_TEXT), unit, draw(st.booleans()), draw(st.integers(0, 3))) for unit in units]
+    columns: list[Column[Any]] = [
+        Column("k", draw(_TEXT), unit, can_shrink=draw(st.booleans()), priority=draw(st.integers(0, 3)))
+        for unit in units
+    ]
     row = st.tuples(*(st.none() | _VALUES[unit] for unit in units))
     return Table(tuple(columns), tuple(draw(st.lists(row, max_size=4))))
 

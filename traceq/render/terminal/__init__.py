@@ -22,7 +22,7 @@ _BATCH = 500
 
 
 def draw(report: Report, canvas: Canvas) -> Iterator[Strip]:
-    """Draw a report's blocks and its footer, one line after the other, each within the canvas's width.
+    """Draw a report's blocks and its footer, one line after the other, each within the canvas's width if it wraps.
 
     Blank lines are the report's business: an empty `Line` is one.
     """

@@ -18,8 +18,11 @@ _MIN_VALUE = 32
 
 
 def draw_line(line: Line, pen: Pen) -> Iterator[Strip]:
-    """Draw a line of text, wrapped between words."""
+    """Draw a line of text, wrapped between words; what is to be copied is left to the terminal to break."""
     parts = [(pen.safe(part.text), pen.style(part.role, part.text)) for part in line.parts]
+    if not line.wraps:
+        yield [Segment(part, style) for part, style in parts if part]
+        return
     text = "".join(part for part, _ in parts)
     hang = min(len(text) - len(text.lstrip(" ")) + _HANG, pen.width // 3)
     for number, (start, end) in enumerate(wrap(text, pen.width, hang)):

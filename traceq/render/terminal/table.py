@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
@@ -24,7 +25,7 @@ _HARD_MIN = 4
 class _Drawn:
     """A column on its way into a picture."""
 
-    column: Column
+    column: Column[Any]
     title: str
     texts: list[str]
     values: Sequence[Value]
@@ -53,7 +54,7 @@ def draw_table(table: Table, pen: Pen) -> Iterator[Strip]:
         yield from ([Segment(" "), Segment(piece, DIM)] for piece in wrapped(note, pen.width - 1))
 
 
-def _drawn(column: Column, values: Sequence[Value], pen: Pen) -> _Drawn:
+def _drawn(column: Column[Any], values: Sequence[Value], pen: Pen) -> _Drawn:
     title, texts = cell_texts(column, values, pen)
     width = max(width_of(title), *map(width_of, texts))
     return _Drawn(column, title, texts, values, is_right(column, values), width)

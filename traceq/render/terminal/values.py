@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 from traceq.render.terminal.canvas import Pen
 from traceq.render.terminal.glyphs import Glyphs
@@ -15,14 +15,14 @@ _BAR_CELLS = 10
 _DATE = len("2026-11-22")
 
 
-def is_right(column: Column, values: Sequence[Value]) -> bool:
+def is_right(column: Column[Any], values: Sequence[Value]) -> bool:
     """Say whether a column is aligned right: numbers that are compared are."""
     if column.unit is Unit.TEXT:
         return all(value is None or _is_number(value) for value in values)
     return column.unit in {Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO}
 
 
-def cell_texts(column: Column, values: Sequence[Value], pen: Pen) -> tuple[str, list[str]]:
+def cell_texts(column: Column[Any], values: Sequence[Value], pen: Pen) -> tuple[str, list[str]]:
     """Write a column's title and its cells.
 
     The units of durations stand below each other. Times of one day carry the date in the title.
@@ -54,7 +54,7 @@ def _number_format(unit: Unit) -> Callable[[float], str]:
             return lambda number: format_duration(int(number))
         case Unit.RATIO:
             return format_ratio
-        case Unit.TEXT | Unit.SERVICE | Unit.TRACE_ID | Unit.TIME | Unit.BAR:
+        case Unit.TEXT | Unit.SERVICE | Unit.TRACE_ID | Unit.TIME | Unit.BAR | Unit.OBJECT:
             return lambda number: str(number) if isinstance(number, int) else f"{number:.3g}"
     assert_never(unit)
 

@@ -1,0 +1,103 @@
+"""What every answer can do with itself: become a document, a frame, a report, a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import singledispatch
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from traceq.report import Column, Report, Rows, Table, Unit, Value, document, picked, table
+from traceq.units import format_count, format_duration, format_ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LONGEST_TEXT = 400
+_HTML_ROWS = 20
+
+
+@singledispatch
+def report_of(answer: object) -> Report:
+    """Turn an answer into a report; `traceq.views` registers how, a module for each kind of answer.
+
+    Raises:
+        TypeError: If nothing was registered for it.
+    """
+    raise TypeError(f"there is no view of {type(answer).__name__}: is its module of traceq.views imported?")
+
+
+class Answer:
+    """An answer, described once by the columns of its document."""
+
+    __slots__ = ()
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = ()
+    """The keys of its document."""
+    MAIN: ClassVar[str] = ""
+    """The key of the rows that frames, CSV and newline-delimited JSON hold."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the answer as it stands in JSON; times in ns, shares 0..1, what is not known None."""
+        return document(self.SPECS, self)
+
+    def records(self) -> Table:
+        """Give the answer's rows, one record each."""
+        rows = next(spec for spec in self.SPECS if isinstance(spec, Rows) and spec.key == self.MAIN)
+        return records(rows.columns, rows.rows(self) or ())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row a record, under the keys of the document, nested ones joined by dots. Needs pandas."""
+        import pandas as pd
+
+        found = self.records()
+        return pd.DataFrame(list(found.rows), columns=[column.key for column in found.columns])
+
+    def report(self) -> Report:
+        """Give the answer as the command line shows it, for any renderer."""
+        return report_of(self)
+
+    def __repr__(self) -> str:
+        """Name what there is in one short line."""
+        facts = ", ".join(_fact(spec, self) for spec in self.SPECS)
+        text = f"{type(self).__name__}({facts})"
+        return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 4]}...)"
+
+    def _repr_html_(self) -> str:
+        """Draw the first records as a table, for notebooks."""
+        found = self.records()
+        titles = "".join(f"<th>{escape(column.title or column.key)}</th>" for column in found.columns)
+        lines = "".join(
+            f"<tr>{''.join(_cell(column, value) for column, value in zip(found.columns, row, strict=True))}</tr>"
+            for row in found.rows[:_HTML_ROWS]
+        )
+        left = len(found.rows) - _HTML_ROWS
+        more = f"<p>{format_count(left)} more: .to_frame()</p>" if left > 0 else ""
+        return f"<p>{escape(repr(self))}</p><table><tr>{titles}</tr>{lines}</table>{more}"
+
+
+def records(specs: tuple[Column[Any] | Rows[Any], ...], rows: Iterable[object]) -> Table:
+    """Give rows as records: the columns that hold single values."""
+    return table((column for column in picked(specs) if column.unit is not Unit.OBJECT), rows)
+
+
+def _fact(spec: Column[Any] | Rows[Any], answer: Answer) -> str:
+    if isinstance(spec, Rows):
+        found = spec.rows(answer)
+        return f"{spec.key}={'None' if found is None else f'[{format_count(len(list(found)))}]'}"
+    value = spec.value(answer) if spec.value is not None else None
+    return f"{spec.key}={'{...}' if spec.unit is Unit.OBJECT and value else repr(value)}"
+
+
+def _cell(column: Column[Any], value: Value) -> str:
+    text = "" if value is None else str(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        match column.unit:
+            case Unit.DURATION:
+                text = format_duration(int(value))
+            case Unit.RATIO:
+                text = format_ratio(value)
+            case _:
+                text = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+        return f'<td style="text-align:right">{escape(text)}</td>'
+    return f"<td>{escape(text)}</td>"
