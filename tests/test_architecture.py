@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "writing"}
-GROUND = LEAVES | {"traces", "records", "repair", "assembly", "summary", "query"}
+GROUND = LEAVES | {"traces", "records", "repair", "assembly", "summary", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"semantics"},
@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": {"records", "repair", "semantics", "traces"},
     "summary": {"semantics", "traces"},
     "query": {"catalog", "semantics", "traces", "units"},
+    "answer": {"report", "units"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},
     "analysis": GROUND,
@@ -27,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "executors": {"errors"},
     "engine": GROUND | {"codec", "sources", "analysis", "executors", "cluster"},
     "cluster": {"errors", "untrusted"},
-    "library": GROUND | {"sources", "analysis", "engine"},
-    "cli": GROUND | {"codec", "sources", "analysis", "render", "engine", "executors", "cluster"},
+    "views": GROUND | {"analysis"},
+    "library": GROUND | {"sources", "analysis", "engine", "views"},
+    "cli": GROUND | {"codec", "sources", "analysis", "views", "render", "engine", "executors", "cluster"},
     "__main__": {"cli"},
     "__init__": GROUND | {"sources", "analysis", "library"},
 }
@@ -36,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 OWNERS = {
     "numpy": {"analysis", "cli/waterfall.py"},
-    "pandas": {"analysis", "traces.py"},
+    "pandas": {"analysis", "traces.py", "answer.py"},
     "httpx": {"sources/http.py"},
     "httpx_retries": {"sources/http.py"},
     "rich": {"render/terminal", "cli/output.py", "cli/progress.py"},

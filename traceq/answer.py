@@ -7,7 +7,7 @@ from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from traceq.report import Column, Report, Rows, Table, Unit, Value, document, picked, table
+from traceq.report import Column, Report, Rows, Table, Unit, Value, document, table
 from traceq.units import format_count, format_duration, format_ratio
 
 if TYPE_CHECKING:
@@ -51,7 +51,14 @@ class Answer:
         import pandas as pd
 
         found = self.records()
-        return pd.DataFrame(list(found.rows), columns=[column.key for column in found.columns])
+        values = zip(*found.rows, strict=True) if found.rows else [()] * len(found.columns)
+        return pd.DataFrame(
+            {
+                # Beside a missing value pandas takes whole numbers for floats, which do not hold times in ns.
+                column.path: pd.array(list(cells), dtype="Int64") if _is_whole(cells) else list(cells)
+                for column, cells in zip(found.columns, values, strict=True)
+            }
+        )
 
     def report(self) -> Report:
         """Give the answer as the command line shows it, for any renderer."""
@@ -59,14 +66,14 @@ class Answer:
 
     def __repr__(self) -> str:
         """Name what there is in one short line."""
-        facts = ", ".join(_fact(spec, self) for spec in self.SPECS)
+        facts = ", ".join(_fact(spec, self) for spec in self.SPECS if not getattr(spec, "within", ""))
         text = f"{type(self).__name__}({facts})"
         return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 4]}...)"
 
     def _repr_html_(self) -> str:
         """Draw the first records as a table, for notebooks."""
         found = self.records()
-        titles = "".join(f"<th>{escape(column.title or column.key)}</th>" for column in found.columns)
+        titles = "".join(f"<th>{escape(column.title or column.path)}</th>" for column in found.columns)
         lines = "".join(
             f"<tr>{''.join(_cell(column, value) for column, value in zip(found.columns, row, strict=True))}</tr>"
             for row in found.rows[:_HTML_ROWS]
@@ -77,8 +84,20 @@ class Answer:
 
 
 def records(specs: tuple[Column[Any] | Rows[Any], ...], rows: Iterable[object]) -> Table:
-    """Give rows as records: the columns that hold single values."""
-    return table((column for column in picked(specs) if column.unit is not Unit.OBJECT), rows)
+    """Give rows as records: what fits into one cell each."""
+    columns = [_single(spec) for spec in specs]
+    return table((column for column in columns if column is not None and column.unit is not Unit.OBJECT), rows)
+
+
+def _single(spec: Column[Any] | Rows[Any]) -> Column[Any] | None:
+    if isinstance(spec, Column):
+        return spec
+    return None if spec.text is None else Column(spec.key, spec.key, value=spec.text, about=spec.about)
+
+
+def _is_whole(cells: Iterable[Value]) -> bool:
+    found = list(cells)
+    return None in found and all(cell is None or type(cell) is int for cell in found) and any(found)
 
 
 def _fact(spec: Column[Any] | Rows[Any], answer: Answer) -> str:

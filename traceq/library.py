@@ -28,6 +28,7 @@ from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
+from traceq.views import bottlenecks as _bottlenecks_view  # noqa: F401 - registers how the answer is shown
 
 _Sums = TypeVar("_Sums", bound=Sums)
 _Answer_co = TypeVar("_Answer_co", covariant=True)

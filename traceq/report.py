@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 Value: TypeAlias = "str | int | float | bool | Sequence[str] | Mapping[str, object] | None"
 """What a cell can hold, a mapping in JSON alone; text from traces is unsafe until a renderer has escaped it."""
@@ -41,12 +41,12 @@ class Unit(Enum):
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
 class Column(Generic[_Row]):
     """A column, defined once: for the terminal, for CSV and newline-delimited JSON, and as a key of JSON documents."""
 
     key: str
-    """Its path in a JSON document (`duration.p95_ns`); in CSV with underscores for the dots."""
+    """Its name, in JSON and CSV alike."""
     title: str = ""
     """Its heading in the terminal."""
     unit: Unit = Unit.TEXT
@@ -58,14 +58,21 @@ class Column(Generic[_Row]):
     """Whether the terminal may shorten its values to fit the width."""
     priority: int = 0
     """Columns of higher number are left out first when the width does not do."""
+    within: str = ""
+    """The object of the JSON document that it is part of; begins its name in CSV."""
+
+    @property
+    def path(self) -> str:
+        """Where it stands in a JSON document (`duration.p95_ns`)."""
+        return f"{self.within}.{self.key}" if self.within else self.key
 
     @property
     def flat_key(self) -> str:
-        """Its name in CSV and newline-delimited JSON."""
-        return self.key.replace(".", "_")
+        """Its name in CSV and newline-delimited JSON (`duration_p95_ns`)."""
+        return f"{self.within}_{self.key}" if self.within else self.key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
 class Rows(Generic[_Row]):
     """A list of rows in a JSON document."""
 
@@ -75,6 +82,8 @@ class Rows(Generic[_Row]):
     rows: Callable[[_Row], Iterable[object] | None]
     """How the rows are taken from what holds them; None for what was not looked for."""
     about: str = ""
+    text: Callable[[_Row], Value] | None = None
+    """How they are written as one cell, in CSV and newline-delimited JSON; None where they are left out there."""
 
 
 Specs: TypeAlias = "tuple[Column[_Row] | Rows[_Row], ...]"
@@ -100,41 +109,30 @@ def table(columns: Iterable[Column[_Row]], rows: Iterable[_Row]) -> Table:
     return Table(kept, tuple(tuple(getter(row) for getter in getters) for row in rows))
 
 
-def picked(specs: Specs[_Row], *keys: str) -> tuple[Column[_Row], ...]:
-    """Pick columns by their keys, in the order of the keys; all of them, in their own order, where none is given.
+def picked(specs: Specs[_Row], *paths: str) -> tuple[Column[_Row], ...]:
+    """Pick columns by their paths, in this order.
 
     Raises:
         KeyError: If there is no such column.
     """
-    columns = {spec.key: spec for spec in specs if isinstance(spec, Column)}
-    return tuple(columns[key] for key in keys or columns)
+    columns = {spec.path: spec for spec in specs if isinstance(spec, Column)}
+    return tuple(columns[path] for path in paths)
 
 
 def document(specs: Specs[_Row], row: _Row) -> dict[str, object]:
-    """Take a JSON document from what it is about.
-
-    Keys with dots make objects; an object in which nothing is known is null.
-    """
+    """Take a JSON document from what it is about; an object in which nothing is known is null."""
     made: dict[str, object] = {}
+    objects: dict[str, dict[str, object]] = {}
     for spec in specs:
         if isinstance(spec, Rows):
             found = spec.rows(row)
-            value: object = None if found is None else [document(spec.columns, each) for each in found]
+            made[spec.key] = None if found is None else [document(spec.columns, each) for each in found]
+        elif spec.within:
+            made.setdefault(spec.within, None)
+            objects.setdefault(spec.within, {})[spec.key] = _getter(spec)(row)
         else:
-            value = _getter(spec)(row)
-        *path, last = spec.key.split(".")
-        inner = made
-        for key in path:
-            inner = cast("dict[str, object]", inner.setdefault(key, {}))
-        inner[last] = value
-    return {key: _known(value) for key, value in made.items()}
-
-
-def _known(value: object) -> object:
-    if not isinstance(value, dict) or not value:
-        return value
-    inner = {key: _known(item) for key, item in value.items()}
-    return None if all(item is None for item in inner.values()) else inner
+            made[spec.key] = _getter(spec)(row)
+    return made | {key: parts for key, parts in objects.items() if any(part is not None for part in parts.values())}
 
 
 def _getter(column: Column[_Row]) -> Callable[[_Row], Value]:

@@ -4,7 +4,8 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace
-from traceq.analysis.culprits import Measure, RequestOptions, culprits, examine
+from traceq.analysis.culprits import CULPRIT_COLUMNS, Measure, RequestOptions, culprits, examine
+from traceq.report import document
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
@@ -36,7 +37,7 @@ def test_the_span_that_holds_a_fifth_of_the_request_is_flagged_with_its_chain_an
 
     (found,) = culprits(examined, 0, "critical-time")
 
-    assert found.to_dict() == {
+    assert document(CULPRIT_COLUMNS, found) == {
         "span_id": "insert",
         "service": "chat",
         "operation": "insert",

@@ -11,9 +11,9 @@ import pytest
 
 from tests.cli.conftest import Run
 from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
-from traceq.cli.finding_lines import TITLES
 from traceq.errors import ExitCode
 from traceq.traces import Traces
+from traceq.views.finding_lines import TITLES
 
 CHAT = ("--source", "fixtures/chat.json")
 

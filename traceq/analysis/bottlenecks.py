@@ -8,20 +8,19 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.culprits import Culprit, Examined, Measure, RequestOptions, culprits, examine
-from traceq.analysis.group_sums import Example, GroupKey, GroupSums, GroupTable, sum_groups
+from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure, RequestOptions, culprits, examine
+from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import distinct
 from traceq.analysis.histogram import Histogram, bucket_of, sum_cells
-from traceq.analysis.spread import Spread, spread
+from traceq.analysis.spread import Spread, spread, spread_specs
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, Attributes, Status, first_text
 from traceq.traces import Traces
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LookUp: TypeAlias = Callable[[Mapping[str, set[str]]], Iterable[tuple[str, str, str, Attributes]]]
 """Ids of spans by the ids of their traces, to trace id, span id, operation and attributes."""
@@ -52,17 +51,16 @@ class SlowRequest:
         """Orders slow requests: the slowest greatest, ties by ids."""
         return (self.latency_ns, self.trace_id, self.span_id)
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the request as it stands in JSON."""
-        return {
-            "trace_id": self.trace_id,
-            "span_id": self.span_id,
-            "service": self.service,
-            "operation": self.name,
-            "start_ns": self.start_ns,
-            "latency_ns": self.latency_ns,
-            "bottlenecks": [culprit.to_dict() for culprit in self.culprits],
-        }
+
+_REQUEST_COLUMNS: tuple[Column[SlowRequest] | Rows[SlowRequest], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda request: request.trace_id),
+    Column("span_id", "span", value=lambda request: request.span_id, about="of the entry span"),
+    Column("service", "service", Unit.SERVICE, lambda request: request.service),
+    Column("operation", "operation", value=lambda request: request.name),
+    Column("start_ns", "start", Unit.TIME, lambda request: request.start_ns, "since the epoch", priority=2),
+    Column("latency_ns", "latency", Unit.DURATION, lambda request: request.latency_ns, "duration of the entry span"),
+    Rows("bottlenecks", CULPRIT_COLUMNS, lambda request: request.culprits, "the calls that hold it up"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,35 +145,80 @@ class RankedGroup:
         return self.sums.self_time.total_ns if measure == "self-time" else self.sums.duration.total_ns
 
     @property
+    def example_id(self) -> str | None:
+        """The trace of the request that it held longest; None where it never held one."""
+        return None if self.sums.example is None else self.sums.example.trace_id
+
+    @property
     def excess_ratio(self) -> float:
         """Share in slow requests minus share in typical ones: how much it is to do with being slow."""
         return 0.0 if self.slow_ratio is None or self.typical_ratio is None else self.slow_ratio - self.typical_ratio
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the line as it stands in JSON."""
-        sums = self.sums
-        return {
-            **self.key.to_dict(),
-            "span_count": sums.duration.count,
-            "request_count": sums.request_count,
-            "error_count": sums.error_count,
-            "critical_ns": sums.critical_ns,
-            "critical_ratio": self.critical_ratio,
-            "network_ns": sums.network_ns,
-            "slow_ratio": self.slow_ratio,
-            "typical_ratio": self.typical_ratio,
-            "duration": sums.duration.to_dict(),
-            "self_time": sums.self_time.to_dict(),
-            "example": None if sums.example is None else _example_document(sums.example),
-        }
+
+OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
+    *group_specs(lambda line: line.key),
+    Column("span_count", "spans", Unit.COUNT, lambda line: line.sums.duration.count),
+    Column(
+        "request_count",
+        "in",
+        Unit.COUNT,
+        lambda line: line.sums.request_count,
+        "requests whose critical path they hold",
+        priority=1,
+    ),
+    Column("error_count", "errors", Unit.ERRORS, lambda line: line.sums.error_count, "spans that failed", priority=1),
+    Column(
+        "critical_ns",
+        "critical",
+        Unit.DURATION,
+        lambda line: line.sums.critical_ns,
+        "critical time, what passes between caller and callee charged to the callee",
+    ),
+    Column("critical_ratio", "of all", Unit.RATIO, lambda line: line.critical_ratio, "of the latency of all requests"),
+    Column(
+        "network_ns",
+        "network",
+        Unit.DURATION,
+        lambda line: line.sums.network_ns,
+        "the part of `critical_ns` between caller and callee",
+    ),
+    Column(
+        "slow_ratio",
+        "of slow",
+        Unit.RATIO,
+        lambda line: line.slow_ratio,
+        "of the latency of slow requests; null where there are too few requests to tell",
+    ),
+    Column("typical_ratio", "of typical", Unit.RATIO, lambda line: line.typical_ratio, "of that of typical requests"),
+    *spread_specs("duration", "", lambda line: line.sums.duration, "durations"),
+    *spread_specs("self_time", "self", lambda line: line.sums.self_time, "self times"),
+    Column(
+        "trace_id",
+        "example",
+        Unit.TRACE_ID,
+        lambda line: line.example_id,
+        "the request held longest",
+        within="example",
+    ),
+    Column(
+        "span_id",
+        "example's span",
+        value=lambda line: line.sums.example and line.sums.example.span_id,
+        within="example",
+    ),
+    Column(
+        "critical_ns",
+        "example's critical time",
+        Unit.DURATION,
+        lambda line: line.sums.example and line.sums.example.held_ns,
+        "held in it",
+        within="example",
+    ),
+)
 
 
-def _example_document(example: Example) -> dict[str, object]:
-    return {"trace_id": example.trace_id, "span_id": example.span_id, "critical_ns": example.held_ns}
-
-
-@dataclass(frozen=True, slots=True)
-class Bottlenecks:
+@dataclass(frozen=True, slots=True, repr=False)
+class Bottlenecks(Answer):
     """Where the time of many requests goes."""
 
     options: RequestOptions
@@ -187,29 +230,32 @@ class Bottlenecks:
     slow_from_ns: int | None
     """Latency from which they do, to 1 %."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns, shares 0..1."""
-        sums = self.sums
-        return {
-            "service": self.options.service,
-            "by": self.options.measure,
-            "request_count": sums.latency.count,
-            "failed_request_count": sums.failed_count,
-            "trace_count": sums.trace_count,
-            "span_count": sums.span_count,
-            "latency": sums.latency.to_dict() if sums.latency.count else None,
-            "slow_request_count": self.slow_count,
-            "slow_from_ns": self.slow_from_ns,
-            "skew": {"span_count": sums.moved_span_count, "largest_shift_ns": sums.largest_shift_ns},
-            "operations": [group.to_dict() for group in self.groups],
-            "slowest_requests": [request.to_dict() for request in sums.slowest],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row a line of the ranking, nested values under names joined by dots. Needs pandas."""
-        import pandas as pd
-
-        return pd.json_normalize([group.to_dict() for group in self.groups])
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
+        Column("by", value=lambda answer: answer.options.measure, about="what ranks"),
+        Column("request_count", value=lambda answer: answer.sums.latency.count),
+        Column("failed_request_count", value=lambda answer: answer.sums.failed_count, about="their entry span failed"),
+        Column("trace_count", value=lambda answer: answer.sums.trace_count),
+        Column("span_count", value=lambda answer: answer.sums.span_count, about="in these requests"),
+        *spread_specs("latency", "", lambda answer: answer.sums.latency, "of the requests"),
+        Column("slow_request_count", value=lambda answer: answer.slow_count, about="null where there are too few"),
+        Column("slow_from_ns", value=lambda answer: answer.slow_from_ns, about="latency from which requests are slow"),
+        Column(
+            "span_count",
+            value=lambda answer: answer.sums.moved_span_count,
+            about="moved to correct clocks",
+            within="skew",
+        ),
+        Column(
+            "largest_shift_ns",
+            value=lambda answer: answer.sums.largest_shift_ns,
+            about="how far at most",
+            within="skew",
+        ),
+        Rows("operations", OPERATION_COLUMNS, lambda answer: answer.groups, "the ranking"),
+        Rows("slowest_requests", _REQUEST_COLUMNS, lambda answer: answer.sums.slowest, "the slowest first"),
+    )
+    MAIN: ClassVar[str] = "operations"
 
 
 @dataclass(frozen=True, slots=True)

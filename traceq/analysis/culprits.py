@@ -13,6 +13,7 @@ from traceq.analysis.grouping import numbered_rows, sum_by_group
 from traceq.analysis.requests import Measure, RequestOptions, Requests, find_requests
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import Skew, corrected
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, Kind, Peer, first_text
 from traceq.traces import Traces
 
@@ -109,21 +110,31 @@ class Culprit:
     statement: str
     """The query it ran or the URL it called, if told; empty when attributes were left out."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the culprit as it stands in JSON."""
-        return {
-            "span_id": self.span_id,
-            "service": self.service,
-            "operation": self.name,
-            "peer": None if self.peer is None else self.peer.label,
-            "call_count": len(self.rows),
-            "held_ns": self.held_ns,
-            "ratio": self.ratio,
-            "network_ns": self.network_ns,
-            "duration_ns": self.duration_ns,
-            "chain": [{"service": service, "operation": name} for service, name in self.chain],
-            "statement": self.statement or None,
-        }
+
+CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
+    Column("span_id", "span", value=lambda one: one.span_id, about="of the call that held most"),
+    Column("service", "service", Unit.SERVICE, lambda one: one.service),
+    Column("operation", "operation", value=lambda one: one.name),
+    Column(
+        "peer", "peer", value=lambda one: None if one.peer is None else one.peer.label, about="what was called, as text"
+    ),
+    Column("call_count", "calls", Unit.COUNT, lambda one: len(one.rows), "alike siblings count together"),
+    Column("held_ns", "held", Unit.DURATION, lambda one: one.held_ns, "of the measure that ranks, all calls together"),
+    Column("ratio", "share", Unit.RATIO, lambda one: one.ratio, "of the request's latency"),
+    Column("network_ns", "network", Unit.DURATION, lambda one: one.network_ns, "the part between caller and callee"),
+    Column("duration_ns", "duration", Unit.DURATION, lambda one: one.duration_ns, "of the call that held most"),
+    Rows(
+        "chain",
+        (
+            Column[tuple[str, str]]("service", value=lambda step: step[0]),
+            Column[tuple[str, str]]("operation", value=lambda step: step[1]),
+        ),
+        lambda one: one.chain,
+        "from the request's entry down to the call",
+        lambda one: " > ".join(name for _, name in one.chain),
+    ),
+    Column("statement", "statement", value=lambda one: one.statement or None, about="the query or the URL, if told"),
+)
 
 
 def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import distinct, moved, numbered_rows, sum_by_group
 from traceq.analysis.histogram import Cells, Histogram, bucket_of, sum_cells
 from traceq.analysis.spread import Spread, SpreadColumns, spread_columns
+from traceq.report import Column, Unit
 from traceq.semantics import Kind, Peer, Status
 
 
@@ -41,6 +42,44 @@ class GroupKey(NamedTuple):
             "kind": self.kind.name.lower(),
             "peer": None if peer is None else {"kind": peer.kind, "system": peer.system, "name": peer.name or None},
         }
+
+
+_Row = TypeVar("_Row")
+
+
+def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
+    """Describe the columns that tell groups of spans apart.
+
+    Args:
+        key: How the group's key is taken from a row.
+    """
+    return (
+        Column("service", "service", Unit.SERVICE, lambda row: key(row).service, "of the spans", can_shrink=True),
+        Column("operation", "operation", value=lambda row: key(row).name, about="their name", can_shrink=True),
+        Column("kind", "kind", value=lambda row: key(row).kind.name.lower(), about="what they are in a conversation"),
+        *peer_specs(lambda row: key(row).peer),
+    )
+
+
+def peer_specs(peer: Callable[[_Row], Peer | None]) -> tuple[Column[_Row], ...]:
+    """Describe the columns of what a span talked to; null where nothing tells.
+
+    Args:
+        peer: How it is taken from a row.
+    """
+
+    def fact(name: str, about: str) -> Column[_Row]:
+        def value(row: _Row) -> str | None:
+            found = peer(row)
+            return None if found is None else getattr(found, name) or None
+
+        return Column(name, f"peer {name}", value=value, about=about, within="peer")
+
+    return (
+        fact("kind", "what was called: `database`, `messaging`, `rpc`, `service`, `host`"),
+        fact("system", "`mysql`, `kafka`, ...; the name itself for a service or host"),
+        fact("name", "database, topic or queue, RPC service"),
+    )
 
 
 class Example(NamedTuple):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.grouping import moved, sum_by_group
 from traceq.analysis.histogram import Cells, Histogram, bucket_of, count_cells
+from traceq.report import Column, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,40 @@ class Spread:
             "p99_ns": self.percentile(0.99),
             "max_ns": self.max_ns,
         }
+
+
+_Row = TypeVar("_Row")
+
+
+def spread_specs(
+    key: str, title: str, taken: Callable[[_Row], Spread | None], about: str = ""
+) -> tuple[Column[_Row], ...]:
+    """Describe the columns of a spread.
+
+    Args:
+        key: Of the object that holds them.
+        title: What begins their headings; empty for none.
+        taken: How the spread is taken from a row; None or an empty one makes the object null.
+        about: What is spread.
+    """
+    facts: tuple[tuple[str, str, Callable[[Spread], int]], ...] = (
+        ("total_ns", "total", lambda spread: spread.total_ns),
+        ("min_ns", "min", lambda spread: spread.min_ns),
+        ("p50_ns", "p50", lambda spread: spread.percentile(0.5)),
+        ("p95_ns", "p95", lambda spread: spread.percentile(0.95)),
+        ("p99_ns", "p99", lambda spread: spread.percentile(0.99)),
+        ("max_ns", "max", lambda spread: spread.max_ns),
+    )
+
+    def column(name: str, heading: str, fact: Callable[[Spread], int]) -> Column[_Row]:
+        def value(row: _Row) -> int | None:
+            spread = taken(row)
+            return None if spread is None or not spread.count else fact(spread)
+
+        heading = f"{title} {heading}".strip()
+        return Column(name, heading, Unit.DURATION, value, f"{about}: {heading}" if about else heading, within=key)
+
+    return tuple(column(*fact) for fact in facts)
 
 
 def spread(values_ns: Ints) -> Spread:

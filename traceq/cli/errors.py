@@ -18,11 +18,11 @@ from traceq.cli.options import (
 )
 from traceq.cli.output import emit
 from traceq.cli.session import opened, wanted_by
-from traceq.cli.wording import next_command, nothing_found
 from traceq.engine import ask
 from traceq.query import Asked
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_ratio, format_time, plural
+from traceq.views.wording import next_command, nothing_found
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.finding_lines import TITLES, finding_lines, finding_records
 from traceq.cli.options import (
     FilterOptions,
     OutputOptions,
@@ -19,11 +18,12 @@ from traceq.cli.options import (
 )
 from traceq.cli.output import emit
 from traceq.cli.session import opened, wanted_by
-from traceq.cli.wording import next_command, nothing_found
 from traceq.engine import ask
 from traceq.query import Asked
 from traceq.report import Line, Part, Report
 from traceq.units import format_duration, plural
+from traceq.views.finding_lines import TITLES, finding_lines, finding_records
+from traceq.views.wording import next_command, nothing_found
 
 if TYPE_CHECKING:
     from traceq.analysis.findings import Findings, Thresholds

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traceq.cli.finding_lines import finding_lines
 from traceq.cli.options import MeasureOption, OutputOptions, SkewOption, SourceOptions, duration
 from traceq.cli.output import emit
 from traceq.cli.session import opened
 from traceq.engine import OneTrace, asked_of, sum_warnings, with_warnings
 from traceq.errors import NotFoundError
-from traceq.report import Column, Fields, Line, Part, Report, Table, Unit, Value
+from traceq.report import Column, Fields, Line, Part, Report, Table, Unit, Value, document
 from traceq.semantics import Attributes, AttributeValue, value_text
 from traceq.sources import is_url
 from traceq.sources.interface import Source
 from traceq.summary import TraceSummary, summarize
 from traceq.traces import Span, Traces, normal_id
 from traceq.units import format_duration, format_time, plural
+from traceq.views.finding_lines import finding_lines
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import Examined
@@ -117,7 +117,7 @@ def _is_hex(text: str) -> bool:
 
 def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     """Draw the one trace of a table."""
-    from traceq.analysis.culprits import RequestOptions, examine
+    from traceq.analysis.culprits import CULPRIT_COLUMNS, RequestOptions, examine
     from traceq.analysis.findings import FindingQuestion, Thresholds, sum_up
     from traceq.cli.waterfall import waterfall
 
@@ -127,16 +127,16 @@ def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     findings = FindingQuestion(requests).rank(sum_up(examined, Thresholds()))
     summary = summarize(traces)[0]
     records = span_records(examined)
-    document = {
+    found = {
         "trace": summary.to_dict(),
         "skew": {"span_count": examined.skew.span_count, "largest_shift_ns": examined.skew.largest_ns},
-        "bottlenecks": [culprit.to_dict() for culprit in drawn.culprits],
+        "bottlenecks": [document(CULPRIT_COLUMNS, culprit) for culprit in drawn.culprits],
         "spans": _span_documents(examined, records, options),
         "findings": findings.to_dict()["findings"],
     }
     return Report(
         "show",
-        document,
+        found,
         records,
         (headline(summary), Line(), drawn.timeline, *_finding_blocks(findings), Line()),
         _footer(source, examined, summary, drawn),

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from traceq.cli.histogram import duration_histogram
 from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, WorkersOptions, complete_service
 from traceq.cli.output import emit
 from traceq.cli.session import opened, wanted_by
-from traceq.cli.wording import next_command, nothing_found
 from traceq.engine import ask
 from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_duration, plural
+from traceq.views.histogram import duration_histogram
+from traceq.views.wording import next_command, nothing_found
 
 if TYPE_CHECKING:
     from traceq.analysis.spread import Spread

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from traceq.analysis.culprits import Culprit, Examined, Measure
+from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure
+from traceq.answer import records
 from traceq.cli.show import headline, span_records
 from traceq.cli.waterfall import WaterfallOptions, waterfall
-from traceq.cli.wording import call_text, chain_text, next_command
 from traceq.query import Asked
-from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
+from traceq.report import Block, Line, Part, Report, Table, document
 from traceq.summary import summarize
 from traceq.units import format_duration, format_ratio, plural
+from traceq.views.wording import call_text, chain_text, next_command
 
 
 def trace_report(asked: Asked, examined: Examined, measure: Measure) -> Report:
@@ -26,15 +25,15 @@ def trace_report(asked: Asked, examined: Examined, measure: Measure) -> Report:
         blocks.append(Line((Part("no calls below the root: nothing but the root itself took time"),)))
     command = next_command(asked, "show", summary.trace_id)
     footer = f"{plural(drawn.hidden_count, 'span')} not shown, `{command}` draws all of them"
-    document = {
+    found = {
         "trace": summary.to_dict(),
         "by": measure,
-        "bottlenecks": [culprit.to_dict() for culprit in whole.culprits],
+        "bottlenecks": [document(CULPRIT_COLUMNS, culprit) for culprit in whole.culprits],
     }
     return Report(
         "bottlenecks",
-        document,
-        _records(whole.culprits) if whole.culprits else Table(span_records(examined).columns, ()),
+        found,
+        records(CULPRIT_COLUMNS, whole.culprits) if whole.culprits else Table(span_records(examined).columns, ()),
         tuple(blocks),
         (Line((Part(footer, "dim"),)),) if drawn.hidden_count else (),
         asked.trace_url,
@@ -53,36 +52,3 @@ def _sentence(culprit: Culprit) -> Line:
     if culprit.statement:
         parts.append(Part(f": {culprit.statement}"))
     return Line(tuple(parts))
-
-
-def _records(culprits: tuple[Culprit, ...]) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("span_id", "span"),
-        Column("service", "service", Unit.SERVICE),
-        Column("operation", "operation"),
-        Column("peer", "peer"),
-        Column("call_count", "calls", Unit.COUNT),
-        Column("held_ns", "held", Unit.DURATION),
-        Column("ratio", "share", Unit.RATIO),
-        Column("network_ns", "network", Unit.DURATION),
-        Column("duration_ns", "duration", Unit.DURATION),
-        Column("chain", "chain"),
-        Column("statement", "statement"),
-    )
-    return Table(columns, tuple(_record(culprit) for culprit in culprits))
-
-
-def _record(culprit: Culprit) -> tuple[Value, ...]:
-    return (
-        culprit.span_id,
-        culprit.service,
-        culprit.name,
-        None if culprit.peer is None else culprit.peer.label,
-        len(culprit.rows),
-        culprit.held_ns,
-        culprit.ratio,
-        culprit.network_ns,
-        culprit.duration_ns,
-        " > ".join(name for _, name in culprit.chain),
-        culprit.statement or None,
-    )

@@ -79,7 +79,7 @@ _VALUES = {
 
 @st.composite
 def _tables(draw: st.DrawFn) -> Table:
-    units = draw(st.lists(st.sampled_from(Unit), min_size=1, max_size=6))
+    units = draw(st.lists(st.sampled_from(list(_VALUES)), min_size=1, max_size=6))
     columns: list[Column[Any]] = [
         Column("k", draw(_TEXT), unit, can_shrink=draw(st.booleans()), priority=draw(st.integers(0, 3)))
         for unit in units

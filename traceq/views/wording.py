@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from traceq.analysis.culprits import Culprit
+from traceq.analysis.group_sums import GroupKey
 from traceq.query import Asked
-
-if TYPE_CHECKING:
-    from traceq.analysis.culprits import Culprit
+from traceq.report import Line, Part
 
 _FIRST_STEPS = 2
 _LAST_STEPS = 3
@@ -40,3 +39,18 @@ def nothing_found(asked: Asked, what: str) -> str:
         return f"the trace holds no {what} of the service: leave the service out?"
     narrower = "a longer --lookback, or fewer conditions?" if asked.is_live else "fewer conditions?"
     return f"no {what} match: {narrower}"
+
+
+def next_line(asked: Asked, *words: str) -> Line:
+    """Say which command to type next: on one line, however long, so that it can be copied."""
+    return Line((Part(f"next: {next_command(asked, *words)}", "hint"),), wraps=False)
+
+
+def dim(text: str) -> Line:
+    """Say something beside the answer."""
+    return Line((Part(text, "dim"),))
+
+
+def service_text(key: GroupKey) -> str:
+    """Name the service of a group of spans, and what it talked to."""
+    return key.service if key.peer is None else f"{key.service} → {key.peer.system}"

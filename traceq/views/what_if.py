@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import typer
-
+from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.spread import Spread
+from traceq.analysis.what_if import Shortening, WhatIfSums
 from traceq.report import Block, Column, Line, Part, Table, Unit, Value
 from traceq.units import format_duration, format_ratio, plural
-
-if TYPE_CHECKING:
-    from traceq.analysis.group_sums import GroupKey
-    from traceq.analysis.spread import Spread
-    from traceq.analysis.what_if import Shortening, WhatIfSums
-
-
-def shortenings(texts: Sequence[str]) -> tuple[Shortening, ...]:
-    """Read changes typed on the command line.
-
-    Raises:
-        typer.BadParameter: If one cannot be read.
-    """
-    from traceq.analysis.what_if import parse_shortening
-
-    try:
-        return tuple(parse_shortening(text) for text in texts)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--what-if") from error
+from traceq.views.wording import service_text
 
 
 def what_if_blocks(changes: Sequence[Shortening], found: WhatIfSums, top: int = 5) -> list[Block]:
@@ -89,7 +72,7 @@ def _holders(found: WhatIfSums, top: int) -> Table:
 def _holder(key: GroupKey, held: tuple[int, int], found: WhatIfSums) -> tuple[Value, ...]:
     return (
         key.name,
-        key.service if key.peer is None else f"{key.service} → {key.peer.system}",
+        service_text(key),
         *held,
         held[0] / max(found.before.total_ns, 1),
         held[1] / max(found.after.total_ns, 1),

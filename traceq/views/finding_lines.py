@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from traceq.analysis.findings import Finding, FindingKind
 from traceq.report import Column, Line, Part, Table, Unit, Value
 from traceq.units import format_count, format_duration, format_ratio, plural
-
-if TYPE_CHECKING:
-    from traceq.analysis.findings import Finding, FindingKind
 
 TITLES: dict[FindingKind, str] = {
     "n+1": "N+1",

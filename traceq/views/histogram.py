@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from traceq.analysis.spread import Spread
 from traceq.report import Histogram
-
-if TYPE_CHECKING:
-    from traceq.analysis.spread import Spread
 
 _HISTOGRAM_CELLS = 60
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from traceq.cli.finding_lines import finding_lines
-from traceq.cli.what_if import what_if_blocks
 from traceq.report import Block, Line, Part
 
 if TYPE_CHECKING:
@@ -32,10 +30,15 @@ class Beside:
         """Draw it: the costliest findings, then the saving."""
         blocks: list[Block] = []
         if self.findings is not None and self.findings.findings:
+            # Late, as below: most of what stands beside a ranking is seldom wanted, and costs its import.
+            from traceq.views.finding_lines import finding_lines
+
             blocks += [Line(), Line((Part("Findings", "strong"),))]
             shown = self.findings.findings[:_SHOWN]
             blocks += finding_lines(shown, self.findings.sums.request_count, is_brief=True)[1:]
         if self.saving is not None:
+            from traceq.views.what_if import what_if_blocks
+
             blocks += [Line(), *what_if_blocks(self.changes, self.saving)]
         return blocks
 

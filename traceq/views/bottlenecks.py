@@ -1,0 +1,138 @@
+"""What `bottlenecks` shows: the ranking, what slow requests do differently, the slowest of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
+from traceq.analysis.culprits import Measure
+from traceq.analysis.spread import Spread
+from traceq.answer import report_of
+from traceq.query import Asked
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
+from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
+from traceq.views.beside import Beside
+from traceq.views.histogram import duration_histogram
+from traceq.views.wording import call_text, chain_text, dim, next_line, nothing_found, service_text
+
+_SHOWN_SLOWEST = 5
+_NOTABLE_EXCESS = 0.1
+"""An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
+_NO_ASKED = Asked()
+_NOTHING_BESIDE = Beside()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How much of the ranking is shown."""
+
+    top: int = 10
+    """Lines of it."""
+
+
+@report_of.register
+def report(
+    answer: Bottlenecks, asked: Asked = _NO_ASKED, shown: Shown = Shown(), beside: Beside = _NOTHING_BESIDE
+) -> Report:
+    """Show a ranking, and what was found beside it."""
+    document = {**answer.to_dict(), **beside.to_dict()}
+    if not answer.sums.latency.count:
+        nothing = Line((Part(nothing_found(asked, "requests"), "hint"),))
+        return Report("bottlenecks", document, answer.records(), (nothing,), (), asked.trace_url)
+    blocks: list[Block] = [*_overview(answer, asked), Line(), Line((Part("Where the time goes", "strong"),))]
+    blocks += [_ranking(answer, shown.top), *_contrast(answer), Line(), *_slowest(answer), *beside.blocks(), Line()]
+    footer = _footer(answer, asked, shown.top)
+    return Report("bottlenecks", document, answer.records(), tuple(blocks), footer, asked.trace_url)
+
+
+def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
+    latency, service = answer.sums.latency, answer.options.service
+    whose = f" of {service}" if service else ""
+    parts = [
+        Part(f"{plural(latency.count, 'request')}{whose}", "strong"),
+        Part(f"{', ' + asked.window if asked.window else ''}   "),
+        Part("   ".join(f"{name} {format_duration(value)}" for name, value in _marks(latency))),
+    ]
+    if answer.sums.failed_count:
+        parts.append(Part(f"   {answer.sums.failed_count} failed", "error"))
+    return [Line(tuple(parts)), duration_histogram(latency, (latency,))]
+
+
+def _marks(latency: Spread) -> list[tuple[str, int]]:
+    marks = [(f"p{round(100 * quantile)}", latency.percentile(quantile)) for quantile in (0.5, 0.95, 0.99)]
+    return [*marks, ("max", latency.max_ns)]
+
+
+_HELD_TITLES: dict[Measure, str] = {"critical-time": "critical", "self-time": "self", "duration": "total"}
+
+
+def _ranking(answer: Bottlenecks, top: int) -> Table:
+    by = answer.options.measure
+    lines = answer.groups[:top]
+    longest_ns = max(line.held_ns(by) for line in lines) or 1
+    in_words = Column[RankedGroup](
+        "service", "service", Unit.SERVICE, lambda line: service_text(line.key), can_shrink=True
+    )
+    bar = Column[RankedGroup]("bar", "", Unit.BAR, lambda line: line.held_ns(by) / longest_ns, priority=3)
+    held = Column[RankedGroup]("held_ns", _HELD_TITLES[by], Unit.DURATION, lambda line: line.held_ns(by))
+    operation, of_all, of_slow, requests, median, p95, errors = picked(
+        OPERATION_COLUMNS,
+        *("operation", "critical_ratio", "slow_ratio", "request_count"),
+        *("duration.p50_ns", "duration.p95_ns", "error_count"),
+    )
+    columns = (operation, in_words, bar, held, of_all, of_slow, requests, replace(median, priority=2), p95, errors)
+    return table(columns, lines)
+
+
+def _contrast(answer: Bottlenecks) -> list[Block]:
+    """Say in one sentence what slow requests do differently, if anything stands out."""
+    line = max(answer.groups, key=lambda line: line.excess_ratio)
+    if answer.slow_count is None or line.slow_ratio is None or line.typical_ratio is None:
+        return []
+    slow = f"Slow requests (the slowest {answer.slow_count}, from {format_duration(answer.slow_from_ns or 0)} on)"
+    if line.excess_ratio < _NOTABLE_EXCESS:
+        return [Line((Part(f"{slow} spend their time where the others do."),))]
+    where = (
+        Part(f"{slow} spend {format_ratio(line.slow_ratio)} of their time in "),
+        Part(line.key.name, "strong"),
+        Part(f"; typical ones {format_ratio(line.typical_ratio)}."),
+    )
+    return [Line(where)]
+
+
+def _held_by(request: SlowRequest) -> str:
+    if not request.culprits:
+        return request.name
+    first, *others = request.culprits
+    more = f", and {plural(len(others), 'other')}" if others else ""
+    return f"{format_ratio(first.ratio)} {chain_text((*first.chain[1:-1], (first.service, call_text(first))))}{more}"
+
+
+_SLOWEST_COLUMNS: tuple[Column[Any], ...] = (
+    Column[SlowRequest]("trace_id", "trace", Unit.TRACE_ID, lambda request: request.trace_id),
+    Column[SlowRequest]("latency_ns", "latency", Unit.DURATION, lambda request: request.latency_ns),
+    Column[SlowRequest]("start_ns", "start", Unit.TIME, lambda request: request.start_ns, priority=2),
+    Column[SlowRequest]("held_by", "held up by", value=_held_by, can_shrink=True),
+)
+
+
+def _slowest(answer: Bottlenecks) -> list[Block]:
+    heading = Line((Part("Slowest requests", "strong"),))
+    return [heading, table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST])]
+
+
+def _footer(answer: Bottlenecks, asked: Asked, top: int) -> tuple[Line, ...]:
+    sums = answer.sums
+    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')}"
+    told += f" ({asked.location})" if asked.location else ""
+    left = len(answer.groups) - top
+    if left > 0:
+        told += f", {plural(left, 'operation')} more: --top {len(answer.groups)}"
+    lines = [dim(told)]
+    if sums.largest_shift_ns >= NS_PER_MS:
+        moved = f"{plural(sums.moved_span_count, 'span')} moved by up to {format_duration(sums.largest_shift_ns)}"
+        lines.append(dim(f"clocks corrected: {moved}"))
+    if sums.slowest:
+        lines.append(next_line(asked, "show", sums.slowest[0].trace_id))
+    return tuple(lines)
