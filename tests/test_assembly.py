@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from tests.builders import EPOCH_NS, SpanLike, assemble, record, span, trace
-from traceq.assembly import TableBuilder
+from tests.builders import EPOCH_NS, SpanLike, assemble, columns, record, span, trace
+from traceq.assembly import TableBuilder, joined
 from traceq.repair import UNKNOWN_SERVICE
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
@@ -157,6 +157,21 @@ def test_whether_a_span_follows_is_told_of_the_candidate_that_is_there(
     builder.add(coded)
 
     assert followers(builder.table(with_details=False)) == expected
+
+
+@given(tables())
+def test_tables_of_single_traces_put_behind_each_other_are_the_table_of_all(traces: Traces) -> None:
+    found = joined(list(traces), with_details=True)
+
+    assert columns(found) == columns(traces)
+    assert found.details == traces.details
+
+
+@pytest.mark.parametrize(("with_details", "details"), [(True, ()), (False, None)])
+def test_no_tables_are_an_empty_one(*, with_details: bool, details: tuple[()] | None) -> None:
+    found = joined([], with_details=with_details)
+
+    assert (len(found), found.span_count, found.details) == (0, 0, details)
 
 
 def test_parts_of_a_trace_are_put_together_however_their_ids_are_padded() -> None:

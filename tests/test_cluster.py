@@ -22,7 +22,6 @@ from traceq.errors import SourceError
 from traceq.executors import Executor
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
-from traceq.sources.parquet import ParquetSource
 
 CHAT = Path(__file__).parents[1] / "fixtures" / "chat.json"
 _Task = TypeVar("_Task")
@@ -60,7 +59,7 @@ def test_a_worker_that_dies_costs_a_retry_and_not_the_answer(tmp_path: Path) -> 
     options = RequestOptions("chat-service")
     question = BottleneckQuestion(options)
 
-    with ParquetSource((str(tmp_path),)).slices() as found:
+    with FileSource((str(tmp_path),)).slices() as found:
         serial = summarize(found, TraceQuery(), question)
         with distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50

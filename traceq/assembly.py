@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import accumulate, chain
 from operator import lt
+from typing import TypeVar
 
 from traceq.records import Codebook, CodedTrace, Codes
 from traceq.repair import Repaired, find_rings
 from traceq.semantics import Peer
 from traceq.traces import SpanDetails, Traces, TraceWarning
+
+_Value = TypeVar("_Value", bound=Hashable)
 
 
 class TableBuilder:
@@ -92,6 +95,57 @@ class TableBuilder:
             details=tuple(self._details) if with_details else None,
             warnings=tuple(self._warnings),
         )
+
+
+def joined(tables: Sequence[Traces], *, with_details: bool) -> Traces:
+    """Put tables one behind the other; no two of them may hold parts of one trace.
+
+    Args:
+        tables: All with details, or none, as is said next.
+        with_details: Whether to keep attributes, events and links.
+    """
+    if not tables:
+        return TableBuilder().table(with_details=with_details)
+    if len(tables) == 1:
+        return tables[0]
+    services, names, hosts, peers = Codes[str](), Codes[str](), Codes(""), Codes[Peer | None](None)
+    bases = list(accumulate((table.span_count for table in tables), initial=0))
+    placed = list(zip(bases, tables, strict=False))
+    return Traces(
+        trace_ids=tuple(chain.from_iterable(table.trace_ids for table in tables)),
+        offsets=array("q", [0, *(base + end for base, table in placed for end in table.offsets[1:])]),
+        span_ids=tuple(chain.from_iterable(table.span_ids for table in tables)),
+        parents=array("q", [row + base if row >= 0 else -1 for base, table in placed for row in table.parents]),
+        missing_parents={base + row: each for base, table in placed for row, each in table.missing_parents.items()},
+        follows_from=frozenset(base + row for base, table in placed for row in table.follows_from),
+        start_ns=_behind_each_other([table.start_ns for table in tables]),
+        duration_ns=_behind_each_other([table.duration_ns for table in tables]),
+        kinds=_behind_each_other([table.kinds for table in tables]),
+        statuses=_behind_each_other([table.statuses for table in tables]),
+        activities=_behind_each_other([table.activities for table in tables]),
+        service_codes=_recoded([(table.service_codes, table.services) for table in tables], services),
+        name_codes=_recoded([(table.name_codes, table.names) for table in tables], names),
+        host_codes=_recoded([(table.host_codes, table.hosts) for table in tables], hosts),
+        peer_codes=_recoded([(table.peer_codes, table.peers) for table in tables], peers),
+        services=tuple(services),
+        names=tuple(names),
+        hosts=tuple(hosts),
+        peers=tuple(peers),
+        details=tuple(chain.from_iterable(table.details or () for table in tables)) if with_details else None,
+        warnings=tuple(chain.from_iterable(table.warnings for table in tables)),
+    )
+
+
+def _behind_each_other(columns: Sequence[array[int]]) -> array[int]:
+    joined_column = array(columns[0].typecode)
+    for column in columns:
+        joined_column.extend(column)
+    return joined_column
+
+
+def _recoded(columns: Iterable[tuple[array[int], Sequence[_Value]]], known: Codes[_Value]) -> array[int]:
+    """Put columns of codes one behind the other, in codes of what is known, to which new values are added."""
+    return _behind_each_other([_taken("i", [known[value] for value in values], codes) for codes, values in columns])
 
 
 def _taken(typecode: str, values: Sequence[int], codes: array[int]) -> array[int]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, Run
 from tests.cli.test_golden import CHAT
-from traceq.sources.files import FileSource
+from traceq.sources.files import JsonFiles
 from traceq.sources.slices import sliced
 
 ANSWERS = "fixtures/jaeger-1.51/bodies"
@@ -67,7 +67,7 @@ def assert_same_both_ways(run: Run, command: tuple[str, ...], form: str, slice_b
     """Ask in slices, where nothing may read files as a whole, and of one table."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("traceq.engine.WARNINGS_KEPT", 10**6)
-        patch.setattr(FileSource, "_read", refuse)
+        patch.setattr(JsonFiles, "_contents", property(refuse))
         slice_by(patch, slice_bytes)
         slices = answer(run, command, form)
     with pytest.MonkeyPatch.context() as patch:
@@ -78,7 +78,7 @@ def assert_same_both_ways(run: Run, command: tuple[str, ...], form: str, slice_b
     assert slices == whole
 
 
-def refuse(_: FileSource) -> None:
+def refuse(_: JsonFiles) -> None:
     raise AssertionError("read as a whole")
 
 

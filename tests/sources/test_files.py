@@ -108,9 +108,18 @@ def test_traces_are_found_newest_first_with_details(file: str) -> None:
         pytest.param(TraceQuery(service="web", has_error=True), (), False, id="nothing"),
     ],
 )
+@pytest.mark.parametrize("batch_spans", [1, 1000])
 def test_queries_give_the_same_whatever_the_question(
-    file: str, query: TraceQuery, expected: tuple[str, ...], *, is_cut_off: bool
+    batch_spans: int,
+    file: str,
+    query: TraceQuery,
+    expected: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_cut_off: bool,
 ) -> None:
+    monkeypatch.setattr("traceq.codec.batches.BATCH_SPANS", batch_spans)
+    monkeypatch.setattr("traceq.codec.batches.DETAILED_SPANS", batch_spans)
     source = FileSource((file,))
 
     found, summaries = source.find(query), source.summaries(query)

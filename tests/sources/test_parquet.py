@@ -13,7 +13,6 @@ from traceq.errors import InputError, NotFoundError
 from traceq.query import TraceQuery
 from traceq.sources import open_source
 from traceq.sources.files import FileSource
-from traceq.sources.parquet import ParquetSource
 from traceq.traces import Traces, normal_id
 
 CHAT = Path(__file__).parents[2] / "fixtures" / "chat.json"
@@ -43,7 +42,7 @@ QUERIES = [
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_every_question_has_the_answer_that_json_gives(chat: Path, query: TraceQuery) -> None:
-    ours, theirs = ParquetSource((str(chat),)), FileSource((str(CHAT),))
+    ours, theirs = FileSource((str(chat),)), FileSource((str(CHAT),))
 
     found, expected = ours.find(query), theirs.find(query)
 
@@ -58,14 +57,13 @@ def test_every_question_has_the_answer_that_json_gives(chat: Path, query: TraceQ
 
 @pytest.mark.parametrize("query", [TraceQuery(), TraceQuery(limit=7)], ids=["all", "limited"])
 def test_what_is_found_by_columns_can_be_completed(chat: Path, query: TraceQuery) -> None:
-    check_attributes_later(ParquetSource((str(chat),)), query)
+    check_attributes_later(FileSource((str(chat),)), query)
 
 
 def test_a_trace_is_found_by_its_id_and_its_prefix(chat: Path) -> None:
     source = open_source((str(chat),))
     whole = source.find(TraceQuery(limit=1)).traces
 
-    assert isinstance(source, ParquetSource)
     assert source.trace(whole.trace_ids[0]).span_ids == whole.span_ids
     assert source.trace(whole.trace_ids[0][:12]).span_ids == whole.span_ids
     with pytest.raises(NotFoundError, match="no trace 'ffff'"):
@@ -73,7 +71,7 @@ def test_a_trace_is_found_by_its_id_and_its_prefix(chat: Path) -> None:
 
 
 def test_slices_can_be_sent_elsewhere_and_find_attributes(chat: Path) -> None:
-    with ParquetSource((str(chat),)).slices() as found:
+    with FileSource((str(chat),)).slices() as found:
         slices = pickle.loads(pickle.dumps(found.slices))  # noqa: S301 - our own bytes
 
     (table,) = [table for piece in slices for table in piece.tables(with_details=False)]
@@ -88,7 +86,7 @@ def test_parts_of_a_trace_in_several_files_are_put_together(tmp_path: Path) -> N
     write(tmp_path / "1.parquet", assemble([record(child, trace_id="a1"), record(parent, trace_id="b1")]))
     write(tmp_path / "2.parquet", assemble([record(parent, trace_id="00a1"), record(parent, trace_id="c1")]))
 
-    source = ParquetSource((str(tmp_path),))
+    source = FileSource((str(tmp_path),))
     traces = source.trace("a1")
     with source.slices() as found:
         slices = found.slices
@@ -107,9 +105,9 @@ def test_some_traces_are_read_alone_wherever_their_parts_are(chat: Path, tmp_pat
     write(tmp_path / "1.parquet", assemble([record(child, trace_id="a1"), record(parent, trace_id="b1")]))
     write(tmp_path / "2.parquet", assemble([record(parent, trace_id="00a1"), record(parent, trace_id="c1")]))
 
-    with ParquetSource((str(tmp_path),)).slices() as scattered:
+    with FileSource((str(tmp_path),)).slices() as scattered:
         parts = [table for piece in scattered.slices for table in piece.traces({"a1", "c1", "dead"})]
-    with ParquetSource((str(chat),)).slices() as found:
+    with FileSource((str(chat),)).slices() as found:
         (every,) = [table for piece in found.slices for table in piece.tables(with_details=True)]
         wanted = every.trace_ids[5:50:9]
         (some,) = [table for piece in found.slices for table in piece.traces({normal_id(each) for each in wanted})]

@@ -26,11 +26,8 @@ def open_source(
         return JaegerSource(locations[0], options or ConnectionOptions(), progress)
     from traceq.sources.bodies import expanded
     from traceq.sources.files import FileSource
-    from traceq.sources.parquet import ParquetSource, holds_parquet
 
-    files = expanded(locations)
-    is_parquet = any(holds_parquet(file) for file in files)
-    return (ParquetSource if is_parquet else FileSource)(files, progress)
+    return FileSource(expanded(locations), progress)
 
 
 def is_url(location: str) -> bool:

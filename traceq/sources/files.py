@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from typing import Protocol
 
+from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import Part, read_document
 from traceq.codec.batches import PartsLeftOut, read_table, read_tables
@@ -19,6 +21,7 @@ from traceq.query import TraceQuery, matching
 from traceq.sources.bodies import files_at, read_body, shown
 from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Progress, ProgressListener, no_progress
 from traceq.sources.nearest import nearest_names
+from traceq.sources.parquet import ParquetFiles, holds_parquet
 from traceq.sources.slices import operations_met, sliced
 from traceq.summary import summarize
 from traceq.traces import Traces, normal_id
@@ -26,14 +29,105 @@ from traceq.traces import Traces, normal_id
 _IDS_SHOWN = 5
 
 
+class _Files(Protocol):
+    """What files hold, in the form that they hold it in."""
+
+    @property
+    def groups(self) -> Sequence[Sequence[Part]]:
+        """The parts of each trace, not decoded, gathered over all files."""
+
+    @property
+    def calls(self) -> tuple[ServiceCall, ...]:
+        """Of dependency tables among the files."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the files came about, one sentence each without a final stop."""
+
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Decode all traces, some at a time."""
+
+    def table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
+        """Decode these traces, in this order."""
+
+    def slices(self) -> AbstractContextManager[Input]:
+        """Give the files as slices."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Contents:
     """What the files hold, traces still as JSON."""
 
     groups: tuple[tuple[Part, ...], ...]
-    """The parts of each trace, gathered over all files."""
     calls: tuple[ServiceCall, ...]
     notes: tuple[str, ...]
+
+
+class JsonFiles:
+    """Files of JSON, and standard input.
+
+    Args:
+        locations: Files, directories, `-` for standard input.
+        progress: Hears how far reading has come, in files, then in traces.
+    """
+
+    def __init__(self, locations: tuple[str, ...], progress: ProgressListener) -> None:
+        self._locations = locations
+        self._progress = progress
+
+    @cached_property
+    def _contents(self) -> _Contents:
+        return _read_files(files_at(self._locations), self._progress)
+
+    @property
+    def groups(self) -> Sequence[Sequence[Part]]:
+        """The parts of each trace, still as JSON, gathered over all files."""
+        return self._contents.groups
+
+    @property
+    def calls(self) -> tuple[ServiceCall, ...]:
+        """Of dependency tables among the files."""
+        return self._contents.calls
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What servers told of failures beside the traces."""
+        return self._contents.notes
+
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Decode all traces, some at a time."""
+        groups = self.groups
+        done = 0
+        for traces in read_tables(groups, with_details=with_details):
+            done += len(traces)
+            self._progress(Progress("decoding traces", done, len(groups), done))
+            yield traces
+
+    def table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
+        """Decode these traces, in this order."""
+        return read_table(groups, with_details=with_details)
+
+    def slices(self) -> AbstractContextManager[Input]:
+        """Give the files as slices; see `slices.sliced`."""
+        return sliced(self._locations, self._progress)
+
+
+def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
+    groups: dict[str, list[Part]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    notes: dict[str, None] = {}
+    for done, file in enumerate(files):
+        progress(Progress(f"reading {shown(file)}", done, len(files), len(groups)))
+        with collector_paused():
+            document = read_document(read_body(file), shown(file))
+            for part in document.parts:
+                groups.setdefault(normal_id(part.trace_id), []).append(part)
+        for call in document.calls:
+            counts[call.parent, call.child] += call.call_count
+        notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in document.notes))
+    progress(Progress("reading files", len(files), len(files), len(groups)))
+    calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
+    return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
 
 
 @dataclass(slots=True)
@@ -48,7 +142,9 @@ class _Catalog:
 
 
 class FileSource:
-    """Files as a source of traces. They are read once, at the first question, and must not change afterwards.
+    """Files of JSON or of Parquet as a source of traces.
+
+    They are read at the first question, and must not change afterwards.
 
     Args:
         locations: Files, directories, `-` for standard input.
@@ -58,7 +154,8 @@ class FileSource:
     def __init__(self, locations: tuple[str, ...], progress: ProgressListener = no_progress) -> None:
         self._locations = locations
         self._progress = progress
-        self._contents: _Contents | None = None
+        is_parquet = any(map(holds_parquet, locations))
+        self._files: _Files = (ParquetFiles if is_parquet else JsonFiles)(locations, progress)
         self._catalog: _Catalog | None = None
 
     @property
@@ -106,20 +203,23 @@ class FileSource:
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
         """
-        contents = self._read()
         if query.limit is None:
-            with_details = with_attributes or bool(query.attributes)
-            traces = self._table(contents.groups, with_details=with_details)
-            self._note_names(query, traces)
-            found = traces.select(_newest_first(traces, matching(traces, query)))
-            left_out = None if with_details else self._left_out(self._groups(), found)
-            return Found(found, notes=contents.notes, left_out=left_out)
-        # Summaries first: a limit keeps few traces, and the details of the others would fill the memory for nothing.
+            is_cut_off, found = False, self._found(query, with_details=with_attributes or bool(query.attributes))
+        else:
+            is_cut_off, found = self._newest(query, with_details=with_attributes)
+        left_out = None if found.details is not None else self._left_out(found)
+        return Found(found, is_cut_off, self._files.notes, left_out)
+
+    def _found(self, query: TraceQuery, *, with_details: bool) -> Traces:
+        """Keep what matches of one batch after the other: of what does not match nothing stays in memory."""
+        found = joined(list(self._matching(query, with_details=with_details)), with_details=with_details)
+        return found.select(_newest_first(found))
+
+    def _newest(self, query: TraceQuery, *, with_details: bool) -> tuple[bool, Traces]:
+        """Find summaries first: a limit keeps few traces, and the details of the others would fill the memory."""
         listed, groups = self.summaries(query), self._groups()
         kept = [groups[normal_id(summary.trace_id)] for summary in listed.summaries]
-        found = self._table(kept, with_details=with_attributes)
-        left_out = None if with_attributes else self._left_out(groups, found)
-        return Found(found, listed.is_cut_off, contents.notes, left_out)
+        return listed.is_cut_off, self._files.table(kept, with_details=with_details)
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
         """Give the traces that match, in batches: in the order of the files, or the newest first where a limit is set.
@@ -141,7 +241,7 @@ class FileSource:
         found = [summary for batch in self._matching(query, with_details=False) for summary in summarize(batch)]
         found.sort(key=lambda summary: (-summary.start_ns, summary.trace_id))
         kept = found if query.limit is None else found[: query.limit]
-        return FoundSummaries(tuple(kept), is_cut_off=len(kept) < len(found), notes=self._read().notes)
+        return FoundSummaries(tuple(kept), is_cut_off=len(kept) < len(found), notes=self._files.notes)
 
     def trace(self, trace_id: str) -> Traces:
         """Give one trace by its id, however padded, or by a prefix that only one trace has.
@@ -149,25 +249,23 @@ class FileSource:
         Raises:
             NotFoundError: If there is none, or several begin like that.
         """
-        groups = self._read().groups
+        groups = self._files.groups
         wanted = normal_id(trace_id)
         whole = [group for group in groups if normal_id(group[0].trace_id) == wanted]
         found = whole or [group for group in groups if _begins(group, trace_id.lower())]
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
-        return self._table(found, with_details=True)
+        return self._files.table(found, with_details=True)
 
-    @contextmanager
-    def slices(self) -> Iterator[Input]:
-        """Give the files as slices, for questions over more traces than fit in memory; see `slices.sliced`.
+    def slices(self) -> AbstractContextManager[Input]:
+        """Give the files as slices, for questions over more traces than fit in memory.
 
         Standard input is read by the first question, whichever it is: ask this way or the others, not both.
 
         Raises:
             InputError: If a file cannot be read, or holds something else than traces.
         """
-        with sliced(self._locations, self._progress) as found:
-            yield found
+        return self._files.slices()
 
     def check_names(self, query: TraceQuery, met: Iterable[tuple[str, Operation]]) -> None:
         """Tell names that do not exist from a question without an answer.
@@ -186,12 +284,7 @@ class FileSource:
 
     def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
         """Give the calls of dependency tables among the files, whatever the window: the tables do not tell times."""
-        return self._read().calls
-
-    def _read(self) -> _Contents:
-        if self._contents is None:
-            self._contents = _read_files(files_at(self._locations), self._progress)
-        return self._contents
+        return self._files.calls
 
     def _known(self) -> _Catalog:
         if self._catalog is None:
@@ -212,29 +305,16 @@ class FileSource:
     def _batches(self, *, with_details: bool) -> Iterator[Traces]:
         """Decode all traces, some at a time, and remember on the way what there is."""
         catalog = _Catalog()
-        groups = self._read().groups
-        done = 0
-        for traces in read_tables(groups, with_details=with_details):
-            done += len(traces)
+        for traces in self._files.tables(with_details=with_details):
             catalog.add(traces)
-            self._progress(Progress("decoding traces", done, len(groups), done))
             yield traces
         self._catalog = catalog
 
-    def _table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
-        return read_table(groups, with_details=with_details)
+    def _groups(self) -> dict[str, Sequence[Part]]:
+        return {normal_id(group[0].trace_id): group for group in self._files.groups}
 
-    def _groups(self) -> dict[str, tuple[Part, ...]]:
-        return {normal_id(group[0].trace_id): group for group in self._read().groups}
-
-    def _left_out(self, groups: Mapping[str, Sequence[Part]], traces: Traces) -> LeftOut:
-        return PartsLeftOut.of(traces, groups, partial(self._table, with_details=True))
-
-    def _note_names(self, query: TraceQuery, traces: Traces) -> None:
-        if self._catalog is None:
-            self._catalog = _Catalog()
-            self._catalog.add(traces)
-        self._check_names(query, self._catalog)
+    def _left_out(self, traces: Traces) -> LeftOut:
+        return PartsLeftOut.of(traces, self._groups(), partial(self._files.table, with_details=True))
 
     def _check_names(self, query: TraceQuery, known: _Catalog) -> None:
         service, operation = query.service, query.operation
@@ -256,7 +336,7 @@ class FileSource:
             )
 
     def _no_such_trace(self, trace_id: str, found: Sequence[str]) -> NotFoundError:
-        known = [group[0].trace_id for group in self._read().groups]
+        known = [group[0].trace_id for group in self._files.groups]
         if found:
             shown_ids = ", ".join(found[:_IDS_SHOWN]) + (", ..." if len(found) > _IDS_SHOWN else "")
             message = f"{len(found)} traces in {self.location} begin with '{quoted(trace_id)}': {shown_ids}"
@@ -266,29 +346,9 @@ class FileSource:
         return NotFoundError(f"no trace '{quoted(trace_id)}' in {self.location}", hint=hint)
 
 
-def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
-    groups: dict[str, list[Part]] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    notes: dict[str, None] = {}
-    for done, file in enumerate(files):
-        progress(Progress(f"reading {shown(file)}", done, len(files), len(groups)))
-        with collector_paused():
-            document = read_document(read_body(file), shown(file))
-            for part in document.parts:
-                groups.setdefault(normal_id(part.trace_id), []).append(part)
-        for call in document.calls:
-            counts[call.parent, call.child] += call.call_count
-        notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in document.notes))
-    progress(Progress("reading files", len(files), len(files), len(groups)))
-    calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
-    return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
-
-
-def _newest_first(traces: Traces, positions: Iterable[int]) -> list[int]:
-    starts = {
-        position: min((traces.start_ns[row] for row in traces.rows(position)), default=0) for position in positions
-    }
-    return sorted(starts, key=lambda position: (-starts[position], traces.trace_ids[position]))
+def _newest_first(traces: Traces) -> list[int]:
+    starts = [min((traces.start_ns[row] for row in traces.rows(at)), default=0) for at in range(len(traces))]
+    return sorted(range(len(traces)), key=lambda at: (-starts[at], traces.trace_ids[at]))
 
 
 def _begins(group: Sequence[Part], prefix: str) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,7 @@ from traceq.codec.batches import by_trace
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning
-from traceq.sources.files import FileSource, _Catalog, _Contents
-from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
+from traceq.sources.interface import Input, Progress, ProgressListener
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
 
@@ -252,53 +252,58 @@ class _PlacedPart:
         return read_traces(_selections([place]), with_details=with_details)
 
 
-class ParquetSource(FileSource):
-    """Parquet files as a source of traces: what `FileSource` answers, read from columns.
+class ParquetFiles:
+    """Files of Parquet.
 
     Args:
         locations: Files and directories.
         progress: Hears how far reading has come, in traces.
     """
 
-    def __init__(self, locations: tuple[str, ...], progress: ProgressListener = no_progress) -> None:
-        super().__init__(locations, progress)
-        self._files: list[SpanFile] | None = None
+    def __init__(self, locations: tuple[str, ...], progress: ProgressListener) -> None:
+        self._locations = locations
+        self._progress = progress
+
+    @cached_property
+    def _files(self) -> list[SpanFile]:
+        return [open_file(path) for path in parquet_files(self._locations)]
+
+    @cached_property
+    def groups(self) -> Sequence[Sequence[Part]]:
+        """Where the parts of each trace stand, gathered over all files."""
+        return tuple(by_trace(_parts(self._files)).values())
+
+    @property
+    def calls(self) -> tuple[ServiceCall, ...]:
+        """The dependency tables that came along with the traces, added up."""
+        return _calls(self._files)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which of the files were written without attributes."""
+        return _notes(self._files)
 
     @contextmanager
     def slices(self) -> Iterator[Input]:
         """Give the files as slices, a row group each; traces whose parts stand in several files are one more."""
-        files = self._opened()
-        yield Input(_slices(files), _calls(files), _notes(files))
+        yield Input(_slices(self._files), self.calls, self.notes)
 
-    def _opened(self) -> list[SpanFile]:
-        if self._files is None:
-            self._files = [open_file(path) for path in parquet_files(self._locations)]
-        return self._files
-
-    def _read(self) -> _Contents:
-        if self._contents is None:
-            files = self._opened()
-            groups = tuple(tuple(parts) for parts in by_trace(_parts(files)).values())
-            self._contents = _Contents(groups, _calls(files), _notes(files))
-        return self._contents
-
-    def _batches(self, *, with_details: bool) -> Iterator[Traces]:
-        catalog = _Catalog()
+    def tables(self, *, with_details: bool) -> Iterator[Traces]:
+        """Read all traces, some at a time."""
         done = 0
-        with self.slices() as found:
-            total = sum(piece.trace_count for piece in found.slices)
-            for traces in (table for piece in found.slices for table in piece.tables(with_details=with_details)):
-                done += len(traces)
-                catalog.add(traces)
-                self._progress(Progress("reading traces", done, total, done))
-                yield traces
-        self._catalog = catalog
+        slices = _slices(self._files)
+        total = sum(piece.trace_count for piece in slices)
+        for traces in (table for piece in slices for table in piece.tables(with_details=with_details)):
+            done += len(traces)
+            self._progress(Progress("reading traces", done, total, done))
+            yield traces
 
-    def _table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
+    def table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
+        """Read these traces, in this order."""
         from traceq.codec.parquet_reader import read_traces
 
         if any(len(group) > 1 for group in groups):
-            parts = (self._table([(part,)], with_details=with_details) for group in groups for part in group)
+            parts = (self.table([(part,)], with_details=with_details) for group in groups for part in group)
             return put_together(parts, with_details=with_details)
         wanted: dict[tuple[str, int], list[int]] = {}
         for (part,) in groups:
@@ -311,7 +316,7 @@ class ParquetSource(FileSource):
     def _selections(self, wanted: Mapping[tuple[str, int], Collection[int]]) -> Iterator[Selection]:
         from traceq.codec.parquet_file import Selection
 
-        files = {str(file.path): file for file in self._opened()}
+        files = {str(file.path): file for file in self._files}
         for (path, group), positions in wanted.items():
             is_all = len(positions) == files[path].trace_counts[group]
             yield Selection(files[path], group, None if is_all else tuple(sorted(positions)))
