@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Layer of traceq -> layers it may import besides itself."""
 
 OWNERS = {
-    "numpy": {"analysis", "cli/waterfall.py"},
+    "numpy": {"analysis", "views/waterfall.py"},
     "pandas": {"analysis", "traces.py", "answer.py"},
     "httpx": {"sources/http.py"},
     "httpx_retries": {"sources/http.py"},

@@ -199,7 +199,7 @@ def _title(side: Side, place: Source) -> str:
 def _compare_sets(sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str]) -> None:
     from traceq.analysis.comparison.compare import compare
     from traceq.analysis.comparison.tags import compare_tags
-    from traceq.cli.compare_report import SetNames, comparison_report
+    from traceq.views.comparison import SetNames, comparison_report
 
     before, after = sides
     with progress_line(is_wanted=not options.output.quiet) as tell:
@@ -261,7 +261,7 @@ def _split(sums: CohortSums, options: CompareOptions) -> Split:
 
 def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     from traceq.analysis.comparison.alignment import align
-    from traceq.cli.compare_traces import alignment_report
+    from traceq.views.alignment import alignment_report
 
     with opened(options.source, options.output) as source:
         before, after = (source.trace(trace_id) for trace_id in trace_ids)

@@ -25,7 +25,7 @@ from traceq.views.finding_lines import finding_lines
 if TYPE_CHECKING:
     from traceq.analysis.culprits import Examined
     from traceq.analysis.findings import Findings
-    from traceq.cli.waterfall import Waterfall, WaterfallOptions
+    from traceq.views.waterfall import Waterfall, WaterfallOptions
 
 _SHOWN_FINDINGS = 5
 
@@ -58,7 +58,7 @@ class ShowOptions:
 
     def waterfall(self) -> WaterfallOptions:
         """Give what of the trace is to be shown."""
-        from traceq.cli.waterfall import WaterfallOptions
+        from traceq.views.waterfall import WaterfallOptions
 
         return WaterfallOptions(
             max_depth=self.depth,
@@ -119,7 +119,7 @@ def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     """Draw the one trace of a table."""
     from traceq.analysis.culprits import CULPRIT_COLUMNS, RequestOptions, examine
     from traceq.analysis.findings import FindingQuestion, Thresholds, sum_up
-    from traceq.cli.waterfall import waterfall
+    from traceq.views.waterfall import waterfall
 
     requests = RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction, with_fragments=True)
     examined = examine(traces, requests)
@@ -169,7 +169,7 @@ def headline(summary: TraceSummary) -> Line:
 
 
 def _footer(source: Source, examined: Examined, summary: TraceSummary, drawn: Waterfall) -> tuple[Line, ...]:
-    from traceq.cli.waterfall import NOTABLE_SHIFT_RATIO
+    from traceq.views.waterfall import NOTABLE_SHIFT_RATIO
 
     lines = [_counts(drawn)]
     skew = examined.skew

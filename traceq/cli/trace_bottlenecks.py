@@ -5,11 +5,11 @@ from __future__ import annotations
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure
 from traceq.answer import records
 from traceq.cli.show import headline, span_records
-from traceq.cli.waterfall import WaterfallOptions, waterfall
 from traceq.query import Asked
 from traceq.report import Block, Line, Part, Report, Table, document
 from traceq.summary import summarize
 from traceq.units import format_duration, format_ratio, plural
+from traceq.views.waterfall import WaterfallOptions, waterfall
 from traceq.views.wording import call_text, chain_text, next_command
 
 
