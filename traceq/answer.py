@@ -92,7 +92,9 @@ def records(specs: tuple[Column[Any] | Rows[Any], ...], rows: Iterable[object]) 
 def _single(spec: Column[Any] | Rows[Any]) -> Column[Any] | None:
     if isinstance(spec, Column):
         return spec
-    return None if spec.text is None else Column(spec.key, spec.key, value=spec.text, about=spec.about)
+    if spec.text is None:
+        return None
+    return Column(spec.key, spec.key, value=spec.text, about=spec.about, within=spec.within)
 
 
 def _is_whole(cells: Iterable[Value]) -> bool:

@@ -59,7 +59,7 @@ class Column(Generic[_Row]):
     priority: int = 0
     """Columns of higher number are left out first when the width does not do."""
     within: str = ""
-    """The object of the JSON document that it is part of; begins its name in CSV."""
+    """The object of the JSON document that it is part of, with dots between nested ones; begins its name in CSV."""
 
     @property
     def path(self) -> str:
@@ -69,7 +69,7 @@ class Column(Generic[_Row]):
     @property
     def flat_key(self) -> str:
         """Its name in CSV and newline-delimited JSON (`duration_p95_ns`)."""
-        return f"{self.within}_{self.key}" if self.within else self.key
+        return self.path.replace(".", "_")
 
 
 @dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
@@ -84,6 +84,13 @@ class Rows(Generic[_Row]):
     about: str = ""
     text: Callable[[_Row], Value] | None = None
     """How they are written as one cell, in CSV and newline-delimited JSON; None where they are left out there."""
+    within: str = ""
+    """The object of the JSON document that the list is part of, as for columns."""
+
+    @property
+    def path(self) -> str:
+        """Where the list stands in a JSON document (`tags.changes`)."""
+        return f"{self.within}.{self.key}" if self.within else self.key
 
 
 Specs: TypeAlias = "tuple[Column[_Row] | Rows[_Row], ...]"
@@ -122,17 +129,30 @@ def picked(specs: Specs[_Row], *paths: str) -> tuple[Column[_Row], ...]:
 def document(specs: Specs[_Row], row: _Row) -> dict[str, object]:
     """Take a JSON document from what it is about; an object in which nothing is known is null."""
     made: dict[str, object] = {}
-    objects: dict[str, dict[str, object]] = {}
+    objects: dict[str, dict[str, object]] = {"": made}
     for spec in specs:
-        if isinstance(spec, Rows):
-            found = spec.rows(row)
-            made[spec.key] = None if found is None else [document(spec.columns, each) for each in found]
-        elif spec.within:
-            made.setdefault(spec.within, None)
-            objects.setdefault(spec.within, {})[spec.key] = _getter(spec)(row)
-        else:
-            made[spec.key] = _getter(spec)(row)
-    return made | {key: parts for key, parts in objects.items() if any(part is not None for part in parts.values())}
+        _object(objects, spec.within)[spec.key] = _part(spec, row)
+    # From the innermost out: an object of nothing but null objects is null, too.
+    for path in sorted(objects, key=len, reverse=True):
+        if path and all(part is None for part in objects[path].values()):
+            outer, _, key = path.rpartition(".")
+            objects[outer][key] = None
+    return made
+
+
+def _object(objects: dict[str, dict[str, object]], path: str) -> dict[str, object]:
+    """Give the object at a path, made where it is not there yet."""
+    if path not in objects:
+        outer, _, key = path.rpartition(".")
+        _object(objects, outer)[key] = objects[path] = {}
+    return objects[path]
+
+
+def _part(spec: Column[_Row] | Rows[_Row], row: _Row) -> object:
+    if isinstance(spec, Column):
+        return _getter(spec)(row)
+    found = spec.rows(row)
+    return None if found is None else [document(spec.columns, each) for each in found]
 
 
 def _getter(column: Column[_Row]) -> Callable[[_Row], Value]:
