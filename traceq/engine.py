@@ -368,41 +368,23 @@ def summarize(
         TraceqError: If a worker dies.
     """
     here = executor or SerialExecutor()
-    return found.attempt(lambda slices: _completed(slices, query, question, here, progress))
-
-
-def _completed(
-    found: Input,
-    query: TraceQuery,
-    question: Question[_Sums],
-    executor: Executor,
-    progress: ProgressListener,
-) -> Summary[_Sums]:
-    summary = _summarize(found.slices, query, question, executor, progress)
-    if not isinstance(question, Completing):
-        return summary
-    # Other processes take longer to start than a few spans to read.
-    reader = executor if isinstance(executor, ThreadExecutor) else SerialExecutor()
-    return replace(summary, sums=question.complete(summary.sums, partial(_look_up, found, reader)))
-
-
-def _summarize(
-    slices: Sequence[Slice],
-    query: TraceQuery,
-    question: Question[_Sums],
-    executor: Executor,
-    progress: ProgressListener,
-) -> Summary[_Sums]:
+    work = partial(summarize_slice, query=query, question=question)
     total: Summary[_Sums] = Summary(question.nothing())
-    byte_count = sum(piece.byte_count for piece in slices)
-    done_bytes = trace_count = 0
-    progress(Progress("summing up traces", 0, byte_count, is_bytes=True))
-    results = executor.map(partial(summarize_slice, query=query, question=question), slices)
-    for piece, result in zip(slices, results, strict=True):
-        total += result
-        done_bytes += piece.byte_count
-        trace_count += piece.trace_count
-        progress(Progress("summing up traces", done_bytes, byte_count, trace_count, is_bytes=True))
+    for attempt in found.attempts():
+        with attempt as trusted:
+            total = Summary(question.nothing())
+            done = Progress("summing up traces", total=sum(each.byte_count for each in trusted.slices), is_bytes=True)
+            progress(done)
+            for piece, result in zip(trusted.slices, here.map(work, trusted.slices), strict=True):
+                total += result
+                trace_count = done.trace_count + piece.trace_count
+                done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
+                progress(done)
+            if isinstance(question, Completing):
+                # Other processes take longer to start than a few spans to read.
+                reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
+                total = replace(total, sums=question.complete(total.sums, partial(_look_up, trusted, reader)))
+            break
     # Services and operations count only where nothing matched at all.
     return total if not total.trace_count else replace(total, met=frozenset())
 

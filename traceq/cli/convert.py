@@ -96,7 +96,10 @@ def _convert(options: ConvertOptions, listener: ProgressListener) -> _Written:
     if not isinstance(source, FileSource):
         raise TypeError("files are opened as a FileSource")
     with source.slices() as found:
-        return found.attempt(lambda slices: _write(slices, options, listener))
+        for attempt in found.attempts():
+            with attempt as trusted:
+                return _write(trusted, options, listener)
+    raise AssertionError("the last attempt either succeeds or raises")
 
 
 def _write(found: Input, options: ConvertOptions, listener: ProgressListener) -> _Written:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import encode_trace
@@ -13,8 +13,6 @@ from traceq.errors import DecodeError
 from traceq.query import TraceQuery
 from traceq.summary import TraceSummary
 from traceq.traces import FoundAttributes, Traces
-
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +192,20 @@ def _nobody_knows(_trace_id: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """A try to work on an input; holds back a `DecodeError` where another try may do better."""
+
+    found: Input
+    is_last: bool
+
+    def __enter__(self) -> Input:
+        return self.found
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return not self.is_last and kind is not None and issubclass(kind, DecodeError)
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """An input as slices."""
 
@@ -207,18 +219,14 @@ class Input:
     None where nothing was guessed."""
     holder: Holder = _nobody_knows
 
-    def attempt(self, work: Callable[[Input], _Value]) -> _Value:
-        """Do something with the slices; where it turns out that they were cut in a wrong place, once more with care.
+    def attempts(self) -> Iterator[Attempt]:
+        """Give the slices to work on, and once more, cut with care, where it turns out that they were badly cut.
 
-        Raises:
-            DecodeError: If the bytes are not traces, wherever they are cut.
+        Each attempt is a context that gives an input; the one that succeeds has to end the loop.
         """
-        try:
-            return work(self)
-        except DecodeError:
-            if self.proven is None:
-                raise
-            return work(self.proven())
+        yield Attempt(self, is_last=self.proven is None)
+        if self.proven is not None:
+            yield Attempt(self.proven(), is_last=True)
 
     def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
         """Give the slices that hold, or may hold, these spans, and which of them each does.
