@@ -19,6 +19,9 @@ COMMANDS = {
     "same": ("compare", "fixtures/chat.json", "fixtures/chat.json"),
     "traces": ("compare", first("message-healthy"), first("message-slow")),
     "n_plus_one": ("compare", first("friends-one-query"), first("friends-n-plus-one")),
+    "query_saved": ("compare", first("friends-n-plus-one"), first("friends-one-query")),
+    "traces_same": ("compare", first("message-slow"), first("message-slow")),
+    "retried": ("compare", first("message-healthy"), first("kafka-flaky")),
 }
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from traceq.cli import COMMANDS
+from traceq.cli import COMMANDS, main
 
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+ROOT = Path(__file__).parents[2]
+CHAT_FILE = str(ROOT / "fixtures" / "chat.json")
 
 
 def test_the_version_is_the_one_of_the_distribution(run: Run) -> None:
-    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     outcome = run("--version")
 
@@ -24,3 +25,42 @@ def test_help_fits_a_terminal_of_80_columns_and_cuts_no_option_off(words: tuple[
     lines = run(*words, "--help").out.splitlines()
 
     assert [line for line in lines if len(line) > 80 or "…" in line] == []
+
+
+def completed(words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """Give what the shell is told that could stand for the last of these words."""
+    monkeypatch.setenv("_TRACEQ_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0
+    return capfd.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("traceq s", ["search", "show", "stats", "services"]),
+        ("traceq bottlenecks --sk", []),
+        ("traceq bottlenecks --what", ["--what-if"]),
+        ("traceq bottlenecks ch", ["chat-service"]),
+        ("traceq stats --by service f", ["friend-service"]),
+        ("traceq search --service ", ["chat-service", "friend-service"]),
+        ("traceq search --service nobody", []),
+    ],
+)
+def test_the_shell_is_told_commands_options_and_services(
+    words: str, offered: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACEQ_SOURCE", CHAT_FILE)
+
+    assert completed(words, monkeypatch, capfd)[: len(offered) or None] == offered
+
+
+def test_the_shell_is_offered_nothing_where_the_source_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRACEQ_SOURCE", str(tmp_path / "gone.json"))
+
+    assert completed("traceq bottlenecks ch", monkeypatch, capfd) == []
