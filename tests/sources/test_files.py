@@ -420,6 +420,17 @@ def test_a_file_that_became_a_directory_is_told(tmp_path: Path, monkeypatch: pyt
     assert caught.value.message == f"cannot read {tmp_path}: is a directory"
 
 
+@pytest.mark.parametrize(("limit", "told"), [(None, ["00a1", "a2"]), (2, ["a2"]), (1, ["a2"])])
+def test_what_is_strange_about_the_traces_listed_is_told(limit: int | None, told: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "traces.json"
+    path.write_bytes(jaeger_json(0, 0, 1, 1, 2))
+
+    found = FileSource((str(path),)).summaries(TraceQuery(limit=limit))
+
+    assert {warning.trace_id for warning in found.warnings} == set(told)
+    assert {warning.code for warning in found.warnings} == {"duplicate-dropped"}
+
+
 def test_summaries_tell_the_traces_in_short(file: str) -> None:
     (newest, *_) = FileSource((file,)).summaries(EVERYTHING).summaries
 

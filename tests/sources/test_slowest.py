@@ -10,6 +10,7 @@ from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries
 from traceq.sources.slowest import find_slowest
 from traceq.summary import TraceSummary
+from traceq.traces import TraceWarning
 
 MS = 1_000_000
 EVERYTHING = "exact: every trace of the window was seen"
@@ -175,6 +176,20 @@ def test_what_the_source_notes_is_told_once_and_the_services_are_counted() -> No
 
     assert found.notes == ("something strange", "exact: every trace with a span of at least 198 ms was seen")
     assert found.service_count == 4
+
+
+def test_what_is_strange_is_told_of_the_traces_given_alone_and_once() -> None:
+    server = Server(lasting(5, 900, 20, 800))
+
+    def search(query: TraceQuery) -> FoundSummaries:
+        found = server.search(query)
+        strange = (TraceWarning("orphan", trace.trace_id, "its parent is not there", "1") for trace in found.summaries)
+        return replace(found, warnings=tuple(strange))
+
+    found = find_slowest(search, TraceQuery(limit=2), 2)
+
+    assert len(server.asked) > 1
+    assert sorted(warning.trace_id for warning in found.warnings) == sorted(each.trace_id for each in found.summaries)
 
 
 def test_no_trace_cannot_be_asked_for() -> None:

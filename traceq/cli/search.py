@@ -11,7 +11,7 @@ import typer
 from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
 from traceq.cli.output import emit
 from traceq.cli.session import opened
-from traceq.engine import asked_of, cut_off_line
+from traceq.engine import asked_of, cut_off_line, sum_warnings, with_warnings
 from traceq.query import Asked, TraceQuery
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
 from traceq.sources.interface import FoundSummaries, Source
@@ -86,7 +86,8 @@ def search(options: SearchOptions) -> None:
         query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
         found = _find(source, query, options.slowest)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
-    asked = replace(asked_of(source, query), notes=notes, is_cut_off=found.is_cut_off)
+    about = with_warnings(asked_of(source, query), sum_warnings(found.warnings))
+    asked = replace(about, notes=notes, is_cut_off=found.is_cut_off)
     emit(_report(asked, found, options), asked, options.output)
 
 

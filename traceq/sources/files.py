@@ -23,8 +23,8 @@ from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Prog
 from traceq.sources.nearest import nearest_names
 from traceq.sources.parquet import ParquetFiles, holds_parquet
 from traceq.sources.slices import operations_met, sliced
-from traceq.summary import summarize
-from traceq.traces import Traces, normal_id
+from traceq.summary import TraceSummary, summarize
+from traceq.traces import Traces, TraceWarning, normal_id
 
 _IDS_SHOWN = 5
 
@@ -238,10 +238,21 @@ class FileSource:
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
         """
-        found = [summary for batch in self._matching(query, with_details=False) for summary in summarize(batch)]
-        found.sort(key=lambda summary: (-summary.start_ns, summary.trace_id))
-        kept = found if query.limit is None else found[: query.limit]
-        return FoundSummaries(tuple(kept), is_cut_off=len(kept) < len(found), notes=self._files.notes)
+        kept: list[TraceSummary] = []
+        warnings: list[TraceWarning] = []
+        trace_count = 0
+        for batch in self._matching(query, with_details=False):
+            found = summarize(batch)
+            trace_count += len(found)
+            kept += found
+            warnings += batch.warnings
+            if query.limit is not None:
+                kept = _newest(kept)[: query.limit]
+                warnings = _about(warnings, kept)
+        kept = _newest(kept)
+        return FoundSummaries(
+            tuple(kept), is_cut_off=len(kept) < trace_count, notes=self._files.notes, warnings=tuple(warnings)
+        )
 
     def trace(self, trace_id: str) -> Traces:
         """Give one trace by its id, however padded, or by a prefix that only one trace has.
@@ -344,6 +355,15 @@ class FileSource:
         near = difflib.get_close_matches(trace_id.lower(), known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(known)}, `traceq search` lists them"
         return NotFoundError(f"no trace '{quoted(trace_id)}' in {self.location}", hint=hint)
+
+
+def _newest(summaries: Iterable[TraceSummary]) -> list[TraceSummary]:
+    return sorted(summaries, key=lambda summary: (-summary.start_ns, summary.trace_id))
+
+
+def _about(warnings: Sequence[TraceWarning], summaries: Iterable[TraceSummary]) -> list[TraceWarning]:
+    listed = {summary.trace_id for summary in summaries}
+    return [warning for warning in warnings if warning.trace_id in listed]
 
 
 def _newest_first(traces: Traces) -> list[int]:

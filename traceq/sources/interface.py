@@ -12,7 +12,7 @@ from traceq.codec import encode_trace
 from traceq.errors import DecodeError
 from traceq.query import TraceQuery
 from traceq.summary import TraceSummary
-from traceq.traces import FoundAttributes, Traces
+from traceq.traces import FoundAttributes, Traces, TraceWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ class FoundSummaries:
     notes: tuple[str, ...] = ()
     service_count: int = 0
     """How many services were asked, 0 where the source was asked once for all."""
+    warnings: tuple[TraceWarning, ...] = ()
+    """What is strange about these traces, where they were read as a whole."""
 
 
 @runtime_checkable

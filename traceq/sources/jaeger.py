@@ -176,7 +176,8 @@ class JaegerSource:
         if found is not None:
             return found
         whole, service_count = self._search(query, with_details=False)
-        return FoundSummaries(tuple(summarize(whole.traces)), whole.is_cut_off, whole.notes, service_count)
+        summaries = tuple(summarize(whole.traces))
+        return FoundSummaries(summaries, whole.is_cut_off, whole.notes, service_count, whole.traces.warnings)
 
     def trace(self, trace_id: str) -> Traces:
         """Give one trace by its id; a prefix will not do, no version of Jaeger looks for one.

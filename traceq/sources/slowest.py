@@ -13,7 +13,7 @@ from math import isqrt
 from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries
 from traceq.summary import TraceSummary
-from traceq.traces import normal_id
+from traceq.traces import TraceWarning, normal_id
 from traceq.units import NS_PER_US, format_duration, plural
 
 _MOST_ROUNDS = 12
@@ -47,11 +47,14 @@ def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummarie
     hunt = _Hunt(search, query, count)
     hunt.run()
     slowest = sorted(hunt.known.values(), key=lambda trace: (-trace.duration_ns, normal_id(trace.trace_id)))
+    listed = slowest[:count]
+    ids = {summary.trace_id for summary in listed}
     return FoundSummaries(
-        summaries=tuple(slowest[:count]),
+        summaries=tuple(listed),
         is_cut_off=not hunt.is_exact or hunt.hidden_count() > 0,
         notes=tuple(dict.fromkeys((*hunt.notes, hunt.verdict()))),
         service_count=hunt.service_count,
+        warnings=tuple(warning for warning in hunt.warnings if warning.trace_id in ids),
     )
 
 
@@ -70,6 +73,8 @@ class _Hunt:
     complete_ids: frozenset[str] = frozenset()
     """The traces of that answer."""
     notes: list[str] = field(default_factory=list)
+    warnings: dict[TraceWarning, None] = field(default_factory=dict)
+    """Of every trace seen, each once."""
     service_count: int = 0
     round_count: int = 0
 
@@ -86,6 +91,7 @@ class _Hunt:
         by_id = {normal_id(summary.trace_id): summary for summary in found.summaries}
         self.known |= by_id
         self.notes += found.notes
+        self.warnings |= dict.fromkeys(found.warnings)
         self.service_count = found.service_count
         if found.is_cut_off:
             self.too_low_ns = minimum_ns
