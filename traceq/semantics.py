@@ -275,12 +275,12 @@ def authority(url: str) -> str:
 def peer(kind: Kind, attributes: Attributes) -> Peer | None:
     """Find what a span talked to, by what its attributes say.
 
-    A database or broker counts whatever the kind, since spans made by hand are often INTERNAL; a service or host only
-    for CLIENT and PRODUCER and where a span without a kind tells a whole URL, since on the SERVER side these attributes
-    name the caller or the span's own address. A host is taken from the URL where nothing else names it; its port is
-    part of the name only on the loopback.
+    A database or broker counts whatever the kind, since spans made by hand are often INTERNAL, and a SERVER may
+    consume; a service or host only for CLIENT and PRODUCER and where a span without a kind tells a whole URL, since on
+    the SERVER side these attributes name the caller or the span's own address. A host is taken from the URL where
+    nothing else names it; its port is part of the name only on the loopback.
     """
-    if kind is Kind.SERVER or not attributes:
+    if not attributes or (kind is Kind.SERVER and activity(attributes) not in _CONSUMING):
         return None
     system = first_text(attributes, DATABASE_SYSTEM)
     if system:
@@ -292,6 +292,9 @@ def peer(kind: Kind, attributes: Attributes) -> Peer | None:
     if not asks:
         return None
     return _remote_peer(attributes)
+
+
+_CONSUMING = frozenset((Activity.RECEIVES, Activity.PROCESSES, Activity.MESSAGES))
 
 
 def _destination(attributes: Attributes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from traceq.semantics import Kind
+from tests.analysis.obvious_roles import is_handed_over
 from traceq.traces import Span, Traces
 
 
@@ -91,5 +91,4 @@ def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
 
 
 def _awaited(traces: Traces, call: _Call) -> list[Span]:
-    is_producer = call.span.kind is Kind.PRODUCER
-    return [child for child in children(traces, call.span.row) if not (is_producer and child.kind is Kind.CONSUMER)]
+    return [child for child in children(traces, call.span.row) if not is_handed_over(traces, child.row)]

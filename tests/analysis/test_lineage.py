@@ -46,8 +46,8 @@ def test_children_of_one_parent_tell_it_together() -> None:
 
     find, saved = operation("chat", "find", Kind.CLIENT), operation("chat", "save", Kind.CLIENT)
 
-    assert operation("cron", "cron", Kind.UNSPECIFIED) in known.above([find])
-    assert operation("cron", "cron", Kind.UNSPECIFIED) not in known.above([find, saved])
+    assert operation("cron", "cron", Kind.INTERNAL) in known.above([find])
+    assert operation("cron", "cron", Kind.INTERNAL) not in known.above([find, saved])
 
 
 def test_of_what_was_never_seen_nothing_is_known() -> None:
@@ -56,7 +56,7 @@ def test_of_what_was_never_seen_nothing_is_known() -> None:
 
 def test_a_call_within_itself_ends() -> None:
     again = (span(f"s{i}", f"s{i - 1}" if i else None, 0, 10, name="walk") for i in range(3))
-    walk = operation("app", "walk", Kind.UNSPECIFIED)
+    walk = operation("app", "walk", Kind.INTERNAL)
 
     assert learn_lineage(traces({"1": tuple(again)})).above([walk]) == {walk}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.peers import Node, PeerCalls, PeerGrouping, find_peer_calls, peer_nodes, united
+from traceq.analysis.peers import Node, PeerCalls, PeerGrouping, find_peer_calls, find_polls, peer_nodes, united
 from traceq.analysis.tree import find_roots
 from traceq.semantics import HTTP_METHOD, HTTP_STATUS, URL, Attributes, Kind, Status, first_text
 from traceq.traces import normal_id
@@ -150,6 +150,8 @@ class Message:
 def loose_messages(calls: Calls) -> tuple[dict[str, Message], list[tuple[str, Message]]]:
     """Find messages whose ends links may tie together: PRODUCER spans nobody hangs on, CONSUMER spans that link.
 
+    A span that took messages which others below it work on counts only for those that none of them links to.
+
     Returns:
         Producers by trace and span id, and consumers, each with the trace and span id that it links to.
     """
@@ -162,9 +164,14 @@ def loose_messages(calls: Calls) -> tuple[dict[str, Message], list[tuple[str, Me
     has_consumer[parents[tied]] = True
     brokers = _broker_at(calls)
     sent = np.flatnonzero((roles == Kind.PRODUCER) & ~has_consumer).tolist()
-    taken = np.flatnonzero(consumes & ~tied).tolist()
+    polls = find_polls(spans)
+    taken, polled = (np.flatnonzero(rows).tolist() for rows in (consumes & ~polls, consumes & polls))
     producers = {_key(*_ids(calls, row)): _message(calls, row, brokers) for row in sent}
-    return producers, [(key, _message(calls, row, brokers)) for row in taken for key in _links(calls, row)]
+    links = [(row, key) for row in taken for key in _links(calls, row)]
+    known = {(spans.trace.item(row), key) for row, key in links}
+    polled_links = ((row, key) for row in polled for key in _links(calls, row))
+    links += [(row, key) for row, key in polled_links if (spans.trace.item(row), key) not in known]
+    return producers, [(key, _message(calls, row, brokers)) for row, key in links]
 
 
 def _broker_at(calls: Calls) -> dict[int, Node]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.roles import find_roles
+from traceq.analysis.arrays import Codes, Flags, Ints, Small
+from traceq.analysis.roles import Surroundings, find_roles
 from traceq.traces import Traces
 
-Ints: TypeAlias = npt.NDArray[np.int64]
-Codes: TypeAlias = npt.NDArray[np.int32]
-Flags: TypeAlias = npt.NDArray[np.bool_]
+__all__ = ["Codes", "Columns", "Flags", "Ints", "columns"]
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -32,9 +31,13 @@ class Columns:
     """Since the epoch."""
     end_ns: Ints
     duration_ns: Ints
-    roles: npt.NDArray[np.int8]
-    """What the span is in a conversation, as a `Kind` number; see `roles.find_roles`."""
-    statuses: npt.NDArray[np.int8]
+    roles: Small
+    """What the span is in a conversation, as a `Kind` number, never UNSPECIFIED; see `roles.find_roles`."""
+    told_roles: Small
+    """The same by the span alone, whatever is around it: groups of like spans are told apart by this one."""
+    activities: Small
+    """What the span does towards others, as an `Activity` number."""
+    statuses: Small
     services: Codes
     names: Codes
     hosts: Codes
@@ -56,20 +59,29 @@ def columns(traces: Traces) -> Columns:
     """Look at a span table through numpy, without a copy."""
     start_ns = _view(traces.start_ns)
     duration_ns = _view(traces.duration_ns)
+    end_ns = _frozen(start_ns + duration_ns)
     offsets = _view(traces.offsets)
+    parents = _view(traces.parents)
+    services, names, hosts, peers = (
+        np.asarray(codes, dtype=np.int32)
+        for codes in (traces.service_codes, traces.name_codes, traces.host_codes, traces.peer_codes)
+    )
+    roles = find_roles(Surroundings(traces, parents, services, names, peers, start_ns, end_ns))
     return Columns(
         traces=traces,
         trace=_frozen(np.repeat(np.arange(len(traces), dtype=np.int64), np.diff(offsets))),
-        parents=_view(traces.parents),
+        parents=parents,
         start_ns=start_ns,
-        end_ns=_frozen(start_ns + duration_ns),
+        end_ns=end_ns,
         duration_ns=duration_ns,
-        roles=find_roles(traces),
+        roles=roles.played,
+        told_roles=roles.told,
+        activities=roles.activities,
         statuses=np.asarray(traces.statuses, dtype=np.int8),
-        services=np.asarray(traces.service_codes, dtype=np.int32),
-        names=np.asarray(traces.name_codes, dtype=np.int32),
-        hosts=np.asarray(traces.host_codes, dtype=np.int32),
-        peers=np.asarray(traces.peer_codes, dtype=np.int32),
+        services=services,
+        names=names,
+        hosts=hosts,
+        peers=peers,
         rejoined=_frozen(np.zeros(start_ns.size, dtype=np.bool_)),
     )
 

@@ -103,9 +103,13 @@ def _clip(spans: Columns) -> tuple[Ints, Ints, Flags]:
 
 
 def is_handed_over(spans: Columns) -> Flags:
-    """Tell the CONSUMER spans under a PRODUCER, or under what stood above a missing one: nobody waits for them."""
-    under_producer: Flags = (spans.parents >= 0) & (spans.roles[spans.parents] == Kind.PRODUCER) | spans.rejoined
-    handed_over: Flags = under_producer & (spans.roles == Kind.CONSUMER)
+    """Tell the spans that consume what their parent published, or that came from elsewhere: nobody waits for them.
+
+    From elsewhere is what has a parent of another service, or is under what stood above a missing one.
+    """
+    parents = spans.parents
+    sent = (spans.told_roles[parents] == Kind.PRODUCER) | (spans.services[parents] != spans.services)
+    handed_over: Flags = (sent & (parents >= 0) | spans.rejoined) & (spans.roles == Kind.CONSUMER)
     return handed_over
 
 

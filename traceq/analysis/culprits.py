@@ -154,7 +154,7 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
     held_ns = examined.measured(measure)[rows]
     if not rows.size or not latency_ns or not held_ns.any():
         return ()
-    told = (spans.parents, spans.services, spans.names, spans.roles, spans.peers)
+    told = (spans.parents, spans.services, spans.names, spans.told_roles, spans.peers)
     _, calls = numbered_rows(*(column[rows] for column in told))
     sums = sum_by_group(calls, held_ns, int(calls.max()) + 1)
     flagged = np.flatnonzero(sums >= max(1, FLAGGED_RATIO * latency_ns))

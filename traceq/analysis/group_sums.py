@@ -202,7 +202,7 @@ def sum_groups(examined: Examined) -> GroupTable:
 def number_groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
     """Number the groups that spans belong to: the keys, and for each row the position of its key."""
     traces = spans.traces
-    told = (spans.services, spans.names, spans.roles, spans.peers)
+    told = (spans.services, spans.names, spans.told_roles, spans.peers)
     places, groups = numbered_rows(*(column[rows] for column in told))
     keys = tuple(
         GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])

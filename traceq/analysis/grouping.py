@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.columns import Ints
+from traceq.analysis.arrays import Ints
 
 
 class Sums(Protocol):

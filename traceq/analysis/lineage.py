@@ -128,7 +128,7 @@ def learn_lineage(traces: Traces) -> Lineage:
 def number_operations(spans: Columns, rows: Ints) -> tuple[list[Operation], Ints]:
     """Number the operations of these rows: what each number stands for, and the number of each row."""
     traces = spans.traces
-    codes = (spans.services[rows], spans.names[rows], spans.roles[rows])
+    codes = (spans.services[rows], spans.names[rows], spans.told_roles[rows])
     places, numbers = numbered_rows(*codes)
     parts = zip(*(column[places].tolist() for column in codes), strict=True)
     return [Operation(traces.services[service], traces.names[name], role) for service, name, role in parts], numbers

@@ -10,7 +10,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.tree import find_roots
-from traceq.semantics import PEER_HOST, Kind, Peer, PeerKind, first_text
+from traceq.semantics import PEER_HOST, Activity, Kind, Peer, PeerKind, first_text
 
 NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]
 
@@ -129,29 +129,29 @@ def find_peer_calls(spans: Columns) -> PeerCalls:
     """Find the spans that speak for a peer.
 
     Where the other side sends spans, these tell, and the caller's span does not count; but for a message the broker
-    lies between. Of nested spans that name the same system only the innermost counts: a publish and the client
-    library's span below it are one message. What a CONSUMER does below itself in the name of its broker is processing.
+    lies between. Roles tell calls from what is only around them; telling the broker what became of a message is no
+    message.
     """
-    makes = _makes(spans)
-    named = makes > 0
-    is_message = named & _is_messaging(spans)
-    consumes = is_message & (spans.roles == Kind.CONSUMER)
-    answered = _is_answered(spans, is_message)
-    wraps, is_processing = _nesting(spans, makes, consumes)
-    outgoing = named & ~consumes & ~answered & ~wraps & ~is_processing
+    roles, parents = spans.roles, spans.parents
+    is_message = _is_messaging(spans)
+    takes, above = roles == Kind.CONSUMER, roles[parents]
+    asks = ((roles == Kind.CLIENT) | (roles == Kind.PRODUCER)) & (spans.peers > 0)
+    outgoing = asks & ~_is_answered(spans, is_message) & (spans.activities != Activity.SETTLES)
     # A consumer that does not name its broker took the message from the one that its producer names.
-    parents = spans.parents
-    told = (parents >= 0) & is_message[parents] & (spans.roles[parents] == Kind.PRODUCER)
-    return PeerCalls(outgoing, (consumes & ~is_processing) | (told & (spans.roles == Kind.CONSUMER)))
+    told = (parents >= 0) & is_message[parents] & (above == Kind.PRODUCER)
+    return PeerCalls(outgoing, takes & (is_message | told) & ~find_polls(spans))
 
 
-def _makes(spans: Columns) -> Ints:
-    """Number the kinds and systems of peers, 0 for none, so that spans of one make compare equal."""
-    peers = spans.traces.peers
-    numbers = {make: number for number, make in enumerate(dict.fromkeys(peer and peer[:2] for peer in peers), 1)}
-    by_code = np.array([numbers[peer[:2]] if peer else 0 for peer in peers], dtype=np.int64)
-    makes: Ints = by_code[spans.peers]
-    return makes
+def find_polls(spans: Columns) -> Flags:
+    """Tell the spans that took messages which others, below them, work on one by one."""
+    polls = np.zeros(spans.parents.size, dtype=np.bool_)
+    takes = spans.roles == Kind.CONSUMER
+    if (spans.activities[takes] == Activity.RECEIVES).any():
+        inner = np.flatnonzero(takes & (spans.parents >= 0))
+        outer = find_roots(np.where(takes, -1, spans.parents))[spans.parents[inner]]
+        polls[outer[takes[outer] & (spans.services[outer] == spans.services[inner])]] = True
+        polls &= spans.activities == Activity.RECEIVES
+    return polls
 
 
 def _is_messaging(spans: Columns) -> Flags:
@@ -169,17 +169,3 @@ def _is_answered(spans: Columns, is_message: Flags) -> Flags:
     answered = np.zeros(spans.parents.size, dtype=np.bool_)
     answered[parents[crosses & ~(consumes & is_message[parents])]] = True
     return answered
-
-
-def _nesting(spans: Columns, makes: Ints, consumes: Flags) -> tuple[Flags, Flags]:
-    """Tell the spans around another of their make, and those that process what a consumer above them took."""
-    named = makes > 0
-    nearest = find_roots(np.where(named, -1, spans.parents))
-    inner = np.flatnonzero(named & (spans.parents >= 0))
-    outer = nearest[spans.parents[inner]]
-    alike = (makes[outer] == makes[inner]) & (spans.services[outer] == spans.services[inner])
-    wraps, is_processing = np.zeros((2, makes.size), dtype=np.bool_)
-    wraps[outer[alike & ~consumes[outer]]] = True
-    # A consumer that publishes on (PRODUCER) sends a message of its own.
-    is_processing[inner[alike & consumes[outer] & (spans.roles[inner] != Kind.PRODUCER)]] = True
-    return wraps, is_processing

@@ -1,13 +1,247 @@
-"""What each span is in a conversation, decided once and for every analysis."""
+"""What each span is in a conversation, decided once and for every analysis.
+
+Kinds alone do not tell: spans made by hand are INTERNAL and still query, publish and consume; receivers are CLIENT in
+one library and CONSUMER in another; old clients send no kinds at all. `docs/analyses/roles.md` has the rules.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
 
+import numpy as np
+
+from traceq.analysis.arrays import Codes, Flags, Ints, Small
+from traceq.analysis.grouping import numbered, numbered_rows
+from traceq.analysis.tree import TimeKeys, find_roots
+from traceq.semantics import Activity, Kind, activity_from_name
 from traceq.traces import Traces
 
 
-def find_roles(traces: Traces) -> npt.NDArray[np.int8]:
-    """Give each span's role as a `Kind` number: the kind that the span tells."""
-    return np.asarray(traces.kinds, dtype=np.int8)
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """The columns that roles are decided from; every array has one entry a span."""
+
+    traces: Traces
+    parents: Ints
+    services: Codes
+    names: Codes
+    peers: Codes
+    start_ns: Ints
+    end_ns: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roles:
+    """What spans are in their conversations; every array has one entry a span, roles as `Kind` numbers."""
+
+    played: Small
+    """CLIENT, SERVER, PRODUCER, CONSUMER or INTERNAL, by the span itself and what is around it."""
+    told: Small
+    """The same by the span alone: like spans have like ones wherever they occur."""
+    activities: Small
+    """`Activity` numbers, by attributes and where these only name a broker by the span's name."""
+
+
+def find_roles(around: Surroundings) -> Roles:
+    """Decide what each span is.
+
+    First by the span itself: its kind, unless attributes say that it publishes, receives, processes or queries. Then by
+    what is around it: of nested spans of one call the innermost counts, and where a span tells nothing, whether it
+    was entered from another service, and what by.
+
+    Source: OpenTelemetry semantic conventions for messaging, databases, HTTP and RPC, 1.21 to 1.38.
+    """
+    kinds = np.asarray(around.traces.kinds, dtype=np.int8)
+    activities = _activities(around, kinds)
+    told = _TOLD[kinds, activities]
+    own = _Own(kinds, told, activities)
+    settled = _same_calls(around, own) | _drivers(around, own)
+    played = np.where(settled, np.int8(Kind.INTERNAL), told)
+    _settle_neighbours(around, own, settled, played)
+    return Roles(played, told, activities)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Own:
+    """What spans say themselves."""
+
+    kinds: Small
+    told: Small
+    activities: Small
+
+
+def _told_role(kind: Kind, activity: Activity) -> Kind:
+    """Say what a span is by itself."""
+    match kind, activity:
+        case ((Kind.PRODUCER | Kind.CONSUMER), _):
+            return kind
+        case Kind.SERVER, (Activity.RECEIVES | Activity.PROCESSES | Activity.MESSAGES):
+            return Kind.CONSUMER
+        case Kind.SERVER, _:
+            return kind
+        case _, Activity.PUBLISHES:
+            return Kind.PRODUCER
+        case _, (Activity.RECEIVES | Activity.PROCESSES):
+            return Kind.CONSUMER
+        case _, (Activity.QUERIES | Activity.SETTLES):
+            return Kind.CLIENT
+        case Kind.UNSPECIFIED, Activity.SERVES:
+            return Kind.SERVER
+        case Kind.UNSPECIFIED, Activity.CALLS:
+            return Kind.CLIENT
+        case _:
+            return kind or Kind.INTERNAL
+
+
+_TOLD: Small = np.array([[_told_role(kind, activity) for activity in Activity] for kind in Kind], dtype=np.int8)
+
+
+def _activities(around: Surroundings, kinds: Small) -> Small:
+    """Ask the names of spans that name a broker and neither say by kind nor by attributes what for."""
+    activities = np.asarray(around.traces.activities, dtype=np.int8)
+    asked = np.flatnonzero((activities == Activity.MESSAGES) & (kinds != Kind.PRODUCER) & (kinds != Kind.CONSUMER))
+    if not asked.size:
+        return activities
+    activities = activities.copy()
+    names, peers = around.traces.names, around.traces.peers
+    pairs = around.names[asked].astype(np.int64) * len(peers) + around.peers[asked]
+    # Many spans, few names: each is read once.
+    known, of_pair = numbered(pairs)
+    spoken = []
+    for name, code in zip(*(part.tolist() for part in np.divmod(known, len(peers))), strict=True):
+        peer = peers[code]
+        spoken.append(activity_from_name(names[name], peer.name if peer else ""))
+    activities[asked] = np.array(spoken, dtype=np.int8)[of_pair]
+    return activities
+
+
+def _same_calls(around: Surroundings, own: _Own) -> Flags:
+    """Tell what is only around another span of the same call, or works on a message that was taken above it.
+
+    One call are spans of a service that name the same system, one below the other. The innermost of them makes it: a
+    publish and the client library's span below it are one message. But of a message that was taken the outermost tells,
+    and a poll around it takes nothing itself.
+    """
+    told, activities = own.told, own.activities
+    inner, outer = _nested(around)
+    takes = told[outer] == Kind.CONSUMER
+    # What a consumer publishes is a message of its own, and so is what it takes below the span that published it.
+    apart = np.where(takes, told[inner] == Kind.PRODUCER, told[inner] == Kind.CONSUMER)
+    is_poll = takes & (activities[outer] == Activity.RECEIVES) & (told[inner] == Kind.CONSUMER)
+    is_vague = (activities[inner] == Activity.MESSAGES) & (activities[outer] != Activity.MESSAGES)
+    is_part = takes & ~is_poll & (activities[inner] != Activity.SETTLES)
+    same = np.zeros(told.size, dtype=np.bool_)
+    same[outer[~apart & ~takes & ~is_vague]] = True
+    same[inner[~apart & (is_part | (~takes & is_vague))]] = True
+    return same
+
+
+def _nested(around: Surroundings) -> tuple[Ints, Ints]:
+    """Pair spans that name a system with the nearest span above them, in the same service, that names any.
+
+    Returns:
+        Rows of inner and outer spans; only pairs that name the same system.
+    """
+    makes = _makes(around)
+    parents, services = around.parents, around.services
+    inner = np.flatnonzero((makes > 0) & (parents >= 0))
+    outer = parents[inner]
+    found: list[tuple[Ints, Ints]] = []
+    for _ in range(_NEAR):
+        inside = services[outer] == services[inner]
+        inner, outer = inner[inside], outer[inside]
+        named = makes[outer] > 0
+        found.append((inner[named], outer[named]))
+        above = parents[outer]
+        on = ~named & (above >= 0)
+        inner, outer = inner[on], above[on]
+        if not inner.size:
+            break
+    else:
+        found.append(_far(makes, around, inner, outer))
+    inner, outer = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    alike = makes[inner] == makes[outer]
+    return inner[alike], outer[alike]
+
+
+_NEAR = 32
+"""Steps up, one after the other; whoever has not met anything by then takes all the rest at once."""
+
+
+def _far(makes: Ints, around: Surroundings, inner: Ints, outer: Ints) -> tuple[Ints, Ints]:
+    stays = (makes > 0) | (around.services != around.services[around.parents])
+    outer = find_roots(np.where(stays, -1, around.parents))[outer]
+    met = (makes[outer] > 0) & (around.services[outer] == around.services[inner])
+    return inner[met], outer[met]
+
+
+def _makes(around: Surroundings) -> Ints:
+    """Number the kinds and systems of peers, 0 for none, so that spans of one make compare equal."""
+    peers = around.traces.peers
+    numbers = {make: number for number, make in enumerate(dict.fromkeys(peer and peer[:2] for peer in peers), 1)}
+    by_code = np.array([numbers[peer[:2]] if peer else 0 for peer in peers], dtype=np.int64)
+    makes: Ints = by_code[around.peers]
+    return makes
+
+
+def _drivers(around: Surroundings, own: _Own) -> Flags:
+    """Tell the drivers' spans beside those of the libraries over them, which are no calls of their own.
+
+    Some libraries close their span before the driver opens one, or do not make it current: then both hang on the same
+    span. The driver's lies within the other's time, asks the same database and is called by the word with which the
+    other's name begins (`SELECT` in `SELECT shop`). The path runs through the longer one, so that one counts.
+    """
+    drivers = np.zeros(own.told.size, dtype=np.bool_)
+    asks = (own.activities == Activity.QUERIES) & (own.told == Kind.CLIENT)
+    queries = np.flatnonzero(asks & (around.parents >= 0))
+    words, is_bare = _first_words(around, queries)
+    mixed = np.isin(words, words[is_bare]) & np.isin(words, words[~is_bare])
+    if not mixed.any():
+        return drivers
+    queries, words, is_bare = queries[mixed], words[mixed], is_bare[mixed]
+    _, group = numbered_rows(around.parents[queries], around.services[queries], around.peers[queries], words)
+    keys = TimeKeys(int(group.max()) + 1, around.start_ns[queries], around.end_ns[queries])
+    starts, ends = keys.key(group, around.start_ns[queries]), around.end_ns[queries]
+    whole = np.flatnonzero(~is_bare)[np.lexsort((ends[~is_bare], starts[~is_bare]))]
+    # Of those that begin before it, the one that begins last.
+    before = np.searchsorted(starts[whole], starts, side="right") - 1
+    over = whole[before]
+    within = is_bare & (before >= 0) & (group[over] == group) & (ends <= ends[over])
+    drivers[queries[within]] = True
+    return drivers
+
+
+def _first_words(around: Surroundings, rows: Ints) -> tuple[Ints, Flags]:
+    """Number the first words of names, and tell the names that are nothing but that."""
+    codes, of_row = numbered(around.names[rows].astype(np.int64))
+    numbers: dict[str, int] = {}
+    texts = [around.traces.names[code] for code in codes.tolist()]
+    words = np.array([numbers.setdefault(text.split(" ", 1)[0], len(numbers)) for text in texts], dtype=np.int64)
+    is_bare = np.array([" " not in text for text in texts], dtype=np.bool_)
+    return words[of_row], is_bare[of_row]
+
+
+def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: Small) -> None:
+    """Let what is around spans tell what they do not tell themselves.
+
+    Below another service's span a span that tells nothing was entered from there: it consumes under one that publishes
+    and serves under any other. A span that tells no kind, is not itself where its service was entered, and has nothing
+    below it but one span of another service, is the client side of that call. A span that only names a broker publishes
+    to it, unless everything begins with it.
+    """
+    kinds, told, activities = own.kinds, own.told, own.activities
+    parents, services = around.parents, around.services
+    children = np.flatnonzero(parents >= 0)
+    crossing = children[services[children] != services[parents[children]]]
+    counts = np.bincount(parents[children], minlength=parents.size)
+    is_open = (told == Kind.INTERNAL) & ~settled
+    is_vague = is_open & (activities == Activity.MESSAGES)
+    played[is_vague] = np.where((parents < 0) & (counts > 0), Kind.CONSUMER, Kind.PRODUCER)[is_vague]
+    entered = crossing[is_open[crossing]]
+    consumes = (told[parents[entered]] == Kind.PRODUCER) | is_vague[entered]
+    played[entered] = np.where(consumes, Kind.CONSUMER, Kind.SERVER)
+    asks = parents[crossing]
+    above = parents[asks]
+    is_inner = (above >= 0) & (services[above] == services[asks])
+    is_silent = (kinds[asks] == Kind.UNSPECIFIED) & is_open[asks] & ~is_vague[asks]
+    played[asks[is_silent & is_inner & (counts[asks] == 1)]] = Kind.CLIENT

@@ -62,7 +62,7 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
 
 def test_a_recursive_call_is_saved_once() -> None:
     nested = [query(f"q{i}", i, 900 - i, "0" if i == 0 else f"p{i - 1}") for i in range(3)]
-    steps = [part(f"p{i}", f"q{i}", i, 900 - i, name="step") for i in range(2)]
+    steps = [part(f"p{i}", f"q{i}", i, 900 - i, name="step", service="other") for i in range(2)]
 
     (finding,) = (
         each

@@ -49,7 +49,7 @@ def _by_parent(scene: Scene, rows: Ints, least: int) -> Groups:
 def side_by_side(scene: Scene) -> Groups:
     """Put the calls of a span together that overlap, each with the ones before it, and the functions that make them."""
     spans = scene.spans
-    works = np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL, Kind.UNSPECIFIED)) | scene.is_query
+    works = np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL)) | scene.is_query
     rows = np.flatnonzero(works & scene.is_asked & (spans.parents >= 0))
     groups = _by_parent(scene, rows, min(scene.thresholds.straggler_calls, scene.thresholds.fan_out_calls))
     return groups.split(~_overlaps(scene, groups))

@@ -36,7 +36,7 @@ def _wrapped(scene: Scene, direct: Groups) -> Ints:
     """List calls that are the business of an INTERNAL span, and are not found already."""
     spans = scene.spans
     parents = spans.parents
-    wraps = (spans.roles == Kind.INTERNAL) | (spans.roles == Kind.UNSPECIFIED)
+    wraps = spans.roles == Kind.INTERNAL
     is_wrapped = scene.is_call & scene.is_asked & wraps[parents] & (_grandparents(scene) >= 0) & (parents >= 0)
     is_wrapped[direct.rows] = False
     return np.flatnonzero(is_wrapped)
@@ -49,7 +49,7 @@ def _in_turn(scene: Scene, rows: Ints, above: Ints) -> Groups:
     rows = rows[np.bincount(above[rows], minlength=1)[above[rows]] >= least]
     parents = spans.parents[rows]
     wrappers = np.where(parents == above[rows], -1, spans.names[parents])
-    alike = (spans.services, spans.names, spans.roles, spans.peers, scene.callee_names)
+    alike = (spans.services, spans.names, spans.told_roles, spans.peers, scene.callee_names)
     groups = scene.group(rows, (above[rows], wrappers, *(codes[rows] for codes in alike)))
     groups = groups.keep(groups.sizes >= least)
     in_turn = groups.sum(scene.follows(groups).astype(np.int64))

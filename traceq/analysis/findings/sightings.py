@@ -140,9 +140,9 @@ class Scene:
 
     @cached_property
     def is_query(self) -> Flags:
-        """Whether a span asks a database, whatever its kind: spans made by hand are often INTERNAL."""
+        """Whether a span asks a database; what is only around such a span does not count."""
         is_database = [peer is not None and peer.kind == "database" for peer in self.spans.traces.peers]
-        asks: Flags = np.array(is_database, dtype=np.bool_)[self.spans.peers]
+        asks: Flags = np.array(is_database, dtype=np.bool_)[self.spans.peers] & (self.spans.roles == Kind.CLIENT)
         return asks
 
     @cached_property
