@@ -58,6 +58,8 @@ class Activity(IntEnum):
     """Tells a broker what became of messages: acknowledges, commits."""
     MESSAGES = 8
     """Names a broker, but not what it does with it."""
+    STREAMS = 9
+    """Keeps a connection open: an event stream, a websocket, a conversation of messages."""
 
 
 PeerKind: TypeAlias = Literal["database", "messaging", "rpc", "service", "host"]
@@ -100,6 +102,14 @@ CONSUMER_GROUP = (
 )
 WHOLE_URL = ("url.full", "http.url")
 ROUTE = ("http.route", "http.target", "url.path")
+CONTENT_TYPE = (
+    "http.response.header.content-type",
+    "http.response.header.content_type",
+    "http.response.content_type",
+    "http.response_content_type",
+)
+UPGRADE = ("http.request.header.upgrade", "http.response.header.upgrade")
+RPC_TYPE = ("rpc.type", "grpc.method.kind", "grpc.method_type")
 PEER_HOST = (
     "server.address",
     "net.peer.name",
@@ -129,7 +139,7 @@ PEER_KEYS = frozenset(
 """Every attribute that `peer` looks at, so that a codec can keep just these in its one pass."""
 
 ACTIVITY_KEYS = frozenset((*DATABASE_SYSTEM, "messaging.system", *MESSAGING_OPERATION, *MESSAGING_SOURCE))
-ACTIVITY_KEYS |= frozenset((*CONSUMER_GROUP, *WHOLE_URL, *ROUTE))
+ACTIVITY_KEYS |= frozenset((*CONSUMER_GROUP, *WHOLE_URL, *ROUTE, *CONTENT_TYPE, *UPGRADE, *RPC_TYPE))
 """Every attribute that `activity` looks at."""
 
 _OPERATIONS: Mapping[Activity, tuple[str, ...]] = {
@@ -216,6 +226,8 @@ def _is_true(value: AttributeValue) -> bool:
 
 def activity(attributes: Attributes) -> Activity:
     """Say what a span does towards others, as far as its attributes tell."""
+    if _streams(attributes):
+        return Activity.STREAMS
     if first_text(attributes, DATABASE_SYSTEM):
         return Activity.QUERIES
     serves = any(key in attributes for key in ROUTE)
@@ -226,6 +238,15 @@ def activity(attributes: Attributes) -> Activity:
         return Activity.SERVES
     url = first_text(attributes, WHOLE_URL)
     return (Activity.CALLS if authority(url) else Activity.SERVES) if url else Activity.UNTOLD
+
+
+def _streams(attributes: Attributes) -> bool:
+    """Tell by what only streams tell; of RPCs the kind in which both sides send on, since others end with an answer."""
+    return (
+        "text/event-stream" in first_text(attributes, CONTENT_TYPE).lower()
+        or "websocket" in first_text(attributes, UPGRADE).lower()
+        or "bidi" in first_text(attributes, RPC_TYPE).lower()
+    )
 
 
 def least_activity(peer: Peer | None) -> Activity:

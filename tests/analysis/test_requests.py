@@ -7,7 +7,8 @@ from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
 from traceq.analysis.lineage import NOTHING_KNOWN, Lineage, learn_lineage
-from traceq.analysis.requests import RequestOptions, SetApart, find_requests
+from traceq.analysis.requests import RequestOptions, find_requests
+from traceq.analysis.set_apart import SetApart
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
@@ -134,6 +135,41 @@ def test_drawing_a_trace_takes_fragments_for_requests() -> None:
     assert found.set_apart == SetApart()
 
 
+EVENTS = {"http.response.header.content_type": "text/event-stream"}
+
+
+def stream(span_id: str, parent_id: str | None, end_ns: int = 100, service: str = "chat") -> SpanSpec:
+    return span(span_id, parent_id, 0, end_ns, service=service, name="GET /stream", kind=Kind.SERVER, attributes=EVENTS)
+
+
+def test_streams_are_no_requests_unless_they_are_asked_for() -> None:
+    table = trace(ROOT, stream("events", None), span("work", "events", 0, 10))
+
+    everything = find_requests(columns(table), RequestOptions(include_streams=True))
+
+    assert asked(table, None) == (["root"], SetApart(stream_count=1, stream_span_count=2))
+    assert everything.entries.tolist() == [0, 1]
+    assert everything.set_apart == SetApart()
+
+
+def test_what_lies_around_a_stream_for_nearly_all_its_time_is_one() -> None:
+    gateway = trace(span("gate", None, 0, 105, service="edge"), stream("events", "gate"))
+    page = trace(span("page", None, 0, 200, service="edge"), stream("events", "page"))
+
+    assert asked(gateway, None) == ([], SetApart(stream_count=1, stream_span_count=2))
+    assert asked(page, None) == (["page"], SetApart())
+    assert asked(page, "chat") == ([], SetApart(stream_count=1, stream_span_count=1))
+
+
+def test_requests_of_operations_are_left_out_by_name() -> None:
+    table = trace(ROOT, at("poll", None, "chat"), at("below", "poll", "chat"), at("poll2", None, "chat"))
+
+    for text in ("poll", "chat:poll"):
+        found = find_requests(columns(table), RequestOptions(without_operations=(text,)))
+        assert found.entries.tolist() == [0, 3]
+        assert found.set_apart == SetApart(excluded_count=1, excluded_span_count=2)
+
+
 @given(tables())
 def test_every_span_of_the_service_belongs_to_a_request_or_to_a_fragment(table: Traces) -> None:
     for service in table.services:
@@ -145,14 +181,14 @@ def test_every_span_of_the_service_belongs_to_a_request_or_to_a_fragment(table: 
 
 @given(tables())
 def test_every_span_is_in_a_request_or_in_a_fragment(table: Traces) -> None:
-    found = find_requests(columns(table), RequestOptions(), learn_lineage(table))
+    found = find_requests(columns(table), RequestOptions(without_operations=("put",)), learn_lineage(table))
+    roots = np.flatnonzero(columns(table).parents < 0)
 
-    assert np.count_nonzero(found.entry >= 0) + found.set_apart.fragment_span_count == table.span_count
+    assert np.count_nonzero(found.entry >= 0) + found.set_apart.span_count == table.span_count
     assert found.set_apart.fragment_count <= len(set(table.missing_parents.values())) * len(table)
     assert found.set_apart.incomplete_count <= found.set_apart.fragment_trace_count
     if not table.missing_parents:
-        assert found.set_apart == SetApart()
-        assert found.entries.tolist() == np.flatnonzero(columns(table).parents < 0).tolist()
+        assert found.entries.size + found.set_apart.excluded_count == roots.size
 
 
 @given(tables())

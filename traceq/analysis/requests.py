@@ -8,11 +8,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import distinct
-from traceq.analysis.lineage import NOTHING_KNOWN, Lineage, Operation, number_operations
-from traceq.analysis.rejoining import Fragments, find_fragments, rejoin
+from traceq.analysis.lineage import NOTHING_KNOWN, Lineage
+from traceq.analysis.rejoining import find_fragments, rejoin
+from traceq.analysis.selection import meanings
+from traceq.analysis.set_apart import LooseEnds, SetApart
+from traceq.analysis.streams import find_streams
 from traceq.analysis.tree import find_roots
-from traceq.semantics import Kind
+
+STREAM_RATIO = 0.9
+"""A request that spends this share of its time on a stream is one itself."""
 
 Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
 """What spans are ranked by."""
@@ -29,39 +33,12 @@ class RequestOptions:
     measure: Measure = "critical-time"
     """What spans are ranked by."""
     correct_skew: bool = True
+    include_streams: bool = False
+    """Whether connections that stay open count as requests."""
+    without_operations: tuple[str, ...] = ()
+    """Operations, or `service:operation`, whose requests are left out."""
     with_fragments: bool = False
     """Whether what hangs on a missing parent counts as a request too, as it does where one trace is drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetApart:
-    """What looks like requests and is not counted among them; adds to others."""
-
-    fragment_count: int = 0
-    """Parts of traces whose parents are missing, and of which no other trace tells where they belong."""
-    fragment_trace_count: int = 0
-    """How many traces they are in."""
-    fragment_span_count: int = 0
-    """How many spans they hold."""
-    incomplete_count: int = 0
-    """Requests of which only fragments are there: their own span is missing, and so their latency."""
-
-    def __add__(self, other: SetApart) -> SetApart:
-        return SetApart(
-            self.fragment_count + other.fragment_count,
-            self.fragment_trace_count + other.fragment_trace_count,
-            self.fragment_span_count + other.fragment_span_count,
-            self.incomplete_count + other.incomplete_count,
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the counts as they stand in JSON."""
-        return {
-            "fragment_count": self.fragment_count,
-            "fragment_trace_count": self.fragment_trace_count,
-            "fragment_span_count": self.fragment_span_count,
-            "incomplete_request_count": self.incomplete_count,
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +53,8 @@ class Requests:
     """Rows of the entry spans, in input order. Their durations are the requests' latencies."""
     entry: Ints
     """One a span: the row of its request's entry span, -1 for a span that belongs to none."""
+    streams: Flags
+    """One a span: whether it is a connection that stays open; see `streams.find_streams`."""
     set_apart: SetApart
     """What else is there."""
 
@@ -91,6 +70,8 @@ def find_requests(spans: Columns, options: RequestOptions, lineage: Lineage = NO
     only where it is known to be the first of a request; what else hangs on missing parents stands apart: how long the
     request took, to which it belongs, cannot be told from it.
 
+    A connection that stays open is no request, nor is one of which all but a tenth is spent on such a connection.
+
     Args:
         spans: Any table, clocks corrected.
         options: Which requests are asked about.
@@ -103,10 +84,17 @@ def find_requests(spans: Columns, options: RequestOptions, lineage: Lineage = NO
     top = find_roots(cut.parents)
     is_entry, set_apart = tops, SetApart()
     if fragments.count and not options.with_fragments:
-        loose = _Loose(whole, fragments, lineage, tops, None if options.whole_trace else options.service)
+        loose = LooseEnds(whole, fragments, lineage, tops, None if options.whole_trace else options.service)
         is_entry = loose.without(tops)
         set_apart = loose.count(is_entry, top)
-    return Requests(cut, whole, np.flatnonzero(is_entry), np.where(is_entry[top], top, -1), set_apart)
+    unwanted = is_entry & _is_named(whole, options.without_operations)
+    streams = find_streams(cut)
+    is_stream = is_entry & ~unwanted & _lasts_as_long(cut, top, streams)
+    if options.include_streams:
+        is_stream[:] = False
+    set_apart += SetApart.of_entries(unwanted, is_stream, top)
+    is_entry &= ~(unwanted | is_stream)
+    return Requests(cut, whole, np.flatnonzero(is_entry), np.where(is_entry[top], top, -1), streams, set_apart)
 
 
 def _find_tops(spans: Columns, options: RequestOptions) -> Flags:
@@ -117,89 +105,22 @@ def _find_tops(spans: Columns, options: RequestOptions) -> Flags:
     return _roots_above(spans, mine) if options.whole_trace else _topmost(spans.parents, mine)
 
 
-class _Loose:
-    """The spans that stand first although they name a parent; arrays have one entry for each of them."""
+def _is_named(spans: Columns, operations: tuple[str, ...]) -> Flags:
+    """Tell the spans of operations, each named by itself or as `service:operation`."""
+    found = np.zeros(spans.parents.size, dtype=np.bool_)
+    for text in operations:
+        by_name, by_both, *_ = meanings(spans, text)
+        found |= by_name | by_both
+    return found
 
-    def __init__(
-        self, whole: Columns, fragments: Fragments, lineage: Lineage, tops: Flags, service: str | None
-    ) -> None:
-        loose = tops[fragments.rows]
-        self.rows = fragments.rows[loose]
-        self._number = fragments.number[loose]
-        self._whole = whole
-        operations, numbers = number_operations(whole, self.rows)
-        told = [self._begins(each, lineage, service) for each in operations]
-        always, if_alone = np.array(told, dtype=np.bool_).reshape(-1, 2).T
-        self.is_whole: Flags = always[numbers]
-        """Whether it is the first span of a request all the same."""
-        if service is None:
-            self.is_whole &= ~self._is_in_request()
-            self.is_whole |= if_alone[numbers] & self._is_first()
 
-    @staticmethod
-    def _begins(operation: Operation, lineage: Lineage, service: str | None) -> tuple[bool, bool]:
-        """Tell whether requests begin with an operation, and whether they may where nothing says otherwise.
-
-        What is hardly ever seen below a parent is called by something that sends no spans: a browser, a gateway. A
-        service is entered by what serves, and by what other services call.
-        """
-        from_outside = lineage.comes_from_outside(operation)
-        if service is None:
-            return from_outside, not lineage.origins(operation).child_count
-        serves = operation.role in (Kind.SERVER, Kind.CONSUMER)
-        return serves or from_outside or lineage.is_called_from_elsewhere(operation), False
-
-    def _is_in_request(self) -> Flags:
-        """Tell the spans that lie within the time of a request of their trace that is there."""
-        whole = self._whole
-        is_root = whole.parents < 0
-        is_root[self.rows] = False
-        roots = np.flatnonzero(is_root)
-        start_ns = np.full(len(whole.traces), np.iinfo(np.int64).max)
-        end_ns = np.full(len(whole.traces), np.iinfo(np.int64).min)
-        np.minimum.at(start_ns, whole.trace[roots], whole.start_ns[roots])
-        np.maximum.at(end_ns, whole.trace[roots], whole.end_ns[roots])
-        traces, starts = whole.trace[self.rows], whole.start_ns[self.rows]
-        inside: Flags = (start_ns[traces] <= starts) & (starts <= end_ns[traces])
-        return inside
-
-    def _is_first(self) -> Flags:
-        """Tell the spans before which nothing is there: alone at the top of their trace, or serving, without a root."""
-        whole = self._whole
-        traces = whole.trace[self.rows]
-        top_counts = np.bincount(whole.trace[whole.parents < 0], minlength=len(whole.traces))
-        loose_counts = np.bincount(traces, minlength=len(whole.traces))
-        serves = np.isin(whole.roles[self.rows], (Kind.SERVER, Kind.CONSUMER))
-        first: Flags = (top_counts == loose_counts)[traces] & (serves | (top_counts == 1)[traces])
-        return first
-
-    def without(self, tops: Flags) -> Flags:
-        """Leave out what is not the first span of a request."""
-        entries = tops.copy()
-        entries[self.rows[~self.is_whole]] = False
-        return entries
-
-    def count(self, entries: Flags, top: Ints) -> SetApart:
-        """Count what is apart, and the requests whose own spans are missing.
-
-        A fragment that was rejoined below another service has lost the span with which it entered this one. Of the
-        others that is assumed in traces where nothing whole is left.
-        """
-        apart = ~self.is_whole
-        rows, number = self.rows[apart], self._number[apart]
-        traces = self._whole.trace[rows]
-        has_entry = np.zeros(len(self._whole.traces), dtype=np.bool_)
-        has_entry[self._whole.trace[entries]] = True
-        joined = self._whole.parents[rows] >= 0
-        lost = distinct(number[joined]).size + distinct(traces[~joined & ~has_entry[traces]]).size
-        is_apart = np.zeros(top.size, dtype=np.bool_)
-        is_apart[rows] = True
-        return SetApart(
-            fragment_count=distinct(number).size,
-            fragment_trace_count=distinct(traces).size,
-            fragment_span_count=int(np.count_nonzero(is_apart[top])),
-            incomplete_count=lost,
-        )
+def _lasts_as_long(spans: Columns, top: Ints, streams: Flags) -> Flags:
+    """Tell the tops that are streams, or lie around one for nearly all of their time: a client of it, a gateway."""
+    rows = np.flatnonzero(streams)
+    rows = rows[spans.duration_ns[rows] >= STREAM_RATIO * spans.duration_ns[top[rows]]]
+    found = np.zeros(spans.parents.size, dtype=np.bool_)
+    found[top[rows]] = True
+    return found
 
 
 def _is_of(spans: Columns, service: str) -> Flags:

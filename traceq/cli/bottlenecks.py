@@ -144,7 +144,7 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
 
     with opened(options.source, options.output) as source:
         traces = source.trace(trace_id)
-    examined = examine(traces, replace(options.request_options(), with_fragments=True))
+    examined = examine(traces, replace(options.request_options(), with_fragments=True, include_streams=True))
     about = asked_of(source, OneTrace(traces.trace_ids[0], options.service))
     asked = with_warnings(about, sum_warnings(traces.warnings))
     emit(trace_report(asked, examined, options.by), asked, options.output)

@@ -121,7 +121,12 @@ def show_report(source: Source, traces: Traces, options: ShowOptions) -> Report:
     from traceq.analysis.findings import FindingQuestion, Thresholds, sum_up
     from traceq.views.waterfall import waterfall
 
-    requests = RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction, with_fragments=True)
+    requests = RequestOptions(
+        measure=options.by,
+        correct_skew=not options.no_skew_correction,
+        include_streams=True,
+        with_fragments=True,
+    )
     examined = examine(traces, requests)
     drawn = waterfall(examined, options.waterfall())
     findings = FindingQuestion(requests).rank(sum_up(examined, Thresholds()))

@@ -126,7 +126,7 @@ def align(before: Traces, after: Traces, options: RequestOptions) -> Alignment:
         if len(traces) != 1 or not traces.span_count:
             raise ValueError("traces are put side by side one by one, each with its spans")
     paths: dict[tuple[int, str, str], int] = {}
-    everything = replace(options, with_fragments=True)
+    everything = replace(options, with_fragments=True, include_streams=True)
     sides = [_calls(examine(traces, everything), paths) for traces in (before, after)]
     return Alignment(
         before_id=before.trace_ids[0],

@@ -37,8 +37,8 @@ def network_times(scene: Scene) -> Sightings:
 def gaps(scene: Scene, explained: Flags) -> Sightings:
     """Find spans that hold the path long before their first call or between calls, with nothing to show for it.
 
-    Spans that wait for others (CLIENT, PRODUCER, queries) are not asked, and traces that miss spans neither: what is
-    missing may have been there.
+    Spans that wait for others (CLIENT, PRODUCER, queries) are not asked, nor streams, which are silent by nature, and
+    traces that miss spans neither: what is missing may have been there.
 
     Args:
         scene: What to look at.
@@ -47,7 +47,7 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     spans = scene.spans
     found = segments(scene.examined.paths)
     is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.roles != Kind.PRODUCER)
-    is_open &= ~_misses_spans(scene)[spans.trace]
+    is_open &= ~(_misses_spans(scene)[spans.trace] | scene.examined.requests.streams)
     length_ns = found.end_ns - found.start_ns
     is_gap = is_open[found.rows] & found.is_before_call & (length_ns >= max(1, scene.thresholds.gap_ns))
     gap_ns = np.zeros(spans.parents.size, dtype=np.int64)

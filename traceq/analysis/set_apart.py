@@ -1,0 +1,147 @@
+"""What looks like requests and is not counted among them."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.grouping import distinct
+from traceq.analysis.lineage import Lineage, Operation, number_operations
+from traceq.analysis.rejoining import Fragments
+from traceq.semantics import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class SetApart:
+    """What looks like requests and is not counted among them; adds to others."""
+
+    fragment_count: int = 0
+    """Parts of traces whose parents are missing, and of which no other trace tells where they belong."""
+    fragment_trace_count: int = 0
+    """How many traces they are in."""
+    fragment_span_count: int = 0
+    """How many spans they hold."""
+    incomplete_count: int = 0
+    """Requests of which only fragments are there: their own span is missing, and so their latency."""
+    stream_count: int = 0
+    """Connections that stay open."""
+    stream_span_count: int = 0
+    excluded_count: int = 0
+    """Requests of operations that are left out because somebody said so."""
+    excluded_span_count: int = 0
+
+    def __add__(self, other: SetApart) -> SetApart:
+        return SetApart(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    @staticmethod
+    def of_entries(unwanted: Flags, streams: Flags, top: Ints) -> SetApart:
+        """Count entry spans that are left out, with the spans below them."""
+        return SetApart(
+            excluded_count=int(np.count_nonzero(unwanted)),
+            excluded_span_count=int(np.count_nonzero(unwanted[top])),
+            stream_count=int(np.count_nonzero(streams)),
+            stream_span_count=int(np.count_nonzero(streams[top])),
+        )
+
+    @property
+    def span_count(self) -> int:
+        """How many spans all of it holds."""
+        return self.fragment_span_count + self.stream_span_count + self.excluded_span_count
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the counts as they stand in JSON."""
+        return {
+            "fragment_count": self.fragment_count,
+            "fragment_trace_count": self.fragment_trace_count,
+            "incomplete_request_count": self.incomplete_count,
+            "stream_count": self.stream_count,
+            "excluded_request_count": self.excluded_count,
+            "span_count": self.span_count,
+        }
+
+
+class LooseEnds:
+    """The spans that stand first although they name a parent; arrays have one entry for each of them."""
+
+    def __init__(
+        self, whole: Columns, fragments: Fragments, lineage: Lineage, tops: Flags, service: str | None
+    ) -> None:
+        loose = tops[fragments.rows]
+        self.rows = fragments.rows[loose]
+        self._number = fragments.number[loose]
+        self._whole = whole
+        operations, numbers = number_operations(whole, self.rows)
+        told = [self._begins(each, lineage, service) for each in operations]
+        always, if_alone = np.array(told, dtype=np.bool_).reshape(-1, 2).T
+        self.is_whole: Flags = always[numbers]
+        """Whether it is the first span of a request all the same."""
+        if service is None:
+            self.is_whole &= ~self._is_in_request()
+            self.is_whole |= if_alone[numbers] & self._is_first()
+
+    @staticmethod
+    def _begins(operation: Operation, lineage: Lineage, service: str | None) -> tuple[bool, bool]:
+        """Tell whether requests begin with an operation, and whether they may where nothing says otherwise.
+
+        What is hardly ever seen below a parent is called by something that sends no spans: a browser, a gateway. A
+        service is entered by what serves, and by what other services call.
+        """
+        from_outside = lineage.comes_from_outside(operation)
+        if service is None:
+            return from_outside, not lineage.origins(operation).child_count
+        serves = operation.role in (Kind.SERVER, Kind.CONSUMER)
+        return serves or from_outside or lineage.is_called_from_elsewhere(operation), False
+
+    def _is_in_request(self) -> Flags:
+        """Tell the spans that lie within the time of a request of their trace that is there."""
+        whole = self._whole
+        is_root = whole.parents < 0
+        is_root[self.rows] = False
+        roots = np.flatnonzero(is_root)
+        start_ns = np.full(len(whole.traces), np.iinfo(np.int64).max)
+        end_ns = np.full(len(whole.traces), np.iinfo(np.int64).min)
+        np.minimum.at(start_ns, whole.trace[roots], whole.start_ns[roots])
+        np.maximum.at(end_ns, whole.trace[roots], whole.end_ns[roots])
+        traces, starts = whole.trace[self.rows], whole.start_ns[self.rows]
+        inside: Flags = (start_ns[traces] <= starts) & (starts <= end_ns[traces])
+        return inside
+
+    def _is_first(self) -> Flags:
+        """Tell the spans before which nothing is there: alone at the top of their trace, or serving, without a root."""
+        whole = self._whole
+        traces = whole.trace[self.rows]
+        top_counts = np.bincount(whole.trace[whole.parents < 0], minlength=len(whole.traces))
+        loose_counts = np.bincount(traces, minlength=len(whole.traces))
+        serves = np.isin(whole.roles[self.rows], (Kind.SERVER, Kind.CONSUMER))
+        first: Flags = (top_counts == loose_counts)[traces] & (serves | (top_counts == 1)[traces])
+        return first
+
+    def without(self, tops: Flags) -> Flags:
+        """Leave out what is not the first span of a request."""
+        entries = tops.copy()
+        entries[self.rows[~self.is_whole]] = False
+        return entries
+
+    def count(self, entries: Flags, top: Ints) -> SetApart:
+        """Count what is apart, and the requests whose own spans are missing.
+
+        A fragment that was rejoined below another service has lost the span with which it entered this one. Of the
+        others that is assumed in traces where nothing whole is left.
+        """
+        apart = ~self.is_whole
+        rows, number = self.rows[apart], self._number[apart]
+        traces = self._whole.trace[rows]
+        has_entry = np.zeros(len(self._whole.traces), dtype=np.bool_)
+        has_entry[self._whole.trace[entries]] = True
+        joined = self._whole.parents[rows] >= 0
+        lost = distinct(number[joined]).size + distinct(traces[~joined & ~has_entry[traces]]).size
+        is_apart = np.zeros(top.size, dtype=np.bool_)
+        is_apart[rows] = True
+        return SetApart(
+            fragment_count=distinct(number).size,
+            fragment_trace_count=distinct(traces).size,
+            fragment_span_count=int(np.count_nonzero(is_apart[top])),
+            incomplete_count=lost,
+        )
