@@ -9,6 +9,7 @@ from tests.analysis.arbitrary import tables
 from tests.builders import span, trace, traces
 from traceq.analysis.checks import CheckResult, CheckSums, judge, tally
 from traceq.analysis.expressions import Expression, parse_expression
+from traceq.analysis.requests import RequestOptions
 from traceq.semantics import Status
 from traceq.traces import Traces
 
@@ -58,7 +59,7 @@ def test_what_is_no_check_is_refused_where_reading_stopped(text: str, told: str)
 
 
 def measured(table: Traces, text: str) -> tuple[float | None, bool]:
-    result: CheckResult = judge(tally(table, parse_expression(text)), parse_expression(text))
+    result: CheckResult = judge(tally(table, parse_expression(text), RequestOptions()), parse_expression(text))
     return result.value, result.passed
 
 
@@ -86,7 +87,7 @@ def test_durations_errors_and_calls_are_measured() -> None:
 def test_a_name_that_nothing_goes_by_fails() -> None:
     expression = parse_expression("p95(chta) < 1s")
 
-    result = judge(tally(trace(("a", None, 0, 1)), expression), expression)
+    result = judge(tally(trace(("a", None, 0, 1)), expression, RequestOptions()), expression)
 
     assert (result.passed, result.measured, result.remark) == (False, "nothing", "no span goes by this name in 1 trace")
 
@@ -97,7 +98,9 @@ def test_sums_of_parts_add_up(table: Traces) -> None:
     alone = [table.select([position]) for position in range(len(table))]
 
     for parts in (alone, alone[::-1]):
-        assert sum((tally(part, expression) for part in parts), CheckSums()) == tally(table, expression)
+        assert sum((tally(part, expression, RequestOptions()) for part in parts), CheckSums()) == tally(
+            table, expression, RequestOptions()
+        )
 
 
 def test_what_a_name_means_is_decided_when_all_traces_were_seen() -> None:
@@ -110,7 +113,9 @@ def test_what_a_name_means_is_decided_when_all_traces_were_seen() -> None:
     )
     expression = parse_expression("max(cart) < 1s")
 
-    parts = tally(table.select([0]), expression) + tally(table.select([1]), expression)
+    parts = tally(table.select([0]), expression, RequestOptions()) + tally(
+        table.select([1]), expression, RequestOptions()
+    )
 
-    assert judge(parts, expression) == judge(tally(table, expression), expression)
+    assert judge(parts, expression) == judge(tally(table, expression, RequestOptions()), expression)
     assert judge(parts, expression).value == 50 * MS

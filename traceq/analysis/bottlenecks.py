@@ -16,6 +16,7 @@ from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import distinct
 from traceq.analysis.histogram import Histogram, bucket_of, sum_cells
+from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
@@ -78,6 +79,7 @@ class BottleneckSums:
     slowest: tuple[SlowRequest, ...] = ()
     moved_span_count: int = 0
     largest_shift_ns: int = 0
+    set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: BottleneckSums) -> BottleneckSums:
         return BottleneckSums(
@@ -90,6 +92,7 @@ class BottleneckSums:
             _keep_slowest((*self.slowest, *other.slowest)),
             self.moved_span_count + other.moved_span_count,
             max(self.largest_shift_ns, other.largest_shift_ns),
+            self.set_apart + other.set_apart,
         )
 
 
@@ -237,6 +240,7 @@ class Bottlenecks(Answer):
         Column("failed_request_count", value=lambda answer: answer.sums.failed_count, about="their entry span failed"),
         Column("trace_count", value=lambda answer: answer.sums.trace_count),
         Column("span_count", value=lambda answer: answer.sums.span_count, about="in these requests"),
+        *set_apart_specs(lambda answer: answer.sums.set_apart),
         *spread_specs("latency", "", lambda answer: answer.sums.latency, "of the requests"),
         Column("slow_request_count", value=lambda answer: answer.slow_count, about="null where there are too few"),
         Column("slow_from_ns", value=lambda answer: answer.slow_from_ns, about="latency from which requests are slow"),
@@ -274,7 +278,11 @@ class BottleneckQuestion:
         examined = examine(traces, self.options)
         spans, entries = examined.spans, examined.requests.entries
         if not entries.size:
-            return BottleneckSums(moved_span_count=examined.skew.span_count, largest_shift_ns=examined.skew.largest_ns)
+            return BottleneckSums(
+                moved_span_count=examined.skew.span_count,
+                largest_shift_ns=examined.skew.largest_ns,
+                set_apart=examined.requests.set_apart,
+            )
         latency_ns = spans.duration_ns[entries]
         none = np.zeros(entries.size, dtype=np.int64)
         return BottleneckSums(
@@ -287,6 +295,7 @@ class BottleneckQuestion:
             slowest=_slowest(examined, self.options.measure),
             moved_span_count=examined.skew.span_count,
             largest_shift_ns=examined.skew.largest_ns,
+            set_apart=examined.requests.set_apart,
         )
 
     def complete(self, sums: BottleneckSums, look_up: LookUp) -> BottleneckSums:

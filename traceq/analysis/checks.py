@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.expressions import Expression
 from traceq.analysis.findings import FindingQuestion, FindingSums
+from traceq.analysis.requests import find_requests
 from traceq.analysis.selection import meanings
 from traceq.analysis.spread import Spread, spread
 from traceq.semantics import Status
@@ -64,13 +65,21 @@ class CheckSums:
         return CheckSums(self.trace_count + other.trace_count, tuple(one + more for one, more in tallies))
 
 
-def tally(traces: Traces, expression: Expression) -> CheckSums:
-    """Sum up what a check is about; spans of a service count where it was entered."""
+def tally(traces: Traces, expression: Expression, options: RequestOptions) -> CheckSums:
+    """Sum up what a check is about; spans of a service count where it was entered, in requests that count.
+
+    Args:
+        traces: A table.
+        expression: What is held against a bound.
+        options: What stands apart from requests; whose they are is up to the expression.
+    """
     if not len(traces):
         return CheckSums()
     spans = columns(traces)
     *others, service = meanings(spans, expression.target)
     entered = service & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
+    if entered.any():
+        entered &= find_requests(spans, replace(options, service=expression.target, whole_trace=False)).entry >= 0
     return CheckSums(len(traces), tuple(_tally(spans, np.flatnonzero(flags)) for flags in (*others, entered)))
 
 
@@ -138,7 +147,7 @@ class ChecksQuestion:
         """Sum up a table."""
         found = FindingQuestion(self.options).collect(traces) if self.with_findings else FindingSums()
         cohort = collect_cohort(traces, self.options) if self.with_cohort else Cohort()
-        bounds = tuple(tally(traces, bound) for bound in self.bounds)
+        bounds = tuple(tally(traces, bound, self.options) for bound in self.bounds)
         return ChecksSums(len(traces), traces.span_count, bounds, found, cohort)
 
 

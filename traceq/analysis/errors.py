@@ -15,6 +15,7 @@ from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.grouping import distinct, merged
 from traceq.analysis.requests import Requests, find_requests
+from traceq.analysis.set_apart import SetApart
 from traceq.analysis.tree import depths, find_roots
 from traceq.semantics import HTTP_STATUS, Status, first_text
 from traceq.traces import Span, Traces
@@ -161,6 +162,7 @@ class ErrorSums:
     span_count: int = 0
     failed_span_count: int = 0
     errors: Mapping[ErrorKey, ErrorTotals] = field(default_factory=dict)
+    set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
         return ErrorSums(
@@ -170,6 +172,7 @@ class ErrorSums:
             self.span_count + other.span_count,
             self.failed_span_count + other.failed_span_count,
             merged((*self.errors.items(), *other.errors.items())),
+            self.set_apart + other.set_apart,
         )
 
 
@@ -287,6 +290,7 @@ class ErrorOrigins:
             "trace_count": sums.trace_count,
             "span_count": sums.span_count,
             "failed_span_count": sums.failed_span_count,
+            "set_apart": sums.set_apart.to_dict(),
             "errors": [origin.to_dict() for origin in self.origins],
         }
 
@@ -321,6 +325,7 @@ class ErrorQuestion:
             span_count=int(np.count_nonzero(asked)),
             failed_span_count=int(np.count_nonzero(asked & failed)),
             errors=_sum_errors(requests, np.flatnonzero(find_origins(spans) & asked)),
+            set_apart=requests.set_apart,
         )
 
     def rank(self, sums: ErrorSums) -> ErrorOrigins:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import distinct
 from traceq.analysis.lineage import Lineage, Operation, number_operations
 from traceq.analysis.rejoining import Fragments
+from traceq.report import Column, Unit
 from traceq.semantics import Kind
 
 
@@ -52,14 +55,36 @@ class SetApart:
 
     def to_dict(self) -> dict[str, object]:
         """Give the counts as they stand in JSON."""
-        return {
-            "fragment_count": self.fragment_count,
-            "fragment_trace_count": self.fragment_trace_count,
-            "incomplete_request_count": self.incomplete_count,
-            "stream_count": self.stream_count,
-            "excluded_request_count": self.excluded_count,
-            "span_count": self.span_count,
-        }
+        columns = set_apart_specs(lambda apart: apart)
+        return {column.key: column.value(self) for column in columns if column.value is not None}
+
+
+_Row = TypeVar("_Row")
+
+
+def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ...]:
+    """Describe what stands apart, as part of a document.
+
+    Args:
+        taken: How it is taken from what the document is about.
+    """
+    counts: tuple[tuple[str, Callable[[SetApart], int], str], ...] = (
+        ("fragment_count", lambda apart: apart.fragment_count, "parts of traces whose parents are missing"),
+        ("fragment_trace_count", lambda apart: apart.fragment_trace_count, "the traces that hold them"),
+        (
+            "incomplete_request_count",
+            lambda apart: apart.incomplete_count,
+            "requests of which only such parts are there",
+        ),
+        ("stream_count", lambda apart: apart.stream_count, "connections that stay open"),
+        ("excluded_request_count", lambda apart: apart.excluded_count, "requests of operations that are left out"),
+        ("span_count", lambda apart: apart.span_count, "in all of these"),
+    )
+
+    def column(key: str, count: Callable[[SetApart], int], about: str) -> Column[_Row]:
+        return Column(key, unit=Unit.COUNT, value=lambda row: count(taken(row)), about=about, within="set_apart")
+
+    return tuple(column(*each) for each in counts)
 
 
 class LooseEnds:

@@ -12,8 +12,8 @@ from traceq.cli.options import (
     FilterOptions,
     OutputOptions,
     RequestsArgument,
+    RequestsOptions,
     SourceOptions,
-    WholeTraceOption,
     WorkersOptions,
 )
 from traceq.cli.output import emit
@@ -22,7 +22,7 @@ from traceq.engine import ask
 from traceq.query import Asked
 from traceq.report import Column, Line, Part, Report, Table, Unit, Value
 from traceq.units import format_count, format_ratio, format_time, plural
-from traceq.views.wording import next_command, nothing_found
+from traceq.views.wording import next_command, nothing_found, set_apart_lines
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
@@ -36,7 +36,7 @@ class ErrorsOptions:
     service: RequestsArgument = None
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="So many errors.")] = 10
-    whole_trace: WholeTraceOption = False
+    requests: RequestsOptions = field(default_factory=RequestsOptions)
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -44,9 +44,7 @@ class ErrorsOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at."""
-        from traceq.analysis.culprits import RequestOptions
-
-        return RequestOptions(self.service, self.whole_trace)
+        return self.requests.of(self.service)
 
 
 def errors(options: ErrorsOptions) -> None:
@@ -76,7 +74,7 @@ def errors(options: ErrorsOptions) -> None:
 
 def _report(asked: Asked, answer: ErrorOrigins, options: ErrorsOptions) -> Report:
     blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
-    footer: tuple[Line, ...] = ()
+    footer = tuple(set_apart_lines(answer.sums.set_apart))
     if answer.sums.request_count:
         shown = answer.origins[: options.top]
         blocks = [_headline(asked, answer, options), *error_lines(shown, answer.sums.request_count)]
@@ -176,7 +174,7 @@ def _footer(asked: Asked, answer: ErrorOrigins, options: ErrorsOptions) -> tuple
     if left > 0:
         told += f", {plural(left, 'error')} more: --top {len(answer.origins)}"
     lines = [Line()] if answer.origins else []
-    lines.append(Line((Part(told, "dim"),)))
+    lines += [Line((Part(told, "dim"),)), *set_apart_lines(sums.set_apart)]
     if answer.origins:
         example = answer.origins[0].totals.examples[0]
         command = next_command(asked, "show", example.trace_id, "--errors", "--events")

@@ -23,7 +23,7 @@ from traceq.query import Asked
 from traceq.report import Line, Part, Report
 from traceq.units import format_duration, plural
 from traceq.views.finding_lines import TITLES, finding_lines, finding_records
-from traceq.views.wording import next_command, nothing_found
+from traceq.views.wording import next_command, nothing_found, set_apart_lines
 
 if TYPE_CHECKING:
     from traceq.analysis.findings import Findings, Thresholds
@@ -195,7 +195,7 @@ def findings(options: FindingsOptions) -> None:
 
 def _report(asked: Asked, answer: Findings, options: FindingsOptions) -> Report:
     blocks: list[Line] = []
-    footer: tuple[Line, ...] = ()
+    footer = tuple(set_apart_lines(answer.sums.set_apart))
     if not answer.sums.request_count:
         blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
     else:
@@ -235,7 +235,7 @@ def _footer(asked: Asked, answer: Findings, options: FindingsOptions) -> tuple[L
     if any(finding.totals.cost_ns for finding in answer.findings):
         cost = "cost: time on the critical path, the most that fixing it saves, and its share of all latency"
         lines.append(Line((Part(cost, "dim"),)))
-    lines.append(Line((Part(told, "dim"),)))
+    lines += [Line((Part(told, "dim"),)), *set_apart_lines(sums.set_apart)]
     lines.append(Line((Part(f"next: {_next_command(asked, answer, options)}", "hint"),)))
     return tuple(lines)
 

@@ -102,12 +102,28 @@ WholeTraceOption = Annotated[
     bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
 ]
 
+StreamsOption = Annotated[
+    bool,
+    typer.Option("--include-streams", help="Count connections that stay open (event streams, websockets) as requests."),
+]
+
+NotOperationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Leave out requests of this operation, or service:operation; repeatable.",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class RequestsOptions:
     """What a request is, and which clocks tell how long it took; whose requests they are is up to the command."""
 
     whole_trace: WholeTraceOption = False
+    include_streams: StreamsOption = False
+    not_operation: NotOperationOption = None
     no_skew_correction: SkewOption = False
 
     def of(self, service: str | None, by: Measure = "critical-time") -> RequestOptions:
@@ -120,7 +136,14 @@ class RequestsOptions:
         # Late: it needs numpy, and option objects are imported for --help.
         from traceq.analysis.culprits import RequestOptions
 
-        return RequestOptions(service, self.whole_trace, by, correct_skew=not self.no_skew_correction)
+        return RequestOptions(
+            service,
+            self.whole_trace,
+            by,
+            correct_skew=not self.no_skew_correction,
+            include_streams=self.include_streams,
+            without_operations=tuple(self.not_operation or ()),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.beside import Beside
 from traceq.views.histogram import duration_histogram
-from traceq.views.wording import call_text, chain_text, dim, next_line, nothing_found, service_text
+from traceq.views.wording import call_text, chain_text, dim, next_line, nothing_found, service_text, set_apart_lines
 
 _SHOWN_SLOWEST = 5
 _NOTABLE_EXCESS = 0.1
@@ -39,7 +39,8 @@ def report(
     document = {**answer.to_dict(), **beside.to_dict()}
     if not answer.sums.latency.count:
         nothing = Line((Part(nothing_found(asked, "requests"), "hint"),))
-        return Report("bottlenecks", document, answer.records(), (nothing,), (), asked.trace_url)
+        apart = tuple(set_apart_lines(answer.sums.set_apart))
+        return Report("bottlenecks", document, answer.records(), (nothing,), apart, asked.trace_url)
     blocks: list[Block] = [*_overview(answer, asked), Line(), Line((Part("Where the time goes", "strong"),))]
     blocks += [_ranking(answer, shown.top), *_contrast(answer), Line(), *_slowest(answer), *beside.blocks(), Line()]
     footer = _footer(answer, asked, shown.top)
@@ -129,7 +130,7 @@ def _footer(answer: Bottlenecks, asked: Asked, top: int) -> tuple[Line, ...]:
     left = len(answer.groups) - top
     if left > 0:
         told += f", {plural(left, 'operation')} more: --top {len(answer.groups)}"
-    lines = [dim(told)]
+    lines = [dim(told), *set_apart_lines(sums.set_apart)]
     if sums.largest_shift_ns >= NS_PER_MS:
         moved = f"{plural(sums.moved_span_count, 'span')} moved by up to {format_duration(sums.largest_shift_ns)}"
         lines.append(dim(f"clocks corrected: {moved}"))

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.set_apart import SetApart
 from traceq.query import Asked
 from traceq.report import Line, Part
+from traceq.units import plural
 
 _FIRST_STEPS = 2
 _LAST_STEPS = 3
@@ -54,3 +56,16 @@ def dim(text: str) -> Line:
 def service_text(key: GroupKey) -> str:
     """Name the service of a group of spans, and what it talked to."""
     return key.service if key.peer is None else f"{key.service} → {key.peer.system}"
+
+
+def set_apart_lines(apart: SetApart) -> list[Line]:
+    """Say what is not counted among the requests; nothing where nothing is."""
+    fragments = f"{plural(apart.fragment_count, 'fragment')} of {plural(apart.fragment_trace_count, 'trace')}"
+    incomplete = f", all that is left of {plural(apart.incomplete_count, 'request')}" if apart.incomplete_count else ""
+    texts = (
+        f"{fragments} whose parents are missing{incomplete}" if apart.fragment_count else "",
+        f"{plural(apart.stream_count, 'stream')} (--include-streams)" if apart.stream_count else "",
+        f"{plural(apart.excluded_count, 'request')} left out by --not-operation" if apart.excluded_count else "",
+    )
+    told = "; ".join(text for text in texts if text)
+    return [dim(f"not counted: {told}")] if told else []

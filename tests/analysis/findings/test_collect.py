@@ -14,6 +14,7 @@ from tests.analysis.findings.requests import EVERYTHING, entry, part, query
 from tests.builders import SpanSpec, assemble, record, span, traces
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
+from traceq.analysis.set_apart import SetApart
 from traceq.library import findings
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
@@ -55,6 +56,7 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
         "trace_count": 0,
         "span_count": 0,
         "latency_ns": 0,
+        "set_apart": SetApart().to_dict(),
         "findings": [],
     }
     assert len(findings(table, "app").findings) == 1

@@ -70,6 +70,7 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
         span_count=int(np.count_nonzero(scene.is_asked)),
         latency_ns=int(spans.duration_ns[entries].sum()),
         findings=findings,
+        set_apart=examined.requests.set_apart,
     )
 
 

@@ -12,6 +12,7 @@ from traceq.analysis.findings.advice import advice
 from traceq.analysis.findings.sightings import FindingKind
 from traceq.analysis.findings.thresholds import Thresholds
 from traceq.analysis.grouping import merged
+from traceq.analysis.set_apart import SetApart
 from traceq.analysis.spread import Spread
 from traceq.semantics import Peer
 
@@ -125,6 +126,7 @@ class FindingSums:
     latency_ns: int = 0
     """Of all requests together."""
     findings: Mapping[FindingKey, FindingTotals] = field(default_factory=dict)
+    set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: FindingSums) -> FindingSums:
         return FindingSums(
@@ -133,6 +135,7 @@ class FindingSums:
             self.span_count + other.span_count,
             self.latency_ns + other.latency_ns,
             merged((*self.findings.items(), *other.findings.items())),
+            self.set_apart + other.set_apart,
         )
 
 
@@ -201,6 +204,7 @@ class Findings:
             "trace_count": self.sums.trace_count,
             "span_count": self.sums.span_count,
             "latency_ns": self.sums.latency_ns,
+            "set_apart": self.sums.set_apart.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],
         }
 

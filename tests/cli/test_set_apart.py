@@ -1,0 +1,87 @@
+"""What is not counted among requests, and how it is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import SpanSpec, span, traces
+from tests.cli.conftest import Run
+from traceq.codec.jaeger_writer import encode_trace
+from traceq.semantics import Kind
+
+MS = 10**6
+EVENTS = {"http.response.header.content_type": "text/event-stream"}
+
+
+def request(name: str = "POST /messages", length_ns: int = 40 * MS, **options: Any) -> tuple[SpanSpec, ...]:
+    return (span("1", None, 0, length_ns, service="chat", name=name, kind=Kind.SERVER, **options),)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> str:
+    """Twenty requests, two polls, a stream, and a request of which two fragments are left."""
+    by_id = {
+        **{f"a{i:x}": request(length_ns=(40 + i) * MS) for i in range(20)},
+        **{f"b{i:x}": request("GET /poll", 9000 * MS) for i in range(2)},
+        "c": request("GET /stream", 600_000 * MS, attributes=EVENTS),
+        "d": tuple(span(f"{i}", f"ff{i}", 0, MS, service="chat", kind=Kind.CLIENT) for i in range(1, 3)),
+    }
+    table = traces(by_id)
+    path = tmp_path / "mixed.json"
+    path.write_bytes(b'{"data": [%s]}' % b",".join(encode_trace(table, at) for at in range(len(table))))
+    return str(path)
+
+
+def test_streams_and_fragments_are_said_apart(run: Run, mixed: str) -> None:
+    outcome = run("bottlenecks", "chat", "--source", mixed, "--not-operation", "GET /poll")
+
+    assert outcome.out.splitlines()[0].startswith("20 requests of chat   p50 49.")
+    assert (
+        "not counted: 2 fragments of 1 trace whose parents are missing, all that is left\n"
+        "  of 1 request; 1 stream (--include-streams); 2 requests left out by\n"
+        "  --not-operation\n"
+    ) in outcome.out
+
+
+@pytest.mark.parametrize("command", ["bottlenecks", "findings", "errors"])
+def test_counts_stand_in_documents(run: Run, mixed: str, command: str) -> None:
+    def told(*options: str) -> tuple[int, dict[str, int]]:
+        document = json.loads(run(command, "chat", "--source", mixed, "--format", "json", *options).out)
+        return document["request_count"], document["set_apart"]
+
+    apart = {
+        "fragment_count": 2,
+        "fragment_trace_count": 1,
+        "incomplete_request_count": 1,
+        "stream_count": 1,
+        "excluded_request_count": 0,
+        "span_count": 3,
+    }
+    assert told() == (22, apart)
+    assert told("--include-streams") == (23, {**apart, "stream_count": 0, "span_count": 2})
+    assert told("--not-operation", "GET /stream") == (
+        22,
+        {**apart, "stream_count": 0, "excluded_request_count": 1},
+    )
+
+
+def test_checks_and_comparisons_leave_them_out(run: Run, mixed: str) -> None:
+    check = run("check", "max(chat) < 100ms", "--source", mixed, "--not-operation", "GET /poll")
+    compared = run(
+        "compare", mixed, mixed, "--service", "chat", "--format", "json", "--not-operation", "chat:GET /poll"
+    )
+
+    assert check.code == 0
+    assert json.loads(compared.out)["before"]["request_count"] == 20
+
+
+def test_where_nothing_else_is_there_it_is_said(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "stream.json"
+    path.write_bytes(b'{"data": [%s]}' % encode_trace(traces({"c": request(attributes=EVENTS, name="GET /s")}), 0))
+
+    for command in ("bottlenecks", "findings", "errors"):
+        assert "not counted: 1 stream (--include-streams)" in run(command, "--source", str(path)).out
