@@ -1,4 +1,4 @@
-"""Put traces as they were read together as one span table: here ids find their parents."""
+"""Builds the span table from traces as codecs read them: here parent ids become rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Value = TypeVar("_Value", bound=Hashable)
 
 
 class TableBuilder:
-    """A span table in the making: traces go in one by one, in codes of its `codes`."""
+    """Builds a span table: traces are added one by one, in the codes of its `codes`."""
 
     def __init__(self) -> None:
         self.codes = Codebook()
@@ -33,11 +33,11 @@ class TableBuilder:
 
     @property
     def span_count(self) -> int:
-        """How many spans there are so far."""
+        """The number of spans added so far."""
         return len(self._span_ids)
 
     def add(self, trace: CodedTrace) -> None:
-        """Put a whole trace behind what there is."""
+        """Append a whole trace."""
         is_plain = not trace.warnings and self.codes.nameless.isdisjoint(trace.origins)
         parents = _plain_parents(trace, self.span_count) if is_plain else None
         if parents is None:
@@ -67,7 +67,7 @@ class TableBuilder:
         self._details += trace.details
 
     def table(self, *, with_details: bool) -> Traces:
-        """Give the table; the builder is not to be used any more."""
+        """Return the table; the builder must not be used afterwards."""
         services, hosts, peers = Codes[str](), Codes(""), Codes[Peer | None](None)
         service_of = [services[service] for service, _ in self.codes.origins]
         host_of = [hosts[host] for _, host in self.codes.origins]
@@ -98,10 +98,10 @@ class TableBuilder:
 
 
 def joined(tables: Sequence[Traces], *, with_details: bool) -> Traces:
-    """Put tables one behind the other; no two of them may hold parts of one trace.
+    """Concatenate tables; no two of them may hold parts of the same trace.
 
     Args:
-        tables: All with details, or none, as is said next.
+        tables: Either all with details, or none.
         with_details: Whether to keep attributes, events and links.
     """
     if not tables:
@@ -144,19 +144,19 @@ def _behind_each_other(columns: Sequence[array[int]]) -> array[int]:
 
 
 def _recoded(columns: Iterable[tuple[array[int], Sequence[_Value]]], known: Codes[_Value]) -> array[int]:
-    """Put columns of codes one behind the other, in codes of what is known, to which new values are added."""
+    """Concatenate columns of codes, translated to the codes of `known`, which gains the values it lacks."""
     return _behind_each_other([_taken("i", [known[value] for value in values], codes) for codes, values in columns])
 
 
 def _taken(typecode: str, values: Sequence[int], codes: array[int]) -> array[int]:
-    """Give for each code its value."""
+    """Look up the value of each code."""
     return array(typecode, [values[code] for code in codes])
 
 
 def _plain_parents(trace: CodedTrace, base: int) -> list[int] | None:
-    """Find the rows of parents in a trace without anything strange; None where something has to be repaired.
+    """Find the rows of the parents in a trace with nothing strange in it; None if anything has to be repaired.
 
-    Nearly all traces are such, and the thorough way takes three times as long.
+    Nearly all traces are like that, and the thorough way takes three times as long.
     """
     ids, starts = trace.span_ids, trace.start_ns
     if not ids or min(trace.duration_ns) < 0 or min(starts) <= 0:

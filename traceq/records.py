@@ -1,4 +1,4 @@
-"""Traces as codecs read them, on their way into a span table."""
+"""Traces as codecs read them, before they become part of a span table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _Value = TypeVar("_Value", bound=Hashable)
 
 
 class Codes(dict[_Value, int]):
-    """Small numbers for values that repeat, in the order in which they first occur.
+    """Small numbers for values that repeat, in the order in which the values first occur.
 
     Args:
-        known: Come first.
+        known: Values that get the first codes.
     """
 
     def __init__(self, *known: _Value) -> None:
@@ -29,20 +29,20 @@ class Codes(dict[_Value, int]):
 
 
 class Codebook:
-    """What the codes of a table to be stand for."""
+    """What the codes in coded traces stand for; shared by all traces of one table."""
 
     def __init__(self) -> None:
         self.names: Codes[str] = Codes()
         self.origins: Codes[tuple[str, str]] = Codes()
-        """What spans ran in: service (empty where the source tells none) and host."""
+        """What spans ran in: service (empty if the source does not name one) and host."""
         self.meanings: Codes[Meaning] = Codes()
         self.told: dict[tuple[tuple[str, str], ...], int] = {}
-        """Codes of meanings by the attributes that tell them, for codecs to keep."""
+        """A cache for codecs: the code of a meaning by the attributes that it was read from."""
         self.nameless: set[int] = set()
         """Codes of origins without a service."""
 
     def origin(self, service: str, host: str) -> int:
-        """Give the code of what spans ran in."""
+        """Return the code of a service on a host."""
         code = self.origins[service, host]
         if not service:
             self.nameless.add(code)
@@ -51,9 +51,9 @@ class Codebook:
 
 @dataclass(slots=True)
 class CodedTrace:
-    """One trace, or a part of one, as a codec reads it: columns of equal length, one entry a span.
+    """One trace, or a part of one, as a codec reads it: columns of equal length, one entry per span.
 
-    Names, origins and meanings are codes of the table that it is to stand in.
+    Names, origins and meanings are codes of a `Codebook`.
     """
 
     trace_id: str
@@ -62,25 +62,25 @@ class CodedTrace:
     parent_ids: list[str | None] = field(default_factory=list)
     """The parent's span id, None for a root."""
     other_parent_ids: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    """By position: where there are several candidates for the parent, those after the first, the best first."""
+    """By position of the span: if there are several candidates for its parent, those after the first, best first."""
     child_of_counts: dict[int, int] = field(default_factory=dict)
-    """By position: of how many candidates, the first ones, the span is a child, where it only follows from others."""
+    """By position of the span: the number of leading candidates named by CHILD_OF, if FOLLOWS_FROM names the rest."""
     start_ns: list[int] = field(default_factory=list)
     duration_ns: list[int] = field(default_factory=list)
     names: list[int] = field(default_factory=list)
     origins: list[int] = field(default_factory=list)
     meanings: list[int] = field(default_factory=list)
     details: list[SpanDetails] = field(default_factory=list)
-    """Empty when they were left out on reading."""
+    """Empty if they were left out on reading."""
     warnings: list[str] = field(default_factory=list)
     """What the source remarked about the trace as a whole."""
 
     def add_parents(self, candidates: tuple[str, ...], child_of_count: int) -> None:
-        """Add what may be the next span's parent, the best first.
+        """Append the candidates for the parent of the next span.
 
         Args:
-            candidates: Span ids.
-            child_of_count: Of how many of them, the first ones, the span is a child; it follows from the others.
+            candidates: Span ids, best first; none for a root.
+            child_of_count: How many of them, from the first on, are named by CHILD_OF; FOLLOWS_FROM names the rest.
         """
         position = len(self.parent_ids)
         if len(candidates) > 1:
@@ -90,16 +90,16 @@ class CodedTrace:
         self.parent_ids.append(candidates[0] if candidates else None)
 
     def candidates(self, position: int) -> tuple[str, ...]:
-        """Give what may be the parent of the span at this position, the best first; nothing for a root."""
+        """Return the candidates for the parent of the span at this position, best first; none for a root."""
         first = self.parent_ids[position]
         return () if first is None else (first, *self.other_parent_ids.get(position, ()))
 
     def follows_from(self, position: int, candidate: int = 0) -> bool:
-        """Whether the span at this position only follows from this candidate for its parent."""
+        """Whether FOLLOWS_FROM alone names this candidate for the parent of the span at this position."""
         return self.child_of_counts.get(position, candidate + 1) <= candidate
 
     def without(self, dropped: set[int]) -> CodedTrace:
-        """Give the trace without the spans at these positions."""
+        """Return the trace without the spans at these positions."""
         kept = [position for position in range(len(self.span_ids)) if position not in dropped]
         columns: dict[str, Any] = {
             name: [column[position] for position in kept] for name in _COLUMNS if (column := getattr(self, name))
@@ -119,7 +119,7 @@ _COLUMNS = tuple(
 
 
 def join(parts: Sequence[CodedTrace]) -> CodedTrace:
-    """Put parts of one trace together; it goes by the first part's id."""
+    """Combine the parts of one trace; the result has the trace id of the first part."""
     if len(parts) == 1:
         return parts[0]
     columns: dict[str, Any] = {

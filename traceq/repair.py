@@ -1,7 +1,7 @@
-"""What is strange in a trace is repaired and reported, once and for every format.
+"""Repairs and reports what is strange in a trace, in one place for every format.
 
-Copies, shared ids, missing parents, spans that are their own ancestor, missing start times. Spans in = spans out +
-spans named in a `duplicate-dropped` warning.
+That is: copies, shared ids, missing parents, spans that are their own ancestors, missing start times. Spans in = spans
+out + spans named in a `duplicate-dropped` warning.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from traceq.semantics import Kind
 from traceq.traces import TraceWarning, WarningCode, normal_id
 
 _LOST = -2
-"""A parent that was not found under its id as written."""
+"""Marks a parent that was not found under its id as written."""
 
 UNKNOWN_SERVICE = "unknown-service"
-"""The service of a span whose source tells none; Jaeger UI's name for it."""
+"""The service of a span whose source does not name one; Jaeger UI uses the same name."""
 
 
 class Repaired:
-    """A trace with repaired columns, positions of parents, and warnings that tell what was wrong."""
+    """A trace with repaired columns, the positions of parents, and warnings that say what was wrong."""
 
     def __init__(self, trace: CodedTrace, codes: Codebook) -> None:
         # Repairs change these three columns; the codec's trace stays as it was read.
@@ -37,7 +37,7 @@ class Repaired:
             self._warn("from-source", message)
         self._repair_services()
         self._repair_durations()
-        # Which position an id names; of several spans with one id, the one that children belong to.
+        # The position of each id; if several spans share an id, that of the span that children belong to.
         self._positions = {span_id: position for position, span_id in enumerate(trace.span_ids)}
         self._shared_parents: dict[int, int] = {}
         if len(self._positions) < len(trace.span_ids):
@@ -68,7 +68,7 @@ class Repaired:
             durations[position] = 0
 
     def _settle_shared_ids(self) -> None:
-        """Drop exact copies; of a CLIENT and a SERVER that share an id (Zipkin's way) make the SERVER the child."""
+        """Drop exact copies; if a CLIENT and a SERVER share an id, as in Zipkin, make the SERVER the child."""
         self._drop_copies()
         self._positions = {}
         shared: dict[str, list[int]] = defaultdict(list)
@@ -129,7 +129,7 @@ class Repaired:
         return -1
 
     def _break_cycles(self) -> None:
-        """Make roots of spans that are their own ancestors: of each ring the one that starts first."""
+        """Cut every ring of parents: the span of the ring that starts first becomes a root."""
         parents = self.parents
         for position in [i for i, parent in enumerate(parents) if parent == i]:
             self._make_root(position)
@@ -145,7 +145,7 @@ class Repaired:
         self.follows_from.discard(position)
 
     def _repair_starts(self) -> None:
-        """Give spans without a start their parent's, and roots the trace's first."""
+        """Set missing start times to the parent's, or for roots to the earliest in the trace."""
         starts = self.trace.start_ns
         if not starts or min(starts) > 0:
             return
@@ -154,7 +154,7 @@ class Repaired:
             self._warn("start-missing", "no start time, taken to start with its parent", position)
             starts[position] = 0
         if earliest == 0:
-            return  # nothing in the trace is timed: all spans start together
+            return  # no span of the trace has a start time: all start together
         for position in range(len(starts)):
             self._repair_start(position, earliest)
 
@@ -182,7 +182,7 @@ def _identities(trace: CodedTrace) -> Iterable[tuple[object, ...]]:
 
 
 def find_rings(parents: Sequence[int]) -> list[list[int]]:
-    """Find the cycles of a parent relation: each is visited once, whatever the depth."""
+    """Find the cycles of a parent relation; every span is visited once, whatever the depth."""
     unseen, walking, done = 0, 1, 2
     state = bytearray(len(parents))
     rings = []

@@ -1,4 +1,4 @@
-"""Bytes to traces: tell the format by looking, and split a document into traces that are decoded one at a time."""
+"""Bytes to traces: recognizes the format, and splits documents into traces that are decoded one at a time."""
 
 from __future__ import annotations
 
@@ -23,26 +23,30 @@ _Value = TypeVar("_Value")
 
 
 class Part(Protocol):
-    """A trace, or what one document holds of it, not decoded yet."""
+    """A trace, or the part of it that one document holds, not decoded yet."""
 
     @property
     def trace_id(self) -> str:
         """Lower-case hex, as long as the source gave it."""
 
     def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
-        """Decode the spans, now, in these codes; with attributes, events and links if they are wanted.
+        """Decode the spans, now, with codes from this codebook.
 
-        Whoever decodes many pauses the garbage collector meanwhile.
+        Callers that decode many parts should pause the garbage collector meanwhile.
+
+        Args:
+            codes: Gains the names, origins and meanings that it lacks.
+            with_details: Whether to keep attributes, events and links.
 
         Raises:
             DecodeError: If they cannot be read.
         """
 
     def line(self) -> bytes | None:
-        """Give the trace as it is written, without line ends, where that is Jaeger's v1 JSON; else None."""
+        """Return the trace as it was written, without line ends, if that is Jaeger's v1 JSON; otherwise None."""
 
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
-        """Find spans of these ids, and give id, name and attributes of each.
+        """Find the spans with these ids, and yield the id, name and attributes of each.
 
         Raises:
             DecodeError: If the spans cannot be read.
@@ -88,25 +92,25 @@ class _OtlpPart:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What some bytes hold."""
+    """The contents of a document."""
 
     parts: Sequence[Part] = ()
-    """In the order of the bytes; a trace may come in several."""
+    """In the order of the bytes; a trace may be spread over several."""
     calls: tuple[ServiceCall, ...] = ()
-    """Where the bytes are Jaeger's dependency table."""
+    """Empty unless the bytes are Jaeger's dependency table."""
     notes: tuple[str, ...] = ()
-    """What a server told of failures beside the traces it did answer with, safe to show."""
+    """Failures that a server reported besides the traces that it did return, safe to show."""
 
 
 def read_document(body: Body, location: str) -> Document:
-    """Find the traces in Jaeger v1 or OTLP JSON, as one document or as one a line.
+    """Find the traces in Jaeger v1 or OTLP JSON: a single document, or one per line.
 
     Args:
-        body: The bytes, unpacked. Parts look at them when they are decoded, so they are kept alive and must not change.
-        location: Where they come from, for people.
+        body: The bytes, uncompressed. Parts refer to them until they are decoded, so they must not change.
+        location: Where they come from, for messages.
 
     Raises:
-        DecodeError: If they are anything else, or broken. Spans themselves are looked at by `Part.coded` only.
+        DecodeError: If they are anything else, or broken. The spans themselves are checked by `Part.coded`.
     """
     place = printable(location)
     view = memoryview(body)
@@ -123,10 +127,10 @@ def read_document(body: Body, location: str) -> Document:
 
 
 def read_trace(trace: memoryview, location: str) -> Part:
-    """Take bytes that begin with a trace's id, as Jaeger writes them, for a trace.
+    """Treat bytes as one trace in Jaeger's v1 JSON.
 
     Raises:
-        DecodeError: If they tell no trace id.
+        DecodeError: If they hold no trace id.
     """
     place = printable(location)
     trace_id = jaeger.read_trace_id(trace, place)
@@ -136,7 +140,7 @@ def read_trace(trace: memoryview, location: str) -> Part:
 
 
 class _MoreFollowsError(Exception):
-    """Something follows a whole JSON document: perhaps the next line of JSON lines."""
+    """Something follows a complete JSON document, perhaps the next line of JSON lines."""
 
     def __init__(self, end: int) -> None:
         super().__init__(end)
@@ -147,7 +151,7 @@ _MISSING = msgspec.Raw()
 
 
 class _Object(msgspec.Struct, gc=False, rename="camel"):
-    """Every key that tells what a JSON object holds. Values are taken apart no further than where traces begin."""
+    """Every key that shows what a JSON object holds. Values are decoded only down to where traces begin."""
 
     data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     resource_spans: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
@@ -171,12 +175,12 @@ _DATA = msgspec.json.Decoder(_Data)
 _CALL = msgspec.json.Decoder(answers.Call, strict=False)
 
 _MAX_DEPTH = 4
-"""How deep documents stand in each other: a list of envelopes of traces is 3 deep, and nothing known is deeper."""
+"""How deeply documents may be nested: a list of envelopes of traces is 3 deep, and no known format is deeper."""
 
 
 @dataclass(slots=True)
 class _Reader:
-    """What was found so far."""
+    """Collects what a document holds."""
 
     parts: list[Part] = field(default_factory=list)
     calls: list[answers.Call] = field(default_factory=list)
@@ -205,7 +209,7 @@ class _Reader:
 
     def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
         for position, item in enumerate(items):
-            # Of a long list of traces the first is looked at closely, and the rest where they begin alike is not.
+            # In a long list of traces only the first is examined closely, as long as the others begin in the same way.
             if position and jaeger.begins_with_trace_id(item):
                 self._add_trace(item, place)
             elif memoryview(item)[0] in b"{[":
@@ -225,7 +229,7 @@ class _Reader:
                 raise refusal(place, f"it looks like {sniffing.looks_like(keys)}")
 
     def _read_content(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
-        """Read whatever of traces the object holds, and tell whether it holds any; an empty list counts."""
+        """Read the traces that the object holds; return whether it is about traces at all: an empty list counts."""
         if isinstance(found.resource_spans, list) or isinstance(found.batches, list):
             self._add_spans([*(found.resource_spans or ()), *(found.batches or ())], place)
         elif isinstance(found.data, list):
@@ -241,7 +245,7 @@ class _Reader:
         return True
 
     def _read_wrapped(self, found: _Object, place: str, depth: int) -> bool:
-        """Read what Jaeger's v3 answers keep in `result`, and Tempo's in `trace`."""
+        """Read the contents of `result`, as in Jaeger's v3 answers, and of `trace`, as in Tempo's."""
         wrapped = [memoryview(each) for each in (found.result, found.trace) if each is not _MISSING]
         objects = [each for each in wrapped if each[0] in b"{["]
         for each in objects:
@@ -270,11 +274,11 @@ def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str,
 
 
 def _told(found: _Object) -> str:
-    """Give what the object tells of failures; empty when it tells none."""
+    """Return the failure that the object reports; empty if there is none."""
     errors, error = (bytes(each) or b"null" for each in (found.errors, found.error))
     return answers.error_message(b'{"errors":%b,"error":%b}' % (errors, error))
 
 
 def _is_empty(found: _Object) -> bool:
-    """Whether the object says, by a null, that it holds no traces."""
+    """Whether the object says that it holds no traces, by a null in their place."""
     return None in (found.data, found.resource_spans, found.batches)

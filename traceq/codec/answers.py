@@ -28,7 +28,7 @@ class _Failure(msgspec.Struct, gc=False):
 
 
 class _Envelope(msgspec.Struct, Generic[_Data], gc=False):
-    """What v1 wraps every answer in; `data` has to be there, if only as null."""
+    """The envelope of every v1 answer; `data` has to be present, if only as null."""
 
     data: list[_Data] | None
     errors: list[_Failure | str] | None = None
@@ -40,7 +40,7 @@ class _Operation(msgspec.Struct, gc=False):
 
 
 class Call(msgspec.Struct, gc=False):
-    """An edge of Jaeger's dependency table as JSON has it."""
+    """An edge of Jaeger's dependency table, as in JSON."""
 
     parent: str
     child: str
@@ -79,7 +79,7 @@ class _V3Summaries(msgspec.Struct, gc=False):
 
 
 class _Told(msgspec.Struct, gc=False):
-    """Every place in which a body may tell what went wrong."""
+    """Every place in which a body may say what went wrong."""
 
     errors: list[_Failure | str] | None = None
     error: _V3Failure | str | None = None
@@ -103,32 +103,32 @@ def read_services(body: Body) -> tuple[str, ...]:
     """Read the names of services from a v1 answer, sorted.
 
     Raises:
-        DecodeError: If it is not such an answer, or tells an error and no data.
+        DecodeError: If it is not such an answer, or reports an error and no data.
     """
     return tuple(sorted(set(_data(_SERVICES, body, "services"))))
 
 
 def read_operations(body: Body) -> tuple[Operation, ...]:
-    """Read operations from a v1 answer, sorted; servers that do not know kinds send plain names.
+    """Read operations from a v1 answer, sorted; servers that know no kinds send plain names.
 
     Raises:
-        DecodeError: If it is not such an answer, or tells an error and no data.
+        DecodeError: If it is not such an answer, or reports an error and no data.
     """
     return _operations(_data(_OPERATIONS, body, "operations"))
 
 
 def read_dependencies(body: Body) -> tuple[ServiceCall, ...]:
-    """Read the calls between services from a v1 answer or a bare list, sorted, counts of one edge summed.
+    """Read the calls between services from a v1 answer or a bare list, sorted, with the counts of each edge summed.
 
     Raises:
-        DecodeError: If it is neither, or tells an error and no data.
+        DecodeError: If it is neither, or reports an error and no data.
     """
     answer = _decode(_CALLS, body, "dependencies")
     return merge_calls(answer if isinstance(answer, list) else _unwrapped(answer, "dependencies"))
 
 
 def merge_calls(calls: Iterable[Call]) -> tuple[ServiceCall, ...]:
-    """Sum up the calls of each edge; sorted."""
+    """Sum the calls of each edge; sorted."""
     counts: Counter[tuple[str, str]] = Counter()
     for call in calls:
         counts[call.parent, call.child] += call.call_count
@@ -146,7 +146,7 @@ def read_v3_services(body: Body) -> tuple[str, ...]:
 
 
 def read_v3_operations(body: Body) -> tuple[Operation, ...]:
-    """Read operations from a v3 answer, sorted; Jaeger 2.15 and later say `internal` for a kind they do not know.
+    """Read operations from a v3 answer, sorted; Jaeger 2.15 and later report an unknown kind as `internal`.
 
     Raises:
         DecodeError: If it is not such an answer.
@@ -156,7 +156,7 @@ def read_v3_operations(body: Body) -> tuple[Operation, ...]:
 
 
 def read_summaries(body: Body) -> tuple[TraceSummary, ...]:
-    """Read trace summaries (v3, Jaeger 2.19 and later) in the server's order, which means nothing.
+    """Read trace summaries (v3, Jaeger 2.19 and later) in the server's order, which has no meaning.
 
     Raises:
         DecodeError: If it is not such an answer, or a summary names no trace.
@@ -166,14 +166,14 @@ def read_summaries(body: Body) -> tuple[TraceSummary, ...]:
 
 
 def error_message(body: Body) -> str:
-    """Find what an answer says went wrong, in any shape a server has; empty when it tells nothing.
+    """Find the error that an answer reports, whatever its shape; empty if it reports none.
 
-    An answer with data may tell an error too: a trace id that was not found, a stream that broke off.
+    An answer with data may report an error too: a trace id that was not found, a stream that broke off.
     """
     stripped = bytes(body).strip()
     if not stripped.startswith((b"{", b"[")):
         return _plain_message(stripped)
-    # Jaeger 1.51 streams v3 answers as lines, of which the last may tell the error.
+    # Jaeger 1.51 streams v3 answers as lines, and the last line may be an error.
     documents = [stripped] if _told(stripped) is not None else stripped.splitlines()
     told = [message for document in documents for message in _messages(_told(document))]
     return quoted("; ".join(dict.fromkeys(told)), 200)
@@ -200,7 +200,7 @@ def _unwrapped(envelope: _Envelope[_Data], what: str) -> list[_Data]:
 
 
 def _v3_list(values: list[_Data] | msgspec.UnsetType | None, body: Body, what: str) -> list[_Data]:
-    """Give the list of an answer; v3 may leave an empty one out, but then the answer says nothing else either."""
+    """Return the list in an answer; v3 may omit an empty one, but then the answer holds nothing else either."""
     if not isinstance(values, msgspec.UnsetType):
         return values or []
     if bytes(body).split() not in ([b"{}"], [b"{", b"}"]):
@@ -217,7 +217,7 @@ def _operation(operation: _Operation | str) -> Operation:
     if isinstance(operation, str):
         return Operation(operation)
     kind = (operation.kind or "").removeprefix("SPAN_KIND_").lower()
-    # Jaeger 1.51 with memory storage says so of spans without a kind.
+    # Jaeger 1.51 with memory storage reports this for spans without a kind.
     return Operation(operation.name, "" if kind == "unspecified" else kind)
 
 
@@ -243,7 +243,7 @@ def _summary(summary: _Summary) -> TraceSummary:
 
 
 def _told(document: bytes) -> _Told | None:
-    """Read what one JSON document tells of errors; None for anything but a JSON object."""
+    """Read the errors that a JSON document reports; None for anything but a JSON object."""
     try:
         return decode(_TOLD, document, "not an error")
     except DecodeError:
@@ -267,7 +267,7 @@ def _failure_texts(failures: Iterable[_Failure | str]) -> list[str]:
 
 
 def _plain_message(body: bytes) -> str:
-    """Take the first line of plain text; a page of HTML tells nothing worth quoting."""
+    """Take the first line of plain text; an HTML page holds nothing worth quoting."""
     if not body or body.startswith(b"<"):
         return ""
     return quoted(body.splitlines()[0].decode("utf-8", "replace"), 200)

@@ -1,8 +1,8 @@
-"""Attributes, events and links as JSON text, and back without loss: what Parquet keeps of a span beyond its columns.
+"""Attributes, events and links as JSON text and back, without loss: what Parquet keeps of a span besides its columns.
 
-Values are JSON as everybody writes it. What JSON lacks is an object with one key that begins with `$`: bytes are
-`{"$bytes": "<base64>"}`, numbers that are not finite `{"$float": "nan"}`. An object of an attribute that looks like
-that itself is wrapped: `{"$map": {...}}`.
+Values are ordinary JSON. Values that JSON lacks become an object with a single key that begins with `$`: bytes are
+`{"$bytes": "<base64>"}`, numbers that are not finite `{"$float": "nan"}`. An attribute that is itself such an object
+is wrapped: `{"$map": {...}}`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LINKS = msgspec.json.Decoder(list[_Link])
 
 
 def write_attributes(attributes: Attributes) -> str | None:
-    """Write attributes; None for none."""
+    """Write attributes; None if there are none."""
     return _text(_map_out(attributes)) if attributes else None
 
 
@@ -50,7 +50,7 @@ def read_attributes(text: str | None) -> dict[str, AttributeValue]:
 
 
 def write_events(events: Sequence[Event]) -> str | None:
-    """Write events, in their order; None for none."""
+    """Write events, in order; None if there are none."""
     return _text([_Event(event.time_ns, event.name, _map_out(event.attributes)) for event in events] or None)
 
 
@@ -61,7 +61,7 @@ def read_events(text: str | None) -> tuple[Event, ...]:
 
 
 def write_links(links: Sequence[Link]) -> str | None:
-    """Write links, in their order; None for none."""
+    """Write links, in order; None if there are none."""
     return _text([_Link(link.trace_id, link.span_id, _map_out(link.attributes)) for link in links] or None)
 
 

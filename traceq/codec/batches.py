@@ -1,4 +1,4 @@
-"""Traces to span tables of a handy size."""
+"""Decodes traces into span tables of a convenient size."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from traceq.records import join
 from traceq.traces import FoundAttributes, Traces, normal_id
 
 BATCH_SPANS = 50_000
-"""Sums of a table cost the less a span the larger it is; one takes about 150 bytes a span."""
+"""The larger a table, the less its sums cost per span; a table takes about 150 bytes per span."""
 DETAILED_SPANS = 20_000
-"""With details a span takes about 1 KB more."""
+"""Details take about 1 KB more per span."""
 
 
 def by_trace(parts: Iterable[Part]) -> dict[str, list[Part]]:
-    """Gather the parts of each trace, by `normal_id`."""
+    """Collect the parts of each trace, by `normal_id`."""
     groups: dict[str, list[Part]] = {}
     for part in parts:
         groups.setdefault(normal_id(part.trace_id), []).append(part)
@@ -28,7 +28,7 @@ def by_trace(parts: Iterable[Part]) -> dict[str, list[Part]]:
 
 
 def read_tables(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Iterator[Traces]:
-    """Decode traces into tables, each trace whole in one of them.
+    """Decode traces into tables; each trace is whole in one of them.
 
     Args:
         groups: The parts of each trace.
@@ -60,7 +60,7 @@ def read_attributes(
 
     Args:
         groups: The parts of each trace, by `normal_id`.
-        wanted: Ids of spans by the ids of their traces, as tables have them.
+        wanted: Span ids by trace id, as they are in tables.
 
     Raises:
         DecodeError: If a trace cannot be read.
@@ -82,14 +82,14 @@ def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details
 
 @dataclass(frozen=True, slots=True)
 class PartsLeftOut:
-    """Reads what a table without attributes leaves out of these parts."""
+    """Reads the details of traces that were decoded without them."""
 
     groups: Mapping[str, Sequence[Part]]
     """The parts of each trace of the table, by `normal_id`, in the table's order."""
     read: Callable[[Sequence[Sequence[Part]]], Traces]
-    """Makes a table with attributes of parts."""
+    """Decodes parts into a table with attributes."""
     failures_told: Callable[[], AbstractContextManager[None]] = nullcontext
-    """What reading happens in, to say whose bytes cannot be read."""
+    """Wraps every read, to say whose bytes cannot be read."""
 
     @classmethod
     def of(
@@ -99,7 +99,7 @@ class PartsLeftOut:
         read: Callable[[Sequence[Sequence[Part]]], Traces],
         failures_told: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> PartsLeftOut:
-        """Keep of these parts those that the table was read from."""
+        """Keep only the parts that the table was read from."""
         return cls({key: groups[key] for key in map(normal_id, traces.trace_ids)}, read, failures_told)
 
     def table(self) -> Traces:
@@ -108,7 +108,7 @@ class PartsLeftOut:
             return self.read(tuple(self.groups.values()))
 
     def document(self, trace_id: str) -> bytes:
-        """Give a trace as Jaeger's v1 JSON in one line: as the source wrote it, where that is what it writes."""
+        """Return a trace as Jaeger's v1 JSON in one line, unchanged if that is what the source wrote."""
         parts = self.groups[normal_id(trace_id)]
         written = parts[0].line() if len(parts) == 1 else None
         if written is not None:

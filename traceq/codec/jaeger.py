@@ -1,7 +1,7 @@
-"""Jaeger's v1 JSON: what its HTTP API answers, its UI downloads, and others imitate.
+"""Reads Jaeger's v1 JSON: what its HTTP API answers, its UI downloads, and others imitate.
 
-Source: Jaeger 1.51 to 2.20, `internal/uimodel`. Read leniently, since imitations send numbers as text, null for empty
-lists, every tag as a string, or no processes. The writer is in `jaeger_writer`.
+Source: Jaeger 1.51 to 2.20, `internal/uimodel`. Reading is lenient, since imitations send numbers as text, null for
+empty lists, every tag as a string, or no processes. The writer is `jaeger_writer`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
 _FOLLOWS_FROM = "FOLLOWS_FROM"
-"""Of the two types of references the one that names what a span comes after, without saying that this waited."""
+"""The type of reference that names what a span comes after, without saying that it waited for the span."""
 
 
 class _Tag(msgspec.Struct, gc=False):
-    """An attribute with its type as text."""
+    """An attribute, with its type as text."""
 
     key: str
     type: str | None = None
@@ -47,19 +47,19 @@ class _Tag(msgspec.Struct, gc=False):
 
 
 class _Reference(msgspec.Struct, gc=False):
-    """What a span refers to: its parent, or any other span."""
+    """A reference of a span to its parent, or to any other span."""
 
     type: str | None = msgspec.field(name="refType", default=None)
     trace_id: str | None = msgspec.field(name="traceID", default=None)
     span_id: str | None = msgspec.field(name="spanID", default=None)
     tags: msgspec.Raw = _NOTHING
-    """Jaeger has no attributes of links here; traceq's own files do."""
+    """Attributes of a link: not in Jaeger's answers, only in files that traceq wrote."""
 
 
 class _Log(msgspec.Struct, gc=False):
     time_us: Microseconds = msgspec.field(name="timestamp", default=None)
     time_ns: Nanoseconds = msgspec.field(name="timeUnixNano", default=None)
-    """In traceq's own files, when microseconds do not tell the whole time."""
+    """In files that traceq wrote, if the time is not a whole number of microseconds."""
     fields: list[_Tag] | None = None
 
 
@@ -71,24 +71,24 @@ class _Process(msgspec.Struct, gc=False):
 
 
 class _DetailedSpan(msgspec.Struct, gc=False):
-    """A span as it stands in JSON; it doubles as its own `SpanDetails`, so that a span costs one object."""
+    """A span as it is in JSON; it serves as its own `SpanDetails`, so that a span costs one object."""
 
     span_id: str = msgspec.field(name="spanID")
     name: str | None = msgspec.field(name="operationName", default=None)
     references: list[_Reference] | None = None
-    """After reading: only those that name no parent."""
+    """After reading: only those that do not name the parent."""
     parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
     """In exports of Jaeger before 1.8, which had no references."""
     start_us: Microseconds = msgspec.field(name="startTime", default=None)
     duration_us: Microseconds = msgspec.field(name="duration", default=None)
     start_ns: Nanoseconds = msgspec.field(name="startTimeUnixNano", default=None)
-    """In traceq's own files, when microseconds do not tell the whole time; wins."""
+    """In files that traceq wrote, if the time is not a whole number of microseconds; takes precedence."""
     duration_ns: Nanoseconds = msgspec.field(name="durationNano", default=None)
     tags: msgspec.Raw = _NOTHING
     logs: msgspec.Raw = _NOTHING
     process_id: str | None = msgspec.field(name="processID", default=None)
     process: _Process | None = None
-    """After reading: the one that `processID` names, where there is one."""
+    """After reading: the one that `processID` names, if there is one."""
     remarks: msgspec.Raw = msgspec.field(name="warnings", default=_NOTHING)
 
     def attributes(self) -> Attributes:
@@ -100,14 +100,14 @@ class _DetailedSpan(msgspec.Struct, gc=False):
         return {} if self.process is None else _resource(bytes(self.process.tags))
 
     def events(self) -> tuple[Event, ...]:
-        """Read the logs, named by their first field `event`."""
+        """Read the logs; an event is named by its first field called `event`."""
         if is_empty(self.logs):
             return ()
         logs = decode(_LOGS, self.logs, f"cannot read the logs of span {self.span_id}") or ()
         return tuple(sorted((_event(log) for log in logs), key=lambda event: event.time_ns))
 
     def links(self) -> tuple[Link, ...]:
-        """Read the references other than the one that was the first choice for a parent."""
+        """Read the references other than the one that was the first candidate for the parent."""
         return tuple(
             Link((reference.trace_id or "").lower(), (reference.span_id or "").lower(), _attributes(reference.tags))
             for reference in self.references or ()
@@ -115,7 +115,7 @@ class _DetailedSpan(msgspec.Struct, gc=False):
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Read what the server remarked."""
+        """Read the server's remarks."""
         if is_empty(self.remarks):
             return ()
         return tuple(decode(_REMARKS, self.remarks, f"cannot read the warnings of span {self.span_id}") or ())
@@ -173,23 +173,23 @@ _SPANS = msgspec.json.Decoder(list[_Span], strict=False)
 _NO_PROCESS = _Process()
 
 _LARGE_BYTES = 4 * 2**20
-"""Spans of larger traces are decoded some at a time: whole, they take three times the memory of their JSON."""
+"""Spans of larger traces are decoded in batches: decoded, they take three times the memory of their JSON."""
 _SPANS_AT_A_TIME = 2_000
 
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"')
 
 
 def begins_with_trace_id(trace: msgspec.Raw) -> bool:
-    """Whether these bytes begin as Jaeger writes a trace."""
+    """Whether these bytes begin with a trace id, as traces do that Jaeger writes."""
     return _ID_FIRST.match(trace) is not None
 
 
 def as_line(trace: Body | msgspec.Raw) -> bytes | None:
-    """Give a trace without line ends; None where it does not begin with its id, as Jaeger and traceq write traces."""
+    """Return a trace without line ends; None unless it begins with its id, as traces by Jaeger and traceq do."""
     if not _ID_FIRST.match(trace):
         return None
     line = bytes(trace)
-    # Text holds no line ends: they are escaped there.
+    # Strings hold no line ends, since they are escaped.
     return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line.strip()
 
 
@@ -198,12 +198,12 @@ def read_trace_id(trace: msgspec.Raw | memoryview, place: str) -> str | None:
 
     Args:
         trace: A v1 trace object.
-        place: Where it stands, for people.
+        place: Where it is, for messages.
 
     Raises:
-        DecodeError: If it is not a trace, or its spans do not tell which trace they are of.
+        DecodeError: If it is not a trace, or neither the trace nor its spans have a trace id.
     """
-    # Jaeger writes the id first, and then the rest of the trace, often megabytes, need not be looked at.
+    # Jaeger writes the id first, so that the rest of the trace, often megabytes, need not be decoded.
     found = _ID_FIRST.match(trace)
     if found:
         return found.group(1).decode("ascii").lower()
@@ -219,13 +219,13 @@ def read_coded(
 ) -> CodedTrace:
     """Read a trace; details stay JSON until they are asked for.
 
-    The caller pauses the collector: done here, for each small trace, that would take as long as reading it.
+    The caller pauses the garbage collector: doing so here, for each small trace, would take as long as reading it.
 
     Args:
         trace: A v1 trace object.
         trace_id: What `read_trace_id` gave for it.
-        place: Where it stands, for people.
-        codes: Of the table that it is to stand in.
+        place: Where it is, for messages.
+        codes: The codes of the table that the trace will be part of.
         with_details: Whether to keep attributes, events and links.
 
     Raises:
@@ -257,7 +257,7 @@ def _read_detailed(trace: _DetailedTrace, trace_id: str, codes: Codebook) -> Cod
 
 
 def _lower(coded: CodedTrace) -> None:
-    """Write ids in lower case; nearly all are."""
+    """Convert ids to lower case; nearly all of them are."""
     ids = "".join(coded.span_ids) + "".join(filter(None, coded.parent_ids))
     if ids != ids.lower():
         coded.span_ids = [span_id.lower() for span_id in coded.span_ids]
@@ -300,7 +300,7 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
             add(None)
             continue
         first = references[0] if references and len(references) == 1 else None
-        # Nearly every span names its parent like this, and nothing else.
+        # Nearly every span has this single reference, to its parent.
         if first and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
             if first.type == _FOLLOWS_FROM:
                 coded.child_of_counts[len(coded.parent_ids)] = 0
@@ -322,7 +322,7 @@ def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], c
 
 
 def _origins(spans: list[_Span] | list[_DetailedSpan], known: dict[str, int], codes: Codebook) -> list[int]:
-    """Give the code of each span's process: of the one it names, else of the one that stands within it."""
+    """Return the code of each span's process: the one that it names, or else the one inside the span."""
     try:
         return [known[span.process_id or ""] for span in spans]
     except KeyError:
@@ -341,7 +341,7 @@ def _origin(process: _Process, codes: Codebook) -> int:
 def find_attributes(
     trace: Body | msgspec.Raw, trace_id: str, place: str, span_ids: Collection[str]
 ) -> Iterator[tuple[str, str, Attributes]]:
-    """Find spans of these ids, and give id, name and attributes of each, without a look into the others' tags.
+    """Find the spans with these ids, and yield the id, name and attributes of each; other tags are not decoded.
 
     Raises:
         DecodeError: If it is not a v1 trace.
@@ -354,7 +354,7 @@ def find_attributes(
 
 
 def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
-    """Give the candidates for the parent, and of how many of them the span is a child; leave the rest to be links."""
+    """Return the candidates for the parent and how many of them are named by CHILD_OF; the rest remain as links."""
     references = span.references
     if not references:
         parent_id = (span.parent_id or "").lower()
@@ -368,7 +368,7 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str
 
 
 def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
-    """Whether it names a span (Jaeger's own clients write zeros for no parent), and one of this trace."""
+    """Whether it names a span (Jaeger's clients write zeros for no parent), and, if asked, one of this trace."""
     named = reference.trace_id or ""
     if (reference.span_id or "") in VOID_IDS or named in VOID_IDS:
         return False
@@ -376,10 +376,10 @@ def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
 
 
 def _wanted_texts(tags: Iterable[_Tag]) -> tuple[tuple[str, str], ...]:
-    """Pick the tags that become columns, values as text: the hot path of reading."""
+    """Select the tags that become columns, with values as text. This is the hot path of reading."""
     return tuple(
         [
-            # Written out for plain text, since a call a tag would double the time of this pass.
+            # Plain text is handled inline: a function call per tag would double the time of this pass.
             (
                 tag.key,
                 (tag.value if tag.type == "string" and type(tag.value) is str else semantics.value_text(_value(tag)))
@@ -393,7 +393,7 @@ def _wanted_texts(tags: Iterable[_Tag]) -> tuple[tuple[str, str], ...]:
 
 
 def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    # Written out for text, as in `_wanted_texts`.
+    # Text is handled inline, as in `_wanted_texts`.
     return {
         tag.key: tag.value if tag.type == "string" else _value(tag)
         for tag in decode(_TAGS, tags, "cannot read tags") or ()
@@ -408,7 +408,7 @@ def _resource(tags: bytes) -> Mapping[str, AttributeValue]:
 
 @lru_cache(maxsize=1024)
 def _host(tags: bytes) -> str:
-    """Name the machine or pod that the tags of a process tell, as JSON; empty when they tell none."""
+    """Find the machine or pod in the tags of a process (JSON); empty if they name none."""
     return semantics.host(_resource(tags))
 
 
@@ -421,7 +421,7 @@ def _event(log: _Log) -> Event:
 
 
 def _value(tag: _Tag) -> AttributeValue:
-    """Give the value that the tag's type says, whatever JSON it came as; what does not fit stays as it came."""
+    """Convert the value to the tag's type, whatever JSON it came as; a value that does not fit stays as it is."""
     value: AttributeValue = tag.value
     match tag.type:
         case "int64":

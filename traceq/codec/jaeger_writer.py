@@ -1,11 +1,11 @@
-"""Traces as Jaeger's v1 JSON, which Jaeger's UI opens and `jaeger` reads back without loss.
+"""Writes traces as Jaeger's v1 JSON, which Jaeger's UI opens and `jaeger` reads back without loss.
 
-What v1 has no place for rides along in fields that others ignore: nanoseconds below a microsecond (`startTimeUnixNano`,
+What v1 has no place for is written to fields that others ignore: nanoseconds below a microsecond (`startTimeUnixNano`,
 `durationNano`, and `timeUnixNano` of a log), and the attributes of links (`tags` of a reference). Lists and maps become
 JSON text, as in Jaeger's own conversion, and OTLP's empty value becomes empty text.
 
-A span that is a root only because it was found to be its own ancestor has no reference to say so: when it has links
-within its trace, the first of them reads back as its parent.
+One thing is lost: v1 cannot say that a span is a root although it has links within its trace, as a span may be that was
+found to be its own ancestor. The first of these links reads back as its parent.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def encode_trace(traces: Traces, position: int) -> bytes:
 
 
 class _Processes:
-    """The services of a trace with their resources, each written once."""
+    """Collects the services of a trace with their resources, each written once."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, _Json] = {}
         self._ids: dict[bytes, str] = {}
         self._met: dict[tuple[str, int], tuple[str, Attributes]] = {}
-        """Codecs give the spans of one process one and the same object; kept, so that no other takes its place."""
+        """By identity: codecs return one object for all spans of a process. Kept alive, so that ids stay unique."""
 
     def id_of(self, service: str, resource: Attributes) -> str:
         met = self._met.get((service, id(resource)))
@@ -101,7 +101,7 @@ def _reference(kind: str, trace_id: str, span_id: str) -> _Json:
 
 
 def _complete(span: Span, attributes: Attributes) -> Attributes:
-    """Add to the attributes what v1 keeps nowhere else: kind and status, where they do not say the same already."""
+    """Add kind and status to the attributes, since v1 has no other place for them, unless they say the same already."""
     complete, kind, status = dict(attributes), span.kind, span.status
     if kind is not semantics.kind_from_text(semantics.value_text(complete.get("span.kind"))):
         complete["span.kind"] = _KIND_TEXTS[kind]
@@ -134,7 +134,7 @@ def _tag(key: str, value: AttributeValue) -> _Json:
         case bool():
             return {"key": key, "type": "bool", "value": value}
         case int():
-            # Numbers that JavaScript would round are text, as Jaeger writes them.
+            # Numbers that JavaScript would round are written as text, as Jaeger does.
             return {"key": key, "type": "int64", "value": value if abs(value) <= _EXACT_IN_JAVASCRIPT else str(value)}
         case float():
             return {"key": key, "type": "float64", "value": value if math.isfinite(value) else str(value)}

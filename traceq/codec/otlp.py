@@ -1,8 +1,8 @@
-"""OTLP JSON: Jaeger's v3 answers old and new, collector files, Tempo's exports.
+"""Reads OTLP JSON: Jaeger's v3 answers, old and new, files of collectors, exports of Tempo.
 
 Source: opentelemetry-proto 1.x, trace.proto, and its JSON mapping; Jaeger 1.51 to 2.20, `api_v3`. Ids come as hex or as
 base64, enums as numbers or names, 64-bit numbers as text or numbers. What Jaeger's own conversion to v1 puts into tags
-(scope, status message, trace state) is an attribute here under the same name, so that both dialects give one answer.
+(scope, status message, trace state) becomes an attribute of the same name, so that both dialects give the same answer.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
 _WARNINGS = "@jaeger@warnings"
-"""Where Jaeger's v3 answers keep what the server remarked about a span."""
+"""The attribute in which Jaeger's v3 answers keep the server's remarks about a span."""
 _WARNINGS_WRITTEN = _WARNINGS.encode()
-"""How that looks, but for letters that are escaped."""
+"""The same as it is written, unless letters are escaped."""
 
 
 class _Sketch(msgspec.Struct, gc=False):
-    """An attribute whose value is read only when its key is wanted."""
+    """An attribute whose value is decoded only if its key is wanted."""
 
     key: str
     value: msgspec.Raw = _NOTHING
@@ -68,12 +68,12 @@ class _ScopeSpans(msgspec.Struct, gc=False, rename="camel"):
 
 
 class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
-    """What OTLP and Tempo make documents of: spans by scope, scopes by resource."""
+    """What documents of OTLP and Tempo consist of: spans by scope, scopes by resource."""
 
     resource: _Resource | None = None
     scope_spans: list[_ScopeSpans] | None = None
     instrumentation_library_spans: list[_ScopeSpans] | None = None
-    """Before OTLP 0.15 (2022)."""
+    """The name before OTLP 0.15 (2022)."""
 
 
 class _SpanStatus(msgspec.Struct, gc=False):
@@ -84,7 +84,7 @@ class _SpanStatus(msgspec.Struct, gc=False):
 
 
 class _SpanLink(msgspec.Struct, gc=False, rename="camel"):
-    """What a span refers to besides its parent."""
+    """A reference of a span to another than its parent."""
 
     trace_id: str | None = None
     span_id: str | None = None
@@ -112,7 +112,7 @@ class _DetailedSpan(msgspec.Struct, gc=False, rename="camel"):
     attributes: msgspec.Raw = _NOTHING
     events: msgspec.Raw = _NOTHING
     links: list[_SpanLink] | None = None
-    """After reading: only those that are no parent's."""
+    """After reading: only those that do not stand in for the parent."""
     status: _SpanStatus | None = None
 
 
@@ -135,9 +135,9 @@ _EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
 _SPANS = msgspec.json.Decoder(list[_Span], strict=False)
 
 _ID_DIGITS = 16
-"""Of a span's id in hex."""
+"""The length of a span id in hex."""
 _SPANS_AT_A_TIME = 2_000
-"""Decoded, spans take three times the memory of their JSON."""
+"""How many spans are decoded at once: decoded, they take three times the memory of their JSON."""
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -148,7 +148,7 @@ class _Details(msgspec.Struct, gc=False):
     scope: _Scope
 
     def attributes(self) -> Attributes:
-        """Read the span's attributes, and what Jaeger's conversion makes attributes of."""
+        """Read the span's attributes, and whatever else Jaeger's conversion turns into tags."""
         span, scope, status = self.span, self.scope, self.span.status
         told = {
             "otel.scope.name": scope.name,
@@ -176,7 +176,7 @@ class _Details(msgspec.Struct, gc=False):
         return tuple(sorted((_event(event) for event in events), key=lambda event: event.time_ns))
 
     def links(self) -> tuple[Link, ...]:
-        """Read the links other than the one that was the first choice for a parent."""
+        """Read the links other than the one that was the first candidate for the parent."""
         return tuple(
             Link(hex_id(link.trace_id or ""), hex_id(link.span_id or ""), read_attributes(link.attributes))
             for link in self.span.links or ()
@@ -184,7 +184,7 @@ class _Details(msgspec.Struct, gc=False):
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Read what the server remarked."""
+        """Read the server's remarks."""
         written = bytes(self.span.attributes)
         if _WARNINGS_WRITTEN not in written and b"\\u" not in written:
             return ()
@@ -207,11 +207,11 @@ Located: TypeAlias = tuple[_Origin, msgspec.Raw]
 
 
 def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[Located]]:
-    """Sort a document's spans by trace, without reading more of them than their trace id.
+    """Group a document's spans by trace; nothing of a span but its trace id is decoded.
 
     Args:
         groups: The document's `resourceSpans`.
-        place: Where it stands, for people.
+        place: Where it is, for messages.
 
     Raises:
         DecodeError: If a span names no trace.
@@ -221,7 +221,7 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
     for position, group in enumerate(groups):
         for origin, spans in _origins(group or ResourceSpans(), f"resourceSpans[{position}] of {place}"):
             for span in spans:
-                # Exporters write the id first; the rest of the span need not be looked at twice.
+                # Exporters write the id first, so that the rest of the span need not be decoded twice.
                 found = _ID_FIRST.match(span)
                 located = by_written.get(found[1]) if found else None
                 if located is None:
@@ -254,12 +254,12 @@ def _trace_id(written: str | None, span: msgspec.Raw, place: str) -> str:
 def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
     """Read the spans of a trace; details stay JSON until they are asked for.
 
-    The caller pauses the collector.
+    The caller pauses the garbage collector.
 
     Args:
-        spans: What `split` found of the trace.
+        spans: The spans of the trace that `split` found.
         trace_id: The trace's id.
-        codes: Of the table that it is to stand in.
+        codes: The codes of the table that the trace will be part of.
         with_details: Whether to keep attributes, events and links.
 
     Raises:
@@ -293,7 +293,7 @@ def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_det
 
 def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[_Span] | list[_DetailedSpan]:
     if with_details:
-        # One by one: details look at the source's bytes as long as they live, and should not keep a copy of them.
+        # One by one: details refer to the bytes they were decoded from, and should not keep a copy of them alive.
         return [_DETAILED_SPAN.decode(span) for span in spans]
     return _SPANS.decode(b"[%b]" % b",".join(spans))
 
@@ -308,7 +308,7 @@ def _details(located: list[Located], spans: list[_Span] | list[_DetailedSpan]) -
 
 @contextmanager
 def _failures_placed(located: list[Located], trace_id: str, *, with_details: bool) -> Iterator[None]:
-    """Say of the first span that cannot be read where it stands; it is looked for one by one."""
+    """If decoding fails, decode the spans one by one to say where the first one is that cannot be read."""
     try:
         yield
     except BROKEN:
@@ -320,7 +320,7 @@ def _failures_placed(located: list[Located], trace_id: str, *, with_details: boo
 
 
 def _normalize(coded: CodedTrace) -> None:
-    """Write ids as lower-case hex; nearly all are."""
+    """Convert ids to lower-case hex; nearly all of them are."""
     if not is_plain_hex(coded.span_ids):
         coded.span_ids = [hex_id(span_id) for span_id in coded.span_ids]
     parent_ids = [parent_id for parent_id in coded.parent_ids if parent_id]
@@ -329,7 +329,7 @@ def _normalize(coded: CodedTrace) -> None:
 
 
 def _origin_codes(located: list[Located], codes: Codebook) -> Iterator[int]:
-    """Give the code of what each span ran in; spans of one scope stand one after the other."""
+    """Yield the code of what each span ran in; the spans of a scope follow each other."""
     last: _Origin | None = None
     code = 0
     for origin, _ in located:
@@ -343,7 +343,7 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
     for span in spans:
         if not span.links:
             parent_id = span.parent_span_id or None
-            # Nearly every span names its parent like this, and nothing else. Zeros in base64 take the long way.
+            # Nearly every span names its parent like this, and has no links. Zeros in base64 take the long way.
             if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
                 add(parent_id)
                 continue
@@ -351,10 +351,10 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
 
 
 def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
-    """Give the candidates for the parent, and of how many of them the span is a child; leave the rest to be links.
+    """Return the candidates for the parent and how many of them count as CHILD_OF; the other links remain links.
 
-    Jaeger v1 knows parent and links as references alike; one into the trace is the parent when there is no other, and
-    then named by FOLLOWS_FROM, which is what Jaeger makes of links.
+    In Jaeger v1 parent and links are references alike. A link into the same trace stands in for a missing parent; it
+    counts as FOLLOWS_FROM, which is what Jaeger converts links to.
     """
     parent_id = hex_id(span.parent_span_id or "")
     has_parent = parent_id not in VOID_IDS
@@ -368,7 +368,7 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str
 
 
 def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
-    """Whether a link names a span, and one of this trace."""
+    """Whether a link names a span and, if asked, one of this trace."""
     named = hex_id(link.trace_id or "")
     if hex_id(link.span_id or "") in VOID_IDS or named in VOID_IDS:
         return False
@@ -388,7 +388,7 @@ def _sketches(span: _Span | _DetailedSpan) -> list[_Sketch]:
 
 
 def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[tuple[str, str], ...]:
-    """Pick the attributes that become columns, values as text: the hot path of reading."""
+    """Select the attributes that become columns, with values as text. This is the hot path of reading."""
     return tuple(
         [
             (sketch.key, read_text(bytes(sketch.value)) if sketch.key not in ABRIDGED else _abridged(sketch))
@@ -409,7 +409,7 @@ def _kind(value: int | str | None) -> Kind:
 
 
 def _status_of(status: _SpanStatus | None) -> Status:
-    """Read a status that came as number or name."""
+    """Read a status given as number or name."""
     return Status.UNSET if status is None else _status(status.code)
 
 
@@ -422,13 +422,13 @@ _Enum = TypeVar("_Enum", Kind, Status)
 
 
 def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
-    """Read an enum that came as number or name; numbers and names of a later OTLP are 0, its word for unknown."""
+    """Read an enum given as number or name; what a later OTLP may add is read as 0, which stands for unknown."""
     text = str(value or 0).removeprefix(prefix)
     known = names.__members__.get(text)
     return next((member for member in names if text == str(member.value)), names(0)) if known is None else known
 
 
-# Collectors send the same resource with batch after batch.
+# Collectors repeat the same resource in every batch.
 @lru_cache(maxsize=1024)
 def _resource(attributes: bytes) -> Mapping[str, AttributeValue]:
     return MappingProxyType(read_attributes(attributes))
@@ -441,7 +441,7 @@ def _resource_beside_service(attributes: bytes) -> Mapping[str, AttributeValue]:
 
 @lru_cache(maxsize=1024)
 def _service_and_host(attributes: bytes) -> tuple[str, str]:
-    """Read the service and the machine or pod that a resource's attributes tell; empty what they do not."""
+    """Find the service, and the machine or pod, in a resource's attributes; empty if they name none."""
     resource = _resource(attributes)
     return semantics.value_text(resource.get("service.name")), semantics.host(resource)
 

@@ -1,4 +1,4 @@
-"""OTLP's values, the JSON of attributes: protobuf's oneof as one key of an object."""
+"""Reads OTLP's attribute values: objects in which a single key tells the type."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _KeyValues(msgspec.Struct, gc=False):
 
 
 class _AnyValue(msgspec.Struct, gc=False, rename="camel"):
-    """OTLP's value: one of these is set, or none for the empty value."""
+    """A value: at most one of these is set; if none is, the value is empty."""
 
     string_value: str | None = None
     bool_value: bool | None = None
@@ -43,10 +43,10 @@ _ATTRIBUTES = msgspec.json.Decoder(list[_Attribute] | None, strict=False)
 
 
 def read_attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    """Read a list of attributes; of a key that occurs twice, the last."""
+    """Read a list of attributes; if a key occurs twice, the last one counts."""
     if is_empty(attributes):
         return {}
-    try:  # not `failures_told`, as in `decode`; values in values can be too deep for us though not for the decoder
+    try:  # not `failures_told`, as in `decode`; nested values can be too deep for us though not for the decoder
         return _read_attributes(_ATTRIBUTES.decode(attributes))
     except BROKEN as error:
         raise failure("cannot read attributes", error) from error
@@ -56,7 +56,7 @@ def _read_attributes(attributes: Iterable[_Attribute] | None) -> dict[str, Attri
     return {attribute.key: _value(attribute.value) for attribute in attributes or ()}
 
 
-# The same few values come with span after span.
+# The same few values occur in span after span.
 @lru_cache(maxsize=4096)
 def read_text(value: bytes) -> str:
     """Read a value as text."""
@@ -72,7 +72,7 @@ def _value(value: _AnyValue | None) -> AttributeValue:
     if value is None:
         return None
     if value.string_value is not None:
-        return value.string_value  # most of them; the match takes four times as long
+        return value.string_value  # nearly all values; the match takes four times as long
     match value:
         case _AnyValue(bytes_value=str(text)):
             return _bytes(text)
@@ -86,7 +86,7 @@ def _value(value: _AnyValue | None) -> AttributeValue:
 
 
 def _bytes(text: str) -> bytes | str:
-    """Read base64; what is none stays text."""
+    """Decode base64; anything else stays text."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Traces as Parquet: the span table as it stands, one row a span, and a few columns for people who use SQL.
+"""Writes traces as Parquet: the span table as it is, one row per span, and a few columns for people who use SQL.
 
-Row groups hold whole traces, the rows of a trace side by side in the table's order. `docs/parquet.md` describes every
-column. pyarrow is imported in the modules called `parquet*` alone, which are themselves imported late.
+Row groups hold whole traces; the rows of a trace follow each other in the table's order. `docs/parquet.md` describes
+every column. pyarrow is imported only in the modules called `parquet*`, which are themselves imported late.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ EMPTY_KEY = b"traceq.empty_traces"
 """Traces without spans have no row to stand in: `[[row group, position in it, trace id, warnings], ...]`."""
 
 _GROUP_SPANS = 2**15
-"""A row group is the least that is read of a column: enough for compression, few enough to look a span up."""
+"""Spans per row group, the unit in which columns are read: enough for compression, few enough for looking up a span."""
 _ZSTD_LEVEL = 9
-"""Half of what level 1 needs in attributes; beyond it writing slows down for a few percent."""
+"""Attributes take half the space that they take at level 1; higher levels are slower and gain a few percent."""
 
 _CODE = pa.dictionary(pa.int32(), pa.string())
 _WARNING = pa.struct([("code", pa.string()), ("span_id", pa.string()), ("message", pa.string())])
@@ -62,7 +62,7 @@ SPAN_FIELDS = (
     pa.field("trace_warnings", pa.list_(_WARNING)),
 )
 LATER_COLUMNS = frozenset(("activity", "follows_from"))
-"""Those of them that older files do not have."""
+"""Columns that older files do not have."""
 DETAIL_FIELDS = (
     pa.field("attributes", pa.string()),
     pa.field("resource", pa.string()),
@@ -72,11 +72,11 @@ DETAIL_FIELDS = (
 )
 
 _ENCODINGS = {
-    # Hardly ever the same twice: a dictionary would be as long as the column.
+    # Values hardly ever repeat: a dictionary would be as long as the column.
     **dict.fromkeys(("span_id", "attributes", "events", "links"), "PLAIN"),
-    # Two values at most need no dictionary.
+    # A boolean needs no dictionary.
     "follows_from": "PLAIN",
-    # Numbers that differ little from the one before.
+    # Each number differs little from the one before.
     **dict.fromkeys(("start_ns", "duration_ns", "row", "parent_row"), "DELTA_BINARY_PACKED"),
 }
 _NESTED = ("trace_warnings", "warnings")
@@ -114,7 +114,7 @@ class SpanWriter:
 
     @property
     def byte_count(self) -> int:
-        """How long the file is so far."""
+        """The length of the file so far."""
         return self._path.stat().st_size
 
     def add(self, traces: Traces) -> None:
@@ -139,7 +139,7 @@ class SpanWriter:
             self._write_group()
 
     def close(self, calls: Iterable[ServiceCall] = ()) -> None:
-        """Write what is left.
+        """Write the rest.
 
         Args:
             calls: Dependency tables that came along with the traces.
@@ -208,7 +208,7 @@ def _coded(codes: _Array, values: Iterable[str | None]) -> _Array:
 
 
 def _from_second(codes: array[int]) -> _Array:
-    """Make code 0 null, and count the others from 0."""
+    """Replace code 0 by null, and count the others from 0."""
     return _nullable(pc.subtract(column_of(codes), pa.scalar(1, pa.int32())))
 
 
@@ -238,7 +238,7 @@ def _peer_columns(traces: Traces) -> list[_Array]:
     peers = traces.peers[1:]
     codes = _from_second(traces.peer_codes)
     parts = ([peer and peer[part] for peer in peers] for part in range(3))
-    # Peers share kinds and systems, and a dictionary must not hold a value twice.
+    # Peers share kinds and systems, but a dictionary must not hold a value twice.
     return [pc.take(pa.array(values, pa.string()), codes).dictionary_encode().cast(_CODE) for values in parts]
 
 
@@ -262,7 +262,7 @@ def _detail_columns(traces: Traces) -> list[_Array]:
 
 def _kept(details: SpanDetails, resources: dict[int, tuple[str | None, Attributes]]) -> tuple[object, ...]:
     resource = details.resource()
-    # Codecs give the spans of one process one and the same object; kept, so that no other takes its place.
+    # Codecs return one object for all spans of a process. It is kept alive, so that its id stays unique.
     written = resources.get(id(resource))
     if written is None:
         written = resources[id(resource)] = (attribute_json.write_attributes(resource), resource)
@@ -276,7 +276,7 @@ def _kept(details: SpanDetails, resources: dict[int, tuple[str | None, Attribute
 
 
 def column_of(numbers: array[int]) -> _Array:
-    """Look at an array as an Arrow column, without a copy."""
+    """View an array as an Arrow column, without a copy."""
     return pa.Array.from_buffers(_TYPES[numbers.typecode], len(numbers), [None, pa.py_buffer(numbers)])
 
 
@@ -290,18 +290,18 @@ def numbers_of(column: _Array) -> array[int]:
 
 
 def constants(typecode: str, numbers: Iterable[int]) -> _Array:
-    """Make a column of numbers by hand: to make one of Python's itself, pyarrow imports pandas (0.4 s)."""
+    """Make a column of numbers by hand: pyarrow imports pandas (0.4 s) to convert Python's numbers itself."""
     return column_of(array(typecode, numbers))
 
 
 def ordinals(count: int) -> _Array:
-    """Give the numbers from 0 on, so many."""
+    """Return a column with the numbers 0, 1, 2, ..., `count` of them."""
     return _ordinals(max(0, count - 1).bit_length()).slice(0, count)
 
 
 @lru_cache(maxsize=2)
 def _ordinals(bits: int) -> _Array:
-    # Kept, because one range after the other is wanted, and Python counts slowly.
+    # Cached, because many ranges are needed one after the other, and Python counts slowly.
     return constants("q", range(2**bits))
 
 

@@ -1,4 +1,4 @@
-"""A Parquet file of spans: what its footer tells, and its row groups as Arrow has them."""
+"""A Parquet file of spans: the contents of its footer, and its row groups as Arrow tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _UNREADABLE = (pa.ArrowException, OSError)
 
 @dataclass(frozen=True, slots=True)
 class EmptyTrace:
-    """A trace without spans, which has no row to stand in."""
+    """A trace without spans, and therefore without rows."""
 
     group: int
     position: int
@@ -52,7 +52,7 @@ class EmptyTrace:
 
 
 class SpanFile:
-    """A Parquet file of spans; opened at once, read in parts.
+    """A Parquet file of spans, opened at once and read in parts.
 
     Args:
         path: The file.
@@ -65,7 +65,7 @@ class SpanFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # The footer first: a file without our columns cannot be opened to read them as codes.
+            # The footer comes first: a file without our columns cannot be opened with the option to read them as codes.
             self._footer = pq.read_metadata(path, memory_map=True)
             self._names = frozenset(self._footer.schema.to_arrow_schema().names)
             self._metadata: dict[bytes, bytes] = self._footer.metadata or {}
@@ -95,7 +95,7 @@ class SpanFile:
 
     @property
     def span_columns(self) -> tuple[str, ...]:
-        """Name the columns that it holds of the span table."""
+        """The columns of the span table that the file has."""
         return tuple(name for name in SPAN_COLUMNS if name in self._names)
 
     @property
@@ -104,7 +104,7 @@ class SpanFile:
         return self._names.issuperset(DETAIL_COLUMNS)
 
     def byte_count(self, group: int) -> int:
-        """Tell how many bytes of the file the columns of a row group take, attributes and the like left aside."""
+        """Return how many bytes of the file the columns of a row group take, not counting details."""
         told = self._footer.row_group(group)
         columns = (told.column(number) for number in range(told.num_columns))
         return sum(
@@ -114,11 +114,11 @@ class SpanFile:
         )
 
     def span_count(self, group: int) -> int:
-        """Tell how many spans a row group holds."""
+        """Return the number of spans in a row group."""
         return int(self._footer.row_group(group).num_rows)
 
     def null_counts(self, group: int) -> dict[str, int | None]:
-        """Tell how many spans have nothing in each column; None where the file does not tell. For a list: no items."""
+        """Count the nulls in each column of a row group (for lists: the empty ones); None if the file does not say."""
         told = self._footer.row_group(group)
         columns = (told.column(number) for number in range(told.num_columns))
         return {column.path_in_schema.partition(".")[0]: _null_count(column.statistics) for column in columns}
@@ -129,7 +129,7 @@ class SpanFile:
         return tuple(ServiceCall(*call) for call in self._told(CALLS_KEY, list[tuple[str, str, int]]))
 
     def trace_ids(self, group: int) -> list[str]:
-        """List the traces of a row group, in their order."""
+        """List the traces of a row group, in order."""
         ids = _first_rows(self.rows(group, ["trace_id", "row"])).column("trace_id").to_pylist()
         for empty in self.empty_traces(group):
             ids.insert(empty.position, empty.trace_id)
@@ -148,13 +148,13 @@ class SpanFile:
         )
 
     def rows(self, group: int, columns: Sequence[str]) -> _Array:
-        """Read columns of a row group as Arrow has them.
+        """Read columns of a row group as an Arrow table.
 
         Raises:
             DecodeError: If the file is damaged.
         """
         try:
-            # One thread each: whoever reads many row groups reads them side by side.
+            # One thread each: callers read several row groups in parallel.
             return self._file.read_row_group(group, columns=list(columns), use_threads=False)
         except _UNREADABLE as error:
             raise self._refusal(quoted(str(error), 200)) from error
@@ -178,7 +178,7 @@ class Selection:
     file: SpanFile
     group: int
     positions: tuple[int, ...] | None = None
-    """Which of them, in rising order; None for all."""
+    """The positions of the traces, in rising order; None for all."""
 
 
 def first_indices(rows: _Array) -> _Array:

@@ -1,4 +1,4 @@
-"""Parquet back to span tables: columns go from Arrow's buffers into arrays, without a loop over spans."""
+"""Reads span tables from Parquet: columns go from Arrow's buffers into arrays, without a loop over spans."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def read_traces(selections: Iterable[Selection], *, with_details: bool) -> Trace
 
 
 def _wanted_columns(selection: Selection, *, with_details: bool) -> list[str]:
-    """List the columns to read; without details also those are left out that would say nothing."""
+    """List the columns to read; without details, columns with nothing in them are left out as well."""
     file, group = selection.file, selection.group
     if with_details:
         return [*file.span_columns, *(DETAIL_COLUMNS if file.has_details else ())]
     nulls = file.null_counts(group)
     silent = {name for name in ("trace_warnings", "follows_from") if nulls.get(name) == file.span_count(group)}
-    # Where every span without a parent's row is without a parent's id too, none is an orphan.
+    # If every span without a parent row is also without a parent id, there are no orphans.
     has_orphans = nulls["parent_id"] is None or nulls["parent_id"] != nulls["parent_row"]
     silent |= set() if has_orphans else {"parent_id"}
     return [name for name in file.span_columns if name not in silent]
@@ -86,7 +86,7 @@ def read_attributes(
 
 
 def _selected(table: _Array, positions: Iterable[int], without_rows: Collection[int]) -> _Array:
-    """Cut out whole traces; positions count those without rows too."""
+    """Select whole traces; positions count the traces without rows too."""
     starts = [*first_indices(table.column("row").combine_chunks()).to_pylist(), table.num_rows]
     wanted = [
         position - sum(place < position for place in without_rows)
@@ -98,7 +98,7 @@ def _selected(table: _Array, positions: Iterable[int], without_rows: Collection[
 
 
 def _joined(tables: list[_Array]) -> _Array:
-    """Put tables together, so that every column is in one piece; what some of them lack is null there."""
+    """Concatenate tables, so that every column is in one piece; columns that some of them lack are null there."""
     if not tables:
         return pa.schema(SPAN_FIELDS).empty_table()
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
@@ -140,7 +140,7 @@ def _traces(table: _Array, *, with_details: bool) -> Traces:
 
 
 class _Texts(Sequence[str]):
-    """Texts that become Python's only where somebody looks: of the ids of a million spans a few are shown."""
+    """Texts that become Python strings only on access: of the ids of a million spans, a few are shown."""
 
     def __init__(self, column: _Array) -> None:
         self._column = column
@@ -162,12 +162,12 @@ class _Texts(Sequence[str]):
 
 def _one_piece(column: _Array) -> _Array:
     combined = column.combine_chunks()
-    # Older versions hand out chunks even of one.
+    # Older versions return a chunked array even for a single chunk.
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) and combined.num_chunks else combined
 
 
 def _parents(columns: dict[str, _Array]) -> tuple[array[int], dict[int, str]]:
-    """Give the parents' rows in the table, and the ids of those that are missing."""
+    """Return the rows of the parents in the table, and the ids of the missing ones."""
     rows, relative = columns["row"], columns["parent_row"]
     parents = pc.add(pc.subtract(ordinals(len(rows)), rows), relative)
     return numbers_of(pc.fill_null(parents, constant("q", -1))), _orphans(relative, columns.get("parent_id"))
@@ -185,19 +185,19 @@ def _rows_where(column: _Array | None) -> frozenset[int]:
 
 
 def _from_one(codes: _Array) -> array[int]:
-    """Count codes from one; null is 0."""
+    """Count codes from 1; null becomes 0."""
     return numbers_of(pc.fill_null(pc.add(codes, constant("i", 1)), constant("i", 0)))
 
 
 class _Codes:
-    """A column of texts as numbers; the numbers are those in which the texts came first."""
+    """A column of texts as codes, in the order of the column's dictionary."""
 
     def __init__(self, column: _Array) -> None:
         self._indices = column.indices
         self.values: tuple[str, ...] = tuple(column.dictionary.to_pylist())
 
     def codes(self, *, after_nothing: bool = False) -> array[int]:
-        """Give the numbers; with `after_nothing` null is 0 and the texts count from 1."""
+        """Return the codes; with `after_nothing`, null is 0 and the texts count from 1."""
         if not after_nothing:
             return numbers_of(self._indices)
         return _from_one(self._indices)
@@ -220,7 +220,7 @@ def _activities(column: _Array | None, peer_codes: array[int], peers: Sequence[P
 
 
 def _peers(columns: dict[str, _Array]) -> tuple[array[int], list[Peer]]:
-    """Give each combination of kind, system and name a code, in the order in which they come first."""
+    """Give each combination of kind, system and name a code, in the order of their first occurrence."""
     kinds, systems, names = (columns[name] for name in ("peer_kind", "peer_system", "peer_name"))
     combined = kinds.indices.cast(pa.int64())
     for part in (systems, names):
@@ -249,7 +249,7 @@ def _warnings(trace_ids: list[str], column: _Array | None, starts: _Array) -> tu
 
 
 def _with_empty(traces: Traces, empty: Iterable[tuple[int, EmptyTrace]]) -> Traces:
-    """Put traces without spans back to their positions, the first first."""
+    """Put traces without spans back into their positions, in rising order."""
     trace_ids, offsets = list(traces.trace_ids), array("q", traces.offsets)
     warnings = {each.trace_id: each.warnings for _, each in empty}
     for position, each in empty:
@@ -262,7 +262,7 @@ def _with_empty(traces: Traces, empty: Iterable[tuple[int, EmptyTrace]]) -> Trac
 
 
 def _span_details(columns: Mapping[str, _Array], count: int) -> tuple[SpanDetails, ...]:
-    """Give one a row, empty ones where the columns are not there.
+    """Return the details of each row; empty ones if the file has none.
 
     Args:
         columns: By name, each an Arrow array.
@@ -307,12 +307,12 @@ class _Details:
         return attribute_json.read_links(self.columns.links[self.row].as_py())
 
     def warnings(self) -> tuple[str, ...]:
-        """Read what the server remarked."""
+        """Read the server's remarks."""
         return tuple(self.columns.warnings[self.row].as_py() or ())
 
 
 class _NoDetails:
-    """Of a file that was written without them."""
+    """The details of a file that was written without them."""
 
     def attributes(self) -> Attributes:
         """Give none."""

@@ -1,4 +1,4 @@
-"""Tell what bytes look like, mostly in order to say why they are refused."""
+"""Recognizes what bytes look like, mostly in order to say why they are refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEAD_BYTES = 1024
 _KEYS_SHOWN = 4
 
-# The first shape whose keys are all there is the one, so the telling ones stand before the vague ones.
+# The first shape whose keys are all present is taken, so specific shapes precede vague ones.
 _SHAPES = (
     ({"Name", "SpanContext"}, "span stubs of OpenTelemetry's Go SDK"),
     ({"flamebearer"}, "a flame graph of Pyroscope"),
@@ -65,12 +65,12 @@ _BROKEN_AT = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 
 
 def refusal(place: str, why: str) -> DecodeError:
-    """Give the error that says why bytes are not traces that traceq reads."""
+    """Return the error that says why bytes are not traces that traceq reads."""
     return DecodeError(f"cannot read traces from {place}: {why}", hint=READABLE)
 
 
 def json_start(body: memoryview, place: str) -> int:
-    """Find where an object or list begins, behind blanks and a byte order mark.
+    """Find where an object or list begins, after blanks and a byte order mark.
 
     Raises:
         DecodeError: If the bytes begin like something else; says what.
@@ -91,7 +91,7 @@ def _not_json(head: bytes, text: bytes) -> str:
             return f"it is {what}"
     if text.startswith(b"<"):
         return "it is an HTML page" if b"<html" in text.lower() or b"<!doctype html" in text.lower() else "it is XML"
-    # Cut in the middle of a character, the head still counts as text.
+    # The head counts as text even if it is cut in the middle of a character.
     decoded = text.decode("utf-8", "replace").rstrip("\ufffd")
     if "\ufffd" in decoded or any(character < " " and character not in "\t\r\n" for character in decoded):
         return "it is binary data, perhaps protobuf"
@@ -99,18 +99,18 @@ def _not_json(head: bytes, text: bytes) -> str:
 
 
 def document_end(error: msgspec.DecodeError) -> int | None:
-    """Give the byte at which something follows a whole JSON document; None when the error is about something else."""
+    """Return the byte at which something follows a complete JSON document; None if the error is a different one."""
     found = _TRAILING.search(str(error))
     return int(found.group(1)) - 1 if found else None  # msgspec counts this one from 1, others from 0
 
 
 def broken(body: memoryview, error: msgspec.DecodeError, place: str, start: int = 0) -> DecodeError:
-    """Give the error that says where bytes stop being JSON.
+    """Return the error that says where bytes stop being JSON.
 
     Args:
         body: All bytes of the document or line.
         error: What decoding them raised.
-        place: Where they come from, for people.
+        place: Where they come from, for messages.
         start: How many bytes of the body were skipped before decoding.
     """
     found = _BROKEN_AT.search(str(error))
@@ -126,13 +126,13 @@ def broken(body: memoryview, error: msgspec.DecodeError, place: str, start: int 
 
 
 def check_lines(body: memoryview, start: int, end: int, place: str) -> None:
-    """Make sure that documents which follow each other stand on a line each.
+    """Check that documents which follow each other are on one line each.
 
     Args:
         body: All bytes.
         start: Where the first document begins.
         end: Where something follows it.
-        place: Where the bytes come from, for people.
+        place: Where the bytes come from, for messages.
 
     Raises:
         DecodeError: If the first document is not alone on its line; says what it looks like.
@@ -148,7 +148,7 @@ def check_lines(body: memoryview, start: int, end: int, place: str) -> None:
 
 
 def lines(body: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Give the lines that hold something, with their numbers."""
+    """Yield the lines that are not blank, with their numbers."""
     position = len(_BYTE_ORDER_MARK) if bytes(body[:3]) == _BYTE_ORDER_MARK else 0
     number = 1
     while position < len(body):

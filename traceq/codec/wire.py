@@ -1,4 +1,4 @@
-"""What every codec needs: bytes to typed values, failures in one sentence, ids in one spelling."""
+"""What every codec needs: decoding into typed values, failures in one sentence, ids in one spelling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from traceq.errors import DecodeError
 from traceq.untrusted import printable
 
 Body: TypeAlias = bytes | bytearray | memoryview | mmap
-"""Bytes as they were read or mapped; never copied as a whole."""
+"""Bytes that were read or mapped; never copied as a whole."""
 
 _Value = TypeVar("_Value")
 
@@ -34,7 +34,7 @@ Microseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(_MAX_NS // 1000), le=
 
 
 def decode(decoder: msgspec.json.Decoder[_Value], body: Body | msgspec.Raw, what: str) -> _Value:
-    """Decode, and tell a failure as `<what>: <why>`.
+    """Decode, and report a failure as `<what>: <why>`.
 
     Raises:
         DecodeError: If the bytes are not JSON, or not JSON of this shape.
@@ -46,7 +46,7 @@ def decode(decoder: msgspec.json.Decoder[_Value], body: Body | msgspec.Raw, what
 
 
 def is_empty(value: msgspec.Raw | bytes) -> bool:
-    """Whether a JSON list holds nothing, or is null: most of those that spans carry."""
+    """Whether a JSON list is empty or null, as most lists in spans are."""
     return bytes(value) in _EMPTY
 
 
@@ -54,7 +54,7 @@ _EMPTY = frozenset((b"[]", b"null", b""))
 
 
 BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""Whatever decoding foreign bytes can raise."""
+"""Everything that decoding foreign bytes can raise."""
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def reason(error: Exception) -> str:
 
 
 def quoted(text: str, limit: int = 80) -> str:
-    """Make foreign text safe for a message: one line, printable, cut."""
+    """Make foreign text safe for a message: one line, printable, shortened."""
     safe = printable(text[: limit + 1].strip())
     return safe if len(safe) <= limit else safe[: limit - 3] + "..."
 
@@ -99,11 +99,11 @@ def collector_paused() -> Iterator[None]:
 
 
 _BASE64_SIZES = {24: 16, 12: 8}
-"""How many bytes an id in base64 of this length has; in hex ids are 32 or 16 digits long."""
+"""The number of bytes in an id by its length in base64; in hex, ids have 32 or 16 digits."""
 
 
 def hex_id(text: str) -> str:
-    """Give an id in lower-case hex, whether it came as hex or as base64 (lengths tell)."""
+    """Convert an id to lower-case hex from hex or base64, which differ in length."""
     size = _BASE64_SIZES.get(len(text))
     if size is None:
         return text.lower()
@@ -115,7 +115,7 @@ def hex_id(text: str) -> str:
 
 
 def is_plain_hex(ids: Sequence[str]) -> bool:
-    """Whether `hex_id` would change none of them."""
+    """Whether `hex_id` would leave all of them unchanged."""
     joined = "".join(ids)
     return joined == joined.lower() and _BASE64_SIZES.keys().isdisjoint(map(len, ids))
 
