@@ -102,6 +102,18 @@ def told(traces: Traces) -> list[tuple[str, str]]:
             [],
             id="client and server that share an id are parent and child",
         ),
+        pytest.param(
+            [
+                ("a", None, 0, 9),
+                span("b", "a", 1, 8, kind=Kind.CLIENT),
+                span("b", "a", 2, 7, kind=Kind.SERVER),
+                span("b", "a", 3, 6, kind=Kind.SERVER),
+                ("c", "b", 4, 5),
+            ],
+            {"0:a": None, "1:b": "0:a", "2:b": "0:a", "3:b": "0:a", "4:c": "1:b"},
+            [("duplicate-id", "b")],
+            id="of three that share an id nobody knows who called whom",
+        ),
     ],
 )
 def test_parents(spans: list[SpanLike], parents: dict[str, str | None], warnings: list[tuple[str, str]]) -> None:
@@ -109,6 +121,7 @@ def test_parents(spans: list[SpanLike], parents: dict[str, str | None], warnings
 
     assert shape(traces) == parents
     assert told(traces) == warnings
+    assert min(traces.parents) == -1
 
 
 def followers(traces: Traces) -> list[str]:
