@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import traceq
+from tests.sources.replay import FIXTURES, URL, replaying
+from tests.sources.test_recorded import recorded_window
+from traceq.cli import main
+from traceq.library import Data
+from traceq.sources import open_source
+
+CHAT = FIXTURES / "chat.json"
+QUESTIONS: dict[str, tuple[Callable[[Data], Any], tuple[str, ...]]] = {
+    "bottlenecks": (
+        lambda data: traceq.bottlenecks(data, "chat-service", by="self-time", jobs=1),
+        ("bottlenecks", "chat-service", "--by", "self-time"),
+    ),
+    "findings": (lambda data: traceq.findings(data, "friend-service", jobs=1), ("findings", "friend-service")),
+    "errors": (lambda data: traceq.errors_by_origin(data, "chat-service", jobs=1), ("errors", "chat-service")),
+    "statistics": (
+        lambda data: traceq.statistics(data, "service", "operation", jobs=1),
+        ("stats", "--by", "service", "--by", "operation"),
+    ),
+    "dependencies": (lambda data: traceq.dependencies(data, jobs=1), ("deps", "--from", "traces")),
+    "compare": (
+        lambda data: traceq.compare(data, CHAT, "user-service", jobs=1),
+        ("compare", str(CHAT), str(CHAT), "--service", "user-service"),
+    ),
+}
+
+
+@pytest.fixture(params=["path", "text", "table", "batches", "source"])
+def data(request: pytest.FixtureRequest) -> Data:
+    """The traces of the chat product, however they are handed over."""
+    ways: dict[str, Callable[[], Data]] = {
+        "path": lambda: CHAT,
+        "text": lambda: str(CHAT),
+        "table": lambda: traceq.load(CHAT),
+        "batches": lambda: list(traceq.load(CHAT)),
+        "source": lambda: open_source((str(CHAT),)),
+    }
+    return ways[request.param]()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_library_answers_what_the_command_line_does(
+    name: str, data: Data, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ask, command = QUESTIONS[name]
+    source = () if name == "compare" else ("--source", str(CHAT))
+
+    assert main([*command, *source, "--jobs", "1", "--format", "json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+
+    answer = json.loads(json.dumps(ask(data).to_dict()))
+    assert {key: document[key] for key in answer} == answer
+
+
+def test_what_if_by_a_path_is_what_if_by_a_table() -> None:
+    saved = traceq.what_if(CHAT, "mongodb.insert=-50%", service="chat-service", jobs=1)
+
+    assert saved == traceq.what_if(traceq.load(CHAT), "mongodb.insert=-50%", service="chat-service")
+    assert saved != traceq.what_if(CHAT, "mongodb.insert=-10%", service="chat-service", jobs=1)
+
+
+def test_a_query_chooses_among_the_traces_of_a_path() -> None:
+    query = traceq.TraceQuery("chat-service", min_duration_ns=500_000_000)
+
+    found = traceq.bottlenecks(CHAT, "chat-service", query=query, jobs=1)
+
+    assert found.to_dict()["request_count"] == 8
+    assert found.to_dict() == traceq.bottlenecks(traceq.load(CHAT, query=query), "chat-service").to_dict()
+
+
+def test_a_query_cannot_choose_among_tables() -> None:
+    with pytest.raises(ValueError, match="a query chooses traces of a source"):
+        traceq.bottlenecks(traceq.load(CHAT), query=traceq.TraceQuery())
+
+
+def test_traces_without_attributes_have_all_but_these() -> None:
+    bare, full = traceq.load(CHAT, attributes=False), traceq.load(CHAT)
+
+    assert traceq.bottlenecks(bare).to_dict()["operations"] == traceq.bottlenecks(full).to_dict()["operations"]
+    with pytest.raises(ValueError, match="attributes"):
+        traceq.statistics(bare, "tag:db.system")
+
+
+def test_files_are_loaded_and_servers_connected_to() -> None:
+    with pytest.raises(ValueError, match=r"load\(\) reads files; servers are asked through connect\(\)"):
+        traceq.load("http://localhost:16686")
+    with pytest.raises(ValueError, match=r"'chat.json' is not an http or https URL; files are read with load\(\)"):
+        traceq.connect("chat.json")
+
+
+# The third recording tells times to the nanosecond, which the file does not.
+@pytest.mark.parametrize("recorded", ["jaeger-1.51", "jaeger-2.20"])
+def test_a_server_is_asked_like_a_file(recorded: str) -> None:
+    query = traceq.TraceQuery("friend-service", window=recorded_window(), limit=1000)
+    with replaying(recorded):
+        answer = traceq.bottlenecks(traceq.connect(URL), "friend-service", query=query)
+
+    assert answer.to_dict() == traceq.bottlenecks(CHAT, "friend-service", query=query, jobs=1).to_dict()
