@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from traceq.analysis.charges import Charges, charge
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.batches import (
     Batch,
@@ -22,7 +23,6 @@ from traceq.analysis.comparison.batches import (
     end_to_end,
     sortable,
 )
-from traceq.analysis.comparison.charges import Charges, charge
 from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import RequestOptions

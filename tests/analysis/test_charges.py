@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.builders import SpanSpec, span, trace
+from traceq.analysis.charges import charge
 from traceq.analysis.columns import columns
-from traceq.analysis.comparison.charges import charge
 from traceq.analysis.critical_path import find_paths
 from traceq.semantics import Kind
 
