@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from traceq.analysis.charges import charge
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths, is_handed_over
@@ -171,7 +172,9 @@ class WhatIfQuestion:
             shortened_ns=int((paths.high_ns - paths.low_ns - lengths_ns)[on_path].sum()),
             before=spread(spans.duration_ns[requests.entries]),
             after=spread(timed.duration_ns[requests.entries]),
-            held=_held(requests.spans, inside, paths.own_ns, again.own_ns),
+            held=_held(
+                requests.spans, inside, *(charge(each.spans, each.own_ns).charged_ns for each in (paths, again))
+            ),
         )
 
 

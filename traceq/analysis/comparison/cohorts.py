@@ -220,7 +220,7 @@ def _work(seen: _Seen) -> tuple[Work, Ints]:
     heads = _heads(keys[:2])
     flags = (np.ones_like(entered), failed, entered, failed & entered)
     counts = [np.add.reduceat(flag[order], heads, dtype=np.int32) for flag in flags]
-    own_ns = np.add.reduceat(seen.charges.own_ns[rows][order], heads)
+    own_ns = np.add.reduceat(seen.charges.kept_ns[rows][order], heads)
     requests, operations = (key[heads].astype(np.int32) for key in keys[:2])
     return Work(requests, operations, own_ns, *counts), spans.duration_ns[rows][order]
 
@@ -234,7 +234,7 @@ def _gaps(seen: _Seen) -> Gaps:
     keys, order = _sorted((seen.request_of[called], seen.operations[client], seen.operations[rows]))
     heads = _heads(keys)
     requests, callers, callees = (key[heads].astype(np.int32) for key in keys)
-    gap_ns = np.add.reduceat(seen.charges.gap_ns[rows][order], heads)
+    gap_ns = np.add.reduceat(seen.charges.network_ns[rows][order], heads)
     return Gaps(requests, callers, callees, gap_ns, np.diff(heads, append=rows.size).astype(np.int32))
 
 
