@@ -1,11 +1,11 @@
-"""Where the traces of a document stand, so that documents larger than memory can be read, by several at once.
+"""Finds where traces are in a document, so that documents larger than memory can be read, and by several at once.
 
-In one long list a trace is told by its first two keys (`{"traceID":"...","spans":`): text cannot hold them, since its
-quotes are escaped, and only a trace within a trace could be taken for one of the list. Two ways, then. Guessing looks
-for nothing but these keys; whether the guess was right shows when traces are decoded, because then each has
-to be one whole JSON value. Proving goes window by window, and what lies before a cut has to decode as a list of whole
-values; it takes twice as long, and where that fails too the document is taken as a whole. So guesses cost time,
-never an answer.
+In a long list, a trace is recognized by its first two keys (`{"traceID":"...","spans":`). Strings cannot contain them,
+since their quotes are escaped; only a trace inside a trace could be mistaken for an item of the list. There are two
+ways to find them. Guessing searches for these keys and nothing else; a wrong guess shows when the traces are decoded,
+because each has to be one complete JSON value. Proving goes window by window, and whatever precedes a cut has to
+decode as a list of complete values; this takes twice as long, and if it fails too, the document is taken as a whole.
+So a wrong guess costs time, but never changes an answer.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from traceq.traces import normal_id
 from traceq.untrusted import printable
 
 WINDOW_BYTES = 32 * 2**20
-"""So much is looked at in one go: a bare scan of it takes 30 ms."""
+"""How many bytes are examined at once; a bare scan of them takes 30 ms."""
 _GUESSES = 8
-"""Cuts tried in one window, from its end, before it is doubled."""
+"""How many cuts are tried in a window, from its end, before the window is doubled."""
 _SMALL_BYTES = 2**20
-"""Smaller documents are taken as a whole."""
+"""Documents smaller than this are taken as a whole."""
 
 Searchable: TypeAlias = bytes | mmap
 """Bytes that can be searched from their end."""
 
 Forget: TypeAlias = Callable[[int, int], None]
-"""Told which bytes are not needed any more."""
+"""Called with ranges of bytes that are not needed any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Traces that stand one after the other, or one document that holds any number of them."""
+    """Traces that follow each other, or one document that holds any number of traces."""
 
     starts: array[int]
     stops: array[int]
     keys: array[int]
-    """Hashes of trace ids: one for each trace, or all those of the document."""
+    """Hashes of trace ids: one for each trace, or those of all traces of the document."""
     is_document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where the traces of some bytes are, and what else there is."""
+    """Where the traces of a document are, and what else it holds."""
 
     runs: tuple[Run, ...]
     calls: tuple[ServiceCall, ...] = ()
     notes: tuple[str, ...] = ()
     is_guessed: bool = False
-    """Whether it may turn out to be wrong: a trace then is not one whole JSON value."""
+    """Whether this may turn out to be wrong; some trace is then not one complete JSON value."""
 
 
 def forget_nothing(_start: int, _stop: int) -> None:
@@ -69,26 +69,26 @@ def forget_nothing(_start: int, _stop: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """How to go about it."""
+    """How to split a document."""
 
     is_proven: bool = False
-    """Whether cuts are proven at once, rather than by those who decode what lies between."""
+    """Whether cuts are proven at once, rather than by decoding the traces later."""
     window: int = WINDOW_BYTES
-    """How many bytes to look at in one go."""
+    """How many bytes to examine at once."""
     forget: Forget = forget_nothing
-    """Called with ranges of the body that have been looked at."""
+    """Called with ranges of the body that have been examined."""
 
 
 def split(body: Searchable, location: str, options: SplitOptions = SplitOptions()) -> Split:
-    """Find the traces in Jaeger v1 or OTLP JSON, as one document or as one a line.
+    """Find the traces in Jaeger v1 or OTLP JSON: a single document, or one per line.
 
     Args:
-        body: The bytes, unpacked.
-        location: Where they come from, for people.
-        options: How to go about it.
+        body: The bytes, uncompressed.
+        location: Where they come from, for messages.
+        options: How to split them.
 
     Raises:
-        DecodeError: If they are anything else, or broken. Spans themselves are not looked at.
+        DecodeError: If they are anything else, or broken. The spans themselves are not checked.
     """
     view = memoryview(body)
     window = options.window
@@ -105,12 +105,12 @@ def split(body: Searchable, location: str, options: SplitOptions = SplitOptions(
 
 
 def key_of(trace_id: str) -> int:
-    """Hash a trace id however it is padded; two that collide share a slice, which does no harm."""
+    """Hash a trace id, however it is padded; ids that collide share a slice, which does no harm."""
     return hash(normal_id(trace_id))
 
 
 def line_of(location: str, number: int) -> str:
-    """Name a line for people."""
+    """Name a line, for messages."""
     return f"{location} line {number}"
 
 
@@ -126,7 +126,7 @@ def _document_run(document: Document, start: int, stop: int) -> Run:
 
 _LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
 _TRACE_HEAD = re.compile(rb'(\{\s*"traceID"\s*:\s*")([0-9a-fA-F]{1,32})("\s*,\s*"\w+"\s*:)')
-"""How a trace begins: up to its id, the id, and on to its second key, which tells it from a span."""
+"""How a trace begins: what precedes its id, the id, and its second key, which distinguishes it from a span."""
 _HEAD_BYTES = 1024
 _AFTER_BYTES = 2**20
 _CONTENT_AGAIN = re.compile(rb'"(data|resourceSpans|batches)"')
@@ -142,7 +142,7 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Runs:
-    """Runs in the making."""
+    """Collects runs."""
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
@@ -157,19 +157,19 @@ class _Runs:
 
 
 def _is_lines(view: memoryview, start: int, limit: int) -> bool:
-    """Whether the first line is a document of its own and others follow."""
+    """Whether the first line is a complete document and others follow."""
     found = _LINE_END.search(view, start, limit)
     if found is None or _TEXT.search(view, found.end()) is None:
         return False
     try:
         _RAW.decode(view[start : found.start()])
     except BROKEN:
-        return False  # a part of a document that is spread over lines, or broken: read as a whole, that is told
+        return False  # part of a document that spans lines, or broken JSON, which is reported later
     return True
 
 
 def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Split:
-    """Take every line that begins as a trace for one, and look into the others, and into the first."""
+    """Treat every line that begins like a trace as one; read the other lines, and the first one in any case."""
     found = _Runs()
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
@@ -190,7 +190,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
 
 
 def _lines(view: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Give number, start and end of each line that holds something."""
+    """Yield the number, start and end of each line that is not blank."""
     position, number = 0, 1
     while position < len(view):
         found = _LINE_END.search(view, position)
@@ -212,7 +212,7 @@ class _List:
     """How the first trace begins."""
 
     def cuts(self, start: int, stop: int) -> Iterator[int]:
-        """Find the beginnings of traces from here on."""
+        """Find the beginnings of traces in this range."""
         at = self.body.find(self.head[3], start, stop)
         while at >= 0:
             cut = self._beginning(at)
@@ -221,7 +221,7 @@ class _List:
             at = self.body.find(self.head[3], at + 1, stop)
 
     def cuts_from_end(self, start: int, stop: int) -> Iterator[int]:
-        """Find the beginnings of traces, the last one first."""
+        """Find the beginnings of traces in this range, last one first."""
         at = self.body.rfind(self.head[3], start, stop)
         while at >= 0:
             cut = self._beginning(at)
@@ -230,7 +230,7 @@ class _List:
             at = self.body.rfind(self.head[3], start, at)
 
     def _beginning(self, after_id: int) -> int:
-        """Give where the trace begins whose id ends here; -1 when there is none."""
+        """Return where the trace begins whose id ends here; -1 if there is none."""
         before = self.head[1]
         text = self.body[max(0, after_id - len(before) - _LONGEST_ID) : after_id]
         at = text.rfind(before)
@@ -239,7 +239,7 @@ class _List:
 
 
 def _split_list(traces: _List, location: str, options: SplitOptions) -> Split | None:
-    """Find the items of a list of traces; None where it is not one, or cannot be taken apart."""
+    """Find the items of a list of traces; None if it is something else, or cannot be taken apart."""
     for find in (_prove,) if options.is_proven else (_guess, _prove):
         found, end = find(traces, options)
         closed = None if end is None else _closed(traces, found, end, location)
@@ -249,7 +249,7 @@ def _split_list(traces: _List, location: str, options: SplitOptions) -> Split | 
 
 
 def _guess(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
-    """Take the list apart where traces seem to begin; only the last one is looked at, for the end of the list."""
+    """Cut the list where traces seem to begin; only the last one is decoded, to find the end of the list."""
     body, found = traces.body, _Runs()
     begun, trace_id = traces.head.start(), traces.head[2]
     forgotten = begun
@@ -270,7 +270,7 @@ def _guess(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
 
 
 def _prove(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
-    """Take the list apart window by window."""
+    """Cut the list window by window, and check every item."""
     found = _Runs()
     position, end = traces.head.start(), None
     while end is None:
@@ -288,7 +288,7 @@ def _prove(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
 
 
 def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | None:
-    """Check what stands around the list: with an empty list in its place, the document has to be one without traces."""
+    """Check what surrounds the list: with an empty list in its place, the document must hold no traces."""
     view = memoryview(traces.body)
     if len(view) - end > _AFTER_BYTES or _CONTENT_AGAIN.search(view, end):
         return None
@@ -298,14 +298,14 @@ def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | Non
         around = read_document(shell, location)
         is_trace = len(read_document(first, location).parts) == 1
     except DecodeError:
-        return None  # read as a whole, it says what is wrong and where
+        return None  # the error is reported when the document is read as a whole
     if around.parts or around.calls or not is_trace:
         return None
     return Split(tuple(found.runs), notes=around.notes)
 
 
 def _next_items(traces: _List, position: int, window: int) -> tuple[list[msgspec.Raw], int, int | None]:
-    """Give some items from here on, where the next one begins, and, after the last, where the list is closed."""
+    """Return some items from here on, where the next item begins, and, after the last one, where the list ends."""
     size, searched = window, position
     while position + size < len(traces.body):
         limit = position + size
@@ -318,7 +318,7 @@ def _next_items(traces: _List, position: int, window: int) -> tuple[list[msgspec
 
 
 def _proven(view: memoryview) -> list[msgspec.Raw]:
-    """Take bytes apart that are whole items, the last with its comma; nothing when they are not."""
+    """Decode bytes that are complete items, the last one with its comma; nothing if they are not."""
     try:
         return _RAWS.decode(b"".join((b"[", view, b"null]")))[:-1]
     except BROKEN:
@@ -326,7 +326,7 @@ def _proven(view: memoryview) -> list[msgspec.Raw]:
 
 
 def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int, int | None]:
-    """Give the items up to the end of the list."""
+    """Return the items up to the end of the list."""
     text = b"".join((b"[", memoryview(body)[position:]))
     try:
         return _RAWS.decode(text), len(body), body.rfind(b"]")
@@ -341,7 +341,7 @@ def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int
 
 
 def _placed(view: memoryview, position: int, items: Iterable[msgspec.Raw]) -> Iterator[tuple[int, msgspec.Raw]]:
-    """Tell where items stand that follow each other from here on."""
+    """Find the positions of items that follow each other from here on."""
     for item in items:
         spacing = _SPACING.match(view, position)
         start = spacing.end() if spacing else position

@@ -1,4 +1,4 @@
-"""The address of a server, with what is secret in it kept apart from what is shown."""
+"""The address of a server, with secrets kept apart from what is shown."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ class Address:
     """Where a server is: scheme, host, port and base path."""
 
     url: str
-    """For people and for requests: without user and password, without a trailing slash."""
+    """For messages and requests: without user and password, and without a trailing slash."""
     scheme: str
     host: str
     """Lower case; an IPv6 address without brackets."""
     port: int
     base_path: str
-    """Empty, or with a leading and without a trailing slash (`/jaeger`)."""
+    """Empty, or with a leading and without a trailing slash, such as `/jaeger`."""
     basic: str | None = field(default=None, repr=False)
     """`user:password` when the URL carried them."""
 
     @property
     def origin(self) -> str:
-        """The URL without the base path: what requests never leave."""
+        """The URL without the base path; requests never go anywhere else."""
         return self.url.removesuffix(self.base_path) if self.base_path else self.url
 
     @property
@@ -66,9 +66,9 @@ def parse_address(url: str) -> Address:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url.strip())
-        _ = parts.port  # is read, and complained about, only when asked for
+        _ = parts.port  # the port is checked only on access
     except ValueError as error:
-        # The URL itself is not quoted: where it cannot be taken apart, neither can its password.
+        # The URL is not quoted: if it cannot be taken apart, its password cannot be removed either.
         raise ValueError(f"the server's URL cannot be read ({error})") from None
     return parts
 

@@ -1,4 +1,4 @@
-"""Paths to bytes: patterns and directories listed, files mapped, gzip and zstd unpacked, standard input kept."""
+"""From paths to bytes: expands patterns, lists directories, maps files, decompresses, and keeps standard input."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*):\d{2,5}(/.*)?")
 
 
 def expanded(locations: Iterable[str]) -> tuple[str, ...]:
-    """Put the files that match in place of patterns, in order of their names; `**` stands for any folders.
+    """Replace patterns by the files that match them, in order of their names; `**` stands for any folders.
 
     An option takes one value, so the shell cannot expand patterns there.
 
@@ -50,7 +50,7 @@ def expanded(locations: Iterable[str]) -> tuple[str, ...]:
 
 
 def _matching(location: str) -> list[str]:
-    # A file may be called like a pattern.
+    # A file name may look like a pattern.
     if not has_magic(location) or os.path.lexists(location):
         return [location]
     found = sorted(glob(location, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
@@ -60,7 +60,7 @@ def _matching(location: str) -> list[str]:
 
 
 def files_at(locations: tuple[str, ...]) -> list[str]:
-    """List the files that locations stand for: a directory for all files of traces below it, in order of their names.
+    """List the files at these locations; a directory stands for all files of traces below it, in order of their names.
 
     Raises:
         InputError: If a location is not there, or a directory holds no such files or cannot be listed.
@@ -70,7 +70,7 @@ def files_at(locations: tuple[str, ...]) -> list[str]:
 
 
 def shown(location: str) -> str:
-    """Name a location for people."""
+    """Name a location, for messages."""
     return "standard input" if location == STDIN else printable(location)
 
 
@@ -102,7 +102,7 @@ def _raise(error: OSError) -> None:
 
 
 def read_body(location: str) -> Body:
-    """Give the unpacked bytes of a file or of standard input; big ones are mapped, not read.
+    """Return the uncompressed bytes of a file or of standard input; large files are mapped rather than read.
 
     Raises:
         InputError: If they cannot be read or unpacked.
@@ -116,7 +116,7 @@ def read_body(location: str) -> Body:
 
 
 def unpacked_file(location: str, folder: Path) -> str:
-    """Give a file that holds the unpacked bytes of a location: the file itself, or a copy in this folder.
+    """Return a file with the uncompressed bytes of a location: the file itself, or a copy in this folder.
 
     Raises:
         InputError: If they cannot be read or unpacked.
@@ -132,7 +132,7 @@ def unpacked_file(location: str, folder: Path) -> str:
 
 
 def map_file(path: str) -> bytes | mmap.mmap:
-    """Give the bytes of a plain file; big ones are mapped, not read.
+    """Return the bytes of a plain file; large files are mapped rather than read.
 
     Raises:
         InputError: If it cannot be read.
@@ -142,7 +142,7 @@ def map_file(path: str) -> bytes | mmap.mmap:
 
 
 def forget(body: bytes | mmap.mmap, start: int, stop: int) -> None:
-    """Let go of the memory behind a part of a mapping; it is read again when it is looked at again."""
+    """Release the memory of a part of a mapping; it is read again on the next access."""
     if isinstance(body, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
         length = stop - first
@@ -172,7 +172,7 @@ def _missing_hint(location: str) -> str:
 
 
 def _spooled(stream: IO[bytes] | gzip.GzipFile, opened: ExitStack) -> IO[bytes]:
-    """Copy a stream to where it can be read from the start; to a temporary file when it is big."""
+    """Copy a stream so that it can be read from the start; to a temporary file if it is large."""
     spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
     shutil.copyfileobj(stream, spool, _CHUNK_BYTES)
     return spool
@@ -194,7 +194,7 @@ def _body(file: IO[bytes]) -> bytes | mmap.mmap:
     file.seek(0)
     if size < _MAPPED_FROM_BYTES or (isinstance(file, SpooledTemporaryFile) and size <= _SPOOLED_FROM_BYTES):
         return file.read()
-    # The mapping stays when the file is closed, and goes with the last trace that looks at it.
+    # The mapping outlives the file object, and is released with the last trace that refers to it.
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

@@ -1,4 +1,4 @@
-"""What servers answer to searches: candidates, to be put together, checked and cut to the limit."""
+"""Answers of servers to searches: candidates that are combined, checked and cut to the limit."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from traceq.untrusted import printable
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
 
 _MOST_AT_ONCE = 8
-"""Questions at one time: enough to hide waiting, few enough for a server that others use too."""
+"""Concurrent requests: enough to hide waiting, few enough for a server that others use too."""
 
 _MOST_SHARES = 1000
-"""Services that Elasticsearch's own summaries hold of one trace; the rest is left out there."""
+"""The maximum number of services per trace in Elasticsearch's own summaries, which leave out the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates(Generic[_Trace]):
-    """Traces that one answer, or several put together, hold."""
+    """The traces of one answer, or of several combined."""
 
     by_id: Mapping[str, _Trace]
     """By `normal_id`."""
@@ -36,9 +36,9 @@ class Candidates(Generic[_Trace]):
     is_relaxed: bool = False
     """Whether durations were left out of the question because the storage cannot combine them with tags."""
     notes: tuple[str, ...] = ()
-    """What the server told of failures beside the traces."""
+    """Failures that the server reported besides the traces."""
     service_count: int = 0
-    """How many services were asked one by one; 0 for one question."""
+    """How many services were asked for one by one; 0 if there was a single request."""
 
 
 def ask_each(
@@ -47,7 +47,7 @@ def ask_each(
     span_count: Callable[[_Trace], int],
     progress: ProgressListener,
 ) -> Candidates[_Trace]:
-    """Ask for the traces of each service, several at a time, and put the answers together.
+    """Ask for the traces of each service, several at a time, and combine the answers.
 
     Raises:
         SourceError: When one of them fails, with the service's name: an answer with a hole in it would look whole.
@@ -87,7 +87,7 @@ def _answer(future: Future[Candidates[_Trace]], service: str) -> Candidates[_Tra
 def _add(
     known: dict[str, _Trace], counts: dict[str, int], more: Mapping[str, _Trace], span_count: Callable[[_Trace], int]
 ) -> None:
-    """Add an answer: of a trace that is known already, the copy with more spans; storages may return a part of one.
+    """Add an answer; of a trace that is known already, keep the copy with more spans, as storages may return parts.
 
     Counting may take decoding, so it waits for a second copy, and `counts` remembers that of the first.
     """
@@ -103,7 +103,7 @@ def _add(
 
 
 def may_match(summary: TraceSummary, query: TraceQuery) -> bool:
-    """Tell whether a summary leaves it possible that the trace matches, its own duration aside.
+    """Return whether, by its summary, a trace may match, leaving bounds on the trace's own duration aside.
 
     Service, errors, window and the least duration can be refuted; operation, the greatest duration and which span it is
     that fails are the server's word. Tags cannot be checked at all: queries with tags are not answered by summaries.
@@ -123,7 +123,7 @@ def _holds(summary: TraceSummary, query: TraceQuery) -> bool:
 
 
 def lasts_as_asked(summary: TraceSummary, query: TraceQuery) -> bool:
-    """Tell whether the whole trace lasts as long as asked for, which no server looks at."""
+    """Return whether the duration of the whole trace is within bounds, which no server checks."""
     low, high = query.min_trace_duration_ns, query.max_trace_duration_ns
     return (low is None or summary.duration_ns >= low) and (high is None or summary.duration_ns <= high)
 

@@ -1,7 +1,7 @@
-"""The two languages that Jaeger servers speak: v1 JSON, up to 2.20, and v3, the only one with a search after that.
+"""The two APIs of Jaeger servers: v1 JSON, up to 2.20, and v3, the only one that can search after that.
 
-A dialect turns questions into requests and answers into what codecs read. What is asked of whom, and what answers are
-worth, is decided in `jaeger`.
+A dialect turns questions into requests, and passes answers to codecs. What to ask, and how far to trust the answers,
+is decided in `jaeger`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from traceq.units import NS_PER_MS, NS_PER_US, format_rfc3339
 
 Params = tuple[tuple[str, str], ...]
 Parts: TypeAlias = Sequence[Part]
-"""A trace as it was answered, not decoded yet: v3 may spread one over several places."""
+"""A trace in an answer, not decoded yet; v3 may spread a trace over several places."""
 
 _Read = TypeVar("_Read")
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
@@ -43,7 +43,7 @@ _Trace = TypeVar("_Trace", Parts, TraceSummary)
 
 @dataclass(frozen=True, slots=True)
 class BoundedQuery:
-    """A query as servers take it: a window with both ends, and a limit."""
+    """A query as servers expect it: with both ends of the window, and a limit."""
 
     query: TraceQuery
     start_ns: int
@@ -52,18 +52,18 @@ class BoundedQuery:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What to send as tags: `error` stands for a failed span in every storage."""
+        """The tags to send; in every storage, `error` stands for a failed span."""
         return dict(self.query.attributes) | ({"error": "true"} if self.query.has_error else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[_Trace]):
-    """Traces as one answer holds them."""
+    """The traces of one answer."""
 
     by_id: dict[str, _Trace] = field(default_factory=dict)
     """By `normal_id`, each whole."""
     notes: tuple[str, ...] = ()
-    """What the server told of failures beside them."""
+    """Failures that the server reported besides them."""
 
 
 class Dialect(Protocol):
@@ -75,10 +75,10 @@ class Dialect(Protocol):
 
     @property
     def resolution_ns(self) -> int:
-        """How exact the times in its answers are."""
+        """The resolution of the times in its answers."""
 
     def services(self) -> tuple[str, ...]:
-        """Ask which services there are."""
+        """Ask for the services."""
 
     def operations(self, service: str) -> tuple[Operation, ...]:
         """Ask for the operations of a service; none for one that is unknown."""
@@ -87,14 +87,14 @@ class Dialect(Protocol):
         """Ask for traces: candidates."""
 
     def trace(self, trace_id: str) -> Answered[Parts]:
-        """Ask for one trace; nothing when there is none."""
+        """Ask for one trace; empty if there is none."""
 
 
 def find_dialect(client: HttpClient) -> tuple[Dialect, tuple[str, ...]]:
-    """Find out what the server speaks by asking for its services, in v1 and then in v3; give both.
+    """Ask for services in v1, then in v3, to find out what the server supports; return dialect and services.
 
     Raises:
-        SourceError: If it speaks neither; with what the first answer looks like.
+        SourceError: If it supports neither; describes the first answer.
     """
     first = client.get("/api/services")
     if not says_no_such_route(first):
@@ -117,7 +117,7 @@ class V1Dialect:
         self._client = client
 
     def services(self) -> tuple[str, ...]:
-        """Ask which services there are."""
+        """Ask for the services."""
         return _ask(self._client, "/api/services", (), read_services)
 
     def operations(self, service: str) -> tuple[Operation, ...]:
@@ -136,7 +136,7 @@ class V1Dialect:
         return _traces(self._client, _accepted(self._client, self._client.get("/api/traces", _v1_params(bounded))))
 
     def trace(self, trace_id: str) -> Answered[Parts]:
-        """Ask for one trace; nothing when there is none."""
+        """Ask for one trace; empty if there is none."""
         answer = self._client.get(f"/api/traces/{trace_id}")
         if _says_not_found(answer):
             return Answered()
@@ -146,7 +146,7 @@ class V1Dialect:
 class V3Dialect:
     """`/api/v3/...`: the only search after Jaeger 2.20.
 
-    Names in snake case and `num_traces` because every version reads them.
+    Names are in snake case, with `num_traces`, because every version accepts these.
     """
 
     searches_all_services = True
@@ -156,7 +156,7 @@ class V3Dialect:
         self._client = client
 
     def services(self) -> tuple[str, ...]:
-        """Ask which services there are."""
+        """Ask for the services."""
         return _ask(self._client, "/api/v3/services", (), read_v3_services)
 
     def operations(self, service: str) -> tuple[Operation, ...]:
@@ -171,7 +171,7 @@ class V3Dialect:
         return _traces(self._client, _accepted(self._client, answer))
 
     def trace(self, trace_id: str) -> Answered[Parts]:
-        """Ask for one trace; nothing when there is none. Ids are padded: 2.20 reads short ones as base64."""
+        """Ask for one trace; empty if there is none. Ids are padded, since 2.20 reads short ones as base64."""
         answer = self._client.get(f"/api/v3/traces/{trace_id.zfill(32)}")
         if _says_not_found(answer):
             return Answered()
@@ -179,13 +179,13 @@ class V3Dialect:
 
 
 class NoSuchRouteError(Exception):
-    """The server does not know this route; the question has to be put another way."""
+    """The server does not know this route, and has to be asked in another way."""
 
 
 def ask_summaries(client: HttpClient, bounded: BoundedQuery) -> Answered[TraceSummary]:
-    """Ask for traces in short: candidates.
+    """Ask for summaries of traces: candidates.
 
-    The route belongs to v3 but is there beside a whole v1 in 2.19 and 2.20.
+    The route belongs to v3, but 2.19 and 2.20 have it besides all of v1.
 
     Raises:
         NoSuchRouteError: Before 2.19.
@@ -198,9 +198,9 @@ def ask_summaries(client: HttpClient, bounded: BoundedQuery) -> Answered[TraceSu
 
 
 def ask_dependencies(client: HttpClient, start_ns: int, end_ns: int) -> tuple[ServiceCall, ...]:
-    """Ask for recorded calls; in v1 only, the one route that every version has.
+    """Ask for recorded calls, always in v1, since every version has this route.
 
-    In milliseconds here, where traces are asked for in microseconds.
+    The window is in milliseconds, whereas traces are asked for in microseconds.
     """
     end_ms, start_ms = -(-end_ns // NS_PER_MS), start_ns // NS_PER_MS
     params = (("endTs", str(end_ms)), ("lookback", str(end_ms - start_ms)))
@@ -215,7 +215,7 @@ def _v1_params(bounded: BoundedQuery) -> Params:
         ("tags", _json_map(bounded.attributes)),
         ("minDuration", _go_duration(query.min_duration_ns)),
         ("maxDuration", _go_duration(query.max_duration_ns)),
-        # Outward to whole microseconds, so that nothing at the edge is lost.
+        # Rounded outward to microseconds, so that nothing at the edges is lost.
         ("start", str(bounded.start_ns // NS_PER_US)),
         ("end", str(-(-bounded.end_ns // NS_PER_US))),
         ("limit", str(bounded.limit)),
@@ -241,7 +241,7 @@ def _present(*pairs: tuple[str, str | None]) -> Params:
 
 
 def _json_map(values: dict[str, str]) -> str | None:
-    """Write tags as JSON with text for values: Jaeger refuses anything else there."""
+    """Write tags as a JSON object with strings for values, since Jaeger accepts nothing else."""
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False) if values else None
 
 
@@ -265,7 +265,7 @@ def _ask(client: HttpClient, path: str, params: Params, read: Callable[[bytes], 
 
 @contextmanager
 def reading(client: HttpClient) -> Iterator[None]:
-    """Say of an answer that cannot be read whose it is.
+    """Say whose answer cannot be read.
 
     Raises:
         SourceError: If a codec refuses it.

@@ -30,33 +30,33 @@ _IDS_SHOWN = 5
 
 
 class _Files(Protocol):
-    """What files hold, in the form that they hold it in."""
+    """The contents of files in one format."""
 
     @property
     def groups(self) -> Sequence[Sequence[Part]]:
-        """The parts of each trace, not decoded, gathered over all files."""
+        """The parts of each trace, not decoded, collected over all files."""
 
     @property
     def calls(self) -> tuple[ServiceCall, ...]:
-        """Of dependency tables among the files."""
+        """The sum of the dependency tables among the files."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of how the files came about, one sentence each without a final stop."""
+        """What the user should know about the files, one sentence each without a final stop."""
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Decode all traces, some at a time."""
+        """Decode all traces in batches."""
 
     def table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
         """Decode these traces, in this order."""
 
     def slices(self) -> AbstractContextManager[Input]:
-        """Give the files as slices."""
+        """Divide the files into slices."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What the files hold, traces still as JSON."""
+    """The contents of the files, with traces still as JSON."""
 
     groups: tuple[tuple[Part, ...], ...]
     calls: tuple[ServiceCall, ...]
@@ -64,11 +64,11 @@ class _Contents:
 
 
 class JsonFiles:
-    """Files of JSON, and standard input.
+    """JSON files, and standard input.
 
     Args:
         locations: Files, directories, `-` for standard input.
-        progress: Hears how far reading has come, in files, then in traces.
+        progress: Called with the progress of reading, in files, then in traces.
     """
 
     def __init__(self, locations: tuple[str, ...], progress: ProgressListener) -> None:
@@ -81,21 +81,21 @@ class JsonFiles:
 
     @property
     def groups(self) -> Sequence[Sequence[Part]]:
-        """The parts of each trace, still as JSON, gathered over all files."""
+        """The parts of each trace, still as JSON, collected over all files."""
         return self._contents.groups
 
     @property
     def calls(self) -> tuple[ServiceCall, ...]:
-        """Of dependency tables among the files."""
+        """The sum of the dependency tables among the files."""
         return self._contents.calls
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What servers told of failures beside the traces."""
+        """Failures that servers reported besides the traces."""
         return self._contents.notes
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Decode all traces, some at a time."""
+        """Decode all traces in batches."""
         groups = self.groups
         done = 0
         for traces in read_tables(groups, with_details=with_details):
@@ -108,7 +108,7 @@ class JsonFiles:
         return read_table(groups, with_details=with_details)
 
     def slices(self) -> AbstractContextManager[Input]:
-        """Give the files as slices; see `slices.sliced`."""
+        """Divide the files into slices; see `slices.sliced`."""
         return sliced(self._locations, self._progress)
 
 
@@ -132,7 +132,7 @@ def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
 
 @dataclass(slots=True)
 class _Catalog:
-    """The services and operations met on a walk through the traces."""
+    """The services and operations seen while reading the traces."""
 
     operations: dict[str, set[Operation]] = field(default_factory=dict)
 
@@ -148,7 +148,7 @@ class FileSource:
 
     Args:
         locations: Files, directories, `-` for standard input.
-        progress: Hears how far reading has come, in bytes of files, then in traces.
+        progress: Called with the progress of reading, in files, then in traces.
     """
 
     def __init__(self, locations: tuple[str, ...], progress: ProgressListener = no_progress) -> None:
@@ -160,27 +160,27 @@ class FileSource:
 
     @property
     def location(self) -> str:
-        """The paths as they were given."""
+        """The paths that were given."""
         return ", ".join(shown(location) for location in self._locations)
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """The paths as they were given; `-` for standard input."""
+        """The paths that were given; `-` for standard input."""
         return self._locations
 
     @property
     def trace_url(self) -> str:
-        """Nothing: files have no pages."""
+        """Empty, since files have no pages."""
         return ""
 
     @property
     def is_live(self) -> bool:
-        """Never."""
+        """False: no new traces are added to files."""
         return False
 
     @property
     def progress(self) -> ProgressListener:
-        """Who hears how far reading has come; for those who read slices."""
+        """The listener for the progress of reading, for those who read slices."""
         return self._progress
 
     def services(self) -> tuple[str, ...]:
@@ -211,18 +211,18 @@ class FileSource:
         return Found(found, is_cut_off, self._files.notes, left_out)
 
     def _found(self, query: TraceQuery, *, with_details: bool) -> Traces:
-        """Keep what matches of one batch after the other: of what does not match nothing stays in memory."""
+        """Filter batch by batch, so that traces which do not match do not stay in memory."""
         found = joined(list(self._matching(query, with_details=with_details)), with_details=with_details)
         return found.select(_newest_first(found))
 
     def _newest(self, query: TraceQuery, *, with_details: bool) -> tuple[bool, Traces]:
-        """Find summaries first: a limit keeps few traces, and the details of the others would fill the memory."""
+        """Find summaries first: a limit keeps few traces, and the details of the others would fill memory."""
         listed, groups = self.summaries(query), self._groups()
         kept = [groups[normal_id(summary.trace_id)] for summary in listed.summaries]
         return listed.is_cut_off, self._files.table(kept, with_details=with_details)
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
-        """Give the traces that match, in batches: in the order of the files, or the newest first where a limit is set.
+        """Yield the traces that match, in batches: in the order of the files, or newest first if there is a limit.
 
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
@@ -233,7 +233,7 @@ class FileSource:
             yield self.find(query).traces
 
     def summaries(self, query: TraceQuery) -> FoundSummaries:
-        """Find the traces that match, in short, newest first.
+        """Find summaries of the traces that match, newest first.
 
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
@@ -255,7 +255,7 @@ class FileSource:
         )
 
     def trace(self, trace_id: str) -> Traces:
-        """Give one trace by its id, however padded, or by a prefix that only one trace has.
+        """Return one trace by its id, however padded, or by a prefix that only one trace has.
 
         Raises:
             NotFoundError: If there is none, or several begin like that.
@@ -269,9 +269,9 @@ class FileSource:
         return self._files.table(found, with_details=True)
 
     def slices(self) -> AbstractContextManager[Input]:
-        """Give the files as slices, for questions over more traces than fit in memory.
+        """Divide the files into slices, for questions about more traces than fit in memory.
 
-        Standard input is read by the first question, whichever it is: ask this way or the others, not both.
+        Standard input can be read only once: either in slices or by one of the other methods.
 
         Raises:
             InputError: If a file cannot be read, or holds something else than traces.
@@ -279,11 +279,11 @@ class FileSource:
         return self._files.slices()
 
     def check_names(self, query: TraceQuery, met: Iterable[tuple[str, Operation]]) -> None:
-        """Tell names that do not exist from a question without an answer.
+        """Check, after nothing has matched, that the service and operation asked for exist.
 
         Args:
-            query: What matched nothing.
-            met: Every service and operation there is.
+            query: The query that nothing matched.
+            met: Every service and operation in the files.
 
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
@@ -294,7 +294,7 @@ class FileSource:
         self._check_names(query, known)
 
     def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
-        """Give the calls of dependency tables among the files, whatever the window: the tables do not tell times."""
+        """Return the calls of dependency tables among the files, for any window, since the tables hold no times."""
         return self._files.calls
 
     def _known(self) -> _Catalog:
@@ -314,7 +314,7 @@ class FileSource:
             self._check_names(query, self._known())
 
     def _batches(self, *, with_details: bool) -> Iterator[Traces]:
-        """Decode all traces, some at a time, and remember on the way what there is."""
+        """Decode all traces in batches, and remember the services and operations seen."""
         catalog = _Catalog()
         for traces in self._files.tables(with_details=with_details):
             catalog.add(traces)

@@ -1,4 +1,4 @@
-"""A whole window from a server that answers with a limited number of traces: what to ask next, and what is new.
+"""Plans how to fetch a whole window from a server that limits its answers: what to ask next, and what is new.
 
 Nothing is sent or written here. Each service has a lane through the window, oldest first, since old traces are the
 first that a storage drops. A slice of time whose answer reaches the limit is halved; after an answer far below the
@@ -16,12 +16,12 @@ from traceq.traces import normal_id
 from traceq.units import NS_PER_US
 
 _MOST_OVERFULL = 1000
-"""Slices that no halving empties are rare; so many mean that the server does not look at times at all."""
+"""Slices that stay over the limit when halved are rare; this many mean that the server ignores times."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSlice:
-    """A question: the spans of a service that start within these microseconds, both included."""
+    """One question: the spans of a service that start within these microseconds, both included."""
 
     service: str | None
     """None for all services at once."""
@@ -30,7 +30,7 @@ class TimeSlice:
 
     @property
     def window(self) -> Window:
-        """What to ask for, wider by the least at both ends.
+        """The window to ask for, slightly wider at both ends.
 
         Cassandra leaves out spans that start at the very ends; to ask twice costs little, to miss one would cost it.
         """
@@ -39,26 +39,26 @@ class TimeSlice:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One service's way through the window; all before `next_us` is harvested."""
+    """The progress of one service through the window; everything before `next_us` is harvested."""
 
     service: str | None
     next_us: int
     width_us: int
-    """Of the next slice, which ends with the window at the latest."""
+    """Width of the next slice, which does not go beyond the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is left to ask, and where the limit could not be undercut."""
+    """What is left to ask, and where answers still reached the limit."""
 
     start_us: int
     end_us: int
     """The last microsecond of the window."""
     widest_us: int
-    """No slice is longer."""
+    """The greatest width of a slice."""
     lanes: tuple[Lane, ...] = ()
     overfull: tuple[TimeSlice, ...] = ()
-    """Slices of one microsecond whose answers still reached the limit: there may be more traces in them."""
+    """Slices of one microsecond whose answers still reached the limit: they may hold more traces."""
 
     def with_services(self, services: Iterable[str | None]) -> Plan:
         """Add a lane for each service that has none yet."""
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def next(self) -> TimeSlice | None:
-        """The next question; None when all are answered."""
+        """The next question; None if all are answered."""
         lane = next((lane for lane in self.lanes if lane.next_us <= self.end_us), None)
         if lane is None:
             return None
@@ -77,18 +77,18 @@ class Plan:
 
     @property
     def done_ratio(self) -> float:
-        """How much of all lanes is harvested."""
+        """The share of all lanes that is harvested."""
         lane_us = self.end_us - self.start_us + 1
         done_us = sum(min(lane.next_us, self.end_us + 1) - self.start_us for lane in self.lanes)
         return done_us / (lane_us * len(self.lanes)) if self.lanes else 1.0
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the server seems not to look at the times that are asked for."""
+        """Whether the server seems to ignore the times that it is asked for."""
         return len(self.overfull) >= _MOST_OVERFULL
 
     def answered(self, asked: TimeSlice, *, is_cut_off: bool, is_sparse: bool) -> Plan:
-        """Go on after an answer.
+        """Return the plan after an answer.
 
         Args:
             asked: What `next` gave.
@@ -107,7 +107,7 @@ class Plan:
         return replace(self, lanes=tuple(changed if lane.service == changed.service else lane for lane in self.lanes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the plan as JSON keeps it."""
+        """Convert to what JSON can hold."""
         return {
             "start_us": self.start_us,
             "end_us": self.end_us,
@@ -118,7 +118,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave.
+        """Convert back from the result of `to_dict`.
 
         Raises:
             KeyError, TypeError: If it is something else.
@@ -147,15 +147,15 @@ def plan_window(window: Window, widest_ns: int | None = None) -> Plan:
 
 @dataclass(slots=True)
 class Met:
-    """The traces met so far: a service's slices, and other services', bring the same ones again."""
+    """The traces received so far, since other slices and other services return the same ones again."""
 
     span_counts: dict[str, int] = field(default_factory=dict)
-    """By `normal_id`; about 150 bytes a trace, the only thing that grows with the harvest."""
+    """By `normal_id`; the only thing that grows with the harvest, by about 150 bytes per trace."""
     renewed: set[str] = field(default_factory=set)
-    """Traces that came again with more spans than before."""
+    """Traces that were received again with more spans than before."""
 
     def is_news(self, trace_id: str, span_count: int) -> bool:
-        """Tell whether a trace is new, or was met with fewer spans, and remember it.
+        """Return whether a trace is new or has more spans than before, and remember it.
 
         The same trace may come with fewer spans: it is still being recorded, or a storage answers with the part of it
         that is near the slice (Elasticsearch).

@@ -1,4 +1,4 @@
-"""An archive that a harvest writes: one trace a line, compressed, in files of bounded size, able to go on.
+"""The archive that a harvest writes: one trace per line, compressed, in files of bounded size, and resumable.
 
 Beside the files stand two hidden ones: the state (JSON, replaced as a whole), and the index, a line for each trace
 written (`id span-count file-number`). What was written since the last state is cut off when the harvest goes on, so no
@@ -28,36 +28,36 @@ STATE_NAME = ".traceq-harvest.json"
 INDEX_NAME = ".traceq-harvest.index"
 _SCHEMA = "traceq.harvest/1"
 _BLOCK_BYTES = 4 * 2**20
-"""Enough for compression, little enough to lose."""
+"""Large enough to compress well, small enough to lose."""
 _COMMIT_AFTER_S = 5.0
 _TRACE_ID = re.compile(rb'\{"traceID":"([0-9a-f]+)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a harvest is about; to go on it has to be the same, the window aside."""
+    """What a harvest asks for; it can be continued only if this is the same, except for the window."""
 
     location: str
     conditions: dict[str, object]
-    """Of the query, without window and limit."""
+    """The conditions of the query, without window and limit."""
     packing: Packing
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a harvest has come, as of the last whole block."""
+    """The progress of a harvest, as of the last complete block."""
 
     asked: Asked
     plan: Plan
     part_bytes: tuple[int, ...] = ()
-    """Sizes of the files, in order."""
+    """The sizes of the files, in order."""
     index_bytes: int = 0
     trace_count: int = 0
     span_count: int = 0
     is_finished: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the state as it stands in the file."""
+        """Convert to what the file holds."""
         return {
             "schema": _SCHEMA,
             "source": self.asked.location,
@@ -73,7 +73,7 @@ class State:
 
 
 def read_state(folder: Path) -> State | None:
-    """Read the state of a harvest; None where there is none.
+    """Read the state of a harvest; None if there is none.
 
     Raises:
         InputError: If it is there and cannot be read.
@@ -101,17 +101,17 @@ def read_state(folder: Path) -> State | None:
 
 @dataclass(slots=True)
 class _Block:
-    """Traces that are not in a file yet; each comes in one step, so that Ctrl-C finds it there or not."""
+    """Traces that are not in a file yet; each is added in one step, so that Ctrl-C cannot leave half of one."""
 
     index_at: int
-    """How long the index is before them: longer, and they are in a file."""
+    """The length of the index before they are written; if the index is longer, they are in a file."""
     lines: list[tuple[str, int, bytes]] = field(default_factory=list)
     byte_count: int = 0
 
 
 @dataclass(slots=True)
 class Archive:
-    """Files of traces in a folder, written to their ends.
+    """Files of traces in a folder, to which traces are appended.
 
     Args:
         folder: Where; it exists.
@@ -129,7 +129,7 @@ class Archive:
     _committed_at: float = 0.0
 
     def go_on(self) -> None:
-        """Cut everything back to the last state, and learn which traces are there.
+        """Truncate everything to the last state, and read which traces are there.
 
         Raises:
             InputError: If a file is shorter than the state says, or the index is damaged.
@@ -138,13 +138,13 @@ class Archive:
         self._committed_at = self.clock()
         sweep(self.folder, "trace")
         if self.state.plan.lanes and self.state.plan.next is None:
-            # Nothing was left but to finish, which makes files shorter and can be done again.
+            # Only finishing was left, which makes files shorter and can be repeated.
             self.state = replace(self.state, part_bytes=self._sizes())
         for number, size in enumerate(self.state.part_bytes, 1):
             _cut_back(self.part_path(number), size)
         if self.state.index_bytes:
             _cut_back(self._index_path, self.state.index_bytes)
-        # The state knows nothing of files that come after: they were begun since.
+        # Files beyond those in the state were begun later.
         number = len(self.state.part_bytes) + 1
         while self.part_path(number).exists():
             self.part_path(number).unlink()
@@ -154,12 +154,12 @@ class Archive:
         self._block = _Block(self.state.index_bytes)
 
     def part_path(self, number: int) -> Path:
-        """Name a file; numbers begin with 1."""
+        """Return the path of a file; numbers begin with 1."""
         packing = self.state.asked.packing
         return self.folder / f"traces-{number:05d}.ndjson{'' if packing == 'none' else '.' + packing}"
 
     def add(self, trace_id: str, span_count: int, line: bytes) -> None:
-        """Take a trace; it is in a file after the next `commit` at the latest.
+        """Add a trace; it is in a file after the next `commit` at the latest.
 
         Raises:
             OSError: If a file cannot be written.
@@ -170,11 +170,11 @@ class Archive:
             self._write_block()
 
     def is_due(self) -> bool:
-        """Whether enough time has passed to write down how far the harvest has come."""
+        """Whether enough time has passed to record the progress again."""
         return self.clock() - self._committed_at >= _COMMIT_AFTER_S
 
     def commit(self, plan: Plan) -> None:
-        """Write what was added, and then that it is there.
+        """Write what was added, then record the progress.
 
         Raises:
             OSError: If a file cannot be written.
@@ -184,7 +184,7 @@ class Archive:
         self._committed_at = self.clock()
 
     def finish(self) -> None:
-        """Take out lines that later ones replaced, and close the harvest.
+        """Remove lines that later ones replaced, and close the harvest.
 
         Every step can be repeated, so an interruption here is made good the next time.
 
@@ -211,14 +211,14 @@ class Archive:
             out.write(text.encode())
 
     def _write_block(self) -> None:
-        """Write what was added; interrupted anywhere in it, it may be called again."""
+        """Write what was added; may be called again after an interruption at any point."""
         block, state = self._block, self.state
         if block.lines and block.index_at == state.index_bytes:
             self.state = self._with_block(block)
         self._block = _Block(self.state.index_bytes)
 
     def _with_block(self, block: _Block) -> State:
-        """Append to the last file, or to a new one where it would become too long."""
+        """Append to the last file, or to a new one if the last would become too long."""
         packed = pack(b"".join(line + b"\n" for _, _, line in block.lines), self.state.asked.packing)
         sizes = list(self.state.part_bytes)
         if not sizes or sizes[-1] + len(packed) > self.rotate_bytes:
@@ -231,7 +231,7 @@ class Archive:
         return replace(self.state, part_bytes=tuple(sizes), index_bytes=self.state.index_bytes + len(entries))
 
     def _index(self) -> Iterator[tuple[str, int, int]]:
-        """Give id, number of spans and number of file of every line written, in order."""
+        """Yield the trace id, span count and file number of every line written, in order."""
         if not self._index_path.exists():
             return
         with self._index_path.open(encoding="ascii") as lines:
@@ -240,7 +240,7 @@ class Archive:
                 yield trace_id, int(span_count), int(number)
 
     def _drop_replaced(self) -> None:
-        """Of each trace that was written several times, keep the last line."""
+        """Keep only the last line of each trace that was written several times."""
         homes: dict[str, set[int]] = defaultdict(set)
         for trace_id, _, number in self._index():
             if trace_id in self.met.renewed:
@@ -300,7 +300,7 @@ def _cut_back(path: Path, size: int) -> None:
 
 
 def _append(path: Path, at: int, data: bytes) -> None:
-    """Write behind what is known to be whole, and wait until it is on the disk."""
+    """Write after what is known to be complete, and wait until it is on the disk."""
     with path.open("r+b" if at else "wb") as out:
         out.seek(at)
         out.truncate()

@@ -1,4 +1,4 @@
-"""Asks a server slice after slice, and puts what is new into an archive."""
+"""Asks a server slice by slice, and adds what is new to an archive."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Harvester:
     archive: Archive
     progress: ProgressListener = no_progress
     notes: dict[str, None] = field(default_factory=dict)
-    """What there is to say about the answers, each once."""
+    """Remarks about the answers, without repetition."""
 
     def run(self) -> None:
-        """Ask until the window is harvested; whatever ends this early leaves an archive that can go on.
+        """Ask until the window is harvested; if this ends early, the archive can be continued.
 
         Nothing is asked when it was harvested before.
 
@@ -61,10 +61,10 @@ class Harvester:
         self.archive.finish()
 
     def _services(self) -> tuple[str | None, ...]:
-        """List whom to ask for: the one service, or all of them where the server does not search them all itself."""
+        """List the services to ask for: the given one, or all of them if the server cannot search without a service."""
         if self.query.service is not None:
             return (self.query.service,)
-        # Servers are not asked what they can do but to do it: the smallest search tells how it had to be made.
+        # Servers do not say what they can do; a minimal search shows how it had to be made.
         plan = self.archive.state.plan
         window = TimeSlice(None, plan.start_us, plan.end_us).window
         found = self.source.summaries(TraceQuery(window=window, limit=1))
@@ -95,7 +95,7 @@ class Harvester:
         except NotFoundError as error:
             if self.query.service is not None:
                 raise
-            # The server listed it and no longer does: its last traces went while others were harvested.
+            # The server listed the service and no longer does: its last traces expired during the harvest.
             self.notes[f"forgotten by the server since the harvest began: {error.message}"] = None
             return Found(read_table((), with_details=False))
 

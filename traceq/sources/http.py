@@ -1,7 +1,8 @@
-"""Asking a server over HTTP: the one module that knows httpx.
+"""Asks a server over HTTP; the only module that imports httpx.
 
-Requests never leave the scheme, host and port they were meant for, so credentials cannot either. What is no answer at
-all (no connection, a body cut off, a login wanted) is raised here; other answers are handed on, whatever their status.
+Requests are never redirected to another scheme, host or port, so credentials are not either. Anything that is not an
+answer (no connection, a truncated body, a demand for a login) is raised here; other answers are returned, whatever
+their status.
 """
 
 from __future__ import annotations
@@ -43,19 +44,19 @@ _RETRIED = (
 )
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _BACKOFF_S = 0.1
-"""Waits of at most 0.2 and 0.4 s, each shortened by chance: a mistyped port is reported within a second."""
+"""Gives waits of at most 0.2 and 0.4 s, shortened at random, so that a mistyped port is reported within a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered, whole and uncompressed."""
+    """The complete answer of a server, uncompressed."""
 
     status: int
     content_type: str
-    """Lower case, without parameters; empty when not told."""
+    """Lower case, without parameters; empty if there is none."""
     body: bytes
     url: str
-    """What was asked, without user and password."""
+    """The URL that was asked for, without user and password."""
 
 
 class HttpClient:
@@ -63,8 +64,8 @@ class HttpClient:
 
     Args:
         base_url: Where the API is, with its base path; user and password in it are sent as basic authentication.
-        options: Credentials, certificates, timeout. A header given there wins over everything else, then the token,
-            then basic authentication, then what the URL carries.
+        options: Credentials, certificates, timeout. Headers in the options take precedence over everything else, then
+            the token, then basic authentication, then the credentials in the URL.
 
     Raises:
         ValueError: If the URL or a header cannot be sent.
@@ -118,17 +119,17 @@ class HttpClient:
             total=_RETRY_COUNT,
             allowed_methods=["GET"],
             status_forcelist=_RETRIED,
-            # A timeout is not asked again: the server may still be busy with the first one.
+            # Timeouts are not retried, since the server may still be busy with the first request.
             retry_on_exceptions=[httpx.NetworkError, httpx.RemoteProtocolError],
             backoff_factor=_BACKOFF_S,
             max_backoff_wait=seconds,
             total_timeout=seconds,
         )
-        # trust_env is off because the proxy is chosen above, and nothing else of the environment is wanted.
+        # trust_env is off because the proxy is chosen above, and nothing else from the environment should apply.
         client = httpx.Client(
             transport=RetryTransport(transport, retry), headers=self._headers, timeout=seconds, trust_env=False
         )
-        # A source is used up, not closed: its connections go when it does.
+        # Sources are never closed explicitly; connections are closed when the client is collected.
         weakref.finalize(self, client.close)
         return client
 
@@ -149,7 +150,7 @@ class HttpClient:
         return response, self._uncompressed(response, raw)
 
     def _uncompressed(self, response: httpx.Response, raw: bytes) -> bytes:
-        """Undo gzip; not left to httpx 0.28, which takes a gzip stream that ends early for a whole one."""
+        """Decompress gzip here, because httpx 0.28 accepts a gzip stream that ends early."""
         encoding = response.headers.get("content-encoding", "identity").lower()
         if encoding == "identity" or not raw:
             return raw
@@ -163,7 +164,7 @@ class HttpClient:
             ) from error
 
     def _follow(self, target: httpx.URL) -> httpx.URL:
-        """Let a redirect pass when it stays where credentials may go."""
+        """Follow a redirect if it stays where credentials may be sent."""
         host, port = target.host, target.port or (443 if target.scheme == "https" else 80)
         if (target.scheme, host, port) == (self.address.scheme, self.address.host, self.address.port):
             return target
@@ -179,7 +180,7 @@ class HttpClient:
     def _accept(self, asked: httpx.URL, response: httpx.Response, body: bytes) -> Answer:
         status = response.status_code
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # Not response.url: that is where redirects led, and its query may hold a session.
+        # Not response.url, which is where redirects led; its query may hold a session.
         answer = Answer(status, content_type, body, str(asked))
         if status in _REFUSALS:
             self._raise_refused(answer, response.headers.get("www-authenticate", ""))
@@ -205,7 +206,7 @@ class HttpClient:
         raise SourceError(f"the answer of {self._server} was cut off{reason}", hint=_BROKEN_HINT) from error
 
     def _raise_no_answer(self, error: httpx.HTTPError | _AskedToWait) -> NoReturn:
-        """Say what kept the answer away, by the innermost cause that the operating system or TLS gave."""
+        """Say why there is no answer, by the innermost cause reported by the operating system or TLS."""
         cause = _operating_system_error(error)
         if isinstance(error, _AskedToWait):
             message = f"{self._server} is busy and asks to wait {format_duration(error.wait_ns)}"
@@ -252,9 +253,9 @@ class _AskedToWait(Exception):  # noqa: N818 - never leaves this module
 
 
 class _BoundedRetry(Retry):
-    """Gives up at once when the server asks for a longer wait than is left.
+    """Gives up at once if the server asks for a longer wait than is left.
 
-    httpx-retries would wait as long as allowed and ask again, which is both slow and not what the server asked for.
+    httpx-retries would wait as long as it may and then retry, which is slow and not what the server asked for.
     """
 
     def parse_retry_after(self, retry_after: str) -> float:
@@ -297,7 +298,7 @@ def _headers(address: Address, options: ConnectionOptions) -> dict[str, str]:
         headers["x-tenant"] = options.tenant
     headers |= {name.strip().lower(): value.strip() for name, value in options.headers}
     for name, value in headers.items():
-        # Checked here because httpx and h11 quote the value, which may be a secret, in what they raise.
+        # Checked here because the errors of httpx and h11 quote the value, which may be a secret.
         if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
             raise ValueError(f"the header '{printable(name)}' holds characters that HTTP does not allow")
     return headers
@@ -305,12 +306,12 @@ def _headers(address: Address, options: ConnectionOptions) -> dict[str, str]:
 
 def _tls_context(address: Address, options: ConnectionOptions) -> ssl.SSLContext:
     if address.scheme == "http":
-        # httpx would load certificate authorities that plain http never looks at: 30-45 ms.
+        # httpx would load certificate authorities, which plain http does not need: 30-45 ms.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context = _authorities(options)
     if options.cert is not None:
         try:
-            # A password is given lest OpenSSL asks for one on the terminal.
+            # With a password given, OpenSSL does not ask for one on the terminal.
             context.load_cert_chain(options.cert, options.key, password="")
         except OSError as error:
             files = options.cert if options.key is None else f"{options.cert} with {options.key}"
@@ -343,7 +344,7 @@ def _file_reason(error: OSError) -> str:
 
 
 def _environment_proxy(address: Address) -> httpx.Proxy | None:
-    """Choose the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name; never one for this machine."""
+    """Choose the proxy by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; never one for this machine."""
     if address.is_loopback or proxy_bypass(address.host):
         return None
     proxies = getproxies()
@@ -356,7 +357,7 @@ def _environment_proxy(address: Address) -> httpx.Proxy | None:
     except (ValueError, httpx.InvalidURL) as error:
         raise _unusable_proxy() from error
     if proxy.url.scheme not in ("http", "https"):
-        # httpx speaks SOCKS with a package that traceq does not ask for.
+        # For SOCKS, httpx needs a package that traceq does not depend on.
         raise _unusable_proxy()
     return proxy
 

@@ -1,4 +1,4 @@
-"""What may have been meant by a name that does not exist."""
+"""Suggests what may have been meant by a name that does not exist."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _MOST_NEAR = 3
 
 
 def nearest_names(name: str, known: Collection[str], command: str) -> str:
-    """Write the hint: names that hold this one, else the nearest, whatever the letter case; and what lists them all.
+    """Write a hint: names that contain this one, or else the nearest, in any letter case, and how to list all of them.
 
     Args:
         name: What was asked for.
         known: The names there are.
-        command: What lists them, as it is typed.
+        command: The command that lists them.
     """
     by_folded = {other.casefold(): other for other in sorted(known)}
     folded = name.casefold()

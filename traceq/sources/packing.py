@@ -1,4 +1,4 @@
-"""Compressing what is written: gzip and zstd, by the suffix of a file's name."""
+"""Compresses what is written, with gzip or zstd, by the suffix of the file's name."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _GZIP_LEVEL = 6
 
 
 def unpacked_name(path: str | None) -> tuple[str | None, Packing]:
-    """Split the suffix that tells the compression from the name of a file."""
+    """Split the suffix that names the compression off a path."""
     packing = _SUFFIXES.get(Path(path).suffix.lower(), "none") if path else "none"
     return (path, "none") if path is None or packing == "none" else (str(Path(path).with_suffix("")), packing)
 
 
 @contextmanager
 def packed(file: BinaryIO, packing: Packing) -> Iterator[BinaryIO]:
-    """Give a stream that compresses into a file."""
+    """Open a stream that compresses into a file."""
     if packing == "none":
         yield file
     elif packing == "gz":
-        # Neither time nor name: the same traces give the same bytes.
+        # Without time and name, so that the same traces give the same bytes.
         with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as stream:
             yield cast(BinaryIO, stream)
     else:
@@ -37,14 +37,14 @@ def packed(file: BinaryIO, packing: Packing) -> Iterator[BinaryIO]:
 
 
 def pack(data: bytes, packing: Packing) -> bytes:
-    """Compress a block by itself: readers take any number of them one after the other for one stream."""
+    """Compress a block by itself; readers treat a sequence of blocks as one stream."""
     if packing == "none":
         return data
     return gzip.compress(data, _GZIP_LEVEL, mtime=0) if packing == "gz" else bytes(_zstd().compress(data))
 
 
 def lines_of(path: Path, packing: Packing) -> Iterator[bytes]:
-    """Read the lines of a file, with their ends."""
+    """Read the lines of a file, with their line ends."""
     with path.open("rb") as file:
         if packing == "none":
             yield from file

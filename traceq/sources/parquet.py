@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 SUFFIX = ".parquet"
 _SLICE_SPANS = 2**17
-"""So many spans at least are summed up at once."""
+"""The minimum number of spans per slice."""
 _MAGIC = b"PAR1"
 _REMADE = frozenset(("orphan", "duplicate-id", "duplicate-dropped", "self-parent", "cycle", "from-source"))
-"""Warnings that come again when the parts of a trace are put together."""
+"""Warnings that are found again when the parts of a trace are combined."""
 
 
 def holds_parquet(location: str) -> bool:
@@ -46,7 +46,7 @@ def holds_parquet(location: str) -> bool:
 
 
 def parquet_files(locations: Iterable[str]) -> list[Path]:
-    """List the Parquet files that locations stand for, those of a directory in order of their names.
+    """List the Parquet files at these locations, those of a directory in order of their names.
 
     Raises:
         InputError: If one of the locations holds anything but Parquet, or pyarrow is missing.
@@ -95,7 +95,7 @@ def _begins_as_parquet(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
     except OSError:
-        # Whoever reads the file says why it cannot be read.
+        # The error is reported when the file is read.
         return False
 
 
@@ -116,16 +116,16 @@ def open_file(path: Path) -> SpanFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where traces stand; can be sent to other processes."""
+    """Where traces are; can be sent to other processes."""
 
     path: str
     group: int
     positions: tuple[int, ...] | None = None
-    """Of a row group's traces these; None for all."""
+    """The positions of traces in the row group; None for all."""
 
 
 def _selections(places: Iterable[Place]) -> Iterator[Selection]:
-    """Open the files, each once: reading what a file says of its row groups takes as long as reading one of them."""
+    """Open the files, each only once: reading the footer takes as long as reading a row group."""
     from traceq.codec.parquet_file import Selection
 
     files: dict[str, SpanFile] = {}
@@ -143,11 +143,11 @@ class ParquetSlice:
     byte_count: int
     trace_count: int
     is_scattered: bool = False
-    """Whether parts of one trace stand in several of the places."""
+    """Whether the parts of some trace are in several of the places."""
     is_columnar: bool = True
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Read it: as one table, or, since attributes take memory, as one for each place."""
+        """Read the slice as one table, or, since attributes take memory, as one table for each place."""
         from traceq.codec.parquet_reader import read_traces
 
         if self.is_scattered:
@@ -160,7 +160,7 @@ class ParquetSlice:
             yield read_traces(_selections(self.places), with_details=False)
 
     def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
-        """Read some traces with details; of row groups without any of them only the ids are read."""
+        """Read some traces with details; of row groups that hold none of them, only the ids are read."""
         kept = (_only(selection, wanted) for selection in _selections(self.places))
         places = tuple(replace(place, positions=at) for place, at in zip(self.places, kept, strict=True) if at)
         return replace(self, places=places).tables(with_details=True)
@@ -178,14 +178,14 @@ class ParquetSlice:
 
 
 def _only(selection: Selection, wanted: Collection[str]) -> tuple[int, ...]:
-    """Give the positions of those traces that are wanted, by `normal_id`."""
+    """Return the positions of the traces that are wanted, by `normal_id`."""
     ids = selection.file.trace_ids(selection.group)
     known = range(len(ids)) if selection.positions is None else selection.positions
     return tuple(at for at in known if normal_id(ids[at]) in wanted)
 
 
 def put_together(parts: Iterable[Traces], *, with_details: bool) -> Traces:
-    """Make one table of tables that may share traces: a trace's parts become one."""
+    """Combine tables that may hold parts of the same traces into one table of whole traces."""
     tables = list(parts)
     builder = TableBuilder()
     by_id: dict[str, list[CodedTrace]] = {}
@@ -200,7 +200,7 @@ def put_together(parts: Iterable[Traces], *, with_details: bool) -> Traces:
 
 
 def _coded(traces: Traces, position: int, codes: Codebook) -> CodedTrace:
-    """Give a trace of a table as it was read, in codes of another table."""
+    """Convert a trace of a table back to what a codec reads, in the codes of another table."""
     rows = traces.rows(position)
     spans = [traces.span(row) for row in rows]
     part = slice(rows.start, rows.stop)
@@ -270,26 +270,26 @@ class ParquetFiles:
 
     @cached_property
     def groups(self) -> Sequence[Sequence[Part]]:
-        """Where the parts of each trace stand, gathered over all files."""
+        """Where the parts of each trace are, collected over all files."""
         return tuple(by_trace(_parts(self._files)).values())
 
     @property
     def calls(self) -> tuple[ServiceCall, ...]:
-        """The dependency tables that came along with the traces, added up."""
+        """The sum of the dependency tables that were stored with the traces."""
         return _calls(self._files)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which of the files were written without attributes."""
+        """A note about each file that was written without attributes."""
         return _notes(self._files)
 
     @contextmanager
     def slices(self) -> Iterator[Input]:
-        """Give the files as slices, a row group each; traces whose parts stand in several files are one more."""
+        """Divide the files into slices of row groups; traces whose parts are in several files make one more slice."""
         yield Input(_slices(self._files), self.calls, self.notes)
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Read all traces, some at a time."""
+        """Read all traces in batches."""
         done = 0
         slices = _slices(self._files)
         total = sum(piece.trace_count for piece in slices)
@@ -330,9 +330,9 @@ def _parts(files: Iterable[SpanFile]) -> Iterator[Part]:
 
 
 def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:
-    """Make slices of row groups, and one of the traces that several of them hold parts of."""
+    """Make slices of row groups, and one more of the traces whose parts are in several of them."""
     scattered: dict[tuple[int, int], set[int]] = {}
-    # What one file holds was written at once, each trace whole.
+    # A file is written in one go, with each trace whole.
     if len(files) > 1:
         scattered = _scattered(files)
     slices = [
@@ -350,7 +350,7 @@ def _slices(files: Sequence[SpanFile]) -> list[ParquetSlice]:
 
 
 def _slices_of(file: SpanFile, scattered: Mapping[int, set[int]]) -> Iterator[ParquetSlice]:
-    """Put neighbouring row groups together until they are worth a worker; scattered traces are left out."""
+    """Combine neighbouring row groups until they are worth a worker; scattered traces are left out."""
     waiting: list[tuple[Place, int, int]] = []
     span_count = 0
     for group, count in enumerate(file.trace_counts):
@@ -366,7 +366,7 @@ def _slices_of(file: SpanFile, scattered: Mapping[int, set[int]]) -> Iterator[Pa
 
 
 def _absolute(file: SpanFile) -> str:
-    # Workers elsewhere have another working directory.
+    # Workers elsewhere may have another working directory.
     return str(file.path.absolute())
 
 
@@ -375,7 +375,7 @@ def _without(count: int, left_out: Collection[int] | None) -> tuple[int, ...] | 
 
 
 def _scattered(files: Sequence[SpanFile]) -> dict[tuple[int, int], set[int]]:
-    """Find the traces that stand in several places: positions by number of file and row group."""
+    """Find the traces that are in several places: their positions by file number and row group."""
     first: dict[str, tuple[int, int, int]] = {}
     found: dict[tuple[int, int], set[int]] = {}
     for number, file in enumerate(files):

@@ -1,4 +1,4 @@
-"""What an answer is when it is not what was asked for: an error told by the server, a web page, something else."""
+"""Explains answers that are not what was asked for: an error from the server, a web page, something else."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MAX_TITLE = 80
 
 
 class ServerError(SourceError):
-    """An answer other than 2xx; kept apart because some of them call for another question.
+    """An answer other than 2xx; a class of its own because some of them are met by asking differently.
 
     Args:
         status: The HTTP status.
-        told: What the server said, made safe to show; empty when nothing.
+        told: The server's message, safe to show; may be empty.
     """
 
     def __init__(self, message: str, *, hint: str = "", status: int, told: str) -> None:
@@ -29,14 +29,14 @@ class ServerError(SourceError):
 
 
 def is_api_answer(answer: Answer) -> bool:
-    """Tell a 200 from Jaeger's API from one that shows a page; the type is not relied on, old servers leave it out."""
+    """Return whether this is a 200 from Jaeger's API and not a page; its type is not used, as old servers omit it."""
     return answer.status == HTTPStatus.OK and not _is_page(answer)
 
 
 def says_no_such_route(answer: Answer) -> bool:
-    """Tell whether the server does not know the path.
+    """Return whether the server does not know the path.
 
-    Up to 2.15 Jaeger then shows its UI, later it answers 404 in plain text; a 404 in JSON is about what was asked for.
+    Jaeger up to 2.15 then returns its UI, later versions a 404 in plain text; a 404 in JSON means something else.
     """
     if answer.status == HTTPStatus.OK:
         return _is_page(answer)
@@ -45,9 +45,9 @@ def says_no_such_route(answer: Answer) -> bool:
 
 
 def lacks_route(answer: Answer) -> bool:
-    """Tell whether the server has no such route, where an answer of 404 can mean nothing else.
+    """Return whether the server has no such route, for routes on which a 404 can mean nothing else.
 
-    Servers that imitate Jaeger say so in ways of their own: Quickwit with 404 in JSON, VictoriaTraces with 400.
+    Servers that imitate Jaeger differ: Quickwit answers 404 in JSON, VictoriaTraces 400.
     """
     missing = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
     is_unsupported = answer.status == HTTPStatus.BAD_REQUEST and b"unsupported path" in answer.body
@@ -55,7 +55,7 @@ def lacks_route(answer: Answer) -> bool:
 
 
 def refusal(answer: Answer, address: Address) -> SourceError:
-    """Make the error that an unwanted answer amounts to."""
+    """Convert an unwanted answer into an error."""
     if _is_page(answer) and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _page_refusal(answer, address)
     told = _title(_text(answer)) if _is_page(answer) else error_message(answer.body)
@@ -104,7 +104,7 @@ def _text(answer: Answer) -> str:
 def _page_refusal(answer: Answer, address: Address) -> SourceError:
     page = _text(answer)
     lower = page.lower()
-    # The UI's page has no password field; a login page may well name Jaeger, so the field is looked for first.
+    # The page of the UI has no password field, but a login page may mention Jaeger: so the field is checked first.
     is_ui = any(mark in lower for mark in _UI_MARKS)
     if _PASSWORD_FIELD.search(lower) or (not is_ui and any(word in lower for word in _LOGIN_WORDS)):
         return LoginRequired(
@@ -133,7 +133,7 @@ def _title(page: str) -> str:
 
 
 def _base_path_hint(page: str, address: Address) -> str:
-    """Say what to set `--source` to; Jaeger's page tells its base path in `<base href>`."""
+    """Suggest a value for `--source`; Jaeger's page has its base path in `<base href>`."""
     found = _BASE_HREF.search(page)
     path = found.group(1).rstrip("/") if found else ""
     if path.startswith("/") and not path.startswith("//") and path != address.base_path:

@@ -1,4 +1,4 @@
-"""Archives in slices: which bytes of which files hold whole traces, found without decoding spans."""
+"""Divides archives into slices: finds, without decoding spans, which bytes of which files hold whole traces."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from traceq.sources.interface import Input, Progress, ProgressListener, no_progr
 from traceq.traces import FoundAttributes, Traces
 
 SLICE_BYTES = 32 * 2**20
-"""Large enough that adding up its sums is little beside reading it, small enough to keep every core busy."""
+"""Large enough that reading a slice outweighs adding its sums, small enough to keep every core busy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """Traces that stand in one file, or documents of traces."""
+    """Ranges of one file: traces, or documents of traces."""
 
     path: str
-    """Of the unpacked file."""
+    """The uncompressed file."""
     location: str
-    """What the user called it."""
+    """The name that the user gave."""
     starts: array[int] = field(default_factory=lambda: array("q"))
     stops: array[int] = field(default_factory=lambda: array("q"))
     is_document: bool = False
     """Whether each range is a document of its own, rather than a trace object."""
 
     def parts(self) -> Iterator[Part]:
-        """Find the traces, still as JSON; those in documents take a scan of the document."""
+        """Find the traces, still as JSON; finding those in documents takes a scan of the document."""
         body = map_file(self.path)
         view = memoryview(body)
         for start, stop in zip(self.starts, self.stops, strict=True):
@@ -58,7 +58,7 @@ class FileSlice:
     is_columnar: bool = False
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
-        """Read it, in batches: every trace whole in one of them."""
+        """Read the slice in batches; every trace is whole in one of them."""
         return read_tables(self._groups().values(), with_details=with_details)
 
     def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
@@ -71,7 +71,7 @@ class FileSlice:
         return read_attributes(self._groups(), wanted)
 
     def add(self, file: Piece, start: int, stop: int, new_traces: int) -> None:
-        """Put a range of a file behind what there is."""
+        """Append a range of a file."""
         last = self.pieces[-1] if self.pieces else None
         if last is None or (last.path, last.is_document) != (file.path, file.is_document):
             last = replace(file, starts=array("q"), stops=array("q"))
@@ -82,7 +82,7 @@ class FileSlice:
         self.trace_count += new_traces
 
     def join(self, other: FileSlice) -> None:
-        """Put what another slice holds behind what there is."""
+        """Append the contents of another slice."""
         self.pieces += other.pieces
         self.byte_count += other.byte_count
         self.trace_count += other.trace_count
@@ -92,22 +92,22 @@ class FileSlice:
 
 
 class _Planner:
-    """Deals traces out to slices, so that all parts of a trace come into the same."""
+    """Assigns traces to slices, all parts of a trace to the same slice."""
 
     def __init__(self, slice_bytes: int) -> None:
         self._slice_bytes = slice_bytes
         self._slices = [FileSlice()]
         self._slice_of: dict[int, int] = {}
-        """By trace key: what grows with the archive, about 100 bytes a trace."""
+        """By trace key; the only thing that grows with the archive, by about 100 bytes per trace."""
         self._moved: dict[int, int] = {}
 
     @property
     def trace_count(self) -> int:
-        """How many traces were dealt out."""
+        """The number of traces assigned so far."""
         return len(self._slice_of)
 
     def add(self, path: str, location: str, run: Run) -> None:
-        """Deal out what a run holds."""
+        """Assign the traces of a run."""
         file = Piece(path, location, is_document=run.is_document)
         if run.is_document:
             self._place_document(file, run)
@@ -122,11 +122,11 @@ class _Planner:
                 self._slices[self._home(home)].add(file, start, stop, 0)
 
     def holder(self, trace_id: str) -> FileSlice:
-        """Give the slice that holds a trace."""
+        """Return the slice that holds a trace."""
         return self._slices[self._home(self._slice_of[key_of(trace_id)])]
 
     def slices(self) -> tuple[FileSlice, ...]:
-        """Give the slices that hold something."""
+        """Return the slices that are not empty."""
         return tuple(each for each in self._slices if each.pieces)
 
     def _place_document(self, file: Piece, run: Run) -> None:
@@ -149,7 +149,7 @@ class _Planner:
         return number
 
     def _merge(self, other: int, number: int) -> None:
-        """Join slices that a document with traces of both holds together."""
+        """Join two slices, because a document holds traces of both."""
         self._slices[number].join(self._slices[other])
         self._slices[other] = FileSlice()
         self._moved[other] = number
@@ -159,10 +159,11 @@ class _Planner:
 def sliced(
     locations: tuple[str, ...], progress: ProgressListener = no_progress, slice_bytes: int = SLICE_BYTES
 ) -> Iterator[Input]:
-    """Look through files for the places of their traces, and give them as slices.
+    """Find where the traces are in files, and divide them into slices.
 
-    Packed files and standard input are unpacked into temporary files, which go when the context ends. The slices are
-    the same whoever reads them, and at most about `slice_bytes` long, but for documents that cannot be taken apart.
+    Compressed files and standard input are copied to temporary files, which are removed when the context ends. The
+    slices do not depend on who reads them. They are at most about `slice_bytes` long, unless a document cannot be
+    taken apart.
 
     Raises:
         InputError: If a file cannot be read, or holds something else than traces.

@@ -1,7 +1,7 @@
-"""The slowest traces of a window, although a server's limit keeps the newest.
+"""Finds the slowest traces of a window, although a server's limit keeps the newest.
 
-A search that is cut off is asked again with a minimum duration: as high as the slowest traces seen so far, until few
-enough remain for the whole answer to fit. Then everything above that minimum has been seen.
+A search that is cut off is repeated with a minimum duration, as high as the slowest traces seen so far, until few
+enough traces remain for the answer to be complete. Then every trace above that minimum has been seen.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from traceq.units import NS_PER_US, format_duration, plural
 
 _MOST_ROUNDS = 12
 _LEAP_AFTER = 3
-"""Rounds after which the minimum rises by leaps: where newer traces are ever faster, each round would gain little."""
+"""Rounds after which the minimum rises faster: if newer traces are ever faster, each round would gain little."""
 
 Search = Callable[[TraceQuery], FoundSummaries]
 
 
 def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummaries:
-    """Find the traces that last longest, the longest first.
+    """Find the traces with the longest durations, longest first.
 
-    Jaeger's minimum is the duration of a span that matches, so a trace that lasts longer than every such span can hide
-    below it. Whether that happens is seen from the traces at hand, and said in the notes.
+    Jaeger's minimum applies to the durations of matching spans, so a trace that lasts longer than each of these can be
+    missed. Whether that happens is estimated from the traces seen, and said in the notes.
 
     Args:
         search: Gives summaries for a query and tells whether they were cut off, as `Source.summaries` does.
@@ -60,7 +60,7 @@ def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummarie
 
 @dataclass(slots=True)
 class _Hunt:
-    """Rounds of searching, between a minimum that is too low (cut off) and one that is high enough (complete)."""
+    """Rounds of searching between a minimum that is too low (cut off) and one that is high enough (complete)."""
 
     search: Search
     query: TraceQuery
@@ -69,7 +69,7 @@ class _Hunt:
     """Every trace seen, by `normal_id`."""
     too_low_ns: int = 0
     complete_ns: int | None = None
-    """The lowest minimum whose answer was complete; 0 when the first answer was."""
+    """The lowest minimum whose answer was complete; 0 if the first answer was."""
     complete_ids: frozenset[str] = frozenset()
     """The traces of that answer."""
     notes: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class _Hunt:
     round_count: int = 0
 
     def run(self) -> None:
-        """Search until the answer is complete and holds enough, or nothing new can be asked."""
+        """Search until the answer is complete and large enough, or nothing new can be asked."""
         minimum_ns: int | None = self.query.min_duration_ns or 0
         while minimum_ns is not None and self.round_count < _MOST_ROUNDS:
             self._ask(minimum_ns)
@@ -99,17 +99,17 @@ class _Hunt:
             self.complete_ns, self.complete_ids = minimum_ns, frozenset(by_id)
 
     def _next_minimum(self) -> int | None:
-        """Give what to ask for next: above what was cut off, below what was complete but too little."""
+        """Return the next minimum: above one that was cut off, below one that was complete but returned too little."""
         if self.complete_ns is None:
             return self._higher_minimum()
         if self.round_count == 1 or len(self.complete_ids) >= self.count:
             return None
-        # Durations spread over magnitudes, so halve the magnitudes.
+        # Durations span orders of magnitude, so the geometric mean halves the range.
         middle_ns = isqrt(max(self.too_low_ns, NS_PER_US) * self.complete_ns)
         return middle_ns if self.too_low_ns < middle_ns < self.complete_ns * 0.99 else None
 
     def _higher_minimum(self) -> int | None:
-        """Give what the slowest known last, or four times the last minimum where that does not lead on quickly."""
+        """Return the duration of the slowest traces known, or four times the last minimum if that rises too slowly."""
         higher_ns = self._nth_duration_ns()
         if higher_ns <= self.too_low_ns or self.round_count >= _LEAP_AFTER:
             higher_ns = max(higher_ns, 4 * self.too_low_ns)
@@ -123,15 +123,15 @@ class _Hunt:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all traces down to the last one given were seen, hidden ones aside."""
+        """Whether all traces that are at least as slow as the result were seen, apart from hidden ones."""
         if self.complete_ns is None:
             return False
         return self.round_count == 1 or self._nth_duration_ns() >= self.complete_ns
 
     def hidden_count(self) -> int:
-        """Count the traces seen that a complete answer does not hold although they last longer than its minimum.
+        """Count the traces seen that are missing from a complete answer although they last longer than its minimum.
 
-        Each of them lasts longer than its longest matching span; others like them may not have been seen.
+        Each of them lasts longer than its longest matching span; others like them may have been missed.
         """
         if self.complete_ns is None or self.round_count == 1:
             return 0
@@ -142,7 +142,7 @@ class _Hunt:
         )
 
     def verdict(self) -> str:
-        """Say how sure the answer is, and why."""
+        """Say how certain the answer is, and why."""
         if self.complete_ns is None or not self.is_exact:
             return self._doubt()
         if self.round_count == 1:
