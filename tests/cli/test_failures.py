@@ -135,7 +135,7 @@ def test_usage_ends_with_2(arguments: tuple[str, ...], error: str, hint: str, ru
         pytest.param(
             ("show", "e0eecb5348b9eba372d8056ec85eca9c", "--span", "ffff", *CHAT),
             "no span 'ffff' in trace e0eecb5348b9eba372d8056ec85eca9c",
-            "`traceq show e0eecb5348b9eba372d8056ec85eca9c --format csv` lists all 17",
+            "`traceq show e0eecb5348b9eba372d8056ec85eca9c --format csv --source fixtures/chat.json` lists all 17",
             id="span",
         ),
     ],

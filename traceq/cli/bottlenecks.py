@@ -139,12 +139,11 @@ def _shortenings(texts: Sequence[str]) -> tuple[Shortening, ...]:
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     """Show a trace cut down to what it flags."""
-    from traceq.analysis.culprits import examine
-    from traceq.cli.trace_bottlenecks import trace_report
+    from traceq.analysis.one_trace import trace_bottlenecks
+    from traceq.views.trace_bottlenecks import report
 
     with opened(options.source, options.output) as source:
         traces = source.trace(trace_id)
-    examined = examine(traces, replace(options.request_options(), with_fragments=True, include_streams=True))
     about = asked_of(source, OneTrace(traces.trace_ids[0], options.service))
     asked = with_warnings(about, sum_warnings(traces.warnings))
-    emit(trace_report(asked, examined, options.by), asked, options.output)
+    emit(report(trace_bottlenecks(traces, options.request_options()), asked), asked, options.output)

@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from traceq.analysis.critical_path import is_handed_over, segments
-from traceq.analysis.culprits import Culprit, Examined, Measure, culprits
+from traceq.analysis.culprits import Culprit
+from traceq.analysis.one_trace import Details, TraceBottlenecks
 from traceq.analysis.tree import depths, find_roots
 from traceq.report import Relation, Timeline, TimelineRow
 from traceq.semantics import Status, value_text
@@ -25,27 +26,26 @@ _LONGEST_PATTERN = 3
 _LONGEST_VALUE = 160
 """Stack traces and statements have thousands of characters, and a row is to be taken in at a glance."""
 
+_NO_DETAILS = Details()
+
 NOTABLE_SHIFT_RATIO = 0.01
 """A corrected clock is remarked on from this share of the trace on, not where a server ends just after its client."""
 
 
 @dataclass(frozen=True, slots=True)
-class WaterfallOptions:
-    """What of a trace is shown."""
+class Shown:
+    """What of a trace is drawn."""
 
     max_depth: int | None = None
-    """Levels below the root that are shown; None for all."""
+    """Levels below the root that are drawn; None for all."""
     errors_only: bool = False
     """Only failed spans and what leads to them."""
     min_span_ns: int = 0
-    """Only spans that lasted so long, and what leads to them."""
+    """Only spans that lasted at least so long, and what leads to them."""
     only: frozenset[int] | None = None
     """Only these rows, and what leads to them."""
     folds: bool = True
-    with_attributes: bool = False
-    with_events: bool = False
-    with_links: bool = False
-    measure: Measure = "critical-time"
+    """Whether runs of alike spans share a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,6 @@ class Waterfall:
     """Spans left out by depth, error or duration."""
     folded_count: int
     """Spans that share a row with others like them."""
-    culprits: tuple[Culprit, ...]
-    """Of all roots, those of the longest first."""
 
 
 @dataclass(slots=True)
@@ -72,31 +70,32 @@ class _Node:
     missing_id: str = ""
 
 
-def waterfall(examined: Examined, options: WaterfallOptions) -> Waterfall:
+def waterfall(answer: TraceBottlenecks, shown: Shown, details: Details = _NO_DETAILS) -> Waterfall:
     """Lay out the one trace of a table.
 
     Siblings come by start. Orphans that miss the same parent stand under a placeholder for it. Siblings that are alike,
     down to the last span below them, are folded. Nothing recurses, however deep the trace.
     """
-    drawing = _Drawing(examined, options)
+    drawing = _Drawing(answer, shown, details)
     nodes = drawing.top_nodes()
     rows = tuple(drawing.draw(nodes))
     return Waterfall(
         Timeline(rows, drawing.duration_ns),
-        examined.spans.parents.size,
+        answer.examined.spans.parents.size,
         int(np.count_nonzero(~drawing.is_shown)),
         drawing.folded_count,
-        drawing.culprits,
     )
 
 
 class _Drawing:
     """Everything about a trace that its rows are made from."""
 
-    def __init__(self, examined: Examined, options: WaterfallOptions) -> None:
+    def __init__(self, answer: TraceBottlenecks, shown: Shown, details: Details) -> None:
+        examined = answer.examined
         spans = examined.spans
         self.examined = examined
-        self.options = options
+        self.shown = shown
+        self.details = details
         self.traces = spans.traces
         self.parents = spans.parents.tolist()
         self.starts = spans.start_ns.tolist()
@@ -113,24 +112,23 @@ class _Drawing:
         self.children = self._find_children()
         self.hidden_below = self._count_hidden()
         self.critical = self._find_critical()
-        self.culprits = self._find_culprits()
-        self.flagged = {culprit.row: culprit for culprit in self.culprits}
-        self.culprit_of = {row: at for at, culprit in enumerate(self.culprits) for row in culprit.rows}
+        self.flagged = {culprit.row: culprit for culprit in answer.culprits}
+        self.culprit_of = {row: at for at, culprit in enumerate(answer.culprits) for row in culprit.rows}
         self.folded_count = 0
 
     def _find_shown(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        spans, options = self.examined.spans, self.options
-        shown = spans.duration_ns >= options.min_span_ns
-        if options.errors_only:
+        spans, wanted = self.examined.spans, self.shown
+        shown = spans.duration_ns >= wanted.min_span_ns
+        if wanted.errors_only:
             shown &= spans.statuses == Status.ERROR
-        if options.only is not None:
-            shown &= np.isin(np.arange(spans.parents.size), sorted(options.only))
+        if wanted.only is not None:
+            shown &= np.isin(np.arange(spans.parents.size), sorted(wanted.only))
         # Up from the deepest: whoever leads to a span that is shown is shown.
         for row in np.argsort(-self.depths, kind="stable").tolist():
             if shown[row] and self.parents[row] >= 0:
                 shown[self.parents[row]] = True
-        if options.max_depth is not None:
-            shown &= self.depths <= options.max_depth
+        if wanted.max_depth is not None:
+            shown &= self.depths <= wanted.max_depth
         return shown
 
     def _find_latest_ends(self) -> list[int]:
@@ -170,12 +168,6 @@ class _Drawing:
             critical[row].append((start, end))
         return critical
 
-    def _find_culprits(self) -> tuple[Culprit, ...]:
-        entries = self.examined.requests.entries.tolist()
-        entries.sort(key=lambda row: (self.starts[row] - self.ends[row], row))
-        measure = self.options.measure
-        return tuple(culprit for entry in entries for culprit in culprits(self.examined, entry, measure))
-
     def top_nodes(self) -> list[_Node]:
         """Give the roots, orphans below placeholders for the parents they miss, in order of start."""
         missing = self.traces.missing_parents
@@ -202,7 +194,7 @@ class _Drawing:
 
     def _fold(self, rows: Sequence[int]) -> list[_Node]:
         """Put runs of alike siblings together."""
-        if not self.options.folds or len(rows) < _FOLD_FROM:
+        if not self.shown.folds or len(rows) < _FOLD_FROM:
             return [_Node((row,)) for row in rows]
         kinds = [self._signatures[row] for row in rows]
         nodes = []
@@ -349,13 +341,12 @@ class _Drawing:
             yield from ((key, _shortened(text)) for key, text in self._asked_details(span))
 
     def _asked_details(self, span: Span) -> Iterator[tuple[str, str]]:
-        options = self.options
-        if options.with_attributes:
+        if self.details.attributes:
             yield from ((key, value_text(value)) for key, value in sorted(span.details.attributes().items()))
             yield from (("warning", text) for text in dict.fromkeys(span.details.warnings()))
-        if options.with_events:
+        if self.details.events:
             yield from self._events(span)
-        if options.with_links:
+        if self.details.links:
             yield from (("link", f"trace {link.trace_id} span {link.span_id}") for link in span.details.links())
 
     def _events(self, span: Span) -> Iterator[tuple[str, str]]:

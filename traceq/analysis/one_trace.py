@@ -1,0 +1,240 @@
+"""One trace: each of its spans with what it held, the calls that hold the trace up, and spans in every detail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
+
+from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure, RequestOptions, culprits, examine
+from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
+from traceq.semantics import Attributes, value_text
+from traceq.summary import TraceSummary, summarize
+from traceq.traces import Event, Link, Span, Traces, normal_id
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Which details of spans an answer holds besides their times."""
+
+    attributes: bool = False
+    events: bool = False
+    links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedSpan:
+    """A span with what was found out about its time."""
+
+    span: Span
+    details: Details
+    """Which of its details are told."""
+    start_ns: int
+    """Since the epoch, with its clock corrected."""
+    self_ns: int
+    charged_ns: int
+    """Time on the critical path, what passes between a caller and its callee charged to the callee."""
+    own_ns: int
+    """Time on the critical path that the span holds itself."""
+    network_ns: int
+    shift_ns: int
+    """How far its clock was moved."""
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class TraceBottlenecks(Answer):
+    """What holds one trace up."""
+
+    examined: Examined
+    summary: TraceSummary
+    measure: Measure
+    culprits: tuple[Culprit, ...]
+    """Of all roots, those of the longest first."""
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("trace", unit=Unit.OBJECT, value=lambda answer: answer.summary.to_dict(), about="as in `search`"),
+        Column("by", value=lambda answer: answer.measure, about="what flags"),
+        Rows("bottlenecks", CULPRIT_COLUMNS, lambda answer: answer.culprits, "the calls that hold the trace up"),
+    )
+    MAIN: ClassVar[str] = "bottlenecks"
+
+
+def trace_bottlenecks(traces: Traces, options: RequestOptions) -> TraceBottlenecks:
+    """Find what holds the one trace of a table up, fragments and streams included: it was asked for by its id."""
+    options = replace(options, with_fragments=True, include_streams=True)
+    examined = examine(traces, options)
+    return TraceBottlenecks(examined, summarize(traces)[0], options.measure, _culprits(examined, options.measure))
+
+
+def _culprits(examined: Examined, measure: Measure) -> tuple[Culprit, ...]:
+    duration_ns = examined.spans.duration_ns
+    entries = sorted(examined.requests.entries.tolist(), key=lambda row: (-int(duration_ns[row]), row))
+    return tuple(culprit for entry in entries for culprit in culprits(examined, entry, measure))
+
+
+def _attributes(attributes: Attributes) -> dict[str, object]:
+    return {key: value_text(value) if isinstance(value, bytes) else value for key, value in sorted(attributes.items())}
+
+
+_Row = TypeVar("_Row")
+
+
+def _span_specs(span: Callable[[_Row], Span]) -> tuple[Column[_Row], ...]:
+    return (
+        Column("trace_id", "trace", Unit.TRACE_ID, lambda row: span(row).trace_id),
+        Column("span_id", "span", value=lambda row: span(row).span_id),
+        Column("parent_id", "parent", value=lambda row: span(row).parent_id, about="whether the trace has it or not"),
+        Column("service", "service", Unit.SERVICE, lambda row: span(row).service),
+        Column("operation", "operation", value=lambda row: span(row).name),
+        Column("kind", "kind", value=lambda row: span(row).kind.name.lower()),
+        Column("status", "status", value=lambda row: span(row).status.name.lower()),
+    )
+
+
+def _peer_spec(span: Callable[[_Row], Span]) -> Column[_Row]:
+    def label(row: _Row) -> str | None:
+        peer = span(row).peer
+        return None if peer is None else peer.label
+
+    return Column("peer", "peer", value=label, about="what it called, as text")
+
+
+def _attribute_spec(span: Callable[[_Row], Span], is_wanted: Callable[[_Row], bool]) -> Column[_Row]:
+    return Column(
+        "attributes",
+        unit=Unit.OBJECT,
+        value=lambda row: _attributes(span(row).details.attributes()) if is_wanted(row) else None,
+        about="null unless `--attributes` or `--span` asks for them",
+    )
+
+
+def _event_spec(span: Callable[[_Row], Span], is_wanted: Callable[[_Row], bool]) -> Rows[_Row]:
+    columns: tuple[Column[Event], ...] = (
+        Column("time_ns", value=lambda event: event.time_ns, about="since the epoch"),
+        Column("name", value=lambda event: event.name),
+        Column("attributes", unit=Unit.OBJECT, value=lambda event: _attributes(event.attributes)),
+    )
+    about = "null unless `--events` or `--span` asks for them"
+    return Rows("events", columns, lambda row: span(row).details.events() if is_wanted(row) else None, about)
+
+
+def _link_spec(span: Callable[[_Row], Span], is_wanted: Callable[[_Row], bool]) -> Rows[_Row]:
+    columns: tuple[Column[Link], ...] = (
+        Column("trace_id", value=lambda link: link.trace_id),
+        Column("span_id", value=lambda link: link.span_id),
+    )
+    about = "null unless `--links` or `--span` asks for them"
+    return Rows("links", columns, lambda row: span(row).details.links() if is_wanted(row) else None, about)
+
+
+SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
+    *_span_specs(lambda one: one.span),
+    Column("start_ns", "start", Unit.TIME, lambda one: one.start_ns, "since the epoch, with its clock corrected"),
+    Column("duration_ns", "duration", Unit.DURATION, lambda one: one.span.duration_ns),
+    Column("self_ns", "self", Unit.DURATION, lambda one: one.self_ns, "time without children"),
+    Column(
+        "critical_ns",
+        "critical",
+        Unit.DURATION,
+        lambda one: one.charged_ns,
+        "critical time, what passes between caller and callee charged to the callee",
+    ),
+    Column("own_critical_ns", "own critical", Unit.DURATION, lambda one: one.own_ns, "what it holds itself"),
+    Column(
+        "network_ns",
+        "network",
+        Unit.DURATION,
+        lambda one: one.network_ns,
+        "the part of `critical_ns` between caller and callee",
+    ),
+    Column("shift_ns", "shift", Unit.DURATION, lambda one: one.shift_ns, "how far its clock was moved"),
+    _peer_spec(lambda one: one.span),
+    _attribute_spec(lambda one: one.span, lambda one: one.details.attributes),
+    _event_spec(lambda one: one.span, lambda one: one.details.events),
+    _link_spec(lambda one: one.span, lambda one: one.details.links),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ExaminedTrace(TraceBottlenecks):
+    """One trace, with everything there is to draw of it."""
+
+    findings: Findings
+    """What is worth a change in it."""
+    details: Details = Details()
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        TraceBottlenecks.SPECS[0],
+        Column(
+            "span_count",
+            value=lambda answer: answer.examined.skew.span_count,
+            about="moved to correct clocks",
+            within="skew",
+        ),
+        Column(
+            "largest_shift_ns",
+            value=lambda answer: answer.examined.skew.largest_ns,
+            about="how far at most",
+            within="skew",
+        ),
+        TraceBottlenecks.SPECS[-1],
+        Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "in order of start, clocks corrected"),
+    )
+    MAIN: ClassVar[str] = "spans"
+
+    def spans(self) -> Iterator[ExaminedSpan]:
+        """Give the spans in order of corrected start, then of span id: servers answer in any order."""
+        examined, traces = self.examined, self.examined.spans.traces
+        starts = examined.spans.start_ns.tolist()
+        charged = (examined.charged_ns, examined.paths.own_ns, examined.network_ns)
+        columns = (examined.self_ns, *charged, examined.skew.shift_ns)
+        facts = list(zip(starts, *(column.tolist() for column in columns), strict=True))
+        for row in sorted(range(len(starts)), key=lambda row: (starts[row], traces.span_ids[row], row)):
+            yield ExaminedSpan(traces.span(row), self.details, *facts[row])
+
+
+def examine_trace(traces: Traces, options: RequestOptions, details: Details = Details()) -> ExaminedTrace:
+    """Examine the one trace of a table: its critical path, what holds it up, what is worth a change."""
+    found = trace_bottlenecks(traces, options)
+    findings = FindingQuestion(options).rank(sum_up(found.examined, Thresholds()))
+    return ExaminedTrace(found.examined, found.summary, found.measure, found.culprits, findings, details)
+
+
+_WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
+    *_span_specs(lambda span: span),
+    Column("start_ns", "start", Unit.TIME, lambda span: span.start_ns, "since the epoch, as its own clock told it"),
+    Column("duration_ns", "duration", Unit.DURATION, lambda span: span.duration_ns),
+    _peer_spec(lambda span: span),
+    _attribute_spec(lambda span: span, lambda _: True),
+    Column("resource", unit=Unit.OBJECT, value=lambda span: _attributes(span.details.resource()), about="who sent it"),
+    _event_spec(lambda span: span, lambda _: True),
+    _link_spec(lambda span: span, lambda _: True),
+    Column(
+        "warnings",
+        value=lambda span: list(dict.fromkeys(span.details.warnings())),
+        about="what Jaeger remarks on it",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class FoundSpans(Answer):
+    """Everything about the spans of one id: several where ids are not unique."""
+
+    spans: tuple[Span, ...]
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Rows("spans", _WHOLE_SPAN_COLUMNS, lambda answer: answer.spans),
+    )
+    MAIN: ClassVar[str] = "spans"
+
+
+def find_spans(traces: Traces, span_id: str) -> FoundSpans:
+    """Find spans by their id, however padded, else the one that alone begins so; none where there is no such span."""
+    wanted = span_id.lower()
+    known = list(enumerate(traces.span_ids))
+    same = [row for row, known_id in known if normal_id(known_id) == normal_id(wanted)]
+    begun = [row for row, known_id in known if known_id.startswith(wanted)]
+    return FoundSpans(tuple(traces.span(row) for row in same or (begun if len(begun) == 1 else ())))
