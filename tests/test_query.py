@@ -4,7 +4,7 @@ import pytest
 
 from tests.builders import EPOCH_NS, span, traces
 from traceq.catalog import Window
-from traceq.query import TraceQuery, matching, parse_tags
+from traceq.query import TraceQuery, matching, parse_tags, window_text
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.traces import Event
 
@@ -86,6 +86,7 @@ TABLE = traces(
         pytest.param(TraceQuery(window=Window(EPOCH_NS + 900)), ["slow"], id="a later span counts"),
         pytest.param(TraceQuery(attributes=(("user_id", "123"),)), ["fast"], id="number by its text"),
         pytest.param(TraceQuery(attributes=(("ratio", "0.5"),)), ["fast"], id="float by its text"),
+        pytest.param(TraceQuery(attributes=(("ratio", "0.25"),)), [], id="another float"),
         pytest.param(TraceQuery(attributes=(("error", "true"),)), ["slow"], id="error"),
         pytest.param(TraceQuery("user", attributes=(("error", "false"),)), ["fast"], id="no error"),
         pytest.param(TraceQuery("user", attributes=(("error", "FALSE"),)), ["fast"], id="no error, in capitals"),
@@ -111,6 +112,33 @@ def test_a_failed_span_need_not_say_so_in_an_attribute() -> None:
 
     assert matching(table, TraceQuery(attributes=(("error", "true"),))) == [0]
     assert matching(table, TraceQuery(attributes=(("error", "false"),))) == [1]
+
+
+@pytest.mark.parametrize("text", ["0.3", "0.30000000000000004"])
+def test_a_float_compares_by_ten_digits_or_by_all(text: str) -> None:
+    table = traces({"t": [span("1", None, 0, 1, attributes={"share": 0.1 + 0.2})]})
+
+    assert matching(table, TraceQuery(attributes=(("share", text),))) == [0]
+
+
+def test_bounds_of_nothing_are_bounds() -> None:
+    query = TraceQuery(max_duration_ns=0, min_trace_duration_ns=0, max_trace_duration_ns=0)
+
+    assert matching(traces({"a": [span("1", None, 5, 5)], "b": [span("1", None, 5, 6)]}), query) == [0]
+
+
+@pytest.mark.parametrize(
+    ("window", "text"),
+    [
+        (Window(), ""),
+        (Window(lookback_ns=5_400 * 10**9), "last 90m"),
+        (Window(EPOCH_NS, EPOCH_NS + 10**9), "2023-11-14 22:13:20.000 to 2023-11-14 22:13:21.000"),
+        (Window(EPOCH_NS), "since 2023-11-14 22:13:20.000"),
+        (Window(None, EPOCH_NS), "until 2023-11-14 22:13:20.000"),
+    ],
+)
+def test_a_window_is_told_as_it_was_asked_for(window: Window, text: str, utc: None) -> None:
+    assert window_text(window) == text
 
 
 def test_only_what_was_asked_stands_in_json() -> None:
