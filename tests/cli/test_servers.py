@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +45,19 @@ def test_a_server_is_asked_once_and_answers_like_a_file(run: Run, more: tuple[st
     assert {key for key in live if live[key] != filed[key]} <= told_otherwise
     assert any(each["statement"] for request in live["slowest_requests"] for each in request["bottlenecks"])
     assert [target.partition("?")[0] for target, _ in seen.requests] == ["/api/services", "/api/traces"]
+
+
+def test_verbose_tells_every_request(run: Run) -> None:
+    logger = logging.getLogger("traceq")
+    before = logger.level, list(logger.handlers)
+    try:
+        with serving(jaeger) as seen:
+            outcome = run("services", "--source", seen.url, "--verbose")
+    finally:
+        logger.level, logger.handlers = before
+
+    assert outcome.out.splitlines() == [" SERVICE", " chat-service", f"1 service ({seen.url})"]
+    requests = [line for line in outcome.err.splitlines() if "GET" in line]
+    assert [re.sub(r"\d+ ms", "N ms", line) for line in requests] == [
+        f"traceq: DEBUG: traceq.sources.http: GET {seen.url}/api/services: 200, 25 bytes, N ms"
+    ]
