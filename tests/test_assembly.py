@@ -114,6 +114,32 @@ def told(traces: Traces) -> list[tuple[str, str]]:
             [("duplicate-id", "b")],
             id="of three that share an id nobody knows who called whom",
         ),
+        pytest.param(
+            [
+                span("b", "a", 2, 7, kind=Kind.SERVER, service="callee"),
+                span("b", "a", 1, 8, kind=Kind.SERVER, service="proxy"),
+                span("b", "a", 0, 9, kind=Kind.CLIENT, service="caller"),
+                span("c", "b", 3, 4),
+                span("d", "b", 6, 8),
+                span("e", "b", 6, 99),
+                ("a", None, 0, 9),
+            ],
+            {"0:b": "1:b", "1:b": "2:b", "2:b": "6:a", "3:c": "0:b", "4:d": "1:b", "5:e": "0:b", "6:a": None},
+            [],
+            id="a proxy's span lies around that of the service, and holds what the other cannot",
+        ),
+        pytest.param(
+            [span("b", None, 0, 9, kind=Kind.CLIENT), span("b", None, 1, 8, kind=Kind.CLIENT, service="proxy")],
+            {"0:b": None, "1:b": "0:b"},
+            [],
+            id="a proxy may make a call's second span",
+        ),
+        pytest.param(
+            [span("b", None, 0, 5, kind=Kind.SERVER, service="x"), span("b", None, 4, 8, kind=Kind.SERVER)],
+            {"0:b": None, "1:b": None},
+            [("duplicate-id", "b")],
+            id="spans side by side are no proxy's",
+        ),
     ],
 )
 def test_parents(spans: list[SpanLike], parents: dict[str, str | None], warnings: list[tuple[str, str]]) -> None:

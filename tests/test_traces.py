@@ -8,7 +8,7 @@ from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, assemble, record, span, trace
 from traceq.semantics import Kind, Status
 from traceq.summary import ServiceSummary, TraceSummary, summarize
-from traceq.traces import Traces
+from traceq.traces import Traces, is_same_trace
 
 TWO = assemble(
     [
@@ -56,6 +56,22 @@ def test_an_orphan_is_a_root_that_names_a_parent() -> None:
 )
 def test_a_trace_is_found_by_its_id_or_how_it_begins(wanted: str, expected: list[int]) -> None:
     assert TWO.find(wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("00AB", "ab", True),
+        ("ab", "ac", False),
+        ("7c00ff11aa22bb330000d3e4a5b60718", "d3e4a5b60718", True),
+        ("7C00FF11AA22BB330000D3E4A5B60718", "0000D3E4A5B60718", True),
+        ("7c00ff11aa22bb330000d3e4a5b60718", "7c00ff11aa22bb34d3e4a5b60718", False),
+        ("7c00ff11aa22bb330000000000000000", "0", False),
+    ],
+)
+def test_ids_are_of_one_trace_when_one_is_the_others_low_half(one: str, other: str, *, expected: bool) -> None:
+    assert is_same_trace(one, other) is expected
+    assert is_same_trace(other, one) is expected
 
 
 def test_the_frame_has_a_row_a_span() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Kind
@@ -40,6 +41,8 @@ class Repaired:
         # The position of each id; if several spans share an id, that of the span that children belong to.
         self._positions = {span_id: position for position, span_id in enumerate(trace.span_ids)}
         self._shared_parents: dict[int, int] = {}
+        self._proxied: set[int] = set()
+        """SERVER spans below that of a proxy, which share its id."""
         if len(self._positions) < len(trace.span_ids):
             self._settle_shared_ids()
         self.parents = self._find_parents()
@@ -68,7 +71,10 @@ class Repaired:
             durations[position] = 0
 
     def _settle_shared_ids(self) -> None:
-        """Drop exact copies; if a CLIENT and a SERVER share an id, as in Zipkin, make the SERVER the child."""
+        """Drop exact copies; if a CLIENT and a SERVER share an id, as in Zipkin, make the SERVER the child.
+
+        If spans of one kind share an id, those of proxies lie around the others.
+        """
         self._drop_copies()
         self._positions = {}
         shared: dict[str, list[int]] = defaultdict(list)
@@ -82,15 +88,34 @@ class Repaired:
                 self._settle(span_id, positions, kinds)
 
     def _settle(self, span_id: str, positions: list[int], kinds: Sequence[Kind]) -> None:
-        client = next((i for i in positions if kinds[i] is Kind.CLIENT), None)
-        server = next((i for i in positions if kinds[i] is Kind.SERVER), None)
-        if client is None or server is None or len(positions) > 2:
+        chain = sorted(positions, key=lambda i: (kinds[i] is Kind.SERVER, self.trace.start_ns[i], -self._end_ns(i), i))
+        if not all(self._hands_on(outer, inner, kinds) for outer, inner in pairwise(chain)):
             self._warn(
                 "duplicate-id", f"{len(positions)} different spans share an id, children go to the first", positions[0]
             )
             return
-        self._positions[span_id] = server
-        self._shared_parents[server] = client
+        self._positions[span_id] = chain[-1]
+        self._shared_parents |= dict(zip(chain[1:], chain, strict=False))
+        # Of a CLIENT and its SERVER every child is the SERVER's, whatever clocks say.
+        self._proxied |= {inner for outer, inner in pairwise(chain) if kinds[outer] is kinds[inner] is Kind.SERVER}
+
+    def _hands_on(self, outer: int, inner: int, kinds: Sequence[Kind]) -> bool:
+        """Tell whether a span may have handed its id on to another: a client to its server, a proxy to what it serves.
+
+        A proxy makes a span of its own around those of the service that it stands before, and hands their id on.
+        """
+        if kinds[outer] is Kind.CLIENT and kinds[inner] is Kind.SERVER:
+            return True
+        is_proxy = kinds[outer] is kinds[inner] and kinds[inner] in (Kind.CLIENT, Kind.SERVER)
+        origins = self.trace.origins
+        return is_proxy and origins[outer] != origins[inner] and self._holds(outer, inner)
+
+    def _holds(self, outer: int, inner: int) -> bool:
+        starts = self.trace.start_ns
+        return starts[outer] <= starts[inner] and self._end_ns(inner) <= self._end_ns(outer)
+
+    def _end_ns(self, position: int) -> int:
+        return self.trace.start_ns[position] + self.trace.duration_ns[position]
 
     def _drop_copies(self) -> None:
         seen: set[tuple[object, ...]] = set()
@@ -110,11 +135,23 @@ class Repaired:
         for position, client in self._shared_parents.items():
             parents[position] = client
             self.follows_from.discard(position)
+        self._leave_proxied(parents)
         if _LOST in parents:
             padded = {normal_id(span_id): position for span_id, position in positions.items()}
             for position in [i for i, parent in enumerate(parents) if parent == _LOST]:
                 parents[position] = self._find_parent(position, padded)
         return parents
+
+    def _leave_proxied(self, parents: list[int]) -> None:
+        """Put below a proxy's span what the service's, which shares its id, was not at work for."""
+        if not self._proxied:
+            return
+        for position, innermost in enumerate(parents):
+            holder = innermost
+            while holder in self._proxied and not self._holds(holder, position):
+                holder = self._shared_parents[holder]
+            if holder != innermost and position not in self._shared_parents and self._holds(holder, position):
+                parents[position] = holder
 
     def _find_parent(self, position: int, padded: dict[str, int]) -> int:
         candidates = self.trace.candidates(position)

@@ -306,6 +306,18 @@ def normal_id(hex_id: str) -> str:
     return hex_id.lower().lstrip("0")
 
 
+def low_half(trace_id: str) -> str:
+    """Give the low 64 bits of a trace's id as they compare: some tracers hand on no more."""
+    return normal_id(trace_id[-16:])
+
+
+def is_same_trace(one: str, other: str) -> bool:
+    """Tell whether two ids are of one trace, however padded, or one of them the low 64 bits of the other."""
+    if normal_id(one) == normal_id(other):
+        return True
+    return min(len(normal_id(one)), len(normal_id(other))) <= 16 and low_half(one) == low_half(other) != ""
+
+
 def _peer_label(peer: Peer | None) -> str | None:
     return None if peer is None else peer.label
 

@@ -150,6 +150,7 @@ ELSEWHERE = "bb"
         pytest.param({"references": None}, (), [], id="null"),
         pytest.param({"references": [reference("02")]}, ("02",), [], id="child-of"),
         pytest.param({"references": [reference("02", trace_id="000A")]}, ("02",), [], id="padded-trace-id"),
+        pytest.param({"references": [reference("02", trace_id=f"beef{'a':0>16}")]}, ("02",), [], id="half-a-trace-id"),
         pytest.param({"references": [reference("02", "FOLLOWS_FROM")]}, ("02",), [], id="follows-from"),
         pytest.param({"references": [reference("02", None)]}, ("02",), [], id="type-missing"),
         pytest.param(

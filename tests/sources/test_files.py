@@ -227,6 +227,23 @@ def test_parts_of_a_trace_in_several_files_are_one_trace(tmp_path: Path) -> None
     assert (trace.trace_ids, trace.span_ids, list(trace.parents)) == (("1",), ("a", "b"), [-1, 0])
 
 
+def test_what_is_stored_under_half_of_a_traces_id_belongs_to_it(tmp_path: Path) -> None:
+    whole, half = "7c00ff11aa22bb33f1c2d3e4a5b60718", "f1c2d3e4a5b60718"
+    parts = builders.traces({half: [("b", "a", 1, 2)], "c": [("x", None, 0, 1)], whole: [("a", None, 0, 9)]})
+    bodies = b",".join(encode_trace(parts, position) for position in range(3))
+    path = tmp_path / "x.json"
+    path.write_bytes(b'{"data": [%b]}' % bodies)
+    source = FileSource((str(path),))
+
+    joined = source.trace(half)
+    with source.slices() as found:
+        (table,) = [table for piece in found.slices for table in piece.tables(with_details=False)]
+
+    assert (joined.trace_ids, joined.span_ids, list(joined.parents)) == ((whole,), ("a", "b"), [-1, 0])
+    assert table.trace_ids == ("c", whole)
+    assert list(table.parents) == [-1, -1, 1]
+
+
 def test_a_directory_stands_for_the_files_of_traces_below_it(tmp_path: Path) -> None:
     for name, body in {
         "b.json": jaeger_json(0),

@@ -11,7 +11,7 @@ from traceq.assembly import TableBuilder
 from traceq.codec import Part, encode_trace
 from traceq.codec.wire import collector_paused
 from traceq.records import join
-from traceq.traces import FoundAttributes, Traces, normal_id
+from traceq.traces import FoundAttributes, Traces, low_half, normal_id
 
 BATCH_SPANS = 50_000
 """The larger a table, the less its sums cost per span; a table takes about 150 bytes per span."""
@@ -20,10 +20,19 @@ DETAILED_SPANS = 20_000
 
 
 def by_trace(parts: Iterable[Part]) -> dict[str, list[Part]]:
-    """Collect the parts of each trace, by `normal_id`."""
+    """Collect the parts of each trace, by `normal_id`.
+
+    What is stored under the low 64 bits of a trace's id belongs to it.
+    """
     groups: dict[str, list[Part]] = {}
     for part in parts:
         groups.setdefault(normal_id(part.trace_id), []).append(part)
+    halves = [trace_id for trace_id in groups if len(trace_id) <= 16]
+    if 0 < len(halves) < len(groups):
+        whole = {low_half(trace_id): trace_id for trace_id in groups if len(trace_id) > 16}
+        for half in halves:
+            if half in whole:
+                groups[whole[half]] += groups.pop(half)
     return groups
 
 

@@ -31,7 +31,7 @@ from traceq.codec.wire import (
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, TELLING, Attributes, AttributeValue, abridged, meaning
-from traceq.traces import Event, Link, normal_id
+from traceq.traces import Event, Link, is_same_trace
 
 _NOTHING = msgspec.Raw(b"null")
 _FOLLOWS_FROM = "FOLLOWS_FROM"
@@ -372,7 +372,7 @@ def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
     named = reference.trace_id or ""
     if (reference.span_id or "") in VOID_IDS or named in VOID_IDS:
         return False
-    return trace_id is None or normal_id(named) == normal_id(trace_id)
+    return trace_id is None or is_same_trace(named, trace_id)
 
 
 def _wanted_texts(tags: Iterable[_Tag]) -> tuple[tuple[str, str], ...]:

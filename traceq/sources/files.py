@@ -14,7 +14,7 @@ from typing import Protocol
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec import Part, read_document
-from traceq.codec.batches import PartsLeftOut, read_table, read_tables
+from traceq.codec.batches import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
@@ -113,18 +113,18 @@ class JsonFiles:
 
 
 def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
-    groups: dict[str, list[Part]] = {}
+    parts: list[Part] = []
     counts: Counter[tuple[str, str]] = Counter()
     notes: dict[str, None] = {}
     for done, file in enumerate(files):
-        progress(Progress(f"reading {shown(file)}", done, len(files), len(groups)))
+        progress(Progress(f"reading {shown(file)}", done, len(files), len(parts)))
         with collector_paused():
             document = read_document(read_body(file), shown(file))
-            for part in document.parts:
-                groups.setdefault(normal_id(part.trace_id), []).append(part)
+            parts += document.parts
         for call in document.calls:
             counts[call.parent, call.child] += call.call_count
         notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in document.notes))
+    groups = by_trace(parts)
     progress(Progress("reading files", len(files), len(files), len(groups)))
     calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
     return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
@@ -262,7 +262,7 @@ class FileSource:
         """
         groups = self._files.groups
         wanted = normal_id(trace_id)
-        whole = [group for group in groups if normal_id(group[0].trace_id) == wanted]
+        whole = [group for group in groups if any(normal_id(part.trace_id) == wanted for part in group)]
         found = whole or [group for group in groups if _begins(group, trace_id.lower())]
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
