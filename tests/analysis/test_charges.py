@@ -16,7 +16,7 @@ from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import RequestOptions, examine
 from traceq.analysis.findings.sightings import Scene
-from traceq.analysis.findings.thresholds import Thresholds
+from traceq.analysis.thresholds import Thresholds
 from traceq.analysis.findings.waiting import network_times
 from traceq.analysis.group_sums import sum_groups
 from traceq.semantics import Kind

@@ -13,7 +13,7 @@ from tests.cli.conftest import Run
 from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
 from traceq.errors import ExitCode
 from traceq.traces import Traces
-from traceq.views.finding_lines import TITLES
+from traceq.views.findings import TITLES
 
 CHAT = ("--source", "fixtures/chat.json")
 

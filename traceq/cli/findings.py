@@ -22,7 +22,7 @@ from traceq.engine import ask
 from traceq.query import Asked
 from traceq.report import Line, Part, Report
 from traceq.units import format_duration, plural
-from traceq.views.finding_lines import TITLES, finding_lines, finding_records
+from traceq.views.findings import TITLES, finding_lines, finding_records
 from traceq.views.wording import next_command, nothing_found, set_apart_lines
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ class Beside:
         blocks: list[Block] = []
         if self.findings is not None and self.findings.findings:
             # Late, as below: most of what stands beside a ranking is seldom wanted, and costs its import.
-            from traceq.views.finding_lines import finding_lines
+            from traceq.views.findings import finding_lines
 
             blocks += [Line(), Line((Part("Findings", "strong"),))]
             shown = self.findings.findings[:_SHOWN]

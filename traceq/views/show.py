@@ -12,7 +12,7 @@ from traceq.semantics import value_text
 from traceq.summary import TraceSummary
 from traceq.traces import Span
 from traceq.units import format_duration, format_time, plural
-from traceq.views.finding_lines import finding_lines
+from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
 from traceq.views.wording import dim
 

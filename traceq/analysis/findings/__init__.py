@@ -15,7 +15,7 @@ from traceq.analysis.findings.model import (
     FindingTotals,
 )
 from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
-from traceq.analysis.findings.thresholds import Thresholds
+from traceq.analysis.thresholds import Thresholds
 
 __all__ = [
     "KINDS",

@@ -23,9 +23,9 @@ from traceq.analysis.findings.model import (
     rank_of,
 )
 from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
-from traceq.analysis.findings.thresholds import Thresholds
 from traceq.analysis.grouping import distinct, numbered_rows, sum_by_group
 from traceq.analysis.spread import spreads
+from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import STATEMENT, URL, first_text
 from traceq.traces import Span, Traces
 from traceq.units import format_duration

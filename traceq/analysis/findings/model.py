@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings.advice import advice
 from traceq.analysis.findings.sightings import FindingKind
-from traceq.analysis.findings.thresholds import Thresholds
 from traceq.analysis.grouping import merged
 from traceq.analysis.set_apart import SetApart
 from traceq.analysis.spread import Spread
+from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import Peer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.culprits import Examined
-from traceq.analysis.findings.thresholds import Thresholds
+from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import Kind
 
 FindingKind: TypeAlias = Literal[

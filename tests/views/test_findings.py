@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.analysis.findings.requests import entry, found, query
 from traceq.report import Line
-from traceq.views.finding_lines import finding_lines
+from traceq.views.findings import finding_lines
 
 
 def texts(lines: list[Line]) -> list[str]:
