@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
+from traceq.analysis.findings import FindingQuestion, FindingSums, Thresholds
 from traceq.errors import ExitCode
 from traceq.traces import Traces
-from traceq.views.findings import TITLES
 
 CHAT = ("--source", "fixtures/chat.json")
 
@@ -29,10 +28,6 @@ def test_thresholds_on_the_command_line_are_those_of_the_library(run: Run, monke
     run("findings", *CHAT)
 
     assert seen == [Thresholds()]
-
-
-def test_every_kind_of_finding_has_a_name() -> None:
-    assert tuple(TITLES) == KINDS
 
 
 def test_thresholds_change_what_is_found(run: Run) -> None:

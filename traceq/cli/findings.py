@@ -19,22 +19,19 @@ from traceq.cli.options import (
 from traceq.cli.output import emit
 from traceq.cli.session import opened, wanted_by
 from traceq.engine import ask
-from traceq.query import Asked
-from traceq.report import Line, Part, Report
-from traceq.units import format_duration, plural
-from traceq.views.findings import TITLES, finding_lines, finding_records
-from traceq.views.wording import next_command, nothing_found, set_apart_lines
 
 if TYPE_CHECKING:
-    from traceq.analysis.findings import Findings, Thresholds
+    from traceq.analysis.findings import Thresholds
 
 _PANEL = "Thresholds"
 
 
 def kind(text: str) -> str:
     """Read a kind of finding typed on the command line."""
-    if text not in TITLES:
-        raise typer.BadParameter(f"'{text}' is no kind of finding, there are {', '.join(TITLES)}")
+    from traceq.analysis.findings import KINDS
+
+    if text not in KINDS:
+        raise typer.BadParameter(f"'{text}' is no kind of finding, there are {', '.join(KINDS)}")
     return text
 
 
@@ -182,6 +179,7 @@ def findings(options: FindingsOptions) -> None:
       traceq findings --source traces.json --slow-query 50ms --format json
     """
     from traceq.analysis.findings import FindingQuestion
+    from traceq.views.findings import Shown, report
 
     thresholds, requests = options.thresholds.thresholds(), options.requests.of(options.service)
     with opened(options.source, options.output) as source:
@@ -190,60 +188,4 @@ def findings(options: FindingsOptions) -> None:
     answer = question.rank(reply.sums)
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
-    emit(_report(reply.asked, answer, options), reply.asked, options.output)
-
-
-def _report(asked: Asked, answer: Findings, options: FindingsOptions) -> Report:
-    blocks: list[Line] = []
-    footer = tuple(set_apart_lines(answer.sums.set_apart))
-    if not answer.sums.request_count:
-        blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
-    else:
-        shown = answer.findings[: options.top]
-        blocks = [_headline(asked, answer, options), *finding_lines(shown, answer.sums.request_count)]
-        footer = _footer(asked, answer, options)
-    return Report(
-        "findings",
-        answer.to_dict(),
-        finding_records(answer.findings),
-        tuple(blocks),
-        footer,
-        asked.trace_url,
-    )
-
-
-def _headline(asked: Asked, answer: Findings, options: FindingsOptions) -> Line:
-    count = len(answer.findings)
-    whose = f" of {options.service}" if options.service else ""
-    parts = [
-        Part(f"{plural(count, 'finding') if count else 'no findings'}", "strong"),
-        Part(f" in {plural(answer.sums.request_count, 'request')}{whose}"),
-        Part(f", {asked.window}" if asked.window else ""),
-    ]
-    if answer.sums.latency_ns and count:
-        parts.append(Part(f"   latency together {format_duration(answer.sums.latency_ns)}"))
-    return Line(tuple(parts))
-
-
-def _footer(asked: Asked, answer: Findings, options: FindingsOptions) -> tuple[Line, ...]:
-    sums = answer.sums
-    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')} ({asked.location})"
-    left = len(answer.findings) - options.top
-    if left > 0:
-        told += f", {plural(left, 'finding')} more: --top {len(answer.findings)}"
-    lines = [Line()] if answer.findings else []
-    if any(finding.totals.cost_ns for finding in answer.findings):
-        cost = "cost: time on the critical path, the most that fixing it saves, and its share of all latency"
-        lines.append(Line((Part(cost, "dim"),)))
-    lines += [Line((Part(told, "dim"),)), *set_apart_lines(sums.set_apart)]
-    lines.append(Line((Part(f"next: {_next_command(asked, answer, options)}", "hint"),)))
-    return tuple(lines)
-
-
-def _next_command(asked: Asked, answer: Findings, options: FindingsOptions) -> str:
-    if answer.findings:
-        first = answer.findings[0].totals.examples[0].trace_id
-        return next_command(asked, "show", first)
-    whose = (options.service,) if options.service else ()
-    one = ("--trace", options.trace) if options.trace else ()
-    return next_command(asked, "bottlenecks", *whose, *one)
+    emit(report(answer, reply.asked, Shown(options.top)), reply.asked, options.output)

@@ -14,7 +14,17 @@ from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.beside import Beside
 from traceq.views.histogram import duration_histogram
-from traceq.views.wording import call_text, chain_text, dim, next_line, nothing_found, service_text, set_apart_lines
+from traceq.views.wording import (
+    call_text,
+    chain_text,
+    dim,
+    looked_at,
+    more,
+    next_line,
+    nothing_found,
+    service_text,
+    set_apart_lines,
+)
 
 _SHOWN_SLOWEST = 5
 _NOTABLE_EXCESS = 0.1
@@ -125,12 +135,7 @@ def _slowest(answer: Bottlenecks) -> list[Block]:
 
 def _footer(answer: Bottlenecks, asked: Asked, top: int) -> tuple[Line, ...]:
     sums = answer.sums
-    told = f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')}"
-    told += f" ({asked.location})" if asked.location else ""
-    left = len(answer.groups) - top
-    if left > 0:
-        told += f", {plural(left, 'operation')} more: --top {len(answer.groups)}"
-    lines = [dim(told), *set_apart_lines(sums.set_apart)]
+    lines = [dim(looked_at(sums, asked) + more(answer.groups, "operation", top)), *set_apart_lines(sums.set_apart)]
     if sums.largest_shift_ns >= NS_PER_MS:
         moved = f"{plural(sums.moved_span_count, 'span')} moved by up to {format_duration(sums.largest_shift_ns)}"
         lines.append(dim(f"clocks corrected: {moved}"))

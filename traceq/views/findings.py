@@ -3,33 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from traceq.analysis.findings import Finding, FindingKind
-from traceq.report import Column, Line, Part, Table, Unit, Value
+from traceq.analysis.findings import KINDS, Finding, Findings
+from traceq.answer import report_of
+from traceq.query import Asked
+from traceq.report import Block, Line, Part, Report
 from traceq.units import format_count, format_duration, format_ratio, plural
-
-TITLES: dict[FindingKind, str] = {
-    "n+1": "N+1",
-    "slow-query": "slow query",
-    "retries": "retries",
-    "error": "error",
-    "sequential-calls": "calls in turn",
-    "straggler": "straggler",
-    "fan-out": "fan-out",
-    "repeated-query": "repeated query",
-    "network": "network",
-    "gap": "gap",
-    "queue-delay": "queue delay",
-    "clock-skew": "clock skew",
-    "incomplete-trace": "incomplete trace",
-}
-"""Every kind of finding, as it is called for people."""
+from traceq.views.wording import dim, looked_at, more, next_line, nothing_found, set_apart_lines
 
 _COST_WIDTH = len("1 m 00 s")
 _SHARE_WIDTH = len("100 %")
 _INDENT = " " * 5
 _LONGEST_TEXT = 300
+_NO_ASKED = Asked()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How much of the list is shown."""
+
+    top: int = 10
+    """Number of findings."""
+
+
+@report_of.register
+def report(answer: Findings, asked: Asked = _NO_ASKED, shown: Shown = Shown()) -> Report:
+    """Show what is worth a change, each finding with its evidence and advice."""
+    if not answer.sums.request_count:
+        nothing = (Line((Part(nothing_found(asked, "requests"), "hint"),)),)
+        apart = tuple(set_apart_lines(answer.sums.set_apart))
+        return Report("findings", answer.to_dict(), answer.records(), nothing, apart, asked.trace_url)
+    lines = finding_lines(answer.findings[: shown.top], answer.sums.request_count)
+    blocks: tuple[Block, ...] = (_headline(answer, asked), *lines)
+    footer = _footer(answer, asked, shown.top)
+    return Report("findings", answer.to_dict(), answer.records(), blocks, footer, asked.trace_url)
+
+
+def _headline(answer: Findings, asked: Asked) -> Line:
+    count, service = len(answer.findings), answer.options.service
+    parts = [
+        Part(plural(count, "finding") if count else "no findings", "strong"),
+        Part(f" in {plural(answer.sums.request_count, 'request')}{f' of {service}' if service else ''}"),
+        Part(f", {asked.window}" if asked.window else ""),
+    ]
+    if answer.sums.latency_ns and count:
+        parts.append(Part(f"   latency together {format_duration(answer.sums.latency_ns)}"))
+    return Line(tuple(parts))
+
+
+def _footer(answer: Findings, asked: Asked, top: int) -> tuple[Line, ...]:
+    lines = [Line()] if answer.findings else []
+    if any(finding.totals.cost_ns for finding in answer.findings):
+        lines.append(
+            dim("cost: time on the critical path, the most that fixing it saves, and its share of all latency")
+        )
+    lines.append(dim(looked_at(answer.sums, asked) + more(answer.findings, "finding", top)))
+    return (*lines, *set_apart_lines(answer.sums.set_apart), next_line(asked, *_next_words(answer, asked)))
+
+
+def _next_words(answer: Findings, asked: Asked) -> tuple[str, ...]:
+    if answer.findings:
+        return ("show", answer.findings[0].totals.examples[0].trace_id)
+    whose = (answer.options.service,) if answer.options.service else ()
+    one = ("--trace", str(asked.query["trace_id"])) if "trace_id" in asked.query else ()
+    return ("bottlenecks", *whose, *one)
 
 
 def finding_lines(findings: Sequence[Finding], request_count: int, *, is_brief: bool = False) -> list[Line]:
@@ -61,7 +100,7 @@ def _title(finding: Finding) -> Line:
     return Line(
         (
             Part(f"{cost:>{_COST_WIDTH}}  {ratio:>{_SHARE_WIDTH}}  "),
-            Part(f"{TITLES[key.kind]}  ", "error" if key.kind == "error" else "strong"),
+            Part(f"{KINDS[key.kind].title}  ", "error" if key.kind == "error" else "strong"),
             Part(f"{key.name}  "),
             Part(where, "service"),
         )
@@ -74,41 +113,13 @@ def _indented(text: str, role: Literal["plain", "dim", "hint"] = "plain") -> Lin
 
 def _evidence(finding: Finding, request_count: int) -> str:
     key, totals = finding.key, finding.totals
-    text = _measure(finding)
-    if key.caller_name and key.kind not in ("error", "clock-skew"):
+    text = finding.evidence
+    if key.caller_name and KINDS[key.kind].names_caller:
         other = f" of {key.caller_service}" if key.caller_service != key.service else ""
         text += f", in {key.caller_name}{other}"
     if request_count > 1:
         text += f"; {format_count(totals.request_count)} of {plural(request_count, 'request')}"
     return text
-
-
-def _measure(finding: Finding) -> str:
-    """Say what was seen, with the figures that the kind is about; the greatest where it was seen more than once."""
-    totals = finding.totals
-    up_to = "up to " if totals.sighting_count > 1 else ""
-    calls = format_count(totals.most_spans)
-    longest = format_duration(totals.time.max_ns)
-    texts: dict[FindingKind, str] = {
-        "n+1": f"{up_to}{calls} alike calls one after the other, {longest} together",
-        "slow-query": f"{longest} at most, median {format_duration(totals.time.percentile(0.5))}"
-        if totals.sighting_count > 1
-        else longest,
-        "retries": f"{up_to}{calls} attempts, {longest} until the last"
-        if totals.most_spans > 1
-        else f"tried again, {up_to}{longest} until the last attempt",
-        "error": f"{plural(totals.span_count, 'failed span')}",
-        "sequential-calls": f"{up_to}{calls} calls one after the other, {longest} together",
-        "straggler": f"{up_to}{calls} calls side by side, the others done {up_to}{longest} earlier",
-        "fan-out": f"{up_to}{calls} calls side by side",
-        "repeated-query": f"the same statement {up_to}{calls} times in a request, {longest} together",
-        "network": f"{up_to}{longest} between the call and the server's work",
-        "gap": f"{up_to}{longest} before the first call or between calls with nothing to show for it",
-        "queue-delay": f"{up_to}{longest} from sending to processing",
-        "clock-skew": f"{plural(totals.span_count, 'call')} moved by {up_to}{longest}",
-        "incomplete-trace": f"{plural(totals.span_count, 'span')} without the parent they name",
-    }
-    return texts[finding.key.kind]
 
 
 def _shortened(text: str) -> str:
@@ -118,54 +129,3 @@ def _shortened(text: str) -> str:
 def _where_to_look(finding: Finding) -> str:
     example = finding.totals.examples[0]
     return f"e.g. trace {example.trace_id} span {example.span_ids[0]}"
-
-
-def finding_records(findings: Sequence[Finding]) -> Table:
-    """Give one record a finding."""
-    columns: tuple[Column[Any], ...] = (
-        Column("kind", "kind"),
-        Column("service", "service", Unit.SERVICE),
-        Column("operation", "operation"),
-        Column("peer", "peer"),
-        Column("caller_service", "caller", Unit.SERVICE),
-        Column("caller_operation", "caller's operation"),
-        Column("cost_ns", "cost", Unit.DURATION),
-        Column("ratio", "of all", Unit.RATIO),
-        Column("request_count", "requests", Unit.COUNT),
-        Column("sighting_count", "sightings", Unit.COUNT),
-        Column("span_count", "spans", Unit.COUNT),
-        Column("most_spans", "most spans", Unit.COUNT),
-        Column("time_p50_ns", "p50", Unit.DURATION),
-        Column("time_max_ns", "max", Unit.DURATION),
-        Column("statement", "statement"),
-        Column("remark", "remark"),
-        Column("advice", "advice"),
-        Column("example_trace_id", "example", Unit.TRACE_ID),
-        Column("example_span_ids", "spans"),
-    )
-    return Table(columns, tuple(_record(finding) for finding in findings))
-
-
-def _record(finding: Finding) -> tuple[Value, ...]:
-    key, totals = finding.key, finding.totals
-    return (
-        key.kind,
-        key.service,
-        key.name,
-        None if key.peer is None else key.peer.label,
-        key.caller_service or None,
-        key.caller_name or None,
-        totals.cost_ns,
-        finding.ratio,
-        totals.request_count,
-        totals.sighting_count,
-        totals.span_count,
-        totals.most_spans,
-        totals.time.percentile(0.5),
-        totals.time.max_ns,
-        finding.statement or None,
-        finding.remark or None,
-        finding.advice,
-        totals.examples[0].trace_id,
-        totals.examples[0].span_ids,
-    )

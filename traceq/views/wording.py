@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from typing import Protocol
 
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.group_sums import GroupKey
@@ -14,6 +15,18 @@ from traceq.units import plural
 
 _FIRST_STEPS = 2
 _LAST_STEPS = 3
+
+
+class Counted(Protocol):
+    """Sums that say how much was looked at."""
+
+    @property
+    def span_count(self) -> int:
+        """Number of spans."""
+
+    @property
+    def trace_count(self) -> int:
+        """Number of traces that these are in."""
 
 
 def call_text(culprit: Culprit) -> str:
@@ -41,6 +54,18 @@ def nothing_found(asked: Asked, what: str) -> str:
         return f"the trace holds no {what} of the service: leave the service out?"
     narrower = "a longer --lookback, or fewer conditions?" if asked.is_live else "fewer conditions?"
     return f"no {what} match: {narrower}"
+
+
+def looked_at(sums: Counted, asked: Asked) -> str:
+    """Say how much was looked at, and where it came from."""
+    where = f" ({asked.location})" if asked.location else ""
+    return f"{plural(sums.span_count, 'span')} of {plural(sums.trace_count, 'trace')}{where}"
+
+
+def more(rows: Sized, noun: str, top: int) -> str:
+    """Say how many rows are not shown, and how to see them; nothing where all are."""
+    left = len(rows) - top
+    return f", {plural(left, noun)} more: --top {len(rows)}" if left > 0 else ""
 
 
 def next_line(asked: Asked, *words: str) -> Line:

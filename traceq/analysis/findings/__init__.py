@@ -4,9 +4,9 @@ Detectors are plain functions from a `Scene` (examined requests and thresholds) 
 runs them all and sums up what they saw by call; sums add, and only its `rank` turns them into an answer.
 """
 
-from traceq.analysis.findings.collect import FindingQuestion, detect, sum_up
+from traceq.analysis.findings.collect import FindingQuestion, sum_up
+from traceq.analysis.findings.kinds import KINDS, FindingKind
 from traceq.analysis.findings.model import (
-    KINDS,
     Finding,
     FindingExample,
     FindingKey,
@@ -14,7 +14,7 @@ from traceq.analysis.findings.model import (
     FindingSums,
     FindingTotals,
 )
-from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
+from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.thresholds import Thresholds
 
 __all__ = [
@@ -30,6 +30,5 @@ __all__ = [
     "Scene",
     "Sightings",
     "Thresholds",
-    "detect",
     "sum_up",
 ]

@@ -1,29 +1,10 @@
-"""One line on what to try, by kind of finding and by database."""
+"""One line on what to try, where the database makes a difference."""
 
 from __future__ import annotations
 
 import re
 
-from traceq.analysis.findings.sightings import FindingKind
 from traceq.semantics import Peer
-
-_GENERAL: dict[FindingKind, str] = {
-    "n+1": "Ask once for all of them: one call with a list of ids, or a join.",
-    "slow-query": "See how the database runs it: a missing index, too much data at once, or a wait for a connection?",
-    "retries": "Find out why attempts fail; limit retries and their pauses, or failing takes longest of all.",
-    "error": "It begins here: what is above only passes it on.",
-    "sequential-calls": "If none needs another's answer, make them side by side (asyncio.gather, a task group).",
-    "straggler": "Everything else was done and waited for this one: make it faster, start it first, or do without it.",
-    "fan-out": "Ask for many things in one call, and limit how many calls run at once.",
-    "repeated-query": "Run it once a request and pass the answer on, or keep it in a cache.",
-    "network": "Neither side works meanwhile: look at the connection pool, at DNS and TLS on every call, at proxies, "
-    "and at whether the client's event loop or the server's workers are busy.",
-    "gap": "Nothing that has a span was going on: instrument it, or profile it (locks, pools, CPU, sleeps).",
-    "queue-delay": "More consumers or partitions, larger batches, or less work a message; compare with consumer lag.",
-    "clock-skew": "Check NTP or chrony on both hosts; times between them are corrected by estimate.",
-    "incomplete-trace": "The parent was not exported: a crash, a full exporter queue, other sampling, or a caller "
-    "that passes on trace context and sends no spans. Whatever is missing may hold time.",
-}
 
 _WRITES: dict[str, str] = {
     "mongodb": "Every index has to be written too: drop unused ones; insert in batches (insert_many); see whether it "
@@ -63,23 +44,23 @@ _WRITE = re.compile(r"(?i)\b(?:insert|update|delete|replace|upsert|merge|bulk|hs
 _READ = re.compile(r"(?i)\b(?:select|find|aggregate|get|mget|hget\w*|lrange|keys|scan|search|query|count|distinct)\b")
 
 
-def advice(kind: FindingKind, peer: Peer | None, text: str) -> str:
-    """Say in a line what to try.
+def advice_for(kind: str, database: Peer | None, text: str) -> str:
+    """Say in a line what to try with this database; empty where there is nothing special to say about it.
 
     Args:
         kind: What was found.
-        peer: What the spans talk to.
+        database: What the spans talk to, if it is one.
         text: Operation and statement, which tell reads from writes.
     """
-    system = peer.system.lower() if peer is not None and peer.kind == "database" else ""
-    if not system:
-        return _GENERAL[kind]
+    if database is None or database.kind != "database":
+        return ""
+    system = database.system.lower()
     if kind == "n+1":
-        return _BATCH if is_write(text) else _N_PLUS_ONE.get(system, _IN_LIST if system in _SQL else _GENERAL[kind])
+        return _BATCH if is_write(text) else _N_PLUS_ONE.get(system, _IN_LIST if system in _SQL else "")
     if kind == "slow-query":
         by_system = _WRITES if is_write(text) else _READS
-        return by_system.get(_ALIASES.get(system, system), _GENERAL[kind])
-    return _GENERAL[kind]
+        return by_system.get(_ALIASES.get(system, system), "")
+    return ""
 
 
 def is_write(text: str) -> bool:

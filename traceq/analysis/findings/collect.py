@@ -1,4 +1,4 @@
-"""From spans to findings: every detector once, and what they saw put together by call."""
+"""From spans to findings: what detectors saw, put together by call."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.culprits import Examined, RequestOptions, examine
-from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import concurrency, failures, repetition, retries, waiting
+from traceq.analysis.findings.kinds import KINDS, detect
 from traceq.analysis.findings.model import (
     EXAMPLE_SPANS,
     EXAMPLES,
@@ -22,13 +21,12 @@ from traceq.analysis.findings.model import (
     best_examples,
     rank_of,
 )
-from traceq.analysis.findings.sightings import FindingKind, Scene, Sightings
+from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import distinct, numbered_rows, sum_by_group
 from traceq.analysis.spread import spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import STATEMENT, URL, first_text
-from traceq.traces import Span, Traces
-from traceq.units import format_duration
+from traceq.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +69,6 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
         latency_ns=int(spans.duration_ns[entries].sum()),
         findings=findings,
         set_apart=examined.requests.set_apart,
-    )
-
-
-def detect(scene: Scene) -> tuple[Sightings, ...]:
-    """Run every detector; some leave alone what another one explains better."""
-    alike = repetition.n_plus_one(scene)
-    tried = retries.retries(scene)
-    parallel = concurrency.side_by_side(scene)
-    return (
-        alike,
-        repetition.repeated_queries(scene, alike),
-        tried,
-        concurrency.sequential_calls(scene, alike),
-        concurrency.stragglers(scene, parallel),
-        concurrency.fan_outs(scene, parallel),
-        waiting.slow_queries(scene),
-        waiting.network_times(scene),
-        waiting.gaps(scene, retries.holders(scene, tried)),
-        waiting.queue_delays(scene),
-        failures.error_origins(scene, retries.superseded(scene, tried)),
-        failures.skewed_clocks(scene),
-        failures.incomplete_traces(scene),
     )
 
 
@@ -198,26 +174,5 @@ def _example(scene: Scene, merged: _Merged, at: int) -> FindingExample:
         request_span_id=traces.span_ids[request] if request >= 0 else "",
         span_ids=tuple(traces.span_ids[row] for row in members[:EXAMPLE_SPANS].tolist()),
         statement="" if traces.details is None else first_text(span.details.attributes(), (*STATEMENT, *URL)),
-        remark=_remark(scene, seen.kind, span),
+        remark=KINDS[seen.kind].remark(scene, span),
     )
-
-
-def _remark(scene: Scene, kind: FindingKind, span: Span) -> str:
-    """Say what else there is to know of a span that stands for a finding."""
-    if kind in ("error", "retries"):
-        return failure_of(span).text if span.has_error else ""
-    if kind == "incomplete-trace":
-        return f"parent {span.parent_id} is missing"
-    if kind == "clock-skew":
-        return _skew_remark(scene, span)
-    return ""
-
-
-def _skew_remark(scene: Scene, span: Span) -> str:
-    parent = int(scene.recorded.parents[span.row])
-    caller = scene.spans.traces.span(parent)
-    shift_ns = scene.examined.skew.shift_ns
-    moved_ns = int(shift_ns[span.row] - shift_ns[parent])
-    where, other = span.host or span.service, caller.host or caller.service
-    direction = "behind" if moved_ns > 0 else "ahead of"
-    return f"the clock of {where} is about {format_duration(abs(moved_ns))} {direction} that of {other}"

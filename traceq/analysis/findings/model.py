@@ -5,32 +5,32 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple
 
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.findings.advice import advice
-from traceq.analysis.findings.sightings import FindingKind
+from traceq.analysis.findings.advice import advice_for
+from traceq.analysis.findings.kinds import KINDS, Evidence
 from traceq.analysis.grouping import merged
-from traceq.analysis.set_apart import SetApart
-from traceq.analysis.spread import Spread
+from traceq.analysis.set_apart import SetApart, set_apart_specs
+from traceq.analysis.spread import Spread, spread_specs
 from traceq.analysis.thresholds import Thresholds
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import Peer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EXAMPLES = 3
 """Requests kept as evidence of each finding."""
 EXAMPLE_SPANS = 5
 """Spans named of each."""
 
-KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
+_ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
 
 class FindingKey(NamedTuple):
     """Sightings that count as the same finding."""
 
-    kind: FindingKind
+    kind: str
+    """One of `KINDS`."""
     service: str
     name: str
     peer: Peer | None
@@ -42,7 +42,7 @@ class FindingKey(NamedTuple):
     def rank(self) -> tuple[int, str, str, str, str, str]:
         """Orders findings that cost the same."""
         peer = "" if self.peer is None else self.peer.label
-        return (KINDS.index(self.kind), self.service, self.name, peer, self.caller_service, self.caller_name)
+        return (_ORDER[self.kind], self.service, self.name, peer, self.caller_service, self.caller_name)
 
 
 class FindingExample(NamedTuple):
@@ -67,18 +67,29 @@ class FindingExample(NamedTuple):
         """Orders examples, the costliest first."""
         return (-self.cost_ns, -self.time_ns, self.trace_id, self.span_ids)
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the example as it stands in JSON."""
-        return {
-            "trace_id": self.trace_id,
-            "request_span_id": self.request_span_id or None,
-            "span_ids": list(self.span_ids),
-            "span_count": self.span_count,
-            "cost_ns": self.cost_ns,
-            "time_ns": self.time_ns,
-            "statement": self.statement or None,
-            "remark": self.remark or None,
-        }
+
+_EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda example: example.trace_id),
+    Column(
+        "request_span_id",
+        "request",
+        value=lambda example: example.request_span_id or None,
+        about="of the request's entry span; null outside of requests",
+    ),
+    Column(
+        "span_ids", "spans", value=lambda example: example.span_ids, about="the first five of the spans that show it"
+    ),
+    Column("span_count", "spans", Unit.COUNT, lambda example: example.span_count, "number of spans that show it"),
+    Column("cost_ns", "cost", Unit.DURATION, lambda example: example.cost_ns, "its time on the critical path"),
+    Column("time_ns", "time", Unit.DURATION, lambda example: example.time_ns, "how long it went on, waited for or not"),
+    Column("statement", "statement", value=lambda example: example.statement or None, about="the query or the URL"),
+    Column(
+        "remark",
+        "remark",
+        value=lambda example: example.remark or None,
+        about="the error, the clock or the missing parent",
+    ),
+)
 
 
 def best_examples(examples: Iterable[FindingExample]) -> tuple[FindingExample, ...]:
@@ -149,6 +160,11 @@ class Finding:
     """Cost as a share of the latency of all requests."""
 
     @property
+    def has_caller(self) -> bool:
+        """Whether there is a span above that says who it is."""
+        return bool(self.key.caller_service or self.key.caller_name)
+
+    @property
     def statement(self) -> str:
         """The query or URL of the costliest example; empty where it is not told."""
         return self.totals.examples[0].statement
@@ -161,34 +177,68 @@ class Finding:
     @property
     def advice(self) -> str:
         """What to try, in a line."""
-        return advice(self.key.kind, self.key.peer, f"{self.key.name} {self.statement}")
+        special = advice_for(self.key.kind, self.key.peer, f"{self.key.name} {self.statement}")
+        return special or KINDS[self.key.kind].advice
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the finding as it stands in JSON."""
-        key, totals = self.key, self.totals
-        caller = {"service": key.caller_service, "operation": key.caller_name}
-        return {
-            "kind": key.kind,
-            "service": key.service,
-            "operation": key.name,
-            "peer": None if key.peer is None else key.peer.label,
-            "caller": caller if key.caller_service or key.caller_name else None,
-            "cost_ns": totals.cost_ns,
-            "ratio": self.ratio,
-            "request_count": totals.request_count,
-            "sighting_count": totals.sighting_count,
-            "span_count": totals.span_count,
-            "most_spans": totals.most_spans,
-            "time": totals.time.to_dict(),
-            "statement": self.statement or None,
-            "remark": self.remark or None,
-            "advice": self.advice,
-            "examples": [example.to_dict() for example in totals.examples],
-        }
+    @property
+    def evidence(self) -> str:
+        """What was seen, in words."""
+        totals = self.totals
+        time = totals.time
+        seen = Evidence(totals.sighting_count, totals.span_count, totals.most_spans, time.max_ns, time.percentile(0.5))
+        return KINDS[self.key.kind].evidence(seen)
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
+    Column("kind", "kind", value=lambda finding: finding.key.kind, about="see [findings](analyses/findings.md)"),
+    Column("service", "service", Unit.SERVICE, lambda finding: finding.key.service),
+    Column("operation", "operation", value=lambda finding: finding.key.name),
+    Column(
+        "peer",
+        "peer",
+        value=lambda finding: None if finding.key.peer is None else finding.key.peer.label,
+        about="what was called: system and name",
+    ),
+    Column(
+        "service",
+        "caller",
+        Unit.SERVICE,
+        lambda finding: finding.key.caller_service if finding.has_caller else None,
+        "of the span above; `caller` is null where there is none",
+        within="caller",
+    ),
+    Column(
+        "operation",
+        "caller's operation",
+        value=lambda finding: finding.key.caller_name if finding.has_caller else None,
+        within="caller",
+    ),
+    Column("cost_ns", "cost", Unit.DURATION, lambda finding: finding.totals.cost_ns, "time on the critical paths"),
+    Column("ratio", "of all", Unit.RATIO, lambda finding: finding.ratio, "the cost as a share of `latency_ns`"),
+    Column(
+        "request_count", "requests", Unit.COUNT, lambda finding: finding.totals.request_count, "requests that show it"
+    ),
+    Column(
+        "sighting_count", "sightings", Unit.COUNT, lambda finding: finding.totals.sighting_count, "times it was seen"
+    ),
+    Column("span_count", "spans", Unit.COUNT, lambda finding: finding.totals.span_count, "spans that show it"),
+    Column("most_spans", "most spans", Unit.COUNT, lambda finding: finding.totals.most_spans, "spans of one sighting"),
+    *spread_specs("time", "", lambda finding: finding.totals.time, "how long it went on, waited for or not"),
+    Column("statement", "statement", value=lambda finding: finding.statement or None, about="the query or the URL"),
+    Column("remark", "remark", value=lambda finding: finding.remark or None, about="of the costliest example"),
+    Column("advice", "advice", value=lambda finding: finding.advice, about="what to try"),
+    Rows(
+        "examples",
+        _EXAMPLE_COLUMNS,
+        lambda finding: finding.totals.examples,
+        "up to three, the costliest first; in CSV the ids of their traces",
+        text=lambda finding: tuple(example.trace_id for example in finding.totals.examples),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Findings(Answer):
     """What is worth a change, the costliest first."""
 
     options: RequestOptions
@@ -196,26 +246,19 @@ class Findings:
     sums: FindingSums
     findings: tuple[Finding, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns, shares 0..1."""
-        return {
-            "service": self.options.service,
-            "request_count": self.sums.request_count,
-            "trace_count": self.sums.trace_count,
-            "span_count": self.sums.span_count,
-            "latency_ns": self.sums.latency_ns,
-            "set_apart": self.sums.set_apart.to_dict(),
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row a finding, nested values under names joined by dots. Needs pandas."""
-        import pandas as pd
-
-        return pd.json_normalize([finding.to_dict() for finding in self.findings])
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
+        Column("request_count", value=lambda answer: answer.sums.request_count, about="requests that were looked at"),
+        Column("trace_count", value=lambda answer: answer.sums.trace_count, about="traces with these requests"),
+        Column("span_count", value=lambda answer: answer.sums.span_count, about="spans of these requests"),
+        Column("latency_ns", value=lambda answer: answer.sums.latency_ns, about="of all requests together"),
+        *set_apart_specs(lambda answer: answer.sums.set_apart),
+        Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings, "the costliest first"),
+    )
+    MAIN: ClassVar[str] = "findings"
 
 
 def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
     """Order findings: by cost, then by kind, then by how many requests show it."""
-    kind = KINDS.index(finding.key.kind)
+    kind = _ORDER[finding.key.kind]
     return (-finding.totals.cost_ns, kind, -finding.totals.request_count, finding.key.rank)

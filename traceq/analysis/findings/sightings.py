@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,29 +15,13 @@ from traceq.analysis.culprits import Examined
 from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import Kind
 
-FindingKind: TypeAlias = Literal[
-    "n+1",
-    "slow-query",
-    "retries",
-    "error",
-    "sequential-calls",
-    "straggler",
-    "fan-out",
-    "repeated-query",
-    "network",
-    "gap",
-    "queue-delay",
-    "clock-skew",
-    "incomplete-trace",
-]
-"""What can be found; in this order where findings cost the same."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
     """Everywhere one kind of finding was seen in a span table, request by request."""
 
-    kind: FindingKind
+    kind: str
+    """One of `kinds.KINDS`."""
     rows: Ints
     """The span that each is named after."""
     cost_ns: Ints
@@ -50,13 +34,13 @@ class Sightings:
     """Where each one's members begin, and one more for the end of all."""
 
 
-def none_seen(kind: FindingKind) -> Sightings:
+def none_seen(kind: str) -> Sightings:
     """Give no sightings."""
     nothing = np.zeros(0, dtype=np.int64)
     return Sightings(kind, nothing, nothing, nothing, nothing, np.zeros(1, dtype=np.int64))
 
 
-def single(kind: FindingKind, rows: Ints, cost_ns: Ints, time_ns: Ints) -> Sightings:
+def single(kind: str, rows: Ints, cost_ns: Ints, time_ns: Ints) -> Sightings:
     """Give sightings of one span each."""
     return Sightings(kind, rows, cost_ns, time_ns, rows, np.arange(rows.size + 1, dtype=np.int64))
 
@@ -190,6 +174,6 @@ class Scene:
         after[groups.heads] = False
         return after
 
-    def seen(self, kind: FindingKind, groups: Groups, cost_ns: Ints, time_ns: Ints) -> Sightings:
+    def seen(self, kind: str, groups: Groups, cost_ns: Ints, time_ns: Ints) -> Sightings:
         """Give a sighting for each group, named after its first span."""
         return Sightings(kind, groups.rows[groups.heads], cost_ns, time_ns, groups.rows, groups.offsets)

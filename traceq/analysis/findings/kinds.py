@@ -1,0 +1,193 @@
+"""Every kind of finding: what it is called, how it is put into words, what to try, and what finds it.
+
+A new kind of finding is a detector, an entry here and a line in docs/analyses/findings.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from traceq.analysis.errors import failure_of
+from traceq.analysis.findings import concurrency, failures, repetition, retries, waiting
+from traceq.analysis.findings.sightings import Scene, Sightings
+from traceq.traces import Span
+from traceq.units import format_count, format_duration, plural
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How often and how long something was seen, as sentences need it."""
+
+    sighting_count: int
+    span_count: int
+    """Of all sightings together."""
+    most_spans: int
+    """In one sighting."""
+    longest_ns: int
+    median_ns: int
+
+    @property
+    def up_to(self) -> str:
+        """What stands before a figure that is the greatest of several."""
+        return "up to " if self.sighting_count > 1 else ""
+
+    @property
+    def calls(self) -> str:
+        """The number of spans of the largest sighting."""
+        return format_count(self.most_spans)
+
+    @property
+    def longest(self) -> str:
+        """How long the longest sighting went on."""
+        return format_duration(self.longest_ns)
+
+
+def _slow_query(seen: Evidence) -> str:
+    if seen.sighting_count == 1:
+        return seen.longest
+    return f"{seen.longest} at most, median {format_duration(seen.median_ns)}"
+
+
+def _attempts(seen: Evidence) -> str:
+    if seen.most_spans == 1:
+        return f"tried again, {seen.up_to}{seen.longest} until the last attempt"
+    return f"{seen.up_to}{seen.calls} attempts, {seen.longest} until the last"
+
+
+def _failure(_: Scene, span: Span) -> str:
+    return failure_of(span).text if span.has_error else ""
+
+
+def _missing_parent(_: Scene, span: Span) -> str:
+    return f"parent {span.parent_id} is missing"
+
+
+def _clock(scene: Scene, span: Span) -> str:
+    parent = int(scene.recorded.parents[span.row])
+    caller = scene.spans.traces.span(parent)
+    shift_ns = scene.examined.skew.shift_ns
+    moved_ns = int(shift_ns[span.row] - shift_ns[parent])
+    where, other = span.host or span.service, caller.host or caller.service
+    direction = "behind" if moved_ns > 0 else "ahead of"
+    return f"the clock of {where} is about {format_duration(abs(moved_ns))} {direction} that of {other}"
+
+
+def _nothing(_: Scene, __: Span) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """What is said of all findings of one kind."""
+
+    title: str
+    """What it is called for people."""
+    evidence: Callable[[Evidence], str]
+    """Says what was seen, with the figures that the kind is about."""
+    advice: str
+    """What to try, where nothing is known of the database."""
+    remark: Callable[[Scene, Span], str] = _nothing
+    """Says what else there is to know of a span that stands for a finding; empty for nothing."""
+    names_caller: bool = True
+    """Whether it matters which operation made the call."""
+
+
+KINDS: dict[str, FindingKind] = {
+    "n+1": FindingKind(
+        "N+1",
+        lambda seen: f"{seen.up_to}{seen.calls} alike calls one after the other, {seen.longest} together",
+        "Ask once for all of them: one call with a list of ids, or a join.",
+    ),
+    "slow-query": FindingKind(
+        "slow query",
+        _slow_query,
+        "See how the database runs it: a missing index, too much data at once, or a wait for a connection?",
+    ),
+    "retries": FindingKind(
+        "retries",
+        _attempts,
+        "Find out why attempts fail; limit retries and their pauses, or failing takes longest of all.",
+        remark=_failure,
+    ),
+    "error": FindingKind(
+        "error",
+        lambda seen: plural(seen.span_count, "failed span"),
+        "It begins here: what is above only passes it on.",
+        remark=_failure,
+        names_caller=False,
+    ),
+    "sequential-calls": FindingKind(
+        "calls in turn",
+        lambda seen: f"{seen.up_to}{seen.calls} calls one after the other, {seen.longest} together",
+        "If none needs another's answer, make them side by side (asyncio.gather, a task group).",
+    ),
+    "straggler": FindingKind(
+        "straggler",
+        lambda seen: f"{seen.up_to}{seen.calls} calls side by side, the others done {seen.up_to}{seen.longest} earlier",
+        "Everything else was done and waited for this one: make it faster, start it first, or do without it.",
+    ),
+    "fan-out": FindingKind(
+        "fan-out",
+        lambda seen: f"{seen.up_to}{seen.calls} calls side by side",
+        "Ask for many things in one call, and limit how many calls run at once.",
+    ),
+    "repeated-query": FindingKind(
+        "repeated query",
+        lambda seen: f"the same statement {seen.up_to}{seen.calls} times in a request, {seen.longest} together",
+        "Run it once a request and pass the answer on, or keep it in a cache.",
+    ),
+    "network": FindingKind(
+        "network",
+        lambda seen: f"{seen.up_to}{seen.longest} between the call and the server's work",
+        "Neither side works meanwhile: look at the connection pool, at DNS and TLS on every call, at proxies, "
+        "and at whether the client's event loop or the server's workers are busy.",
+    ),
+    "gap": FindingKind(
+        "gap",
+        lambda seen: f"{seen.up_to}{seen.longest} before the first call or between calls with nothing to show for it",
+        "Nothing that has a span was going on: instrument it, or profile it (locks, pools, CPU, sleeps).",
+    ),
+    "queue-delay": FindingKind(
+        "queue delay",
+        lambda seen: f"{seen.up_to}{seen.longest} from sending to processing",
+        "More consumers or partitions, larger batches, or less work a message; compare with consumer lag.",
+    ),
+    "clock-skew": FindingKind(
+        "clock skew",
+        lambda seen: f"{plural(seen.span_count, 'call')} moved by {seen.up_to}{seen.longest}",
+        "Check NTP or chrony on both hosts; times between them are corrected by estimate.",
+        remark=_clock,
+        names_caller=False,
+    ),
+    "incomplete-trace": FindingKind(
+        "incomplete trace",
+        lambda seen: f"{plural(seen.span_count, 'span')} without the parent they name",
+        "The parent was not exported: a crash, a full exporter queue, other sampling, or a caller "
+        "that passes on trace context and sends no spans. Whatever is missing may hold time.",
+        remark=_missing_parent,
+    ),
+}
+"""What can be found; in this order where findings cost the same."""
+
+
+def detect(scene: Scene) -> tuple[Sightings, ...]:
+    """Run every detector; some leave alone what another one explains better."""
+    alike = repetition.n_plus_one(scene)
+    tried = retries.retries(scene)
+    parallel = concurrency.side_by_side(scene)
+    return (
+        alike,
+        repetition.repeated_queries(scene, alike),
+        tried,
+        concurrency.sequential_calls(scene, alike),
+        concurrency.stragglers(scene, parallel),
+        concurrency.fan_outs(scene, parallel),
+        waiting.slow_queries(scene),
+        waiting.network_times(scene),
+        waiting.gaps(scene, retries.holders(scene, tried)),
+        waiting.queue_delays(scene),
+        failures.error_origins(scene, retries.superseded(scene, tried)),
+        failures.skewed_clocks(scene),
+        failures.incomplete_traces(scene),
+    )
