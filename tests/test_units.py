@@ -16,6 +16,7 @@ from traceq.units import (
     format_rfc3339,
     format_time,
     parse_duration,
+    parse_share,
     parse_time,
     plural,
 )
@@ -208,3 +209,16 @@ def test_nouns_go_with_their_counts() -> None:
         "2 traces",
         "0 queries",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("5%", 0.05), (" 0.5 % ", 0.005), ("0.1", 0.1), (".5", 0.5), ("0", 0), ("100%", 1)]
+)
+def test_a_share_is_a_percentage_or_a_part(text: str, expected: float) -> None:
+    assert parse_share(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "%", "much", "-1%", "1e-1", "nan", "inf", "101%", "5", "1.01"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a share.*, write for example 10% or 0\.1"):
+        parse_share(text)

@@ -52,6 +52,24 @@ def _duration_complaint(text: str) -> str:
     return f"'{text}' is not a duration, write for example 500ms, 1.5s, 1m30s or 2d"
 
 
+_SHARE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)")
+
+
+def parse_share(text: str) -> float:
+    """Read a share as 0..1: a percentage (`10%`) or a part (`0.1`).
+
+    Raises:
+        ValueError: If it is neither, or not between 0 % and 100 %.
+    """
+    found = _SHARE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"'{text}' is not a share, write for example 10% or 0.1")
+    value = float(found.group(1)) / (100 if found.group(2) else 1)
+    if value > 1:
+        raise ValueError(f"'{text}' is not a share between 0% and 100%, write for example 10% or 0.1")
+    return value
+
+
 def parse_time(text: str, now_ns: int) -> int:
     """Read a point in time as nanoseconds since the epoch.
 

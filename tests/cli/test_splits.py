@@ -5,7 +5,7 @@ import pytest
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.culprits import RequestOptions
-from traceq.cli.splits import Split, parse_share, split_by_failure, split_by_latency, split_by_tag
+from traceq.cli.splits import Split, split_by_failure, split_by_latency, split_by_tag
 from traceq.errors import NotFoundError
 from traceq.semantics import Status
 
@@ -104,8 +104,3 @@ def test_what_splits_nothing_is_refused(values: list[tuple[str, ...]], text: str
         split_by_tag(values, [0] * len(values), text)
 
     assert (str(refused.value), refused.value.hint) == (error, hint)
-
-
-@pytest.mark.parametrize(("text", "expected"), [("5%", 0.05), (" 0.5 % ", 0.005)])
-def test_a_share_is_a_percentage(text: str, expected: float) -> None:
-    assert parse_share(text) == pytest.approx(expected)

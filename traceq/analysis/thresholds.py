@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from traceq.report import Unit
 from traceq.units import NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What there is to know of a threshold, wherever it is set."""
+
+    name: str
+    """What it is called where it is typed (`n-plus-one`)."""
+    help: str
+    unit: Unit = Unit.COUNT
+    """A count, a duration in ns, a share 0..1, or plain text for a factor."""
+    least: int = 0
+    """The lowest that detectors can go by."""
+
+
+def _bound(default: float, name: str, text: str, unit: Unit = Unit.COUNT, least: int = 0) -> Any:
+    return field(default=default, metadata={"about": About(name, text, unit, least)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,51 +32,59 @@ class Thresholds:
 
     `min_cost_ns` holds for every finding about time, `min_ratio` for those that are about where one request's time
     went; the others say for themselves.
+
+    Raises:
+        ValueError: If one is below the least that detectors can go by.
     """
 
-    min_cost_ns: int = 5 * NS_PER_MS
-    """Time on the critical path that a finding about time has to cost in a request."""
-    min_ratio: float = 0.1
-    """The share of the request's latency that slow queries, network time, gaps, stragglers and sequences have to cost.
-
-    A tenth is about what people notice; below it, the ranking of bottlenecks says where the time is.
-    """
-    n_plus_one_calls: int = 10
-    """Alike calls one after the other from which they are an N+1; as many as Jaeger's own playbook asks for."""
-    repeated_queries: int = 5
-    """Times that one request has to run the same statement."""
-    sequential_calls: int = 3
-    """Calls to services one after the other from which they might better run side by side."""
-    sequential_gap_ns: int = 5 * NS_PER_MS
-    """The pause between two of them up to which the second does not look as if it needed the first's answer."""
-    straggler_calls: int = 3
-    """Calls that have to run side by side for one of them to be a straggler."""
-    straggler_factor: float = 1.25
-    """How many times as long as the median of the others it has to take."""
-    fan_out_calls: int = 30
-    """Calls side by side under one span from which a fan-out is oversized."""
-    retries: int = 1
-    """Further attempts."""
-    network_ns: int = 25 * NS_PER_MS
-    """Between a call and its server's work; healthy calls on one busy host were seen to lose 18 ms."""
-    gap_ns: int = 50 * NS_PER_MS
-    """In which a span that calls others waits for nothing that has a span."""
-    slow_query_ns: int = 200 * NS_PER_MS
-    """How long a single query has to take."""
-    queue_delay_ns: int = 500 * NS_PER_MS
-    """Between the end of sending a message and the start of its processing."""
-    skew_ns: int = 10 * NS_PER_MS
-    """How far a call has to lie outside its caller; ASGI servers end up to 7 ms after the client has its answer."""
+    min_cost_ns: int = _bound(
+        5 * NS_PER_MS, "min-cost", "Smallest cost of a finding about time, on a request's critical path.", Unit.DURATION
+    )
+    min_ratio: float = _bound(
+        0.1,
+        "min-share",
+        "Smallest share of the request's latency that slow queries, network time, gaps, stragglers and calls in turn "
+        "must cost.",
+        Unit.RATIO,
+    )
+    """A tenth is about what people notice; below it, the ranking of bottlenecks says where the time is."""
+    n_plus_one_calls: int = _bound(
+        10, "n-plus-one", "Number of alike calls one after the other that make an N+1.", least=2
+    )
+    """As many as Jaeger's own playbook asks for."""
+    repeated_queries: int = _bound(5, "repeats", "Number of times that one request runs the same statement.", least=2)
+    sequential_calls: int = _bound(
+        3, "sequential", "Number of calls to services one after the other that could run side by side.", least=2
+    )
+    sequential_gap_ns: int = _bound(
+        5 * NS_PER_MS, "sequential-gap", "Longest pause between two such calls.", Unit.DURATION
+    )
+    """Up to this pause the second call does not look as if it needed the first one's answer."""
+    straggler_calls: int = _bound(
+        3, "straggler-calls", "Number of calls side by side, of which one is a straggler.", least=2
+    )
+    straggler_factor: float = _bound(
+        1.25, "straggler-factor", "Duration of a straggler as a multiple of the others' median.", Unit.TEXT
+    )
+    fan_out_calls: int = _bound(30, "fan-out", "Number of calls side by side that are too many.", least=2)
+    retries: int = _bound(1, "retries", "Number of further attempts.", least=1)
+    network_ns: int = _bound(
+        25 * NS_PER_MS, "network", "Time lost between a call and its server's work.", Unit.DURATION
+    )
+    """Healthy calls on one busy host were seen to lose 18 ms."""
+    gap_ns: int = _bound(
+        50 * NS_PER_MS, "gap", "Time before the first child or between children with nothing to show.", Unit.DURATION
+    )
+    slow_query_ns: int = _bound(200 * NS_PER_MS, "slow-query", "Duration of a single slow query.", Unit.DURATION)
+    queue_delay_ns: int = _bound(
+        500 * NS_PER_MS, "queue-delay", "Time from sending a message to processing it.", Unit.DURATION
+    )
+    skew_ns: int = _bound(10 * NS_PER_MS, "skew", "Smallest clock offset to report.", Unit.DURATION)
+    """ASGI servers end up to 7 ms after the client has its answer."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers under which detectors would have nothing to go by.
-
-        Raises:
-            ValueError: If a count is below 2 (below 1 for retries), or anything is negative.
-        """
-        counts = (self.n_plus_one_calls, self.repeated_queries, self.sequential_calls, self.straggler_calls)
-        if min(*counts, self.fan_out_calls) < 2 or self.retries < 1:
-            raise ValueError("a finding about several calls needs at least 2 of them, one about retries at least 1")
-        times_ns = (self.min_cost_ns, self.sequential_gap_ns, self.network_ns, self.gap_ns, self.slow_query_ns)
-        if min(*times_ns, self.queue_delay_ns, self.skew_ns, self.min_ratio, self.straggler_factor) < 0:
-            raise ValueError("a threshold cannot be negative")
+        """Refuse numbers under which detectors would have nothing to go by."""
+        for each in fields(self):
+            about: About = each.metadata["about"]
+            if not getattr(self, each.name) >= about.least:
+                raise ValueError(f"the threshold {each.name} has to be {about.least} or more")

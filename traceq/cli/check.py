@@ -15,10 +15,10 @@ from traceq.cli.options import (
     ServiceOption,
     SourceOptions,
     WorkersOptions,
+    share,
 )
 from traceq.cli.output import check_output, destination, emit
 from traceq.cli.session import opened
-from traceq.cli.splits import share
 from traceq.engine import Reply, ask
 from traceq.errors import CheckFailed
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort
     from traceq.analysis.expressions import Expression
     from traceq.analysis.findings import Finding
-
-
-def tolerance(text: str) -> float:
-    """Read how much slower is still well."""
-    if text.strip().rstrip("% ") == "0":
-        return 0.0
-    return share(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class CheckOptions:
     ] = None
     tolerance: Annotated[
         float,
-        typer.Option(parser=tolerance, metavar="SHARE", help="With --baseline: how much slower is still well."),
+        typer.Option(parser=share, metavar="SHARE", help="With --baseline: largest slowdown that passes."),
     ] = "10%"  # type: ignore[assignment]  # defaults go through the parser as if typed
     junit: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the results as JUnit XML too.", show_default=False)

@@ -2,7 +2,8 @@
 
 A command is a function of one frozen dataclass. Its fields are annotated as typer parameters, or are themselves such
 dataclasses (`source: SourceOptions`), whose fields are put in their place. So shared options are written once, mean the
-same everywhere, and reach the command as one value.
+same everywhere, and reach the command as one value. A dataclass that knows nothing of typer is annotated with the
+function that makes an option of each of its fields (`Annotated[Thresholds, threshold_option]`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -37,16 +38,21 @@ def add_command(app: typer.Typer, run: Callable[[_Options], None], panel: str) -
     app.command(run.__name__.strip("_"), rich_help_panel=panel)(flat)
 
 
-def _parameters(options: type[Any]) -> list[inspect.Parameter]:
+OptionOf: TypeAlias = Callable[[Field[Any]], inspect.Parameter]
+"""Makes an option of a field that is not annotated as one."""
+
+
+def _parameters(options: type[Any], option_of: OptionOf | None = None) -> list[inspect.Parameter]:
     """List the parameters of a dataclass and of those it holds, arguments before options."""
     hints = get_type_hints(options, include_extras=True)
     parameters: list[inspect.Parameter] = []
     for field in fields(options):
         hint = hints[field.name]
-        if is_dataclass(hint) and isinstance(hint, type):
-            parameters += _parameters(hint)
+        held, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if is_dataclass(held) and isinstance(held, type):
+            parameters += _parameters(held, *extras)
         else:
-            parameters.append(_parameter(field, hint))
+            parameters.append(option_of(field) if option_of else _parameter(field, hint))
     return parameters
 
 

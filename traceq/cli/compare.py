@@ -18,12 +18,13 @@ from traceq.cli.options import (
     ServiceOption,
     SourceOptions,
     WorkersOptions,
+    share,
 )
 from traceq.cli.output import emit
 from traceq.cli.progress import progress_line
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
-from traceq.cli.splits import Split, share, split_by_failure, split_by_latency, split_by_tag
+from traceq.cli.splits import Split, split_by_failure, split_by_latency, split_by_tag
 from traceq.engine import Ask, OneTrace, asked_of, asking, sum_warnings, with_warnings
 from traceq.query import Asked
 from traceq.sources.interface import Progress, Source
@@ -135,6 +136,8 @@ def compare(options: CompareOptions) -> None:
     sides = _sides(options)
     if sum(splits) > 1 or (any(splits) and sides):
         raise typer.BadParameter("give two sides, or one of --split-by, --slow and --failed")
+    if options.slow in (0, 1):
+        raise typer.BadParameter("of all traces or of none nothing is left to compare with", param_hint="--slow")
     if not sides and not any(splits):
         raise typer.BadParameter("say what to compare: two sides, or --split-by, --slow or --failed")
     if sides and all(isinstance(side, TraceSide) for side in sides):

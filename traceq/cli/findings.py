@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+import inspect
+from dataclasses import Field, dataclass, field, replace
+from typing import Annotated, Any
 
 import typer
 
+from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import (
     FilterOptions,
     OutputOptions,
@@ -15,15 +17,13 @@ from traceq.cli.options import (
     SourceOptions,
     WorkersOptions,
     duration,
+    share,
 )
 from traceq.cli.output import emit
 from traceq.cli.session import opened, wanted_by
 from traceq.engine import ask
-
-if TYPE_CHECKING:
-    from traceq.analysis.findings import Thresholds
-
-_PANEL = "Thresholds"
+from traceq.report import Unit
+from traceq.units import format_lookback
 
 
 def kind(text: str) -> str:
@@ -35,114 +35,24 @@ def kind(text: str) -> str:
     return text
 
 
-def share(text: str) -> float:
-    """Read a share typed on the command line, as a percentage or a part of one."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is not a share, write for example 10% or 0.1") from error
-    if not 0 <= value <= 1:
-        raise typer.BadParameter(f"'{text}' is not a share between 0% and 100%")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdOptions:
-    """From when on something is worth a finding; defaults are those of `Thresholds`, as they are typed."""
-
-    min_cost: Annotated[
-        int,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Time on the critical path that a finding about time costs a request at least.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = "5ms"  # type: ignore[assignment]  # defaults go through the parser as if typed
-    min_share: Annotated[
-        float,
-        typer.Option(
-            parser=share,
-            metavar="SHARE",
-            help="... and slow queries, network, gaps, stragglers and sequences this much of its latency.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = "10%"  # type: ignore[assignment]  # as above
-    n_plus_one: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Alike calls in turn that are an N+1.", rich_help_panel=_PANEL)
-    ] = 10
-    repeats: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Times a request runs one statement.", rich_help_panel=_PANEL)
-    ] = 5
-    sequential: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Calls to services in turn.", rich_help_panel=_PANEL)
-    ] = 3
-    sequential_gap: Annotated[
-        int,
-        typer.Option(parser=duration, metavar="DURATION", help="Longest pause between them.", rich_help_panel=_PANEL),
-    ] = "5ms"  # type: ignore[assignment]  # as above
-    straggler_calls: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Calls side by side, one of them late.", rich_help_panel=_PANEL)
-    ] = 3
-    straggler_factor: Annotated[
-        float,
-        typer.Option(min=0, metavar="X", help="How many times the others' median it takes.", rich_help_panel=_PANEL),
-    ] = 1.25
-    fan_out: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Calls side by side that are too many.", rich_help_panel=_PANEL)
-    ] = 30
-    retries: Annotated[int, typer.Option(min=1, metavar="N", help="Further attempts.", rich_help_panel=_PANEL)] = 1
-    network: Annotated[
-        int,
-        typer.Option(
-            parser=duration, metavar="DURATION", help="Lost between client and server.", rich_help_panel=_PANEL
-        ),
-    ] = "25ms"  # type: ignore[assignment]  # as above
-    gap: Annotated[
-        int,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Nothing before the first child or between children.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = "50ms"  # type: ignore[assignment]  # as above
-    slow_query: Annotated[
-        int,
-        typer.Option(parser=duration, metavar="DURATION", help="A single query takes.", rich_help_panel=_PANEL),
-    ] = "200ms"  # type: ignore[assignment]  # as above
-    queue_delay: Annotated[
-        int,
-        typer.Option(parser=duration, metavar="DURATION", help="From sending to processing.", rich_help_panel=_PANEL),
-    ] = "500ms"  # type: ignore[assignment]  # as above
-    skew: Annotated[
-        int,
-        typer.Option(
-            parser=duration, metavar="DURATION", help="A call lies outside its caller.", rich_help_panel=_PANEL
-        ),
-    ] = "10ms"  # type: ignore[assignment]  # as above
-
-    def thresholds(self) -> Thresholds:
-        """Give them to the analysis."""
-        from traceq.analysis.findings import Thresholds
-
-        return Thresholds(
-            min_cost_ns=self.min_cost,
-            min_ratio=self.min_share,
-            n_plus_one_calls=self.n_plus_one,
-            repeated_queries=self.repeats,
-            sequential_calls=self.sequential,
-            sequential_gap_ns=self.sequential_gap,
-            straggler_calls=self.straggler_calls,
-            straggler_factor=self.straggler_factor,
-            fan_out_calls=self.fan_out,
-            retries=self.retries,
-            network_ns=self.network,
-            gap_ns=self.gap,
-            slow_query_ns=self.slow_query,
-            queue_delay_ns=self.queue_delay,
-            skew_ns=self.skew,
-        )
+def threshold_option(threshold: Field[Any]) -> inspect.Parameter:
+    """Make an option of a threshold: its name, help, unit and default are those of `Thresholds`."""
+    about: About = threshold.metadata["about"]
+    default: Any = threshold.default
+    typed: dict[str, Any] = {"metavar": "X" if about.unit is Unit.TEXT else "N", "min": about.least}
+    if about.unit is Unit.DURATION:
+        typed = {"metavar": "DURATION", "parser": duration}
+        default = format_lookback(default)  # defaults go through the parser as if typed
+    elif about.unit is Unit.RATIO:
+        typed = {"metavar": "SHARE", "parser": share}
+        default = f"{100 * default:g}%"
+    option = typer.Option(f"--{about.name}", help=about.help, rich_help_panel="Thresholds", **typed)
+    return inspect.Parameter(
+        threshold.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[type(threshold.default), option],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +67,7 @@ class FindingsOptions:
     ] = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="So many findings.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
-    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    thresholds: Annotated[Thresholds, threshold_option] = field(default_factory=Thresholds)
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -181,9 +91,8 @@ def findings(options: FindingsOptions) -> None:
     from traceq.analysis.findings import FindingQuestion
     from traceq.views.findings import Shown, report
 
-    thresholds, requests = options.thresholds.thresholds(), options.requests.of(options.service)
+    question = FindingQuestion(options.requests.of(options.service), options.thresholds)
     with opened(options.source, options.output) as source:
-        question = FindingQuestion(requests, thresholds)
         reply = ask(source, wanted_by(options, source), question, options.workers.workers)
     answer = question.rank(reply.sums)
     if options.kind:

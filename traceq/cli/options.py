@@ -15,7 +15,7 @@ from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
 from traceq.render import Format
 from traceq.sources.interface import ConnectionOptions
-from traceq.units import NS_PER_HOUR, parse_duration, parse_time
+from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_time
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
@@ -41,6 +41,14 @@ def timestamp(text: str) -> int:
     """Read a point in time typed on the command line, relative to now."""
     try:
         return parse_time(text, time.time_ns())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def share(text: str) -> float:
+    """Read a share typed on the command line, as a percentage or a part of one."""
+    try:
+        return parse_share(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

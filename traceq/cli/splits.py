@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import typer
 
 from traceq.errors import NotFoundError
 from traceq.units import format_duration, plural
@@ -17,7 +14,6 @@ from traceq.units import format_duration, plural
 if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort
 
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _LEAST_SLOW = 5
 """So many traces are slow at least, where there are twice as many."""
 _VALUES_SHOWN = 5
@@ -34,26 +30,6 @@ class Split:
     key: str = ""
     """The tag by which they were told apart."""
     notes: tuple[str, ...] = ()
-
-
-def parse_share(text: str) -> float:
-    """Read a share such as `5%` as 0..1.
-
-    Raises:
-        ValueError: If it is not one, or not between 0 % and 100 %.
-    """
-    found = _SHARE.fullmatch(text.strip())
-    if found is None or not 0 < float(found.group(1)) < 100:
-        raise ValueError(f"'{text}' is not a share between 0% and 100%, write for example 5%")
-    return float(found.group(1)) / 100
-
-
-def share(text: str) -> float:
-    """Read a share typed on the command line."""
-    try:
-        return parse_share(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def split_by_latency(cohort: Cohort, ratio: float) -> Split:
