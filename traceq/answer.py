@@ -39,11 +39,16 @@ class Answer:
 
     def to_dict(self) -> dict[str, object]:
         """Give the answer as it stands in JSON; times in ns, shares 0..1, what is not known None."""
-        return document(self.SPECS, self)
+        return document(self.specs, self)
+
+    @property
+    def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:
+        """The keys of this answer's document, where they depend on what was asked; otherwise those of all answers."""
+        return self.SPECS
 
     def records(self) -> Table:
         """Give the answer's rows, one record each."""
-        rows = next(spec for spec in self.SPECS if isinstance(spec, Rows) and spec.key == self.MAIN)
+        rows = next(spec for spec in self.specs if isinstance(spec, Rows) and spec.key == self.MAIN)
         return records(rows.columns, rows.rows(self) or ())
 
     def to_frame(self) -> pd.DataFrame:
@@ -66,7 +71,7 @@ class Answer:
 
     def __repr__(self) -> str:
         """Name what there is in one short line."""
-        facts = ", ".join(_fact(spec, self) for spec in self.SPECS if not getattr(spec, "within", ""))
+        facts = ", ".join(_fact(spec, self) for spec in self.specs if not getattr(spec, "within", ""))
         text = f"{type(self).__name__}({facts})"
         return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 4]}...)"
 
@@ -86,15 +91,16 @@ class Answer:
 def records(specs: tuple[Column[Any] | Rows[Any], ...], rows: Iterable[object]) -> Table:
     """Give rows as records: what fits into one cell each."""
     columns = [_single(spec) for spec in specs]
-    return table((column for column in columns if column is not None and column.unit is not Unit.OBJECT), rows)
+    return table((column for column in columns if column is not None), rows)
 
 
 def _single(spec: Column[Any] | Rows[Any]) -> Column[Any] | None:
-    if isinstance(spec, Column):
+    if isinstance(spec, Column) and spec.unit is not Unit.OBJECT:
         return spec
     if spec.text is None:
         return None
-    return Column(spec.key, spec.key, value=spec.text, about=spec.about, within=spec.within)
+    title = spec.title if isinstance(spec, Column) else spec.key
+    return Column(spec.key, title, value=spec.text, about=spec.about, within=spec.within)
 
 
 def _is_whole(cells: Iterable[Value]) -> bool:

@@ -29,7 +29,9 @@ from traceq.sources import is_url, open_source
 from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
 from traceq.views import bottlenecks as _bottlenecks_view  # noqa: F401 - registers how the answer is shown
+from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
+from traceq.views import stats as _stats_view  # noqa: F401 - as above
 
 _Sums = TypeVar("_Sums", bound=Sums)
 _Answer_co = TypeVar("_Answer_co", covariant=True)

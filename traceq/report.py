@@ -60,6 +60,8 @@ class Column(Generic[_Row]):
     """Columns of higher number are left out first when the width does not do."""
     within: str = ""
     """The object of the JSON document that it is part of, with dots between nested ones; begins its name in CSV."""
+    text: Callable[[_Row], Value] | None = None
+    """How a mapping is written as one cell, in CSV and newline-delimited JSON; None where it is left out there."""
 
     @property
     def path(self) -> str:

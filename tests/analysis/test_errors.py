@@ -43,26 +43,27 @@ def test_errors_are_grouped_by_where_they_begin_with_numbers_masked() -> None:
 
     found = errors_by_origin(table)
 
-    (origin,) = found.origins
-    assert origin.to_dict() == {
-        "service": "auth",
-        "operation": "SELECT",
-        "error_type": "Denied",
-        "message": "user <n> may not",
-        "origin_count": 3,
-        "request_count": 3,
-        "failed_request_count": 2,
-        "longest_chain_span_count": 4,
-        "services": ["auth", "web"],
-        "http_statuses": {"403": 1, "500": 2},
-        "first_ns": EPOCH_NS + 25,
-        "last_ns": EPOCH_NS + 25,
-        "examples": [
-            {"start_ns": EPOCH_NS + 25, "trace_id": "c", "span_id": "4", "message": "user 3 may not"},
-            {"start_ns": EPOCH_NS + 25, "trace_id": "b", "span_id": "4", "message": "user 22 may not"},
-            {"start_ns": EPOCH_NS + 25, "trace_id": "a", "span_id": "4", "message": "user 1 may not"},
-        ],
-    }
+    assert found.to_dict()["errors"] == [
+        {
+            "service": "auth",
+            "operation": "SELECT",
+            "error_type": "Denied",
+            "message": "user <n> may not",
+            "origin_count": 3,
+            "request_count": 3,
+            "failed_request_count": 2,
+            "longest_chain_span_count": 4,
+            "services": ["auth", "web"],
+            "http_statuses": {"403": 1, "500": 2},
+            "first_ns": EPOCH_NS + 25,
+            "last_ns": EPOCH_NS + 25,
+            "examples": [
+                {"start_ns": EPOCH_NS + 25, "trace_id": "c", "span_id": "4", "message": "user 3 may not"},
+                {"start_ns": EPOCH_NS + 25, "trace_id": "b", "span_id": "4", "message": "user 22 may not"},
+                {"start_ns": EPOCH_NS + 25, "trace_id": "a", "span_id": "4", "message": "user 1 may not"},
+            ],
+        }
+    ]
     assert (found.sums.request_count, found.sums.failed_request_count, found.sums.failed_span_count) == (3, 2, 11)
 
 

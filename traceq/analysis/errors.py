@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,12 @@ from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.grouping import distinct, merged
 from traceq.analysis.requests import Requests, find_requests
-from traceq.analysis.set_apart import SetApart
+from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.tree import depths, find_roots
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import HTTP_STATUS, Status, first_text
 from traceq.traces import Span, Traces
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _EXAMPLES = 3
 _LONGEST_MESSAGE = 300
@@ -252,53 +251,93 @@ class ErrorOrigin:
     key: ErrorKey
     totals: ErrorTotals
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the error as it stands in JSON."""
-        totals = self.totals
-        return {
-            "service": self.key.service,
-            "operation": self.key.name,
-            "error_type": self.key.error_type or None,
-            "message": self.key.message or None,
-            "origin_count": totals.origin_count,
-            "request_count": totals.request_count,
-            "failed_request_count": totals.failed_request_count,
-            "longest_chain_span_count": totals.most_spans,
-            "services": sorted(totals.services),
-            "http_statuses": dict(sorted(totals.http_statuses.items())),
-            "first_ns": totals.first_ns,
-            "last_ns": totals.last_ns,
-            "examples": [example._asdict() for example in totals.examples],
-        }
+
+_EXAMPLE_COLUMNS: tuple[Column[ErrorExample], ...] = (
+    Column("start_ns", "start", Unit.TIME, lambda example: example.start_ns, "of the span"),
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda example: example.trace_id),
+    Column("span_id", "span", value=lambda example: example.span_id),
+    Column("message", "message", value=lambda example: example.message, about="as it was"),
+)
+
+ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
+    Column("service", "service", Unit.SERVICE, lambda origin: origin.key.service, "where the error begins"),
+    Column("operation", "operation", value=lambda origin: origin.key.name),
+    Column("error_type", "type", value=lambda origin: origin.key.error_type or None, about="null where it is not told"),
+    Column(
+        "message",
+        "message",
+        value=lambda origin: origin.key.message or None,
+        about="numbers, ids and quoted values masked; null where there is none",
+    ),
+    Column("origin_count", "origins", Unit.COUNT, lambda origin: origin.totals.origin_count, "spans where it begins"),
+    Column(
+        "request_count", "requests", Unit.COUNT, lambda origin: origin.totals.request_count, "requests that it is in"
+    ),
+    Column(
+        "failed_request_count",
+        "failed",
+        Unit.ERRORS,
+        lambda origin: origin.totals.failed_request_count,
+        "requests that failed with it",
+    ),
+    Column(
+        "longest_chain_span_count",
+        "longest chain",
+        Unit.COUNT,
+        lambda origin: origin.totals.most_spans,
+        "failed spans from where it begins upwards",
+    ),
+    Column(
+        "services",
+        "services",
+        value=lambda origin: sorted(origin.totals.services),
+        about="services that failed with it",
+    ),
+    Column(
+        "http_statuses",
+        "answered with",
+        Unit.OBJECT,
+        lambda origin: dict(sorted(origin.totals.http_statuses.items())),
+        "HTTP statuses of the requests, with their number; `500 x 3` in CSV",
+        text=lambda origin: tuple(
+            f"{status} x {count}" for status, count in sorted(origin.totals.http_statuses.items())
+        ),
+    ),
+    Column("first_ns", "first", Unit.TIME, lambda origin: origin.totals.first_ns, "start of the first span"),
+    Column("last_ns", "last", Unit.TIME, lambda origin: origin.totals.last_ns, "start of the last span"),
+    Rows(
+        "examples",
+        _EXAMPLE_COLUMNS,
+        lambda origin: origin.totals.examples,
+        "up to three, the newest first; in CSV the ids of their traces",
+        text=lambda origin: tuple(example.trace_id for example in origin.totals.examples),
+    ),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorOrigins:
+@dataclass(frozen=True, slots=True, repr=False)
+class ErrorOrigins(Answer):
     """Where errors began, those first that failed the most requests."""
 
     options: RequestOptions
     sums: ErrorSums
     origins: tuple[ErrorOrigin, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON."""
-        sums = self.sums
-        return {
-            "service": self.options.service,
-            "request_count": sums.request_count,
-            "failed_request_count": sums.failed_request_count,
-            "trace_count": sums.trace_count,
-            "span_count": sums.span_count,
-            "failed_span_count": sums.failed_span_count,
-            "set_apart": sums.set_apart.to_dict(),
-            "errors": [origin.to_dict() for origin in self.origins],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row an error, nested values under names joined by dots. Needs pandas."""
-        import pandas as pd
-
-        return pd.json_normalize([origin.to_dict() for origin in self.origins], max_level=0)
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
+        Column("request_count", value=lambda answer: answer.sums.request_count, about="requests that were looked at"),
+        Column(
+            "failed_request_count",
+            value=lambda answer: answer.sums.failed_request_count,
+            about="requests whose entry span failed",
+        ),
+        Column("trace_count", value=lambda answer: answer.sums.trace_count, about="traces with these requests"),
+        Column("span_count", value=lambda answer: answer.sums.span_count, about="spans of these requests"),
+        Column("failed_span_count", value=lambda answer: answer.sums.failed_span_count, about="failed ones of them"),
+        *set_apart_specs(lambda answer: answer.sums.set_apart),
+        Rows("errors", ERROR_COLUMNS, lambda answer: answer.origins, "those first that failed the most requests"),
+    )
+    MAIN: ClassVar[str] = "errors"
 
 
 @dataclass(frozen=True, slots=True)

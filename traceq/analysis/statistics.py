@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,12 +14,11 @@ from traceq.analysis.grouping import merged, numbered_rows
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Table, Unit, table
 from traceq.semantics import Status, value_text
 from traceq.traces import Span, Traces
 from traceq.units import NS_PER_S
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TAG = "tag:"
 """What a level begins with that goes by an attribute (`tag:http.method`)."""
@@ -36,8 +35,6 @@ class Value(NamedTuple):
 
 GroupKey: TypeAlias = tuple[Value, ...]
 """One value a level."""
-
-_QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,36 +165,63 @@ class StatisticsRow:
     """Spans a second between the first and the last that were counted; None where that is no time."""
     rows: tuple[StatisticsRow, ...] = ()
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the row as it stands in JSON."""
-        document: dict[str, object] = {
-            "value": self.value.text,
-            "span_count": self.totals.duration.count,
-            "error_count": self.totals.error_count,
-            "error_ratio": self.error_ratio,
-            "per_second": self.per_second,
-            "self_ratio": self.self_ratio,
-            "duration": _spread_document(self.totals.duration),
-            "self_time": _spread_document(self.totals.self_time),
-        }
-        if self.value.service:
-            document["service"] = self.value.service
-        return document | ({"rows": [row.to_dict() for row in self.rows]} if self.rows else {})
-
 
 def average_ns(spread: Spread) -> int:
     """Give the average to the nanosecond; 0 for none."""
     return round(spread.total_ns / spread.count) if spread.count else 0
 
 
-def _spread_document(spread: Spread) -> dict[str, int]:
-    percentiles = {f"p{round(100 * quantile)}_ns": spread.percentile(quantile) for quantile in _QUANTILES}
-    ends = {"average_ns": average_ns(spread), "min_ns": spread.min_ns, "max_ns": spread.max_ns}
-    return {"total_ns": spread.total_ns} | ends | percentiles
+def _spread_columns(
+    key: str, title: str, taken: Callable[[StatisticsRow], Spread], about: str
+) -> tuple[Column[StatisticsRow], ...]:
+    """Describe the columns of a spread, in more detail than others are described in."""
+    facts: tuple[tuple[str, str, Callable[[Spread], int]], ...] = (
+        ("total_ns", "total", lambda spread: spread.total_ns),
+        ("average_ns", "avg", average_ns),
+        ("min_ns", "min", lambda spread: spread.min_ns),
+        ("max_ns", "max", lambda spread: spread.max_ns),
+        ("p50_ns", "p50", lambda spread: spread.percentile(0.5)),
+        ("p90_ns", "p90", lambda spread: spread.percentile(0.9)),
+        ("p95_ns", "p95", lambda spread: spread.percentile(0.95)),
+        ("p99_ns", "p99", lambda spread: spread.percentile(0.99)),
+    )
+
+    def column(name: str, heading: str, fact: Callable[[Spread], int]) -> Column[StatisticsRow]:
+        def value(row: StatisticsRow) -> int:
+            return fact(taken(row))
+
+        return Column(name, f"{title} {heading}".strip(), Unit.DURATION, value, f"{about}: {heading}", within=key)
+
+    return tuple(column(*fact) for fact in facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+VALUE = Column[StatisticsRow](
+    "value",
+    "value",
+    value=lambda row: row.value.text,
+    about="service, operation or value of the tag; null for spans without the tag",
+)
+SERVICE = Column[StatisticsRow](
+    "service", "service", Unit.SERVICE, lambda row: row.value.service, "of an operation; other rows have none"
+)
+FIGURES: tuple[Column[StatisticsRow], ...] = (
+    Column("span_count", "spans", Unit.COUNT, lambda row: row.totals.duration.count),
+    Column("error_count", "errors", Unit.ERRORS, lambda row: row.totals.error_count, "spans that failed"),
+    Column("error_ratio", "failed", Unit.RATIO, lambda row: row.error_ratio, "failed ones as a share of the spans"),
+    Column(
+        "per_second",
+        "per s",
+        value=lambda row: row.per_second,
+        about="spans a second between `first_ns` and `last_ns`; null where that is no time",
+    ),
+    Column("self_ratio", "share", Unit.RATIO, lambda row: row.self_ratio, "self time as a share of `traces_ns`"),
+    *_spread_columns("duration", "", lambda row: row.totals.duration, "durations"),
+    *_spread_columns("self_time", "self", lambda row: row.totals.self_time, "self times"),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Statistics(Answer):
     """Spans by sort: those that were busy longest first, those without the tag last."""
 
     options: StatisticsOptions
@@ -206,37 +230,69 @@ class Statistics:
     """Of all rows together."""
     rows: tuple[StatisticsRow, ...]
 
+    _HEAD: ClassVar[tuple[Column[Statistics], ...]] = (
+        Column(
+            "service", value=lambda answer: answer.options.service, about="only spans of this service; null for all"
+        ),
+        Column(
+            "by", value=lambda answer: list(answer.options.by), about="the levels: `service`, `operation`, `tag:KEY`"
+        ),
+        Column("trace_count", value=lambda answer: answer.sums.trace_count, about="traces that were looked at"),
+        Column("traces_ns", value=lambda answer: answer.sums.traces_ns, about="durations of all traces together"),
+        Column("span_count", value=lambda answer: answer.total.duration.count, about="spans that were counted"),
+        Column("error_count", value=lambda answer: answer.total.error_count, about="failed ones of them"),
+        Column("first_ns", value=lambda answer: answer.sums.first_ns, about="first start; null for no spans"),
+        Column("last_ns", value=lambda answer: answer.sums.last_ns, about="last start; null for no spans"),
+    )
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *_HEAD,
+        Rows(
+            "rows",
+            (
+                VALUE,
+                *FIGURES,
+                SERVICE,
+                Rows(
+                    "rows", (VALUE, *FIGURES, SERVICE), lambda row: row.rows, "of the second level, where there are two"
+                ),
+            ),
+            lambda answer: answer.rows,
+            "of the first level; in CSV those of the innermost level, with a column for each level",
+        ),
+    )
+    MAIN: ClassVar[str] = "rows"
+
+    @property
+    def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:
+        """The keys of this answer's document: services stand beside operations alone, and rows only in upper levels."""
+        columns: tuple[Column[Any] | Rows[Any], ...] = ()
+        for level in reversed(self.options.by):
+            service = (SERVICE,) if level == "operation" else ()
+            within = (Rows[StatisticsRow]("rows", columns, lambda row: row.rows),) if columns else ()
+            columns = (VALUE, *FIGURES, *service, *within)
+        return (*self._HEAD, Rows("rows", columns, lambda answer: answer.rows))
+
+    def records(self) -> Table:
+        """Give one record a row of the innermost level, which says what it has in common on every level."""
+        by = self.options.by
+        lines = [(row, inner) if row.rows else (row,) for row in self.rows for inner in row.rows or (row,)]
+        names = [Column[Any](level.replace(TAG, "tag_", 1), level.removeprefix(TAG)) for level in by]
+        values = [tuple(row.value.text for row in line) for line in lines]
+        if "operation" in by and "service" not in by:
+            names.append(SERVICE)
+            values = [
+                (*texts, line[by.index("operation")].value.service) for texts, line in zip(values, lines, strict=True)
+            ]
+        figures = table(FIGURES, (line[-1] for line in lines))
+        rows = tuple((*texts, *row) for texts, row in zip(values, figures.rows, strict=True))
+        return Table((*names, *figures.columns), rows)
+
     @property
     def window_ns(self) -> int:
         """From the first span's start to the last one's."""
         if self.sums.first_ns is None or self.sums.last_ns is None:
             return 0
         return self.sums.last_ns - self.sums.first_ns
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns, shares 0..1."""
-        return {
-            "service": self.options.service,
-            "by": list(self.options.by),
-            "trace_count": self.sums.trace_count,
-            "traces_ns": self.sums.traces_ns,
-            "span_count": self.total.duration.count,
-            "error_count": self.total.error_count,
-            "first_ns": self.sums.first_ns,
-            "last_ns": self.sums.last_ns,
-            "rows": [row.to_dict() for row in self.rows],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row a row of the innermost level, nested values under names joined by dots. Needs pandas."""
-        import pandas as pd
-
-        records = []
-        for row in self.rows:
-            for inner in row.rows or (row,):
-                values = [each.value.text for each in ((row, inner) if row.rows else (row,))]
-                records.append(inner.to_dict() | dict(zip(self.options.by, values, strict=True)))
-        return pd.json_normalize(records).drop(columns="value", errors="ignore")
 
 
 @dataclass(frozen=True, slots=True)

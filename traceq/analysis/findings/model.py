@@ -77,7 +77,10 @@ _EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
         about="of the request's entry span; null outside of requests",
     ),
     Column(
-        "span_ids", "spans", value=lambda example: example.span_ids, about="the first five of the spans that show it"
+        "span_ids",
+        "spans",
+        value=lambda example: list(example.span_ids),
+        about="the first five of the spans that show it",
     ),
     Column("span_count", "spans", Unit.COUNT, lambda example: example.span_count, "number of spans that show it"),
     Column("cost_ns", "cost", Unit.DURATION, lambda example: example.cost_ns, "its time on the critical path"),

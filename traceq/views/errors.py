@@ -1,0 +1,128 @@
+"""What `errors` shows: each error with where it begins, how far it spreads, and what it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
+from traceq.answer import report_of
+from traceq.query import Asked
+from traceq.report import Line, Part, Report
+from traceq.units import format_count, format_ratio, format_time, plural
+from traceq.views.wording import dim, looked_at, more, next_line, nothing_found, set_apart_lines
+
+_NO_ASKED = Asked()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How much of the list is shown."""
+
+    top: int = 10
+    """Number of errors."""
+
+
+@report_of.register
+def report(answer: ErrorOrigins, asked: Asked = _NO_ASKED, shown: Shown = Shown()) -> Report:
+    """Show where errors begin."""
+    blocks, footer = [Line((Part(nothing_found(asked, "requests"), "hint"),))], _footer(answer, asked, shown.top)
+    if answer.sums.request_count:
+        lines = error_lines(answer.origins[: shown.top], answer.sums.request_count)
+        blocks = [_headline(answer, asked), *lines]
+    else:
+        footer = tuple(set_apart_lines(answer.sums.set_apart))
+    return Report("errors", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+
+
+def _headline(answer: ErrorOrigins, asked: Asked) -> Line:
+    sums, count, service = answer.sums, len(answer.origins), answer.options.service
+    parts = [
+        Part(plural(count, "error") if count else "no errors", "strong"),
+        Part(f" in {plural(sums.request_count, 'request')}{f' of {service}' if service else ''}"),
+        Part(f", {asked.window}" if asked.window else ""),
+    ]
+    if count:
+        failed = f"{format_count(sums.failed_request_count)} failed"
+        ratio = format_ratio(sums.failed_request_count / sums.request_count)
+        parts.append(Part(f"   {failed} ({ratio})", "error" if sums.failed_request_count else "plain"))
+    return Line(tuple(parts))
+
+
+_INDENT = " " * 5
+_SHOWN_STATUSES = 5
+
+
+def error_lines(origins: Sequence[ErrorOrigin], request_count: int) -> list[Line]:
+    """Draw errors, each after a blank line: what it is, where it begins, how far it spreads, when, where to look."""
+    lines = []
+    for origin in origins:
+        example = origin.totals.examples[0]
+        lines += [Line(), _title(origin), _place(origin), *(_indented(text) for text in _facts(origin, request_count))]
+        lines.append(_indented(f"e.g. trace {example.trace_id} span {example.span_id}", "dim"))
+        if example.message not in ("", origin.key.message):
+            lines.append(_indented(f"     {example.message}", "dim"))
+    return lines
+
+
+def _title(origin: ErrorOrigin) -> Line:
+    key = origin.key
+    described = ": ".join(part for part in (key.error_type, key.message) if part)
+    return Line((Part(" "), Part(described or "failed without a message", "error")))
+
+
+def _place(origin: ErrorOrigin) -> Line:
+    parts = (Part(f"{_INDENT}begins in "), Part(f"{origin.key.name}  ", "strong"), Part(origin.key.service, "service"))
+    return Line(parts)
+
+
+def _indented(text: str, role: Literal["plain", "dim"] = "plain") -> Line:
+    return Line((Part(f"{_INDENT}{text}", role),))
+
+
+def _facts(origin: ErrorOrigin, request_count: int) -> list[str]:
+    totals = origin.totals
+    seen = f"in {format_count(totals.request_count)} of {plural(request_count, 'request')}"
+    counted = f"{seen} ({plural(totals.origin_count, 'span')}), {_failed(origin)}"
+    if totals.http_statuses:
+        counted += f"; answered with HTTP {_statuses(origin)}"
+    first, last = format_time(totals.first_ns), format_time(totals.last_ns)
+    when = f"at {first}" if totals.first_ns == totals.last_ns else f"first {first}, last {last}"
+    return [counted, _spread(origin), when]
+
+
+def _failed(origin: ErrorOrigin) -> str:
+    failed, seen = origin.totals.failed_request_count, origin.totals.request_count
+    if failed == seen:
+        return "which failed with it"
+    return f"{format_count(failed)} of them failed with it" if failed else "none of them failed with it"
+
+
+def _spread(origin: ErrorOrigin) -> str:
+    """Say how far it went up: over how many spans, and into which other services."""
+    totals = origin.totals
+    if totals.most_spans == 1:
+        return "stays there: nothing above failed"
+    others = sorted(totals.services - {origin.key.service})
+    into = f", up into {', '.join(others)}" if others else f", all in {origin.key.service}"
+    return f"spreads over up to {plural(totals.most_spans, 'span')}{into}"
+
+
+def _statuses(origin: ErrorOrigin) -> str:
+    """List what requests were answered with, the most frequent first (`500 x 3, 403`)."""
+    statuses = sorted(origin.totals.http_statuses.items(), key=lambda pair: (-pair[1], pair[0]))
+    texts = [status if count == 1 else f"{status} x {count}" for status, count in statuses[:_SHOWN_STATUSES]]
+    left = len(statuses) - _SHOWN_STATUSES
+    return ", ".join(texts) + (f" and {left} more" if left > 0 else "")
+
+
+def _footer(answer: ErrorOrigins, asked: Asked, top: int) -> tuple[Line, ...]:
+    failed = f"{plural(answer.sums.failed_span_count, 'failed span')} among " if answer.origins else ""
+    lines = [Line()] if answer.origins else []
+    lines.append(dim(failed + looked_at(answer.sums, asked) + more(answer.origins, "error", top)))
+    lines += set_apart_lines(answer.sums.set_apart)
+    if answer.origins:
+        example = answer.origins[0].totals.examples[0]
+        lines.append(next_line(asked, "show", example.trace_id, "--errors", "--events"))
+    return tuple(lines)

@@ -1,0 +1,176 @@
+"""What `stats` shows: a table of span counts and durations, and how the durations spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from traceq.analysis.spread import Spread
+from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow, average_ns
+from traceq.answer import report_of
+from traceq.query import Asked
+from traceq.report import Block, Column, Line, Part, Report, Table, picked, table
+from traceq.units import format_count, format_duration, plural
+from traceq.views.histogram import duration_histogram
+from traceq.views.wording import dim, more, next_line, nothing_found
+
+_NO_ASKED = Asked()
+_HISTOGRAMS = 5
+"""Sorts of spans whose durations are drawn."""
+_DRAWN_FROM = 5
+"""Spans that a sort needs for that: of fewer the table says everything."""
+
+Order: TypeAlias = Literal["self", "total", "count", "average", "p95", "max", "errors", "name"]
+
+_KEYS: dict[Order, Callable[[StatisticsRow], float]] = {
+    "self": lambda row: -row.totals.self_time.total_ns,
+    "total": lambda row: -row.totals.duration.total_ns,
+    "count": lambda row: -row.totals.duration.count,
+    "average": lambda row: -average_ns(row.totals.duration),
+    "p95": lambda row: -row.totals.duration.percentile(0.95),
+    "max": lambda row: -row.totals.duration.max_ns,
+    "errors": lambda row: -row.error_ratio,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which rows are shown, and in which order."""
+
+    top: int = 20
+    """Number of rows of each level."""
+    sort: Order = "self"
+    is_default: bool = True
+    """Whether nobody said what to count by, so that another way of counting can be proposed."""
+
+
+@report_of.register
+def report(answer: Statistics, asked: Asked = _NO_ASKED, shown: Shown = Shown()) -> Report:
+    """Show how many spans there are of each sort, how long they took, and how often they failed."""
+    blocks: list[Block] = [Line((Part(nothing_found(asked, "spans"), "hint"),))]
+    footer: tuple[Line, ...] = ()
+    if answer.total.duration.count:
+        rows = _sorted(answer.rows, shown.sort)
+        blocks = [_headline(answer, asked), Line(), _table(rows, answer, shown)]
+        blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
+        footer = _footer(answer, asked, shown)
+    return Report("stats", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+
+
+def _sorted(rows: Sequence[StatisticsRow], order: Order) -> list[StatisticsRow]:
+    """Put rows in order; those without the tag stay last, and ties as they are."""
+    if order == "name":
+        return sorted(rows, key=lambda row: (row.value.text is None, row.value.text or "", row.value.service))
+    key = _KEYS[order]
+    return sorted(rows, key=lambda row: (row.value.text is None, key(row)))
+
+
+def _headline(answer: Statistics, asked: Asked) -> Line:
+    total, service = answer.total, answer.options.service
+    parts = [
+        Part(f"{plural(total.duration.count, 'span')}{f' of {service}' if service else ''}", "strong"),
+        Part(f" in {plural(answer.sums.trace_count, 'trace')}{', ' + asked.window if asked.window else ''}"),
+        Part(f"   {_marks(total.duration)}"),
+    ]
+    if total.error_count:
+        parts.append(Part(f"   {format_count(total.error_count)} failed", "error"))
+    return Line(tuple(parts))
+
+
+def _marks(spread: Spread) -> str:
+    marks = [f"p{round(100 * quantile)} {format_duration(spread.percentile(quantile))}" for quantile in (0.5, 0.95)]
+    return "   ".join((*marks, f"max {format_duration(spread.max_ns)}"))
+
+
+_PRIORITIES = {
+    "per_second": 7,
+    "error_ratio": 1,
+    "self_time.total_ns": 0,
+    "self_ratio": 2,
+    "duration.total_ns": 5,
+    "duration.average_ns": 4,
+    "duration.min_ns": 8,
+    "duration.p50_ns": 3,
+    "duration.p90_ns": 9,
+    "duration.p95_ns": 0,
+    "duration.p99_ns": 6,
+    "duration.max_ns": 5,
+}
+"""The figures that the terminal shows, and which are left out first."""
+
+
+def _table(rows: Sequence[StatisticsRow], answer: Statistics, shown: Shown) -> Table:
+    levels = answer.options.by
+    lines = list(_shown(rows, shown))
+    services = replace(SERVICE, can_shrink=True)
+    # Whose an operation is goes without saying below its service, or where one service was asked for.
+    has_services = not answer.options.service and levels[0] != "service" and any(row.value.service for row, _ in lines)
+    found = table((*((services,) if has_services else ()), *_figures()), [row for row, _ in lines])
+    names = ["  " * depth + name_of(row, levels[depth]) for row, depth in lines]
+    title = " / ".join(_title(level) for level in levels)
+    cells = tuple((name, *row) for name, row in zip(names, found.rows, strict=True))
+    return Table((Column("value", title, can_shrink=True), *found.columns), cells)
+
+
+def _figures() -> list[Column[StatisticsRow]]:
+    titles = {"self_time.total_ns": "self"}
+    figures = {column.path: column for column in picked(FIGURES, "span_count", *_PRIORITIES)}
+    figures["per_second"] = replace(figures["per_second"], value=lambda row: _rate(row.per_second))
+    # A dash says at a glance what 0 % does not.
+    figures["error_ratio"] = replace(
+        figures["error_ratio"], value=lambda row: row.error_ratio if row.totals.error_count else None
+    )
+    return [
+        replace(column, title=titles.get(path, column.title), priority=_PRIORITIES.get(path, 0))
+        for path, column in figures.items()
+    ]
+
+
+def _title(level: str) -> str:
+    return level.removeprefix(TAG)
+
+
+def _shown(rows: Sequence[StatisticsRow], shown: Shown) -> Iterator[tuple[StatisticsRow, int]]:
+    """Give the rows that are shown, each followed by those within it."""
+    for row in rows[: shown.top]:
+        yield row, 0
+        for inner in _sorted(row.rows, shown.sort)[: shown.top]:
+            yield inner, 1
+
+
+def name_of(row: StatisticsRow, level: str) -> str:
+    """Name what the spans of a row have in common."""
+    return f"(without {_title(level)})" if row.value.text is None else row.value.text
+
+
+def _rate(per_second: float | None) -> str:
+    if per_second is None:
+        return "-"
+    if per_second >= 99.95:
+        return format_count(round(per_second))
+    return f"{per_second:.1f}" if per_second >= 9.995 else f"{per_second:.2f}" if per_second >= 0.01 else "<0.01"
+
+
+def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block]:
+    """Draw how durations spread, all between the same two ends, so that they can be compared."""
+    rows = rows[:_HISTOGRAMS]
+    spreads = [row.totals.duration for row in rows]
+    blocks: list[Block] = [Line(), Line((Part("Durations", "strong"),))] if rows else []
+    for row in rows:
+        name = name_of(row, answer.options.by[0])
+        service = f"  {row.value.service}" if row.value.service and not answer.options.service else ""
+        blocks += [
+            Line((Part(f" {name}{service}   "), Part(_marks(row.totals.duration), "dim"))),
+            duration_histogram(row.totals.duration, spreads),
+        ]
+    return blocks
+
+
+def _footer(answer: Statistics, asked: Asked, shown: Shown) -> tuple[Line, ...]:
+    share = f"share: self time of the {format_duration(answer.sums.traces_ns)} that all traces took together"
+    where = plural(answer.sums.trace_count, "trace") + (f" ({asked.location})" if asked.location else "")
+    lines = [Line(), dim(share), dim(where + more(answer.rows, "row", shown.top))]
+    if shown.is_default and not answer.options.service and "trace_id" not in asked.query:
+        lines.append(next_line(asked, "stats", "--by", "service", "--by", "operation"))
+    return tuple(lines)
