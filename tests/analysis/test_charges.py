@@ -16,9 +16,9 @@ from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import RequestOptions, examine
 from traceq.analysis.findings.sightings import Scene
-from traceq.analysis.thresholds import Thresholds
 from traceq.analysis.findings.waiting import network_times
 from traceq.analysis.group_sums import sum_groups
+from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
