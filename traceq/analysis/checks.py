@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.cohorts import collect as collect_cohort
-from traceq.analysis.comparison.compare import Comparison
+from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.matching import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.expressions import Expression
-from traceq.analysis.findings import FindingQuestion, FindingSums
+from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
 from traceq.analysis.requests import find_requests
 from traceq.analysis.selection import meanings
 from traceq.analysis.spread import Spread, spread
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import Status
 from traceq.traces import Traces
 from traceq.units import format_duration, plural
@@ -123,35 +127,6 @@ class ChecksSums:
 
 
 @dataclass(frozen=True, slots=True)
-class ChecksQuestion:
-    """What checks are about: all of them at once, so that traces are read once."""
-
-    options: RequestOptions
-    bounds: tuple[Expression, ...] = ()
-    """On something measured."""
-    with_findings: bool = False
-    """Whether a check asks for findings."""
-    with_cohort: bool = False
-    """Whether requests are compared with those of a baseline."""
-
-    @property
-    def needs_details(self) -> bool:
-        """Whether findings are looked for; what is measured stands in columns."""
-        return self.with_findings
-
-    def nothing(self) -> ChecksSums:
-        """Give the sums of no traces."""
-        return ChecksSums(measured=tuple(CheckSums() for _ in self.bounds))
-
-    def collect(self, traces: Traces) -> ChecksSums:
-        """Sum up a table."""
-        found = FindingQuestion(self.options).collect(traces) if self.with_findings else FindingSums()
-        cohort = collect_cohort(traces, self.options) if self.with_cohort else Cohort()
-        bounds = tuple(tally(traces, bound, self.options) for bound in self.bounds)
-        return ChecksSums(len(traces), traces.span_count, bounds, found, cohort)
-
-
-@dataclass(frozen=True, slots=True)
 class CheckResult:
     """One thing that was asked for, and what was found."""
 
@@ -168,17 +143,111 @@ class CheckResult:
     example: str = ""
     """A trace that shows it."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the result as it stands in JSON."""
-        return {
-            "check": self.text,
-            "passed": self.passed,
-            "measured": self.measured,
-            "value": self.value,
-            "bound": self.bound,
-            "remark": self.remark or None,
-            "example_trace_id": self.example or None,
-        }
+
+RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
+    Column("check", "check", value=lambda result: result.text, about="as it was written", can_shrink=True),
+    Column("passed", "passed", value=lambda result: result.passed),
+    Column("measured", "measured", value=lambda result: result.measured, about="what was found, for people"),
+    Column(
+        "value",
+        "value",
+        value=lambda result: result.value,
+        about="the same as a number: ns, 0..1 or a count; null where nothing could be measured",
+    ),
+    Column("bound", "bound", value=lambda result: result.bound, about="in the same unit; null where there is none"),
+    Column("remark", "remark", value=lambda result: result.remark or None, about="how much was looked at"),
+    Column(
+        "example_trace_id",
+        "example",
+        Unit.TRACE_ID,
+        lambda result: result.example or None,
+        "a trace that shows it; null where none does",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Checks(Answer):
+    """Whether traces keep what is asked of them."""
+
+    sums: ChecksSums
+    results: tuple[CheckResult, ...]
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("passed", value=lambda answer: not answer.failed, about="whether all checks did"),
+        Rows("checks", RESULT_COLUMNS, lambda answer: answer.results, "in the order in which they were given"),
+    )
+    MAIN: ClassVar[str] = "checks"
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """The checks that did not pass."""
+        return [result for result in self.results if not result.passed]
+
+    def with_baseline(self, before: Cohort, tolerance: float) -> Checks:
+        """Add whether requests are worse than those of a baseline; see `against_baseline`."""
+        regressions = against_baseline(compare(before, self.sums.cohort), tolerance)
+        return replace(self, results=(*self.results, *regressions))
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksQuestion:
+    """What checks are about: all of them at once, so that traces are read once."""
+
+    options: RequestOptions
+    expressions: tuple[Expression, ...] = ()
+    with_cohort: bool = False
+    """Whether requests are compared with those of a baseline."""
+
+    def __post_init__(self) -> None:
+        """Refuse kinds of findings that there are not.
+
+        Raises:
+            ValueError: If there is one among them.
+        """
+        for each in self.expressions:
+            if each.measure == "no" and each.target not in KINDS:
+                raise ValueError(f"'{each.target}' is no kind of finding, there are {', '.join(KINDS)}")
+
+    @property
+    def bounds(self) -> tuple[Expression, ...]:
+        """The checks on something that is measured; the others ask for findings."""
+        return tuple(each for each in self.expressions if each.measure != "no")
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether findings are looked for; what is measured stands in columns."""
+        return len(self.bounds) < len(self.expressions)
+
+    def nothing(self) -> ChecksSums:
+        """Give the sums of no traces."""
+        return ChecksSums(measured=tuple(CheckSums() for _ in self.bounds))
+
+    def collect(self, traces: Traces) -> ChecksSums:
+        """Sum up a table."""
+        found = FindingQuestion(self.options).collect(traces) if self.needs_details else FindingSums()
+        cohort = collect_cohort(traces, self.options) if self.with_cohort else Cohort()
+        bounds = tuple(tally(traces, bound, self.options) for bound in self.bounds)
+        return ChecksSums(len(traces), traces.span_count, bounds, found, cohort)
+
+    def rank(self, sums: ChecksSums) -> Checks:
+        """Judge the checks in the order in which they were given."""
+        findings = FindingQuestion(self.options).rank(sums.findings).findings
+        measured = iter(sums.measured)
+        results = (
+            _without_finding(findings, each, sums.trace_count) if each.measure == "no" else judge(next(measured), each)
+            for each in self.expressions
+        )
+        return Checks(sums, tuple(results))
+
+
+def _without_finding(findings: Sequence[Finding], expression: Expression, trace_count: int) -> CheckResult:
+    there = [finding for finding in findings if finding.key.kind == expression.target]
+    remark, example = f"in {plural(trace_count, 'trace')}", ""
+    if there:
+        remark = f"{there[0].key.service} {there[0].key.name} {remark}"
+        example = there[0].totals.examples[0].trace_id
+    return CheckResult(expression.text, plural(len(there), "finding"), len(there), 0, not there, remark, example)
 
 
 def judge(sums: CheckSums, expression: Expression) -> CheckResult:

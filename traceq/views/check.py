@@ -1,0 +1,36 @@
+"""What `check` shows: which checks passed, and why the others did not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
+from traceq.answer import report_of
+from traceq.query import Asked
+from traceq.report import Block, Line, Part, Report, picked, table
+from traceq.units import plural
+from traceq.views.wording import dim, looked_at, next_line
+
+_NO_ASKED = Asked()
+
+
+@report_of.register
+def report(answer: Checks, asked: Asked = _NO_ASKED) -> Report:
+    """Show the checks, and the reasons of those that failed."""
+    count = len(answer.failed)
+    told = f"{count} of {plural(len(answer.results), 'check')} failed" if count else "all checks passed"
+    passed, *columns = picked(RESULT_COLUMNS, "passed", "check", "measured")
+    outcome = replace(passed, title="", value=lambda result: "ok" if result.passed else "FAILED")
+    blocks: list[Block] = [Line((Part(told, "error" if count else "strong"),)), Line()]
+    blocks += [table((outcome, *columns), answer.results)]
+    blocks += [Line(), *(_reason(result) for result in answer.failed)] if count else []
+    footer = [dim(looked_at(answer.sums, asked))]
+    shown = next((result.example for result in answer.failed if result.example), "")
+    footer += [next_line(asked, "show", shown)] if shown else []
+    return Report("check", answer.to_dict(), answer.records(), tuple(blocks), tuple(footer), asked.trace_url)
+
+
+def _reason(result: CheckResult) -> Line:
+    told = f": measured {result.measured}{f', {result.remark}' if result.remark else ''}"
+    where = f" ({result.example})" if result.example else ""
+    return Line((Part(result.text, "strong"), Part(told), Part(where, "dim")))
