@@ -45,6 +45,11 @@ def part(
     )
 
 
+def rest(start_ms: float, end_ms: float) -> SpanSpec:
+    """Give what the request does after its calls: where something has a span, there is no gap."""
+    return part("rest", "0", start_ms, end_ms, name="render")
+
+
 def entry(end_ms: float, start_ms: float = 0) -> SpanSpec:
     """Give the request itself."""
     return part("0", None, start_ms, end_ms, name="GET /", kind=Kind.SERVER)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from tests.analysis.findings.requests import EVERYTHING, entry, part, query
+from tests.analysis.findings.requests import EVERYTHING, entry, part, query, rest
 from tests.builders import SpanSpec, assemble, record, span, traces
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
@@ -23,7 +23,7 @@ OPTIONS = RequestOptions()
 
 
 def slow(milliseconds: int) -> list[SpanSpec]:
-    return [entry(milliseconds + 100), query("q", 10, 10 + milliseconds)]
+    return [entry(milliseconds + 100), query("q", 10, 10 + milliseconds), rest(10 + milliseconds, milliseconds + 100)]
 
 
 def test_findings_of_one_call_are_merged_and_their_costs_add() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.analysis.findings.requests import call, costs, entry, found, part, query
+from tests.analysis.findings.requests import call, costs, entry, found, part, query, rest
 from traceq.analysis.findings import Thresholds
 from traceq.semantics import Kind
 
@@ -27,7 +27,7 @@ def test_two_calls_queries_and_functions_in_turn_are_left_alone() -> None:
 
 
 def test_calls_in_turn_that_are_a_small_part_of_the_request_are_left_alone() -> None:
-    assert costs(entry(1000), call("a", 0, 30), call("b", 31, 51), call("c", 52, 72)) == {}
+    assert costs(entry(1000), call("a", 0, 30), call("b", 31, 51), call("c", 52, 72), rest(72, 1000)) == {}
 
 
 def test_a_fan_out_that_waits_for_one_is_held_up_by_it() -> None:

@@ -69,7 +69,8 @@ def test_what_was_planted_is_found(scenario: str, kind: str, operation: str, req
 def test_the_slow_insert_comes_with_statement_and_what_to_try() -> None:
     finding, *others = played("message-slow")
 
-    assert others == []
+    # In one of them the function around the insert is silent for 109 ms as well.
+    assert [(other.key.kind, other.key.name) for other in others] == [("gap", "save_message_to_mongodb")]
     assert finding.ratio > 0.8
     assert finding.statement.startswith('{"insert": "messages"')
     assert [word in finding.advice for word in ("index", "batches", "maxPoolSize")] == [True, True, True]

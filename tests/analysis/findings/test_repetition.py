@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.analysis.findings.requests import SELECT, call, costs, entry, found, part, query
+from tests.analysis.findings.requests import SELECT, call, costs, entry, found, part, query, rest
 from traceq.analysis.findings import Thresholds
 from traceq.semantics import Kind
 
@@ -62,7 +62,7 @@ def test_functions_that_call_nobody_are_none() -> None:
 
 
 def test_an_n_plus_one_that_costs_nothing_worth_a_word_is_none() -> None:
-    assert costs(entry(100), *(query(f"q{i}", i / 10, i / 10 + 0.09) for i in range(12))) == {}
+    assert costs(entry(100), *(query(f"q{i}", i / 10, i / 10 + 0.09) for i in range(12)), rest(2, 100)) == {}
 
 
 def test_one_statement_five_times_in_a_request_is_repeated_wherever_it_runs() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.analysis.findings.requests import call, costs, entry, found, part, query
+from tests.analysis.findings.requests import call, costs, entry, found, part, query, rest
 from traceq.semantics import Kind
 
 
@@ -36,8 +36,8 @@ def test_advice_goes_by_database_and_by_what_it_was_asked(system: str, statement
 
 
 def test_quick_queries_small_shares_and_queries_nobody_waits_for_are_left_alone() -> None:
-    assert costs(entry(1000), query("q", 10, 205)) == {}
-    assert costs(entry(10_000), query("q", 10, 310)) == {}
+    assert costs(entry(1000), query("q", 10, 205), rest(205, 1000)) == {}
+    assert costs(entry(10_000), query("q", 10, 310), rest(310, 10_000)) == {}
     sent = part("s", "0", 0, 5, kind=Kind.PRODUCER)
     received = part("r", "s", 5, 995, kind=Kind.CONSUMER)
     assert costs(entry(10), sent, received, query("q", 10, 910, "r")) == {}
@@ -68,13 +68,14 @@ def test_calls_to_somebody_who_sends_no_spans_are_no_network_time() -> None:
     assert costs(entry(100), call("c", 5, 95)) == {}
 
 
-def test_a_long_wait_before_the_first_call_or_between_calls_is_a_gap() -> None:
+def test_a_long_wait_before_between_or_after_calls_is_a_gap() -> None:
     assert costs(entry(200), call("a", 80, 190)) == {"gap": 80}
     assert costs(entry(300), call("a", 5, 80), call("b", 180, 290)) == {"gap": 100}
+    assert costs(entry(200), call("a", 5, 90)) == {"gap": 110}
+    assert costs(entry(300), call("a", 60, 90), call("b", 90, 200)) == {"gap": 160}
 
 
-def test_work_after_the_last_call_short_pauses_and_spans_without_calls_are_no_gaps() -> None:
-    assert costs(entry(200), call("a", 5, 90)) == {}
+def test_short_pauses_and_spans_without_calls_are_no_gaps() -> None:
     assert costs(entry(200), call("a", 45, 190)) == {}
     assert costs(entry(200)) == {}
     assert costs(entry(200), call("a", 0, 199), part("n", "a", 150, 199, name="tls")) == {}

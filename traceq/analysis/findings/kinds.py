@@ -145,7 +145,7 @@ KINDS: dict[str, FindingKind] = {
     ),
     "gap": FindingKind(
         "gap",
-        lambda seen: f"{seen.up_to}{seen.longest} before the first call or between calls with nothing to show for it",
+        lambda seen: f"{seen.up_to}{seen.longest} before, between or after calls with nothing to show for it",
         "Nothing that has a span was going on: instrument it, or profile it (locks, pools, CPU, sleeps).",
     ),
     "queue-delay": FindingKind(

@@ -35,7 +35,7 @@ def network_times(scene: Scene) -> Sightings:
 
 
 def gaps(scene: Scene, explained: Flags) -> Sightings:
-    """Find spans that hold the path long before their first call or between calls, with nothing to show for it.
+    """Find spans that hold the path long before, between or after their calls, with nothing to show for it.
 
     Spans that wait for others (CLIENT, PRODUCER, queries) are not asked, nor streams, which are silent by nature, and
     traces that miss spans neither: what is missing may have been there.
@@ -49,7 +49,7 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.roles != Kind.PRODUCER)
     is_open &= ~(_misses_spans(scene)[spans.trace] | scene.examined.requests.streams)
     length_ns = found.end_ns - found.start_ns
-    is_gap = is_open[found.rows] & found.is_before_call & (length_ns >= max(1, scene.thresholds.gap_ns))
+    is_gap = is_open[found.rows] & _gives_on(scene)[found.rows] & (length_ns >= max(1, scene.thresholds.gap_ns))
     gap_ns = np.zeros(spans.parents.size, dtype=np.int64)
     np.add.at(gap_ns, found.rows[is_gap], length_ns[is_gap])
     # Where something ran that nobody waited for, there was more to see than a gap.
@@ -57,6 +57,14 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     rows = np.flatnonzero(gap_ns)
     rows = rows[scene.is_notable(rows, gap_ns[rows])]
     return single("gap", rows, gap_ns[rows], gap_ns[rows])
+
+
+def _gives_on(scene: Scene) -> Flags:
+    """Tell the spans that give the path on to calls of theirs: what others hold is their work, not a gap in it."""
+    given = scene.spans.parents[scene.examined.paths.on_path & (scene.spans.parents >= 0)]
+    gives_on = np.zeros(scene.spans.parents.size, dtype=np.bool_)
+    gives_on[given] = True
+    return gives_on
 
 
 def _misses_spans(scene: Scene) -> Flags:
