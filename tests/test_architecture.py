@@ -10,11 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "traceq"
 
-LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "writing"}
-GROUND = LEAVES | {"traces", "records", "repair", "assembly", "summary", "query", "answer"}
+LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "writing", "learned"}
+GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "summary", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
-    "traces": {"semantics"},
+    "traces": {"learned", "semantics"},
+    "sampling": {"traces"},
     "records": {"semantics", "traces"},
     "repair": {"records", "semantics", "traces"},
     "assembly": {"records", "repair", "semantics", "traces"},

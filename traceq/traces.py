@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from traceq.learned import Learned
 from traceq.semantics import Activity, Attributes, Kind, Peer, Status
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class Traces:
     details: tuple[SpanDetails, ...] | None
     """One a span; None when they were left out on reading."""
     warnings: tuple[TraceWarning, ...]
+    learned: Learned | None = None
+    """What many traces, these or others, tell about each; None where these are all there is to learn from."""
 
     def __len__(self) -> int:
         return len(self.trace_ids)
@@ -351,6 +354,7 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
         peers=traces.peers,
         details=None if traces.details is None else _cut_texts(traces.details, runs),
         warnings=tuple(sorted(told, key=lambda warning: places[warning.trace_id])),
+        learned=traces.learned,
     )
 
 

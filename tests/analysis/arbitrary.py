@@ -31,7 +31,7 @@ def _span(draw: st.DrawFn, span_id: str, parent_id: str | None, latest_ns: int) 
         kind=draw(st.sampled_from(Kind)),
         status=draw(st.sampled_from(Status)),
         host=draw(st.sampled_from(("", "h1", "h2"))),
-        follows_from=draw(st.booleans()),
+        follows_from=draw(st.sampled_from((False, False, False, True))),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from tests.analysis.obvious_roles import is_handed_over
+from tests.analysis.obvious_roles import is_handed_over, role, told_role
+from traceq.semantics import Kind
 from traceq.traces import Span, Traces
 
 
@@ -57,8 +59,9 @@ def _held(traces: Traces, call: _Call, start: int, end: int) -> list[tuple[int, 
 
 def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
     """Cut a span's interval into what its children hold and what it holds itself (None), latest first."""
+    ends = [(child, until(traces, child.row)) for child in children(traces, call.span.row)]
     waiting = [
-        _Call(child, max(child.start_ns, call.low), min(child.end_ns, call.high)) for child in _awaited(traces, call)
+        _Call(child, max(child.start_ns, call.low), min(end, call.high)) for child, end in ends if end is not None
     ]
     waiting = [child for child in waiting if child.low < child.high]
     pieces: list[tuple[_Call | None, int, int]] = []
@@ -90,5 +93,74 @@ def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
     return pieces
 
 
-def _awaited(traces: Traces, call: _Call) -> list[Span]:
-    return [child for child in children(traces, call.span.row) if not is_handed_over(traces, child.row)]
+def until(traces: Traces, row: int) -> int | None:
+    """Say until when a span's parent waited for it; None for never."""
+    span = traces.span(row)
+    if is_told_free(traces, span) or _call(traces, span) in _asynchronous(traces):
+        return None
+    winner = superseded_by(traces, span)
+    if winner is not None:
+        return min(max(winner.start_ns, span.start_ns), span.end_ns)
+    return None if outlives(traces, span) else span.end_ns
+
+
+def is_told_free(traces: Traces, span: Span) -> bool:
+    return span.follows_from or is_handed_over(traces, span.row)
+
+
+def _is_comparable(traces: Traces, span: Span) -> bool:
+    parent = traces.span(traces.parents[span.row])
+    hosts_told = bool(span.host and parent.host)
+    same_clock = span.host == parent.host if hosts_told else span.service == parent.service
+    is_served = role(traces, parent.row) is Kind.CLIENT and role(traces, span.row) is Kind.SERVER
+    return same_clock and not is_served and not is_told_free(traces, span)
+
+
+def outlives(traces: Traces, span: Span) -> bool:
+    parent = traces.span(traces.parents[span.row])
+    late_ns = span.end_ns - parent.end_ns
+    return late_ns > max(200_000, parent.duration_ns // 100) and _is_comparable(traces, span)
+
+
+def superseded_by(traces: Traces, span: Span) -> Span | None:
+    """Find the call whose answer made this one needless."""
+    parent = traces.span(traces.parents[span.row])
+    siblings = children(traces, parent.row)
+    if not (span.has_error or outlives(traces, span)):
+        return None
+    like = [other for other in siblings if _sort(other) == _sort(span)]
+    won = [other for other in like if not (other.has_error or outlives(traces, other)) and other.end_ns > span.start_ns]
+    winner = min(won, key=lambda other: (other.end_ns, other.row), default=None)
+    if winner is None or winner.end_ns > span.end_ns:
+        return None
+    most_ns = parent.duration_ns // 100
+    after = [other for other in siblings if other.start_ns > winner.end_ns - most_ns]
+    following = min(after, key=lambda other: (other.start_ns, other.row), default=None)
+    calls_on = following is not None and following not in like and following.start_ns < span.end_ns
+    is_apart = abs(span.start_ns - winner.start_ns) > most_ns
+    is_cancelled = is_apart and span.end_ns - winner.end_ns <= 2_000_000
+    return winner if calls_on or parent.end_ns <= span.end_ns or is_cancelled else None
+
+
+def _sort(span: Span) -> tuple[str, str, Kind]:
+    return span.service, span.name, told_role(span)
+
+
+def _call(traces: Traces, span: Span) -> tuple[str, ...]:
+    """Say what calls what: who, whom, and whose span is the one of another service below."""
+    parent = traces.span(traces.parents[span.row])
+    called = [child for child in children(traces, span.row) if child.service != span.service]
+    callee = (called[0].service, called[0].name) if len(called) == 1 else ("", "")
+    return parent.service, parent.name, span.service, span.name, *callee
+
+
+def _asynchronous(traces: Traces) -> set[tuple[str, ...]]:
+    """Find the calls that outlive their callers twice, and more than once in a hundred times."""
+    made: Counter[tuple[str, ...]] = Counter()
+    outlived: Counter[tuple[str, ...]] = Counter()
+    for span in map(traces.span, range(traces.span_count)):
+        if traces.parents[span.row] >= 0 and _is_comparable(traces, span):
+            made[_call(traces, span)] += 1
+            if outlives(traces, span) and not span.has_error and superseded_by(traces, span) is None:
+                outlived[_call(traces, span)] += 1
+    return {call for call, count in outlived.items() if count >= 2 and 100 * count > made[call]}

@@ -9,8 +9,9 @@ from hypothesis import given
 from tests.analysis import obvious
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, span, trace
+from traceq.analysis.awaited import find_awaited
 from traceq.analysis.columns import columns
-from traceq.analysis.critical_path import critical_path, find_paths, is_handed_over, segments
+from traceq.analysis.critical_path import critical_path, find_paths, segments
 from traceq.analysis.self_time import self_times
 from traceq.semantics import Kind
 from traceq.traces import Traces
@@ -179,7 +180,7 @@ def test_no_span_holds_more_of_the_path_than_it_was_busy_itself(traces: Traces) 
     paths = find_paths(spans)
 
     # What nobody waits for is part of neither.
-    awaited = spans.with_parents(np.where(is_handed_over(spans), -1, spans.parents))
+    awaited = spans.with_parents(np.where(find_awaited(spans).flags, spans.parents, -1))
     assert (paths.own_ns <= self_times(awaited)).all()
 
 

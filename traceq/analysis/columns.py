@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from traceq.analysis.arrays import Codes, Flags, Ints, Small
 from traceq.analysis.roles import Surroundings, find_roles
+from traceq.learned import Learned
 from traceq.traces import Traces
 
 __all__ = ["Codes", "Columns", "Flags", "Ints", "columns"]
@@ -42,8 +44,33 @@ class Columns:
     names: Codes
     hosts: Codes
     peers: Codes
+    follows: Flags
+    """Whether the parent is one that the span merely follows from: FOLLOWS_FROM."""
     rejoined: Flags
     """Whether the parent is not the one that the span names, but what other traces show to stand above that one."""
+    learned: Learned | None = None
+    """What other traces told about these; None where the table itself is to tell."""
+
+    def taken(self, rows: Ints, parents: Ints) -> Columns:
+        """Give some of the spans, under parents among these; `traces` still tells what codes stand for."""
+        return replace(
+            self,
+            trace=_frozen(self.trace[rows]),
+            parents=_frozen(parents),
+            start_ns=_frozen(self.start_ns[rows]),
+            end_ns=_frozen(self.end_ns[rows]),
+            duration_ns=_frozen(self.duration_ns[rows]),
+            roles=_frozen(self.roles[rows]),
+            told_roles=_frozen(self.told_roles[rows]),
+            activities=_frozen(self.activities[rows]),
+            statuses=_frozen(self.statuses[rows]),
+            services=_frozen(self.services[rows]),
+            names=_frozen(self.names[rows]),
+            hosts=_frozen(self.hosts[rows]),
+            peers=_frozen(self.peers[rows]),
+            follows=_frozen(self.follows[rows]),
+            rejoined=_frozen(self.rejoined[rows]),
+        )
 
     def shifted(self, shift_ns: Ints) -> Columns:
         """Give the same spans at other times; durations stay."""
@@ -82,8 +109,16 @@ def columns(traces: Traces) -> Columns:
         names=names,
         hosts=hosts,
         peers=peers,
+        follows=_frozen(_flags(traces.follows_from, start_ns.size)),
+        learned=traces.learned,
         rejoined=_frozen(np.zeros(start_ns.size, dtype=np.bool_)),
     )
+
+
+def _flags(rows: Collection[int], size: int) -> Flags:
+    flags = np.zeros(size, dtype=np.bool_)
+    flags[list(rows)] = True
+    return flags
 
 
 def _view(column: array[int]) -> Ints:

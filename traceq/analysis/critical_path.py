@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from traceq.analysis.awaited import Awaited, find_awaited
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected
 from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
-from traceq.semantics import Kind
 from traceq.traces import Traces
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Paths:
     high_ns: Ints
     """The span's end, clipped to all its ancestors."""
     windows: Windows
+    awaited: Flags
+    """Whether somebody waited for the span; see `find_awaited`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +82,9 @@ def find_paths(spans: Columns) -> Paths:
     the path, ties go by the real end, orphan roots have a path, no recursion; CRISP takes any overlap up to a hundredth
     of the parent, here the nearer end wins.
     """
-    low_ns, high_ns, attached = _clip(spans)
+    awaited = find_awaited(spans)
+    low_ns, high_ns = clip_to_ancestors(spans.parents, spans.start_ns, awaited.end_ns)
+    attached = all_above(spans.parents, awaited.flags)
     candidates = np.flatnonzero(attached & (spans.parents >= 0) & (high_ns > low_ns))
     keys = TimeKeys(spans.parents.size, low_ns, high_ns)
     siblings = find_siblings(spans, candidates, low_ns, high_ns, keys)
@@ -89,28 +93,7 @@ def find_paths(spans: Columns) -> Paths:
     windows = _main_windows(spans, waited, low_ns, high_ns)
     if beside.rows.size:
         windows = _with_pieces_beside(windows, waited, beside, keys, spans.parents.size)
-    return _paths(spans, windows, low_ns, high_ns)
-
-
-def _clip(spans: Columns) -> tuple[Ints, Ints, Flags]:
-    """Clip every span to its ancestors, and tell which hang on their root by blocking calls alone."""
-    parents = spans.parents
-    low_ns, high_ns = clip_to_ancestors(parents, spans.start_ns, spans.end_ns)
-    asynchronous = is_handed_over(spans)
-    if not asynchronous.any():
-        return low_ns, high_ns, np.ones(parents.size, dtype=np.bool_)
-    return low_ns, high_ns, all_above(parents, ~asynchronous)
-
-
-def is_handed_over(spans: Columns) -> Flags:
-    """Tell the spans that consume what their parent published, or that came from elsewhere: nobody waits for them.
-
-    From elsewhere is what has a parent of another service, or is under what stood above a missing one.
-    """
-    parents = spans.parents
-    sent = (spans.told_roles[parents] == Kind.PRODUCER) | (spans.services[parents] != spans.services)
-    handed_over: Flags = (sent & (parents >= 0) | spans.rejoined) & (spans.roles == Kind.CONSUMER)
-    return handed_over
+    return _paths(spans, awaited, windows, (low_ns, high_ns))
 
 
 def _main_windows(spans: Columns, waited: Pieces, low_ns: Ints, high_ns: Ints) -> Windows:
@@ -179,7 +162,7 @@ def _cut(windows: Windows, pieces: Pieces, which: Ints, above: Ints) -> Windows:
     return Windows(pieces.rows[which[kept]], low_ns[kept], high_ns[kept], above[kept])
 
 
-def _paths(spans: Columns, windows: Windows, low_ns: Ints, high_ns: Ints) -> Paths:
+def _paths(spans: Columns, awaited: Awaited, windows: Windows, clipped_ns: tuple[Ints, Ints]) -> Paths:
     """Add windows up by span."""
     size = spans.parents.size
     length_ns = windows.high_ns - windows.low_ns
@@ -191,7 +174,7 @@ def _paths(spans: Columns, windows: Windows, low_ns: Ints, high_ns: Ints) -> Pat
     np.add.at(all_own_ns, windows.rows, own_ns)
     on_path = np.zeros(size, dtype=np.bool_)
     on_path[windows.rows] = True
-    return Paths(spans, on_path, all_own_ns, held_ns, low_ns, high_ns, windows)
+    return Paths(spans, on_path, all_own_ns, held_ns, *clipped_ns, windows, awaited.flags)
 
 
 def segments(paths: Paths) -> Segments:

@@ -51,6 +51,11 @@ class Pieces:
     high_ns: Ints
 
 
+def tolerance_ns(duration_ns: Ints) -> Ints:
+    """Give by how much a call of a span of this length may seem to end too late."""
+    return duration_ns * OVERLAP.numerator // OVERLAP.denominator
+
+
 def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints, keys: TimeKeys) -> Siblings:
     """Sort children, and find for each the ones before it.
 
@@ -64,12 +69,13 @@ def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints,
     rows = _by_end(spans, keys, candidates, high_ns)
     parents, lows, highs = spans.parents[rows], low_ns[rows], high_ns[rows]
     latest = _latest(parents, keys.key(parents, lows))
-    tolerance_ns = (high_ns[parents] - low_ns[parents]) * OVERLAP.numerator // OVERLAP.denominator
     before = latest.copy()
     # Where none that began before is still running, the last one to end is the one that was waited for.
     beside = np.flatnonzero((latest >= 0) & (highs[latest] > lows))
     if beside.size:
-        before[beside] = _nearest_end(keys, (parents, lows, highs), beside, tolerance_ns[beside])
+        before[beside] = _nearest_end(
+            keys, (parents, lows, highs), beside, tolerance_ns((high_ns - low_ns)[parents[beside]])
+        )
     return Siblings(rows, parents, lows, highs, latest, before)
 
 
@@ -99,14 +105,14 @@ def _latest(parents: Ints, starts: Ints) -> Ints:
     return latest
 
 
-def _nearest_end(keys: TimeKeys, calls: tuple[Ints, Ints, Ints], which: Ints, tolerance_ns: Ints) -> Ints:
+def _nearest_end(keys: TimeKeys, calls: tuple[Ints, Ints, Ints], which: Ints, most_ns: Ints) -> Ints:
     """Find the sibling that ended last before each of these began, or within the tolerance after, if that is nearer."""
     parents, lows, highs = calls
     begins = lows[which]
     ends = keys.key(parents, highs)
     ended = np.searchsorted(ends, keys.key(parents[which], begins), side="right") - 1
     has_ended = (ended >= 0) & (parents[ended] == parents[which])
-    slack_ns = np.where(has_ended, np.minimum(begins - highs[ended], tolerance_ns), tolerance_ns)
+    slack_ns = np.where(has_ended, np.minimum(begins - highs[ended], most_ns), most_ns)
     after = np.minimum(ended + 1, ends.size - 1)
     near = np.flatnonzero((parents[after] == parents[which]) & (highs[after] - begins <= slack_ns))
     found = np.where(has_ended, ended, -1)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from traceq.analysis.clocks import crosses_clocks
 from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.learning import with_learned
 from traceq.analysis.tree import depths, find_roots
 from traceq.semantics import Kind
 
@@ -33,21 +35,13 @@ def find_skew(spans: Columns) -> Skew:
 
     Source: Jaeger, model/adjuster/clockskew.go. Differs: tells hosts by more than `ip`, and never shrinks a child.
     """
-    crossing = _crosses_clocks(spans)
+    crossing = crosses_clocks(spans)
     wrong = np.flatnonzero(crossing)
     wrong = wrong[_misfits(spans, wrong)]
     shift_ns = np.zeros(spans.parents.size, dtype=np.int64)
     if wrong.size:
         shift_ns = _shifts(spans, crossing, wrong)
     return Skew(shift_ns, int(np.count_nonzero(shift_ns)), int(np.abs(shift_ns).max(initial=0)))
-
-
-def _crosses_clocks(spans: Columns) -> Flags:
-    parents = spans.parents
-    told = spans.hosts > 0
-    both_told = told & told[parents]
-    other: Flags = np.where(both_told, spans.hosts != spans.hosts[parents], spans.services != spans.services[parents])
-    return other & (parents >= 0)
 
 
 def _is_call(spans: Columns, children: Ints) -> Flags:
@@ -97,7 +91,8 @@ def _shift(offset_ns: int, room_ns: int | None) -> int:
 
 
 def corrected(spans: Columns, *, correct_skew: bool = True) -> tuple[Columns, Skew]:
-    """Give the spans with their clocks put right, and how far off they were; as they are when not asked to."""
+    """Give the spans with their clocks put right, when asked to, and how far off they were; with what is known."""
+    spans = with_learned(spans)
     if not correct_skew:
         return spans, Skew(np.zeros(spans.parents.size, dtype=np.int64), 0, 0)
     skew = find_skew(spans)

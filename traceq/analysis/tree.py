@@ -91,11 +91,16 @@ class TimeKeys:
         return (groups << self._bits) | codes
 
     def key_at_most(self, groups: Ints, times: Ints) -> Ints:
-        """Encode any times, each as the last one that the keys were made for and that is not after it."""
+        """Encode any times, each as the last one that the keys were made for and that is not after it.
+
+        What comes before all of them is encoded as the end of the group before.
+        """
         if self._ranked is None:
-            return self.key(groups, np.clip(times, self._low, self._high))
-        ranks = np.searchsorted(self._ranked, times, side="right") - 1
-        return (groups << self._bits) | np.maximum(ranks, 0)
+            codes = np.clip(times, self._low - 1, self._high) - self._low
+        else:
+            codes = np.searchsorted(self._ranked, times, side="right") - 1
+        key: Ints = (groups << self._bits) + codes
+        return key
 
     def time(self, keys: Ints) -> Ints:
         """Give the times back."""

@@ -10,7 +10,7 @@ import numpy as np
 from traceq.analysis.charges import charge
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.cohorts import number_operations
-from traceq.analysis.critical_path import Paths, find_paths, is_handed_over
+from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
@@ -139,6 +139,7 @@ class WhatIfQuestion:
     options: RequestOptions
     changes: tuple[Shortening, ...]
     needs_details: bool = False
+    learns: bool = True
 
     def nothing(self) -> WhatIfSums:
         """Give the sums of no traces."""
@@ -208,7 +209,7 @@ def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
     spans = paths.spans
     parents, low_ns = spans.parents, paths.low_ns
     old_ns = paths.high_ns - low_ns
-    blocking = (old_ns > 0) & all_above(parents, ~is_handed_over(spans))
+    blocking = (old_ns > 0) & all_above(parents, paths.awaited)
     new_ns = np.where(outermost, lengths_ns, np.maximum(old_ns, 0))
     moved_ns = _settle(paths, np.flatnonzero(outermost), blocking, new_ns)
     start_ns = low_ns + fold_ancestors(parents, moved_ns, np.add)

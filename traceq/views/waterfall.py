@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from traceq.analysis.critical_path import is_handed_over, segments
+from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.one_trace import Details, TraceBottlenecks
 from traceq.analysis.tree import depths, find_roots
@@ -104,7 +104,7 @@ class _Drawing:
         self.shift_ns = examined.skew.shift_ns.tolist()
         self.roots = find_roots(spans.parents).tolist()
         self.depths = depths(spans.parents)
-        self.handed_over = is_handed_over(spans).tolist()
+        self.awaited = examined.paths.awaited.tolist()
         self.latest_ends = self._find_latest_ends()
         self.origin_ns = min(self.starts, default=0)
         self.duration_ns = max(self.ends, default=0) - self.origin_ns
@@ -290,7 +290,7 @@ class _Drawing:
 
     def _relation(self, row: int) -> Relation:
         parent = self.parents[row]
-        is_async = self.handed_over[row] or (parent >= 0 and self.starts[row] >= self.ends[parent])
+        is_async = not self.awaited[row] or (parent >= 0 and self.starts[row] >= self.ends[parent])
         return "asynchronous" if is_async else "blocking"
 
     def _note(self, node: _Node) -> str:

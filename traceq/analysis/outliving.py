@@ -1,0 +1,111 @@
+"""Which calls outlive their callers, counted over many traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.endings import find_superseded, is_comparable, outlives
+from traceq.analysis.grouping import numbered_rows, sum_by_group
+from traceq.learned import Call
+from traceq.semantics import Status
+
+_REFUTED = Fraction(1, 100)
+"""A call that outlives its caller more often than this is not waited for."""
+_LEAST = 2
+"""And at least so many times: a single one may be anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outliving:
+    """How often calls were made, and outlived their callers; adds to others."""
+
+    counts: Mapping[Call, tuple[int, int]] = field(default_factory=dict)
+
+    def __add__(self, other: Outliving) -> Outliving:
+        counts = dict(self.counts)
+        for call, (made, outlived) in other.counts.items():
+            known = counts.get(call, (0, 0))
+            counts[call] = known[0] + made, known[1] + outlived
+        return Outliving(counts)
+
+    def asynchronous(self) -> frozenset[Call]:
+        """Give the calls that nobody can have been waiting for."""
+        return frozenset(
+            call for call, (made, outlived) in self.counts.items() if outlived >= _LEAST and outlived > _REFUTED * made
+        )
+
+
+def count_outliving(spans: Columns) -> Outliving:
+    """Count calls by what calls what, on one clock.
+
+    Failed calls and attempts of which another one took the place prove nothing: they were given up.
+    """
+    rows = np.flatnonzero(is_comparable(spans))
+    has_outlived = outlives(spans)
+    _, is_superseded = find_superseded(spans, has_outlived)
+    proves = has_outlived & ~is_superseded & (spans.statuses != Status.ERROR)
+    places, number = _number_calls(spans, rows)
+    made = np.bincount(number, minlength=places.size)
+    outlived = sum_by_group(number, proves[rows].astype(np.int64), places.size)
+    return Outliving(
+        dict(zip(_calls(spans, rows[places]), zip(made.tolist(), outlived.tolist(), strict=True), strict=True))
+    )
+
+
+def are_any_of(spans: Columns, known: frozenset[Call]) -> Flags:
+    """Tell the spans that are calls of these."""
+    flags = np.zeros(spans.parents.size, dtype=np.bool_)
+    names = {call.name for call in known}
+    is_named = np.array([name in names for name in spans.traces.names], dtype=np.bool_)
+    rows = np.flatnonzero((spans.parents >= 0) & is_named[spans.names]) if names else np.zeros(0, dtype=np.int64)
+    if rows.size:
+        places, number = _number_calls(spans, rows)
+        is_known = np.array([call in known for call in _calls(spans, rows[places])], dtype=np.bool_)
+        flags[rows] = is_known[number]
+    return flags
+
+
+def _number_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
+    parents = spans.parents[rows]
+    callee_service, callee = _callees(spans)
+    told = (spans.services[parents], spans.names[parents], spans.services[rows], spans.names[rows])
+    return numbered_rows(*told, callee_service[rows], callee[rows])
+
+
+def _callees(spans: Columns) -> tuple[Ints, Ints]:
+    """Give for each span the service and the name of the one span of another service below it; -1 where not one."""
+    parents = spans.parents
+    called = np.flatnonzero((parents >= 0) & (spans.services != spans.services[parents]))
+    count = np.bincount(parents[called], minlength=parents.size)
+    single = called[count[parents[called]] == 1]
+    service, name = np.full((2, parents.size), -1, dtype=np.int64)
+    service[parents[single]] = spans.services[single]
+    name[parents[single]] = spans.names[single]
+    return service, name
+
+
+def _calls(spans: Columns, rows: Ints) -> Iterator[Call]:
+    traces, parents = spans.traces, spans.parents[rows]
+    callee_services, callees = _callees(spans)
+    for caller_service, caller, service, name, callee_service, callee in zip(
+        spans.services[parents].tolist(),
+        spans.names[parents].tolist(),
+        spans.services[rows].tolist(),
+        spans.names[rows].tolist(),
+        callee_services[rows].tolist(),
+        callees[rows].tolist(),
+        strict=True,
+    ):
+        yield Call(
+            traces.services[caller_service],
+            traces.names[caller],
+            traces.services[service],
+            traces.names[name],
+            traces.services[callee_service] if callee_service >= 0 else "",
+            traces.names[callee] if callee >= 0 else "",
+        )
