@@ -131,7 +131,7 @@ class Naming:
     """Which traces come, of those asked for."""
 
     trace_ids: frozenset[str]
-    needs_details: bool = False
+    needs_details: bool = True
 
     def nothing(self) -> tuple[str, ...]:
         return ()
@@ -207,7 +207,7 @@ def test_small_inputs_and_single_slices_need_no_workers() -> None:
         def tables(self, *, with_details: bool) -> Iterator[Any]:
             raise NotImplementedError
 
-        def traces(self, wanted: object) -> Iterator[Any]:
+        def traces(self, wanted: object, *, with_details: bool) -> Iterator[Any]:
             raise NotImplementedError
 
         def attributes(self, wanted: object) -> Iterator[Any]:

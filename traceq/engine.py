@@ -8,7 +8,7 @@ when.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeGuard, TypeV
 from traceq.catalog import Operation, ServiceCall, Window
 from traceq.codec.wire import collector_paused
 from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
+from traceq.learned import Learned
 from traceq.query import Asked, TraceQuery, matching, window_text
+from traceq.sampling import LEAST_SAMPLED, Sample, sample_level
 from traceq.sources.interface import (
     Found,
     Input,
@@ -41,7 +43,10 @@ WARNINGS_KEPT = 100
 """Of each kind so many warnings are listed; the others are counted."""
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
-
+_KEPT_BYTES = 40 * 10**6
+"""A smaller input is kept while it is learned from, rather than read twice."""
+_LARGEST_SAMPLE = 3
+"""A second look for traces that match goes through an eighth of an archive at most."""
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
@@ -77,8 +82,17 @@ class AboutTraces(Protocol):
     """A question about a few traces that are known by their ids; the others are not decoded."""
 
     @property
-    def trace_ids(self) -> Collection[str]:
+    def trace_ids(self) -> Container[str]:
         """Which, as `normal_id` gives them."""
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """A question about each trace that others help to answer: who waits for what, and how clocks differ."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether they do, with these options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +332,7 @@ def summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) 
 
 def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
     if isinstance(question, AboutTraces):
-        return piece.traces(question.trace_ids)
+        return piece.traces(question.trace_ids, with_details=needs_details(question, query))
     return piece.tables(with_details=needs_details(question, query))
 
 
@@ -368,18 +382,13 @@ def summarize(
         TraceqError: If a worker dies.
     """
     here = executor or SerialExecutor()
-    work = partial(summarize_slice, query=query, question=question)
     total: Summary[_Sums] = Summary(question.nothing())
     for attempt in found.attempts():
         with attempt as trusted:
-            total = Summary(question.nothing())
-            done = Progress("summing up traces", total=sum(each.byte_count for each in trusted.slices), is_bytes=True)
-            progress(done)
-            for piece, result in zip(trusted.slices, here.map(work, trusted.slices), strict=True):
-                total += result
-                trace_count = done.trace_count + piece.trace_count
-                done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
-                progress(done)
+            if isinstance(question, Informed) and question.learns:
+                total = _summarize_informed(trusted.slices, query, question, here, progress)
+            else:
+                total = _summarize(trusted.slices, query, question, here, progress)
             if isinstance(question, Completing):
                 # Other processes take longer to start than a few spans to read.
                 reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
@@ -387,6 +396,99 @@ def summarize(
             break
     # Services and operations count only where nothing matched at all.
     return total if not total.trace_count else replace(total, met=frozenset())
+
+
+def _summarize_informed(
+    slices: Sequence[Slice],
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor,
+    progress: ProgressListener,
+) -> Summary[_Sums]:
+    """Learn from a sample first, and tell every slice what it says; a small input is read only once."""
+    # Late: it needs numpy.
+    from traceq.analysis.learning import learn_from
+
+    if len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor):
+        kept = _summarize(slices, query, _Keeping(question.needs_details), executor, progress)
+        learned = learn_from(kept.sums.tables)
+        sums = (question.collect(replace(table, learned=learned)) for table in kept.sums.tables)
+        return Summary(sum(sums, question.nothing()), kept.trace_count, kept.warnings, kept.met)
+    learned = _learn(slices, query, executor)
+    return _summarize(slices, query, _Knowing(question, learned), executor, progress)
+
+
+def _learn(slices: Sequence[Slice], query: TraceQuery, executor: Executor) -> Learned:
+    """Learn from a sample of the traces that match; from a larger one where too few of the first do."""
+    # Late: it needs numpy.
+    from traceq.analysis.learning import LearningQuestion
+
+    level = sample_level(sum(piece.trace_count for piece in slices))
+    while True:
+        told = _summarize(slices, query, LearningQuestion(Sample(level)), executor, no_progress)
+        if level <= _LARGEST_SAMPLE or told.trace_count >= LEAST_SAMPLED // 4:
+            return told.sums.learned()
+        level = max(level - 3, _LARGEST_SAMPLE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Knowing(Generic[_Sums]):
+    """A question, with what other traces tell about those it is put to."""
+
+    question: Question[_Sums]
+    learned: Learned
+
+    @property
+    def needs_details(self) -> bool:
+        return self.question.needs_details
+
+    def nothing(self) -> _Sums:
+        return self.question.nothing()
+
+    def collect(self, traces: Traces) -> _Sums:
+        return self.question.collect(replace(traces, learned=self.learned))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Tables; adds to others."""
+
+    tables: tuple[Traces, ...] = ()
+
+    def __add__(self, other: _Kept) -> _Kept:
+        return _Kept((*self.tables, *other.tables))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """A question to which the traces themselves are the answer."""
+
+    needs_details: bool
+
+    def nothing(self) -> _Kept:
+        return _Kept()
+
+    def collect(self, traces: Traces) -> _Kept:
+        return _Kept((traces,))
+
+
+def _summarize(
+    slices: Sequence[Slice],
+    query: TraceQuery,
+    question: Question[_Sums],
+    executor: Executor,
+    progress: ProgressListener,
+) -> Summary[_Sums]:
+    work = partial(summarize_slice, query=query, question=question)
+    total: Summary[_Sums] = Summary(question.nothing())
+    done = Progress("summing up traces", total=sum(piece.byte_count for piece in slices), is_bytes=True)
+    progress(done)
+    for piece, result in zip(slices, executor.map(work, slices), strict=True):
+        total += result
+        trace_count = done.trace_count + piece.trace_count
+        done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
+        progress(done)
+    return total
 
 
 def _look_up(found: Input, executor: Executor, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:

@@ -106,11 +106,15 @@ def test_some_traces_are_read_alone_wherever_their_parts_are(chat: Path, tmp_pat
     write(tmp_path / "2.parquet", assemble([record(parent, trace_id="00a1"), record(parent, trace_id="c1")]))
 
     with FileSource((str(tmp_path),)).slices() as scattered:
-        parts = [table for piece in scattered.slices for table in piece.traces({"a1", "c1", "dead"})]
+        parts = [table for piece in scattered.slices for table in piece.traces({"a1", "c1", "dead"}, with_details=True)]
     with FileSource((str(chat),)).slices() as found:
         (every,) = [table for piece in found.slices for table in piece.tables(with_details=True)]
         wanted = every.trace_ids[5:50:9]
-        (some,) = [table for piece in found.slices for table in piece.traces({normal_id(each) for each in wanted})]
+        (some,) = [
+            table
+            for piece in found.slices
+            for table in piece.traces({normal_id(each) for each in wanted}, with_details=True)
+        ]
 
     read = [(table.trace_ids, table.span_ids) for table in parts if len(table)]
     assert read == [(("c1",), ("p",)), (("a1",), ("c", "p"))]

@@ -268,6 +268,7 @@ class BottleneckQuestion:
 
     options: RequestOptions
     needs_details: bool = False
+    learns: bool = True
 
     def nothing(self) -> BottleneckSums:
         """Give the sums of no traces."""

@@ -219,6 +219,11 @@ class ChecksQuestion:
         """Whether findings are looked for; what is measured stands in columns."""
         return len(self.bounds) < len(self.expressions)
 
+    @property
+    def learns(self) -> bool:
+        """Whether anything is asked that depends on who waits for whom."""
+        return self.needs_details or self.with_cohort
+
     def nothing(self) -> ChecksSums:
         """Give the sums of no traces."""
         return ChecksSums(measured=tuple(CheckSums() for _ in self.bounds))

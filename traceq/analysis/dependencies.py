@@ -194,6 +194,11 @@ class DependencyQuestion:
     needs_details: bool = True
     """Links tie messages of different traces together, and attributes tell protocols."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether the time that calls hold critical paths is asked for."""
+        return self.options.with_critical
+
     def nothing(self) -> DependencySums:
         """Give the sums of no traces."""
         return DependencySums()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -167,11 +167,12 @@ class Slice(Protocol):
             InputError: If the bytes cannot be read or are not traces.
         """
 
-    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
-        """Read some traces with details, in batches; the others are not decoded.
+    def traces(self, wanted: Container[str], *, with_details: bool) -> Iterator[Traces]:
+        """Read some traces, in batches; the others are not decoded.
 
         Args:
             wanted: Their ids, as `normal_id` gives them.
+            with_details: Whether attributes, events and links are wanted.
 
         Raises:
             InputError: If the bytes cannot be read or are not traces.

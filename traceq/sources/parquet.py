@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -159,11 +159,11 @@ class ParquetSlice:
         else:
             yield read_traces(_selections(self.places), with_details=False)
 
-    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
-        """Read some traces with details; of row groups that hold none of them, only the ids are read."""
+    def traces(self, wanted: Container[str], *, with_details: bool) -> Iterator[Traces]:
+        """Read some traces; of row groups that hold none of them, only the ids are read."""
         kept = (_only(selection, wanted) for selection in _selections(self.places))
         places = tuple(replace(place, positions=at) for place, at in zip(self.places, kept, strict=True) if at)
-        return replace(self, places=places).tables(with_details=True)
+        return replace(self, places=places).tables(with_details=with_details)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
@@ -177,7 +177,7 @@ class ParquetSlice:
                     yield FoundAttributes(trace_id, span_id, name, attributes)
 
 
-def _only(selection: Selection, wanted: Collection[str]) -> tuple[int, ...]:
+def _only(selection: Selection, wanted: Container[str]) -> tuple[int, ...]:
     """Return the positions of the traces that are wanted, by `normal_id`."""
     ids = selection.file.trace_ids(selection.group)
     known = range(len(ids)) if selection.positions is None else selection.positions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -61,10 +61,10 @@ class FileSlice:
         """Read the slice in batches; every trace is whole in one of them."""
         return read_tables(self._groups().values(), with_details=with_details)
 
-    def traces(self, wanted: Collection[str]) -> Iterator[Traces]:
-        """Read some traces with details, in batches; the others are not decoded."""
+    def traces(self, wanted: Container[str], *, with_details: bool) -> Iterator[Traces]:
+        """Read some traces, in batches; the others are not decoded."""
         groups = (parts for trace_id, parts in self._groups().items() if trace_id in wanted)
-        return read_tables(groups, with_details=True)
+        return read_tables(groups, with_details=with_details)
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""

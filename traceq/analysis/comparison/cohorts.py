@@ -122,6 +122,7 @@ class CohortQuestion:
     options: RequestOptions
     key: str | None = None
     """Of the tag to split by."""
+    learns: bool = True
 
     @property
     def needs_details(self) -> bool:

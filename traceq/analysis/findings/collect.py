@@ -36,6 +36,7 @@ class FindingQuestion:
     options: RequestOptions
     thresholds: Thresholds = field(default_factory=Thresholds)
     needs_details: bool = True
+    learns: bool = True
     """Statements, errors and what spans tell of retries are attributes and events."""
 
     def nothing(self) -> FindingSums:
