@@ -57,7 +57,10 @@ def test_the_library_answers_what_the_command_line_does(
     document = json.loads(capfd.readouterr().out)
 
     answer = json.loads(json.dumps(ask(data).to_dict()))
-    assert {key: document[key] for key in answer} == answer
+    # The library does not look for tags; the command line asks for them in a question of its own.
+    assert {key: document[key] for key in answer if key != "tags"} == {
+        key: part for key, part in answer.items() if key != "tags"
+    }
 
 
 def test_what_if_by_a_path_is_what_if_by_a_table() -> None:

@@ -1,4 +1,4 @@
-"""`traceq compare`: what changed, or what the slow ones have that the others have not."""
+"""`traceq compare`: what changed between two sets of traces, or what tells slow traces from the others."""
 
 from __future__ import annotations
 
@@ -52,19 +52,17 @@ class CompareOptions:
 
     first: Annotated[
         Side | None,
-        typer.Argument(
-            parser=side, metavar="[BEFORE]", help="A file, directory, URL, or trace id.", show_default=False
-        ),
+        typer.Argument(parser=side, metavar="[BEFORE]", help="A file, directory, URL or trace id.", show_default=False),
     ] = None
     second: Annotated[
-        Side | None, typer.Argument(parser=side, metavar="[AFTER]", help="Another one.", show_default=False)
+        Side | None, typer.Argument(parser=side, metavar="[AFTER]", help="What to compare it with.", show_default=False)
     ] = None
     before: Annotated[
         Side | None,
         typer.Option(
             parser=side,
             metavar="WINDOW",
-            help="'yesterday 14:00..15:00', '-2h..-1h'; also a file, URL or trace id.",
+            help="A window: 'yesterday 14:00..15:00', '-2h..-1h'; also a file, URL or trace id.",
             rich_help_panel=_WHAT,
         ),
     ] = None
@@ -78,18 +76,20 @@ class CompareOptions:
         str | None,
         typer.Option(
             metavar="TAG[=VALUE]",
-            help="Traces with this value against those with others; without one, with the value seen last.",
+            help="Traces with this value against traces with others; without VALUE, the one that appeared last.",
             rich_help_panel=_WHAT,
         ),
     ] = None
     slow: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", help="The slowest 5% against the rest.", rich_help_panel=_WHAT),
+        typer.Option(
+            parser=share, metavar="SHARE", help="The slowest traces (5%) against the rest.", rich_help_panel=_WHAT
+        ),
     ] = None
     failed: Annotated[
         bool, typer.Option("--failed", help="Traces with failed spans against the rest.", rich_help_panel=_WHAT)
     ] = False
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Lines of each table.")] = 8
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of lines in each table.")] = 8
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     service: ServiceOption = None
@@ -104,7 +104,7 @@ class CompareOptions:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One side, boiled down to what is compared."""
+    """One side, summed up to what is compared."""
 
     title: str
     """What the side is, for people."""
@@ -112,14 +112,13 @@ class Fetched:
     tagged: TaggedSample
     asked: Asked
     """How it was got; the query is the command's."""
-    trace_url: str = ""
 
 
 def compare(options: CompareOptions) -> None:
     """Say what changed: two windows of time, two files, two traces, or two parts of one set.
 
-    Services, operations and calls between services are ranked by the change in the time that they hold a request, like
-    compared with like, with the interval in which the change lies. Tag values that stand out afterwards are listed.
+    Services, operations and calls between services are ranked by how much longer they hold a request. Only requests of
+    the same kind are compared, and each change has a 95 % interval. Tag values that stand out afterwards are listed.
 
     Examples:
       traceq compare --before 'yesterday 14:00..15:00' --after '-1h..now'
@@ -149,10 +148,10 @@ def compare(options: CompareOptions) -> None:
 
 
 def _sides(options: CompareOptions) -> list[Side]:
-    """Give the two sides that were typed, in order; none where none was.
+    """Give the two sides that were typed, in order; an empty list where there are none.
 
     Raises:
-        typer.BadParameter: If there is but one, there are more than two, or one is a trace and the other is not.
+        typer.BadParameter: If there are one or more than two, or one is a trace and the other is not.
     """
     typed = [options.before, options.first, options.second, options.after]
     sides = [side for side in typed if side is not None]
@@ -180,7 +179,7 @@ def _fetch(side: Side, options: CompareOptions) -> Fetched:
         with asking(place, query, options.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options()))
             (tagged,) = _tagged_samples(ask, [answered.sums.cohort])
-    return Fetched(_title(side, place), answered.sums.cohort, tagged, answered.asked, place.trace_url)
+    return Fetched(_title(side, place), answered.sums.cohort, tagged, answered.asked)
 
 
 def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:
@@ -202,16 +201,16 @@ def _title(side: Side, place: Source) -> str:
 def _compare_sets(sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str]) -> None:
     from traceq.analysis.comparison.compare import compare
     from traceq.analysis.comparison.tags import compare_tags
-    from traceq.views.comparison import SetNames, comparison_report
+    from traceq.views.comparison import NamedSide, Shown, report
 
     before, after = sides
     with progress_line(is_wanted=not options.output.quiet) as tell:
         tell(Progress("comparing", 0, 0))
         comparison = compare(before.cohort, after.cohort)
         tags = compare_tags(before.tagged, after.tagged, ignored_keys)
-    names = SetNames(before.title, after.title, after.asked.location, is_live=bool(after.trace_url))
-    report = comparison_report(comparison, tags, names, options.top)
-    emit(replace(report, trace_url=after.trace_url), _asked(sides, options), options.output)
+    asked = _asked(sides, options)
+    shown = Shown(NamedSide(before.title, before.asked), NamedSide(after.title, after.asked), options.top)
+    emit(report(replace(comparison, tags=tags), asked, shown), asked, options.output)
 
 
 def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
@@ -248,7 +247,7 @@ def _compare_parts(options: CompareOptions) -> None:
             tagged = _tagged_samples(ask, cohorts)
     asked = replace(answered.asked, notes=answered.asked.notes + split.notes)
     sides = [
-        Fetched(title, cohort, sample, asked, source.trace_url)
+        Fetched(title, cohort, sample, asked)
         for title, cohort, sample in zip((split.before_title, split.after_title), cohorts, tagged, strict=True)
     ]
     _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
@@ -264,7 +263,7 @@ def _split(sums: CohortSums, options: CompareOptions) -> Split:
 
 def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     from traceq.analysis.comparison.alignment import align
-    from traceq.views.alignment import alignment_report
+    from traceq.views.alignment import report
 
     with opened(options.source, options.output) as source:
         before, after = (source.trace(trace_id) for trace_id in trace_ids)
@@ -272,5 +271,4 @@ def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     query = {"before": alignment.before_id, "after": alignment.after_id}
     about = replace(asked_of(source, OneTrace(alignment.after_id)), query=query)
     asked = with_warnings(about, sum_warnings(before.warnings + after.warnings))
-    report = replace(alignment_report(alignment), trace_url=source.trace_url)
-    emit(report, asked, options.output)
+    emit(report(alignment, asked), asked, options.output)

@@ -1,18 +1,30 @@
-"""What `traceq compare` shows of two sets of traces."""
+"""What `compare` shows of two sets of traces: the verdict first, then what it rests on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from traceq.analysis.comparison.compare import Comparison, EdgeChange, OperationChange, ServiceChange, Side
+from traceq.analysis.comparison.changes import (
+    EDGE_COLUMNS,
+    OPERATION_COLUMNS,
+    SERVICE_COLUMNS,
+    EdgeChange,
+    OperationChange,
+    ServiceChange,
+    SideSummary,
+)
+from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.comparison.tags import TagChange, TagChanges
-from traceq.analysis.comparison.verdict import judge
-from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value
+from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
+from traceq.analysis.spread import Spread
+from traceq.answer import records, report_of
+from traceq.query import Asked
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, plural
+from traceq.views.wording import dim, next_line, service_text
 
 _LEAST_RATIO = 0.005
 """Changes below this share of the latency are left to the machine formats."""
@@ -22,75 +34,109 @@ _UNMATCHED_SHOWN = 3
 _WHOLE = 10
 _LEAST_CALLS = 0.02
 """Calls a request, on either side, from which on a change is told."""
+_NO_ASKED = Asked()
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
-class SetNames:
-    """What the two sets are called."""
+class NamedSide:
+    """What one of the two sets is called, and where it is from."""
 
-    before: str
-    after: str
-    location: str
-    """Of the second."""
-    is_live: bool
+    title: str = ""
+    asked: Asked = _NO_ASKED
 
 
-def comparison_report(comparison: Comparison, tags: TagChanges, names: SetNames, top: int) -> Report:
-    """Draw what changed: the verdict first, then what it rests on."""
-    verdict = judge(comparison)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the two sets are called, and how much of their difference is shown."""
+
+    before: NamedSide = field(default_factory=NamedSide)
+    after: NamedSide = field(default_factory=NamedSide)
+    top: int = 8
+    """Lines of each table."""
+
+
+_ALL = Shown()
+
+
+@report_of.register
+def report(answer: Comparison, asked: Asked = _NO_ASKED, shown: Shown = _ALL) -> Report:
+    """Show what changed."""
+    verdict, tags = answer.verdict, answer.tags
     blocks: list[Block] = [Line((Part(verdict.headline, "strong"),))]
     blocks += [Line((Part(f"  {remark}"),)) for remark in verdict.remarks]
-    blocks += [Line(), _requests(comparison, names)]
+    blocks += [Line(), _requests(answer, shown)]
     if verdict.outcome != "incomparable":
-        blocks += _changes(comparison, top)
-    blocks += _tag_blocks(tags, top)
-    document = {"verdict": verdict.to_dict(), **comparison.to_dict(), "tags": tags.to_dict()}
-    example = next((change.example_id for change in comparison.services if change.service == verdict.service), "")
-    footer = _footer(comparison, tags, names, example)
-    return Report("compare", document, _records(comparison), tuple(blocks), footer)
+        blocks += _changes(answer, shown.top)
+    if tags is not None:
+        blocks += _section("Tags that stand out after", table(_TAGS, tags.changes[: shown.top]))
+    footer = (*(dim(text) for text in _looked_at(answer, tags)), *_next(answer, shown))
+    return Report("compare", answer.to_dict(), level_records(answer), tuple(blocks), footer, asked.trace_url)
 
 
-def _requests(comparison: Comparison, names: SetNames) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("side", "", can_shrink=True),
-        Column("request_count", "requests", Unit.COUNT),
-        Column("failed_count", "failed", Unit.ERRORS),
-        Column("mean_ns", "mean", Unit.DURATION),
-        Column("p50_ns", "p50", Unit.DURATION),
-        Column("p95_ns", "p95", Unit.DURATION),
-        Column("p99_ns", "p99", Unit.DURATION, priority=1),
-        Column("max_ns", "max", Unit.DURATION, priority=2),
-    )
-    latency = comparison.latency
+def level_records(answer: Comparison) -> Table:
+    """Give one record a service, an operation and a pair of services, told apart by their level."""
+    levels = {
+        "service": records(SERVICE_COLUMNS, answer.services),
+        "operation": records(OPERATION_COLUMNS, answer.operations),
+        "edge": records(EDGE_COLUMNS, answer.edges),
+    }
+    columns = {column.flat_key: column for found in levels.values() for column in found.columns}
+    rows: list[tuple[Value, ...]] = []
+    for level, found in levels.items():
+        keys = [column.flat_key for column in found.columns]
+        for row in found.rows:
+            values = dict(zip(keys, row, strict=True))
+            rows.append((level, *(values.get(key) for key in columns)))
+    return Table((Column("level", "level"), *columns.values()), tuple(rows))
+
+
+_REQUESTS: tuple[Column[Any], ...] = (
+    Column("side", "", can_shrink=True),
+    Column("request_count", "requests", Unit.COUNT),
+    Column("failed_count", "failed", Unit.ERRORS),
+    Column("mean_ns", "mean", Unit.DURATION),
+    Column("p50_ns", "p50", Unit.DURATION),
+    Column("p95_ns", "p95", Unit.DURATION),
+    Column("p99_ns", "p99", Unit.DURATION, priority=1),
+    Column("max_ns", "max", Unit.DURATION, priority=2),
+)
+
+
+def _requests(answer: Comparison, shown: Shown) -> Table:
+    latency = answer.latency
     rows = (
-        _request_row(f"before: {names.before}", comparison.before, latency.before),
-        _request_row(f"after: {names.after}", comparison.after, latency.after),
+        _request_row(f"before: {shown.before.title}".rstrip(": "), answer.before, latency.before),
+        _request_row(f"after: {shown.after.title}".rstrip(": "), answer.after, latency.after),
     )
-    return Table(columns, rows)
+    return Table(_REQUESTS, rows)
 
 
-def _request_row(title: str, side: Side, mean_ns: float) -> tuple[Value, ...]:
+def _request_row(title: str, side: SideSummary, mean_ns: float) -> tuple[Value, ...]:
     if not side.request_count:
         return (title, 0, 0, None, None, None, None, None)
     percentiles = (side.latency.percentile(quantile) for quantile in (0.5, 0.95, 0.99))
     return (title, side.request_count, side.failed_count, round(mean_ns), *percentiles, side.latency.max_ns)
 
 
-def _changes(comparison: Comparison, top: int) -> list[Block]:
-    latency_ns = (comparison.latency.before + comparison.latency.after) / 2
+def _changes(answer: Comparison, top: int) -> list[Block]:
+    latency_ns = (answer.latency.before + answer.latency.after) / 2
 
     def matters(change: Estimate) -> bool:
         return abs(change.change) >= max(_LEAST_RATIO * latency_ns, 1)
 
-    services = [change for change in comparison.services if matters(change.held)]
-    operations = [change for change in comparison.operations if matters(change.held)]
-    edges = [change for change in comparison.edges if matters(change.between) and change.between.is_sure]
+    services = [change for change in answer.services if matters(change.held)]
+    operations = [change for change in answer.operations if matters(change.held)]
+    edges = [change for change in answer.edges if matters(change.between) and change.between.is_sure]
+    multiplied = [change for change in answer.operations if _is_multiplied(change)]
+    failing = [change for change in answer.operations if change.errors.is_sure]
     blocks: list[Block] = []
     blocks += _section("Services, by the time they hold a request", _service_table(_ends(services, top)))
-    blocks += _section("Operations", _operation_table(_ends(operations, top)))
-    blocks += _section("Between services", _edge_table(_ends(edges, top)))
-    blocks += _section("Calls a request", _call_table([c for c in comparison.operations if _is_multiplied(c)][:top]))
-    blocks += _section("Errors a request", _error_table([c for c in comparison.operations if c.errors.is_sure][:top]))
+    blocks += _section("Operations", table(_OPERATIONS, _ends(operations, top)))
+    blocks += _section("Between services", table(_EDGES, _ends(edges, top)))
+    blocks += _section("Calls a request", table(_CALLS, multiplied[:top]))
+    blocks += _section("Errors a request", table(_ERRORS, failing[:top]))
     return blocks
 
 
@@ -113,17 +159,15 @@ def _held(change: ServiceChange | OperationChange | EdgeChange) -> Estimate:
     return change.between if isinstance(change, EdgeChange) else change.held
 
 
-_TIMES: tuple[Column[Any], ...] = (
-    Column("change_ns", "change", Unit.DURATION),
-    Column("interval", "95 % interval", priority=1),
-    Column("sure", "sure"),
-    Column("before_ns", "before", Unit.DURATION, priority=1),
-    Column("after_ns", "after", Unit.DURATION),
-)
-
-
-def _times(change: Estimate) -> tuple[Value, ...]:
-    return (round(change.change), _interval(change), certainty(change), round(change.before), round(change.after))
+def _times(taken: Callable[[_Row], Estimate]) -> tuple[Column[_Row], ...]:
+    """Give the columns of a time that changed, and how sure that is."""
+    return (
+        Column("change_ns", "change", Unit.DURATION, lambda row: round(taken(row).change)),
+        Column("interval", "95 % interval", value=lambda row: _interval(taken(row)), priority=1),
+        Column("sure", "sure", value=lambda row: certainty(taken(row))),
+        Column("before_ns", "before", Unit.DURATION, lambda row: round(taken(row).before), priority=1),
+        Column("after_ns", "after", Unit.DURATION, lambda row: round(taken(row).after)),
+    )
 
 
 def certainty(change: Estimate) -> str:
@@ -138,68 +182,52 @@ def _interval(change: Estimate) -> str:
 
 
 def _service_table(changes: Sequence[ServiceChange]) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("service", "service", Unit.SERVICE, can_shrink=True),
-        Column("bar", "", Unit.BAR, priority=4),
-        *_TIMES,
-        Column("between_ns", "between", Unit.DURATION, priority=3),
-        Column("calls", "calls", priority=2),
-    )
     most = max((abs(change.held.change) for change in changes), default=0) or 1
-    rows = [
-        (
-            change.service,
-            abs(change.held.change) / most,
-            *_times(change.held),
-            round(change.between_ns),
-            _calls(change.calls),
-        )
-        for change in changes
-    ]
-    return Table(columns, tuple(rows))
+    bar = Column[ServiceChange]("bar", "", Unit.BAR, lambda change: abs(change.held.change) / most, priority=4)
+    service, between = picked(SERVICE_COLUMNS, "service", "between_change_ns")
+    calls = Column[ServiceChange]("calls", "calls", value=lambda change: _calls(change.calls), priority=2)
+    times: tuple[Column[ServiceChange], ...] = _times(lambda change: change.held)
+    return table((service, bar, *times, replace(between, priority=3), calls), changes)
 
 
-def _operation_table(changes: Sequence[OperationChange]) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("operation", "operation", can_shrink=True),
-        Column("service", "service", Unit.SERVICE, can_shrink=True),
-        *_TIMES,
-        Column("p95", "p95", priority=2),
-        Column("calls", "calls", priority=3),
-    )
-    return Table(columns, tuple(_operation_row(change) for change in changes))
+_NAME = Column[OperationChange]("operation", "operation", value=lambda change: change.key.name, can_shrink=True)
+_SERVICE = Column[OperationChange](
+    "service", "service", Unit.SERVICE, lambda change: change.key.service, can_shrink=True
+)
+_OPERATIONS: tuple[Column[Any], ...] = (
+    _NAME,
+    replace(_SERVICE, value=lambda change: service_text(change.key)),
+    *_times(lambda change: change.held),
+    Column("p95", "p95", value=lambda change: _arrow(_p95(change.before), _p95(change.after)), priority=2),
+    Column("calls", "calls", value=lambda change: _calls(change.calls), priority=3),
+)
+_EDGES: tuple[Column[Any], ...] = (
+    Column("edge", "caller → callee", value=lambda change: f"{change.caller} → {change.callee}", can_shrink=True),
+    *_times(lambda change: change.between),
+    Column(
+        "charged",
+        "charged to",
+        value=lambda change: change.caller if change.caller_share >= _HALF else change.callee,
+        priority=2,
+    ),
+    Column("calls", "calls", value=lambda change: _calls(change.calls), priority=3),
+)
+_CALLS: tuple[Column[Any], ...] = (
+    _NAME,
+    _SERVICE,
+    Column("calls", "calls", value=lambda change: _calls(change.calls)),
+    Column("what", "", value=lambda change: _what(change.calls), priority=1),
+)
+_ERRORS: tuple[Column[Any], ...] = (
+    _NAME,
+    _SERVICE,
+    Column("errors", "errors", value=lambda change: _calls(change.errors)),
+    Column("calls", "of calls", value=lambda change: _calls(change.calls), priority=1),
+)
 
 
-def _operation_row(change: OperationChange) -> tuple[Value, ...]:
-    key = change.key
-    return (
-        key.name,
-        key.service if key.peer is None else f"{key.service} → {key.peer.system}",
-        *_times(change.held),
-        _arrow(
-            *(format_duration(side.percentile(0.95)) if side.count else "-" for side in (change.before, change.after))
-        ),
-        _calls(change.calls),
-    )
-
-
-def _edge_table(changes: Sequence[EdgeChange]) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("edge", "caller → callee", can_shrink=True),
-        *_TIMES,
-        Column("charged", "charged to", priority=2),
-        Column("calls", "calls", priority=3),
-    )
-    rows = [
-        (
-            f"{change.caller} → {change.callee}",
-            *_times(change.between),
-            change.caller if change.caller_share >= _HALF else change.callee,
-            _calls(change.calls),
-        )
-        for change in changes
-    ]
-    return Table(columns, tuple(rows))
+def _p95(durations: Spread) -> str:
+    return format_duration(durations.percentile(0.95)) if durations.count else "-"
 
 
 def _is_multiplied(change: OperationChange) -> bool:
@@ -208,34 +236,12 @@ def _is_multiplied(change: OperationChange) -> bool:
     return change.calls.is_sure and high >= _LEAST_CALLS and high >= _MULTIPLIED * low
 
 
-def _call_table(changes: Sequence[OperationChange]) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("operation", "operation", can_shrink=True),
-        Column("service", "service", Unit.SERVICE, can_shrink=True),
-        Column("calls", "calls"),
-        Column("what", "", priority=1),
-    )
-    rows = [(change.key.name, change.key.service, _calls(change.calls), _what(change.calls)) for change in changes]
-    return Table(columns, tuple(rows))
-
-
 def _what(calls: Estimate) -> str:
     if not calls.before:
         return "new"
     if not calls.after:
         return "gone"
     return f"x {_count(calls.after / calls.before)}"
-
-
-def _error_table(changes: Sequence[OperationChange]) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("operation", "operation", can_shrink=True),
-        Column("service", "service", Unit.SERVICE, can_shrink=True),
-        Column("errors", "errors"),
-        Column("calls", "of calls", priority=1),
-    )
-    rows = [(change.key.name, change.key.service, _calls(change.errors), _calls(change.calls)) for change in changes]
-    return Table(columns, tuple(rows))
 
 
 def _calls(calls: Estimate) -> str:
@@ -251,46 +257,46 @@ def _arrow(before: str, after: str) -> str:
     return before if before == after else f"{before} → {after}"
 
 
-def _tag_blocks(tags: TagChanges, top: int) -> list[Block]:
-    columns: tuple[Column[Any], ...] = (
-        Column("tag", "tag", can_shrink=True),
-        Column("before_ratio", "before", Unit.RATIO),
-        Column("after_ratio", "after", Unit.RATIO),
-        Column("lift", "times"),
-        Column("after_count", "traces", Unit.COUNT, priority=1),
-        Column("alike", "the same traces", can_shrink=True, priority=2),
-    )
-    table = Table(columns, tuple(_tag_row(change) for change in tags.changes[:top]))
-    return _section("Tags that stand out after", table)
+_BEFORE_RATIO, _AFTER_RATIO, _AFTER_COUNT = picked(TAG_COLUMNS, "before_ratio", "after_ratio", "after_trace_count")
+_TAGS: tuple[Column[TagChange], ...] = (
+    Column("tag", "tag", value=lambda change: f"{change.key}={change.value}", can_shrink=True),
+    _BEFORE_RATIO,
+    replace(_AFTER_RATIO, title="after"),
+    Column("lift", "times", value=lambda change: "new" if change.lift is None else f"x {_count(change.lift)}"),
+    _AFTER_COUNT,
+    Column(
+        "alike",
+        "the same traces",
+        value=lambda change: ", ".join(f"{key}={value}" for key, value in change.alike) or None,
+        can_shrink=True,
+        priority=2,
+    ),
+)
 
 
-def _tag_row(change: TagChange) -> tuple[Value, ...]:
-    alike = [f"{key}={value}" for key, value in change.alike]
-    return (
-        f"{change.key}={change.value}",
-        change.before_ratio,
-        change.after_ratio,
-        "new" if change.lift is None else f"x {_count(change.lift)}",
-        change.after_count,
-        ", ".join(alike) or None,
-    )
-
-
-def _footer(comparison: Comparison, tags: TagChanges, names: SetNames, example: str) -> tuple[Line, ...]:
-    told = [_looked_at(comparison)]
-    for title, side in (("before", comparison.before), ("after", comparison.after)):
+def _looked_at(answer: Comparison, tags: TagChanges | None) -> list[str]:
+    told = [_sizes(answer)]
+    for title, side in (("before", answer.before), ("after", answer.after)):
         if side.unmatched:
             told.append(f"only {title}, so compared with nothing: {_unmatched(side.unmatched)}")
+    if tags is None:
+        return told
     sampled, traces = tags.before_sampled + tags.after_sampled, tags.before_traces + tags.after_traces
     if sampled < traces:
         told.append(f"tags counted in {plural(sampled, 'trace')} of {plural(traces, 'trace')}, chosen by their ids")
     if tags.left_out:
         told.append(f"tags left out, as they have thousands of values: {', '.join(tags.left_out)}")
-    lines = [Line((Part(text, "dim"),)) for text in told]
-    if example:
-        flag = "" if names.is_live else f" --source {names.location}"
-        lines.append(Line((Part(f"next: traceq show {example}{flag}", "hint"),)))
-    return tuple(lines)
+    return told
+
+
+def _next(answer: Comparison, shown: Shown) -> list[Line]:
+    """Name the trace to look at, where the headline names a service."""
+    named = [line for line in answer.services if line.service == answer.verdict.service and line.example_id]
+    # The example is of the side on which the service holds requests longer.
+    return [
+        next_line((shown.after if line.held.change >= 0 else shown.before).asked, "show", line.example_id)
+        for line in named
+    ]
 
 
 def _unmatched(counts: dict[str, int]) -> str:
@@ -302,82 +308,11 @@ def _unmatched(counts: dict[str, int]) -> str:
     return ", ".join(shown)
 
 
-def _looked_at(comparison: Comparison) -> str:
-    sides = (comparison.before, comparison.after)
+def _sizes(answer: Comparison) -> str:
+    sides = (answer.before, answer.after)
     told = " and ".join(f"{plural(side.span_count, 'span')} of {plural(side.trace_count, 'trace')}" for side in sides)
     shift_ns = max(side.largest_shift_ns for side in sides)
     if shift_ns < NS_PER_MS:
         return told
     moved = plural(sum(side.moved_span_count for side in sides), "span")
     return f"{told}; clocks corrected: {moved} moved by up to {format_duration(shift_ns)}"
-
-
-def _records(comparison: Comparison) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("level", "level"),
-        Column("service", "service", Unit.SERVICE),
-        Column("operation", "operation"),
-        Column("kind", "kind"),
-        Column("peer", "peer"),
-        Column("callee", "callee", Unit.SERVICE),
-        Column("change_ns", "change", Unit.DURATION),
-        Column("change_low_ns", "low", Unit.DURATION),
-        Column("change_high_ns", "high", Unit.DURATION),
-        Column("certainty", "sure"),
-        Column("effect_size", "effect"),
-        Column("before_ns", "before", Unit.DURATION),
-        Column("after_ns", "after", Unit.DURATION),
-        Column("between_change_ns", "between", Unit.DURATION),
-        Column("calls_before", "calls before"),
-        Column("calls_after", "calls after"),
-        Column("errors_before", "errors before"),
-        Column("errors_after", "errors after"),
-    )
-    rows: list[tuple[Value, ...]] = [
-        (
-            "service",
-            line.service,
-            None,
-            None,
-            None,
-            None,
-            *_numbers(line.held, line.between_ns, line.calls, line.errors),
-        )
-        for line in comparison.services
-    ]
-    rows += [_operation_record(line) for line in comparison.operations]
-    rows += [
-        ("edge", line.caller, None, None, None, line.callee, *_numbers(line.between, line.between.change, line.calls))
-        for line in comparison.edges
-    ]
-    return Table(columns, tuple(rows))
-
-
-def _operation_record(line: OperationChange) -> tuple[Value, ...]:
-    key = line.key
-    return (
-        "operation",
-        key.service,
-        key.name,
-        key.kind.name.lower(),
-        None if key.peer is None else key.peer.label,
-        None,
-        *_numbers(line.held, line.between_ns, line.calls, line.errors),
-    )
-
-
-def _numbers(held: Estimate, between_ns: float, calls: Estimate, errors: Estimate | None = None) -> tuple[Value, ...]:
-    ends = [round(end) if math.isfinite(end) else None for end in (held.low, held.high)]
-    return (
-        round(held.change),
-        *ends,
-        certainty(held),
-        held.effect,
-        round(held.before),
-        round(held.after),
-        round(between_ns),
-        calls.before,
-        calls.after,
-        None if errors is None else errors.before,
-        None if errors is None else errors.after,
-    )

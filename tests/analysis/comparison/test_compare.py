@@ -8,10 +8,12 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import Record, SpanSpec, assemble, record, span
 from tests.laws import examples
+from traceq.analysis.comparison.changes import OPERATION_COLUMNS
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.verdict import judge
 from traceq.analysis.culprits import RequestOptions
+from traceq.report import document
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
@@ -199,7 +201,7 @@ def test_the_order_of_traces_and_batches_does_not_matter(traces: Traces) -> None
 
     one, other = compare(base, forward), compare(base, backward)
     for mine, theirs in zip(one.operations, other.operations, strict=True):
-        assert mine.to_dict() == theirs.to_dict()
+        assert document(OPERATION_COLUMNS, mine) == document(OPERATION_COLUMNS, theirs)
 
 
 @examples(0.2)  # each bootstraps, which takes a while

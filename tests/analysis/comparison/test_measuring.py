@@ -9,8 +9,9 @@ from tests.builders import traces
 from traceq.analysis.comparison.batches import on_one_table
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.comparison.matching import match
-from traceq.analysis.comparison.measuring import Estimate, Sides, amounts, estimate
+from traceq.analysis.comparison.measuring import Estimate, Sides, amounts, estimate, estimate_specs
 from traceq.analysis.culprits import RequestOptions
+from traceq.report import document
 
 
 def test_amounts_add_up_by_request_and_group_and_then_by_weight() -> None:
@@ -64,7 +65,7 @@ def test_of_few_requests_nothing_is_sure() -> None:
     found = measured(sides([10] * 4, [30] * 40))
 
     assert (found.low, found.high, found.is_likely) == (-math.inf, math.inf, False)
-    assert found.to_dict("_ns") == {
+    assert document(estimate_specs("", lambda one: one, is_time=True), found) == {
         "before_ns": 10,
         "after_ns": 30,
         "change_ns": 20,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from traceq.analysis.culprits import Examined, RequestOptions, examine
 from traceq.analysis.tree import depths
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit, Value
 from traceq.traces import Traces
+from traceq.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class PathCalls:
     """The spans of one trace on one call path: alike siblings, and those of alike parents, count together."""
 
     span_ids: tuple[str, ...]
@@ -27,18 +31,6 @@ class Calls:
     """Time on the critical path, what passes between callers and callees charged to the callee."""
     error_count: int
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the spans as they stand in JSON."""
-        return {
-            "span_ids": list(self.span_ids),
-            "call_count": len(self.span_ids),
-            "start_ns": self.start_ns,
-            "duration_ns": self.duration_ns,
-            "self_ns": self.self_ns,
-            "critical_ns": self.held_ns,
-            "error_count": self.error_count,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class AlignedCall:
@@ -48,9 +40,9 @@ class AlignedCall:
     """0 for roots."""
     service: str
     name: str
-    before: Calls | None
+    before: PathCalls | None
     """None where the first trace does not have it: the call is extra."""
-    after: Calls | None
+    after: PathCalls | None
     """None where the second trace does not have it: the call is missing."""
 
     @property
@@ -68,21 +60,46 @@ class AlignedCall:
         """How many spans more it has."""
         return (len(self.after.span_ids) if self.after else 0) - (len(self.before.span_ids) if self.before else 0)
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the calls as they stand in JSON."""
-        return {
-            "depth": self.depth,
-            "service": self.service,
-            "operation": self.name,
-            "before": self.before.to_dict() if self.before else None,
-            "after": self.after.to_dict() if self.after else None,
-            "duration_change_ns": self.duration_change_ns,
-            "critical_change_ns": self.held_change_ns,
-        }
+    @property
+    def self_change_ns(self) -> int:
+        """How much longer its spans are busy themselves."""
+        return (self.after.self_ns if self.after else 0) - (self.before.self_ns if self.before else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Alignment:
+def _side_specs(
+    key: str, title: str, taken: Callable[[AlignedCall], PathCalls | None]
+) -> tuple[Column[AlignedCall], ...]:
+    def fact(name: str, unit: Unit, value: Callable[[PathCalls], Value], about: str = "") -> Column[AlignedCall]:
+        def known(call: AlignedCall) -> Value:
+            side = taken(call)
+            return None if side is None else value(side)
+
+        return Column(name, title, unit, known, about, within=key)
+
+    return (
+        fact("span_ids", Unit.TEXT, lambda calls: calls.span_ids, "in the order in which they started"),
+        fact("call_count", Unit.COUNT, lambda calls: len(calls.span_ids)),
+        fact("start_ns", Unit.DURATION, lambda calls: calls.start_ns, "of the first, since the start of the trace"),
+        fact("duration_ns", Unit.DURATION, lambda calls: calls.duration_ns, "of all calls on the path together"),
+        fact("self_ns", Unit.DURATION, lambda calls: calls.self_ns),
+        fact("critical_ns", Unit.DURATION, lambda calls: calls.held_ns, "charged as in `bottlenecks`"),
+        fact("error_count", Unit.ERRORS, lambda calls: calls.error_count),
+    )
+
+
+CALL_COLUMNS: tuple[Column[AlignedCall], ...] = (
+    Column("depth", "depth", Unit.COUNT, lambda call: call.depth, "0 for roots"),
+    Column("service", "service", Unit.SERVICE, lambda call: call.service, can_shrink=True, priority=2),
+    Column("operation", "operation", value=lambda call: call.name),
+    *_side_specs("before", "before", lambda call: call.before),
+    *_side_specs("after", "after", lambda call: call.after),
+    Column("duration_change_ns", "change", Unit.DURATION, lambda call: call.duration_change_ns),
+    Column("critical_change_ns", "on path", Unit.DURATION, lambda call: call.held_change_ns),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Alignment(Answer):
     """Two traces side by side."""
 
     before_id: str
@@ -99,14 +116,38 @@ class Alignment:
         changed = [call for call in self.calls if call.held_change_ns]
         return max(changed, key=lambda call: abs(call.held_change_ns), default=None)
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns."""
-        return {
-            "before": {"trace_id": self.before_id, "duration_ns": self.before_ns},
-            "after": {"trace_id": self.after_id, "duration_ns": self.after_ns},
-            "duration_change_ns": self.after_ns - self.before_ns,
-            "calls": [call.to_dict() for call in self.calls],
-        }
+    @property
+    def headline(self) -> str:
+        """How much longer the second trace takes, and what makes it so."""
+        change_ns = self.after_ns - self.before_ns
+        told = f"{format_duration(self.before_ns)} → {format_duration(self.after_ns)}"
+        if self.greatest is None:
+            return f"Nothing changed: {told}, and no call holds the critical path longer or less"
+        by = format_duration(abs(change_ns))
+        how = f"{by} longer" if change_ns > 0 else f"{by} less" if change_ns < 0 else "as long"
+        return f"The second trace takes {how} ({told}): {_cause(self.greatest)}"
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("headline", value=lambda answer: answer.headline, about="what changed most, in one sentence"),
+        Column("trace_id", unit=Unit.TRACE_ID, value=lambda answer: answer.before_id, within="before"),
+        Column("duration_ns", unit=Unit.DURATION, value=lambda answer: answer.before_ns, within="before"),
+        Column("trace_id", unit=Unit.TRACE_ID, value=lambda answer: answer.after_id, within="after"),
+        Column("duration_ns", unit=Unit.DURATION, value=lambda answer: answer.after_ns, within="after"),
+        Column("duration_change_ns", value=lambda answer: answer.after_ns - answer.before_ns),
+        Rows("calls", CALL_COLUMNS, lambda answer: answer.calls, "a caller before what it calls"),
+    )
+    MAIN: ClassVar[str] = "calls"
+
+
+def _cause(call: AlignedCall) -> str:
+    amount = format_duration(abs(call.held_change_ns))
+    where = f"{call.name} of {call.service}"
+    if call.before is None:
+        return f"{where} is extra and holds it {amount}"
+    if call.after is None:
+        return f"{where} is missing, which held the first {amount}"
+    repeated = f", {len(call.before.span_ids)} → {len(call.after.span_ids)} calls" if call.call_change else ""
+    return f"{where} holds it {amount} {'longer' if call.held_change_ns > 0 else 'less'}{repeated}"
 
 
 def align(before: Traces, after: Traces, options: RequestOptions) -> Alignment:
@@ -141,7 +182,7 @@ def _longest(traces: Traces) -> int:
     return max(traces.duration_ns[row] for row in range(traces.span_count) if traces.parents[row] < 0)
 
 
-def _calls(examined: Examined, paths: dict[tuple[int, str, str], int]) -> dict[int, Calls]:
+def _calls(examined: Examined, paths: dict[tuple[int, str, str], int]) -> dict[int, PathCalls]:
     """Give the calls on each path, numbering paths that are not known yet: callers before what they call."""
     spans = examined.spans
     path_of: dict[int, int] = {-1: -1}
@@ -155,9 +196,9 @@ def _calls(examined: Examined, paths: dict[tuple[int, str, str], int]) -> dict[i
     return {path: _summed(examined, rows, start_ns) for path, rows in rows_of.items()}
 
 
-def _summed(examined: Examined, rows: list[int], start_ns: int) -> Calls:
+def _summed(examined: Examined, rows: list[int], start_ns: int) -> PathCalls:
     spans = examined.spans
-    return Calls(
+    return PathCalls(
         span_ids=tuple(spans.traces.span_ids[row] for row in rows),
         start_ns=int(spans.start_ns[rows].min()) - start_ns,
         duration_ns=int(spans.duration_ns[rows].sum()),
@@ -168,7 +209,7 @@ def _summed(examined: Examined, rows: list[int], start_ns: int) -> Calls:
 
 
 def _ordered(
-    paths: dict[tuple[int, str, str], int], before: dict[int, Calls], after: dict[int, Calls]
+    paths: dict[tuple[int, str, str], int], before: dict[int, PathCalls], after: dict[int, PathCalls]
 ) -> Iterable[AlignedCall]:
     """Go through the paths depth first, siblings by their first start in either trace."""
 

@@ -1,170 +1,77 @@
-"""What changed between two sets of requests: which services, operations and calls hold them longer, or less long."""
+"""What changed between two sets of requests: which services, operations and calls hold them for more or less time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.comparison.batches import Batch, on_one_table, sortable
 from traceq.analysis.comparison.blame import Edges, find_edges
+from traceq.analysis.comparison.changes import (
+    EDGE_COLUMNS,
+    OPERATION_COLUMNS,
+    SERVICE_COLUMNS,
+    Changes,
+    EdgeChange,
+    OperationChange,
+    ServiceChange,
+    SideSummary,
+    side_specs,
+)
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Measured, measure
 from traceq.analysis.comparison.matching import match, unmatched_operations
-from traceq.analysis.comparison.measuring import Estimate, Sides
-from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.comparison.measuring import Sides, estimate_specs
+from traceq.analysis.comparison.tags import TagChanges, tag_specs
+from traceq.analysis.comparison.verdict import Verdict, judge
 from traceq.analysis.grouping import distinct
 from traceq.analysis.spread import Spread, spread, spreads
+from traceq.answer import Answer
+from traceq.report import Column, Rows
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two sets, in numbers."""
-
-    request_count: int
-    failed_count: int
-    trace_count: int
-    span_count: int
-    latency: Spread
-    unmatched: dict[str, int]
-    """Requests of entry operations that the other side does not have, which are compared with nothing."""
-    moved_span_count: int
-    largest_shift_ns: int
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the set as it stands in JSON."""
-        return {
-            "request_count": self.request_count,
-            "failed_request_count": self.failed_count,
-            "trace_count": self.trace_count,
-            "span_count": self.span_count,
-            "latency": self.latency.to_dict() if self.latency.count else None,
-            "unmatched_requests": self.unmatched,
-            "skew": {"span_count": self.moved_span_count, "largest_shift_ns": self.largest_shift_ns},
-        }
+_Specs: TypeAlias = "tuple[Column[Any] | Rows[Any], ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceChange:
-    """How much longer a service holds requests."""
-
-    service: str
-    held: Estimate
-    """ns a request on the critical path, what passes between callers and callees included."""
-    between_ns: float
-    """How much of the change passes between callers and callees."""
-    calls: Estimate
-    """A request, from other services."""
-    errors: Estimate
-    """Failed ones of these calls, a request."""
-    before: Spread
-    """Of the spans at which the service was entered."""
-    after: Spread
-    example_id: str
-    """The trace that the service held longest, on the side on which it holds longer; empty for none."""
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the change as it stands in JSON."""
-        return {
-            "service": self.service,
-            "held": self.held.to_dict("_ns"),
-            "between_change_ns": round(self.between_ns),
-            "calls_per_request": self.calls.to_dict(),
-            "errors_per_request": self.errors.to_dict(),
-            "duration_before": self.before.to_dict() if self.before.count else None,
-            "duration_after": self.after.to_dict() if self.after.count else None,
-            "example_trace_id": self.example_id or None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class OperationChange:
-    """How much longer an operation holds requests."""
-
-    key: GroupKey
-    held: Estimate
-    between_ns: float
-    calls: Estimate
-    errors: Estimate
-    before: Spread
-    """Durations of its spans."""
-    after: Spread
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the change as it stands in JSON."""
-        return {
-            **self.key.to_dict(),
-            "held": self.held.to_dict("_ns"),
-            "between_change_ns": round(self.between_ns),
-            "calls_per_request": self.calls.to_dict(),
-            "errors_per_request": self.errors.to_dict(),
-            "span_count_before": self.before.count,
-            "span_count_after": self.after.count,
-            "duration_before": self.before.to_dict() if self.before.count else None,
-            "duration_after": self.after.to_dict() if self.after.count else None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeChange:
-    """How much more time passes between two services."""
-
-    caller: str
-    callee: str
-    between: Estimate
-    """ns a request on the critical path."""
-    calls: Estimate
-    caller_share: float
-    """How much of the change is charged to the caller; see `blame.caller_shares`."""
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the change as it stands in JSON."""
-        return {
-            "caller": self.caller,
-            "callee": self.callee,
-            "between": self.between.to_dict("_ns"),
-            "calls_per_request": self.calls.to_dict(),
-            "caller_ratio": self.caller_share,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Changes, Answer):
     """What changed between two sets of requests. Times are a request's mean, of like requests on both sides."""
 
-    before: Side
-    after: Side
-    latency: Estimate
-    """ns a request."""
-    failures: Estimate
-    """Failed requests, 0..1."""
-    services: tuple[ServiceChange, ...]
-    """What holds requests longer comes first."""
-    operations: tuple[OperationChange, ...]
-    edges: tuple[EdgeChange, ...]
+    tags: TagChanges | None = None
+    """Tag values that stand out in the second set; None where they were not looked for."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns, shares 0..1."""
-        return {
-            "before": self.before.to_dict(),
-            "after": self.after.to_dict(),
-            "latency": self.latency.to_dict("_ns"),
-            "failed_ratio": self.failures.to_dict(),
-            "services": [change.to_dict() for change in self.services],
-            "operations": [change.to_dict() for change in self.operations],
-            "edges": [change.to_dict() for change in self.edges],
-        }
+    SPECS: ClassVar[_Specs] = (
+        Column(
+            "outcome",
+            value=lambda answer: answer.verdict.outcome,
+            about="`slower`, `faster`, `mixed`, `same`, `too-few` or `incomparable`",
+            within="verdict",
+        ),
+        Column("headline", value=lambda answer: answer.verdict.headline, about="in one sentence", within="verdict"),
+        Column("remarks", value=lambda answer: answer.verdict.remarks, about="further sentences", within="verdict"),
+        Column(
+            "service",
+            value=lambda answer: answer.verdict.service or None,
+            about="whom the headline names; null for nobody",
+            within="verdict",
+        ),
+        *side_specs("before", lambda answer: answer.before),
+        *side_specs("after", lambda answer: answer.after),
+        *estimate_specs("latency", lambda answer: answer.latency, "mean latency", is_time=True),
+        *estimate_specs("failed_ratio", lambda answer: answer.failures, "share of requests that failed"),
+        Rows("services", SERVICE_COLUMNS, lambda answer: answer.services, "what holds requests longer first"),
+        Rows("operations", OPERATION_COLUMNS, lambda answer: answer.operations, "in the same order"),
+        Rows("edges", EDGE_COLUMNS, lambda answer: answer.edges, "what passes between two services"),
+        *tag_specs(lambda answer: answer.tags),
+    )
+    MAIN: ClassVar[str] = "operations"
 
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row an operation, nested values under names joined by dots. Needs pandas."""
-        import pandas as pd
-
-        return pd.json_normalize([change.to_dict() for change in self.operations])
+    @property
+    def verdict(self) -> Verdict:
+        """What it comes to."""
+        return judge(self)
 
 
 def compare(before: Cohort, after: Cohort) -> Comparison:
@@ -189,8 +96,8 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
     )
 
 
-def _side(batch: Batch, unmatched: dict[str, int]) -> Side:
-    return Side(
+def _side(batch: Batch, unmatched: dict[str, int]) -> SideSummary:
+    return SideSummary(
         request_count=len(batch.requests),
         failed_count=int(np.count_nonzero(batch.requests.failed)),
         trace_count=distinct(batch.requests.traces.astype(np.int64)).size,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from traceq.analysis.comparison.batches import Batch
 from traceq.analysis.comparison.chance import REPLICATES, drawn, intervals, settled
 from traceq.analysis.comparison.matching import MIN_REQUESTS, Floats, Matching
 from traceq.analysis.grouping import numbered
+from traceq.report import Column, Unit
 
 _RARE = 0.01
 
@@ -40,25 +43,54 @@ class Estimate:
         """Whether the interval leaves no change at all out."""
         return self.low > 0 or self.high < 0
 
-    def to_dict(self, suffix: str = "") -> dict[str, object]:
-        """Give the estimate as it stands in JSON; with the suffix `_ns` as whole nanoseconds."""
-        told: dict[str, float | None] = {
-            "before": self.before,
-            "after": self.after,
-            "change": self.change,
-            "change_low": _finite(self.low),
-            "change_high": _finite(self.high),
-        }
-        document: dict[str, object] = {f"{name}{suffix}": _number(value, suffix) for name, value in told.items()}
-        return document | {"is_sure": self.is_sure, "is_likely": self.is_likely, "effect_size": self.effect}
+
+_Row = TypeVar("_Row")
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def estimate_specs(
+    key: str, taken: Callable[[_Row], Estimate], about: str = "", *, is_time: bool = False
+) -> tuple[Column[_Row], ...]:
+    """Describe the columns of an estimate.
 
+    Args:
+        key: What the columns are within.
+        taken: How the estimate is taken from a row.
+        about: What is estimated, a request.
+        is_time: Whether it is a time, which is told in whole nanoseconds.
+    """
+    suffix, unit = ("_ns", Unit.DURATION) if is_time else ("", Unit.TEXT)
 
-def _number(value: float | None, suffix: str) -> float | None:
-    return round(value) if value is not None and suffix else value
+    def number(name: str, title: str, fact: Callable[[Estimate], float], about: str = "") -> Column[_Row]:
+        def value(row: _Row) -> float | None:
+            found = fact(taken(row))
+            if not math.isfinite(found):
+                return None
+            return round(found) if is_time else found
+
+        return Column(f"{name}{suffix}", title, unit, value, about, within=key)
+
+    return (
+        number("before", "before", lambda found: found.before, f"{about}, before" if about else ""),
+        number("after", "after", lambda found: found.after),
+        number("change", "change", lambda found: found.change),
+        number("change_low", "low", lambda found: found.low, "the lower end of the change; null with too few requests"),
+        number("change_high", "high", lambda found: found.high, "the upper end; 95 % of intervals hold the change"),
+        Column("is_sure", "sure", value=lambda row: taken(row).is_sure, about="the interval excludes 0", within=key),
+        Column(
+            "is_likely",
+            "likely",
+            value=lambda row: taken(row).is_likely,
+            about="beyond chance when looked at alone, not as one of many",
+            within=key,
+        ),
+        Column(
+            "effect_size",
+            "effect",
+            value=lambda row: taken(row).effect,
+            about="the change in standard deviations of single requests (Cohen's d)",
+            within=key,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from traceq.analysis.comparison.batches import TraceColumns
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import Attributes, value_text
 from traceq.traces import Traces, normal_id
 
@@ -214,18 +216,22 @@ class TagChange:
         """How many times as frequent it is; None where it did not occur before."""
         return self.after_ratio / self.before_ratio if self.before_ratio else None
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the tag as it stands in JSON."""
-        return {
-            "key": self.key,
-            "value": self.value,
-            "before_trace_count": self.before_count,
-            "after_trace_count": self.after_count,
-            "before_ratio": self.before_ratio,
-            "after_ratio": self.after_ratio,
-            "lift": self.lift,
-            "alike": [{"key": key, "value": value} for key, value in self.alike],
-        }
+
+TAG_COLUMNS: tuple[Column[TagChange] | Rows[TagChange], ...] = (
+    Column("key", "tag", value=lambda change: change.key),
+    Column("value", "value", value=lambda change: change.value),
+    Column("before_trace_count", "before", Unit.COUNT, lambda change: change.before_count, "traces that have it"),
+    Column("after_trace_count", "traces", Unit.COUNT, lambda change: change.after_count, priority=1),
+    Column("before_ratio", "before", Unit.RATIO, lambda change: change.before_ratio, "of the traces looked at"),
+    Column("after_ratio", "after", Unit.RATIO, lambda change: change.after_ratio),
+    Column("lift", "times", value=lambda change: change.lift, about="how many times as frequent; null when new"),
+    Rows(
+        "alike",
+        (Column[Tag]("key", value=lambda tag: tag[0]), Column[Tag]("value", value=lambda tag: tag[1])),
+        lambda change: change.alike,
+        "further tags of exactly the same traces",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +247,40 @@ class TagChanges:
     left_out: tuple[str, ...]
     """Keys with too many values."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON."""
-        return {
-            "changes": [change.to_dict() for change in self.changes],
-            "before_sampled_trace_count": self.before_sampled,
-            "after_sampled_trace_count": self.after_sampled,
-            "before_trace_count": self.before_traces,
-            "after_trace_count": self.after_traces,
-            "keys_left_out": list(self.left_out),
-        }
+
+_Row = TypeVar("_Row")
+
+
+def tag_specs(taken: Callable[[_Row], TagChanges | None]) -> tuple[Column[_Row] | Rows[_Row], ...]:
+    """Describe the columns of tags; all null where they were not looked for.
+
+    Args:
+        taken: How the tags are taken from a row.
+    """
+
+    def count(key: str, fact: Callable[[TagChanges], int], about: str) -> Column[_Row]:
+        def value(row: _Row) -> int | None:
+            found = taken(row)
+            return None if found is None else fact(found)
+
+        return Column(key, key.replace("_", " "), Unit.COUNT, value, about, within="tags")
+
+    def changes(row: _Row) -> tuple[TagChange, ...] | None:
+        found = taken(row)
+        return None if found is None else found.changes
+
+    def left_out(row: _Row) -> tuple[str, ...] | None:
+        found = taken(row)
+        return None if found is None else found.left_out
+
+    return (
+        Rows("changes", TAG_COLUMNS, changes, "values that stand out after, the greatest growth first", within="tags"),
+        count("before_sampled_trace_count", lambda tags: tags.before_sampled, "traces whose tags were counted"),
+        count("after_sampled_trace_count", lambda tags: tags.after_sampled, "the same"),
+        count("before_trace_count", lambda tags: tags.before_traces, "traces they were chosen from"),
+        count("after_trace_count", lambda tags: tags.after_traces, "the same"),
+        Column("keys_left_out", value=left_out, about="keys with thousands of values", within="tags"),
+    )
 
 
 def compare_tags(before: TaggedSample, after: TaggedSample, ignored_keys: frozenset[str] = frozenset()) -> TagChanges:

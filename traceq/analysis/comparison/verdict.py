@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from traceq.analysis.comparison.compare import Comparison, ServiceChange
+from traceq.analysis.comparison.changes import Changes, ServiceChange
 from traceq.analysis.comparison.matching import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.units import format_duration, format_ratio, plural
@@ -32,17 +32,8 @@ class Verdict:
     service: str
     """Whom the headline names; empty when it names nobody."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the verdict as it stands in JSON."""
-        return {
-            "outcome": self.outcome,
-            "headline": self.headline,
-            "remarks": list(self.remarks),
-            "service": self.service or None,
-        }
 
-
-def judge(comparison: Comparison) -> Verdict:
+def judge(comparison: Changes) -> Verdict:
     """Say what changed most, or plainly that nothing did."""
     counts = (comparison.before.request_count, comparison.after.request_count)
     if min(counts) == 0:
@@ -68,7 +59,7 @@ def judge(comparison: Comparison) -> Verdict:
     return Verdict(outcome, _headline(first, comparison), tuple(remark for remark in remarks if remark), first.service)
 
 
-def is_notable(change: Estimate, comparison: Comparison) -> bool:
+def is_notable(change: Estimate, comparison: Changes) -> bool:
     """Tell whether a change of held time deserves to be named."""
     latency_ns = (comparison.latency.before + comparison.latency.after) / 2
     size = abs(change.change)
@@ -88,8 +79,8 @@ def _signed(ratio: float) -> str:
     return f"{'+' if ratio >= 0 else '-'}{format_ratio(abs(ratio))}"
 
 
-def _headline(first: ServiceChange, comparison: Comparison) -> str:
-    how = "longer" if first.held.change > 0 else "less long"
+def _headline(first: ServiceChange, comparison: Changes) -> str:
+    how = "longer" if first.held.change > 0 else "less"
     amount = format_duration(round(abs(first.held.change)))
     verb = "holds" if first.held.is_sure else "probably holds"
     change = f"{first.service} {verb} requests {amount} {how} on average ({interval_text(first.held)})"
@@ -103,7 +94,7 @@ def interval_text(change: Estimate) -> str:
     return f"{sure}: {format_duration(round(low))} to {format_duration(round(high))}"
 
 
-def _where(change: ServiceChange, comparison: Comparison) -> str:
+def _where(change: ServiceChange, comparison: Changes) -> str:
     """Say where a service's change lies: between it and others, or in which of its operations."""
     if abs(change.between_ns) >= _MOSTLY * abs(change.held.change) and change.between_ns * change.held.change > 0:
         return _between(change, comparison)
@@ -117,7 +108,7 @@ def _where(change: ServiceChange, comparison: Comparison) -> str:
     )
 
 
-def _between(change: ServiceChange, comparison: Comparison) -> str:
+def _between(change: ServiceChange, comparison: Changes) -> str:
     as_caller = [edge for edge in comparison.edges if edge.caller == change.service and edge.caller_share > 0]
     by_caller_ns = sum(edge.between.change * edge.caller_share for edge in as_caller)
     more = "more" if change.held.change > 0 else "less"
@@ -135,7 +126,7 @@ def _between(change: ServiceChange, comparison: Comparison) -> str:
 
 
 def _others(slower: list[ServiceChange], faster: list[ServiceChange]) -> list[str]:
-    told = [("longer too", slower), ("less long", faster)]
+    told = [("also longer", slower), ("less", faster)]
     return [f"{how}: {', '.join(_amount(change) for change in changes)}" for how, changes in told if changes]
 
 
@@ -143,14 +134,14 @@ def _amount(change: ServiceChange) -> str:
     return f"{change.service} {format_duration(round(abs(change.held.change)))}"
 
 
-def _failures(comparison: Comparison) -> list[str]:
+def _failures(comparison: Changes) -> list[str]:
     failures = comparison.failures
     if not failures.is_sure:
         return []
     return [f"failed requests {format_ratio(failures.before)} → {format_ratio(failures.after)}"]
 
 
-def _nothing(comparison: Comparison) -> Verdict:
+def _nothing(comparison: Changes) -> Verdict:
     remarks = _failures(comparison)
     latency = _latency(comparison.latency)
     greatest = max(comparison.services, key=lambda change: abs(change.held.change))
