@@ -113,6 +113,12 @@ def test_one_span_has_no_rate_and_no_time_no_share() -> None:
     assert (row.per_second, row.self_ratio) == (None, 0.0)
 
 
+def test_spans_of_nobody_have_no_row_and_no_time(shop: Traces) -> None:
+    found = statistics(shop, service="nobody")
+
+    assert (found.rows, found.window_ns) == ((), 0)
+
+
 def test_the_frame_has_a_row_a_sort(shop: Traces) -> None:
     frame = statistics(shop, "service", "operation").to_frame()
 
