@@ -7,6 +7,8 @@ own rules have no part in it.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from random import Random
@@ -30,7 +32,9 @@ from benchmarks.truth.programs import (
 from traceq.semantics import Kind
 
 Attributes: TypeAlias = dict[str, str | int]
-Circumstance: TypeAlias = Literal["plain", "background", "message", "hedge", "timeout", "late end", "staggered", "pool"]
+Circumstance: TypeAlias = Literal[
+    "plain", "background", "hidden", "message", "hedge", "timeout", "late end", "staggered", "pool"
+]
 """What a span is part of that makes it hard to tell who waited; the innermost counts."""
 
 EPOCH_NS = 1_760_000_000_000_000_000
@@ -108,7 +112,41 @@ def execute(system: System, count: int, seed: int, *, streams: float = 0.0) -> l
         entries = system.streams if random.random() < streams else system.entries
         start_ns = EPOCH_NS + number * _EVERY_NS + random.randrange(_EVERY_NS)
         requests.append(_Execution(random).request(random.choice(entries), start_ns))
+    _mark_hidden(requests)
     return requests
+
+
+_SEEN = 0.01
+"""Share of the calls in which a task has to outlive its caller for that to be seen."""
+
+
+def _mark_hidden(requests: Sequence[Request]) -> None:
+    """Tell the background tasks that hardly ever outlive their caller: their spans look as if they were waited for."""
+    tasks: Counter[tuple[str, ...]] = Counter()
+    outliving: Counter[tuple[str, ...]] = Counter()
+    for request in requests:
+        for span in _tasks(request):
+            above = request.spans[span.parent]
+            tasks[_sort(span, above)] += 1
+            outliving[_sort(span, above)] += span.ended_ns > above.ended_ns
+    for request in requests:
+        for span in request.spans:
+            above = request.spans[span.parent]
+            if span.circumstance == "background" and (
+                above.circumstance == "hidden"
+                or (above.circumstance != "background" and outliving[key := _sort(span, above)] <= _SEEN * tasks[key])
+            ):
+                span.circumstance = "hidden"
+
+
+def _tasks(request: Request) -> Iterator[TrueSpan]:
+    for span in request.spans:
+        if span.circumstance == "background" and request.spans[span.parent].circumstance != "background":
+            yield span
+
+
+def _sort(span: TrueSpan, above: TrueSpan) -> tuple[str, ...]:
+    return (span.service, above.name, span.name, str(span.attributes.get("url.full")))
 
 
 def charge(line: Line, until_ns: int, held_ns: dict[int, int]) -> None:
@@ -239,7 +277,8 @@ class _Execution:
         if timed_out:
             released_ns = max(given_up_ns, client.now_ns)
         if server.begun_ns < released_ns:
-            client.wait(released_ns, server, min(answered_ns, released_ns))
+            # The answer's way is held by the server while its span is open, then by the client.
+            client.wait(released_ns, server, min(server.now_ns, released_ns))
         client.now_ns = released_ns
         if timed_out:
             self.mark(first, "timeout")
@@ -290,7 +329,7 @@ class _Execution:
         winner, loser = (first, second) if first.now_ns <= second.now_ns else (second, first)
         until = second.span if loser is first else len(self.spans)
         self.mark(first.span, "hedge")
-        self.cancel(range(loser.span, until), winner.now_ns + int(self.random.uniform(50_000, 2_000_000)))
+        self.cancel(range(loser.span, until), winner.now_ns + int(self.random.uniform(20_000, 500_000)))
         line.wait(winner.now_ns, winner, winner.now_ns)
 
     def cancel(self, spans: range, at_ns: int) -> None:

@@ -240,10 +240,10 @@ class _Draw:
             (4, self.retried),
             (3, self.timed),
             (10, self.fork),
-            (4, self.pool),
-            (6, self.staggered),
-            (3, self.hedge),
-            (5, self.spawn),
+            (3, self.pool),
+            (5, self.staggered),
+            (2, self.hedge),
+            (4, self.spawn),
             (5, self.publish),
         )
         usable = kinds if depth < 3 and self.callees else kinds[:2]
@@ -286,7 +286,9 @@ class _Draw:
         return Fork((branch,) * self.random.randint(3, 8), self.random.randint(1, 3))
 
     def staggered(self) -> Step:
-        pauses = (Latency(self.random.choice((15, 300, 1500)), 0.4) for _ in range(self.random.randint(2, 3)))
+        pauses = (
+            Latency(self.random.choice((15, 15, 60, 60, 200, 500)), 0.4) for _ in range(self.random.randint(2, 3))
+        )
         return Staggered(tuple((pause, self.short()) for pause in pauses))
 
     def hedge(self) -> Step:
@@ -294,9 +296,9 @@ class _Draw:
 
     def spawn(self) -> Step:
         """Draw background work that outlives its caller always, now and then, or hardly ever."""
-        median_us = self.random.choice((150_000, 100_000, 10_000, 4_000, 300))
+        median_us = self.random.choice((150_000, 100_000, 20_000, 8_000, 300))
         name = f"async-{self.random.choice(('audit', 'flush', 'prefetch', 'metrics'))}"
-        if self.random.random() < 0.4:
+        if self.random.random() < 0.15:
             return Spawn("", (self.call(),))
         inner: tuple[Step, ...] = (self.short(),) if self.random.random() < 0.4 else ()
         return Spawn(name, (*inner, Work(Latency(median_us, 0.6))))
@@ -308,5 +310,5 @@ class _Draw:
             acknowledged=Latency(self.random.uniform(400, 3000), 0.4),
             delivered=Latency(self.random.choice((500, 3000, 15_000)), 0.8),
             follows=self.random.random() < 0.3,
-            is_awaited=self.random.random() < 0.8,
+            is_awaited=self.random.random() < 0.9,
         )
