@@ -44,7 +44,7 @@ WARNINGS_KEPT = 100
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
 _KEPT_BYTES = 40 * 10**6
-"""A smaller input is kept while it is learned from, rather than read twice."""
+"""Inputs up to this size are kept while they are learned from."""
 _LARGEST_SAMPLE = 3
 """A second look for traces that match goes through an eighth of an archive at most."""
 
@@ -311,8 +311,17 @@ class Summary(Generic[_Sums]):
         )
 
 
-def summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Summary[_Sums]:
+def summarize_slice(
+    piece: Slice, query: TraceQuery, question: Question[_Sums], learned: Learned | None = None
+) -> Summary[_Sums]:
     """Read a slice, keep the traces that match, and sum them up.
+
+    Args:
+        piece: What to read.
+        query: Which of its traces.
+        question: What to ask of them.
+        learned: What other traces tell about them; None where the slice is all there is, or the question needs no such
+            knowledge.
 
     Raises:
         InputError: If the bytes cannot be read or are not traces.
@@ -321,13 +330,29 @@ def summarize_slice(piece: Slice, query: TraceQuery, question: Question[_Sums]) 
     met: set[tuple[str, Operation]] = set()
     # Left on between tables, the collector takes a tenth of the time, and a slice leaves it nothing to find.
     with collector_paused():
-        for table in _tables(piece, query, question):
-            found = _matching(table, query)
+        tables = ((table, _matching(table, query)) for table in _tables(piece, query, question))
+        kept: Iterable[tuple[Traces, Traces]] = tables
+        if learned is None and _learns(question):
+            kept = list(tables)
+            learned = _learned_from(found for _, found in kept)
+        for table, found in kept:
             if len(found):
-                summary += Summary(question.collect(found), len(found), sum_warnings(found.warnings))
+                known = found if learned is None else replace(found, learned=learned)
+                summary += Summary(question.collect(known), len(found), sum_warnings(found.warnings))
             elif not summary.trace_count:
                 met |= operations_met(table)
     return summary if summary.trace_count else replace(summary, met=frozenset(met))
+
+
+def _learns(question: Question[Sums]) -> bool:
+    return isinstance(question, Informed) and question.learns
+
+
+def _learned_from(tables: Iterable[Traces]) -> Learned:
+    # Late: it needs numpy.
+    from traceq.analysis.learning import learn_from
+
+    return learn_from(list(tables))
 
 
 def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
@@ -385,10 +410,17 @@ def summarize(
     total: Summary[_Sums] = Summary(question.nothing())
     for attempt in found.attempts():
         with attempt as trusted:
-            if isinstance(question, Informed) and question.learns:
-                total = _summarize_informed(trusted.slices, query, question, here, progress)
-            else:
-                total = _summarize(trusted.slices, query, question, here, progress)
+            slices = trusted.slices
+            learned = _learn(slices, query, here) if _learns(question) and not _is_kept(slices, here) else None
+            work = partial(summarize_slice, query=query, question=question, learned=learned)
+            total = Summary(question.nothing())
+            done = Progress("summing up traces", total=sum(piece.byte_count for piece in slices), is_bytes=True)
+            progress(done)
+            for piece, result in zip(slices, here.map(work, slices), strict=True):
+                total += result
+                trace_count = done.trace_count + piece.trace_count
+                done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
+                progress(done)
             if isinstance(question, Completing):
                 # Other processes take longer to start than a few spans to read.
                 reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
@@ -398,97 +430,23 @@ def summarize(
     return total if not total.trace_count else replace(total, met=frozenset())
 
 
-def _summarize_informed(
-    slices: Sequence[Slice],
-    query: TraceQuery,
-    question: Question[_Sums],
-    executor: Executor,
-    progress: ProgressListener,
-) -> Summary[_Sums]:
-    """Learn from a sample first, and tell every slice what it says; a small input is read only once."""
-    # Late: it needs numpy.
-    from traceq.analysis.learning import learn_from
-
-    if len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor):
-        kept = _summarize(slices, query, _Keeping(question.needs_details), executor, progress)
-        learned = learn_from(kept.sums.tables)
-        sums = (question.collect(replace(table, learned=learned)) for table in kept.sums.tables)
-        return Summary(sum(sums, question.nothing()), kept.trace_count, kept.warnings, kept.met)
-    learned = _learn(slices, query, executor)
-    return _summarize(slices, query, _Knowing(question, learned), executor, progress)
+def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
+    """Tell whether an input is small enough to be kept while it is learned from, rather than read twice."""
+    return len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor)
 
 
 def _learn(slices: Sequence[Slice], query: TraceQuery, executor: Executor) -> Learned:
     """Learn from a sample of the traces that match; from a larger one where too few of the first do."""
     # Late: it needs numpy.
-    from traceq.analysis.learning import LearningQuestion
+    from traceq.analysis.learning import LearnedSums, LearningQuestion
 
     level = sample_level(sum(piece.trace_count for piece in slices))
     while True:
-        told = _summarize(slices, query, LearningQuestion(Sample(level)), executor, no_progress)
+        work = partial(summarize_slice, query=query, question=LearningQuestion(Sample(level)))
+        told = sum(executor.map(work, slices), Summary(LearnedSums()))
         if level <= _LARGEST_SAMPLE or told.trace_count >= LEAST_SAMPLED // 4:
             return told.sums.learned()
         level = max(level - 3, _LARGEST_SAMPLE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Knowing(Generic[_Sums]):
-    """A question, with what other traces tell about those it is put to."""
-
-    question: Question[_Sums]
-    learned: Learned
-
-    @property
-    def needs_details(self) -> bool:
-        return self.question.needs_details
-
-    def nothing(self) -> _Sums:
-        return self.question.nothing()
-
-    def collect(self, traces: Traces) -> _Sums:
-        return self.question.collect(replace(traces, learned=self.learned))
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Tables; adds to others."""
-
-    tables: tuple[Traces, ...] = ()
-
-    def __add__(self, other: _Kept) -> _Kept:
-        return _Kept((*self.tables, *other.tables))
-
-
-@dataclass(frozen=True, slots=True)
-class _Keeping:
-    """A question to which the traces themselves are the answer."""
-
-    needs_details: bool
-
-    def nothing(self) -> _Kept:
-        return _Kept()
-
-    def collect(self, traces: Traces) -> _Kept:
-        return _Kept((traces,))
-
-
-def _summarize(
-    slices: Sequence[Slice],
-    query: TraceQuery,
-    question: Question[_Sums],
-    executor: Executor,
-    progress: ProgressListener,
-) -> Summary[_Sums]:
-    work = partial(summarize_slice, query=query, question=question)
-    total: Summary[_Sums] = Summary(question.nothing())
-    done = Progress("summing up traces", total=sum(piece.byte_count for piece in slices), is_bytes=True)
-    progress(done)
-    for piece, result in zip(slices, executor.map(work, slices), strict=True):
-        total += result
-        trace_count = done.trace_count + piece.trace_count
-        done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
-        progress(done)
-    return total
 
 
 def _look_up(found: Input, executor: Executor, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:

@@ -36,8 +36,8 @@ class FindingQuestion:
     options: RequestOptions
     thresholds: Thresholds = field(default_factory=Thresholds)
     needs_details: bool = True
-    learns: bool = True
     """Statements, errors and what spans tell of retries are attributes and events."""
+    learns: bool = True
 
     def nothing(self) -> FindingSums:
         """Give the sums of no traces."""
