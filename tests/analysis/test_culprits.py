@@ -53,6 +53,7 @@ def test_the_span_that_holds_a_fifth_of_the_request_is_flagged_with_its_chain_an
             {"service": "chat", "operation": "insert"},
         ],
         "statement": "insert messages",
+        "is_entry": False,
     }
 
 
@@ -60,10 +61,31 @@ def test_by_duration_everything_above_it_is_flagged_too() -> None:
     assert flagged(trace(*SLOW_MESSAGE), "duration") == [("save", 1100, 0), ("insert", 1000, 0)]
 
 
-def test_without_a_span_of_a_fifth_the_greatest_is_flagged() -> None:
-    spans = [span("root", None, 0, 100)] + [span(f"c{i}", "root", 10 * i, 10 * i + 5 + i) for i in range(5)]
+def test_without_a_call_of_a_fifth_the_greatest_is_flagged_unless_the_request_holds_more_itself() -> None:
+    spans = [span(f"c{i}", "root", 10 * i, 10 * i + 9 + i % 2, name=f"c{i}") for i in range(10)]
 
-    assert flagged(trace(*spans)) == [("c4", 9, 0)]
+    assert flagged(trace(span("root", None, 0, 100), *spans)) == [("c1", 10, 0)]
+    assert flagged(trace(span("root", None, 0, 130), *spans)) == [("root", 35, 0)]
+
+
+def test_nothing_is_a_bottleneck_where_the_request_itself_holds_most() -> None:
+    table = trace(span("root", None, 0, 100), span("a", "root", 0, 40))
+    examined = examine(table, RequestOptions())
+
+    (found,) = culprits(examined, 0, "critical-time")
+
+    assert (found.name, found.ratio, found.is_entry, found.chain) == ("root", 0.6, True, (("app", "root"),))
+    assert flagged(trace(span("root", None, 0, 100), span("a", "root", 0, 60))) == [("a", 60, 0)]
+    assert flagged(table, "duration") == [("a", 40, 0)]
+
+
+def test_a_fragment_is_rated_against_its_trace() -> None:
+    lost = [span("lost", "gone", 10, 20), span("a", "lost", 11, 19)]
+    examined = examine(trace(span("root", None, 0, 100), *lost), RequestOptions(with_fragments=True))
+    alone = examine(trace(span("root", None, 0, 30), *lost), RequestOptions(with_fragments=True))
+
+    assert culprits(examined, 1, "critical-time") == ()
+    assert [(one.name, one.ratio) for one in culprits(alone, 1, "critical-time")] == [("a", 8 / 30)]
 
 
 def test_what_passes_between_caller_and_callee_is_charged_to_the_callee() -> None:
@@ -83,8 +105,9 @@ def test_alike_siblings_count_as_one_call() -> None:
     assert flagged(trace(*spans)) == [("SELECT", 60, 0)]
 
 
-def test_a_request_without_calls_has_no_bottleneck() -> None:
-    assert flagged(trace(("root", None, 0, 100))) == []
+def test_a_request_without_calls_holds_itself_up_if_it_takes_any_time() -> None:
+    assert flagged(trace(("root", None, 0, 100))) == [("root", 100, 0)]
+    assert flagged(trace(("root", None, 5, 5), ("a", "root", 5, 5))) == []
 
 
 @given(tables())

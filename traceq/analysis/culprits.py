@@ -22,6 +22,8 @@ __all__ = ("FLAGGED_RATIO", "Culprit", "Examined", "Measure", "RequestOptions", 
 
 FLAGGED_RATIO = 0.2
 """A span is a bottleneck from this share of its request's latency on."""
+_MOST_RATIO = 0.5
+"""Where the request itself holds more than this, no call of it is called a bottleneck."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +93,8 @@ class Culprit:
     """Service and operation of every span from the request's entry down to this one."""
     statement: str
     """The query it ran or the URL it called, if told; empty when attributes were left out."""
+    is_entry: bool = False
+    """Whether it is the request itself, and no call below it: what it does has no span, or is its own work."""
 
 
 CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
@@ -116,37 +120,53 @@ CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
         lambda one: " > ".join(name for _, name in one.chain),
     ),
     Column("statement", "statement", value=lambda one: one.statement or None, about="the query or the URL, if told"),
+    Column("is_entry", "itself", value=lambda one: one.is_entry, about="whether it is the request itself, and no call"),
 )
 
 
 def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit, ...]:
     """Flag the calls below a request's entry that hold at least a fifth of it, or else the one that holds most.
 
-    Siblings of one service, name, kind and peer count as one call: 47 queries of 4 ms one after the other are what
-    makes a request slow, though none of them is slow itself.
+    Siblings of one service, name, role and peer count as one call: 47 queries of 4 ms one after the other are what
+    makes a request slow, though none of them is slow itself. No call is flagged where the request itself holds more
+    than half, or more than any call while none holds a fifth: then the request itself is, unless spans are ranked by
+    duration. A fragment, whose parent is missing, is rated against its trace, and has nothing flagged below a fifth.
 
     Returns:
-        The greatest first; empty for a request without calls, or one that took no time.
+        The greatest first; empty for a request that took no time.
     """
     spans = examined.spans
     first, stop = spans.traces.offsets[spans.trace[entry]], spans.traces.offsets[spans.trace[entry] + 1]
     rows = first + np.flatnonzero(examined.requests.entry[first:stop] == entry)
-    rows = rows[rows != entry]
-    latency_ns = int(spans.duration_ns[entry])
-    held_ns = examined.measured(measure)[rows]
-    if not rows.size or not latency_ns or not held_ns.any():
+    calls, sums = _calls(examined, rows, measure)
+    own_ns = 0 if measure == "duration" else int(examined.measured(measure)[entry])
+    whole_ns, is_fragment = int(spans.duration_ns[entry]), entry in spans.traces.missing_parents
+    if is_fragment:
+        tops = first + np.flatnonzero(np.asarray(spans.traces.parents[first:stop]) < 0)
+        whole_ns = int(spans.duration_ns[tops].max())
+    greatest_ns = int(sums.max(initial=0))
+    least_ns = max(1, FLAGGED_RATIO * whole_ns)
+    if max(own_ns, greatest_ns) < (least_ns if is_fragment else 1):
         return ()
-    told = (spans.parents, spans.services, spans.names, spans.told_roles, spans.peers)
-    _, calls = numbered_rows(*(column[rows] for column in told))
-    sums = sum_by_group(calls, held_ns, int(calls.max()) + 1)
-    flagged = np.flatnonzero(sums >= max(1, FLAGGED_RATIO * latency_ns))
+    if own_ns > _MOST_RATIO * whole_ns or (greatest_ns < least_ns and own_ns > greatest_ns):
+        return (_culprit(examined, rows[rows == entry], whole_ns, measure, is_entry=True),)
+    flagged = np.flatnonzero(sums >= least_ns)
     if not flagged.size:
         flagged = np.array([sums.argmax()])
-    found = [_culprit(examined, rows[calls == call], latency_ns, measure) for call in flagged.tolist()]
+    found = [_culprit(examined, rows[calls == call], whole_ns, measure) for call in flagged.tolist()]
     return tuple(sorted(found, key=lambda culprit: (-culprit.held_ns, culprit.row)))
 
 
-def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure) -> Culprit:
+def _calls(examined: Examined, rows: Ints, measure: Measure) -> tuple[Ints, Ints]:
+    """Number the calls that the rows of a request belong to, and say what each holds; the request itself holds none."""
+    spans = examined.spans
+    told = (spans.parents, spans.services, spans.names, spans.told_roles, spans.peers)
+    _, calls = numbered_rows(*(column[rows] for column in told))
+    held_ns = np.where(spans.parents[rows] < 0, 0, examined.measured(measure)[rows])
+    return calls, sum_by_group(calls, held_ns, int(calls.max()) + 1)
+
+
+def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure, *, is_entry: bool = False) -> Culprit:
     traces = examined.spans.traces
     held_ns = examined.measured(measure)[rows]
     span = traces.span(int(rows[np.argmax(held_ns)]))
@@ -163,6 +183,7 @@ def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure) 
         network_ns=int(examined.network_ns[rows].sum()),
         chain=_chain(examined.spans, span.row),
         statement="" if traces.details is None else first_text(span.details.attributes(), STATEMENT),
+        is_entry=is_entry,
     )
 
 

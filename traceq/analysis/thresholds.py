@@ -73,7 +73,7 @@ class Thresholds:
     )
     """Healthy calls on one busy host were seen to lose 18 ms."""
     gap_ns: int = _bound(
-        50 * NS_PER_MS, "gap", "Time before the first child or between children with nothing to show.", Unit.DURATION
+        50 * NS_PER_MS, "gap", "Time before, between or after children with nothing to show.", Unit.DURATION
     )
     slow_query_ns: int = _bound(200 * NS_PER_MS, "slow-query", "Duration of a single slow query.", Unit.DURATION)
     queue_delay_ns: int = _bound(

@@ -116,6 +116,8 @@ def _held_by(request: SlowRequest) -> str:
     if not request.culprits:
         return request.name
     first, *others = request.culprits
+    if first.is_entry:
+        return f"{format_ratio(first.ratio)} {first.name} itself"
     more = f", and {plural(len(others), 'other')}" if others else ""
     return f"{format_ratio(first.ratio)} {chain_text((*first.chain[1:-1], (first.service, call_text(first))))}{more}"
 

@@ -25,7 +25,7 @@ def report(answer: TraceBottlenecks, asked: Asked = _NO_ASKED) -> Report:
     blocks: list[Block] = [headline(answer.summary), Line(), drawn.timeline, Line()]
     blocks += [_sentence(culprit) for culprit in answer.culprits]
     if not answer.culprits:
-        blocks.append(Line((Part("no calls below the root: nothing but the root itself took time"),)))
+        blocks.append(Line((Part("nothing took time"),)))
     footer: tuple[Line, ...] = ()
     if drawn.hidden_count:
         footer = (
@@ -36,6 +36,15 @@ def report(answer: TraceBottlenecks, asked: Asked = _NO_ASKED) -> Report:
 
 
 def _sentence(culprit: Culprit) -> Line:
+    if culprit.is_entry:
+        return Line(
+            (
+                Part(f"{format_ratio(culprit.ratio)} ", "strong"),
+                Part(f"{format_duration(culprit.held_ns)} in "),
+                Part(culprit.name, "strong"),
+                Part(" itself, with no span inside: profile it, or instrument what it does"),
+            )
+        )
     parts = [
         Part(f"{format_ratio(culprit.ratio)} ", "strong"),
         Part(f"{format_duration(culprit.held_ns)} in "),

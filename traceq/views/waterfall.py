@@ -300,7 +300,8 @@ class _Drawing:
         if culprit is not None:
             scattered = len(culprit.rows) > len(node.rows)
             calls = f" in {plural(len(culprit.rows), 'call')}" if scattered else ""
-            texts.append(f"bottleneck {format_ratio(culprit.ratio)}{calls}")
+            ratio = format_ratio(culprit.ratio)
+            texts.append(f"{ratio} in itself" if culprit.is_entry else f"bottleneck {ratio}{calls}")
         if len(node.rows) > 1:
             texts.append(self._fold_note(node.rows))
         texts += self._overhang_notes(row)
