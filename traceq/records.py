@@ -36,8 +36,8 @@ class Codebook:
         self.origins: Codes[tuple[str, str]] = Codes()
         """What spans ran in: service (empty if the source does not name one) and host."""
         self.meanings: Codes[Meaning] = Codes()
-        self.told: dict[tuple[tuple[str, str], ...], int] = {}
-        """A cache for codecs: the code of a meaning by the attributes that it was read from."""
+        self.told: dict[tuple[object, ...], int] = {}
+        """A cache for codecs: the code of a meaning by what it was read from, in whatever form the codec has that."""
         self.nameless: set[int] = set()
         """Codes of origins without a service."""
 

@@ -280,16 +280,16 @@ def activity_from_name(name: str, destination: str) -> Activity:
 
 def abridged(key: str, value: AttributeValue) -> str:
     """Keep of an attribute in `ABRIDGED` what matters here: of a URL where it leads, else that it is there."""
-    text = value_text(value) if key in WHOLE_URL else ""
+    text = (value if isinstance(value, str) else value_text(value)) if key in WHOLE_URL else ""
     told = authority(text)
     return f"//{told}" if told else text and "/"
 
 
 def authority(url: str) -> str:
     """Give the host that a URL names, with its port if it has one and without credentials; empty when it has none."""
-    told = url.partition("//")[2]
-    for end in "/?#":
-        told = told.partition(end)[0]
+    told = url.partition("//")[2].partition("/")[0]
+    if "?" in told or "#" in told:
+        told = told.partition("?")[0].partition("#")[0]
     return told.rpartition("@")[2]
 
 
@@ -367,17 +367,16 @@ class Meaning(NamedTuple):
 
 # The same few attributes come with span after span, and reading what they say takes longer than reading them.
 @lru_cache(maxsize=4096)
-def meaning(
-    attributes: tuple[tuple[str, str], ...], kind: Kind = Kind.UNSPECIFIED, status: Status = Status.UNSET
-) -> Meaning:
+def meaning(attributes: tuple[str, ...], kind: Kind = Kind.UNSPECIFIED, status: Status = Status.UNSET) -> Meaning:
     """Say what attributes mean, beside kind and status that the span has as fields.
 
     Args:
-        attributes: Those in `TELLING`, values as text, abridged or not; of a key that occurs twice the last counts.
+        attributes: The keys in `TELLING` and their values in turn, values as text, abridged or not. If a key occurs
+            twice, the last one counts.
         kind: The span's field; wins over the attribute.
         status: The span's field; of field and attributes, the graver counts, as in Jaeger's own conversion.
     """
-    values = dict(attributes)
+    values = dict(zip(attributes[::2], attributes[1::2], strict=True))
     kind = kind or kind_from_text(values.get("span.kind", ""))
     status = max(status, status_from_attributes(values))
     return Meaning(kind, status, peer(kind, values), activity(values))

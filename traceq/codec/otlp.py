@@ -376,46 +376,37 @@ def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
 
 
 def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
-    add, meanings = coded.meanings.append, codes.meanings
+    add, told = coded.meanings.append, codes.told
     for span in spans:
-        attributes = _sketches(span)
-        texts = _wanted_texts(attributes) if attributes else ()
-        add(meanings[meaning(texts, _kind(span.kind), _status_of(span.status))])
+        attributes, status = _sketches(span), span.status
+        key = (_wanted_texts(attributes) if attributes else (), span.kind, status.code if status else None)
+        code = told.get(key)
+        if code is None:
+            texts, kind, status_code = key
+            code = told[key] = codes.meanings[
+                meaning(texts, _member(Kind, kind, "SPAN_KIND_"), _member(Status, status_code, "STATUS_CODE_"))
+            ]
+        add(code)
 
 
 def _sketches(span: _Span | _DetailedSpan) -> list[_Sketch]:
     return (span.attributes if isinstance(span, _Span) else _SKETCHES.decode(span.attributes)) or []
 
 
-def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[tuple[str, str], ...]:
-    """Select the attributes that become columns, with values as text. This is the hot path of reading."""
-    return tuple(
-        [
-            (sketch.key, read_text(bytes(sketch.value)) if sketch.key not in ABRIDGED else _abridged(sketch))
-            for sketch in attributes
-            if sketch.key in TELLING
-        ]
-    )
-
-
-def _abridged(sketch: _Sketch) -> str:
-    # Of a route it is enough that there is one, and of URLs there are too many to keep them.
-    return abridged(sketch.key, read_value(sketch.value) if sketch.key in WHOLE_URL else "")
-
-
-@lru_cache(maxsize=64)
-def _kind(value: int | str | None) -> Kind:
-    return _member(Kind, value, "SPAN_KIND_")
-
-
-def _status_of(status: _SpanStatus | None) -> Status:
-    """Read a status given as number or name."""
-    return Status.UNSET if status is None else _status(status.code)
-
-
-@lru_cache(maxsize=64)
-def _status(code: int | str | None) -> Status:
-    return _member(Status, code, "STATUS_CODE_")
+def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[str, ...]:
+    """Select the attributes that become columns, as keys and values (text) in turn. This is the hot path of reading."""
+    found: list[str] = []
+    add = found.append
+    for sketch in attributes:
+        key = sketch.key
+        if key in TELLING:
+            add(key)
+            if key not in ABRIDGED:
+                add(read_text(bytes(sketch.value)))
+            else:
+                # There are too many URLs to cache their texts.
+                add(abridged(key, read_value(sketch.value)) if key in WHOLE_URL else "")
+    return tuple(found)
 
 
 _Enum = TypeVar("_Enum", Kind, Status)
