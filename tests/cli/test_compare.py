@@ -66,7 +66,7 @@ def test_two_windows_of_one_file(run: Run) -> None:
         ),
         (
             ("--slow", "5"),
-            "Invalid value for '--slow': '5' is not a share between 0% and 100%",
+            "Invalid value for '--slow': '5' is not a share between 0% and 100%, write for example 10% or 0.1",
         ),
     ],
 )
