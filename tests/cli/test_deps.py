@@ -13,10 +13,10 @@ from tests.sources.replay import FIXTURES
 from tests.sources.servers import Reply, Seen, serving
 from traceq.analysis.dependencies import Dependencies, from_jaeger
 from traceq.catalog import ServiceCall
-from traceq.cli.deps_ask import Answer
-from traceq.cli.deps_watch import changes, watch
+from traceq.cli.deps.watch import watch
 from traceq.errors import ExitCode, SourceError
 from traceq.units import NS_PER_S
+from traceq.views.graphs import changes
 
 CHAT = ("--source", "fixtures/chat.json")
 GRAPH_FORMATS = ("mermaid", "dot", "svg", "html")
@@ -152,7 +152,7 @@ def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_pa
         (("--cycles", "--critical"), "Invalid value for --critical: one question at a time: --cycles or --critical"),
         (("--upstream", "2"), "Invalid value for --service: upstream and downstream of what? give --service"),
         (("--watch", "10s"), "Invalid value for --watch: files do not change while they are watched"),
-        (("--watch", "10ms"), "Invalid value for --watch: a second at least"),
+        (("--watch", "10ms"), "Invalid value for --watch: the interval is at least 1s"),
         (("--cycles", "-f", "svg"), "Invalid value for --format: svg is for graphs: `traceq deps` draws one"),
     ],
 )
@@ -247,12 +247,12 @@ def test_changes_are_told_by_edge() -> None:
 def test_a_watch_shows_each_graph_with_the_one_before_until_it_is_interrupted(
     capsys: pytest.CaptureFixture[str], utc: None
 ) -> None:
-    first, second = (Answer(found, None, ()) for found in (graph(ab=1), graph(ab=2)))
-    questions: Iterator[Answer | Exception] = iter([first, SourceError("no answer"), second])
+    first, second = graph(ab=1), graph(ab=2)
+    questions: Iterator[Dependencies | Exception] = iter([first, SourceError("no answer"), second])
     slept: list[float] = []
-    shown: list[tuple[Answer, Dependencies | None]] = []
+    shown: list[tuple[Dependencies, Dependencies | None]] = []
 
-    def ask() -> Answer:
+    def ask() -> Dependencies:
         answer = next(questions, None)
         if answer is None:
             raise KeyboardInterrupt
@@ -262,7 +262,7 @@ def test_a_watch_shows_each_graph_with_the_one_before_until_it_is_interrupted(
 
     watch(ask, lambda answer, last: shown.append((answer, last)), 10 * NS_PER_S, slept.append, lambda: 0)
 
-    assert shown == [(first, None), (second, first.dependencies)]
+    assert shown == [(first, None), (second, first)]
     assert slept == [10.0, 10.0, 10.0]
     told = capsys.readouterr()
     assert told.out == "1970-01-01 00:00:00.000\n" * 2
@@ -284,7 +284,7 @@ def test_a_watch_draws_the_change(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         if next(naps, "over") == "over":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("traceq.cli.deps_watch.watch.__defaults__", (nap, lambda: 0))
+    monkeypatch.setattr("traceq.cli.deps.watch.watch.__defaults__", (nap, lambda: 0))
     with serving(answer) as seen:
         outcome = run("deps", "--source", seen.url, "--from", "jaeger", "--watch", "5s")
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls
 from traceq.analysis.grouping import merged
-from traceq.analysis.peers import Node, NodeKind, settle
+from traceq.analysis.peers import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.spread import Spread, spread
-from traceq.catalog import ServiceCall
+from traceq.answer import Answer
+from traceq.catalog import ServiceCall, Window
+from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Origin: TypeAlias = Literal["jaeger", "traces", "both"]
 """Who counted the calls: Jaeger's own table, traceq from traces, or each for itself."""
@@ -39,6 +38,10 @@ class Dependency:
     jaeger_count: int | None = None
     """What Jaeger's table says of the two services, messages included; None where it does not know the edge."""
     known_to: Origin = "traces"
+    has_critical: bool = field(default=False, compare=False, repr=False)
+    """Whether traces were asked how long the calls held critical paths."""
+    is_spurious: bool = field(default=False, compare=False, repr=False)
+    """Whether it is a call of a service to itself that Jaeger's table has, and the traces beside it do not."""
 
     @property
     def error_ratio(self) -> float:
@@ -57,37 +60,97 @@ class Dependency:
             return None
         return next((view for view in (self.sums.caller, self.sums.callee) if view.count), None)
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the edge as it stands in JSON."""
-        sums = self.sums or CallSums()
-        counted = self.sums is not None
-        return {
-            "caller": self.caller,
-            "callee": self.callee,
-            "asynchronous": self.is_async,
-            "via": self.via or None,
-            "call_count": self.call_count,
-            "trace_count": sums.trace_count if counted else None,
-            "calls_per_trace": sums.call_count / sums.trace_count if sums.trace_count else None,
-            "error_count": sums.error_count if counted else None,
-            "protocols": sorted(sums.protocols),
-            "callee_time": _view(sums.callee),
-            "caller_time": _view(sums.caller),
-            "network_time": _view(sums.network),
-            "critical_ns": sums.critical_ns if counted else None,
-            "jaeger_count": self.jaeger_count,
-            "known_to": self.known_to,
-        }
+    @property
+    def counted(self) -> CallSums:
+        """What traces tell; nothing where only Jaeger's table knows the edge."""
+        return self.sums or CallSums()
+
+    @property
+    def held_ns(self) -> int:
+        """How long its calls held critical paths; 0 where that was not asked for."""
+        return self.counted.critical_ns
 
 
-def _view(view: Spread) -> dict[str, int] | None:
-    if not view.count:
-        return None
-    return {"count": view.count, "p50_ns": view.percentile(0.5), "p95_ns": view.percentile(0.95), "max_ns": view.max_ns}
+def _view_specs(key: str, about: str, taken: Callable[[CallSums], Spread]) -> tuple[Column[Dependency], ...]:
+    def fact(name: str, unit: Unit, value: Callable[[Spread], int], told: str = "") -> Column[Dependency]:
+        def known(call: Dependency) -> int | None:
+            view = taken(call.counted)
+            return value(view) if view.count else None
+
+        return Column(name, f"{key} {name}".replace("_", " "), unit, known, told, within=key)
+
+    return (
+        fact("count", Unit.COUNT, lambda view: view.count, f"calls of which {about} is known"),
+        fact("p50_ns", Unit.DURATION, lambda view: view.percentile(0.5), about),
+        fact("p95_ns", Unit.DURATION, lambda view: view.percentile(0.95)),
+        fact("max_ns", Unit.DURATION, lambda view: view.max_ns),
+    )
+
+
+def _if_counted(value: Callable[[CallSums], int]) -> Callable[[Dependency], int | None]:
+    return lambda call: None if call.sums is None else value(call.sums)
+
+
+DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
+    Column("caller", "caller", Unit.SERVICE, lambda call: call.caller, can_shrink=True),
+    Column("callee", "callee", Unit.SERVICE, lambda call: call.callee, can_shrink=True),
+    Column("asynchronous", "async", value=lambda call: call.is_async, about="messages that the caller does not await"),
+    Column("via", "via", value=lambda call: call.via or None, about="the broker of a message", can_shrink=True),
+    Column("call_count", "calls", Unit.COUNT, lambda call: call.call_count),
+    Column("trace_count", "traces", Unit.COUNT, _if_counted(lambda sums: sums.trace_count)),
+    Column(
+        "calls_per_trace",
+        "per trace",
+        value=lambda call: call.counted.call_count / call.counted.trace_count if call.counted.trace_count else None,
+    ),
+    Column("error_count", "err", Unit.ERRORS, _if_counted(lambda sums: sums.error_count)),
+    Column("protocols", "protocol", value=lambda call: sorted(call.counted.protocols)),
+    *_view_specs("callee_time", "how long a call takes as its callee sees it", lambda sums: sums.callee),
+    *_view_specs("caller_time", "the same as its caller sees it", lambda sums: sums.caller),
+    *_view_specs("network_time", "the difference of the two", lambda sums: sums.network),
+    Column(
+        "critical_ns",
+        "critical",
+        Unit.DURATION,
+        lambda call: call.held_ns if call.has_critical else None,
+        "how long the calls held critical paths; null unless `--critical` asks for it",
+    ),
+    Column("jaeger_count", "jaeger", Unit.COUNT, lambda call: call.jaeger_count, "calls in Jaeger's own table"),
+    Column("known_to", "known to", value=lambda call: call.known_to, about="`traces`, `jaeger` or `both`"),
+    Column(
+        "is_spurious",
+        "spurious",
+        value=lambda call: call.is_spurious,
+        about="whether it is not drawn: Jaeger's table takes spans below others of their service for calls to itself",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Dependencies:
+class Coverage:
+    """Which time the traces and Jaeger's own table are of."""
+
+    traces: Window | None = None
+    """None where traces were not looked at."""
+    table: Window | None = None
+    """None where the table was not asked for."""
+    recorded_count: int | None = None
+    """How many edges are in the table; None where it was not asked for."""
+
+
+def _window_specs(key: str, about: str, taken: Callable[[Coverage], Window | None]) -> tuple[Column[Any], ...]:
+    def end(name: Literal["start_ns", "end_ns"]) -> Column[Any]:
+        def value(answer: Dependencies) -> int | None:
+            window = taken(answer.coverage)
+            return None if window is None else getattr(window, name)
+
+        return Column(name, unit=Unit.TIME, value=value, about=about, within=key)
+
+    return end("start_ns"), end("end_ns")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Dependencies(Answer):
     """Who calls whom, and who counted it."""
 
     origin: Origin
@@ -97,8 +160,20 @@ class Dependencies:
     """Sorted by caller, callee."""
     trace_count: int | None = None
     """How many traces were looked at; None where none were."""
-    critical_ns: int = 0
-    """The length of all critical paths; 0 unless it was asked for."""
+    critical_ns: int | None = None
+    """The length of all critical paths; None unless it was asked for."""
+    coverage: Coverage = Coverage()
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("origin", value=lambda answer: answer.origin, about="who counted: `jaeger`, `traces` or `both`"),
+        Column("trace_count", value=lambda answer: answer.trace_count, about="null for Jaeger's own table alone"),
+        Column("services", value=lambda answer: answer.services, about="names, sorted; those without calls too"),
+        *_window_specs("traces_window", "which time was asked for traces", lambda coverage: coverage.traces),
+        *_window_specs("table_window", "which time Jaeger's own table was asked for", lambda coverage: coverage.table),
+        Rows("nodes", NODE_COLUMNS, lambda answer: answer.nodes),
+        Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "by caller and callee"),
+    )
+    MAIN: ClassVar[str] = "dependencies"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,68 +197,12 @@ class Dependencies:
         Jaeger from 2.0 on takes every span below another of its service for a call to itself. Where traces were
         counted too, these tell.
         """
-        spurious = self.spurious
-        return tuple(call for call in self.calls if not call.via and call not in spurious)
+        return tuple(call for call in self.calls if not call.via and not call.is_spurious)
 
     @property
     def spurious(self) -> frozenset[Dependency]:
         """Calls of services to themselves that Jaeger's table has and the traces beside it do not."""
-        if self.origin != "both":
-            return frozenset()
-        return frozenset(call for call in self.calls if call.caller == call.callee and call.known_to == "jaeger")
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON."""
-        return {
-            "origin": self.origin,
-            "trace_count": self.trace_count,
-            "services": list(self.services),
-            "nodes": [node.to_dict() for node in self.nodes],
-            "dependencies": [call.to_dict() for call in self.calls],
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row an edge; percentiles in columns of their own (`callee_p95_ns`). Needs pandas."""
-        import pandas as pd
-
-        return pd.DataFrame([flat(call) for call in self.calls], columns=list(FLAT_COLUMNS))
-
-
-FLAT_COLUMNS = (
-    "caller",
-    "callee",
-    "asynchronous",
-    "via",
-    "protocol",
-    "call_count",
-    "trace_count",
-    "error_count",
-    *(f"{view}_{figure}_ns" for view in ("callee", "caller", "network") for figure in ("p50", "p95", "max")),
-    "critical_ns",
-    "jaeger_count",
-    "known_to",
-)
-"""The columns of `flat`, in their order."""
-
-
-def flat(call: Dependency) -> dict[str, str | int | bool | None]:
-    """Give an edge as one flat record; None where nothing is known."""
-    sums = call.sums or CallSums()
-    record: dict[str, str | int | bool | None] = {
-        "caller": call.caller,
-        "callee": call.callee,
-        "asynchronous": call.is_async,
-        "via": call.via or None,
-        "protocol": call.protocol or None,
-        "call_count": call.call_count,
-        "trace_count": None if call.sums is None else sums.trace_count,
-        "error_count": None if call.sums is None else sums.error_count,
-    }
-    for name, view in (("callee", sums.callee), ("caller", sums.caller), ("network", sums.network)):
-        figures = _view(view) or {}
-        record.update({f"{name}_{figure}_ns": figures.get(f"{figure}_ns") for figure in ("p50", "p95", "max")})
-    critical_ns = None if call.sums is None else sums.critical_ns
-    return {**record, "critical_ns": critical_ns, "jaeger_count": call.jaeger_count, "known_to": call.known_to}
+        return frozenset(call for call in self.calls if call.is_spurious)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,23 +228,36 @@ class DependencyQuestion:
 
     def rank(self, sums: DependencySums) -> Dependencies:
         """Turn sums into the graph."""
-        return from_sums(sums)
+        return from_sums(sums, with_critical=self.options.with_critical)
 
 
-def from_sums(sums: DependencySums) -> Dependencies:
-    """Turn counted calls into the answer: ties messages of different traces together, and peers to their services."""
+def from_sums(sums: DependencySums, *, with_critical: bool = False) -> Dependencies:
+    """Turn counted calls into the answer: ties messages of different traces together, and peers to their services.
+
+    Args:
+        sums: The calls.
+        with_critical: Whether it was asked how long they held critical paths.
+    """
     real = settle(sums.nodes)
     settled = ((_settled(key, real), part) for key, part in (*_with_protocols(sums), *_linked(sums)))
     # What a service says of the peer that it is itself is no call: databases that trace themselves do.
     calls = merged((key, part) for key, part in settled if not (key.caller == key.callee and not part.callee.count))
     edges = (
         Dependency(
-            key.caller.name, key.callee.name, key.is_async, key.via.name if key.via else "", part.call_count, part
+            key.caller.name,
+            key.callee.name,
+            key.is_async,
+            key.via.name if key.via else "",
+            part.call_count,
+            part,
+            has_critical=with_critical,
         )
         for key, part in ((key, _bounded(part, sums.trace_count)) for key, part in calls.items())
     )
     nodes = tuple(sorted(set(real.values())))
-    return Dependencies("traces", nodes, tuple(sorted(edges)), sums.trace_count, sums.critical_ns)
+    return Dependencies(
+        "traces", nodes, tuple(sorted(edges)), sums.trace_count, sums.critical_ns if with_critical else None
+    )
 
 
 def _settled(key: CallKey, real: Mapping[Node, Node]) -> CallKey:
@@ -287,7 +319,9 @@ def together(counted: Dependencies, recorded: Dependencies) -> Dependencies:
         else:
             calls.append(call)
     pairs = {(call.caller, call.callee) for call in counted.calls}
-    calls += [call for ends, call in table.items() if ends not in pairs]
+    calls += [
+        replace(call, is_spurious=call.caller == call.callee) for ends, call in table.items() if ends not in pairs
+    ]
     known_names = set(counted.names)
     nodes = (*counted.nodes, *(node for node in recorded.nodes if node.name not in known_names))
     return replace(counted, origin="both", nodes=tuple(sorted(nodes)), calls=tuple(sorted(calls)))

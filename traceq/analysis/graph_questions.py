@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Any, ClassVar
 
 from traceq.analysis.call_sums import CallSums
-from traceq.analysis.dependencies import Dependencies, Dependency
+from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
 from traceq.analysis.peers import Node
+from traceq.answer import Answer
+from traceq.errors import NotFoundError
+from traceq.report import Column, Rows, Unit
+from traceq.units import plural
 
 _MORE_STEPS = 2
 """How much longer than the shortest a way may be to be told."""
@@ -28,6 +34,29 @@ def around(dependencies: Dependencies, service: str, upstream: int, downstream: 
     above = _reach(((call.callee, call.caller) for call in dependencies.drawn), service, upstream)
     below = _reach(((call.caller, call.callee) for call in dependencies.drawn), service, downstream)
     return only(dependencies, above | below)
+
+
+def known_name(name: str, dependencies: Dependencies, location: str) -> str:
+    """Give the node that is meant: by its name, or by its system where just one node is of it (`mysql`).
+
+    Raises:
+        NotFoundError: If there is none, or several are of that system.
+    """
+    if name in dependencies.kinds:
+        return name
+    of_system = [node.name for node in dependencies.nodes if node.system == name]
+    if len(of_system) == 1:
+        return of_system[0]
+    near = of_system or get_close_matches(name, dependencies.names, n=1)
+    meant = " or ".join(f"'{one}'" for one in near[:3])
+    hint = f"did you mean {meant}? " if near else ""
+    services = len(dependencies.services)
+    peers = len(dependencies.nodes) - services
+    counted = plural(services, "service") + (f" and {plural(peers, 'peer')}" if peers else "")
+    raise NotFoundError(
+        f"no service named '{name}' among the dependencies at {location}",
+        hint=f"{hint}`traceq deps --view table` lists {counted}",
+    )
 
 
 def only(dependencies: Dependencies, names: Iterable[str]) -> Dependencies:
@@ -124,6 +153,8 @@ def _joined(key: tuple[str, str, bool, str], parts: Sequence[Dependency], trace_
         sums=sums,
         jaeger_count=sum(recorded) if recorded else None,
         known_to=known.pop() if len(known) == 1 else "both",
+        has_critical=any(part.has_critical for part in parts),
+        is_spurious=all(part.is_spurious for part in parts),
     )
 
 
@@ -138,9 +169,38 @@ class Way:
         """The nodes on the way, both ends included."""
         return tuple(dict.fromkeys(name for call in self.calls for name in (call.caller, call.callee)))
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the way as it stands in JSON."""
-        return {"nodes": list(self.names), "calls": [call.to_dict() for call in self.calls]}
+
+_WAY_COLUMNS: tuple[Column[Way] | Rows[Way], ...] = (
+    Column("nodes", "nodes", value=lambda way: way.names, about="both ends included"),
+    Rows("calls", DEPENDENCY_COLUMNS, lambda way: way.calls, "the calls along it, as in `dependencies`"),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Ways(Answer):
+    """How one node reaches another."""
+
+    graph: Dependencies
+    start: str
+    end: str
+    ways: tuple[Way, ...]
+    """The shortest first."""
+    leads_back: bool
+    """Whether the other reaches the one."""
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("question", value=lambda _: "path", about="`path`"),
+        Column("from", value=lambda answer: answer.start),
+        Column("to", value=lambda answer: answer.end),
+        Rows("ways", _WAY_COLUMNS, lambda answer: answer.ways, "the shortest first"),
+    )
+    MAIN: ClassVar[str] = "ways"
+
+
+def find_ways(dependencies: Dependencies, start: str, end: str) -> Ways:
+    """Find how one node reaches another, or whether it is the other way round."""
+    found = ways(dependencies, start, end)
+    return Ways(dependencies, start, end, found, bool(ways(dependencies, end, start, 1)))
 
 
 def ways(dependencies: Dependencies, start: str, end: str, most: int = 10) -> tuple[Way, ...]:
@@ -226,23 +286,72 @@ class Cycle:
     call_count: int
     """The fewest calls along an edge of the ring."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the cycle as it stands in JSON."""
-        return {
-            "nodes": list(self.names),
-            "example": list(self.example),
-            "is_blocking": self.is_blocking,
-            "call_count": self.call_count,
-        }
+
+_CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
+    Column("nodes", "who", value=lambda cycle: cycle.names, about="all of which reach each other", can_shrink=True),
+    Column("example", "shortest ring", value=lambda cycle: cycle.example, about="through the first", can_shrink=True),
+    Column("is_blocking", "blocking", value=lambda cycle: cycle.is_blocking, about="whether no message is on the way"),
+    Column("call_count", "calls", Unit.COUNT, lambda cycle: cycle.call_count, "the fewest along an edge of the ring"),
+)
 
 
-def cycles(dependencies: Dependencies) -> tuple[Cycle, ...]:
+@dataclass(frozen=True, slots=True, repr=False)
+class Cycles(Answer):
+    """Who, by whatever way, calls itself."""
+
+    graph: Dependencies
+    cycles: tuple[Cycle, ...]
+    """The greatest groups first."""
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("question", value=lambda _: "cycles", about="`cycles`"),
+        Rows("cycles", _CYCLE_COLUMNS, lambda answer: answer.cycles, "the greatest groups first"),
+    )
+    MAIN: ClassVar[str] = "cycles"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CriticalCalls(Answer):
+    """Which calls hold critical time."""
+
+    graph: Dependencies
+    calls: tuple[Dependency, ...]
+    """What holds most first."""
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("question", value=lambda _: "critical", about="`critical`"),
+        Column("critical_ns", value=lambda answer: answer.graph.critical_ns, about="the length of all critical paths"),
+        Column(
+            "before_first_call_ns",
+            value=lambda answer: answer.outside_ns,
+            about="the part in no call that is shown: the work of the services that were asked first",
+        ),
+        Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "what holds most first"),
+    )
+    MAIN: ClassVar[str] = "dependencies"
+
+    @property
+    def outside_ns(self) -> int | None:
+        """Critical time in no call that is shown."""
+        whole = self.graph.critical_ns
+        return None if whole is None else whole - sum(call.held_ns for call in self.calls)
+
+
+def critical_calls(dependencies: Dependencies) -> CriticalCalls:
+    """Rank calls by how long they hold critical paths."""
+    ranked = tuple(sorted(dependencies.drawn, key=lambda call: (-call.held_ns, call)))
+    return CriticalCalls(dependencies, ranked)
+
+
+def cycles(dependencies: Dependencies) -> Cycles:
     """Find who, by whatever way, calls itself; the greatest groups first."""
     following = _following(dependencies)
     groups = [group for group in _groups(dependencies.names, following) if len(group) > 1]
     found = [_cycle(_ring(following, group), group) for group in groups]
     found += [_cycle((call,), (call.caller,)) for call in dependencies.drawn if call.caller == call.callee]
-    return tuple(sorted(found, key=lambda cycle: (-len(cycle.names), cycle.names, not cycle.is_blocking)))
+    return Cycles(
+        dependencies, tuple(sorted(found, key=lambda cycle: (-len(cycle.names), cycle.names, not cycle.is_blocking)))
+    )
 
 
 def _cycle(ring: Sequence[Dependency], names: Sequence[str]) -> Cycle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from traceq.analysis.columns import Ints, columns
 from traceq.analysis.dependencies import Dependencies
 from traceq.analysis.grouping import distinct
 from traceq.analysis.peers import Node, PeerGrouping, settle
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
 
 
@@ -115,22 +118,22 @@ class Affected:
         """The share of its traces; None where nothing tells."""
         return self.trace_count / self.seen_count if self.trace_count is not None and self.seen_count else None
 
-    def to_dict(self) -> dict[str, object]:
-        """Give it as it stands in JSON."""
-        return {
-            "name": self.name,
-            "distance": self.distance,
-            "through": self.through,
-            "trace_count": self.trace_count,
-            "seen_count": self.seen_count,
-            "trace_ratio": self.ratio,
-        }
+
+AFFECTED_COLUMNS: tuple[Column[Affected], ...] = (
+    Column("name", "affected", Unit.SERVICE, lambda one: one.name, can_shrink=True),
+    Column("distance", "calls away", Unit.COUNT, lambda one: one.distance, "1 for those that call it themselves"),
+    Column("through", "through", Unit.SERVICE, lambda one: one.through, "the next on the way there", can_shrink=True),
+    Column("trace_count", "traces", Unit.COUNT, lambda one: one.trace_count, "in which it needs the failing one"),
+    Column("seen_count", "of", Unit.COUNT, lambda one: one.seen_count, "traces that it is in"),
+    Column("trace_ratio", "share", Unit.RATIO, lambda one: one.ratio, "of its traces; null without traces"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Impact:
+@dataclass(frozen=True, slots=True, repr=False)
+class Impact(Answer):
     """Who is affected when a node fails."""
 
+    graph: Dependencies
     target: str
     affected: tuple[Affected, ...]
     """Who waits for it, directly or not; the nearest first."""
@@ -140,16 +143,15 @@ class Impact:
     """Traces looked at; None without."""
     needing_count: int | None
     """Traces that the node is in."""
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON."""
-        return {
-            "target": self.target,
-            "trace_count": self.trace_count,
-            "needing_count": self.needing_count,
-            "affected": [one.to_dict() for one in self.affected],
-            "starved": list(self.starved),
-        }
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("question", value=lambda _: "impact", about="`impact`"),
+        Column("target", value=lambda answer: answer.target, about="what fails"),
+        Column("trace_count", value=lambda answer: answer.trace_count, about="traces looked at; null without"),
+        Column("needing_count", value=lambda answer: answer.needing_count, about="traces that it is in"),
+        Rows("affected", AFFECTED_COLUMNS, lambda answer: answer.affected, "who waits for it, the nearest first"),
+        Column("starved", value=lambda answer: answer.starved, about="who gets its messages, and has nothing to do"),
+    )
+    MAIN: ClassVar[str] = "affected"
 
 
 def impact(dependencies: Dependencies, target: str, sums: ImpactSums | None = None) -> Impact:
@@ -175,7 +177,7 @@ def impact(dependencies: Dependencies, target: str, sums: ImpactSums | None = No
     ]
     affected.sort(key=lambda one: (one.distance, -(one.trace_count or 0), one.name))
     told = (None, None) if sums is None else (sums.trace_count, sums.needing_count)
-    return Impact(target, tuple(affected), _starved(dependencies, target), *told)
+    return Impact(dependencies, target, tuple(affected), _starved(dependencies, target), *told)
 
 
 def _waiting(dependencies: Dependencies, target: str) -> dict[str, tuple[int, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.tree import find_roots
+from traceq.report import Column, Unit
 from traceq.semantics import PEER_HOST, Activity, Kind, Peer, PeerKind, first_text
 
 NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]
@@ -37,9 +38,12 @@ class Node:
     aliases: tuple[str, ...] = field(default=(), compare=False)
     """Names of services which, where they send spans, are this peer."""
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the node as it stands in JSON."""
-        return {"name": self.name, "kind": self.kind, "system": self.system or None}
+
+NODE_COLUMNS: tuple[Column[Node], ...] = (
+    Column("name", "name", Unit.SERVICE, lambda node: node.name),
+    Column("kind", "kind", value=lambda node: node.kind, about="`service`, `database`, `messaging` or `external`"),
+    Column("system", "system", value=lambda node: node.system or None, about="`mysql`, `kafka`, ...; null of services"),
+)
 
 
 def node_of(peer: Peer, grouping: PeerGrouping, host: str = "") -> Node:

@@ -99,6 +99,8 @@ class JaegerSource:
         self._progress = progress
         self._clock = clock
         self._known_dialect: Dialect | None = None
+        # What the request that finds the dialect out tells besides: good for the first who wants to know, not for ever.
+        self._first_services: tuple[str, ...] | None = None
         # Found out by asking, once: a summaries route, and a search that needs no service.
         self._has_summaries = True
         self._needs_service = False
@@ -125,11 +127,9 @@ class JaegerSource:
 
     def services(self) -> tuple[str, ...]:
         """List the services it knows, sorted; Elasticsearch knows those of the last 72 hours."""
-        if self._known_dialect is None:
-            self._known_dialect, services = find_dialect(self._client)
-            logger.debug("%s speaks %s", self.location, type(self._known_dialect).__name__)
-            return services
-        return self._known_dialect.services()
+        dialect = self._dialect
+        services, self._first_services = self._first_services, None
+        return dialect.services() if services is None else services
 
     def operations(self, service: str) -> tuple[Operation, ...]:
         """List the operations of a service, sorted.
@@ -214,7 +214,8 @@ class JaegerSource:
     @property
     def _dialect(self) -> Dialect:
         if self._known_dialect is None:
-            self._known_dialect, _ = find_dialect(self._client)
+            self._known_dialect, self._first_services = find_dialect(self._client)
+            logger.debug("%s speaks %s", self.location, type(self._known_dialect).__name__)
         return self._known_dialect
 
     def _search(self, query: TraceQuery, *, with_details: bool) -> tuple[Found, int]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from traceq.cli.deps_options import Shade, View
 from traceq.report import Graph, GraphEdge, GraphNode, Health, Matrix
 from traceq.units import NS_PER_MS, NS_PER_S, format_count, format_duration, format_ratio
 
 if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies, Dependency
     from traceq.analysis.peers import Node
+
+View: TypeAlias = Literal["auto", "graph", "tree", "table", "matrix"]
+"""How a graph is shown; `auto` draws boxes and arrows where they fit, else an indented tree."""
+Shade: TypeAlias = Literal["errors", "latency"]
+"""What edges are coloured by."""
 
 _POOR_RATIO = 0.05
 _FAIR_NS, _POOR_NS = 200 * NS_PER_MS, NS_PER_S
@@ -118,3 +122,18 @@ def _short_names(nodes: Sequence[Node], ending: str) -> dict[str, tuple[str, str
         else:
             names[node.name] = node.name, ""
     return names if len(set(names.values())) == len(names) else {name: (name, "") for name in names}
+
+
+def changes(before: Dependencies, now: Dependencies) -> dict[tuple[str, str, bool], str]:
+    """Say how each edge differs: `+12`, `-3`, `new`, `gone`; edges that do not differ are left out."""
+    old = {(call.caller, call.callee, call.is_async): call.call_count for call in before.drawn}
+    new = {(call.caller, call.callee, call.is_async): call.call_count for call in now.drawn}
+    told = {}
+    for key in sorted(old.keys() | new.keys()):
+        if key not in new:
+            told[key] = "gone"
+        elif key not in old:
+            told[key] = "new"
+        elif new[key] != old[key]:
+            told[key] = f"{'+' if new[key] > old[key] else '-'}{format_count(abs(new[key] - old[key]))}"
+    return told

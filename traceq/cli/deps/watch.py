@@ -5,22 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from traceq.cli.messages import tell
 from traceq.errors import SourceError
-from traceq.units import NS_PER_S, format_count, format_time
+from traceq.units import NS_PER_S, format_time
 
-if TYPE_CHECKING:
-    from traceq.analysis.dependencies import Dependencies
-    from traceq.cli.deps_ask import Answer
+_Answer = TypeVar("_Answer")
 
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 def watch(
-    ask: Callable[[], Answer],
-    show: Callable[[Answer, Dependencies | None], None],
+    ask: Callable[[], _Answer],
+    show: Callable[[_Answer, _Answer | None], None],
     interval_ns: int,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], int] = time.time_ns,
@@ -40,14 +38,14 @@ def watch(
         while True:
             _begin(clock())
             show(answer, last)
-            last = answer.dependencies
+            last = answer
             answer = _next(ask, sleep, interval_ns / NS_PER_S)
     except KeyboardInterrupt:
         # How a watch ends, not something that went wrong.
         return
 
 
-def _next(ask: Callable[[], Answer], sleep: Callable[[float], None], seconds: float) -> Answer:
+def _next(ask: Callable[[], _Answer], sleep: Callable[[float], None], seconds: float) -> _Answer:
     while True:
         sleep(seconds)
         try:
@@ -61,18 +59,3 @@ def _begin(now_ns: int) -> None:
         sys.stdout.write(_CLEAR)
     sys.stdout.write(f"{format_time(now_ns)}\n")
     sys.stdout.flush()
-
-
-def changes(before: Dependencies, now: Dependencies) -> dict[tuple[str, str, bool], str]:
-    """Say how each edge differs: `+12`, `-3`, `new`, `gone`; edges that do not differ are left out."""
-    old = {(call.caller, call.callee, call.is_async): call.call_count for call in before.drawn}
-    new = {(call.caller, call.callee, call.is_async): call.call_count for call in now.drawn}
-    told = {}
-    for key in sorted(old.keys() | new.keys()):
-        if key not in new:
-            told[key] = "gone"
-        elif key not in old:
-            told[key] = "new"
-        elif new[key] != old[key]:
-            told[key] = f"{'+' if new[key] > old[key] else '-'}{format_count(abs(new[key] - old[key]))}"
-    return told

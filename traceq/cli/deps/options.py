@@ -9,9 +9,8 @@ import typer
 
 from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, WorkersOptions, complete_service, duration
 from traceq.units import NS_PER_S
+from traceq.views.graphs import Shade, View
 
-View: TypeAlias = Literal["auto", "graph", "tree", "table", "matrix"]
-Shade: TypeAlias = Literal["errors", "latency"]
 Which: TypeAlias = Literal["both", "jaeger", "traces"]
 Grouping: TypeAlias = Literal["name", "system", "host", "none"]
 
@@ -22,7 +21,7 @@ _LOOK = "How it is drawn"
 
 @dataclass(frozen=True, slots=True)
 class PartOptions:
-    """Which part of the graph."""
+    """Which part of the graph is drawn."""
 
     service: Annotated[
         str | None,
@@ -37,34 +36,38 @@ class PartOptions:
     depth: Annotated[
         int,
         typer.Option(
-            min=0, metavar="N", help="With --service: so many calls up- and downstream.", rich_help_panel=_PART
+            min=0,
+            metavar="N",
+            help="With --service: how many calls to follow each way.",
+            rich_help_panel=_PART,
         ),
     ] = 1
     upstream: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="... so many up, instead of --depth.", rich_help_panel=_PART),
+        typer.Option(min=0, metavar="N", help="How many calls to follow upstream.", rich_help_panel=_PART),
     ] = None
     downstream: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="... so many down, instead of --depth.", rich_help_panel=_PART),
+        typer.Option(min=0, metavar="N", help="How many calls to follow downstream.", rich_help_panel=_PART),
     ] = None
     min_calls: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Only edges of so many calls.", rich_help_panel=_PART)
+        int,
+        typer.Option(min=1, metavar="N", help="Only edges with at least N calls.", rich_help_panel=_PART),
     ] = 1
     errors: Annotated[bool, typer.Option("--errors", help="Only edges with failures.", rich_help_panel=_PART)] = False
     collapse: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="One node for all services that match ('ts-*'); repeatable.",
+            help="Draw all services that match ('ts-*') as one node; repeatable.",
             rich_help_panel=_PART,
         ),
     ] = None
     group_peers: Annotated[
         Grouping,
         typer.Option(
-            help="What databases, brokers and hosts are one node: those of one system and name, of one system, at one "
-            "host, or none.",
+            help="Which databases, brokers and hosts become one node: those with the same system and name, the same "
+            "system, the same host, or none.",
             rich_help_panel=_PART,
         ),
     ] = "name"
@@ -82,18 +85,19 @@ class QuestionOptions:
     """What to ask the graph instead of drawing it; one at a time."""
 
     cycles: Annotated[
-        bool, typer.Option("--cycles", help="Who, by whatever way, calls itself.", rich_help_panel=_QUESTION)
+        bool,
+        typer.Option("--cycles", help="Services that reach themselves.", rich_help_panel=_QUESTION),
     ] = False
     path: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="FROM TO", help="How one reaches the other.", rich_help_panel=_QUESTION),
+        typer.Option(metavar="FROM TO", help="How one service reaches the other.", rich_help_panel=_QUESTION),
     ] = None
     impact: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Who is affected when this one fails.", rich_help_panel=_QUESTION),
+        typer.Option(metavar="NAME", help="Services that are affected when this one fails.", rich_help_panel=_QUESTION),
     ] = None
     critical: Annotated[
-        bool, typer.Option("--critical", help="Which edges hold critical time.", rich_help_panel=_QUESTION)
+        bool, typer.Option("--critical", help="Calls ranked by critical time.", rich_help_panel=_QUESTION)
     ] = False
 
     def check(self) -> None:
@@ -115,41 +119,42 @@ class QuestionOptions:
 
 @dataclass(frozen=True, slots=True)
 class DepsOptions:
-    """Of `deps`."""
+    """What `deps` takes."""
 
     part: PartOptions = field(default_factory=PartOptions)
     question: QuestionOptions = field(default_factory=QuestionOptions)
     view: Annotated[
         View,
         typer.Option(
-            help="Boxes and arrows when they fit, else an indented tree; or one of them.", rich_help_panel=_LOOK
+            help="What to draw; auto: boxes and arrows where they fit, else an indented tree.", rich_help_panel=_LOOK
         ),
     ] = "auto"
     color_by: Annotated[
         Shade,
         typer.Option(
-            help="Errors: yellow from the first, red from 5 % on. Latency: p95, yellow from 200 ms, red from 1 s.",
+            help="errors: yellow from the first, red from 5 %. latency: p95, yellow from 200 ms, red from 1 s.",
             rich_help_panel=_LOOK,
         ),
     ] = "errors"
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw in ASCII.", rich_help_panel=_LOOK)] = False
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.", rich_help_panel=_LOOK)] = False
     watch: Annotated[
         int | None,
         typer.Option(
             parser=duration,
             metavar="DURATION",
-            help="Draw again every so often, with the change since the last time.",
+            help="Draw again at this interval, with the changes since the last time.",
             rich_help_panel=_LOOK,
         ),
     ] = None
     origin: Annotated[
         Which,
-        typer.Option("--from", help="Traces, Jaeger's own table, or both side by side."),
+        typer.Option("--from", help="What to count: traces, Jaeger's own table, or both."),
     ] = "both"
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="So many traces, the newest; 200 for a server.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Maximum number of traces, the newest; 200 of a server."),
     ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
@@ -164,4 +169,4 @@ class DepsOptions:
         if self.part.service is None and not (self.part.upstream is None and self.part.downstream is None):
             raise typer.BadParameter("upstream and downstream of what? give --service", param_hint="--service")
         if self.watch is not None and self.watch < NS_PER_S:
-            raise typer.BadParameter("a second at least", param_hint="--watch")
+            raise typer.BadParameter("the interval is at least 1s", param_hint="--watch")

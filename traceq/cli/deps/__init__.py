@@ -1,0 +1,209 @@
+"""`traceq deps`: who calls whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from traceq.catalog import Window
+from traceq.cli.deps.options import DepsOptions
+from traceq.cli.output import chosen_format, emit
+from traceq.cli.session import opened
+from traceq.engine import Ask, asked_of, asking
+from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery
+from traceq.sources.interface import Source
+from traceq.units import NS_PER_DAY
+
+if TYPE_CHECKING:
+    from traceq.analysis.dependencies import Dependencies
+    from traceq.analysis.impact import ImpactSums
+    from traceq.report import Report
+
+__all__ = ("DepsOptions", "deps")
+
+_TABLE_LOOKBACK_NS = NS_PER_DAY
+"""Jaeger's own table is written by a daily job: an hour of it is empty even where the job runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The whole graph, and what else was asked."""
+
+    graph: Dependencies
+    asked: Asked
+    impact: ImpactSums | None = None
+    """What traces tell of the node that fails; None where they were not asked."""
+
+
+def deps(options: DepsOptions) -> None:
+    """Draw who calls whom, how often and how well, databases and brokers included.
+
+    Calls are counted in traces and, where Jaeger has its own table, compared with it: calls that only one of the two
+    knows are named. On Elasticsearch and Cassandra that table is empty until a job has filled it.
+
+    Examples:
+      traceq deps
+
+      traceq deps --service chat-service --upstream 2 --downstream 1
+
+      traceq deps --impact user-service --limit 1000 --lookback 6h
+
+      traceq deps --path gateway 'mysql orders'
+
+      traceq deps --format html -o graph.html --source traces.json
+    """
+    options.check()
+    chosen = chosen_format(options.output)
+    # What is opened here may be drawn as a graph, so the check of formats that others need is left out.
+    # A watch draws over what progress would write.
+    is_quiet = options.output.quiet or options.watch is not None
+    with opened(options.source, replace(options.output, format="text", quiet=is_quiet)) as source:
+        if options.watch is not None:
+            _check_watch(source, chosen)
+            from traceq.cli.deps.watch import watch
+
+            watch(lambda: _ask(source, options), lambda answer, last: _show(answer, options, last), options.watch)
+            return
+        answer = _ask(source, options)
+    _show(answer, options, None)
+
+
+def _check_watch(source: Source, chosen: str) -> None:
+    if not source.is_live:
+        raise typer.BadParameter("files do not change while they are watched", param_hint="--watch")
+    if chosen != "text":
+        raise typer.BadParameter(f"a {chosen} document is written once", param_hint="--watch")
+
+
+def _ask(source: Source, options: DepsOptions) -> _Answered:
+    """Get the graph, and what else traces have to be asked for the question about it.
+
+    Raises:
+        NotFoundError: If a service that is asked about is not in the graph.
+    """
+    limit = options.limit or (DEFAULT_LIMIT if source.is_live else None)
+    query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
+    with asking(source, query, options.workers.workers) as traces:
+        graph, asked = _graph(source, traces, options)
+        asked = replace(asked, query=_query(source, options))
+        return _Answered(graph, asked, _impact(graph, traces, options, source.location))
+
+
+def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependencies, Asked]:
+    """Get the graph: of both by default, and of traces where Jaeger's table has nothing."""
+    from traceq.analysis.call_sums import DependencyOptions
+    from traceq.analysis.dependencies import Coverage, DependencyQuestion, from_jaeger, together
+
+    table_window = _table_window(options, is_live=source.is_live)
+    calls = () if options.origin == "traces" else traces.recorded(table_window)
+    # Few files hold such a table, so nobody misses it there unless it is asked for.
+    is_wanted = options.origin == "jaeger" or (options.origin == "both" and (source.is_live or bool(calls)))
+    coverage = Coverage(None, table_window if is_wanted else None, len(calls) if is_wanted else None)
+    if options.origin == "jaeger" and calls:
+        return replace(from_jaeger(calls), coverage=coverage), asked_of(source, TraceQuery())
+    question = DependencyQuestion(DependencyOptions(options.part.group_peers, with_critical=options.question.critical))
+    reply = traces(question)
+    counted = question.rank(reply.sums)
+    coverage = replace(coverage, traces=options.when.window(is_live=source.is_live))
+    if not calls:
+        return replace(counted, coverage=coverage), reply.asked
+    recorded = from_jaeger(calls)
+    both = together(counted, recorded) if counted.trace_count else recorded
+    return replace(both, coverage=coverage), reply.asked
+
+
+def _table_window(options: DepsOptions, *, is_live: bool) -> Window:
+    when = options.when
+    if is_live and when.lookback is None and when.start is None:
+        when = replace(when, lookback=_TABLE_LOOKBACK_NS)
+    return when.window(is_live=is_live)
+
+
+def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, location: str) -> ImpactSums | None:
+    """Ask traces once more: which node is meant, and which peers are services, only the graph of all of them tells."""
+    target = options.question.impact
+    # Collapsed services are no longer the ones that traces know.
+    if target is None or not graph.trace_count or options.part.collapse:
+        return None
+    from traceq.analysis.graph_questions import known_name
+    from traceq.analysis.impact import ImpactQuestion
+
+    node = known_name(target, _narrowed(graph, options, location), location)
+    # Of the graph only the nodes matter; it goes to every worker with every slice.
+    return traces(ImpactQuestion(node, replace(graph, calls=()), options.part.group_peers)).sums
+
+
+def _query(source: Source, options: DepsOptions) -> dict[str, object]:
+    window = options.when.window(is_live=source.is_live)
+    part = options.part
+    query = {
+        "service": part.service,
+        "min_calls": part.min_calls if part.min_calls > 1 else None,
+        "errors": part.errors or None,
+        "collapse": part.collapse or None,
+        "start_ns": window.start_ns,
+        "end_ns": window.end_ns,
+        "limit": options.limit,
+    }
+    return {key: value for key, value in query.items() if value is not None}
+
+
+def _narrowed(graph: Dependencies, options: DepsOptions, location: str) -> Dependencies:
+    """Keep the part that was asked for.
+
+    Raises:
+        NotFoundError: If the service is not among the nodes.
+    """
+    from traceq.analysis.graph_questions import around, busy, collapse, known_name
+
+    part = options.part
+    graph = collapse(graph, part.collapse or ())
+    if part.service is not None:
+        graph = around(graph, known_name(part.service, graph, location), *part.reach)
+    return busy(graph, part.min_calls, failing_only=part.errors)
+
+
+def _show(answer: _Answered, options: DepsOptions, last: _Answered | None) -> None:
+    # What there is to remark was said below the first drawing.
+    output = options.output if last is None else replace(options.output, quiet=True)
+    emit(_report(answer, options, last), answer.asked, output, is_ascii=options.ascii)
+
+
+def _report(answer: _Answered, options: DepsOptions, last: _Answered | None) -> Report:
+    from traceq.views.dependencies import Shown, report
+    from traceq.views.graphs import changes
+
+    asked, part = answer.asked, options.part
+    graph = _narrowed(answer.graph, options, asked.location)
+    question = _question_report(answer, graph, options)
+    if question is not None:
+        return question
+    shown = Shown(
+        options.view,
+        options.color_by,
+        is_part=part.service is not None,
+        is_limited=part.errors or part.min_calls > 1,
+        fits_page=chosen_format(options.output) == "svg",
+        changed=None if last is None else changes(_narrowed(last.graph, options, asked.location), graph),
+    )
+    return report(graph, asked, shown)
+
+
+def _question_report(answer: _Answered, graph: Dependencies, options: DepsOptions) -> Report | None:
+    """Answer the question that was put to the graph; None where there was none."""
+    from traceq.analysis.graph_questions import critical_calls, cycles, find_ways, known_name
+    from traceq.analysis.impact import impact
+    from traceq.views import graph_questions as views
+
+    question, asked = options.question, answer.asked
+    if question.cycles:
+        return views.cycles_report(cycles(graph), asked)
+    if question.path is not None:
+        start, end = (known_name(name, graph, asked.location) for name in question.path)
+        return views.ways_report(find_ways(graph, start, end), asked)
+    if question.impact is not None:
+        target = known_name(question.impact, graph, asked.location)
+        return views.impact_report(impact(graph, target, answer.impact), asked)
+    return views.critical_report(critical_calls(graph), asked) if question.critical else None
