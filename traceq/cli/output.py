@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from traceq.cli.terminal import Terminal, file_output, standard_output
 from traceq.query import Asked
 from traceq.render import GRAPH_FORMATS, Format, GraphFormat
 from traceq.report import Graph, Report
+from traceq.writing import replacing
 
 _FORMATS: dict[str, Format] = {
     ".json": "json",
@@ -204,7 +204,7 @@ def destination(path: str | None) -> Iterator[BinaryIO]:
             with target.open("wb") as out:
                 yield out
         else:
-            with _replacing(target) as out:
+            with replacing(target) as out:
                 yield out
     except OSError as error:
         reason = error.strerror or str(error)
@@ -214,26 +214,3 @@ def destination(path: str | None) -> Iterator[BinaryIO]:
 def _is_special(path: Path) -> bool:
     """Tell pipes and devices, which have to be written in place."""
     return path.exists() and not stat.S_ISREG(path.stat().st_mode)
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    target = Path(os.path.realpath(target))
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            yield out
-        temporary.chmod(mode)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    # There is no way to read it but to set it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
