@@ -34,6 +34,7 @@ PUBLIC = [
     "TraceWarning",
     "TraceqError",
     "Traces",
+    "WhatIf",
     "Window",
     "bottlenecks",
     "compare",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from traceq.analysis.findings import Finding, Findings, Thresholds
     from traceq.analysis.self_time import SelfTime
     from traceq.analysis.statistics import Statistics
+    from traceq.analysis.what_if import WhatIf
     from traceq.catalog import Operation, Window
     from traceq.errors import DecodeError, InputError, LoginRequired, NotFoundError, SourceError, TraceqError
     from traceq.library import (
@@ -72,6 +73,7 @@ __all__ = [
     "TraceWarning",
     "TraceqError",
     "Traces",
+    "WhatIf",
     "Window",
     "bottlenecks",
     "compare",
@@ -95,6 +97,7 @@ _HOMES = {
     "analysis.findings": ("Finding", "Findings", "Thresholds"),
     "analysis.self_time": ("SelfTime",),
     "analysis.statistics": ("Statistics",),
+    "analysis.what_if": ("WhatIf",),
     "catalog": ("Operation", "Window"),
     "errors": ("DecodeError", "InputError", "LoginRequired", "NotFoundError", "SourceError", "TraceqError"),
     "library": (

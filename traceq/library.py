@@ -21,7 +21,7 @@ from traceq.analysis.peers import PeerGrouping
 from traceq.analysis.self_time import SelfTime
 from traceq.analysis.self_time import self_time as measure_self_time
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
-from traceq.analysis.what_if import WhatIfQuestion, WhatIfSums, parse_shortening
+from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
 from traceq.engine import Question, Workers
 from traceq.engine import ask as put
 from traceq.query import DEFAULT_LIMIT, TraceQuery
@@ -32,6 +32,7 @@ from traceq.views import bottlenecks as _bottlenecks_view  # noqa: F401 - regist
 from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
 from traceq.views import stats as _stats_view  # noqa: F401 - as above
+from traceq.views import what_if as _what_if_view  # noqa: F401 - as above
 
 _Sums = TypeVar("_Sums", bound=Sums)
 _Answer_co = TypeVar("_Answer_co", covariant=True)
@@ -263,7 +264,7 @@ def what_if(
     service: str | None = None,
     query: TraceQuery | None = None,
     jobs: int | None = None,
-) -> WhatIfSums:
+) -> WhatIf:
     """Find how much faster requests would be if some spans were shorter, another call taking over where it would.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import find_requests
 from traceq.analysis.selection import meanings, named
 from traceq.analysis.skew import corrected
-from traceq.analysis.spread import Spread, spread
+from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
 from traceq.units import parse_duration
 
@@ -107,29 +110,73 @@ class WhatIfSums:
         """How much less time all requests together would take; never negative, never above `shortened_ns`."""
         return self.before.total_ns - self.after.total_ns
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns."""
-        ranked = sorted(self.held.items(), key=lambda line: (-line[1][1], -line[1][0], line[0].service, line[0].name))
-        return {
-            "matched_span_counts": list(self.matched_counts),
-            "on_path_span_count": self.on_path_count,
-            "shortened_ns": self.shortened_ns,
-            "saved_ns": self.saved_ns,
-            "request_count": self.before.count,
-            "latency_before": self.before.to_dict() if self.before.count else None,
-            "latency_after": self.after.to_dict() if self.after.count else None,
-            "operations": [
-                {
-                    "service": key.service,
-                    "operation": key.name,
-                    "kind": key.kind.name.lower(),
-                    "peer": None if key.peer is None else key.peer.label,
-                    "critical_before_ns": before_ns,
-                    "critical_after_ns": after_ns,
-                }
-                for key, (before_ns, after_ns) in ranked
-            ],
-        }
+
+class HeldOperation(NamedTuple):
+    """An operation, and how long it holds requests before and after the changes."""
+
+    key: GroupKey
+    before_ns: int
+    after_ns: int
+
+
+OPERATION_COLUMNS: tuple[Column[HeldOperation], ...] = (
+    Column("service", "service", Unit.SERVICE, lambda held: held.key.service, can_shrink=True),
+    Column("operation", "operation", value=lambda held: held.key.name, can_shrink=True),
+    Column("kind", "kind", value=lambda held: held.key.kind.name.lower()),
+    Column(
+        "peer",
+        "peer",
+        value=lambda held: None if held.key.peer is None else held.key.peer.label,
+        about="what was called: system and name",
+    ),
+    Column(
+        "critical_before_ns",
+        "critical",
+        Unit.DURATION,
+        lambda held: held.before_ns,
+        "time on the critical paths as they are",
+    ),
+    Column("critical_after_ns", "what if", Unit.DURATION, lambda held: held.after_ns, "as they would be"),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WhatIf(Answer):
+    """What shorter calls would save, and what would hold requests then."""
+
+    changes: tuple[Shortening, ...]
+    sums: WhatIfSums
+
+    @property
+    def operations(self) -> list[HeldOperation]:
+        """The operations that hold the critical paths, those first that would hold them longest."""
+        held = (HeldOperation(key, *times_ns) for key, times_ns in self.sums.held.items())
+        return sorted(held, key=lambda line: (-line.after_ns, -line.before_ns, line.key.service, line.key.name))
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column(
+            "matched_span_counts",
+            value=lambda answer: list(answer.sums.matched_counts),
+            about="number of spans that each change means, in the order in which the changes were given",
+        ),
+        Column(
+            "on_path_span_count",
+            value=lambda answer: answer.sums.on_path_count,
+            about="shortened spans that hold the critical path",
+        ),
+        Column("shortened_ns", value=lambda answer: answer.sums.shortened_ns, about="what these are shortened by"),
+        Column("saved_ns", value=lambda answer: answer.sums.saved_ns, about="how much less all requests would take"),
+        Column("request_count", value=lambda answer: answer.sums.before.count, about="requests that were looked at"),
+        *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies as they are"),
+        *spread_specs("latency_after", "", lambda answer: answer.sums.after, "latencies as they would be"),
+        Rows(
+            "operations",
+            OPERATION_COLUMNS,
+            lambda answer: answer.operations,
+            "those first that would hold the critical paths longest",
+        ),
+    )
+    MAIN: ClassVar[str] = "operations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +192,9 @@ class WhatIfQuestion:
         """Give the sums of no traces."""
         return WhatIfSums()
 
-    def rank(self, sums: WhatIfSums) -> WhatIfSums:
-        """Give the sums: they are the answer."""
-        return sums
+    def rank(self, sums: WhatIfSums) -> WhatIf:
+        """Turn sums into the answer."""
+        return WhatIf(self.changes, sums)
 
     def collect(self, traces: Traces) -> WhatIfSums:
         """Time requests anew with some spans shorter.

@@ -104,7 +104,6 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
     from traceq.views.beside import MOST_SPANS, Beside
 
     findings = saving = None
-    changes: tuple[Shortening, ...] = ()
     if sums.span_count <= MOST_SPANS if options.findings is None else options.findings:
         from traceq.analysis.findings import FindingQuestion
 
@@ -119,8 +118,9 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
         changes = tuple(
             replace(change, meaning=meaning_among(calls, change.name)) for change in _shortenings(options.what_if)
         )
-        saving = ask(WhatIfQuestion(options.request_options(), changes)).sums
-    return Beside(findings, changes, saving)
+        what_if = WhatIfQuestion(options.request_options(), changes)
+        saving = what_if.rank(ask(what_if).sums)
+    return Beside(findings, saving)
 
 
 def _shortenings(texts: Sequence[str]) -> tuple[Shortening, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from traceq.report import Block, Line, Part
 
 if TYPE_CHECKING:
     from traceq.analysis.findings import Findings
-    from traceq.analysis.what_if import Shortening, WhatIfSums
+    from traceq.analysis.what_if import WhatIf
 
 MOST_SPANS = 50_000
 """In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
@@ -23,8 +22,7 @@ class Beside:
 
     findings: Findings | None = None
     """None where they were not looked for."""
-    changes: Sequence[Shortening] = ()
-    saving: WhatIfSums | None = None
+    saving: WhatIf | None = None
 
     def blocks(self) -> list[Block]:
         """Draw it: the costliest findings, then the saving."""
@@ -39,7 +37,7 @@ class Beside:
         if self.saving is not None:
             from traceq.views.what_if import what_if_blocks
 
-            blocks += [Line(), *what_if_blocks(self.changes, self.saving)]
+            blocks += [Line(), *what_if_blocks(self.saving)]
         return blocks
 
     def to_dict(self) -> dict[str, object]:

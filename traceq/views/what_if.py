@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
-from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.spread import Spread
-from traceq.analysis.what_if import Shortening, WhatIfSums
-from traceq.report import Block, Column, Line, Part, Table, Unit, Value
+from traceq.analysis.what_if import OPERATION_COLUMNS, HeldOperation, WhatIf, WhatIfSums
+from traceq.answer import report_of
+from traceq.query import Asked
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_duration, format_ratio, plural
-from traceq.views.wording import service_text
+from traceq.views.wording import nothing_found, service_text
+
+_NO_ASKED = Asked()
 
 
-def what_if_blocks(changes: Sequence[Shortening], found: WhatIfSums, top: int = 5) -> list[Block]:
+@report_of.register
+def report(answer: WhatIf, asked: Asked = _NO_ASKED) -> Report:
+    """Show what shorter calls would save."""
+    blocks = what_if_blocks(answer)
+    if not answer.sums.before.count:
+        blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
+    return Report("what-if", answer.to_dict(), answer.records(), tuple(blocks), (), asked.trace_url)
+
+
+def what_if_blocks(answer: WhatIf, top: int = 5) -> list[Block]:
     """Say what shortening spans would save, and what would hold requests then."""
+    found, changes = answer.sums, answer.changes
     told = ", ".join(change.text for change in changes)
     blocks: list[Block] = [Line((Part(f"What if {told}", "strong"),))]
     matched = found.matched_counts or (0,) * len(changes)
@@ -22,7 +34,7 @@ def what_if_blocks(changes: Sequence[Shortening], found: WhatIfSums, top: int = 
     blocks += [Line((Part(f"no span goes by the name '{name}'", "error"),)) for name in missing]
     if len(missing) == len(changes) or not found.before.count:
         return blocks
-    return [*blocks, Line((Part(_saving(found)),)), _latencies(found), Line(), _holders(found, top)]
+    return [*blocks, Line((Part(_saving(found)),)), _latencies(found), Line(), _holders(answer, top)]
 
 
 def _saving(found: WhatIfSums) -> str:
@@ -40,40 +52,35 @@ def _saving(found: WhatIfSums) -> str:
     return f"{sentence}; {lost} more are lost to other calls that requests then wait for."
 
 
+_LATENCY_COLUMNS: tuple[Column[tuple[str, Spread]], ...] = (
+    Column("what", "", value=lambda line: line[0]),
+    Column("p50_ns", "p50", Unit.DURATION, lambda line: line[1].percentile(0.5)),
+    Column("p95_ns", "p95", Unit.DURATION, lambda line: line[1].percentile(0.95)),
+    Column("p99_ns", "p99", Unit.DURATION, lambda line: line[1].percentile(0.99)),
+    Column("max_ns", "max", Unit.DURATION, lambda line: line[1].max_ns),
+)
+
+
 def _latencies(found: WhatIfSums) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("what", ""),
-        Column("p50_ns", "p50", Unit.DURATION),
-        Column("p95_ns", "p95", Unit.DURATION),
-        Column("p99_ns", "p99", Unit.DURATION),
-        Column("max_ns", "max", Unit.DURATION),
+    return table(_LATENCY_COLUMNS, (("as it is", found.before), ("what if", found.after)))
+
+
+def _holders(answer: WhatIf, top: int) -> Table:
+    before_ns, after_ns = max(answer.sums.before.total_ns, 1), max(answer.sums.after.total_ns, 1)
+    operation, service, before, after = picked(
+        OPERATION_COLUMNS, "operation", "service", "critical_before_ns", "critical_after_ns"
     )
-    rows = (_latency_row("as it is", found.before), _latency_row("what if", found.after))
-    return Table(columns, rows)
-
-
-def _latency_row(name: str, latency: Spread) -> tuple[Value, ...]:
-    return (name, *(latency.percentile(quantile) for quantile in (0.5, 0.95, 0.99)), latency.max_ns)
-
-
-def _holders(found: WhatIfSums, top: int) -> Table:
-    columns: tuple[Column[Any], ...] = (
-        Column("operation", "operation", can_shrink=True),
-        Column("service", "service", Unit.SERVICE, can_shrink=True),
-        Column("before_ns", "critical", Unit.DURATION),
-        Column("after_ns", "what if", Unit.DURATION),
-        Column("before_ratio", "of all", Unit.RATIO, priority=1),
-        Column("after_ratio", "then", Unit.RATIO),
+    columns = (
+        operation,
+        replace(service, value=lambda held: service_text(held.key)),
+        before,
+        after,
+        Column[HeldOperation](
+            "before_ratio", "of all", Unit.RATIO, lambda held: held.before_ns / before_ns, priority=1
+        ),
+        Column[HeldOperation]("after_ratio", "then", Unit.RATIO, lambda held: held.after_ns / after_ns),
     )
-    ranked = sorted(found.held.items(), key=lambda line: (-max(line[1]), line[0].service, line[0].name))
-    return Table(columns, tuple(_holder(key, held, found) for key, held in ranked[:top]))
-
-
-def _holder(key: GroupKey, held: tuple[int, int], found: WhatIfSums) -> tuple[Value, ...]:
-    return (
-        key.name,
-        service_text(key),
-        *held,
-        held[0] / max(found.before.total_ns, 1),
-        held[1] / max(found.after.total_ns, 1),
+    ranked = sorted(
+        answer.operations, key=lambda held: (-max(held.before_ns, held.after_ns), held.key.service, held.key.name)
     )
+    return table(columns, ranked[:top])
