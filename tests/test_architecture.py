@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "writing", "learned"}
-GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "summary", "query", "answer"}
+GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "summary", "query", "answer", "listings"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"learned", "semantics"},
@@ -19,9 +19,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"semantics", "traces"},
     "repair": {"records", "semantics", "traces"},
     "assembly": {"records", "repair", "semantics", "traces"},
-    "summary": {"semantics", "traces"},
+    "summary": {"report", "semantics", "traces"},
     "query": {"catalog", "semantics", "traces", "units"},
     "answer": {"report", "units"},
+    "listings": {"answer", "catalog", "report", "summary"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},
     "analysis": GROUND,

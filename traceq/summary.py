@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from traceq.report import Column, Rows, Unit, document
 from traceq.semantics import Status
 from traceq.traces import Traces
 
@@ -44,20 +45,40 @@ class TraceSummary:
 
     def to_dict(self) -> dict[str, object]:
         """Give the summary as it stands in JSON."""
-        return {
-            "trace_id": self.trace_id,
-            "root_service": self.root_service,
-            "root_operation": self.root_name,
-            "start_ns": self.start_ns,
-            "duration_ns": self.duration_ns,
-            "span_count": self.span_count,
-            "error_count": self.error_count,
-            "orphan_count": self.orphan_count,
-            "services": [
-                {"name": share.name, "span_count": share.span_count, "error_count": share.error_count}
-                for share in self.services
-            ],
-        }
+        return document(SUMMARY_COLUMNS, self)
+
+
+_SERVICE_COLUMNS: tuple[Column[ServiceSummary], ...] = (
+    Column("name", "service", Unit.SERVICE, lambda share: share.name),
+    Column("span_count", "spans", Unit.COUNT, lambda share: share.span_count),
+    Column("error_count", "errors", Unit.ERRORS, lambda share: share.error_count),
+)
+
+SUMMARY_COLUMNS: tuple[Column[TraceSummary] | Rows[TraceSummary], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda summary: summary.trace_id),
+    Column(
+        "root_service",
+        "service",
+        Unit.SERVICE,
+        lambda summary: summary.root_service,
+        "of the span that the trace is named after; empty where the server does not tell",
+    ),
+    Column("root_operation", "operation", value=lambda summary: summary.root_name, about="of the same span"),
+    Column("start_ns", "start", Unit.TIME, lambda summary: summary.start_ns, "earliest start of a span"),
+    Column(
+        "duration_ns", "duration", Unit.DURATION, lambda summary: summary.duration_ns, "from there to the latest end"
+    ),
+    Column("span_count", "spans", Unit.COUNT, lambda summary: summary.span_count),
+    Column("error_count", "errors", Unit.ERRORS, lambda summary: summary.error_count, "spans that failed"),
+    Column("orphan_count", "orphans", Unit.COUNT, lambda summary: summary.orphan_count, "spans without their parent"),
+    Rows(
+        "services",
+        _SERVICE_COLUMNS,
+        lambda summary: summary.services,
+        "most spans first; in CSV their names",
+        text=lambda summary: tuple(share.name for share in summary.services),
+    ),
+)
 
 
 def summarize(traces: Traces) -> list[TraceSummary]:

@@ -11,9 +11,9 @@ from traceq.cli.options import OutputOptions, SourceOptions, complete_service
 from traceq.cli.output import emit
 from traceq.cli.session import opened
 from traceq.engine import asked_of
+from traceq.listings import OperationList, ServiceList
 from traceq.query import TraceQuery
-from traceq.report import Column, Line, Part, Report, Table, Unit
-from traceq.units import plural
+from traceq.views.services import operations_report, services_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,9 @@ def services(options: ServicesOptions) -> None:
       traceq services --source traces.json --format json
     """
     with opened(options.source, options.output) as source:
-        names = source.services()
-    table = Table((Column("service", "service", Unit.SERVICE),), tuple((name,) for name in names))
-    footer = Line((Part(f"{plural(len(names), 'service')} ({source.location})", "dim"),))
-    report = Report("services", {"services": list(names)}, table, (table,), (footer,))
-    emit(report, asked_of(source, TraceQuery()), options.output)
+        answer = ServiceList(source.services())
+    asked = asked_of(source, TraceQuery())
+    emit(services_report(answer, asked), asked, options.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +56,6 @@ def operations(options: OperationsOptions) -> None:
       traceq operations chat-service --format csv
     """
     with opened(options.source, options.output) as source:
-        found = source.operations(options.service)
-    table = Table(
-        (Column("operation", "operation", can_shrink=True), Column("kind", "kind")),
-        tuple((operation.name, operation.kind or None) for operation in found),
-    )
-    listed = [{"operation": operation.name, "kind": operation.kind or None} for operation in found]
-    told = f"{plural(len(found), 'operation')} of {options.service} ({source.location})"
-    report = Report(
-        "operations",
-        {"service": options.service, "operations": listed},
-        table,
-        (table,),
-        (Line((Part(told, "dim"),)),),
-    )
-    emit(report, asked_of(source, TraceQuery(service=options.service)), options.output)
+        answer = OperationList(options.service, source.operations(options.service))
+    asked = asked_of(source, TraceQuery(service=options.service))
+    emit(operations_report(answer, asked), asked, options.output)

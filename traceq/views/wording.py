@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence, Sized
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from traceq.analysis.culprits import Culprit
-from traceq.analysis.group_sums import GroupKey
-from traceq.analysis.set_apart import SetApart
 from traceq.query import Asked
 from traceq.report import Line, Part
 from traceq.units import plural
+
+if TYPE_CHECKING:
+    # Lists are shown without numpy, which these need.
+    from traceq.analysis.culprits import Culprit
+    from traceq.analysis.group_sums import GroupKey
+    from traceq.analysis.set_apart import SetApart
 
 _FIRST_STEPS = 2
 _LAST_STEPS = 3

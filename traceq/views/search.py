@@ -1,0 +1,66 @@
+"""What `search` shows: a line for each trace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from traceq.answer import report_of
+from traceq.listings import TraceList
+from traceq.query import Asked
+from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
+from traceq.summary import SUMMARY_COLUMNS, TraceSummary, summarize
+from traceq.traces import Traces
+from traceq.units import plural
+from traceq.views.wording import dim, nothing_found
+
+_NO_ASKED = Asked()
+_ORDER_TEXTS = {"recent": "newest first", "oldest": "oldest first", "name": "by name", "name-desc": "by name, Z to A"}
+
+
+@report_of.register
+def report(answer: TraceList, asked: Asked = _NO_ASKED) -> Report:
+    """Show traces, a line each."""
+    told = plural(len(answer.summaries), "trace")
+    told += f" from {plural(answer.service_count, 'service')}" if answer.service_count else ""
+    order = _ORDER_TEXTS.get(answer.order, f"{answer.order.replace('-', ' ')} first")
+    told = ", ".join(text for text in (told, asked.window, order) if text)
+    footer = [dim(told + (f" ({asked.location})" if asked.location else ""))]
+    if not answer.summaries:
+        footer.append(Line((Part(nothing_found(asked, "traces"), "hint"),)))
+    blocks = (_table(answer.summaries),) if answer.summaries else ()
+    return Report("search", answer.to_dict(), answer.records(), blocks, tuple(footer), asked.trace_url)
+
+
+@report_of.register
+def report_of_traces(traces: Traces, asked: Asked = _NO_ASKED) -> Report:
+    """Show what a span table holds, as if it had been searched for."""
+    return report(TraceList.of(summarize(traces)), asked)
+
+
+def _table(summaries: tuple[TraceSummary, ...]) -> Table:
+    longest_ns = max(summary.duration_ns for summary in summaries) or 1
+    trace, start, duration, spans, errors = picked(
+        SUMMARY_COLUMNS, "trace_id", "start_ns", "duration_ns", "span_count", "error_count"
+    )
+    columns = (
+        trace,
+        Column[TraceSummary]("root", "root", value=_root, can_shrink=True),
+        replace(start, priority=2),
+        duration,
+        Column[TraceSummary]("bar", "", Unit.BAR, lambda summary: summary.duration_ns / longest_ns, priority=3),
+        replace(spans, priority=1),
+        errors,
+        Column[TraceSummary]("services", "services", value=_services, can_shrink=True, priority=4),
+    )
+    return table(columns, summaries)
+
+
+def _services(summary: TraceSummary) -> str:
+    return " · ".join(f"{share.name} {share.span_count}" for share in summary.services)
+
+
+def _root(summary: TraceSummary) -> str:
+    incomplete = " (incomplete)" if summary.orphan_count else ""
+    # Servers' own summaries name no root when the only one misses its parent: the service with most spans has to do.
+    service = summary.root_service or (summary.services[0].name if summary.services else "?")
+    return f"{service} {summary.root_name}".strip() + incomplete
