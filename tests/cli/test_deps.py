@@ -133,7 +133,7 @@ def test_other_commands_are_no_graphs(command: str, chosen: str, run: Run, tmp_p
     outcome = run(command, *CHAT, "--format", chosen, "-o", str(target))
 
     assert (outcome.code, outcome.out, target.exists()) == (ExitCode.USAGE, "", False)
-    assert outcome.err.startswith(f"traceq: error: Invalid value for --format: {chosen} is for graphs")
+    assert outcome.err.startswith(f"traceq: error: Invalid value for '--format' / '-f': '{chosen}' is not one of")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_pa
     ("arguments", "error"),
     [
         (("--cycles", "--critical"), "Invalid value for --critical: one question at a time: --cycles or --critical"),
-        (("--upstream", "2"), "Invalid value for --service: upstream and downstream of what? give --service"),
+        (("--upstream", "2"), "Invalid value for --service: upstream and downstream of what? name a service"),
         (("--watch", "10s"), "Invalid value for --watch: files do not change while they are watched"),
         (("--watch", "10ms"), "Invalid value for --watch: the interval is at least 1s"),
         (("--cycles", "-f", "svg"), "Invalid value for --format: svg is for graphs: `traceq deps` draws one"),

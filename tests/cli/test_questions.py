@@ -101,3 +101,29 @@ def test_statistics_name_both_levels_in_records(run: Run) -> None:
     assert list(rows[0])[:4] == ["tag_db_system", "operation", "service", "span_count"]
     assert sum(int(row["span_count"]) for row in rows) == 1606
     assert rows[-1]["tag_db_system"] == ""
+
+
+@pytest.mark.parametrize("command", ["search", "bottlenecks", "findings", "errors", "stats", "deps", "operations"])
+def test_a_service_is_named_by_position_or_by_option(command: str, run: Run) -> None:
+    by_position = run(command, "user-service", *CHAT, "-f", "json")
+
+    assert by_position.code == ExitCode.ANSWERED
+    assert run(command, "--service", "user-service", *CHAT, "-f", "json").out == by_position.out
+    assert run(command, "user-service", "--service", "user-service", *CHAT, "-f", "json").out == by_position.out
+
+
+@pytest.mark.parametrize("arguments", [("search", "a"), ("deps", "a"), ("fetch", "a"), ("compare", "a", "--failed")])
+def test_two_different_services_are_refused(arguments: tuple[str, ...], run: Run) -> None:
+    outcome = run(*arguments, "--service", "b", *CHAT)
+
+    assert (outcome.code, outcome.out) == (ExitCode.USAGE, "")
+    assert outcome.err.startswith(
+        "traceq: error: Invalid value for --service: 'a' is given as the argument and 'b' as the option: give one of"
+    )
+
+
+def test_the_parts_of_one_set_are_of_the_service_by_position_too(run: Run) -> None:
+    by_position = run("compare", "chat-service", "--slow", "10%", *CHAT, "-f", "json").out
+
+    assert json.loads(by_position)["query"]["service"] == "chat-service"
+    assert run("compare", "--service", "chat-service", "--slow", "0.1", *CHAT, "-f", "json").out == by_position

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import (
+    AnswerOutputOptions,
     FilterOptions,
     MeasureOption,
-    OutputOptions,
-    RequestsArgument,
+    RequestServiceOptions,
     RequestsOptions,
     SourceOptions,
     WorkersOptions,
@@ -30,27 +30,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BottlenecksOptions:
-    """Of `bottlenecks`."""
+    """The options of `bottlenecks`."""
 
-    service: RequestsArgument = None
+    service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
     trace: Annotated[
-        str | None, typer.Option("--trace", metavar="ID", help="One trace: its tree down to what it flags.")
+        str | None,
+        typer.Option("--trace", metavar="ID", help="Show only this trace, down to the calls that hold it up."),
     ] = None
     by: MeasureOption = "critical-time"
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Lines of the ranking.")] = 10
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of operations to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     what_if: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=CHANGE",
-            help="Walk the critical paths again with shorter calls: 'mongodb.insert=-50%', 'mysql=2ms'; repeatable.",
+            help="Estimate the effect of shorter calls: 'mongodb.insert=-50%', 'mysql=2ms'; repeatable.",
         ),
     ] = None
     findings: Annotated[
         bool | None,
         typer.Option(
             "--findings/--no-findings",
-            help="Say what is worth a change; by default in up to 50,000 spans.",
+            help="Also show findings; by default for up to 50,000 spans.",
             # Two names make a wide column; among other options it would cut their names off in 80 columns.
             rich_help_panel="Findings",
         ),
@@ -58,11 +59,11 @@ class BottlenecksOptions:
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        return self.requests.of(self.service, self.by)
+        return self.requests.of(self.service.name, self.by)
 
 
 def bottlenecks(options: BottlenecksOptions) -> None:
@@ -91,7 +92,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
 
     question = BottleneckQuestion(options.request_options())
     with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live)
+        query = options.filters.query(options.service.name, is_live=source.is_live)
         with asking(source, query, options.workers.workers) as ask:
             reply = ask(question)
             beside = _beside(reply.sums, ask, options)
@@ -144,6 +145,6 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
 
     with opened(options.source, options.output) as source:
         traces = source.trace(trace_id)
-    about = asked_of(source, OneTrace(traces.trace_ids[0], options.service))
+    about = asked_of(source, OneTrace(traces.trace_ids[0], options.service.name))
     asked = with_warnings(about, sum_warnings(traces.warnings))
     emit(report(trace_bottlenecks(traces, options.request_options()), asked), asked, options.output)

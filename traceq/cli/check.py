@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import (
+    AnswerOutputOptions,
     FilterOptions,
-    OutputOptions,
     RequestsOptions,
     ServiceOption,
     SourceOptions,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """Of `check`."""
+    """The options of `check`."""
 
     checks: Annotated[
         list[str] | None,
@@ -52,7 +52,7 @@ class CheckOptions:
     service: ServiceOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def check(options: CheckOptions) -> None:

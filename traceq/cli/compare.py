@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import (
+    AnswerOutputOptions,
     FilterOptions,
-    OutputOptions,
     RequestsOptions,
     ServiceOption,
+    ServiceOptions,
     SourceOptions,
     WorkersOptions,
     share,
@@ -51,8 +52,12 @@ class CompareOptions:
     """Of `compare`."""
 
     first: Annotated[
-        Side | None,
-        typer.Argument(parser=side, metavar="[BEFORE]", help="A file, directory, URL or trace id.", show_default=False),
+        str | None,
+        typer.Argument(
+            metavar="[BEFORE|SERVICE]",
+            help="File, directory, URL or trace id; with --split-by, --slow or --failed the service.",
+            show_default=False,
+        ),
     ] = None
     second: Annotated[
         Side | None, typer.Argument(parser=side, metavar="[AFTER]", help="What to compare it with.", show_default=False)
@@ -95,11 +100,25 @@ class CompareOptions:
     service: ServiceOption = None
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        return self.requests.of(self.service)
+        return self.requests.of(self.service_name)
+
+    @property
+    def splits(self) -> int:
+        """In how many ways one set is to be split in two."""
+        return sum((self.split_by is not None, self.slow is not None, self.failed))
+
+    @property
+    def service_name(self) -> str | None:
+        """Whose requests; of one set that is split the argument tells it too.
+
+        Raises:
+            typer.BadParameter: If two different services were given.
+        """
+        return ServiceOptions(self.first if self.splits else None, self.service).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +144,19 @@ def compare(options: CompareOptions) -> None:
 
       traceq compare before.json after.json
 
-      traceq compare --service chat-service --slow 5% --lookback 6h --limit 2000
+      traceq compare chat-service --slow 5% --lookback 6h --limit 2000
 
       traceq compare --split-by resource.service.version --lookback 1d
 
       traceq compare 5b8aa5a2d2c872e8321cf37308d69df2 0af7651916cd43dd8448eb211c80319c
     """
-    splits = [options.split_by is not None, options.slow is not None, options.failed]
+    splits = options.splits
     sides = _sides(options)
-    if sum(splits) > 1 or (any(splits) and sides):
+    if splits > 1 or (splits and sides):
         raise typer.BadParameter("give two sides, or one of --split-by, --slow and --failed")
     if options.slow in (0, 1):
         raise typer.BadParameter("of all traces or of none nothing is left to compare with", param_hint="--slow")
-    if not sides and not any(splits):
+    if not sides and not splits:
         raise typer.BadParameter("say what to compare: two sides, or --split-by, --slow or --failed")
     if sides and all(isinstance(side, TraceSide) for side in sides):
         _compare_traces(options, [side.trace_id for side in sides if isinstance(side, TraceSide)])
@@ -153,7 +172,8 @@ def _sides(options: CompareOptions) -> list[Side]:
     Raises:
         typer.BadParameter: If there are one or more than two, or one is a trace and the other is not.
     """
-    typed = [options.before, options.first, options.second, options.after]
+    first = None if options.first is None or options.splits else side(options.first)
+    typed = [options.before, first, options.second, options.after]
     sides = [side for side in typed if side is not None]
     if not sides:
         return []
@@ -173,7 +193,7 @@ def _fetch(side: Side, options: CompareOptions) -> Fetched:
     elif (filters.when.lookback, filters.when.start, filters.when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
     with opened(source, options.output) as place:
-        query = filters.query(options.service, is_live=place.is_live)
+        query = filters.query(options.service_name, is_live=place.is_live)
         if isinstance(side, WindowSide):
             query = replace(query, window=side.window)
         with asking(place, query, options.workers.workers) as ask:
@@ -217,7 +237,7 @@ def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
     before, after = sides
     query: dict[str, object] = {"before": before.title, "after": after.title}
     when = options.filters.when
-    query |= options.filters.query(options.service, is_live=False).to_dict()
+    query |= options.filters.query(options.service_name, is_live=False).to_dict()
     if when.effective_lookback is not None:
         query.pop("start_ns", None)
     # Two parts of one set were asked for once.
@@ -239,7 +259,7 @@ def _compare_parts(options: CompareOptions) -> None:
 
     key = None if options.split_by is None else options.split_by.partition("=")[0]
     with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live)
+        query = options.filters.query(options.service_name, is_live=source.is_live)
         with asking(source, query, options.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options(), key))
             split = _split(answered.sums, options)

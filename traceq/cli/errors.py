@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from traceq.cli.options import (
+    AnswerOutputOptions,
     FilterOptions,
-    OutputOptions,
-    RequestsArgument,
+    RequestServiceOptions,
     RequestsOptions,
     SourceOptions,
     WorkersOptions,
@@ -22,16 +22,16 @@ from traceq.engine import ask
 
 @dataclass(frozen=True, slots=True)
 class ErrorsOptions:
-    """Of `errors`."""
+    """The options of `errors`."""
 
-    service: RequestsArgument = None
+    service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="So many errors.")] = 10
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of errors to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def errors(options: ErrorsOptions) -> None:
@@ -52,7 +52,7 @@ def errors(options: ErrorsOptions) -> None:
     from traceq.analysis.errors import ErrorQuestion
     from traceq.views.errors import Shown, report
 
-    question = ErrorQuestion(options.requests.of(options.service))
+    question = ErrorQuestion(options.requests.of(options.service.name))
     with opened(options.source, options.output) as source:
         reply = ask(source, wanted_by(options, source), question, options.workers.workers)
     answer = question.rank(reply.sums)

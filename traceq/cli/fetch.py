@@ -9,7 +9,7 @@ import typer
 
 from traceq.cli.fetch_options import HarvestOptions
 from traceq.cli.messages import tell, warning_lines
-from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
+from traceq.cli.options import FilterOptions, OutputOptions, ServiceOptions, SourceOptions, TracesOutputOptions
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.session import opened
 from traceq.engine import cut_off_line
@@ -27,10 +27,10 @@ class FetchOptions:
     trace: Annotated[
         list[str] | None, typer.Option("--trace", metavar="ID", help="This trace; repeatable, instead of conditions.")
     ] = None
-    service: ServiceOption = None
+    service: ServiceOptions = field(default_factory=ServiceOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: TracesOutputOptions = field(default_factory=TracesOutputOptions)
     harvest: HarvestOptions = field(default_factory=HarvestOptions)
 
 
@@ -68,13 +68,13 @@ def _fetch_all(options: FetchOptions) -> None:
 
     if options.trace:
         raise typer.BadParameter("--all takes conditions, not ids", param_hint="--trace")
-    fetch_all(HarvestRequest(options.service, options.filters, options.source, options.output, options.harvest))
+    fetch_all(HarvestRequest(options.service.name, options.filters, options.source, options.output, options.harvest))
 
 
 def _found(source: Source, options: FetchOptions) -> list[Found]:
     if options.trace:
         return [Found(source.trace(trace_id)) for trace_id in options.trace]
-    query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
+    query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
     return [source.find(query, with_attributes=False)]
 
 

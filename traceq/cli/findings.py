@@ -10,9 +10,9 @@ import typer
 
 from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import (
+    AnswerOutputOptions,
     FilterOptions,
-    OutputOptions,
-    RequestsArgument,
+    RequestServiceOptions,
     RequestsOptions,
     SourceOptions,
     WorkersOptions,
@@ -57,21 +57,21 @@ def threshold_option(threshold: Field[Any]) -> inspect.Parameter:
 
 @dataclass(frozen=True, slots=True)
 class FindingsOptions:
-    """Of `findings`."""
+    """The options of `findings`."""
 
-    service: RequestsArgument = None
+    service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
     kind: Annotated[
         list[str] | None,
         typer.Option(parser=kind, metavar="KIND", help="Only findings of this kind; repeatable."),
     ] = None
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="So many findings.")] = 10
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of findings to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     thresholds: Annotated[Thresholds, threshold_option] = field(default_factory=Thresholds)
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def findings(options: FindingsOptions) -> None:
@@ -91,7 +91,7 @@ def findings(options: FindingsOptions) -> None:
     from traceq.analysis.findings import FindingQuestion
     from traceq.views.findings import Shown, report
 
-    question = FindingQuestion(options.requests.of(options.service), options.thresholds)
+    question = FindingQuestion(options.requests.of(options.service.name), options.thresholds)
     with opened(options.source, options.output) as source:
         reply = ask(source, wanted_by(options, source), question, options.workers.workers)
     answer = question.rank(reply.sums)

@@ -13,7 +13,7 @@ from traceq.catalog import Window
 from traceq.engine import Workers
 from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
-from traceq.render import Format
+from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_time
 
@@ -71,25 +71,68 @@ def complete_service(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-RequestsArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[SERVICE]",
-        help="Whose requests; without it every trace is one request.",
-        autocompletion=complete_service,
-    ),
-]
-
 ServiceOption = Annotated[
     str | None,
     typer.Option(
         "--service",
         metavar="NAME",
-        help="Service, exact; all of them by default.",
+        help="Name of the service, exact; all of them by default.",
         autocompletion=complete_service,
         rich_help_panel=_FILTER,
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """A service, by position or as an option."""
+
+    service: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERVICE]",
+            help="Name of the service, exact; all of them by default.",
+            autocompletion=complete_service,
+        ),
+    ] = None
+    service_option: Annotated[
+        str | None,
+        typer.Option(
+            "--service",
+            metavar="NAME",
+            help="The same as the argument SERVICE.",
+            autocompletion=complete_service,
+            rich_help_panel=_FILTER,
+        ),
+    ] = None
+
+    @property
+    def name(self) -> str | None:
+        """The service; None where none was given.
+
+        Raises:
+            typer.BadParameter: If two different ones were given.
+        """
+        if None not in (self.service, self.service_option) and self.service != self.service_option:
+            told = (
+                f"'{self.service}' is given as the argument and '{self.service_option}' as the option: give one of them"
+            )
+            raise typer.BadParameter(told, param_hint="--service")
+        return self.service if self.service_option is None else self.service_option
+
+
+@dataclass(frozen=True, slots=True)
+class RequestServiceOptions(ServiceOptions):
+    """The service whose requests a command looks at."""
+
+    service: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SERVICE]",
+            help="Service whose requests to look at; by default every trace is one request.",
+            autocompletion=complete_service,
+        ),
+    ] = None
 
 
 Measure = Literal["critical-time", "self-time", "duration"]
@@ -100,26 +143,28 @@ MeasureOption = Annotated[
         "--by",
         # As `<critical-time|self-time|duration>` it takes the room of option names in 80 columns.
         metavar="MEASURE",
-        help="What ranks and flags spans: critical-time on the critical path, self-time without children, or duration.",
+        help="What ranks spans: critical-time (on the critical path), self-time (without children) or duration.",
     ),
 ]
 
-SkewOption = Annotated[bool, typer.Option("--no-skew-correction", help="Take every host's clock at its word.")]
+SkewOption = Annotated[
+    bool, typer.Option("--no-skew-correction", help="Do not correct clock differences between hosts.")
+]
 
 WholeTraceOption = Annotated[
-    bool, typer.Option("--whole-trace", help="Start at the traces' roots, not where the service was entered.")
+    bool, typer.Option("--whole-trace", help="Start at the roots of traces, not at the service's entry spans.")
 ]
 
 StreamsOption = Annotated[
     bool,
-    typer.Option("--include-streams", help="Count connections that stay open (event streams, websockets) as requests."),
+    typer.Option("--include-streams", help="Also count connections that stay open (event streams, websockets)."),
 ]
 
 NotOperationOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="Leave out requests of this operation, or service:operation; repeatable.",
+        help="Exclude requests of this operation, or of service:operation; repeatable.",
         show_default=False,
     ),
 ]
@@ -164,8 +209,8 @@ class SourceOptions:
             "--source",
             "-s",
             metavar="URL|PATH|-",
-            help="A Jaeger server, or files, directories or - for standard input; repeatable for files. "
-            f"Else TRACEQ_SOURCE, else {DEFAULT_SOURCE}.",
+            help="Jaeger server, files, directories, or - for standard input; repeatable for files. "
+            f"By default TRACEQ_SOURCE, else {DEFAULT_SOURCE}.",
             rich_help_panel=_SOURCE,
         ),
     ] = None
@@ -175,20 +220,27 @@ class SourceOptions:
     ] = None
     header: Annotated[
         list[str] | None,
-        typer.Option(metavar="'NAME: VALUE'", help="Send this header; repeatable.", rich_help_panel=_CONNECTION),
+        typer.Option(metavar="'NAME: VALUE'", help="Extra HTTP header; repeatable.", rich_help_panel=_CONNECTION),
     ] = None
     basic: Annotated[
         str | None,
-        typer.Option(envvar="TRACEQ_BASIC", metavar="USER:PASSWORD", help="Log in.", rich_help_panel=_CONNECTION),
+        typer.Option(
+            envvar="TRACEQ_BASIC", metavar="USER:PASSWORD", help="Basic authentication.", rich_help_panel=_CONNECTION
+        ),
     ] = None
     tenant: Annotated[
         str | None,
-        typer.Option(envvar="TRACEQ_TENANT", metavar="NAME", help="Jaeger's x-tenant.", rich_help_panel=_CONNECTION),
+        typer.Option(
+            envvar="TRACEQ_TENANT", metavar="NAME", help="Tenant (header x-tenant).", rich_help_panel=_CONNECTION
+        ),
     ] = None
     ca_cert: Annotated[
         str | None,
         typer.Option(
-            envvar="TRACEQ_CA_CERT", metavar="FILE", help="Trust these authorities.", rich_help_panel=_CONNECTION
+            envvar="TRACEQ_CA_CERT",
+            metavar="FILE",
+            help="Trusted certificate authorities.",
+            rich_help_panel=_CONNECTION,
         ),
     ] = None
     cert: Annotated[
@@ -208,7 +260,7 @@ class SourceOptions:
         typer.Option(
             parser=duration,
             metavar="DURATION",
-            help="How long to wait for an answer.",
+            help="Longest wait for an answer.",
             rich_help_panel=_CONNECTION,
         ),
     ] = "30s"  # type: ignore[assignment]  # defaults go through the parser as if typed
@@ -248,14 +300,14 @@ def _header(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class WindowOptions:
-    """When."""
+    """The time window."""
 
     lookback: Annotated[
         int | None,
         typer.Option(
             parser=duration,
             metavar="DURATION",
-            help="How far back from the end: 15m, 1h, 2d; 1h by default for a server, everything for files.",
+            help="How far to look back from the end: 15m, 1h, 2d. By default 1h for a server, everything for files.",
             rich_help_panel=_FILTER,
         ),
     ] = None
@@ -264,13 +316,15 @@ class WindowOptions:
         typer.Option(
             parser=timestamp,
             metavar="TIME",
-            help="From: -2h, 2026-11-22T14:00:00Z, or an epoch.",
+            help="Start of the window: -2h, 2026-11-22T14:00:00Z, or an epoch time.",
             rich_help_panel=_FILTER,
         ),
     ] = None
     end: Annotated[
         int | None,
-        typer.Option(parser=timestamp, metavar="TIME", help="Until; now by default.", rich_help_panel=_FILTER),
+        typer.Option(
+            parser=timestamp, metavar="TIME", help="End of the window; now by default.", rich_help_panel=_FILTER
+        ),
     ] = None
 
     @property
@@ -301,17 +355,17 @@ class WindowOptions:
 
 @dataclass(frozen=True, slots=True)
 class FilterOptions:
-    """Which traces, but for the service, which some commands take as an argument."""
+    """The conditions on traces, apart from the service."""
 
     operation: Annotated[
         str | None,
-        typer.Option("--operation", metavar="NAME", help="Span name, exact.", rich_help_panel=_FILTER),
+        typer.Option("--operation", metavar="NAME", help="Name of the operation, exact.", rich_help_panel=_FILTER),
     ] = None
     tag: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help='Attribute of a span; repeatable; logfmt works (error=true http.method=GET note="a b").',
+            help='Attribute of a span; repeatable. Logfmt works: error=true http.method=GET note="a b".',
             rich_help_panel=_FILTER,
         ),
     ] = None
@@ -323,26 +377,26 @@ class FilterOptions:
         typer.Option(
             parser=duration,
             metavar="DURATION",
-            help="Some matching span lasted at least so long: 500ms, 1.5s.",
+            help="Shortest matching span: 500ms, 1.5s.",
             rich_help_panel=_FILTER,
         ),
     ] = None
     max_duration: Annotated[
         int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="... at most so long.", rich_help_panel=_FILTER),
+        typer.Option(parser=duration, metavar="DURATION", help="Longest matching span.", rich_help_panel=_FILTER),
     ] = None
     min_trace_duration: Annotated[
         int | None,
         typer.Option(
             parser=duration,
             metavar="DURATION",
-            help="The whole trace lasted so long.",
+            help="Shortest whole trace.",
             rich_help_panel=_FILTER,
         ),
     ] = None
     max_trace_duration: Annotated[
         int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="... at most so long.", rich_help_panel=_FILTER),
+        typer.Option(parser=duration, metavar="DURATION", help="Longest whole trace.", rich_help_panel=_FILTER),
     ] = None
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
@@ -350,7 +404,7 @@ class FilterOptions:
         typer.Option(
             min=1,
             metavar="N",
-            help="At most so many traces, the newest; everything by default for files.",
+            help="At most this many traces, newest first; all of them by default for files.",
             rich_help_panel=_FILTER,
         ),
     ] = None
@@ -385,7 +439,7 @@ class FilterOptions:
 
 @dataclass(frozen=True, slots=True)
 class WorkersOptions:
-    """Who reads files."""
+    """How files are read."""
 
     jobs: Annotated[
         int | None,
@@ -393,7 +447,7 @@ class WorkersOptions:
             "--jobs",
             min=1,
             metavar="N",
-            help="For files: number of processes that read them; by default one per core, fewer for small files.",
+            help="Number of processes that read files; by default one per core, fewer for small files.",
         ),
     ] = None
     dask: Annotated[
@@ -401,7 +455,7 @@ class WorkersOptions:
         typer.Option(
             "--dask",
             metavar="ADDRESS|local",
-            help="For files: a Dask cluster that reads them, instead of processes here.",
+            help="Dask cluster that reads files, instead of local processes.",
         ),
     ] = None
 
@@ -411,32 +465,51 @@ class WorkersOptions:
         return Workers(self.jobs, self.dask)
 
 
+_FORMAT_HELP = "Output format; by default as the suffix of --output says, else text."
+
+
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     """How and where the answer is written, and how much is said besides."""
 
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="How to write the answer; by default as the suffix of --output says, else text.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None
+    format: Annotated[Format | None, typer.Option("--format", "-f", help=_FORMAT_HELP, rich_help_panel=_OUTPUT)] = None
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", rich_help_panel=_OUTPUT),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the answer to this file.", rich_help_panel=_OUTPUT),
     ] = None
     no_color: Annotated[
-        bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--no-color", help="Use no colours, as with NO_COLOR.", rich_help_panel=_OUTPUT)
     ] = False
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No warnings, hints or progress.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--quiet", "-q", help="Print no warnings, hints or progress.", rich_help_panel=_OUTPUT)
     ] = False
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell every request and count.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--verbose", "-v", help="Log every request and count.", rich_help_panel=_OUTPUT)
     ] = False
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback when something fails.", rich_help_panel=_OUTPUT)
     ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOutputOptions(OutputOptions):
+    """The same for answers that are no graphs."""
+
+    format: Annotated[
+        AnswerFormat | None, typer.Option("--format", "-f", help=_FORMAT_HELP, rich_help_panel=_OUTPUT)
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracesOutputOptions(OutputOptions):
+    """The same for traces themselves."""
+
+    format: Annotated[
+        TracesFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Output format; by default as the suffix of --output says, else json.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None

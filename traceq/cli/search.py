@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import FilterOptions, OutputOptions, ServiceOption, SourceOptions
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.output import emit
 from traceq.cli.session import opened
 from traceq.engine import asked_of, cut_off_line, sum_warnings, with_warnings
@@ -22,21 +22,21 @@ _DEFAULT_LIMIT = 20
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """Of `search`."""
+    """The options of `search`."""
 
-    service: ServiceOption = None
+    service: ServiceOptions = field(default_factory=ServiceOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
-    sort: Annotated[Order, typer.Option(help="Jaeger UI's ten orders.")] = "recent"
+    sort: Annotated[Order, typer.Option(help="Order of the traces, as in Jaeger UI.")] = "recent"
     slowest: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="The slowest N of the whole window: asks for ever longer ones until the answer is complete.",
+            help="The slowest N traces of the whole window, however many requests to the server that takes.",
         ),
     ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def search(options: SearchOptions) -> None:
@@ -45,14 +45,14 @@ def search(options: SearchOptions) -> None:
     Examples:
       traceq search --min-duration 500ms
 
-      traceq search --service chat-service --tag user_id=123 --lookback 2h
+      traceq search chat-service --tag user_id=123 --lookback 2h
 
       traceq search --error --sort longest --format ndjson
 
       traceq search --slowest 5 --lookback 1d
     """
     with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
+        query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
         found = _find(source, query, options.slowest)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     about = with_warnings(asked_of(source, query), sum_warnings(found.warnings))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import OutputOptions, SourceOptions, complete_service
+from traceq.cli.options import AnswerOutputOptions, ServiceOptions, SourceOptions, complete_service
 from traceq.cli.output import emit
 from traceq.cli.session import opened
 from traceq.engine import asked_of
@@ -18,10 +18,10 @@ from traceq.views.services import operations_report, services_report
 
 @dataclass(frozen=True, slots=True)
 class ServicesOptions:
-    """Of `services`."""
+    """The options of `services`."""
 
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def services(options: ServicesOptions) -> None:
@@ -39,12 +39,22 @@ def services(options: ServicesOptions) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class OperationsOptions:
-    """Of `operations`."""
+class OwnerOptions(ServiceOptions):
+    """The service whose operations are listed."""
 
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="Whose.", autocompletion=complete_service)]
+    service: Annotated[
+        str | None,
+        typer.Argument(metavar="SERVICE", help="Service whose operations to list.", autocompletion=complete_service),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsOptions:
+    """The options of `operations`."""
+
+    service: OwnerOptions = field(default_factory=OwnerOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def operations(options: OperationsOptions) -> None:
@@ -55,7 +65,10 @@ def operations(options: OperationsOptions) -> None:
 
       traceq operations chat-service --format csv
     """
+    service = options.service.name
+    if service is None:
+        raise typer.BadParameter("name the service whose operations to list", param_hint="SERVICE")
     with opened(options.source, options.output) as source:
-        answer = OperationList(options.service, source.operations(options.service))
-    asked = asked_of(source, TraceQuery(service=options.service))
+        answer = OperationList(service, source.operations(service))
+    asked = asked_of(source, TraceQuery(service=service))
     emit(operations_report(answer, asked), asked, options.output)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import typer
 
-from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
+from traceq.cli.options import FilterOptions, OutputOptions, ServiceOptions, SourceOptions
 from traceq.cli.output import check_output
 from traceq.cli.progress import progress_line
 from traceq.engine import OneTrace, Wanted
@@ -48,8 +48,8 @@ class _Selecting(Protocol):
     """Options that say which traces a question is about."""
 
     @property
-    def service(self) -> str | None:
-        """Whose; None for all."""
+    def service(self) -> ServiceOptions:
+        """Whose."""
 
     @property
     def trace(self) -> str | None:
@@ -63,5 +63,5 @@ class _Selecting(Protocol):
 def wanted_by(options: _Selecting, source: Source) -> Wanted:
     """Give which traces options select: one by its id, or all that meet the conditions."""
     if options.trace is not None:
-        return OneTrace(options.trace, options.service)
-    return options.filters.query(options.service, is_live=source.is_live)
+        return OneTrace(options.trace, options.service.name)
+    return options.filters.query(options.service.name, is_live=source.is_live)

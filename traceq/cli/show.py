@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import MeasureOption, OutputOptions, SkewOption, SourceOptions, duration
+from traceq.cli.options import AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions, duration
 from traceq.cli.output import emit
 from traceq.cli.session import opened
 from traceq.engine import OneTrace, asked_of, sum_warnings, with_warnings
@@ -42,7 +42,7 @@ class ShowOptions:
     by: MeasureOption = "critical-time"
     no_skew_correction: SkewOption = False
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
 
 def show(options: ShowOptions) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from traceq.cli.options import FilterOptions, OutputOptions, SkewOption, SourceOptions, WorkersOptions, complete_service
+from traceq.cli.options import (
+    AnswerOutputOptions,
+    FilterOptions,
+    ServiceOptions,
+    SkewOption,
+    SourceOptions,
+    WorkersOptions,
+)
 from traceq.cli.output import emit
 from traceq.cli.session import opened, wanted_by
 from traceq.engine import ask
@@ -20,32 +27,25 @@ Order = Literal["self", "total", "count", "average", "p95", "max", "errors", "na
 
 @dataclass(frozen=True, slots=True)
 class StatsOptions:
-    """Of `stats`."""
+    """The options of `stats`."""
 
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Only spans of this service; without it all.",
-            autocompletion=complete_service,
-        ),
-    ] = None
+    service: ServiceOptions = field(default_factory=ServiceOptions)
     trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
     by: Annotated[
         list[str] | None,
         typer.Option(
             metavar="service|operation|tag:KEY",
-            help="What to count by; twice for the second within the first. "
-            "By default the service, and the operation where one service or trace is asked for.",
+            help="What to count by; give it twice for two levels. "
+            "By default the service, or the operation if one service or trace is given.",
         ),
     ] = None
-    sort: Annotated[Order, typer.Option(help="What the greatest goes first by.")] = "self"
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="So many rows of each level.")] = 20
+    sort: Annotated[Order, typer.Option(help="Order of the rows, greatest first.")] = "self"
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of rows to show on each level.")] = 20
     no_skew_correction: SkewOption = False
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
     def statistics_options(self) -> StatisticsOptions:
         """Give what to count by.
@@ -55,9 +55,9 @@ class StatsOptions:
         """
         from traceq.analysis.statistics import StatisticsOptions
 
-        default = "operation" if self.service or self.trace else "service"
+        default = "operation" if self.service.name or self.trace else "service"
         try:
-            return StatisticsOptions(tuple(self.by or [default]), self.service, not self.no_skew_correction)
+            return StatisticsOptions(tuple(self.by or [default]), self.service.name, not self.no_skew_correction)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--by") from error
 

@@ -7,7 +7,15 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, WorkersOptions, complete_service, duration
+from traceq.cli.options import (
+    OutputOptions,
+    ServiceOptions,
+    SourceOptions,
+    WindowOptions,
+    WorkersOptions,
+    complete_service,
+    duration,
+)
 from traceq.units import NS_PER_S
 from traceq.views.graphs import Shade, View
 
@@ -20,25 +28,30 @@ _LOOK = "How it is drawn"
 
 
 @dataclass(frozen=True, slots=True)
-class PartOptions:
-    """Which part of the graph is drawn."""
+class CenterOptions(ServiceOptions):
+    """What the graph is drawn around."""
 
     service: Annotated[
         str | None,
-        typer.Option(
-            "--service",
-            metavar="NAME",
-            help="Only what is around this service, database or broker.",
+        typer.Argument(
+            metavar="[SERVICE]",
+            help="Service, database or broker: only what is around it; by default the whole graph.",
             autocompletion=complete_service,
-            rich_help_panel=_PART,
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartOptions:
+    """Which part of the graph is drawn."""
+
+    center: CenterOptions = field(default_factory=CenterOptions)
     depth: Annotated[
         int,
         typer.Option(
             min=0,
             metavar="N",
-            help="With --service: how many calls to follow each way.",
+            help="Around a service: how many calls to follow each way.",
             rich_help_panel=_PART,
         ),
     ] = 1
@@ -71,6 +84,11 @@ class PartOptions:
             rich_help_panel=_PART,
         ),
     ] = "name"
+
+    @property
+    def service(self) -> str | None:
+        """What the graph is drawn around; None for all of it."""
+        return self.center.name
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -167,6 +185,6 @@ class DepsOptions:
         """
         self.question.check()
         if self.part.service is None and not (self.part.upstream is None and self.part.downstream is None):
-            raise typer.BadParameter("upstream and downstream of what? give --service", param_hint="--service")
+            raise typer.BadParameter("upstream and downstream of what? name a service", param_hint="--service")
         if self.watch is not None and self.watch < NS_PER_S:
             raise typer.BadParameter("the interval is at least 1s", param_hint="--watch")
