@@ -17,8 +17,9 @@ laws:  ## Hold every law against many examples, others each time: for a night
 lint:  ## Lint, format check, types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-docs:  ## Write docs/cli.md anew
+docs:  ## Write docs/cli.md and the tables of docs/json.md anew
 	.venv/bin/python -m tools.cli_docs > docs/cli.md
+	.venv/bin/python -m tools.json_docs
 
 readme:  ## Write the answers shown in README.md anew; read the diff before you commit it
 	.venv/bin/python -m tools.readme

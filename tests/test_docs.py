@@ -7,11 +7,16 @@ import re
 import shlex
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
+import traceq.analysis
 from tools.cli_docs import cli_docs
+from tools.json_docs import JSON_DOCS, MARKED
+from tools.json_docs import rewritten as rewritten_keys
 from tools.readme import RECORDED_NS, answer_now, examples, rewritten
+from traceq.answer import Answer
 from traceq.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +92,25 @@ def test_the_list_of_commands_says_what_their_help_begins_with(command: str) -> 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"fetch", "convert"}))
 def test_every_document_is_described(command: str) -> None:
     assert f"## traceq.{command}/1" in (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+
+
+def test_the_keys_of_documents_are_those_of_the_answers() -> None:
+    """`make docs` puts right what this finds."""
+    document = JSON_DOCS.read_text(encoding="utf-8")
+
+    assert rewritten_keys(document) == document
+
+
+def test_the_keys_of_every_answer_are_listed() -> None:
+    for module in walk_packages(traceq.analysis.__path__, "traceq.analysis."):
+        import_module(module.name)
+    listed = {found["answer"].rpartition(".")[2] for found in MARKED.finditer(JSON_DOCS.read_text(encoding="utf-8"))}
+
+    answers = list(Answer.__subclasses__())
+    for answer in answers:
+        answers += answer.__subclasses__()
+
+    assert {answer.__name__ for answer in answers} - listed == set()
 
 
 @pytest.mark.parametrize(
