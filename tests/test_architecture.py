@@ -14,7 +14,7 @@ LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "wri
 GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "summary", "query", "answer", "listings"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
-    "traces": {"learned", "semantics"},
+    "traces": {"answer", "learned", "report", "semantics"},
     "sampling": {"traces"},
     "records": {"semantics", "traces"},
     "repair": {"records", "semantics", "traces"},

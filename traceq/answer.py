@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LONGEST_TEXT = 400
-_HTML_ROWS = 20
+HTML_ROWS = 20
+"""Rows that notebooks show."""
 
 
 @singledispatch
@@ -77,15 +78,25 @@ class Answer:
 
     def _repr_html_(self) -> str:
         """Draw the first records as a table, for notebooks."""
-        found = self.records()
-        titles = "".join(f"<th>{escape(column.title or column.path)}</th>" for column in found.columns)
-        lines = "".join(
-            f"<tr>{''.join(_cell(column, value) for column, value in zip(found.columns, row, strict=True))}</tr>"
-            for row in found.rows[:_HTML_ROWS]
-        )
-        left = len(found.rows) - _HTML_ROWS
-        more = f"<p>{format_count(left)} more: .to_frame()</p>" if left > 0 else ""
-        return f"<p>{escape(repr(self))}</p><table><tr>{titles}</tr>{lines}</table>{more}"
+        return html_of(repr(self), self.records())
+
+
+def html_of(text: str, found: Table, total: int | None = None) -> str:
+    """Draw the first rows of a table for notebooks, below a line of text.
+
+    Args:
+        text: What the table is.
+        found: Its rows.
+        total: How many rows there are, where the table holds only the first.
+    """
+    titles = "".join(f"<th>{escape(column.title or column.path)}</th>" for column in found.columns)
+    lines = "".join(
+        f"<tr>{''.join(_cell(column, value) for column, value in zip(found.columns, row, strict=True))}</tr>"
+        for row in found.rows[:HTML_ROWS]
+    )
+    left = (len(found.rows) if total is None else total) - HTML_ROWS
+    more = f"<p>{format_count(left)} more: .to_frame()</p>" if left > 0 else ""
+    return f"<p>{escape(text)}</p><table><tr>{titles}</tr>{lines}</table>{more}"
 
 
 def records(specs: tuple[Column[Any] | Rows[Any], ...], rows: Iterable[object]) -> Table:
@@ -111,7 +122,8 @@ def _is_whole(cells: Iterable[Value]) -> bool:
 def _fact(spec: Column[Any] | Rows[Any], answer: Answer) -> str:
     if isinstance(spec, Rows):
         found = spec.rows(answer)
-        return f"{spec.key}={'None' if found is None else f'[{format_count(len(list(found)))}]'}"
+        count = 0 if found is None else len(found) if isinstance(found, Sized) else sum(1 for _ in found)
+        return f"{spec.key}={'None' if found is None else f'[{format_count(count)}]'}"
     value = spec.value(answer) if spec.value is not None else None
     return f"{spec.key}={'{...}' if spec.unit is Unit.OBJECT and value else repr(value)}"
 

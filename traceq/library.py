@@ -29,8 +29,12 @@ from traceq.sources import is_url, open_source
 from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
 from traceq.views import bottlenecks as _bottlenecks_view  # noqa: F401 - registers how the answer is shown
+from traceq.views import comparison as _comparison_view  # noqa: F401 - as above
 from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
+from traceq.views import paths as _paths_view  # noqa: F401 - as above
+from traceq.views import search as _search_view  # noqa: F401 - as above
+from traceq.views import services as _services_view  # noqa: F401 - as above
 from traceq.views import stats as _stats_view  # noqa: F401 - as above
 from traceq.views import what_if as _what_if_view  # noqa: F401 - as above
 

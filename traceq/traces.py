@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from traceq.answer import HTML_ROWS, html_of, report_of
 from traceq.learned import Learned
+from traceq.report import Report
 from traceq.semantics import Activity, Attributes, Kind, Peer, Status
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class SpanDetails(Protocol):
         """Read what the server remarked about the span."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Traces:
     """A set of traces as one table of spans.
 
@@ -145,6 +147,23 @@ class Traces:
 
     def __iter__(self) -> Iterator[Traces]:
         return (self.select([position]) for position in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Say how much there is."""
+        return f"Traces({len(self):,} traces, {self.span_count:,} spans, {len(set(self.service_codes)):,} services)"
+
+    def _repr_html_(self) -> str:
+        """Draw the first traces as a table, a line each, for notebooks."""
+        first = self.select(range(min(len(self), HTML_ROWS)))
+        return html_of(repr(self), first.report().records, len(self))
+
+    def report(self) -> Report:
+        """Give the traces as `traceq search` shows them, a line each, for any renderer."""
+        return report_of(self)
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the traces in short, as `traceq search` writes them as JSON."""
+        return dict(self.report().document)
 
     @property
     def span_count(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected
 from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
-from traceq.traces import Traces
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
+from traceq.traces import Span, Traces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,8 +206,29 @@ def segments(paths: Paths) -> Segments:
     return Segments(rows[kept], start_ns[kept], end_ns[kept], kept < above.size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CriticalPath:
+class Stretch(NamedTuple):
+    """A stretch of a critical path, and the span that holds it."""
+
+    span: Span
+    root_id: str
+    start_ns: int
+    end_ns: int
+
+
+STRETCH_COLUMNS: tuple[Column[Stretch], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda stretch: stretch.span.trace_id),
+    Column("root_span_id", "root", value=lambda stretch: stretch.root_id, about="of the root whose path it is"),
+    Column("span_id", "span", value=lambda stretch: stretch.span.span_id, about="of the span that holds the path"),
+    Column("service", "service", Unit.SERVICE, lambda stretch: stretch.span.service, can_shrink=True),
+    Column("operation", "operation", value=lambda stretch: stretch.span.name, can_shrink=True),
+    Column("start_ns", "start", Unit.TIME, lambda stretch: stretch.start_ns, "clocks corrected", priority=1),
+    Column("end_ns", "end", Unit.TIME, lambda stretch: stretch.end_ns, "clocks corrected", priority=2),
+    Column("length_ns", "length", Unit.DURATION, lambda stretch: stretch.end_ns - stretch.start_ns),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CriticalPath(Answer):
     """The intervals that determine how long traces take.
 
     Segments are disjoint and in time order, and those of one root add up to its duration; every root has a path.
@@ -221,40 +244,35 @@ class CriticalPath:
         """Give one row a stretch: trace_id, span_id, start_ns, end_ns (since the epoch, clocks corrected)."""
         return self.to_frame()[["trace_id", "span_id", "start_ns", "end_ns"]]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row a stretch: as `segments`, with root_span_id, service, operation and length_ns. Needs pandas."""
-        import pandas as pd
-
-        return pd.DataFrame(self._records(), columns=list(_SEGMENT_COLUMNS))
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON."""
-        return {
-            "skew": {"span_count": self.skew.span_count, "largest_shift_ns": self.skew.largest_ns},
-            "segments": [dict(zip(_SEGMENT_COLUMNS, record, strict=True)) for record in self._records()],
-        }
-
-    def _records(self) -> list[tuple[object, ...]]:
+    @property
+    def held(self) -> list[Stretch]:
+        """The stretches, each with the span that holds it."""
         traces = self.paths.spans.traces
         rows = self.stretches.rows
         roots = find_roots(self.paths.spans.parents)[rows]
         columns = (rows, roots, self.stretches.start_ns, self.stretches.end_ns)
         return [
-            (
-                (span := traces.span(row)).trace_id,
-                traces.span_ids[root],
-                span.span_id,
-                span.service,
-                span.name,
-                start_ns,
-                end_ns,
-                end_ns - start_ns,
-            )
+            Stretch(traces.span(row), traces.span_ids[root], start_ns, end_ns)
             for row, root, start_ns, end_ns in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
-
-_SEGMENT_COLUMNS = ("trace_id", "root_span_id", "span_id", "service", "operation", "start_ns", "end_ns", "length_ns")
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column(
+            "span_count",
+            value=lambda answer: answer.skew.span_count,
+            about="spans moved to correct clocks",
+            within="skew",
+        ),
+        Column(
+            "largest_shift_ns",
+            unit=Unit.DURATION,
+            value=lambda answer: answer.skew.largest_ns,
+            about="by how much at most",
+            within="skew",
+        ),
+        Rows("segments", STRETCH_COLUMNS, lambda answer: answer.held, "by root and time"),
+    )
+    MAIN: ClassVar[str] = "segments"
 
 
 def critical_path(traces: Traces, *, correct_skew: bool = True) -> CriticalPath:

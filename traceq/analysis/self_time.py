@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar
 
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.skew import corrected
 from traceq.analysis.tree import TimeKeys, sum_by_run
-from traceq.traces import Traces
-
-if TYPE_CHECKING:
-    import pandas as pd
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Unit
+from traceq.traces import Span, Traces
 
 
 def self_times(spans: Columns) -> Ints:
@@ -52,33 +51,34 @@ def _newly_covered(keys: TimeKeys, parents: Ints, starts: Ints, ends: Ints) -> I
     return np.maximum(ends - begin, 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SelfTime:
+SELF_TIME_COLUMNS: tuple[Column[tuple[Span, int]], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda timed: timed[0].trace_id),
+    Column("span_id", "span", value=lambda timed: timed[0].span_id),
+    Column("service", "service", Unit.SERVICE, lambda timed: timed[0].service, can_shrink=True),
+    Column("operation", "operation", value=lambda timed: timed[0].name, can_shrink=True),
+    Column("duration_ns", "duration", Unit.DURATION, lambda timed: timed[0].duration_ns),
+    Column("self_ns", "self", Unit.DURATION, lambda timed: timed[1], "what no direct child covers"),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class SelfTime(Answer):
     """How long each span was busy itself: its duration less what its direct children cover."""
 
     spans: Columns
     self_ns: Ints
     """One a span."""
 
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row a span: trace_id, span_id, service, operation, duration_ns, self_ns. Needs pandas."""
-        import pandas as pd
-
-        return pd.DataFrame(self._records(), columns=list(_COLUMNS))
-
-    def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON."""
-        return {"spans": [dict(zip(_COLUMNS, record, strict=True)) for record in self._records()]}
-
-    def _records(self) -> list[tuple[object, ...]]:
+    @property
+    def spans_with_times(self) -> list[tuple[Span, int]]:
+        """Each span with its self time."""
         spans = (self.spans.traces.span(row) for row in range(self.self_ns.size))
-        return [
-            (span.trace_id, span.span_id, span.service, span.name, span.duration_ns, self_ns)
-            for span, self_ns in zip(spans, self.self_ns.tolist(), strict=True)
-        ]
+        return list(zip(spans, self.self_ns.tolist(), strict=True))
 
-
-_COLUMNS = ("trace_id", "span_id", "service", "operation", "duration_ns", "self_ns")
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Rows("spans", SELF_TIME_COLUMNS, lambda answer: answer.spans_with_times, "in the order of the span table"),
+    )
+    MAIN: ClassVar[str] = "spans"
 
 
 def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
