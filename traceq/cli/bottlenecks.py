@@ -12,12 +12,12 @@ from traceq.cli.options import (
     AnswerOutputOptions,
     FilterOptions,
     MeasureOption,
-    RequestServiceOptions,
     RequestsOptions,
     SourceOptions,
     WorkersOptions,
 )
 from traceq.cli.output import emit
+from traceq.cli.service_options import RequestServiceOptions
 from traceq.cli.session import opened
 from traceq.engine import Ask, OneTrace, asked_of, asking, sum_warnings, with_warnings
 

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.options import (
-    AnswerOutputOptions,
-    FilterOptions,
-    RequestsOptions,
-    ServiceOption,
-    SourceOptions,
-    WorkersOptions,
-    share,
-)
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
 from traceq.cli.output import check_output, destination, emit
+from traceq.cli.service_options import ServiceOption
 from traceq.cli.session import opened
 from traceq.engine import Reply, ask
 from traceq.errors import CheckFailed

@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.options import (
-    AnswerOutputOptions,
-    FilterOptions,
-    RequestsOptions,
-    ServiceOption,
-    ServiceOptions,
-    SourceOptions,
-    WorkersOptions,
-    share,
-)
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
 from traceq.cli.output import emit
 from traceq.cli.progress import progress_line
+from traceq.cli.service_options import ServiceOption, ServiceOptions
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.cli.splits import Split, split_by_failure, split_by_latency, split_by_tag

@@ -7,15 +7,9 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import (
-    AnswerOutputOptions,
-    FilterOptions,
-    RequestServiceOptions,
-    RequestsOptions,
-    SourceOptions,
-    WorkersOptions,
-)
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions
 from traceq.cli.output import emit
+from traceq.cli.service_options import RequestServiceOptions
 from traceq.cli.session import opened, wanted_by
 from traceq.engine import ask
 

@@ -9,8 +9,9 @@ import typer
 
 from traceq.cli.fetch_options import HarvestOptions
 from traceq.cli.messages import tell, warning_lines
-from traceq.cli.options import FilterOptions, OutputOptions, ServiceOptions, SourceOptions, TracesOutputOptions
+from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions, TracesOutputOptions
 from traceq.cli.output import chosen_format, destination
+from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
 from traceq.engine import cut_off_line
 from traceq.sources.interface import Found, Source

@@ -12,7 +12,6 @@ from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import (
     AnswerOutputOptions,
     FilterOptions,
-    RequestServiceOptions,
     RequestsOptions,
     SourceOptions,
     WorkersOptions,
@@ -20,6 +19,7 @@ from traceq.cli.options import (
     share,
 )
 from traceq.cli.output import emit
+from traceq.cli.service_options import RequestServiceOptions
 from traceq.cli.session import opened, wanted_by
 from traceq.engine import ask
 from traceq.report import Unit

@@ -11,7 +11,6 @@ import typer
 
 from traceq.catalog import Window
 from traceq.engine import Workers
-from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
@@ -24,7 +23,7 @@ DEFAULT_SOURCE = "http://localhost:16686"
 DEFAULT_LOOKBACK_NS = NS_PER_HOUR
 
 _SOURCE = "Source"
-_FILTER = "Which traces"
+FILTER = "Which traces"
 _CONNECTION = "Connection"
 _OUTPUT = "Output"
 
@@ -51,88 +50,6 @@ def share(text: str) -> float:
         return parse_share(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-_COMPLETION_PATIENCE_NS = 1_500_000_000
-"""A shell that hangs on Tab is worse than one that offers nothing."""
-
-
-def complete_service(incomplete: str) -> list[str]:
-    """Offer the services of the source in the environment that begin like this; none when it cannot be asked."""
-    # Late: completion alone needs it here.
-    from traceq.sources import open_source
-
-    location = os.environ.get("TRACEQ_SOURCE") or DEFAULT_SOURCE
-    options = ConnectionOptions(token=os.environ.get("TRACEQ_TOKEN"), timeout_ns=_COMPLETION_PATIENCE_NS)
-    try:
-        names = open_source((location,), options).services()
-    except TraceqError:
-        return []  # nothing to offer; the command itself will say what is wrong
-    return [name for name in names if name.startswith(incomplete)]
-
-
-ServiceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--service",
-        metavar="NAME",
-        help="Name of the service, exact; all of them by default.",
-        autocompletion=complete_service,
-        rich_help_panel=_FILTER,
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceOptions:
-    """A service, by position or as an option."""
-
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Name of the service, exact; all of them by default.",
-            autocompletion=complete_service,
-        ),
-    ] = None
-    service_option: Annotated[
-        str | None,
-        typer.Option(
-            "--service",
-            metavar="NAME",
-            help="The same as the argument SERVICE.",
-            autocompletion=complete_service,
-            rich_help_panel=_FILTER,
-        ),
-    ] = None
-
-    @property
-    def name(self) -> str | None:
-        """The service; None where none was given.
-
-        Raises:
-            typer.BadParameter: If two different ones were given.
-        """
-        if None not in (self.service, self.service_option) and self.service != self.service_option:
-            told = (
-                f"'{self.service}' is given as the argument and '{self.service_option}' as the option: give one of them"
-            )
-            raise typer.BadParameter(told, param_hint="--service")
-        return self.service if self.service_option is None else self.service_option
-
-
-@dataclass(frozen=True, slots=True)
-class RequestServiceOptions(ServiceOptions):
-    """The service whose requests a command looks at."""
-
-    service: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Service whose requests to look at; by default every trace is one request.",
-            autocompletion=complete_service,
-        ),
-    ] = None
 
 
 Measure = Literal["critical-time", "self-time", "duration"]
@@ -308,7 +225,7 @@ class WindowOptions:
             parser=duration,
             metavar="DURATION",
             help="How far to look back from the end: 15m, 1h, 2d. By default 1h for a server, everything for files.",
-            rich_help_panel=_FILTER,
+            rich_help_panel=FILTER,
         ),
     ] = None
     start: Annotated[
@@ -317,13 +234,13 @@ class WindowOptions:
             parser=timestamp,
             metavar="TIME",
             help="Start of the window: -2h, 2026-11-22T14:00:00Z, or an epoch time.",
-            rich_help_panel=_FILTER,
+            rich_help_panel=FILTER,
         ),
     ] = None
     end: Annotated[
         int | None,
         typer.Option(
-            parser=timestamp, metavar="TIME", help="End of the window; now by default.", rich_help_panel=_FILTER
+            parser=timestamp, metavar="TIME", help="End of the window; now by default.", rich_help_panel=FILTER
         ),
     ] = None
 
@@ -359,17 +276,17 @@ class FilterOptions:
 
     operation: Annotated[
         str | None,
-        typer.Option("--operation", metavar="NAME", help="Name of the operation, exact.", rich_help_panel=_FILTER),
+        typer.Option("--operation", metavar="NAME", help="Name of the operation, exact.", rich_help_panel=FILTER),
     ] = None
     tag: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
             help='Attribute of a span; repeatable. Logfmt works: error=true http.method=GET note="a b".',
-            rich_help_panel=_FILTER,
+            rich_help_panel=FILTER,
         ),
     ] = None
-    error: Annotated[bool, typer.Option("--error", help="Only traces with a failed span.", rich_help_panel=_FILTER)] = (
+    error: Annotated[bool, typer.Option("--error", help="Only traces with a failed span.", rich_help_panel=FILTER)] = (
         False
     )
     min_duration: Annotated[
@@ -378,12 +295,12 @@ class FilterOptions:
             parser=duration,
             metavar="DURATION",
             help="Shortest matching span: 500ms, 1.5s.",
-            rich_help_panel=_FILTER,
+            rich_help_panel=FILTER,
         ),
     ] = None
     max_duration: Annotated[
         int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="Longest matching span.", rich_help_panel=_FILTER),
+        typer.Option(parser=duration, metavar="DURATION", help="Longest matching span.", rich_help_panel=FILTER),
     ] = None
     min_trace_duration: Annotated[
         int | None,
@@ -391,12 +308,12 @@ class FilterOptions:
             parser=duration,
             metavar="DURATION",
             help="Shortest whole trace.",
-            rich_help_panel=_FILTER,
+            rich_help_panel=FILTER,
         ),
     ] = None
     max_trace_duration: Annotated[
         int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="Longest whole trace.", rich_help_panel=_FILTER),
+        typer.Option(parser=duration, metavar="DURATION", help="Longest whole trace.", rich_help_panel=FILTER),
     ] = None
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
@@ -405,7 +322,7 @@ class FilterOptions:
             min=1,
             metavar="N",
             help="At most this many traces, newest first; all of them by default for files.",
-            rich_help_panel=_FILTER,
+            rich_help_panel=FILTER,
         ),
     ] = None
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, SourceOptions
 from traceq.cli.output import emit
+from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
 from traceq.engine import asked_of, cut_off_line, sum_warnings, with_warnings
 from traceq.listings import Order, TraceList

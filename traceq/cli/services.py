@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, ServiceOptions, SourceOptions, complete_service
+from traceq.cli.options import AnswerOutputOptions, SourceOptions
 from traceq.cli.output import emit
+from traceq.cli.service_options import ServiceOptions, complete_service
 from traceq.cli.session import opened
 from traceq.engine import asked_of
 from traceq.listings import OperationList, ServiceList

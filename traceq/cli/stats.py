@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from traceq.cli.options import (
-    AnswerOutputOptions,
-    FilterOptions,
-    ServiceOptions,
-    SkewOption,
-    SourceOptions,
-    WorkersOptions,
-)
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, SkewOption, SourceOptions, WorkersOptions
 from traceq.cli.output import emit
+from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened, wanted_by
 from traceq.engine import ask
 

@@ -7,15 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from traceq.cli.options import (
-    OutputOptions,
-    ServiceOptions,
-    SourceOptions,
-    WindowOptions,
-    WorkersOptions,
-    complete_service,
-    duration,
-)
+from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, WorkersOptions, duration
+from traceq.cli.service_options import ServiceOptions, complete_service
 from traceq.units import NS_PER_S
 from traceq.views.graphs import Shade, View
 
