@@ -77,6 +77,7 @@ RESULTS: dict[str, Callable[[traceq.Traces], Any]] = {
     "Bottlenecks": traceq.bottlenecks,
     "Comparison": lambda found: traceq.compare(found, found),
     "CriticalPath": traceq.critical_path,
+    "Dependencies": traceq.dependencies,
     "ErrorOrigins": traceq.errors_by_origin,
     "Findings": traceq.findings,
     "SelfTime": traceq.self_time,

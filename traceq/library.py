@@ -30,6 +30,7 @@ from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
 from traceq.views import bottlenecks as _bottlenecks_view  # noqa: F401 - registers how the answer is shown
 from traceq.views import comparison as _comparison_view  # noqa: F401 - as above
+from traceq.views import dependencies as _dependencies_view  # noqa: F401 - as above
 from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
 from traceq.views import paths as _paths_view  # noqa: F401 - as above
