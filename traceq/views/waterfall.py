@@ -14,7 +14,7 @@ from traceq.analysis.culprits import Culprit
 from traceq.analysis.one_trace import Details, TraceBottlenecks
 from traceq.analysis.tree import depths, find_roots
 from traceq.report import Relation, Timeline, TimelineRow
-from traceq.semantics import Status, value_text
+from traceq.semantics import Kind, Status, value_text
 from traceq.traces import Span
 from traceq.units import format_duration, format_ratio, plural
 
@@ -240,7 +240,7 @@ class _Drawing:
             depth=depth,
             is_last=is_last,
             label=span.name,
-            service=f"→ {span.peer.system}" if span.peer is not None and not has_children else span.service,
+            service=span.service if has_children else self._place(span),
             start_ns=self.starts[first] - self.origin_ns,
             duration_ns=self.ends[last] - self.starts[first],
             self_ns=self.self_ns[first] if has_children and count == 1 else None,
@@ -253,6 +253,11 @@ class _Drawing:
             span_id=span.span_id,
             details=tuple(self._details(span)) if count == 1 else (),
         )
+
+    def _place(self, span: Span) -> str:
+        """Say where a span without children spends its time: in what it called, or in its own service."""
+        is_call = span.peer is not None and self.examined.spans.roles[span.row] != Kind.CONSUMER
+        return f"→ {span.peer.system}" if span.peer is not None and is_call else span.service
 
     def _placeholder(self, node: _Node, depth: int, *, is_last: bool) -> TimelineRow:
         rows = [row for child in node.children for row in child.rows]

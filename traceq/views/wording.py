@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from traceq.query import Asked
 from traceq.report import Line, Part
+from traceq.semantics import Kind
 from traceq.units import plural
 
 if TYPE_CHECKING:
@@ -82,8 +83,10 @@ def dim(text: str) -> Line:
 
 
 def service_text(key: GroupKey) -> str:
-    """Name the service of a group of spans, and what it talked to."""
-    return key.service if key.peer is None else f"{key.service} → {key.peer.system}"
+    """Name the service of a group of spans, and what it talked to, or took messages from."""
+    if key.peer is None:
+        return key.service
+    return f"{key.service} {'←' if key.kind is Kind.CONSUMER else '→'} {key.peer.system}"
 
 
 def set_apart_lines(apart: SetApart) -> list[Line]:

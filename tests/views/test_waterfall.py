@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from tests.builders import SpanSpec, span, trace
+from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.one_trace import trace_bottlenecks
+from traceq.report import TimelineRow
+from traceq.semantics import Kind
+from traceq.views.waterfall import Shown, waterfall
+
+KAFKA = {"messaging.system": "kafka", "messaging.destination": "events"}
+
+
+def rows(*spans: SpanSpec) -> dict[str, TimelineRow]:
+    drawn = waterfall(trace_bottlenecks(trace(*spans), RequestOptions()), Shown())
+    return {row.label: row for row in drawn.timeline.rows}
+
+
+def test_a_call_stands_with_what_it_called_and_a_consumer_with_its_own_service() -> None:
+    found = rows(
+        span("root", None, 0, 100, service="chat"),
+        span("publish", "root", 0, 20, service="chat", kind=Kind.PRODUCER, attributes=KAFKA),
+        span("consume", "publish", 10, 60, service="notify", attributes={"messaging.system": "kafka"}),
+        span("send", "root", 20, 40, service="chat", kind=Kind.PRODUCER, attributes=KAFKA),
+    )
+
+    assert {label: (row.service, row.relation) for label, row in found.items()} == {
+        "root": ("chat", "blocking"),
+        "publish": ("chat", "blocking"),
+        "consume": ("notify", "asynchronous"),
+        "send": ("→ kafka", "blocking"),
+    }
+
+
+def test_a_request_that_holds_itself_up_has_no_bottleneck() -> None:
+    held, alone = rows(span("root", None, 0, 100), span("a", "root", 0, 80)), rows(span("root", None, 0, 100))
+
+    assert {label: row.note for label, row in held.items()} == {"root": "", "a": "bottleneck 80 %"}
+    assert alone["root"].note == "100 % in itself"

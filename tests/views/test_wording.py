@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from traceq.analysis.group_sums import GroupKey
+from traceq.semantics import Kind, Peer
+from traceq.views.wording import service_text
+
+
+@pytest.mark.parametrize(
+    ("kind", "peer", "expected"),
+    [
+        (Kind.PRODUCER, Peer("messaging", "kafka", "events"), "chat → kafka"),
+        (Kind.CONSUMER, Peer("messaging", "kafka", "events"), "chat ← kafka"),
+        (Kind.CLIENT, Peer("database", "mysql", "chat"), "chat → mysql"),
+        (Kind.SERVER, None, "chat"),
+    ],
+)
+def test_a_service_is_told_with_what_it_talks_to_and_which_way(kind: Kind, peer: Peer | None, expected: str) -> None:
+    assert service_text(GroupKey("chat", "x", kind, peer)) == expected
