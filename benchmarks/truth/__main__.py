@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.truth", description=__doc__)
     parser.add_argument("--seed", type=int, nargs="+", help="systems to draw (default: 0 to 5)")
-    parser.add_argument("--requests", type=int, default=100, help="of each system (default: 100)")
+    parser.add_argument("--requests", type=int, default=60, help="of each system (default: 60)")
     parser.add_argument(
         "--condition",
         action="append",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from random import Random
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 from benchmarks.truth.programs import (
     Call,
@@ -93,6 +93,14 @@ class Line:
         self.now_ns = released_ns
 
 
+class Stretch(NamedTuple):
+    """A time in which one span held a request."""
+
+    span: int
+    from_ns: int
+    until_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request as it truly was."""
@@ -100,8 +108,16 @@ class Request:
     operation: Operation
     spans: tuple[TrueSpan, ...]
     """The root first, every other after its parent."""
-    held_ns: dict[int, int]
-    """How long each span truly held the request; adds up to the root's duration."""
+    stretches: tuple[Stretch, ...]
+    """Who truly held the request from when to when, the last first; they tile the root's duration."""
+
+    @property
+    def held_ns(self) -> dict[int, int]:
+        """How long each span truly held the request."""
+        held_ns: dict[int, int] = {}
+        for stretch in self.stretches:
+            held_ns[stretch.span] = held_ns.get(stretch.span, 0) + stretch.until_ns - stretch.from_ns
+        return held_ns
 
 
 def execute(system: System, count: int, seed: int, *, streams: float = 0.0) -> list[Request]:
@@ -149,18 +165,18 @@ def _sort(span: TrueSpan, above: TrueSpan) -> tuple[str, ...]:
     return (span.service, above.name, span.name, str(span.attributes.get("url.full")))
 
 
-def charge(line: Line, until_ns: int, held_ns: dict[int, int]) -> None:
-    """Add up which span held the line from its beginning until then."""
+def held(line: Line, until_ns: int) -> Iterator[Stretch]:
+    """Tell which span held the line from its beginning until then, the last stretch first."""
     cursor_ns = until_ns
     for wait in reversed(line.waits):
         # What was not waited for yet when the last one was begun held nothing that is not told.
         if wait.begun_ns >= cursor_ns or wait.by.begun_ns >= cursor_ns:
             continue
         done_ns = min(wait.done_ns, cursor_ns)
-        held_ns[line.span] = held_ns.get(line.span, 0) + cursor_ns - done_ns
-        charge(wait.by, done_ns, held_ns)
+        yield Stretch(line.span, done_ns, cursor_ns)
+        yield from held(wait.by, done_ns)
         cursor_ns = wait.by.begun_ns
-    held_ns[line.span] = held_ns.get(line.span, 0) + cursor_ns - line.begun_ns
+    yield Stretch(line.span, line.begun_ns, cursor_ns)
 
 
 class _Execution:
@@ -170,9 +186,7 @@ class _Execution:
 
     def request(self, operation: Operation, start_ns: int) -> Request:
         line, _ = self.serve(operation, -1, start_ns)
-        held_ns: dict[int, int] = {}
-        charge(line, self.spans[0].ended_ns, held_ns)
-        return Request(operation, tuple(self.spans), held_ns)
+        return Request(operation, tuple(self.spans), tuple(held(line, self.spans[0].ended_ns)))
 
     def open(self, line: Line, kind: Kind, name: str, attributes: Attributes) -> Line:
         """Begin a span within a line, on its host."""

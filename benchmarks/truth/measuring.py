@@ -25,8 +25,8 @@ class Score:
     """Requests whose root was recorded, streams left out."""
     wrong: float = 0.0
     """Sum over these roots of the share of the root's time charged to spans that did not hold it."""
-    lost: float = 0.0
-    """The same of the time that spans held which were lost: nobody can charge it rightly."""
+    unknowable: float = 0.0
+    """The part of it that nobody can charge rightly: what lost spans held, and what lies between ticks of the clock."""
     wrong_by: Counter[Circumstance] = field(default_factory=Counter)
     """`wrong`, by what the spans are part of that were charged too much, in parts of a million."""
     made_count: int = 0
@@ -100,7 +100,7 @@ def attribution(paths: traceq.CriticalPath, truth: Iterable[TrueTrace]) -> Score
             if over_ns > 0:
                 by[true.circumstances[span]] += over_ns * 1_000_000 // true.root_ns
         wrong_ns = sum(map(abs, more_ns.values())) / 2
-        found += Score(1, wrong_ns / true.root_ns, true.lost_ns / true.root_ns, by)
+        found += Score(1, wrong_ns / true.root_ns, true.unknowable_ns / true.root_ns, by)
     return found
 
 

@@ -230,7 +230,7 @@ class _Draw:
         """Draw real work, in this share of the cases, or hardly any."""
         if self.random.random() > share:
             return _TICK
-        return Latency(self.random.uniform(200, 3000), self.random.uniform(0.3, 0.8))
+        return Latency(self.random.uniform(400, 6000), self.random.uniform(0.3, 0.8))
 
     def step(self, depth: int) -> Step:
         kinds: tuple[tuple[int, Callable[[], Step]], ...] = (
@@ -253,7 +253,7 @@ class _Draw:
     def query(self) -> Step:
         system, database = self.random.choice(_SYSTEMS)
         statement = self.random.choice(_STATEMENTS)
-        latency = Latency(self.random.choice((300, 800, 2000, 6000)), self.random.uniform(0.3, 0.8))
+        latency = Latency(self.random.choice((600, 1600, 4000, 12_000)), self.random.uniform(0.3, 0.8))
         return Query(system, database, statement, latency)
 
     def section(self) -> Step:
@@ -272,7 +272,7 @@ class _Draw:
 
     def timed(self) -> Step:
         call = self.call()
-        return Call(call.callee, call.network, timeout_us=self.random.choice((20_000, 50_000)), late=0.05, attempts=2)
+        return Call(call.callee, call.network, timeout_us=self.random.choice((50_000, 100_000)), late=0.05, attempts=2)
 
     def short(self) -> Step:
         return self.call() if self.random.random() < 0.6 else self.query()
@@ -292,11 +292,11 @@ class _Draw:
         return Staggered(tuple((pause, self.short()) for pause in pauses))
 
     def hedge(self) -> Step:
-        return Hedge(self.call(), Latency(self.random.uniform(2000, 8000), 0.1))
+        return Hedge(self.call(), Latency(self.random.uniform(4000, 16_000), 0.1))
 
     def spawn(self) -> Step:
         """Draw background work that outlives its caller always, now and then, or hardly ever."""
-        median_us = self.random.choice((150_000, 100_000, 20_000, 8_000, 300))
+        median_us = self.random.choice((300_000, 200_000, 40_000, 15_000, 500))
         name = f"async-{self.random.choice(('audit', 'flush', 'prefetch', 'metrics'))}"
         if self.random.random() < 0.15:
             return Spawn("", (self.call(),))

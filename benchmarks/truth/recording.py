@@ -81,8 +81,8 @@ class TrueTrace:
     root_ns: int
     held_ns: dict[str, int]
     """How long each span held the root, by id; lost ones as well."""
-    lost_ns: int
-    """How long lost ones did."""
+    unknowable_ns: int
+    """What lost ones held, and what whole ticks of the clock cannot tell."""
     off_ns: dict[str, int]
     """By how much the clock of each span's host was off."""
     circumstances: dict[str, Circumstance]
@@ -138,7 +138,8 @@ class _Recorder:
             is_stream=bool(request.operation.stream),
             root_ns=spans[0].ended_ns - spans[0].begun_ns,
             held_ns=held_ns,
-            lost_ns=sum(held_ns.get(ids[number], 0) for number in range(len(spans)) if lost[number]),
+            unknowable_ns=sum(held_ns.get(ids[number], 0) for number in range(len(spans)) if lost[number])
+            + self.blurred_ns(request, [not lost[homes[number]] for number in range(len(spans))]),
             off_ns={ids[number]: self.off_ns(span.host, span.begun_ns) for number, span in enumerate(spans)},
             circumstances={ids[number]: span.circumstance for number, span in enumerate(spans)},
             edges=Counter(edge for number in range(len(spans)) for edge in _edges(spans, number, told, homes)),
@@ -171,6 +172,15 @@ class _Recorder:
         """Read the clock of a host."""
         tick_us = self.condition.tick_us
         return (time_ns + self.off_ns(host, time_ns)) // (1000 * tick_us) * tick_us
+
+    def blurred_ns(self, request: Request, known: Sequence[bool]) -> int:
+        """Give what is charged wrongly when everything is known but the time between ticks."""
+        tick_ns = self.condition.tick_us * 1000
+        more_ns: Counter[int] = Counter()
+        for span, from_ns, until_ns in request.stretches:
+            ticks = until_ns // tick_ns - from_ns // tick_ns
+            more_ns[span] += ticks * tick_ns - (until_ns - from_ns)
+        return sum(abs(more) for span, more in more_ns.items() if known[span]) // 2
 
     def row(self, span: TrueSpan, trace_id: str, span_id: str, above: str) -> dict[str, object]:
         late_ns = int(self.random.expovariate(1) * self.condition.jitter_us * 1000)

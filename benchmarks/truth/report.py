@@ -47,7 +47,7 @@ def _condition(condition: Condition, score: Score) -> dict[str, object]:
         "condition": condition.name,
         "root_count": score.root_count,
         "wrong_ratio": _ratio(score.wrong, score.root_count),
-        "lost_ratio": _ratio(score.lost, score.root_count),
+        "unknowable_ratio": _ratio(score.unknowable, score.root_count),
         "wrong_by": {name: _ratio(score.wrong_by[name], 1e6 * score.root_count) for name in _CIRCUMSTANCES},
         "made_count": score.made_count,
         "counted_count": score.counted_count,
@@ -96,7 +96,7 @@ def _tables(figures: Figures) -> Iterator[list[tuple[str, ...]]]:
         yield [("answer", "count", "share"), *_answers(figures.verdicts)]
 
 
-_SCORED = ("condition", "roots", "wrong", "lost", "requests", "moved wrongly", "called skew", "edges wrong")
+_SCORED = ("condition", "roots", "wrong", "unknowable", "requests", "moved wrongly", "called skew", "edges wrong")
 
 
 def _scored(condition: Condition, score: Score) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def _scored(condition: Condition, score: Score) -> tuple[str, ...]:
         condition.name,
         str(score.root_count),
         f"{_ratio(score.wrong, score.root_count):.2%}",
-        f"{_ratio(score.lost, score.root_count):.2%}",
+        f"{_ratio(score.unknowable, score.root_count):.2%}",
         f"{_ratio(score.counted_count, score.made_count):.1%}",
         f"{_ratio(score.moved_wrongly_count, score.trace_count):.1%}",
         f"{score.called_skew_count} / {score.timeout_count}",
