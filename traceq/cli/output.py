@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, assert_never
+from typing import BinaryIO
 
 import typer
 
@@ -16,22 +16,9 @@ from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import OutputOptions
 from traceq.cli.terminal import Terminal, file_output, standard_output
 from traceq.query import Asked
-from traceq.render import GRAPH_FORMATS, Format, GraphFormat
-from traceq.report import Graph, Report
+from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
+from traceq.report import Report
 from traceq.writing import replacing
-
-_FORMATS: dict[str, Format] = {
-    ".json": "json",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".csv": "csv",
-    ".mmd": "mermaid",
-    ".mermaid": "mermaid",
-    ".dot": "dot",
-    ".gv": "dot",
-    ".svg": "svg",
-    ".html": "html",
-}
 
 
 def chosen_format(options: OutputOptions) -> Format:
@@ -39,7 +26,7 @@ def chosen_format(options: OutputOptions) -> Format:
     if options.format is not None:
         return options.format
     suffix = Path(options.output).suffix if options.output else ""
-    return _FORMATS.get(suffix.lower(), "text")
+    return SUFFIXES.get(suffix.lower(), "text")
 
 
 def check_output(options: OutputOptions) -> None:
@@ -113,27 +100,7 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
         return render_csv(report.records)
     if chosen == "text" or report.graph is None:
         raise ValueError(f"{chosen} is not written like this")
-    return _drawn(report.graph, chosen)
-
-
-def _drawn(graph: Graph, chosen: GraphFormat) -> str:
-    if chosen == "mermaid":
-        from traceq.render.mermaid import render_mermaid
-
-        return render_mermaid(graph)
-    if chosen == "dot":
-        from traceq.render.dot import render_dot
-
-        return render_dot(graph)
-    if chosen == "svg":
-        from traceq.render.svg import render_svg
-
-        return render_svg(graph)
-    if chosen == "html":
-        from traceq.render.html import render_html
-
-        return render_html(graph)
-    assert_never(chosen)
+    return drawn(report.graph, chosen)
 
 
 def head(command: str, asked: Asked) -> dict[str, object]:

@@ -1,19 +1,58 @@
-"""Reports written out, one format a module. Nothing heavy is imported here: rich lives in `terminal` alone."""
+"""Reports written out, one format a module. Nothing heavy is imported here: rich lives in `terminal` alone.
+
+A new format for graphs is a module of its own and its name here: in `GraphFormat`, `SUFFIXES` and `drawn`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never, get_args
 
-GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg", "html"]
-"""How a graph is written besides."""
+from traceq.report import Graph
 
 AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv"]
-"""How any answer is written."""
+"""How any answer is written: for people, as one document, or as records."""
 
 TracesFormat: TypeAlias = Literal["json", "ndjson"]
 """How traces themselves are written, as Jaeger's JSON."""
 
-Format: TypeAlias = Literal["text", "json", "ndjson", "csv", "mermaid", "dot", "svg", "html"]
-"""How an answer is written: for people, as one document, as records, or as a drawing where it is a graph."""
+GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg", "html"]
+"""How a graph is written besides, as a drawing."""
 
-GRAPH_FORMATS: frozenset[Format] = frozenset({"mermaid", "dot", "svg", "html"})
+Format: TypeAlias = Literal[AnswerFormat, GraphFormat]
+
+GRAPH_FORMATS: frozenset[Format] = frozenset(get_args(GraphFormat))
+
+SUFFIXES: dict[str, Format] = {
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".csv": "csv",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".svg": "svg",
+    ".html": "html",
+}
+"""The formats that names of files tell."""
+
+
+def drawn(graph: Graph, chosen: GraphFormat) -> str:
+    """Write a graph as a drawing; only the format that is wanted is imported."""
+    if chosen == "mermaid":
+        from traceq.render.mermaid import render_mermaid
+
+        return render_mermaid(graph)
+    if chosen == "dot":
+        from traceq.render.dot import render_dot
+
+        return render_dot(graph)
+    if chosen == "svg":
+        from traceq.render.svg import render_svg
+
+        return render_svg(graph)
+    if chosen == "html":
+        from traceq.render.html import render_html
+
+        return render_html(graph)
+    assert_never(chosen)
