@@ -104,9 +104,15 @@ def free_port() -> int:
         ),
         pytest.param(
             ("fetch", *CHAT, "-f", "csv"),
-            "Invalid value for --format: traces are written as json or ndjson",
+            "Invalid value for '--format' / '-f': 'csv' is not one of 'json', 'ndjson'.",
             "`traceq fetch --help` shows how",
             id="fetch as csv",
+        ),
+        pytest.param(
+            ("fetch", *CHAT, "-o", "traces.csv"),
+            "Invalid value for --format: traces are written as json or ndjson",
+            "`traceq fetch --help` shows how",
+            id="fetch into csv",
         ),
     ],
 )

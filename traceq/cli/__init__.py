@@ -15,26 +15,26 @@ from traceq.cli.command import add_command
 from traceq.cli.messages import tell_error
 from traceq.errors import ExitCode, TraceqError
 
-_QUESTIONS = "Questions"
-_SOURCES = "What there is"
+_QUESTIONS = "Analyze traces"
+_SOURCES = "Explore and copy data"
 
 
 class Command(NamedTuple):
-    """Where a command is, told without importing it: that costs more than the list of all commands."""
+    """Where a command is, known without importing it: importing it would cost more than listing all commands."""
 
     module: str
-    """Holds a function of the command's name."""
+    """The module that holds a function with the command's name."""
     panel: str
-    """Its heading in the list of commands."""
+    """The heading that the command is listed under."""
     summary: str
-    """What its help begins with."""
+    """The first sentence of the command's help."""
 
 
 COMMANDS = {
     "search": Command(
         "traceq.cli.search",
         _QUESTIONS,
-        "Find traces: of one service, or of all of them at once.",
+        "Find traces of one service, or of all services at once.",
     ),
     "show": Command(
         "traceq.cli.show",
@@ -44,22 +44,22 @@ COMMANDS = {
     "bottlenecks": Command(
         "traceq.cli.bottlenecks",
         _QUESTIONS,
-        "Rank where the time of a service's requests goes, and what the slow ones do differently.",
+        "Rank where the time of a service's requests goes, and show what slow ones do differently.",
     ),
     "findings": Command(
         "traceq.cli.findings",
         _QUESTIONS,
-        "Find what is worth a change: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.",
+        "Find what is worth changing: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.",
     ),
     "errors": Command(
         "traceq.cli.errors",
         _QUESTIONS,
-        "Find where errors begin: failed spans without a failed child, alike ones together.",
+        "Find where errors begin: failed spans without a failed child, grouped by message.",
     ),
     "stats": Command(
         "traceq.cli.stats",
         _QUESTIONS,
-        "Count spans by service, operation or tag: durations, self times, percentiles, errors, rates.",
+        "Measure spans by service, operation or tag: durations, self times, percentiles, errors, rates.",
     ),
     "compare": Command(
         "traceq.cli.compare",
@@ -69,7 +69,7 @@ COMMANDS = {
     "check": Command(
         "traceq.cli.check",
         _QUESTIONS,
-        "Hold traces against bounds, and end with exit code 6 when one is broken.",
+        "Check traces against limits, and exit with code 6 if one is exceeded.",
     ),
     "deps": Command(
         "traceq.cli.deps",
@@ -79,12 +79,12 @@ COMMANDS = {
     "services": Command(
         "traceq.cli.services",
         _SOURCES,
-        "List the services that the source knows.",
+        "List the services of the source.",
     ),
     "operations": Command(
         "traceq.cli.services",
         _SOURCES,
-        "List the operations of a service, with their span kinds where the source tells.",
+        "List the operations of a service, with their span kinds if the source knows them.",
     ),
     "fetch": Command(
         "traceq.cli.fetch",
@@ -101,7 +101,7 @@ COMMANDS = {
 
 
 def app_with(commands: Iterable[str]) -> typer.Typer:
-    """Build the command line with just these commands: each costs its module's import, so one that runs comes alone."""
+    """Build the command line with these commands alone: only the command that runs is imported."""
     app = _bare_app()
     for name in commands:
         command = COMMANDS[name]
@@ -110,7 +110,7 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
 
 
 def _list_of_commands() -> typer.Typer:
-    """Build the command line without what the commands do: to list them, or to say that there is no such one."""
+    """Build the command line for its list of commands alone, or to report that a command does not exist."""
     app = _bare_app()
     for name, command in COMMANDS.items():
         app.command(name, help=command.summary, rich_help_panel=command.panel)(_nothing)
@@ -128,7 +128,7 @@ def _bare_app() -> typer.Typer:
 
 
 def _nothing() -> None:
-    """Stand for a command that is listed and not run."""
+    """Stand in for a command that is listed but not run."""
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -142,8 +142,8 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 
 _EPILOG = (
-    "Without --source a server at http://localhost:16686 is asked; TRACEQ_SOURCE changes that. "
-    "Exit codes: 0 answered, 2 usage, 3 not found, 4 source failed, 5 input unreadable, 6 check failed, "
+    "The default source is the server at http://localhost:16686; set TRACEQ_SOURCE or use --source to change it. "
+    "Exit codes: 0 answered, 2 usage error, 3 not found, 4 source failed, 5 input unreadable, 6 check failed, "
     "130 interrupted."
 )
 
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _app_for(arguments: Sequence[str]) -> typer.Typer:
-    """Build what these arguments need: the command they begin with, all of them to complete, else their list."""
+    """Build what these arguments need: the command that they name, every command for completion, or the list."""
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
         return app_with((first,))
@@ -211,7 +211,7 @@ def _usage_hint(arguments: Sequence[str]) -> str:
 
 
 def _leave_closed_pipe() -> int:
-    """End quietly when the reader has had enough (`traceq search | head`)."""
+    """Exit quietly when the reader closes the pipe (`traceq search | head`)."""
     # Python flushes standard output once more on exit; give it somewhere to go.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.ANSWERED

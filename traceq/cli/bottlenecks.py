@@ -67,10 +67,10 @@ class BottlenecksOptions:
 
 
 def bottlenecks(options: BottlenecksOptions) -> None:
-    """Rank where the time of a service's requests goes, and what the slow ones do differently.
+    """Rank where the time of a service's requests goes, and show what slow ones do differently.
 
-    Critical time is how long a span alone held its request up; over all spans it adds up to the requests' latency. What
-    passes between a caller and its callee (network, queue, connection pool) is charged to the callee.
+    Critical time is how long a request waited for a span alone; over all spans it adds up to the latency of the
+    requests. Time between a caller and its callee (network, queue, connection pool) is charged to the callee.
 
     Examples:
       traceq bottlenecks chat-service

@@ -49,10 +49,10 @@ class CheckOptions:
 
 
 def check(options: CheckOptions) -> None:
-    """Hold traces against bounds, and end with exit code 6 when one is broken.
+    """Check traces against limits, and exit with code 6 if one is exceeded.
 
-    Measures: p50 to p99.9, mean, min and max of durations; error_rate; calls, in each trace; no(KIND), for findings.
-    Names: an operation, service:operation, a service (where it was entered), or what is called: mysql, kafka.
+    Measures: p50 to p99.9, mean, min and max of durations; error_rate; calls per trace; no(KIND) for findings.
+    Names: an operation, service:operation, a service (its entry spans), or what is called: mysql, kafka.
 
     Examples:
       traceq check 'p95(chat-service:POST /rooms/{room_id}/messages) < 500ms' --source after.json

@@ -29,10 +29,10 @@ class ErrorsOptions:
 
 
 def errors(options: ErrorsOptions) -> None:
-    """Find where errors begin: failed spans without a failed child, alike ones together.
+    """Find where errors begin: failed spans without a failed child, grouped by message.
 
-    Messages are compared with numbers, ids and quoted values masked. A request failed with an error when every span
-    from where it began up to the request's own failed.
+    Numbers, ids and quoted values in messages are masked before messages are compared. An error fails a request if
+    every span from the error's origin up to the request's entry span failed.
 
     Examples:
       traceq errors

@@ -75,9 +75,9 @@ class FindingsOptions:
 
 
 def findings(options: FindingsOptions) -> None:
-    """Find what is worth a change: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.
+    """Find what is worth changing: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.
 
-    Each finding comes with what it costs: its time on the critical path, the most that fixing it saves.
+    Each finding has a cost: its time on the critical path, which is the most that fixing it can save.
 
     Examples:
       traceq findings chat-service

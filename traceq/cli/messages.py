@@ -1,4 +1,4 @@
-"""What is said besides the answer: warnings, hints and errors, one line each, on standard error."""
+"""Warnings, hints and errors: one line each, on standard error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from traceq.untrusted import printable
 
 _TEXTS: dict[WarningCode, str] = {
     "orphan": "parent missing: {spans} in {traces}, shown as roots",
-    "duplicate-dropped": "exact copies left out: {spans} in {traces}",
-    "duplicate-id": "id used for different spans: {spans} in {traces}, children go to the first",
-    "self-parent": "own parent: {spans} in {traces}, shown as roots",
-    "cycle": "ring of parents: {spans} in {traces}, shown as roots",
-    "start-missing": "start time missing: {spans} in {traces}, taken to start with their parents",
-    "negative-duration": "end before start: {spans} in {traces}, taken as no time",
+    "duplicate-dropped": "exact copies ignored: {spans} in {traces}",
+    "duplicate-id": "id used for several spans: {spans} in {traces}, children are attached to the first",
+    "self-parent": "span is its own parent: {spans} in {traces}, shown as roots",
+    "cycle": "parents form a cycle: {spans} in {traces}, shown as roots",
+    "start-missing": "start time missing: {spans} in {traces}, assumed to start with their parents",
+    "negative-duration": "end before start: {spans} in {traces}, counted as taking no time",
     "service-missing": "service missing: {spans} in {traces}",
-    "from-source": "the source remarks on {traces}: {example}",
+    "from-source": "the source warns about {traces}: {example}",
 }
 
 
@@ -28,7 +28,7 @@ def tell(kind: str, text: str) -> None:
 
 
 def tell_error(message: str, hint: str = "") -> None:
-    """Write an error, and below it what to try."""
+    """Write an error, and a hint below it."""
     tell("error", message)
     if hint:
         tell("hint", hint)

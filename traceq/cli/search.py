@@ -41,7 +41,7 @@ class SearchOptions:
 
 
 def search(options: SearchOptions) -> None:
-    """Find traces: of one service, or of all of them at once.
+    """Find traces of one service, or of all services at once.
 
     Examples:
       traceq search --min-duration 500ms

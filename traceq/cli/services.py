@@ -26,7 +26,7 @@ class ServicesOptions:
 
 
 def services(options: ServicesOptions) -> None:
-    """List the services that the source knows.
+    """List the services of the source.
 
     Examples:
       traceq services
@@ -59,7 +59,7 @@ class OperationsOptions:
 
 
 def operations(options: OperationsOptions) -> None:
-    """List the operations of a service, with their span kinds where the source tells.
+    """List the operations of a service, with their span kinds if the source knows them.
 
     Examples:
       traceq operations chat-service

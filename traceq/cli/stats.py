@@ -57,10 +57,10 @@ class StatsOptions:
 
 
 def stats(options: StatsOptions) -> None:
-    """Count spans by service, operation or tag: durations, self times, percentiles, errors, rates.
+    """Measure spans by service, operation or tag: durations, self times, percentiles, errors, rates.
 
-    Self time is what no child covers; its share is of the durations of all traces, above 100 % where work went on side
-    by side. Spans without the tag have a row of their own.
+    Self time is the part of a span that no child covers. Its share is relative to the durations of all traces, and
+    exceeds 100 % where work was done in parallel. Spans without the tag have a row of their own.
 
     Examples:
       traceq stats
