@@ -64,13 +64,8 @@ from traceq.semantics import (
             Kind.CLIENT, {"http.url": "http://me:secret@api.example"}, Peer("host", "api.example", ""), id="credentials"
         ),
         pytest.param(Kind.CLIENT, {"http.url": "/users/7"}, None, id="a URL without a host"),
-        pytest.param(Kind.UNSPECIFIED, {"http.url": "http://a/b"}, Peer("host", "a", ""), id="a whole URL, no kind"),
-        pytest.param(
-            Kind.UNSPECIFIED,
-            {"http.url": "http://a/b", "http.route": "/b"},
-            None,
-            id="no kind, and the route it serves",
-        ),
+        pytest.param(Kind.UNSPECIFIED, {"url.full": "http://a/b"}, Peer("host", "a", ""), id="a client's URL, no kind"),
+        pytest.param(Kind.UNSPECIFIED, {"http.url": "http://a/b"}, None, id="a URL of either side, no kind"),
         pytest.param(Kind.SERVER, {"http.url": "http://a/b"}, None, id="a server's own URL"),
         pytest.param(
             Kind.CLIENT,

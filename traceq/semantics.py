@@ -297,7 +297,7 @@ def peer(kind: Kind, attributes: Attributes) -> Peer | None:
     """Find what a span talked to, by what its attributes say.
 
     A database or broker counts whatever the kind, since spans made by hand are often INTERNAL, and a SERVER may
-    consume; a service or host only for CLIENT and PRODUCER and where a span without a kind tells a whole URL, since on
+    consume; a service or host only for CLIENT and PRODUCER and where a span without a kind tells `url.full`, since on
     the SERVER side these attributes name the caller or the span's own address. A host is taken from the URL where
     nothing else names it; its port is part of the name only on the loopback.
     """
@@ -309,7 +309,8 @@ def peer(kind: Kind, attributes: Attributes) -> Peer | None:
     system = first_text(attributes, ("messaging.system",))
     if system:
         return Peer("messaging", system, _destination(attributes))
-    asks = kind in (Kind.CLIENT, Kind.PRODUCER) or (kind is Kind.UNSPECIFIED and activity(attributes) is Activity.CALLS)
+    # `http.url` stood on both sides; a span that tells no kind may serve it.
+    asks = kind in (Kind.CLIENT, Kind.PRODUCER) or (kind is Kind.UNSPECIFIED and "url.full" in attributes)
     if not asks:
         return None
     return _remote_peer(attributes)

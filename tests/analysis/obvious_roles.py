@@ -29,7 +29,9 @@ def told_role(span: Span) -> Kind:
     if does in (Activity.QUERIES, Activity.SETTLES) or span.kind is Kind.CLIENT:
         return Kind.CLIENT
     if span.kind is Kind.UNSPECIFIED and does in (Activity.SERVES, Activity.CALLS):
-        return Kind.SERVER if does is Activity.SERVES else Kind.CLIENT
+        # `http.url` stood on both sides, and names no peer of a span without a kind.
+        is_client = does is Activity.CALLS and span.peer is not None
+        return Kind.SERVER if does is Activity.SERVES else Kind.CLIENT if is_client else Kind.INTERNAL
     return Kind.INTERNAL
 
 
@@ -42,6 +44,11 @@ def role(traces: Traces, row: int) -> Kind:
     below = [other for other in map(traces.span, range(traces.span_count)) if traces.parents[other.row] == row]
     if told is not Kind.INTERNAL:
         return told
+    if span.kind is Kind.UNSPECIFIED and activity(span) is Activity.CALLS:
+        if parent is None:
+            return Kind.SERVER
+        if parent.service == span.service:
+            return Kind.CLIENT
     is_vague = activity(span) is Activity.MESSAGES
     if parent is not None and _asks_silently(traces, span, parent, below) and not is_vague:
         return Kind.CLIENT

@@ -171,6 +171,19 @@ def test_without_kinds_the_tree_tells() -> None:
     }
 
 
+def test_a_url_without_a_kind_is_served_where_the_service_was_entered() -> None:
+    url = {"http.url": "http://a/b"}
+
+    found = roles(
+        span("gateway", None, 0, 100, service="nginx", attributes=url),
+        span("web", "gateway", 10, 90, service="web", attributes=url),
+        span("ask", "web", 20, 80, service="web", attributes=url),
+        span("users", "ask", 30, 70, service="users", attributes={"url.full": "http://a/b"}),
+    )
+
+    assert found == {"gateway": SERVER, "web": SERVER, "ask": CLIENT, "users": CLIENT}
+
+
 def test_a_wrapper_far_above_is_one_all_the_same() -> None:
     steps = [span(f"step {n}", "publish_event" if n == 0 else f"step {n - 1}", n + 1, 200 - n) for n in range(60)]
 
@@ -186,6 +199,7 @@ def test_a_wrapper_far_above_is_one_all_the_same() -> None:
 _SYSTEMS: list[Attributes] = [
     {},
     {"http.url": "http://a/b"},
+    {"url.full": "http://a/b"},
     {"http.route": "/b"},
     MYSQL,
     KAFKA,

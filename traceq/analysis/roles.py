@@ -54,6 +54,7 @@ def find_roles(around: Surroundings) -> Roles:
     kinds = np.asarray(around.traces.kinds, dtype=np.int8)
     activities = _activities(around, kinds)
     told = _TOLD[kinds, activities]
+    told[_is_either_side(around, kinds, activities)] = Kind.INTERNAL
     own = _Own(kinds, told, activities)
     settled = _same_calls(around, own) | _drivers(around, own)
     played = np.where(settled, np.int8(Kind.INTERNAL), told)
@@ -94,6 +95,12 @@ def _told_role(kind: Kind, activity: Activity) -> Kind:
 
 
 _TOLD: Small = np.array([[_told_role(kind, activity) for activity in Activity] for kind in Kind], dtype=np.int8)
+
+
+def _is_either_side(around: Surroundings, kinds: Small, activities: Small) -> Flags:
+    """Tell the spans without a kind that tell `http.url`: both sides of a call did."""
+    either: Flags = (kinds == Kind.UNSPECIFIED) & (activities == Activity.CALLS) & (around.peers == 0)
+    return either
 
 
 def _activities(around: Surroundings, kinds: Small) -> Small:
@@ -226,8 +233,9 @@ def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: 
 
     Below another service's span a span that tells nothing was entered from there: it consumes under one that publishes
     and serves under any other. A span that tells no kind, is not itself where its service was entered, and has nothing
-    below it but one span of another service, is the client side of that call. A span that only names a broker publishes
-    to it, unless everything begins with it.
+    below it but one span of another service, is the client side of that call; one that tells `http.url`, which both
+    sides did, serves where its service was entered. A span that only names a broker publishes to it, unless everything
+    begins with it.
     """
     kinds, told, activities = own.kinds, own.told, own.activities
     parents, services = around.parents, around.services
@@ -240,6 +248,9 @@ def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: 
     entered = crossing[is_open[crossing]]
     consumes = (told[parents[entered]] == Kind.PRODUCER) | is_vague[entered]
     played[entered] = np.where(consumes, Kind.CONSUMER, Kind.SERVER)
+    is_request = is_open & _is_either_side(around, kinds, activities)
+    played[is_request & (played == Kind.INTERNAL)] = Kind.CLIENT
+    played[is_request & (parents < 0)] = Kind.SERVER
     asks = parents[crossing]
     above = parents[asks]
     is_inner = (above >= 0) & (services[above] == services[asks])
