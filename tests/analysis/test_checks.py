@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
 from tests.analysis.arbitrary import tables
+from tests.analysis.comparison.test_compare import compared, varying
 from tests.builders import span, trace, traces
-from traceq.analysis.checks import CheckResult, CheckSums, judge, tally
+from traceq.analysis.checks import CheckResult, CheckSums, against_baseline, judge, tally
 from traceq.analysis.expressions import Expression, parse_expression
 from traceq.analysis.requests import RequestOptions
 from traceq.semantics import Status
@@ -119,3 +122,52 @@ def test_what_a_name_means_is_decided_when_all_traces_were_seen() -> None:
 
     assert judge(parts, expression) == judge(tally(table, expression, RequestOptions()), expression)
     assert judge(parts, expression).value == 50 * MS
+
+
+def passed_of(results: Sequence[CheckResult]) -> dict[str, bool]:
+    return {result.text: result.passed for result in results}
+
+
+def test_a_service_that_got_slower_beyond_the_tolerance_is_a_regression() -> None:
+    slower = compared(varying(10), varying(40))
+
+    assert passed_of(against_baseline(slower, 0.1)) == {
+        "baseline: mean latency <= +10 %": False,
+        "baseline: failed requests <= +10 %": True,
+        "baseline: cart <= +10 %": False,
+    }
+    assert passed_of(against_baseline(slower, 2)) == {
+        "baseline: mean latency <= +200 %": True,
+        "baseline: failed requests <= +200 %": True,
+    }
+
+
+def test_what_got_faster_has_not_regressed() -> None:
+    assert passed_of(against_baseline(compared(varying(40), varying(10)), 0)) == {
+        "baseline: mean latency <= +0 %": True,
+        "baseline: failed requests <= +0 %": True,
+    }
+
+
+def test_a_regression_tells_both_times_and_a_trace() -> None:
+    latency, _, cart = against_baseline(compared(varying(10), varying(40)), 0.1)
+
+    assert (latency.measured, latency.bound) == ("+93.8 %", 0.1)
+    assert latency.value == pytest.approx(0.9375)
+    assert latency.remark == "32.0 ms → 62.0 ms"
+    assert cart.example.startswith("b")
+
+
+def test_more_failures_are_a_regression() -> None:
+    failing = [[replace(entry, status=Status.ERROR), *below] for entry, *below in varying(10)]
+
+    latency, failures = against_baseline(compared(varying(10), failing[:20] + varying(10)[20:]), 0.1)
+
+    assert (latency.passed, failures.passed, failures.measured) == (True, False, "0 % → 50 %")
+
+
+def test_a_few_requests_regress_in_nothing_and_hold_nothing() -> None:
+    (result,) = against_baseline(compared(varying(10), varying(10)[:2]), 0.1)
+
+    assert (result.passed, result.measured, result.value) == (False, "nothing", None)
+    assert result.remark == "too few requests of the same kinds to tell: 40 before, 2 after"
