@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from traceq.render.terminal.cells import cut, pad, shorten, width_of, wrap, wrapped
+from traceq.render.terminal.canvas import cut, pad, shorten, width_of, wrap, wrapped
 
 
 @pytest.mark.parametrize(

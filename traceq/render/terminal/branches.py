@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traceq.render.terminal.glyphs import Glyphs
+from traceq.render.terminal.canvas import Glyphs
 
 _STEP = 3
 _NARROW_STEP = 2

@@ -1,18 +1,141 @@
-"""What a drawing is made for, and what it is made with."""
+"""What drawings are made with: a canvas and its pen, the characters it draws with, text measured in terminal cells."""
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import quote
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from traceq.render.terminal.glyphs import ASCII, UNICODE, Glyphs, to_ascii
-from traceq.report import Role
+from traceq.report import NodeKind, Role
 from traceq.untrusted import printable
+
+
+@dataclass(frozen=True, slots=True)
+class BoxGlyphs:
+    """The border of a box, clockwise from the top left corner."""
+
+    top_left: str
+    top: str
+    top_right: str
+    side: str
+    bottom_right: str
+    bottom_left: str
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One set of characters."""
+
+    ellipsis: str
+    separator: str
+    """Between the members of a sequence."""
+    levels: str
+    """A histogram's blocks, lowest first."""
+    eighths: str
+    """A bar's last cell by eighths, the full one at the end; a set of one has whole cells only."""
+    strokes: Mapping[str, str]
+    """A waterfall's cell by its two halves: `0` nothing, `1` off the critical path, `2` on it, `3` and `4` the same
+    of asynchronous spans."""
+    tee: str
+    corner: str
+    async_tee: str
+    async_corner: str
+    pipe: str
+    skipped: str
+    """In front of the number of levels of a tree that are not drawn."""
+    points_left: str
+    points_right: str
+    points_up: str
+    wires: str
+    """A wire's cell by the sides it leaves: 1 north, 2 east, 4 south, 8 west."""
+    async_across: str
+    async_down: str
+    head_right: str
+    head_left: str
+    loop: str
+    boxes: Mapping[NodeKind, BoxGlyphs]
+
+
+def _strokes(cells: str) -> dict[str, str]:
+    """Name every pair of halves; `cells` are the nine of blocking spans, by left half and then right half."""
+    pairs = {f"{left}{right}": cells[3 * left + right] for left in range(3) for right in range(3)}
+    # Dashes have no halves: a half is drawn as the whole.
+    return (
+        pairs | dict.fromkeys(("03", "30", "33"), cells[9]) | dict.fromkeys(("04", "40", "44", "34", "43"), cells[10])
+    )
+
+
+UNICODE = Glyphs(
+    ellipsis="…",
+    separator=" · ",
+    levels="▁▂▃▄▅▆▇█",
+    eighths="▏▎▍▌▋▊▉█",
+    strokes=_strokes(" ╶╺╴─╼╸╾━┄┅"),
+    tee="├─",
+    corner="└─",
+    async_tee="├┄",
+    async_corner="└┄",
+    pipe="│",
+    skipped="⋯",
+    points_left="← ",
+    points_right=" →",
+    points_up="↑ ",
+    wires=" │─└││┌├─┘─┴┐┤┬┼",
+    async_across="┄",
+    async_down="┆",
+    head_right="▶",
+    head_left="◀",
+    loop="↻ ",
+    boxes={
+        "service": BoxGlyphs("┌", "─", "┐", "│", "┘", "└"),
+        "database": BoxGlyphs("╭", "─", "╮", "│", "╯", "╰"),
+        "messaging": BoxGlyphs("╔", "═", "╗", "║", "╝", "╚"),
+        "external": BoxGlyphs("┌", "╌", "┐", "╎", "┘", "└"),
+    },
+)
+ASCII = Glyphs(
+    ellipsis="...",
+    separator=", ",
+    levels=".:-=+*#@",
+    eighths="#",
+    strokes=_strokes(" -=--====.:"),
+    tee="|-",
+    corner="`-",
+    async_tee="|.",
+    async_corner="`.",
+    pipe="|",
+    skipped="..",
+    points_left="<- ",
+    points_right=" ->",
+    points_up="^ ",
+    wires=" |-+||++-+-+++++",
+    async_across=".",
+    async_down=":",
+    head_right=">",
+    head_left="<",
+    loop="self ",
+    boxes={
+        "service": BoxGlyphs("+", "-", "+", "|", "+", "+"),
+        "database": BoxGlyphs(".", "-", ".", "|", "'", "'"),
+        "messaging": BoxGlyphs("#", "=", "#", "#", "#", "#"),
+        "external": BoxGlyphs("+", ".", "+", ":", "+", "+"),
+    },
+)
+
+_STAND_INS = str.maketrans({"µ": "u", "μ": "u", "·": "-", "×": "x", "…": "...", "←": "<-", "→": "->", "’": "'"})  # noqa: RUF001 - that is the point
+
+
+def to_ascii(text: str) -> str:
+    """Write text in ASCII: our own signs by their stand-ins, everything else as an escape."""
+    return text if text.isascii() else text.translate(_STAND_INS).encode("ascii", "backslashreplace").decode("ascii")
+
 
 Strip = list[Segment]
 """One drawn line, without its newline."""
@@ -90,3 +213,108 @@ def trimmed(strip: Strip) -> Strip:
         last = strip[-1]
         strip[-1] = Segment(last.text.rstrip(), last.style)
     return strip
+
+
+_WORD = re.compile(r"\S*\d (?:ns|µs|us|ms|s|m|h|d|%)(?!\w)\S*|\S+")
+"""A word; a number and its unit are one, so that no line ends between `1.21` and `s`."""
+
+_PHRASE = re.compile(r"\S+(?: \S+)*")
+
+# What drawings are made of takes a cell a character; asking rich took half the time of a large trace.
+_is_ours = re.compile(r"[ -~µ·⋯…─-▟]*").fullmatch
+
+_JOINER = "\u200d"
+
+
+def width_of(text: str) -> int:
+    """Measure how many cells a text takes."""
+    return len(text) if text.isascii() or _is_ours(text) else cell_len(text)
+
+
+def pad(text: str, width: int, *, is_right: bool = False) -> str:
+    """Fill a text with blanks up to a width, on the left of it where it is aligned right."""
+    blanks = " " * (width - width_of(text))
+    return blanks + text if is_right else text + blanks
+
+
+def cut(text: str, width: int) -> str:
+    """Keep the beginning that fits."""
+    if text.isascii():
+        return text[: max(width, 0)]
+    used = 0
+    for position, character in enumerate(text):
+        used += cell_len(character)
+        if used > width:
+            # A joiner without its second half would join the ellipsis.
+            return text[:position].rstrip(_JOINER)
+    return text
+
+
+def _cut_front(text: str, width: int) -> str:
+    used = 0
+    for position in range(len(text) - 1, -1, -1):
+        used += cell_len(text[position])
+        if used > width:
+            return text[position + 1 :].lstrip(_JOINER)
+    return text
+
+
+def shorten(text: str, width: int, ellipsis: str) -> str:
+    """Shorten a text to a width: at the end, but in the middle of a path, whose last piece tells most."""
+    if width_of(text) <= width:
+        return text
+    room = width - len(ellipsis)
+    if room < 1:
+        return cut(text, width)
+    # Two halves of less than six cells tell nothing.
+    if room < 12 or "/" not in text:
+        return cut(text, room) + ellipsis
+    tail = text[text.rindex("/") :]
+    if width_of(tail) > room // 2:
+        tail = _cut_front(text, room * 2 // 5)
+    return cut(text, room - width_of(tail)) + ellipsis + tail
+
+
+def _words(text: str, width: int) -> Iterator[tuple[int, int]]:
+    """Find what a line may not break: words, and short phrases that wide gaps set apart, like cells of a table."""
+    for phrase in _PHRASE.finditer(text):
+        if width_of(phrase.group()) <= width // 3:
+            yield phrase.span()
+        else:
+            yield from (word.span() for word in _WORD.finditer(text, *phrase.span()))
+
+
+def wrap(text: str, width: int, hang: int = 0) -> list[tuple[int, int]]:
+    """Break a text into lines between words, as pairs of positions; a word longer than a line is broken anywhere.
+
+    Args:
+        text: What to break. Blanks at its start stay, blanks at a break go.
+        width: Cells of a line.
+        hang: Cells by which all lines but the first are shorter.
+    """
+    lines: list[tuple[int, int]] = []
+    start = end = used = 0
+    limit = width
+    for word_start, word_end in _words(text, width):
+        gap = width_of(text[end:word_start])
+        if end == start and gap >= limit - 1:
+            # An indentation that leaves no room, not even for a wide character, is none.
+            start, gap = word_start, 0
+        if end > start and used + gap + width_of(text[word_start:word_end]) > limit:
+            lines.append((start, end))
+            limit = max(width - hang, 1)
+            start, used, gap = word_start, 0, 0
+        rest = word_start
+        while gap + width_of(text[rest:word_end]) > limit:
+            rest += max(len(cut(text[rest:word_end], limit - gap)), 1)
+            lines.append((start, rest))
+            limit = max(width - hang, 1)
+            start, used, gap = rest, 0, 0
+        used += gap + width_of(text[rest:word_end])
+        end = word_end
+    return [*lines, (start, end)] if end > start or not lines else lines
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break a text into lines."""
+    return [text[start:end] for start, end in wrap(text, width)]

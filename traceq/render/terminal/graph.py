@@ -8,8 +8,7 @@ from dataclasses import replace
 from rich.segment import Segment
 
 from traceq.render.layering import lay_out
-from traceq.render.terminal.canvas import DIM, Pen, Strip
-from traceq.render.terminal.cells import wrapped
+from traceq.render.terminal.canvas import DIM, Pen, Strip, wrapped
 from traceq.render.terminal.picture import paint
 from traceq.render.terminal.routing import ROOMY, SNUG, TIGHT, Plan, Room, route
 from traceq.render.terminal.tree import draw_tree

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.segment import Segment
 
-from traceq.render.terminal.canvas import DIM, Pen, Strip
-from traceq.render.terminal.cells import pad, shorten, width_of, wrapped
+from traceq.render.terminal.canvas import DIM, Pen, Strip, pad, shorten, width_of, wrapped
 from traceq.report import GraphNode, Matrix
 
 _MAX_NAME_RATIO = 0.4

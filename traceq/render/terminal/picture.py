@@ -8,8 +8,7 @@ from itertools import groupby
 from rich.segment import Segment
 from rich.style import Style
 
-from traceq.render.terminal.canvas import DIM, Pen, Strip
-from traceq.render.terminal.cells import pad, width_of
+from traceq.render.terminal.canvas import DIM, Pen, Strip, pad, width_of
 from traceq.render.terminal.routing import Channel, Layer, Leg, Plan, Stop
 from traceq.report import GraphEdge, Health
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from rich.segment import Segment
 
-from traceq.render.terminal.canvas import BOLD, DIM, Pen, Strip
-from traceq.render.terminal.cells import pad, shorten, width_of, wrap, wrapped
+from traceq.render.terminal.canvas import BOLD, DIM, Pen, Strip, pad, shorten, width_of, wrap, wrapped
 from traceq.report import Fields, Histogram, Line
 from traceq.units import format_duration
 

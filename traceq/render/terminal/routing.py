@@ -14,8 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate, pairwise
 
 from traceq.render.layering import Layout
-from traceq.render.terminal.canvas import Pen
-from traceq.render.terminal.cells import width_of
+from traceq.render.terminal.canvas import Pen, width_of
 from traceq.report import GraphEdge, GraphNode
 
 _SWEEPS = 6

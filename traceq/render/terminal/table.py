@@ -9,8 +9,7 @@ from typing import Any
 from rich.segment import Segment
 from rich.style import Style
 
-from traceq.render.terminal.canvas import DIM, RED, Pen, Strip
-from traceq.render.terminal.cells import shorten, width_of, wrapped
+from traceq.render.terminal.canvas import DIM, RED, Pen, Strip, shorten, width_of, wrapped
 from traceq.render.terminal.values import cell_texts, is_right
 from traceq.report import Column, Table, Unit, Value
 

@@ -10,8 +10,7 @@ from rich.style import Style
 
 from traceq.render.terminal.bars import place, ruler, scale_of, stroke
 from traceq.render.terminal.branches import Branches
-from traceq.render.terminal.canvas import BOLD, DIM, RED, Pen, Strip
-from traceq.render.terminal.cells import pad, shorten, width_of, wrapped
+from traceq.render.terminal.canvas import BOLD, DIM, RED, Pen, Strip, pad, shorten, width_of, wrapped
 from traceq.render.terminal.values import aligned_durations
 from traceq.report import Timeline, TimelineRow
 from traceq.units import format_duration

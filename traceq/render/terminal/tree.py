@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from rich.segment import Segment
 
 from traceq.render.terminal.branches import Branches
-from traceq.render.terminal.canvas import DIM, Pen, Strip
-from traceq.render.terminal.cells import pad, shorten, width_of, wrapped
+from traceq.render.terminal.canvas import DIM, Pen, Strip, pad, shorten, width_of, wrapped
 from traceq.render.terminal.picture import HEALTH
 from traceq.report import GraphEdge, GraphNode, Health
 

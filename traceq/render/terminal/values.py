@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
-from traceq.render.terminal.canvas import Pen
-from traceq.render.terminal.glyphs import Glyphs
+from traceq.render.terminal.canvas import Glyphs, Pen
 from traceq.report import Column, Unit, Value
 from traceq.units import format_count, format_duration, format_ratio, format_time
 
