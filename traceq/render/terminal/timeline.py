@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from rich.segment import Segment
 from rich.style import Style
 
-from traceq.render.terminal.bars import place, ruler, scale_of, stroke
-from traceq.render.terminal.branches import Branches
-from traceq.render.terminal.canvas import BOLD, DIM, RED, Pen, Strip, pad, shorten, width_of, wrapped
-from traceq.render.terminal.values import aligned_durations
+from traceq.render.terminal.canvas import BOLD, DIM, RED, Glyphs, Pen, Strip, pad, shorten, width_of, wrapped
+from traceq.render.terminal.table import aligned_durations
 from traceq.report import Timeline, TimelineRow
 from traceq.units import format_duration
 
@@ -76,7 +74,7 @@ def draw_timeline(timeline: Timeline, pen: Pen) -> Iterator[Strip]:
         return
     rows = _written(timeline, pen)
     plan = _plan(rows, pen.width - 1, pen)
-    scale = scale_of(timeline.duration_ns, plan.bar)
+    scale = _scale_of(timeline.duration_ns, plan.bar)
     services = {service: _service(service, plan, pen) for service in dict.fromkeys(row.row.service for row in rows)}
     has_path = any(row.critical for row in timeline.rows)
     yield _header(plan, timeline, pen)
@@ -153,7 +151,7 @@ def _header(plan: _Plan, timeline: Timeline, pen: Pen) -> Strip:
     if plan.self_time:
         cells.append(pad("SELF", plan.self_time, is_right=True))
     if plan.bar:
-        cells.append(pen.safe(ruler(timeline.duration_ns, plan.bar)))
+        cells.append(pen.safe(_ruler(timeline.duration_ns, plan.bar)))
     return [_BLANK, Segment((" " * _GAP).join(cells), DIM)]
 
 
@@ -190,9 +188,9 @@ def _add_bar(strip: Strip, row: _Row, plan: _Plan, scale: float, pen: Pen) -> bo
     glyphs = pen.glyphs
     if not plan.bar:
         return False
-    start, end = place(row.row, scale, plan.bar)
+    start, end = _place(row.row, scale, plan.bar)
     before, after = start // 2, plan.bar - (end + 1) // 2
-    bar = Segment(stroke(row.row, (start, end), scale, glyphs.strokes), _bar_style(row, pen))
+    bar = Segment(_stroke(row.row, (start, end), scale, glyphs.strokes), _bar_style(row, pen))
     gap = " " * _GAP
     if not row.row.note:
         strip += [Segment(gap + " " * before), bar]
@@ -222,7 +220,7 @@ def _note_below(row: _Row, plan: _Plan, scale: float, pen: Pen) -> Iterator[Stri
     style = BOLD if row.row.is_flagged else DIM
     note = (pen.glyphs.points_up if row.row.is_flagged else "") + pen.safe(row.row.note)
     if plan.bar:
-        start = plan.bar_start() + place(row.row, scale, plan.bar)[0] // 2
+        start = plan.bar_start() + _place(row.row, scale, plan.bar)[0] // 2
         start = min(start, pen.width - 1 - width_of(note))
         if start > width_of(row.below):
             yield [_BLANK, Segment(pad(row.below, start), DIM), Segment(note, style)]
@@ -246,3 +244,110 @@ def _margin(row: _Row, pen: Pen) -> tuple[str, int]:
     """Find what stands before the lines below a row, and their width; no branches where those take all the room."""
     room = pen.width - 1 - width_of(row.below)
     return (row.below, room) if room >= _MIN_LINE else ("", max(pen.width - 1, 1))
+
+
+_MIN_QUARTERS = 56
+"""Cells from which a ruler has room for four marks."""
+
+
+def _scale_of(duration_ns: int, cells: int) -> float:
+    """Say how many half cells a nanosecond is."""
+    return 2 * cells / duration_ns if duration_ns > 0 else 0.0
+
+
+def _place(row: TimelineRow, scale: float, cells: int) -> tuple[int, int]:
+    """Find the halves a row's bar covers, the second exclusive; every bar has one at least."""
+    start = min(max(round(row.start_ns * scale), 0), 2 * cells - 1)
+    end = min(max(round((row.start_ns + row.duration_ns) * scale), start + 1), 2 * cells)
+    return start, end
+
+
+def _stroke(row: TimelineRow, halves: tuple[int, int], scale: float, strokes: Mapping[str, str]) -> str:
+    """Draw a row's bar without the blanks before it.
+
+    Heavy on the critical path, light off it, dashed where the span is asynchronous.
+
+    Args:
+        row: What the bar stands for.
+        halves: Where it lies, as `_place` says.
+        scale: Halves a nanosecond.
+        strokes: The glyphs, see `Glyphs.strokes`.
+    """
+    start, end = halves
+    light, heavy = ("3", "4") if row.relation == "asynchronous" else ("1", "2")
+    weights = [light] * (end - start)
+    for critical_start, critical_end in row.critical:
+        # However short, a stretch of the critical path is seen.
+        first = min(max(round(critical_start * scale) - start, 0), end - start - 1)
+        last = min(max(round(critical_end * scale) - start, first + 1), end - start)
+        weights[first:last] = [heavy] * (last - first)
+    drawn = "0" * (start % 2) + "".join(weights) + "0" * (end % 2)
+    return "".join([strokes[drawn[at : at + 2]] for at in range(0, len(drawn), 2)])
+
+
+def _ruler(duration_ns: int, cells: int) -> str:
+    """Write the scale of the bars: where they begin, some marks between, and what the full width is."""
+    line = [" "] * cells
+    marks = 4 if cells >= _MIN_QUARTERS else 2
+    for mark in (0, marks, *range(1, marks)):
+        text = format_duration(duration_ns * mark // marks) if mark else "0"
+        start = min(max(cells * mark // marks - len(text) // 2, 0), cells - len(text))
+        # The ends come first: a mark that would touch them is left out.
+        if start >= 0 and not "".join(line[max(start - 1, 0) : start + len(text) + 1]).strip():
+            line[start : start + len(text)] = text
+    return "".join(line)
+
+
+_STEP = 3
+_NARROW_STEP = 2
+_MAX_LEVELS = 12
+
+
+class Branches:
+    """Draws the branches in front of each row; remembers on which levels siblings are still to come.
+
+    A tree deeper than there is room for shows its last levels, behind the number of those that are not drawn. Levels
+    leave the picture half a room at a time: neighbours mostly hide the same number, and their branches stay aligned.
+    """
+
+    def __init__(self, glyphs: Glyphs, room: int, deepest: int) -> None:
+        self._glyphs = glyphs
+        self._step = _STEP if deepest * _STEP <= room else _NARROW_STEP
+        self._levels = min(max(room // self._step, 1), _MAX_LEVELS)
+        if deepest * self._step <= room:
+            self._levels = max(deepest, 1)
+        self._goes_on: list[bool] = []
+
+    def row(self, depth: int, *, is_last: bool, is_async: bool = False) -> str:
+        """Draw what stands before a row; rows come in depth-first order."""
+        del self._goes_on[depth:]
+        # A level that was jumped over has no row of its own, and so no line.
+        self._goes_on += [False] * (depth - len(self._goes_on))
+        self._goes_on.append(not is_last)
+        if depth == 0:
+            return ""
+        return self._stem(depth - 1) + self._branch(is_last=is_last, is_async=is_async)
+
+    def below(self, *, has_children: bool) -> str:
+        """Draw what stands before a line that belongs to the row drawn last."""
+        depth = len(self._goes_on) - 1
+        return self._stem(depth) + (self._glyphs.pipe if has_children else "").ljust(self._step)
+
+    def _stem(self, depth: int) -> str:
+        own = len(self._goes_on) - 1
+        hidden = self._hidden(own)
+        number = f"{self._glyphs.skipped}{hidden:,} " if hidden else ""
+        pipe, blank = self._glyphs.pipe.ljust(self._step), " " * self._step
+        return number + "".join([pipe if goes_on else blank for goes_on in self._goes_on[hidden + 1 : depth + 1]])
+
+    def _hidden(self, depth: int) -> int:
+        batch = max(self._levels // 2, 1)
+        return max(-(-(depth - self._levels) // batch), 0) * batch
+
+    def _branch(self, *, is_last: bool, is_async: bool) -> str:
+        glyphs = self._glyphs
+        if is_async:
+            branch = glyphs.async_corner if is_last else glyphs.async_tee
+        else:
+            branch = glyphs.corner if is_last else glyphs.tee
+        return branch.ljust(self._step)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from rich.segment import Segment
 
-from traceq.render.terminal.branches import Branches
 from traceq.render.terminal.canvas import DIM, Pen, Strip, pad, shorten, width_of, wrapped
 from traceq.render.terminal.picture import HEALTH
+from traceq.render.terminal.timeline import Branches
 from traceq.report import GraphEdge, GraphNode, Health
 
 _MAX_NAME_RATIO = 0.6
