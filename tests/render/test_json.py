@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
-from traceq.render.json import render_json
+from traceq.render.json import render_json, render_ndjson
+from traceq.report import Column, Table
 
 
 def test_head_comes_first_and_order_is_kept() -> None:
@@ -49,3 +51,16 @@ def test_numbers_json_does_not_know_are_null() -> None:
     read = json.loads(render_json({}, document))
 
     assert read == {"ratio": None, "many": [1.5, None], "deep": {"text": "NaN", "low": None}}
+
+
+def test_each_record_is_an_object_on_a_line_of_its_own() -> None:
+    columns: tuple[Column[Any], ...] = (Column("trace_id", "trace"), Column("names", "names"), Column("ratio", "share"))
+    records = Table(columns, (("00ff", ("a\nb", "é"), 0.5), (None, (), float("nan"))))
+
+    assert render_ndjson(records) == (
+        '{"trace_id": "00ff", "names": ["a\\nb", "é"], "ratio": 0.5}\n{"trace_id": null, "names": [], "ratio": null}\n'
+    )
+
+
+def test_no_records_make_no_output() -> None:
+    assert render_ndjson(Table((Column("a", "a"),), ())) == ""

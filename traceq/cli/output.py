@@ -91,7 +91,7 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
 
         return render_json(head(report.command, asked), report.document)
     if chosen == "ndjson":
-        from traceq.render.ndjson import render_ndjson
+        from traceq.render.json import render_ndjson
 
         return render_ndjson(report.records)
     if chosen == "csv":
