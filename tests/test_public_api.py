@@ -12,6 +12,7 @@ from tests.sources.replay import FIXTURES
 from traceq.render.csv import render_csv
 from traceq.render.json import render_json
 from traceq.semantics import Kind, Status
+from traceq.sources import open_source
 
 PUBLIC = [
     "Bottlenecks",
@@ -132,6 +133,17 @@ def test_notebooks_run_nothing_that_traces_hold(name: str, hostile: traceq.Trace
     assert "<table>" in page
     assert "&lt;script&gt;" in page
     assert "<script" not in page
+
+
+def test_a_finding_and_what_a_source_found_are_short_too(chat: traceq.Traces) -> None:
+    finding = traceq.findings(chat).findings[0]
+    found = open_source((str(FIXTURES / "chat.json"),)).find(traceq.TraceQuery(), with_attributes=False)
+
+    assert repr(finding).startswith(
+        "Finding(kind='slow-query', service='chat-service', name='mongodb.insert', cost_ns="
+    )
+    assert len(repr(finding)) <= 400
+    assert len(repr(found)) <= 400
 
 
 def test_a_table_of_spans_says_how_much_there_is(chat: traceq.Traces) -> None:

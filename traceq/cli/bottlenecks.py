@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +27,16 @@ if TYPE_CHECKING:
     from traceq.views.beside import Beside
 
 
+def shortening(text: str) -> Shortening:
+    """Read a change typed on the command line."""
+    from traceq.analysis.what_if import parse_shortening
+
+    try:
+        return parse_shortening(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 @dataclass(frozen=True, slots=True)
 class BottlenecksOptions:
     """The options of `bottlenecks`."""
@@ -41,8 +50,10 @@ class BottlenecksOptions:
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of operations to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     what_if: Annotated[
-        list[str] | None,
+        # Not `Shortening`: its module needs numpy, and options are imported for --help.
+        list[Any] | None,
         typer.Option(
+            parser=shortening,
             metavar="NAME=CHANGE",
             help="Estimate the effect of shorter calls: 'mongodb.insert=-50%', 'mysql=2ms'; repeatable.",
         ),
@@ -116,26 +127,10 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
 
         calls = [(key.service, key.name, key.peer) for key in sums.groups.keys]
         # Known only now: what one table lacks another may have.
-        changes = tuple(
-            replace(change, meaning=meaning_among(calls, change.name)) for change in _shortenings(options.what_if)
-        )
+        changes = tuple(replace(each, meaning=meaning_among(calls, each.name)) for each in options.what_if)
         what_if = WhatIfQuestion(options.request_options(), changes)
         saving = what_if.rank(ask(what_if).sums)
     return Beside(findings, saving)
-
-
-def _shortenings(texts: Sequence[str]) -> tuple[Shortening, ...]:
-    """Read changes typed on the command line.
-
-    Raises:
-        typer.BadParameter: If one cannot be read.
-    """
-    from traceq.analysis.what_if import parse_shortening
-
-    try:
-        return tuple(parse_shortening(text) for text in texts)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--what-if") from error
 
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:

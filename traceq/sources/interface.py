@@ -61,7 +61,7 @@ class Found:
     """Whether the limit left traces out, or may have."""
     notes: tuple[str, ...] = ()
     """What the user should know of how the answer came about, one sentence each without a final stop."""
-    left_out: LeftOut | None = None
+    left_out: LeftOut | None = field(default=None, repr=False)
     """Where the traces were found without attributes."""
 
     def document(self, position: int) -> bytes:

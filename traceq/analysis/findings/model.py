@@ -22,6 +22,8 @@ EXAMPLES = 3
 """Requests kept as evidence of each finding."""
 EXAMPLE_SPANS = 5
 """Spans named of each."""
+_SHOWN_OF_NAMES = 100
+"""Characters of names in a finding's short text."""
 
 _ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
@@ -153,7 +155,7 @@ class FindingSums:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Finding:
     """Something that is worth a change, and what it costs."""
 
@@ -161,6 +163,12 @@ class Finding:
     totals: FindingTotals
     ratio: float
     """Cost as a share of the latency of all requests."""
+
+    def __repr__(self) -> str:
+        """Name what it is, where, and what it costs."""
+        key = self.key
+        where = f"service={key.service[:_SHOWN_OF_NAMES]!r}, name={key.name[:_SHOWN_OF_NAMES]!r}"
+        return f"Finding(kind={key.kind!r}, {where}, cost_ns={self.totals.cost_ns})"
 
     @property
     def has_caller(self) -> bool:
