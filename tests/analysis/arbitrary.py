@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from tests.builders import Record, SpanSpec, assemble, record, span
+from traceq.analysis.learning import learn_from
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
@@ -46,3 +49,8 @@ def _records(draw: st.DrawFn) -> list[Record]:
 def tables() -> st.SearchStrategy[Traces]:
     """Give tables of up to three traces of up to ten spans."""
     return _records().map(assemble)
+
+
+def knowing(table: Traces) -> Traces:
+    """Give a table that knows what its traces tell about each other, so that parts of it know the same."""
+    return replace(table, learned=learn_from([table]))

@@ -5,7 +5,7 @@ from functools import reduce
 import pytest
 from hypothesis import given
 
-from tests.analysis.arbitrary import tables
+from tests.analysis.arbitrary import knowing, tables
 from tests.builders import SpanSpec, assemble, record, span, trace
 from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.culprits import RequestOptions
@@ -102,6 +102,7 @@ def test_the_frame_has_a_row_a_line(messages: Traces) -> None:
 
 @given(tables())
 def test_sums_of_parts_add_up_in_any_order(traces: Traces) -> None:
+    traces = knowing(traces)
     options = RequestOptions()
     by_parts = [BottleneckQuestion(options).collect(part) for part in traces]
     forward = reduce(BottleneckSums.__add__, by_parts, BottleneckSums())

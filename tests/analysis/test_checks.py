@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from tests.analysis.arbitrary import tables
+from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.comparison.test_compare import compared, varying
 from tests.builders import span, trace, traces
 from traceq.analysis.checks import CheckResult, CheckSums, against_baseline, judge, tally
@@ -97,6 +97,7 @@ def test_a_name_that_nothing_goes_by_fails() -> None:
 
 @given(tables())
 def test_sums_of_parts_add_up(table: Traces) -> None:
+    table = knowing(table)
     expression: Expression = parse_expression("calls(get) <= 5")
     alone = [table.select([position]) for position in range(len(table))]
 

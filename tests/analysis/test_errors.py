@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.arbitrary import tables
+from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.obvious import children
 from tests.builders import EPOCH_NS, SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
@@ -140,6 +140,7 @@ def test_origins_are_the_failed_spans_without_a_failed_child(table: Traces) -> N
 
 @given(tables())
 def test_parts_add_up_in_any_order(table: Traces) -> None:
+    table = knowing(table)
     options = RequestOptions()
     parts = [ErrorQuestion(options).collect(part) for part in table]
     forward = reduce(ErrorSums.__add__, parts, ErrorSums())

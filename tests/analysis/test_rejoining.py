@@ -8,9 +8,10 @@ from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis import rejoining
 from traceq.analysis.columns import Columns, columns
-from traceq.analysis.lineage import NOTHING_KNOWN, Lineage, learn_lineage, number_operations
+from traceq.analysis.lineage import learn_lineage, number_operations
 from traceq.analysis.rejoining import find_fragments, rejoin
 from traceq.analysis.tree import find_roots
+from traceq.learned import NOTHING_KNOWN, Lineage
 from traceq.repair import find_rings
 from traceq.semantics import Kind
 from traceq.traces import Traces
@@ -27,7 +28,7 @@ def put(*damaged: SpanSpec, whole: tuple[SpanSpec, ...] = WHOLE) -> dict[str, st
     """Give for each span of a trace the parent it is put under, after another trace was seen whole."""
     table = traces({"d": damaged, "e": whole})
     spans = columns(table)
-    joined = rejoin(spans, find_fragments(spans), learn_lineage(table))
+    joined = rejoin(spans, find_fragments(spans), learn_lineage(columns(table)))
     parents = joined.parents.tolist()
     return {table.span_ids[row]: table.span_ids[parents[row]] if parents[row] >= 0 else None for row in table.rows(0)}
 
@@ -126,7 +127,7 @@ def obviously(spans: Columns, lineage: Lineage) -> list[int]:
 
 @given(tables())
 def test_rejoins_as_the_definition_says(table: Traces) -> None:
-    spans, lineage = columns(table), learn_lineage(table)
+    spans, lineage = columns(table), learn_lineage(columns(table))
 
     joined = rejoin(spans, find_fragments(spans), lineage)
 
@@ -141,4 +142,4 @@ def test_where_nothing_is_known_or_nothing_is_missing_nothing_moves(table: Trace
 
     assert rejoin(spans, find_fragments(spans), NOTHING_KNOWN).parents.tolist() == spans.parents.tolist()
     if not table.missing_parents:
-        assert rejoin(spans, find_fragments(spans), learn_lineage(table)) is spans
+        assert rejoin(spans, find_fragments(spans), learn_lineage(columns(table))) is spans

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
-from traceq.analysis.lineage import NOTHING_KNOWN, Lineage, learn_lineage
-from traceq.analysis.requests import RequestOptions, find_requests
+from traceq.analysis.lineage import learn_lineage
+from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.set_apart import SetApart
+from traceq.learned import NOTHING_KNOWN, Learned, Lineage
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
@@ -59,8 +62,16 @@ ROOT = span("root", None, 0, 100, service="edge", kind=Kind.SERVER)
 """Everything that is lost lies within its time."""
 
 
+def known(table: Traces) -> Lineage:
+    return learn_lineage(columns(table))
+
+
+def found_in(table: Traces, options: RequestOptions, lineage: Lineage = NOTHING_KNOWN) -> Requests:
+    return find_requests(replace(columns(table), learned=Learned(lineage=lineage)), options)
+
+
 def asked(table: Traces, service: str | None, lineage: Lineage = NOTHING_KNOWN) -> tuple[list[str], SetApart]:
-    found = find_requests(columns(table), RequestOptions(service), lineage)
+    found = found_in(table, RequestOptions(service), lineage)
     return [table.span_ids[row] for row in found.entries], found.set_apart
 
 
@@ -86,7 +97,7 @@ def test_a_request_of_which_only_fragments_are_there_is_counted_as_incomplete() 
 
 def test_a_trace_with_nothing_above_its_first_span_is_a_request_where_that_was_never_seen_below_another() -> None:
     table = traces({"1": (lost("work", "gone", Kind.INTERNAL), lost("find", "work", Kind.CLIENT))})
-    below = learn_lineage(trace(ROOT, lost("work", "root", Kind.INTERNAL)))
+    below = known(trace(ROOT, lost("work", "root", Kind.INTERNAL)))
 
     assert asked(table, None) == (["work"], SetApart())
     assert asked(table, None, below) == ([], SetApart(1, 1, 2, 1))
@@ -96,11 +107,11 @@ def test_where_the_span_that_entered_the_service_is_lost_its_request_is_incomple
     """`find` goes back below the call of `chat`, but that is not where `chat` was entered."""
     call = span("call", "root", 5, 60, service="edge", kind=Kind.CLIENT)
     serve = span("serve", "call", 6, 50, service="chat", kind=Kind.SERVER)
-    known = learn_lineage(trace(ROOT, call, serve, lost("find", "serve", Kind.CLIENT)))
+    seen = known(trace(ROOT, call, serve, lost("find", "serve", Kind.CLIENT)))
     table = trace(ROOT, call, lost("find", "gone", Kind.CLIENT))
 
-    assert asked(table, None, known) == (["root"], SetApart())
-    assert asked(table, "chat", known) == ([], SetApart(1, 1, 1, 1))
+    assert asked(table, None, seen) == (["root"], SetApart())
+    assert asked(table, "chat", seen) == ([], SetApart(1, 1, 1, 1))
 
 
 def test_what_something_calls_that_sends_no_spans_is_a_request() -> None:
@@ -109,7 +120,7 @@ def test_what_something_calls_that_sends_no_spans_is_a_request() -> None:
     gateway = {f"g{i}": (span(f"s{i}", "gateway", 0, 9, name="serve"),) for i in range(5)}
     table = traces({"b": browser, **gateway})
 
-    entries, set_apart = asked(table, None, learn_lineage(table))
+    entries, set_apart = asked(table, None, known(table))
 
     assert len(entries) == 10
     assert set_apart == SetApart()
@@ -120,7 +131,7 @@ def test_what_comes_from_outside_within_the_time_of_a_request_is_part_of_that() 
     late = (ROOT, lost("serve", "proxy", Kind.SERVER, 200))
     table = traces({**spans, "a": late})
 
-    entries, set_apart = asked(table, None, learn_lineage(table))
+    entries, set_apart = asked(table, None, known(table))
 
     assert entries == ["root"] * 10 + ["serve"]
     assert set_apart == SetApart(9, 9, 9, 0)
@@ -173,7 +184,7 @@ def test_requests_of_operations_are_left_out_by_name() -> None:
 @given(tables())
 def test_every_span_of_the_service_belongs_to_a_request_or_to_a_fragment(table: Traces) -> None:
     for service in table.services:
-        found = find_requests(columns(table), RequestOptions(service), learn_lineage(table))
+        found = found_in(table, RequestOptions(service), known(table))
         mine = [row for row in range(table.span_count) if table.span(row).service == service]
         assert all(found.entry[row] in found.entries for row in mine if found.entry[row] >= 0)
         assert sum(found.entry[row] < 0 for row in mine) <= found.set_apart.fragment_span_count
@@ -181,7 +192,7 @@ def test_every_span_of_the_service_belongs_to_a_request_or_to_a_fragment(table: 
 
 @given(tables())
 def test_every_span_is_in_a_request_or_in_a_fragment(table: Traces) -> None:
-    found = find_requests(columns(table), RequestOptions(without_operations=("put",)), learn_lineage(table))
+    found = found_in(table, RequestOptions(without_operations=("put",)), known(table))
     roots = np.flatnonzero(columns(table).parents < 0)
 
     assert np.count_nonzero(found.entry >= 0) + found.set_apart.span_count == table.span_count
@@ -193,7 +204,7 @@ def test_every_span_is_in_a_request_or_in_a_fragment(table: Traces) -> None:
 
 @given(tables())
 def test_requests_are_the_same_trace_by_trace(table: Traces) -> None:
-    lineage = learn_lineage(table)
+    lineage = known(table)
     for service in (None, *table.services):
         parts = [asked(part, service, lineage) for part in table]
         entries, set_apart = asked(table, service, lineage)

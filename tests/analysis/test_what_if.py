@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.arbitrary import tables
+from tests.analysis.arbitrary import knowing, tables
 from tests.builders import span, trace
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.what_if import Shortening, WhatIfQuestion, WhatIfSums, parse_shortening
@@ -161,6 +161,7 @@ def test_no_change_changes_nothing(traces: Traces) -> None:
 
 @given(tables())
 def test_parts_add_up(traces: Traces) -> None:
+    traces = knowing(traces)
     changes = (parse_shortening("get=-50%"),)
     whole = WhatIfQuestion(RequestOptions(), changes).collect(traces)
     parts = sum((WhatIfQuestion(RequestOptions(), changes).collect(part) for part in traces), WhatIfSums())

@@ -23,7 +23,7 @@ def request(name: str = "POST /messages", length_ns: int = 40 * MS, **options: A
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> str:
-    """Twenty requests, two polls, a stream, and a request of which two fragments are left."""
+    """Twenty requests, two polls, a stream, and one more request of which two fragments are left."""
     by_id = {
         **{f"a{i:x}": request(length_ns=(40 + i) * MS) for i in range(20)},
         **{f"b{i:x}": request("GET /poll", 9000 * MS) for i in range(2)},
@@ -39,10 +39,10 @@ def mixed(tmp_path: Path) -> str:
 def test_streams_and_fragments_are_said_apart(run: Run, mixed: str) -> None:
     outcome = run("bottlenecks", "chat", "--source", mixed, "--not-operation", "GET /poll")
 
-    assert outcome.out.splitlines()[0].startswith("20 requests of chat   p50 49.")
+    assert outcome.out.splitlines()[0].startswith("21 requests of chat   p50 49.")
     assert (
-        "not counted: 2 fragments of 1 trace whose parents are missing, all that is left\n"
-        "  of 1 request; 1 stream (--include-streams); 2 requests left out by\n"
+        "set apart: 2 fragments of 1 trace whose parents are missing, all that is left of\n"
+        "  1 request; 1 stream (--include-streams); 2 requests left out by\n"
         "  --not-operation\n"
     ) in outcome.out
 
@@ -51,20 +51,20 @@ def test_streams_and_fragments_are_said_apart(run: Run, mixed: str) -> None:
 def test_counts_stand_in_documents(run: Run, mixed: str, command: str) -> None:
     def told(*options: str) -> tuple[int, dict[str, int]]:
         document = json.loads(run(command, "chat", "--source", mixed, "--format", "json", *options).out)
+        assert document["incomplete_request_count"] == 1
         return document["request_count"], document["set_apart"]
 
     apart = {
         "fragment_count": 2,
         "fragment_trace_count": 1,
-        "incomplete_request_count": 1,
         "stream_count": 1,
         "excluded_request_count": 0,
         "span_count": 3,
     }
-    assert told() == (22, apart)
-    assert told("--include-streams") == (23, {**apart, "stream_count": 0, "span_count": 2})
+    assert told() == (23, apart)
+    assert told("--include-streams") == (24, {**apart, "stream_count": 0, "span_count": 2})
     assert told("--not-operation", "GET /stream") == (
-        22,
+        23,
         {**apart, "stream_count": 0, "excluded_request_count": 1},
     )
 
@@ -84,4 +84,4 @@ def test_where_nothing_else_is_there_it_is_said(run: Run, tmp_path: Path) -> Non
     path.write_bytes(b'{"data": [%s]}' % encode_trace(traces({"c": request(attributes=EVENTS, name="GET /s")}), 0))
 
     for command in ("bottlenecks", "findings", "errors"):
-        assert "not counted: 1 stream (--include-streams)" in run(command, "--source", str(path)).out
+        assert "set apart: 1 stream (--include-streams)" in run(command, "--source", str(path)).out

@@ -95,6 +95,11 @@ class BottleneckSums:
             self.set_apart + other.set_apart,
         )
 
+    @property
+    def request_count(self) -> int:
+        """How many requests there are, with those of which only fragments are left."""
+        return self.latency.count + self.set_apart.incomplete_count
+
 
 def _keep_slowest(requests: tuple[SlowRequest, ...]) -> tuple[SlowRequest, ...]:
     return tuple(heapq.nlargest(_SLOWEST_KEPT, requests, key=lambda request: request.rank))
@@ -236,7 +241,7 @@ class Bottlenecks(Answer):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
         Column("by", value=lambda answer: answer.options.measure, about="what ranks"),
-        Column("request_count", value=lambda answer: answer.sums.latency.count),
+        Column("request_count", value=lambda answer: answer.sums.request_count),
         Column("failed_request_count", value=lambda answer: answer.sums.failed_count, about="their entry span failed"),
         Column("trace_count", value=lambda answer: answer.sums.trace_count),
         Column("span_count", value=lambda answer: answer.sums.span_count, about="in these requests"),

@@ -17,7 +17,7 @@ from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.expressions import Expression
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
-from traceq.analysis.requests import find_requests
+from traceq.analysis.requests import requests_of
 from traceq.analysis.selection import meanings
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
@@ -83,7 +83,7 @@ def tally(traces: Traces, expression: Expression, options: RequestOptions) -> Ch
     *others, service = meanings(spans, expression.target)
     entered = service & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
     if entered.any():
-        entered &= find_requests(spans, replace(options, service=expression.target, whole_trace=False)).entry >= 0
+        entered &= requests_of(traces, replace(options, service=expression.target, whole_trace=False)).entry >= 0
     return CheckSums(len(traces), tuple(_tally(spans, np.flatnonzero(flags)) for flags in (*others, entered)))
 
 
@@ -198,6 +198,7 @@ class ChecksQuestion:
     expressions: tuple[Expression, ...] = ()
     with_cohort: bool = False
     """Whether requests are compared with those of a baseline."""
+    learns: bool = True
 
     def __post_init__(self) -> None:
         """Refuse kinds of findings that there are not.
@@ -218,11 +219,6 @@ class ChecksQuestion:
     def needs_details(self) -> bool:
         """Whether findings are looked for; what is measured stands in columns."""
         return len(self.bounds) < len(self.expressions)
-
-    @property
-    def learns(self) -> bool:
-        """Whether anything is asked that depends on who waits for whom."""
-        return self.needs_details or self.with_cohort
 
     def nothing(self) -> ChecksSums:
         """Give the sums of no traces."""

@@ -46,6 +46,8 @@ class Columns:
     peers: Codes
     follows: Flags
     """Whether the parent is one that the span merely follows from: FOLLOWS_FROM."""
+    orphaned: Flags
+    """Whether the span names a parent that is missing from its trace."""
     rejoined: Flags
     """Whether the parent is not the one that the span names, but what other traces show to stand above that one."""
     learned: Learned | None = None
@@ -69,6 +71,7 @@ class Columns:
             hosts=_frozen(self.hosts[rows]),
             peers=_frozen(self.peers[rows]),
             follows=_frozen(self.follows[rows]),
+            orphaned=_frozen(self.orphaned[rows]),
             rejoined=_frozen(self.rejoined[rows]),
         )
 
@@ -111,6 +114,7 @@ def columns(traces: Traces) -> Columns:
         peers=peers,
         follows=_frozen(_flags(traces.follows_from, start_ns.size)),
         learned=traces.learned,
+        orphaned=_frozen(_flags(traces.missing_parents, start_ns.size)),
         rejoined=_frozen(np.zeros(start_ns.size, dtype=np.bool_)),
     )
 

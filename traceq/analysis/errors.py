@@ -11,10 +11,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.grouping import distinct, merged
-from traceq.analysis.requests import Requests, find_requests
+from traceq.analysis.requests import Requests, requests_of
 from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.tree import depths, find_roots
 from traceq.answer import Answer
@@ -219,7 +219,7 @@ class _Chains:
 def _totals(requests: Requests, chains: _Chains, rows: Ints, messages: Mapping[int, str]) -> ErrorTotals:
     spans = requests.spans
     entries = requests.entry[rows]
-    start_ns = spans.start_ns[rows]
+    start_ns = np.asarray(spans.traces.start_ns)[rows]  # as their own hosts told it
     return ErrorTotals(
         origin_count=int(rows.size),
         request_count=int(distinct(entries).size),
@@ -345,6 +345,7 @@ class ErrorQuestion:
     """Where errors begin, how far they spread, and which requests they fail."""
 
     options: RequestOptions
+    learns: bool = True
     needs_details: bool = True
     """Messages are attributes and events."""
 
@@ -354,11 +355,11 @@ class ErrorQuestion:
 
     def collect(self, traces: Traces) -> ErrorSums:
         """Sum up where the errors in requests began."""
-        requests = find_requests(columns(traces), self.options)
+        requests = requests_of(traces, self.options)
         spans, entries = requests.spans, requests.entries
         asked, failed = requests.entry >= 0, spans.statuses == Status.ERROR
         return ErrorSums(
-            request_count=int(entries.size),
+            request_count=int(entries.size) + requests.set_apart.incomplete_count,
             failed_request_count=int(np.count_nonzero(failed[entries])),
             trace_count=int(distinct(spans.trace[entries]).size),
             span_count=int(np.count_nonzero(asked)),

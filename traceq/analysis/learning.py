@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.lineage import learn_lineage
 from traceq.analysis.outliving import Outliving, count_outliving
-from traceq.learned import Learned
+from traceq.learned import NOTHING_KNOWN, Learned, Lineage
 from traceq.sampling import Sample, is_sampled, sample_level
 from traceq.traces import Traces
 
@@ -19,13 +20,14 @@ class LearnedSums:
     """What traces told; adds to others."""
 
     outliving: Outliving = field(default_factory=Outliving)
+    lineage: Lineage = NOTHING_KNOWN
 
     def __add__(self, other: LearnedSums) -> LearnedSums:
-        return LearnedSums(self.outliving + other.outliving)
+        return LearnedSums(self.outliving + other.outliving, self.lineage + other.lineage)
 
     def learned(self) -> Learned:
         """Draw conclusions."""
-        return Learned(self.outliving.asynchronous())
+        return Learned(self.outliving.asynchronous(), self.lineage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def _learn(spans: Columns, level: int) -> LearnedSums:
     if level:
         chosen = [position for position, trace_id in enumerate(spans.traces.trace_ids) if is_sampled(trace_id, level)]
         spans = _of_traces(spans, np.array(chosen, dtype=np.int64))
-    return LearnedSums(count_outliving(spans))
+    return LearnedSums(count_outliving(spans), learn_lineage(spans))
 
 
 def _of_traces(spans: Columns, positions: Ints) -> Columns:

@@ -1,119 +1,23 @@
-"""What stands above operations, as the traces at hand show it: where a span belongs whose parent is missing."""
+"""Learn from spans what stands above operations, and which of them miss their parents."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple, TypeVar
-
 import numpy as np
 
-from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.grouping import numbered_rows
-from traceq.traces import Traces
-
-_Key = TypeVar("_Key", bound=Hashable)
-
-_OFTEN = 5
-"""So many spans whose parents are missing are no accident, where fewer of their kind have one."""
+from traceq.learned import Lineage, Operation
 
 
-class Operation(NamedTuple):
-    """Spans that do the same."""
-
-    service: str
-    name: str
-    role: int
-    """A `Kind` number: a call and what answers it often go by one name."""
-
-
-class Origins(NamedTuple):
-    """Where the spans of an operation come from."""
-
-    orphan_count: int = 0
-    """They name a parent that is missing."""
-    child_count: int = 0
-    """Their parent is there."""
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """What stands above operations in any number of traces; adds to others."""
-
-    calls: Mapping[tuple[Operation, Operation], int] = field(default_factory=dict)
-    """By parent and child: how many spans of the one stand directly below the other."""
-    orphans: Mapping[Operation, int] = field(default_factory=dict)
-    """How many spans name a parent that is missing."""
-
-    def __add__(self, other: Lineage) -> Lineage:
-        return Lineage(_added(self.calls, other.calls), _added(self.orphans, other.orphans))
-
-    @cached_property
-    def _parents(self) -> Mapping[Operation, frozenset[Operation]]:
-        found: dict[Operation, set[Operation]] = {}
-        for parent, child in self.calls:
-            found.setdefault(child, set()).add(parent)
-        return {child: frozenset(parents) for child, parents in found.items()}
-
-    @cached_property
-    def _child_counts(self) -> Mapping[Operation, int]:
-        counts: dict[Operation, int] = {}
-        for (_, child), count in self.calls.items():
-            counts[child] = counts.get(child, 0) + count
-        return counts
-
-    def above(self, children: Iterable[Operation]) -> frozenset[Operation]:
-        """Name what has been seen above the parent that these all share: above it, further up, and so on."""
-        told = [self._parents[child] for child in children if child in self._parents]
-        if not told:
-            return frozenset()
-        # What nothing is known of tells nothing; what disagrees may all be true.
-        waiting = set(frozenset.intersection(*told) or frozenset.union(*told))
-        found: set[Operation] = set()
-        while waiting:
-            higher = self._parents.get(waiting.pop(), frozenset()) - found
-            found |= higher
-            waiting |= higher
-        return frozenset(found)
-
-    def origins(self, operation: Operation) -> Origins:
-        """Say how many spans of an operation miss their parent, and how many have it."""
-        return Origins(self.orphans.get(operation, 0), self._child_counts.get(operation, 0))
-
-    def is_called_from_elsewhere(self, operation: Operation) -> bool:
-        """Tell whether most of an operation's spans stand below another service's."""
-        parents = self._parents.get(operation, frozenset())
-        elsewhere = sum(self.calls[parent, operation] for parent in parents if parent.service != operation.service)
-        return 2 * elsewhere > self.origins(operation).child_count
-
-    def comes_from_outside(self, operation: Operation) -> bool:
-        """Tell whether an operation is called by something that sends no spans: what it names as parent is not lost."""
-        orphans, children = self.origins(operation)
-        return orphans >= _OFTEN and orphans > children
-
-
-NOTHING_KNOWN = Lineage()
-"""Of one trace alone nothing is known but itself."""
-
-
-def _added(one: Mapping[_Key, int], other: Mapping[_Key, int]) -> dict[_Key, int]:
-    sums = dict(one)
-    for key, count in other.items():
-        sums[key] = sums.get(key, 0) + count
-    return sums
-
-
-def learn_lineage(traces: Traces) -> Lineage:
+def learn_lineage(spans: Columns) -> Lineage:
     """Count which operations stand directly below which others, and how many spans miss their parents."""
-    spans = columns(traces)
     parents = spans.parents
     operations, numbers = number_operations(spans, np.arange(parents.size))
     children = np.flatnonzero(parents >= 0)
     above, below = numbers[parents[children]], numbers[children]
     places, groups = numbered_rows(above, below)
     counts = np.bincount(groups, minlength=places.size)
-    lost = np.bincount(numbers[orphan_rows(traces)], minlength=len(operations)).tolist()
+    lost = np.bincount(numbers[spans.orphaned], minlength=len(operations)).tolist()
     return Lineage(
         {
             (operations[parent], operations[child]): count
@@ -132,9 +36,3 @@ def number_operations(spans: Columns, rows: Ints) -> tuple[list[Operation], Ints
     places, numbers = numbered_rows(*codes)
     parts = zip(*(column[places].tolist() for column in codes), strict=True)
     return [Operation(traces.services[service], traces.names[name], role) for service, name, role in parts], numbers
-
-
-def orphan_rows(traces: Traces) -> Ints:
-    """Give the rows of the spans whose parents are missing, in rising order."""
-    missing = traces.missing_parents
-    return np.sort(np.fromiter(missing, np.int64, len(missing)))

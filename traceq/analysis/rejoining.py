@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints
-from traceq.analysis.lineage import Lineage, Operation, number_operations, orphan_rows
+from traceq.analysis.lineage import number_operations
 from traceq.analysis.tree import TimeKeys, find_roots
+from traceq.learned import Lineage, Operation
 from traceq.repair import find_rings
 
 _LAST_STARTED = 256
@@ -33,7 +34,7 @@ class Fragments:
 def find_fragments(spans: Columns) -> Fragments:
     """Find what hangs on missing parents."""
     traces = spans.traces
-    rows = orphan_rows(traces)
+    rows = np.flatnonzero(spans.orphaned)
     numbers: dict[tuple[int, str], int] = {}
     number = [
         numbers.setdefault((trace, traces.missing_parents[row]), len(numbers))

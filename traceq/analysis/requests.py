@@ -7,13 +7,16 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.lineage import NOTHING_KNOWN, Lineage
+from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.learning import learned_of
 from traceq.analysis.rejoining import find_fragments, rejoin
 from traceq.analysis.selection import meanings
 from traceq.analysis.set_apart import LooseEnds, SetApart
+from traceq.analysis.skew import corrected
 from traceq.analysis.streams import find_streams
 from traceq.analysis.tree import find_roots
+from traceq.learned import NOTHING_KNOWN
+from traceq.traces import Traces
 
 STREAM_RATIO = 0.9
 """A request that spends this share of its time on a stream is one itself."""
@@ -53,13 +56,15 @@ class Requests:
     """Rows of the entry spans, in input order. Their durations are the requests' latencies."""
     entry: Ints
     """One a span: the row of its request's entry span, -1 for a span that belongs to none."""
+    tops: Flags
+    """One a span: whether a request begins with it, or something that is set apart."""
     streams: Flags
     """One a span: whether it is a connection that stays open; see `streams.find_streams`."""
     set_apart: SetApart
     """What else is there."""
 
 
-def find_requests(spans: Columns, options: RequestOptions, lineage: Lineage = NOTHING_KNOWN) -> Requests:
+def find_requests(spans: Columns, options: RequestOptions) -> Requests:
     """Find the requests that a service served.
 
     An entry span is the topmost span of the service on its branch: nothing of the service is above it. Calls back into
@@ -75,14 +80,14 @@ def find_requests(spans: Columns, options: RequestOptions, lineage: Lineage = NO
     Args:
         spans: Any table, clocks corrected.
         options: Which requests are asked about.
-        lineage: What stands above operations, learned from whatever traces are at hand.
     """
     fragments = find_fragments(spans)
+    lineage = learned_of(spans).lineage if fragments.count else NOTHING_KNOWN
     whole = rejoin(spans, fragments, lineage)
     tops = _find_tops(whole, options)
     cut = whole.with_parents(np.where(tops, -1, whole.parents))
     top = find_roots(cut.parents)
-    is_entry, set_apart = tops, SetApart()
+    is_entry, set_apart = tops.copy(), SetApart()
     if fragments.count and not options.with_fragments:
         loose = LooseEnds(whole, fragments, lineage, tops, None if options.whole_trace else options.service)
         is_entry = loose.without(tops)
@@ -94,7 +99,16 @@ def find_requests(spans: Columns, options: RequestOptions, lineage: Lineage = NO
         is_stream[:] = False
     set_apart += SetApart.of_entries(unwanted, is_stream, top)
     is_entry &= ~(unwanted | is_stream)
-    return Requests(cut, whole, np.flatnonzero(is_entry), np.where(is_entry[top], top, -1), streams, set_apart)
+    entries, entry = np.flatnonzero(is_entry), np.where(is_entry[top], top, -1)
+    return Requests(cut, whole, entries, entry, tops, streams, set_apart)
+
+
+def requests_of(traces: Traces, options: RequestOptions) -> Requests:
+    """Find the requests of a table where clocks matter for nothing but where fragments belong."""
+    spans = columns(traces)
+    if traces.missing_parents:
+        spans, _ = corrected(spans, correct_skew=options.correct_skew)
+    return find_requests(spans, options)
 
 
 def _find_tops(spans: Columns, options: RequestOptions) -> Flags:

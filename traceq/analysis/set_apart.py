@@ -10,8 +10,9 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import distinct
-from traceq.analysis.lineage import Lineage, Operation, number_operations
+from traceq.analysis.lineage import number_operations
 from traceq.analysis.rejoining import Fragments
+from traceq.learned import Lineage, Operation
 from traceq.report import Column, Unit
 from traceq.semantics import Kind
 
@@ -27,7 +28,7 @@ class SetApart:
     fragment_span_count: int = 0
     """How many spans they hold."""
     incomplete_count: int = 0
-    """Requests of which only fragments are there: their own span is missing, and so their latency."""
+    """Requests of which only fragments are there: they count, but without their own span they have no latency."""
     stream_count: int = 0
     """Connections that stay open."""
     stream_span_count: int = 0
@@ -53,17 +54,12 @@ class SetApart:
         """How many spans all of it holds."""
         return self.fragment_span_count + self.stream_span_count + self.excluded_span_count
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the counts as they stand in JSON."""
-        columns = set_apart_specs(lambda apart: apart)
-        return {column.key: column.value(self) for column in columns if column.value is not None}
-
 
 _Row = TypeVar("_Row")
 
 
 def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ...]:
-    """Describe what stands apart, as part of a document.
+    """Describe what stands apart, and what is left of requests, as part of a document.
 
     Args:
         taken: How it is taken from what the document is about.
@@ -71,11 +67,6 @@ def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ..
     counts: tuple[tuple[str, Callable[[SetApart], int], str], ...] = (
         ("fragment_count", lambda apart: apart.fragment_count, "parts of traces whose parents are missing"),
         ("fragment_trace_count", lambda apart: apart.fragment_trace_count, "the traces that hold them"),
-        (
-            "incomplete_request_count",
-            lambda apart: apart.incomplete_count,
-            "requests of which only such parts are there",
-        ),
         ("stream_count", lambda apart: apart.stream_count, "connections that stay open"),
         ("excluded_request_count", lambda apart: apart.excluded_count, "requests of operations that are left out"),
         ("span_count", lambda apart: apart.span_count, "in all of these"),
@@ -84,7 +75,13 @@ def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ..
     def column(key: str, count: Callable[[SetApart], int], about: str) -> Column[_Row]:
         return Column(key, unit=Unit.COUNT, value=lambda row: count(taken(row)), about=about, within="set_apart")
 
-    return tuple(column(*each) for each in counts)
+    incomplete = Column[_Row](
+        "incomplete_request_count",
+        unit=Unit.COUNT,
+        value=lambda row: taken(row).incomplete_count,
+        about="of these, those whose own span is missing: they have no latency",
+    )
+    return (incomplete, *(column(*each) for each in counts))
 
 
 class LooseEnds:

@@ -61,7 +61,7 @@ def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
     latency, service = answer.sums.latency, answer.options.service
     whose = f" of {service}" if service else ""
     parts = [
-        Part(f"{plural(latency.count, 'request')}{whose}", "strong"),
+        Part(f"{plural(answer.sums.request_count, 'request')}{whose}", "strong"),
         Part(f"{', ' + asked.window if asked.window else ''}   "),
         Part("   ".join(f"{name} {format_duration(value)}" for name, value in _marks(latency))),
     ]

@@ -310,6 +310,8 @@ class _Drawing:
         if len(node.rows) > 1:
             texts.append(self._fold_note(node.rows))
         texts += self._overhang_notes(row)
+        if self.examined.spans.rejoined[row]:
+            texts.append("parent missing, put where others of its kind are")
         shift = self.shift_ns[row]
         parent = self.parents[row]
         if (

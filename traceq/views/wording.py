@@ -99,4 +99,4 @@ def set_apart_lines(apart: SetApart) -> list[Line]:
         f"{plural(apart.excluded_count, 'request')} left out by --not-operation" if apart.excluded_count else "",
     )
     told = "; ".join(text for text in texts if text)
-    return [dim(f"not counted: {told}")] if told else []
+    return [dim(f"set apart: {told}")] if told else []

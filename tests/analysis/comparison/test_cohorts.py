@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 from hypothesis import given
 
-from tests.analysis.arbitrary import tables
+from tests.analysis.arbitrary import knowing, tables
 from tests.builders import EPOCH_NS, SpanSpec, span, traces
 from traceq.analysis.comparison.batches import Batch, Gaps, Requests, TraceColumns, Work, on_one_table
 from traceq.analysis.comparison.cohorts import Cohort, collect
@@ -126,6 +126,7 @@ def test_any_part_is_the_cohort_of_the_part(table: Traces) -> None:
 
 @given(tables())
 def test_batches_join_to_the_same_in_any_order(table: Traces) -> None:
+    table = knowing(table)
     whole, _ = on_one_table(collect(table, OPTIONS).batches, ())
     backward = sum((collect(part, OPTIONS) for part in reversed(list(table))), Cohort())
     joined, _ = on_one_table(backward.batches, ())

@@ -64,7 +64,7 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
     for seen in detect(scene):
         findings |= _sum_sightings(scene, seen)
     return FindingSums(
-        request_count=int(entries.size),
+        request_count=int(entries.size) + examined.requests.set_apart.incomplete_count,
         trace_count=distinct(spans.trace[entries]).size,
         span_count=int(np.count_nonzero(scene.is_asked)),
         latency_ns=int(spans.duration_ns[entries].sum()),

@@ -40,10 +40,13 @@ def skewed_clocks(scene: Scene) -> Sightings:
 
 
 def incomplete_traces(scene: Scene) -> Sightings:
-    """Find missing parents in traces that hold a request in question, each named after the first of its children."""
+    """Find missing parents in traces that hold a request in question, each named after the first of its children.
+
+    A request of which only fragments are left is in question too.
+    """
     spans = scene.spans
     has_request = np.zeros(len(spans.traces), dtype=np.bool_)
-    has_request[spans.trace[scene.is_asked]] = True
+    has_request[spans.trace[scene.examined.requests.tops]] = True
     fragments = find_fragments(spans)
     kept = has_request[spans.trace[fragments.rows]]
     missed = scene.group(fragments.rows[kept], (fragments.number[kept],))
