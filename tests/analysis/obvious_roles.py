@@ -74,8 +74,10 @@ def _parent(traces: Traces, span: Span) -> Span | None:
 
 
 def _asks_silently(traces: Traces, span: Span, parent: Span, below: list[Span]) -> bool:
+    rows = traces.rows(traces.trace_of(span.row))
+    is_silent = all(traces.span(row).kind in (Kind.UNSPECIFIED, Kind.INTERNAL) for row in rows)
     return (
-        span.kind is Kind.UNSPECIFIED
+        (span.kind is Kind.UNSPECIFIED or is_silent)
         and parent.service == span.service
         and len(below) == 1
         and below[0].service != span.service

@@ -46,7 +46,7 @@ def call(client_kind: Kind, server_kind: Kind) -> list[SpanSpec]:
         (Kind.UNSPECIFIED, Kind.UNSPECIFIED, {"server": 50}),
         (Kind.CLIENT, Kind.INTERNAL, {"server": 50}),
         (Kind.INTERNAL, Kind.SERVER, {}),
-        (Kind.INTERNAL, Kind.INTERNAL, {}),
+        (Kind.INTERNAL, Kind.INTERNAL, {"server": 50}),
     ],
 )
 def test_calls_are_told_by_roles(client: Kind, server: Kind, expected: dict[str, int]) -> None:
@@ -58,6 +58,12 @@ def test_a_client_span_that_does_more_than_one_call_waits_for_more_than_that(ser
     other = span("other", "client", 65, 80, service="a" if server_kind is Kind.INTERNAL else "c", kind=server_kind)
 
     assert gaps(*call(Kind.CLIENT, Kind.SERVER), other) == {}
+
+
+def test_where_other_spans_of_the_trace_tell_kinds_an_internal_one_calls_nobody() -> None:
+    teller = span("teller", "root", 95, 99, service="a", kind=Kind.CLIENT)
+
+    assert gaps(*call(Kind.INTERNAL, Kind.INTERNAL), teller) == {}
 
 
 def test_without_kinds_a_span_with_other_work_below_it_is_no_client_side() -> None:

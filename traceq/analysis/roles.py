@@ -232,10 +232,10 @@ def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: 
     """Let what is around spans tell what they do not tell themselves.
 
     Below another service's span a span that tells nothing was entered from there: it consumes under one that publishes
-    and serves under any other. A span that tells no kind, is not itself where its service was entered, and has nothing
-    below it but one span of another service, is the client side of that call; one that tells `http.url`, which both
-    sides did, serves where its service was entered. A span that only names a broker publishes to it, unless everything
-    begins with it.
+    and serves under any other. A span that tells no kind, or is INTERNAL as its whole trace is, is the client side of a
+    call when it has nothing below it but one span of another service, and is not itself where its service was entered;
+    one that tells `http.url`, which both sides did, serves where its service was entered. A span that only names a
+    broker publishes to it, unless everything begins with it.
     """
     kinds, told, activities = own.kinds, own.told, own.activities
     parents, services = around.parents, around.services
@@ -254,5 +254,14 @@ def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: 
     asks = parents[crossing]
     above = parents[asks]
     is_inner = (above >= 0) & (services[above] == services[asks])
-    is_silent = (kinds[asks] == Kind.UNSPECIFIED) & is_open[asks] & ~is_vague[asks]
-    played[asks[is_silent & is_inner & (counts[asks] == 1)]] = Kind.CLIENT
+    alone = asks[is_inner & (counts[asks] == 1) & is_open[asks] & ~is_vague[asks]]
+    played[alone[(kinds[alone] == Kind.UNSPECIFIED) | _is_of_silent_trace(around, kinds, alone)]] = Kind.CLIENT
+
+
+def _is_of_silent_trace(around: Surroundings, kinds: Small, rows: Ints) -> Flags:
+    """Tell the rows in whose traces no span tells a kind: SDKs write INTERNAL where nobody says otherwise."""
+    offsets = np.asarray(around.traces.offsets, dtype=np.int64)
+    telling = np.append(0, np.cumsum(kinds > Kind.INTERNAL))
+    is_silent = telling[offsets[1:]] == telling[offsets[:-1]]
+    silent: Flags = is_silent[np.searchsorted(offsets, rows, side="right") - 1]
+    return silent
