@@ -17,7 +17,6 @@ from traceq.cli.progress import progress_line
 from traceq.cli.service_options import ServiceOption, ServiceOptions
 from traceq.cli.session import opened
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
-from traceq.cli.splits import Split, split_by_failure, split_by_latency, split_by_tag
 from traceq.engine import Ask, OneTrace, asked_of, asking, sum_warnings, with_warnings
 from traceq.query import Asked
 from traceq.sources.interface import Progress, Source
@@ -25,6 +24,7 @@ from traceq.units import format_time
 
 if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort, CohortSums
+    from traceq.analysis.comparison.splits import Split
     from traceq.analysis.comparison.tags import TaggedSample
     from traceq.analysis.culprits import RequestOptions
 
@@ -266,6 +266,8 @@ def _compare_parts(options: CompareOptions) -> None:
 
 
 def _split(sums: CohortSums, options: CompareOptions) -> Split:
+    from traceq.analysis.comparison.splits import split_by_failure, split_by_latency, split_by_tag
+
     if options.split_by is not None:
         return split_by_tag(sums.values, sums.cohort.traces.start_ns.tolist(), options.split_by)
     if options.slow is not None:

@@ -6,13 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from traceq.analysis.comparison.cohorts import Cohort
 from traceq.errors import NotFoundError
 from traceq.units import format_duration, plural
-
-if TYPE_CHECKING:
-    from traceq.analysis.comparison.cohorts import Cohort
 
 _LEAST_SLOW = 5
 """So many traces are slow at least, where there are twice as many."""
@@ -37,8 +36,6 @@ def split_by_latency(cohort: Cohort, ratio: float) -> Split:
 
     A trace without any request of the kind asked for is in neither part.
     """
-    from traceq.analysis.comparison.latencies import slowest_requests
-
     latency = slowest_requests(cohort)
     ids = cohort.traces.ids.tolist()
     order = sorted(latency, key=lambda position: (-latency[position], ids[position]))
@@ -46,6 +43,21 @@ def split_by_latency(cohort: Cohort, ratio: float) -> Split:
     slow, rest = sorted(order[:wanted]), sorted(order[wanted:])
     bound = f", from {format_duration(latency[order[wanted - 1]])} on" if wanted else ""
     return Split(rest, slow, "the others", f"the slowest {100 * ratio:g} %{bound}")
+
+
+def slowest_requests(cohort: Cohort) -> dict[int, int]:
+    """Give the latency of the slowest request of each trace, by its position in the cohort's traces, in ns.
+
+    A trace without any request is left out.
+    """
+    slowest: dict[int, int] = {}
+    first = 0
+    for batch in cohort.batches:
+        latency_ns = np.full(len(batch.traces), -1, dtype=np.int64)
+        np.maximum.at(latency_ns, batch.requests.traces, batch.requests.latency_ns)
+        slowest |= {first + at: longest for at, longest in enumerate(latency_ns.tolist()) if longest >= 0}
+        first += len(batch.traces)
+    return slowest
 
 
 def split_by_failure(cohort: Cohort) -> Split:
