@@ -1,4 +1,4 @@
-"""Durations, times and counts: text at the edges, integer nanoseconds inside."""
+"""Durations, times, counts and sizes: text at the edges, integer nanoseconds inside."""
 
 from __future__ import annotations
 
@@ -194,3 +194,28 @@ def format_ratio(ratio: float) -> str:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """Write a count with its noun (`1 trace`, `2 traces`, `3 queries`)."""
     return f"{format_count(count)} {noun if count == 1 else nouns or noun + 's'}"
+
+
+_SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as `500MB`, `1.5GB` or `64MiB` as bytes.
+
+    Raises:
+        ValueError: If it is none, or less than a byte.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    factor = found and _SIZE_UNITS.get(found.group(2).upper())
+    if not found or not factor or float(found.group(1)) * factor < 1:
+        raise ValueError(f"'{text}' is not a size, write for example 500MB or 64MiB")
+    return round(float(found.group(1)) * factor)
+
+
+def format_size(byte_count: int) -> str:
+    """Write a size: `512 B`, `3.4 MB`."""
+    for unit in ("GB", "MB", "KB"):
+        if byte_count >= _SIZE_UNITS[unit]:
+            return f"{byte_count / _SIZE_UNITS[unit]:.3g} {unit}"
+    return f"{byte_count} B"

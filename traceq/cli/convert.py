@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from traceq.catalog import ServiceCall
-from traceq.cli.fetch_sizes import DEFAULT_ROTATE, format_size, size
 from traceq.cli.messages import tell, warning_lines
+from traceq.cli.options import DEFAULT_ROTATE, size
 from traceq.cli.progress import progress_line
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import Progress, ProgressListener
 from traceq.traces import Traces, TraceWarning
-from traceq.units import plural
+from traceq.units import format_size, plural
 from traceq.writing import unfinished
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ _SUFFIX = ".parquet"
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """Of `convert`."""
+    """What `convert` takes."""
 
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Files, directories, or - for standard input.")
     ]
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="FILE.parquet|DIR", help="One file, or a directory for several."),
+        typer.Option("--output", "-o", metavar="FILE.parquet|DIR", help="One file, or a directory for several files."),
     ]
     no_attributes: Annotated[
         bool,
         typer.Option(
-            "--no-attributes", help="Leave attributes, events and links out: much smaller, --tag finds nothing."
+            "--no-attributes", help="Leave out attributes, events and links: much smaller, but --tag finds nothing."
         ),
     ] = False
     rotate: Annotated[
         int,
-        typer.Option(parser=size, metavar="SIZE", help="In a directory, begin a new file after so much."),
+        typer.Option(parser=size, metavar="SIZE", help="In a directory: size after which a new file begins."),
     ] = DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No warnings, hints or progress.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False
@@ -80,7 +80,7 @@ def convert(options: ConvertOptions) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What came of it."""
+    """What was written."""
 
     paths: tuple[Path, ...]
     trace_count: int

@@ -7,26 +7,69 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.fetch_options import HarvestOptions
 from traceq.cli.messages import tell, warning_lines
-from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions, TracesOutputOptions
+from traceq.cli.options import (
+    DEFAULT_ROTATE,
+    FilterOptions,
+    OutputOptions,
+    SourceOptions,
+    TracesOutputOptions,
+    duration,
+    size,
+)
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
 from traceq.engine import cut_off_line
+from traceq.query import DEFAULT_LIMIT
 from traceq.sources.interface import Found, Source
-from traceq.sources.packing import packed, unpacked_name
+from traceq.sources.packing import Packing, packed, unpacked_name
 from traceq.units import plural
 
-_DEFAULT_LIMIT = 200
+_PANEL = "Whole windows"
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestOptions:
+    """How `fetch --all` goes about a whole window."""
+
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Fetch everything in the window into the directory --output, one trace a line; run the same command "
+            "again to continue. --limit is then the maximum of one answer.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False
+    compress: Annotated[Packing, typer.Option(help="Compression of the files of --all.", rich_help_panel=_PANEL)] = (
+        "zst"
+    )
+    rotate: Annotated[
+        int,
+        typer.Option(
+            parser=size, metavar="SIZE", help="With --all: size after which a new file begins.", rich_help_panel=_PANEL
+        ),
+    ] = DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
+    longest_slice: Annotated[
+        int | None,
+        typer.Option(
+            "--slice",
+            parser=duration,
+            metavar="DURATION",
+            help="With --all: longest time to ask for at once; by default the whole window.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """Of `fetch`."""
+    """What `fetch` takes."""
 
     trace: Annotated[
-        list[str] | None, typer.Option("--trace", metavar="ID", help="This trace; repeatable, instead of conditions.")
+        list[str] | None,
+        typer.Option("--trace", metavar="ID", help="Id of a trace, instead of conditions; repeatable."),
     ] = None
     service: ServiceOptions = field(default_factory=ServiceOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
@@ -38,10 +81,11 @@ class FetchOptions:
 def fetch(options: FetchOptions) -> None:
     """Write what matches as Jaeger JSON, `{"data": [...]}`: traceq and Jaeger UI read it back.
 
-    With --format ndjson, or a file that ends in .ndjson or .jsonl, one trace a line; .gz or .zst behind it compresses.
+    With --format ndjson, or a file name that ends in .ndjson or .jsonl, each trace is a line. A further .gz or .zst
+    compresses the file.
 
-    With --all everything in the window, however much, into a directory: time is cut into slices until no answer reaches
-    the limit, and the same command again goes on where it was interrupted.
+    With --all, everything in the window is written into a directory, however much it is: time is cut into slices until
+    no answer reaches the limit. Run the same command again to continue after an interruption.
 
     Examples:
       traceq fetch --service chat-service --lookback 2h -o incident.json
@@ -69,13 +113,23 @@ def _fetch_all(options: FetchOptions) -> None:
 
     if options.trace:
         raise typer.BadParameter("--all takes conditions, not ids", param_hint="--trace")
-    fetch_all(HarvestRequest(options.service.name, options.filters, options.source, options.output, options.harvest))
+    how = options.harvest
+    request = HarvestRequest(
+        options.service.name,
+        options.filters,
+        options.source,
+        options.output,
+        how.compress,
+        how.rotate,
+        how.longest_slice,
+    )
+    fetch_all(request)
 
 
 def _found(source: Source, options: FetchOptions) -> list[Found]:
     if options.trace:
         return [Found(source.trace(trace_id)) for trace_id in options.trace]
-    query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
+    query = options.filters.query(options.service.name, is_live=source.is_live)
     return [source.find(query, with_attributes=False)]
 
 
@@ -84,7 +138,7 @@ def _tell(parts: list[Found], options: FetchOptions) -> None:
         for note in found.notes:
             tell("note", note)
         if found.is_cut_off:
-            tell("note", cut_off_line(options.filters.limit or _DEFAULT_LIMIT))
+            tell("note", cut_off_line(options.filters.limit or DEFAULT_LIMIT))
     for line in warning_lines(warning for found in parts for warning in found.traces.warnings):
         tell("warning", line)
     traces = plural(sum(len(found.traces) for found in parts), "trace")

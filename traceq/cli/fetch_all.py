@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
 from traceq.catalog import Window
-from traceq.cli.fetch_options import HarvestOptions
-from traceq.cli.fetch_sizes import format_size
 from traceq.cli.messages import tell
 from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
 from traceq.cli.progress import progress_line
@@ -22,7 +20,8 @@ from traceq.sources.harvest import TimeSlice, plan_window
 from traceq.sources.harvest_archive import Archive, Asked, State, read_state
 from traceq.sources.harvester import Harvester
 from traceq.sources.interface import Source
-from traceq.units import NS_PER_S, NS_PER_US, format_time, plural
+from traceq.sources.packing import Packing
+from traceq.units import NS_PER_S, NS_PER_US, format_size, format_time, plural
 
 _LIMIT = 1000
 """Traces an answer: as many as every storage takes as it is configured by default."""
@@ -37,7 +36,11 @@ class HarvestRequest:
     filters: FilterOptions
     source: SourceOptions
     output: OutputOptions
-    harvest: HarvestOptions = field(default_factory=HarvestOptions)
+    compress: Packing
+    rotate_bytes: int
+    """Size after which a new file begins."""
+    longest_slice_ns: int | None
+    """The longest time to ask for at once; None for the whole window."""
 
 
 def fetch_all(request: HarvestRequest) -> None:
@@ -54,7 +57,7 @@ def fetch_all(request: HarvestRequest) -> None:
         if not source.is_live:
             raise typer.BadParameter("--all harvests a server; `traceq convert` reads files", param_hint="--all")
         query = request.filters.query(request.service, is_live=True, default_limit=_LIMIT)
-        archive = _archive(folder, source, query, request.harvest)
+        archive = _archive(folder, source, query, request)
         harvester = Harvester(source, query, archive, listener)
         if not archive.state.is_finished:
             _run(harvester, request.output, folder)
@@ -72,23 +75,23 @@ def _folder(output: OutputOptions) -> Path:
     return folder
 
 
-def _archive(folder: Path, source: Source, query: TraceQuery, harvest: HarvestOptions) -> Archive:
+def _archive(folder: Path, source: Source, query: TraceQuery, request: HarvestRequest) -> Archive:
     """Begin an archive, or find the one to go on with."""
     conditions = replace(query, window=Window(), limit=None).to_dict()
-    asked = Asked(source.location, conditions, harvest.compress)
+    asked = Asked(source.location, conditions, request.compress)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = next(folder.iterdir(), None) is None
     known = read_state(folder)
     if known is None and not is_empty:
         raise typer.BadParameter(f"'{folder}' is not empty and holds no harvest to go on with", param_hint="--output")
-    state = State(asked, plan_window(query.window, harvest.longest_slice)) if known is None else known
+    state = State(asked, plan_window(query.window, request.longest_slice_ns)) if known is None else known
     if state.asked != asked:
         raise typer.BadParameter(f"'{folder}' holds a harvest of something else", param_hint="--output")
     if known is not None and not _is_same_window(known, query.window):
         what = "the finished harvest" if known.is_finished else "the harvest of another time"
         raise typer.BadParameter(f"'{folder}' holds {what}: {_window(known)}", param_hint="--output")
-    return Archive(folder, state, harvest.rotate)
+    return Archive(folder, state, request.rotate_bytes)
 
 
 def _is_same_window(state: State, window: Window) -> bool:

@@ -14,7 +14,7 @@ from traceq.engine import Workers
 from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
-from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_time
+from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_size, parse_time
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
@@ -48,6 +48,17 @@ def share(text: str) -> float:
     """Read a share typed on the command line, as a percentage or a part of one."""
     try:
         return parse_share(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+DEFAULT_ROTATE = "500MB"
+
+
+def size(text: str) -> int:
+    """Read a size typed on the command line, in bytes."""
+    try:
+        return parse_size(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +16,17 @@ import typer
 
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import OutputOptions
-from traceq.cli.terminal import Terminal, file_output, standard_output
 from traceq.query import Asked
 from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
 from traceq.report import Report
 from traceq.writing import replacing
+
+_PIPED_WIDTH = 120
+"""Wide enough for most tables and still readable, where nobody tells."""
+
+_LINKING = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "KONSOLE_VERSION", "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR")
+_LINKING_PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby"})
+_LINKING_TERMS = ("alacritty", "foot", "xterm-kitty", "xterm-ghostty", "contour")
 
 
 def chosen_format(options: OutputOptions) -> Format:
@@ -150,7 +158,7 @@ def _write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_asc
 
 def _terminal(options: OutputOptions) -> Terminal:
     to_file = options.output not in (None, "-")
-    return file_output() if to_file else standard_output(no_color=options.no_color)
+    return _file_output() if to_file else _standard_output(no_color=options.no_color)
 
 
 @contextmanager
@@ -181,3 +189,48 @@ def destination(path: str | None) -> Iterator[BinaryIO]:
 def _is_special(path: Path) -> bool:
     """Tell pipes and devices, which have to be written in place."""
     return path.exists() and not stat.S_ISREG(path.stat().st_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What the terminal, or the file, that the answer goes to can do."""
+
+    is_tty: bool
+    width: int
+    has_color: bool
+    has_links: bool
+    is_ascii: bool
+
+
+def _standard_output(*, no_color: bool) -> Terminal:
+    """Look at standard output and the environment (`COLUMNS`, `NO_COLOR`, `FORCE_COLOR`, `TERM`)."""
+    is_tty = sys.stdout.isatty()
+    fallback = 80 if is_tty else _PIPED_WIDTH
+    forced = bool(os.environ.get("FORCE_COLOR"))
+    dumb = os.environ.get("TERM") == "dumb"
+    return Terminal(
+        is_tty=is_tty,
+        width=max(20, shutil.get_terminal_size((fallback, 24)).columns if is_tty else _columns(fallback)),
+        has_color=not no_color and not os.environ.get("NO_COLOR") and (forced or (is_tty and not dumb)),
+        has_links=is_tty and _draws_links(),
+        is_ascii="utf" not in (sys.stdout.encoding or "").lower(),
+    )
+
+
+def _file_output() -> Terminal:
+    """Tell what text in a file can do."""
+    return Terminal(is_tty=False, width=_columns(_PIPED_WIDTH), has_color=False, has_links=False, is_ascii=False)
+
+
+def _columns(fallback: int) -> int:
+    columns = os.environ.get("COLUMNS", "")
+    return max(20, int(columns)) if columns.isdigit() else fallback
+
+
+def _draws_links() -> bool:
+    """Tell the terminals that are known to draw OSC 8 links: others may print the escape."""
+    return (
+        any(os.environ.get(name) for name in _LINKING)
+        or os.environ.get("TERM_PROGRAM") in _LINKING_PROGRAMS
+        or os.environ.get("TERM", "").startswith(_LINKING_TERMS)
+    )
