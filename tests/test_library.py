@@ -107,3 +107,16 @@ def test_a_server_is_asked_like_a_file(recorded: str) -> None:
         answer = traceq.bottlenecks(traceq.connect(URL), "friend-service", query=query)
 
     assert answer.to_dict() == traceq.bottlenecks(CHAT, "friend-service", query=query, jobs=1).to_dict()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_answer_shows_itself(name: str) -> None:
+    ask, _ = QUESTIONS[name]
+    answer: Any = ask(CHAT)
+
+    report = answer.report()
+
+    assert report.blocks
+    assert set(report.document) >= set(answer.to_dict())
+    assert len(repr(answer)) <= 400
+    assert len(answer.to_frame()) == len(answer.records().rows)

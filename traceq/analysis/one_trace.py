@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure, RequestOptions, culprits, examine
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
+from traceq.analysis.findings.model import FINDING_COLUMNS
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import Attributes, value_text
@@ -181,6 +182,7 @@ class ExaminedTrace(TraceBottlenecks):
         ),
         TraceBottlenecks.SPECS[-1],
         Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "in order of start, clocks corrected"),
+        Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings.findings, "as in `findings`"),
     )
     MAIN: ClassVar[str] = "spans"
 

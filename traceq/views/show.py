@@ -28,9 +28,8 @@ _ALL = Shown()
 def report(answer: ExaminedTrace, asked: Asked = _NO_ASKED, shown: Shown = _ALL) -> Report:
     """Draw a trace."""
     drawn = waterfall(answer, shown, answer.details)
-    document = {**answer.to_dict(), "findings": answer.findings.to_dict()["findings"]}
     blocks: tuple[Block, ...] = (headline(answer.summary), Line(), drawn.timeline, *_findings(answer), Line())
-    return Report("show", document, answer.records(), blocks, _footer(answer, drawn, asked), asked.trace_url)
+    return Report("show", answer.to_dict(), answer.records(), blocks, _footer(answer, drawn, asked), asked.trace_url)
 
 
 def headline(summary: TraceSummary) -> Line:
