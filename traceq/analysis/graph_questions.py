@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 from traceq.analysis.call_sums import CallSums
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
 from traceq.analysis.peers import Node
-from traceq.answer import Answer
+from traceq.answer import Answer, records
 from traceq.errors import NotFoundError
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Table, Unit
 from traceq.units import plural
 
 _MORE_STEPS = 2
@@ -195,6 +195,13 @@ class Ways(Answer):
         Rows("ways", _WAY_COLUMNS, lambda answer: answer.ways, "the shortest first"),
     )
     MAIN: ClassVar[str] = "ways"
+
+    def records(self) -> Table:
+        """Give one record a call, with the number of its way."""
+        calls = records(DEPENDENCY_COLUMNS, [call for way in self.ways for call in way.calls])
+        numbers = [number for number, way in enumerate(self.ways, 1) for _ in way.calls]
+        rows = tuple((number, *row) for number, row in zip(numbers, calls.rows, strict=True))
+        return Table((Column("way", "way"), *calls.columns), rows)
 
 
 def find_ways(dependencies: Dependencies, start: str, end: str) -> Ways:

@@ -10,10 +10,11 @@ from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
 from traceq.analysis.findings.model import FINDING_COLUMNS
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Table, Unit
 from traceq.semantics import Attributes, value_text
-from traceq.summary import TraceSummary, summarize
+from traceq.summary import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.traces import Event, Link, Span, Traces, normal_id
+from traceq.units import format_duration, format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,15 @@ class ExaminedSpan:
     """How far its clock was moved."""
 
 
+def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
+    """Put what describes a summary into the answer's `trace`."""
+    if isinstance(spec, Rows):
+        rows = spec.rows
+        return replace(spec, rows=lambda answer: rows(answer.summary), within="trace")
+    value = spec.value
+    return replace(spec, value=lambda answer: value and value(answer.summary), within="trace")
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class TraceBottlenecks(Answer):
     """What holds one trace up."""
@@ -55,7 +65,7 @@ class TraceBottlenecks(Answer):
     """Of all roots, those of the longest first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("trace", unit=Unit.OBJECT, value=lambda answer: answer.summary.to_dict(), about="as in `search`"),
+        *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
         Column("by", value=lambda answer: answer.measure, about="what flags"),
         Rows("bottlenecks", CULPRIT_COLUMNS, lambda answer: answer.culprits, "the calls that hold the trace up"),
     )
@@ -167,7 +177,7 @@ class ExaminedTrace(TraceBottlenecks):
     details: Details = Details()
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        TraceBottlenecks.SPECS[0],
+        *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
         Column(
             "span_count",
             value=lambda answer: answer.examined.skew.span_count,
@@ -221,6 +231,9 @@ _WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
 )
 
 
+_FACT_COLUMNS: tuple[Column[Any], ...] = (Column("key", "key"), Column("value", "value"))
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class FoundSpans(Answer):
     """Everything about the spans of one id: several where ids are not unique."""
@@ -231,6 +244,36 @@ class FoundSpans(Answer):
         Rows("spans", _WHOLE_SPAN_COLUMNS, lambda answer: answer.spans),
     )
     MAIN: ClassVar[str] = "spans"
+
+    def records(self) -> Table:
+        """Give one record a fact, with its name: attributes do not fit into the columns of rows."""
+        return Table(_FACT_COLUMNS, tuple(pair for span in self.spans for pair in facts(span)))
+
+
+def facts(span: Span) -> list[tuple[str, str]]:
+    """Name everything that is known about a span."""
+    details = span.details
+    pairs = [
+        ("span", span.span_id),
+        ("trace", span.trace_id),
+        ("parent", (span.parent_id or "none") + (" (missing)" if span.is_orphan else "")),
+        ("service", span.service),
+        ("operation", span.name),
+        ("kind", span.kind.name.lower()),
+        ("status", span.status.name.lower()),
+        ("start", format_time(span.start_ns)),
+        ("duration", format_duration(span.duration_ns)),
+    ]
+    if span.peer is not None:
+        pairs.append(("peer", span.peer.label))
+    pairs += [(f"attribute {key}", value_text(value)) for key, value in sorted(details.attributes().items())]
+    pairs += [(f"resource {key}", value_text(value)) for key, value in sorted(details.resource().items())]
+    for event in details.events():
+        fields = " ".join(f"{key}={value_text(value)}" for key, value in event.attributes.items())
+        pairs.append((f"event +{format_duration(event.time_ns - span.start_ns)}", f"{event.name} {fields}".strip()))
+    pairs += [("link", f"trace {link.trace_id} span {link.span_id}") for link in details.links()]
+    pairs += [("warning", text) for text in dict.fromkeys(details.warnings())]
+    return pairs
 
 
 def find_spans(traces: Traces, span_id: str) -> FoundSpans:

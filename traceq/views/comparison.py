@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from traceq.analysis.comparison.changes import (
-    EDGE_COLUMNS,
-    OPERATION_COLUMNS,
     SERVICE_COLUMNS,
     EdgeChange,
     OperationChange,
@@ -20,7 +18,7 @@ from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
-from traceq.answer import records, report_of
+from traceq.answer import report_of
 from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, plural
@@ -72,24 +70,7 @@ def report(answer: Comparison, asked: Asked = _NO_ASKED, shown: Shown = _ALL) ->
     if tags is not None:
         blocks += _section("Tags that stand out after", table(_TAGS, tags.changes[: shown.top]))
     footer = (*(dim(text) for text in _looked_at(answer, tags)), *_next(answer, shown))
-    return Report("compare", answer.to_dict(), level_records(answer), tuple(blocks), footer, asked.trace_url)
-
-
-def level_records(answer: Comparison) -> Table:
-    """Give one record a service, an operation and a pair of services, told apart by their level."""
-    levels = {
-        "service": records(SERVICE_COLUMNS, answer.services),
-        "operation": records(OPERATION_COLUMNS, answer.operations),
-        "edge": records(EDGE_COLUMNS, answer.edges),
-    }
-    columns = {column.flat_key: column for found in levels.values() for column in found.columns}
-    rows: list[tuple[Value, ...]] = []
-    for level, found in levels.items():
-        keys = [column.flat_key for column in found.columns]
-        for row in found.rows:
-            values = dict(zip(keys, row, strict=True))
-            rows.append((level, *(values.get(key) for key in columns)))
-    return Table((Column("level", "level"), *columns.values()), tuple(rows))
+    return Report("compare", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
 
 
 _REQUESTS: tuple[Column[Any], ...] = (

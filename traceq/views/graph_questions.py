@@ -7,9 +7,9 @@ from dataclasses import replace
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependency
 from traceq.analysis.graph_questions import CriticalCalls, Cycle, Cycles, Way, Ways
 from traceq.analysis.impact import AFFECTED_COLUMNS, Impact
-from traceq.answer import Answer, records, report_of
+from traceq.answer import Answer, report_of
 from traceq.query import Asked
-from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
+from traceq.report import Block, Column, Line, Part, Report, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.dependencies import provenance
 
@@ -17,8 +17,8 @@ _ARROW, _ASYNC_ARROW = " -> ", " ..> "
 _NO_ASKED = Asked()
 
 
-def _report(answer: Answer, found: Table, footer: tuple[Line, ...], *blocks: Block) -> Report:
-    return Report("deps", answer.to_dict(), found, (*blocks, Line()), footer)
+def _report(answer: Answer, footer: tuple[Line, ...], *blocks: Block) -> Report:
+    return Report("deps", answer.to_dict(), answer.records(), (*blocks, Line()), footer)
 
 
 def _strong(text: str) -> Line:
@@ -35,9 +35,9 @@ def cycles_report(answer: Cycles, asked: Asked = _NO_ASKED) -> Report:
     footer = provenance(answer.graph, asked)
     if not answer.cycles:
         nobody = _plain("no cycles: nobody calls itself, directly or through others")
-        return _report(answer, answer.records(), footer, nobody)
+        return _report(answer, footer, nobody)
     lines = [Line((Part(f" {_ring(cycle)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles]
-    return _report(answer, answer.records(), footer, _strong(plural(len(answer.cycles), "cycle")), *lines)
+    return _report(answer, footer, _strong(plural(len(answer.cycles), "cycle")), *lines)
 
 
 def _ring(cycle: Cycle) -> str:
@@ -55,17 +55,13 @@ def _remark(cycle: Cycle) -> str:
 @report_of.register
 def ways_report(answer: Ways, asked: Asked = _NO_ASKED) -> Report:
     """Show how one node reaches another."""
-    calls = records(DEPENDENCY_COLUMNS, [call for way in answer.ways for call in way.calls])
-    numbers = [number for number, way in enumerate(answer.ways, 1) for _ in way.calls]
-    rows = tuple((number, *row) for number, row in zip(numbers, calls.rows, strict=True))
-    found = Table((Column("way", "way"), *calls.columns), rows)
     footer = provenance(answer.graph, asked)
     if not answer.ways:
         back = f"; {answer.end} reaches {answer.start}" if answer.leads_back else ""
-        return _report(answer, found, footer, _plain(f"{answer.start} does not reach {answer.end}{back}"))
+        return _report(answer, footer, _plain(f"{answer.start} does not reach {answer.end}{back}"))
     ways = plural(len(answer.ways), "way")
     title = _strong(f"{answer.start} reaches {answer.end} in {ways}, the shortest first")
-    return _report(answer, found, footer, title, *(_way_line(way) for way in answer.ways))
+    return _report(answer, footer, title, *(_way_line(way) for way in answer.ways))
 
 
 def _way_line(way: Way) -> Line:
@@ -91,7 +87,7 @@ def impact_report(answer: Impact, asked: Asked = _NO_ASKED) -> Report:
     blocks.append(table(columns, answer.affected) if answer.affected else _plain(" nobody waits for it"))
     if answer.starved:
         blocks += [Line(), _plain(f" without its messages: {', '.join(answer.starved)}")]
-    return _report(answer, answer.records(), provenance(answer.graph, asked), *blocks)
+    return _report(answer, provenance(answer.graph, asked), *blocks)
 
 
 @report_of.register
@@ -100,7 +96,7 @@ def critical_report(answer: CriticalCalls, asked: Asked = _NO_ASKED) -> Report:
     whole, outside_ns, footer = answer.graph.critical_ns, answer.outside_ns, provenance(answer.graph, asked)
     if not whole or outside_ns is None:
         nothing = _plain("no traces, so no critical time: Jaeger's own table only counts")
-        return _report(answer, answer.records(), footer, nothing)
+        return _report(answer, footer, nothing)
 
     def ratio(call: Dependency) -> float:
         return call.held_ns / whole
@@ -120,7 +116,7 @@ def critical_report(answer: CriticalCalls, asked: Asked = _NO_ASKED) -> Report:
     )
     holding = [call for call in answer.calls if call.held_ns]
     where = _plain(f"{note} that were asked first")
-    return _report(answer, answer.records(), footer, table(columns, holding), Line(), where)
+    return _report(answer, footer, table(columns, holding), Line(), where)
 
 
 def _per_call(call: Dependency) -> int | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from traceq.analysis.one_trace import ExaminedTrace, FoundSpans
+from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, facts
 from traceq.answer import report_of
 from traceq.query import Asked
-from traceq.report import Block, Column, Fields, Line, Part, Report, Table
-from traceq.semantics import value_text
+from traceq.report import Block, Fields, Line, Part, Report
 from traceq.summary import TraceSummary
-from traceq.traces import Span
 from traceq.units import format_duration, format_time, plural
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
@@ -19,7 +15,6 @@ from traceq.views.wording import dim
 __all__ = ("Shown", "headline", "report", "span_report")
 
 _SHOWN_FINDINGS = 5
-_PAIR_COLUMNS: tuple[Column[Any], ...] = (Column("key", "key"), Column("value", "value"))
 _NO_ASKED = Asked()
 _ALL = Shown()
 
@@ -88,35 +83,7 @@ def _counts(drawn: Waterfall) -> str:
 @report_of.register
 def span_report(answer: FoundSpans, asked: Asked = _NO_ASKED) -> Report:
     """Show everything about the spans of one id."""
-    pairs = [tuple(_pairs(span)) for span in answer.spans]
     blocks: list[Block] = []
-    for span, about in zip(answer.spans, pairs, strict=True):
-        blocks += [Line((Part(span.name, "strong"),)), Fields(about)]
-    # Attributes would not fit into the columns of rows.
-    records = Table(_PAIR_COLUMNS, tuple(pair for about in pairs for pair in about))
-    return Report("show", answer.to_dict(), records, tuple(blocks), (), asked.trace_url)
-
-
-def _pairs(span: Span) -> list[tuple[str, str]]:
-    details = span.details
-    pairs = [
-        ("span", span.span_id),
-        ("trace", span.trace_id),
-        ("parent", (span.parent_id or "none") + (" (missing)" if span.is_orphan else "")),
-        ("service", span.service),
-        ("operation", span.name),
-        ("kind", span.kind.name.lower()),
-        ("status", span.status.name.lower()),
-        ("start", format_time(span.start_ns)),
-        ("duration", format_duration(span.duration_ns)),
-    ]
-    if span.peer is not None:
-        pairs.append(("peer", span.peer.label))
-    pairs += [(f"attribute {key}", value_text(value)) for key, value in sorted(details.attributes().items())]
-    pairs += [(f"resource {key}", value_text(value)) for key, value in sorted(details.resource().items())]
-    for event in details.events():
-        fields = " ".join(f"{key}={value_text(value)}" for key, value in event.attributes.items())
-        pairs.append((f"event +{format_duration(event.time_ns - span.start_ns)}", f"{event.name} {fields}".strip()))
-    pairs += [("link", f"trace {link.trace_id} span {link.span_id}") for link in details.links()]
-    pairs += [("warning", text) for text in dict.fromkeys(details.warnings())]
-    return pairs
+    for span in answer.spans:
+        blocks += [Line((Part(span.name, "strong"),)), Fields(tuple(facts(span)))]
+    return Report("show", answer.to_dict(), answer.records(), tuple(blocks), (), asked.trace_url)

@@ -29,8 +29,8 @@ from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.comparison.verdict import Verdict, judge
 from traceq.analysis.grouping import distinct
 from traceq.analysis.spread import Spread, spread, spreads
-from traceq.answer import Answer
-from traceq.report import Column, Rows
+from traceq.answer import Answer, records
+from traceq.report import Column, Rows, Table, Value
 
 _Specs: TypeAlias = "tuple[Column[Any] | Rows[Any], ...]"
 
@@ -72,6 +72,22 @@ class Comparison(Changes, Answer):
     def verdict(self) -> Verdict:
         """What it comes to."""
         return judge(self)
+
+    def records(self) -> Table:
+        """Give one record a service, an operation and a pair of services, told apart by their `level`."""
+        levels = {
+            "service": records(SERVICE_COLUMNS, self.services),
+            "operation": records(OPERATION_COLUMNS, self.operations),
+            "edge": records(EDGE_COLUMNS, self.edges),
+        }
+        columns = {column.flat_key: column for found in levels.values() for column in found.columns}
+        rows: list[tuple[Value, ...]] = []
+        for level, found in levels.items():
+            keys = [column.flat_key for column in found.columns]
+            for row in found.rows:
+                values = dict(zip(keys, row, strict=True))
+                rows.append((level, *(values.get(key) for key in columns)))
+        return Table((Column("level", "level"), *columns.values()), tuple(rows))
 
 
 def compare(before: Cohort, after: Cohort) -> Comparison:
