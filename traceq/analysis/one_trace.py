@@ -250,27 +250,27 @@ class FoundSpans(Answer):
         return Table(_FACT_COLUMNS, tuple(pair for span in self.spans for pair in facts(span)))
 
 
-def facts(span: Span) -> list[tuple[str, str]]:
-    """Name everything that is known about a span."""
-    details = span.details
+def facts(one: Span) -> list[tuple[str, str]]:
+    """Name everything that is known about a one."""
+    details = one.details
     pairs = [
-        ("span", span.span_id),
-        ("trace", span.trace_id),
-        ("parent", (span.parent_id or "none") + (" (missing)" if span.is_orphan else "")),
-        ("service", span.service),
-        ("operation", span.name),
-        ("kind", span.kind.name.lower()),
-        ("status", span.status.name.lower()),
-        ("start", format_time(span.start_ns)),
-        ("duration", format_duration(span.duration_ns)),
+        ("span", one.span_id),
+        ("trace", one.trace_id),
+        ("parent", (one.parent_id or "none") + (" (missing)" if one.is_orphan else "")),
+        ("service", one.service),
+        ("operation", one.name),
+        ("kind", one.kind.name.lower()),
+        ("status", one.status.name.lower()),
+        ("start", format_time(one.start_ns)),
+        ("duration", format_duration(one.duration_ns)),
     ]
-    if span.peer is not None:
-        pairs.append(("peer", span.peer.label))
+    if one.peer is not None:
+        pairs.append(("peer", one.peer.label))
     pairs += [(f"attribute {key}", value_text(value)) for key, value in sorted(details.attributes().items())]
     pairs += [(f"resource {key}", value_text(value)) for key, value in sorted(details.resource().items())]
     for event in details.events():
         fields = " ".join(f"{key}={value_text(value)}" for key, value in event.attributes.items())
-        pairs.append((f"event +{format_duration(event.time_ns - span.start_ns)}", f"{event.name} {fields}".strip()))
+        pairs.append((f"event +{format_duration(event.time_ns - one.start_ns)}", f"{event.name} {fields}".strip()))
     pairs += [("link", f"trace {link.trace_id} span {link.span_id}") for link in details.links()]
     pairs += [("warning", text) for text in dict.fromkeys(details.warnings())]
     return pairs
