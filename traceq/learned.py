@@ -25,6 +25,25 @@ class Call(NamedTuple):
     callee: str
 
 
+class Clock(NamedTuple):
+    """What tells the time of spans: a host, or a service where hosts are not told."""
+
+    host: str = ""
+    service: str = ""
+
+
+class ClockError(NamedTuple):
+    """How far a clock is ahead of others that it can be compared with."""
+
+    group: int
+    """Clocks of one group can be compared."""
+    ahead_ns: int
+    """At `since_ns`; of the group's first clock this is 0."""
+    drift: float
+    """What it gains in each second, in seconds."""
+    since_ns: int
+
+
 class Operation(NamedTuple):
     """Spans that do the same."""
 
@@ -118,3 +137,5 @@ class Learned:
     """Calls that nobody waits for: they outlive their callers again and again."""
     lineage: Lineage = NOTHING_KNOWN
     """What stands above operations."""
+    clocks: Mapping[Clock, ClockError] = field(default_factory=dict)
+    """Those that some call shows to be wrong, and those that these are compared with."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -180,7 +181,8 @@ def test_no_span_holds_more_of_the_path_than_it_was_busy_itself(traces: Traces) 
     paths = find_paths(spans)
 
     # What nobody waits for is part of neither.
-    awaited = spans.with_parents(np.where(find_awaited(spans).flags, spans.parents, -1))
+    found = find_awaited(spans)
+    awaited = replace(spans.with_parents(np.where(found.flags, spans.parents, -1)), end_ns=found.end_ns)
     assert (paths.own_ns <= self_times(awaited)).all()
 
 

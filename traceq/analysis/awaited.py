@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.endings import find_superseded, is_handed_over, outlives
+from traceq.analysis.endings import find_superseded, is_told_free, outlives
 from traceq.analysis.learning import learned_of
 from traceq.analysis.outliving import are_any_of
 
@@ -33,4 +33,4 @@ def find_awaited(spans: Columns) -> Awaited:
     has_outlived = outlives(spans)
     end_ns, is_superseded = find_superseded(spans, has_outlived)
     is_asynchronous = are_any_of(spans, learned_of(spans).asynchronous) | (has_outlived & ~is_superseded)
-    return Awaited(~(is_handed_over(spans) | spans.follows | is_asynchronous), end_ns)
+    return Awaited(~(is_told_free(spans) | is_asynchronous), end_ns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from traceq.analysis.clocks import crosses_clocks
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import numbered_rows
 from traceq.analysis.siblings import tolerance_ns
@@ -28,6 +27,24 @@ def is_handed_over(spans: Columns) -> Flags:
     return handed_over
 
 
+def is_told_free(spans: Columns) -> Flags:
+    """Tell the spans of which it is said that nobody waits for them: handed over, or FOLLOWS_FROM."""
+    free: Flags = is_handed_over(spans) | spans.follows
+    return free
+
+
+def crosses_clocks(spans: Columns) -> Flags:
+    """Tell the spans whose parent was timed by another clock.
+
+    Spans share a clock when they name the same host, or, where one of them tells none, when they are of one service.
+    """
+    parents = spans.parents
+    told = spans.hosts > 0
+    both_told = told & told[parents]
+    other: Flags = np.where(both_told, spans.hosts != spans.hosts[parents], spans.services != spans.services[parents])
+    return other & (parents >= 0)
+
+
 def is_comparable(spans: Columns) -> Flags:
     """Tell the spans whose end says something beside their parent's.
 
@@ -35,8 +52,7 @@ def is_comparable(spans: Columns) -> Flags:
     """
     parents = spans.parents
     is_served = (spans.roles == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
-    is_free = is_handed_over(spans) | spans.follows
-    comparable: Flags = (parents >= 0) & ~crosses_clocks(spans) & ~is_served & ~is_free
+    comparable: Flags = (parents >= 0) & ~crosses_clocks(spans) & ~is_served & ~is_told_free(spans)
     return comparable
 
 

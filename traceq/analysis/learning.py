@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from traceq.analysis.clocks import ClockCalls, collect_clock_calls
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.lineage import learn_lineage
+from traceq.analysis.offsets import find_clock_errors
 from traceq.analysis.outliving import Outliving, count_outliving
 from traceq.learned import NOTHING_KNOWN, Learned, Lineage
 from traceq.sampling import Sample, is_sampled, sample_level
@@ -21,13 +23,18 @@ class LearnedSums:
 
     outliving: Outliving = field(default_factory=Outliving)
     lineage: Lineage = NOTHING_KNOWN
+    clock_calls: ClockCalls = field(default_factory=ClockCalls)
 
     def __add__(self, other: LearnedSums) -> LearnedSums:
-        return LearnedSums(self.outliving + other.outliving, self.lineage + other.lineage)
+        return LearnedSums(
+            self.outliving + other.outliving,
+            self.lineage + other.lineage,
+            self.clock_calls + other.clock_calls,
+        )
 
     def learned(self) -> Learned:
         """Draw conclusions."""
-        return Learned(self.outliving.asynchronous(), self.lineage)
+        return Learned(self.outliving.asynchronous(), self.lineage, find_clock_errors(self.clock_calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ def _learn(spans: Columns, level: int) -> LearnedSums:
     if level:
         chosen = [position for position, trace_id in enumerate(spans.traces.trace_ids) if is_sampled(trace_id, level)]
         spans = _of_traces(spans, np.array(chosen, dtype=np.int64))
-    return LearnedSums(count_outliving(spans), learn_lineage(spans))
+    return LearnedSums(count_outliving(spans), learn_lineage(spans), collect_clock_calls(spans))
 
 
 def _of_traces(spans: Columns, positions: Ints) -> Columns:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traceq.analysis.clocks import crosses_clocks
-from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.learning import with_learned
-from traceq.analysis.tree import depths, find_roots
-from traceq.semantics import Kind
+from traceq.analysis.clocks import UNBOUNDED_NS, clock_codes, clock_of, is_bound_by_end, is_served
+from traceq.analysis.columns import Columns, Ints
+from traceq.analysis.endings import crosses_clocks, is_told_free
+from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.learning import learned_of, with_learned
+from traceq.analysis.tree import fold_ancestors
+from traceq.learned import Clock, ClockError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,68 +29,74 @@ class Skew:
 
 
 def find_skew(spans: Columns) -> Skew:
-    """Find by how much each span's clock has to be corrected.
+    """Find by how much each span has to be moved to the clock of its trace's root.
 
-    Spans share a clock when they name the same host, or, where hosts are not told, the same service. A SERVER span
-    under a CLIENT span with another clock is centred in it when it does not fit though it is no longer. Otherwise only
-    a start before the parent's start proves a wrong clock, and the least shift that removes it is taken. Everything
-    below that shares the clock moves along; a child that merely ends late is left to be asynchronous.
-
-    Source: Jaeger, model/adjuster/clockskew.go. Differs: tells hosts by more than `ip`, and never shrinks a child.
+    Where calls lead from one clock to another, what is learned tells how far these are apart; see
+    `offsets.find_clock_errors`. Everything below that shares the clock moves along, and what misses its parent moves
+    as its host's clock is wrong. Clocks of which nothing is known are taken for as wrong as their callers' are.
+    Where calls of one trace begin before they were made all the same, its calls alone tell by how much.
     """
-    crossing = crosses_clocks(spans)
-    wrong = np.flatnonzero(crossing)
-    wrong = wrong[_misfits(spans, wrong)]
     shift_ns = np.zeros(spans.parents.size, dtype=np.int64)
-    if wrong.size:
-        shift_ns = _shifts(spans, crossing, wrong)
+    rows, above = _meetings(spans)
+    by_clock_ns = _apart(spans, learned_of(spans).clocks, above, rows)
+    shift_ns[rows] = by_clock_ns + _left_early(spans, above, rows, by_clock_ns)
+    if shift_ns.any():
+        shift_ns = fold_ancestors(spans.parents, shift_ns, np.add)
     return Skew(shift_ns, int(np.count_nonzero(shift_ns)), int(np.abs(shift_ns).max(initial=0)))
 
 
-def _is_call(spans: Columns, children: Ints) -> Flags:
-    """Tell the SERVER spans under a CLIENT span that was long enough for them."""
-    parents = spans.parents[children]
-    pair = (spans.roles[children] == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
-    fits: Flags = pair & (spans.duration_ns[children] <= spans.duration_ns[parents])
-    return fits
+def _meetings(spans: Columns) -> tuple[Ints, Ints]:
+    """Give the spans at which another clock begins, and the spans whose clock was left: parents, or the first root."""
+    rows = np.flatnonzero(crosses_clocks(spans))
+    missing = spans.traces.missing_parents
+    orphans = np.array([row for row in sorted(missing) if spans.parents[row] < 0], dtype=np.int64)
+    roots = np.flatnonzero(spans.parents < 0)
+    is_whole = np.array([row not in missing for row in roots.tolist()], dtype=np.bool_)
+    first = np.full(len(spans.traces), -1, dtype=np.int64)
+    for some in (roots[~is_whole], roots[is_whole]):
+        first[spans.trace[some[::-1]]] = some[::-1]
+    return np.concatenate((rows, orphans)), np.concatenate((spans.parents[rows], first[spans.trace[orphans]]))
 
 
-def _misfits(spans: Columns, children: Ints) -> Flags:
-    parents = spans.parents[children]
-    early: Flags = spans.start_ns[children] < spans.start_ns[parents]
-    late = spans.end_ns[children] > spans.end_ns[parents]
-    return early | (late & _is_call(spans, children))
+def _apart(spans: Columns, errors: Mapping[Clock, ClockError], above: Ints, rows: Ints) -> Ints:
+    """Give by how much a clock is behind the one above, when each span began; 0 where that is not known."""
+    callers, callees = clock_codes(spans, above, rows)
+    size = len(spans.traces.hosts) + len(spans.traces.services)
+    if not errors:
+        return np.zeros(rows.size, dtype=np.int64)
+    group = np.full(size, -1, dtype=np.int64)
+    ahead_ns, since_ns = np.zeros((2, size), dtype=np.int64)
+    drift = np.zeros(size)
+    for code in np.flatnonzero(np.bincount(np.concatenate((callers, callees)), minlength=size)).tolist():
+        error = errors.get(clock_of(spans, code))
+        if error is not None:
+            group[code], ahead_ns[code], drift[code], since_ns[code] = error
+    is_known = (group[callers] == group[callees]) & (group[callers] >= 0)
+    passed = spans.start_ns[rows] - since_ns[callees]
+    gained_ns = np.rint((drift[callers] - drift[callees]) * passed).astype(np.int64)
+    return np.where(is_known, ahead_ns[callers] - ahead_ns[callees] + gained_ns, 0)
 
 
-def _shifts(spans: Columns, crossing: Flags, wrong: Ints) -> Ints:
-    """Go down from clock to clock, parents first: where a clock belongs depends on where its caller's was put."""
-    tops = find_roots(np.where(crossing, -1, spans.parents))
-    affected = np.zeros(len(spans.traces), dtype=np.bool_)
-    affected[spans.trace[wrong]] = True
-    heads = np.flatnonzero(crossing & affected[spans.trace])
-    heads = heads[np.argsort(depths(spans.parents)[heads], kind="stable")]
-    parents = spans.parents[heads]
-    # Rows are many and heads few: plain integers, a few of them for each host that a trace visits.
-    shifts: dict[int, int] = {}
-    for head, top, offset, room, is_call in zip(
-        heads.tolist(),
-        tops[parents].tolist(),
-        (spans.start_ns[heads] - spans.start_ns[parents]).tolist(),
-        (spans.duration_ns[parents] - spans.duration_ns[heads]).tolist(),
-        _is_call(spans, heads).tolist(),
-        strict=True,
-    ):
-        shifts[head] = _shift(offset - shifts.get(top, 0), room if is_call else None)
-    by_row = np.zeros(spans.parents.size, dtype=np.int64)
-    by_row[heads] = [shifts[head] for head in heads.tolist()]
-    return by_row[tops]
+def _left_early(spans: Columns, above: Ints, rows: Ints, shift_ns: Ints) -> Ints:
+    """Give what is to be added where calls of a trace still begin before they were made.
 
-
-def _shift(offset_ns: int, room_ns: int | None) -> int:
-    """Give the least shift for a child that starts `offset_ns` after its parent; a call has `room_ns` to spare."""
-    if room_ns is not None and not 0 <= offset_ns <= room_ns:
-        return room_ns // 2 - offset_ns
-    return max(0, -offset_ns)
+    The least that will do, or the middle of what clients and servers between the two clocks leave open in the trace.
+    """
+    extra_ns = np.zeros(rows.size, dtype=np.int64)
+    most_ns = spans.start_ns[rows] + shift_ns - spans.start_ns[above]
+    is_early = (most_ns < 0) & crosses_clocks(spans)[rows] & ~is_told_free(spans)[rows] & ~spans.rejoined[rows]
+    if not is_early.any():
+        return extra_ns
+    callers, callees = clock_codes(spans, above, rows)
+    places, number = numbered_rows(spans.trace[rows], callers, callees)
+    bounds = is_bound_by_end(spans, above, rows) & is_served(spans, above, rows)
+    least_ns = np.where(bounds, spans.end_ns[rows] + shift_ns - spans.end_ns[above], -UNBOUNDED_NS)
+    low_ns, high_ns = np.full(places.size, -UNBOUNDED_NS), np.full(places.size, UNBOUNDED_NS)
+    np.maximum.at(low_ns, number, least_ns)
+    np.minimum.at(high_ns, number, np.where(is_early, most_ns, UNBOUNDED_NS))
+    is_open = (low_ns > -UNBOUNDED_NS) & (low_ns <= high_ns)
+    ahead_ns = np.where(is_open, (low_ns + high_ns) // 2, high_ns)
+    return np.where(high_ns < 0, -ahead_ns, 0)[number]
 
 
 def corrected(spans: Columns, *, correct_skew: bool = True) -> tuple[Columns, Skew]:
@@ -96,4 +105,7 @@ def corrected(spans: Columns, *, correct_skew: bool = True) -> tuple[Columns, Sk
     if not correct_skew:
         return spans, Skew(np.zeros(spans.parents.size, dtype=np.int64), 0, 0)
     skew = find_skew(spans)
-    return (spans.shifted(skew.shift_ns) if skew.span_count else spans), skew
+    if not skew.span_count:
+        return spans, skew
+    # What was wrong is right now.
+    return replace(spans.shifted(skew.shift_ns), learned=replace(learned_of(spans), clocks={})), skew
