@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "traceq"
 
-LEAVES = {"errors", "untrusted", "units", "semantics", "catalog", "report", "writing", "learned"}
-GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "summary", "query", "answer", "listings"}
+LEAVES = {"errors", "untrusted", "units", "semantics", "report", "writing", "learned"}
+GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "catalog", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"answer", "learned", "report", "semantics"},
@@ -19,10 +19,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"semantics", "traces"},
     "repair": {"records", "semantics", "traces"},
     "assembly": {"records", "repair", "semantics", "traces"},
-    "summary": {"report", "semantics", "traces"},
+    "catalog": {"answer", "report", "semantics", "traces"},
     "query": {"catalog", "semantics", "traces", "units"},
     "answer": {"report", "units"},
-    "listings": {"answer", "catalog", "report", "summary"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},
     "analysis": GROUND,

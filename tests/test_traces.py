@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, assemble, record, span, trace
+from traceq.catalog import ServiceSummary, TraceSummary, summarize
 from traceq.semantics import Kind, Status
-from traceq.summary import ServiceSummary, TraceSummary, summarize
 from traceq.traces import Traces, is_same_trace
 
 TWO = assemble(

@@ -1,8 +1,16 @@
-"""What a source knows besides spans: operations, calls between services, how an answer came about."""
+"""What a source has besides spans, also as answers: traces in a line each, services, operations, and their calls."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from traceq.answer import Answer
+from traceq.report import Column, Rows, Table, Unit, document, table
+from traceq.semantics import Status
+from traceq.traces import Traces
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,3 +43,210 @@ class Window:
     def __contains__(self, time_ns: int) -> bool:
         after_start = self.start_ns is None or time_ns >= self.start_ns
         return after_start and (self.end_ns is None or time_ns <= self.end_ns)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceSummary:
+    """What a trace holds of one service."""
+
+    name: str
+    span_count: int
+    error_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """A trace in one line.
+
+    Source: jaeger-ui, model/trace-summary.ts; Jaeger API v3, TraceSummary. Differs: a root that is whole goes before an
+    orphan that started earlier.
+    """
+
+    trace_id: str
+    root_service: str
+    """Empty when the server does not tell."""
+    root_name: str
+    start_ns: int
+    """Earliest start of a span."""
+    duration_ns: int
+    """From there to the latest end of a span."""
+    span_count: int
+    error_count: int
+    orphan_count: int
+    """Spans whose parent is missing; 0 from servers that do not count them (Elasticsearch's own summaries)."""
+    services: tuple[ServiceSummary, ...]
+    """Most spans first, then by name."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the summary as it stands in JSON."""
+        return document(SUMMARY_COLUMNS, self)
+
+
+_SERVICE_COLUMNS: tuple[Column[ServiceSummary], ...] = (
+    Column("name", "service", Unit.SERVICE, lambda share: share.name),
+    Column("span_count", "spans", Unit.COUNT, lambda share: share.span_count),
+    Column("error_count", "errors", Unit.ERRORS, lambda share: share.error_count),
+)
+
+SUMMARY_COLUMNS: tuple[Column[TraceSummary] | Rows[TraceSummary], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID, lambda summary: summary.trace_id),
+    Column(
+        "root_service",
+        "service",
+        Unit.SERVICE,
+        lambda summary: summary.root_service,
+        "of the span that the trace is named after; empty where the server does not tell",
+    ),
+    Column("root_operation", "operation", value=lambda summary: summary.root_name, about="of the same span"),
+    Column("start_ns", "start", Unit.TIME, lambda summary: summary.start_ns, "earliest start of a span"),
+    Column(
+        "duration_ns", "duration", Unit.DURATION, lambda summary: summary.duration_ns, "from there to the latest end"
+    ),
+    Column("span_count", "spans", Unit.COUNT, lambda summary: summary.span_count),
+    Column("error_count", "errors", Unit.ERRORS, lambda summary: summary.error_count, "spans that failed"),
+    Column("orphan_count", "orphans", Unit.COUNT, lambda summary: summary.orphan_count, "spans without their parent"),
+    Rows(
+        "services",
+        _SERVICE_COLUMNS,
+        lambda summary: summary.services,
+        "most spans first; in CSV their names",
+        text=lambda summary: tuple(share.name for share in summary.services),
+    ),
+)
+
+
+def summarize(traces: Traces) -> list[TraceSummary]:
+    """Give the summary of each trace that has spans, in the table's order."""
+    return [_summary(traces, position) for position in range(len(traces)) if len(traces.rows(position))]
+
+
+def _summary(traces: Traces, position: int) -> TraceSummary:
+    rows = traces.rows(position)
+    part = slice(rows.start, rows.stop)
+    starts = traces.start_ns[part]
+    first_ns = min(starts)
+    last_ns = max(start + duration for start, duration in zip(starts, traces.duration_ns[part], strict=True))
+    root = traces.span(root_row(traces, position))
+    statuses = traces.statuses[part]
+    return TraceSummary(
+        trace_id=traces.trace_ids[position],
+        root_service=root.service,
+        root_name=root.name,
+        start_ns=first_ns,
+        duration_ns=last_ns - first_ns,
+        span_count=len(rows),
+        error_count=statuses.count(Status.ERROR),
+        orphan_count=sum(row in traces.missing_parents for row in rows) if traces.missing_parents else 0,
+        services=_services(traces, part),
+    )
+
+
+def root_row(traces: Traces, position: int) -> int:
+    """Find the row a trace is named after: of the roots that miss no parent, else of the orphans, the earliest."""
+    roots = [row for row in traces.rows(position) if traces.parents[row] < 0]
+    return min(roots, key=lambda row: (row in traces.missing_parents, traces.start_ns[row], row))
+
+
+def _services(traces: Traces, part: slice) -> tuple[ServiceSummary, ...]:
+    codes = traces.service_codes[part]
+    statuses = traces.statuses[part]
+    failed = Counter(code for code, status in zip(codes, statuses, strict=True) if status == Status.ERROR)
+    shares = [ServiceSummary(traces.services[code], count, failed[code]) for code, count in Counter(codes).items()]
+    return rank_services(shares)
+
+
+def rank_services(shares: Iterable[ServiceSummary]) -> tuple[ServiceSummary, ...]:
+    """Put the services of a trace in order: most spans first, then by name."""
+    return tuple(sorted(shares, key=lambda share: (-share.span_count, share.name)))
+
+
+Order: TypeAlias = Literal[
+    "recent",
+    "oldest",
+    "longest",
+    "shortest",
+    "most-spans",
+    "least-spans",
+    "most-errors",
+    "least-errors",
+    "name",
+    "name-desc",
+]
+"""Jaeger UI's ten orders."""
+
+_KEYS: dict[Order, tuple[Callable[[TraceSummary], tuple[int | str, ...]], bool]] = {
+    "recent": (lambda summary: (summary.start_ns,), True),
+    "oldest": (lambda summary: (summary.start_ns,), False),
+    "longest": (lambda summary: (summary.duration_ns,), True),
+    "shortest": (lambda summary: (summary.duration_ns,), False),
+    "most-spans": (lambda summary: (summary.span_count,), True),
+    "least-spans": (lambda summary: (summary.span_count,), False),
+    "most-errors": (lambda summary: (summary.error_count,), True),
+    "least-errors": (lambda summary: (summary.error_count,), False),
+    "name": (lambda summary: (summary.root_service, summary.root_name), False),
+    "name-desc": (lambda summary: (summary.root_service, summary.root_name), True),
+}
+"""What is compared, and whether the greatest goes first."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TraceList(Answer):
+    """Traces that were found, in short."""
+
+    summaries: tuple[TraceSummary, ...]
+    order: Order = "recent"
+    """In which they stand."""
+    service_count: int = 0
+    """How many services were asked; 0 where the source was asked once for all of them."""
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "in the order that was asked for"),
+    )
+    MAIN: ClassVar[str] = "traces"
+
+    @staticmethod
+    def of(summaries: Iterable[TraceSummary], order: Order = "recent", service_count: int = 0) -> TraceList:
+        """Put traces in order; ties go newest first, then by id, whichever way the order runs."""
+        key, descending = _KEYS[order]
+        newest = sorted(summaries, key=lambda summary: (-summary.start_ns, summary.trace_id))
+        return TraceList(tuple(sorted(newest, key=key, reverse=descending)), order, service_count)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ServiceList(Answer):
+    """The services that a source knows."""
+
+    services: tuple[str, ...]
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("services", value=lambda answer: list(answer.services), about="names, sorted; in CSV one a line"),
+    )
+
+    def records(self) -> Table:
+        """Give one record a service."""
+        return table((Column[str]("service", "service", Unit.SERVICE, lambda name: name),), self.services)
+
+
+OPERATION_COLUMNS: tuple[Column[Operation], ...] = (
+    Column("operation", "operation", value=lambda operation: operation.name, can_shrink=True),
+    Column(
+        "kind",
+        "kind",
+        value=lambda operation: operation.kind or None,
+        about="`server`, `client`, ...; null where the source does not tell",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class OperationList(Answer):
+    """The operations of a service."""
+
+    service: str
+    operations: tuple[Operation, ...]
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("service", value=lambda answer: answer.service, about="whose operations"),
+        Rows("operations", OPERATION_COLUMNS, lambda answer: answer.operations),
+    )
+    MAIN: ClassVar[str] = "operations"

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import as_json
-from traceq.catalog import Operation, ServiceCall
+from traceq.catalog import Operation, ServiceCall, ServiceSummary, TraceSummary
 from traceq.codec.answers import (
     error_message,
     read_dependencies,
@@ -14,7 +14,6 @@ from traceq.codec.answers import (
     read_v3_services,
 )
 from traceq.errors import DecodeError
-from traceq.summary import ServiceSummary, TraceSummary
 
 READERS = [
     read_services,

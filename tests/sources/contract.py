@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.builders import columns
+from traceq.catalog import TraceSummary, summarize
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
 from traceq.semantics import Attributes
 from traceq.sources.interface import Source
 from traceq.sources.slowest import find_slowest
-from traceq.summary import TraceSummary, summarize
 from traceq.traces import FoundAttributes, Traces
 
 ABSENT = "0123456789abcdef0123456789abcdef"

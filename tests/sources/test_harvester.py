@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.builders import EPOCH_NS, SpanLike, span, traces
 from tests.laws import examples
-from traceq.catalog import Operation, ServiceCall, Window
+from traceq.catalog import Operation, ServiceCall, Window, summarize
 from traceq.errors import InputError, NotFoundError, SourceError
 from traceq.query import TraceQuery, matching
 from traceq.sources import open_source
@@ -24,7 +24,6 @@ from traceq.sources.harvest_archive import INDEX_NAME, STATE_NAME, Archive, Aske
 from traceq.sources.harvester import Harvester
 from traceq.sources.interface import Found, FoundSummaries
 from traceq.sources.packing import Packing, lines_of
-from traceq.summary import summarize
 from traceq.traces import Traces
 
 WINDOW = Window(EPOCH_NS, EPOCH_NS + 1_000_999)

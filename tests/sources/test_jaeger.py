@@ -9,13 +9,12 @@ import httpx
 import pytest
 import respx
 
-from traceq.catalog import Operation, ServiceCall, Window
+from traceq.catalog import Operation, ServiceCall, ServiceSummary, TraceSummary, Window
 from traceq.errors import LoginRequired, NotFoundError, SourceError, TraceqError
 from traceq.query import TraceQuery
 from traceq.sources import open_source
 from traceq.sources.interface import ConnectionOptions, Progress
 from traceq.sources.jaeger import JaegerSource
-from traceq.summary import ServiceSummary, TraceSummary
 from traceq.traces import Traces
 
 BASE = "http://jaeger.test:16686"

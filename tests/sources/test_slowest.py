@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from traceq.catalog import TraceSummary
 from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries
 from traceq.sources.slowest import find_slowest
-from traceq.summary import TraceSummary
 from traceq.traces import TraceWarning
 
 MS = 1_000_000

@@ -10,9 +10,9 @@ from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
 from traceq.analysis.findings.model import FINDING_COLUMNS
 from traceq.answer import Answer
+from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.report import Column, Rows, Table, Unit
 from traceq.semantics import Attributes, value_text
-from traceq.summary import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.traces import Event, Link, Span, Traces, normal_id
 from traceq.units import format_duration, format_time
 

@@ -12,10 +12,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from traceq.catalog import Operation, ServiceCall
+from traceq.catalog import Operation, ServiceCall, ServiceSummary, TraceSummary, rank_services
 from traceq.codec.wire import Body, decode, hex_id, quoted
 from traceq.errors import DecodeError
-from traceq.summary import ServiceSummary, TraceSummary, rank_services
 
 _Data = TypeVar("_Data")
 

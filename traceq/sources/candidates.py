@@ -7,11 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from traceq.catalog import TraceSummary
 from traceq.errors import LoginRequired, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.dialects import Parts
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.summary import TraceSummary
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 from traceq.untrusted import printable

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from traceq.catalog import Operation, ServiceCall
+from traceq.catalog import Operation, ServiceCall, TraceSummary
 from traceq.codec import Part, read_document
 from traceq.codec.answers import (
     read_dependencies,
@@ -29,7 +29,6 @@ from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient
 from traceq.sources.refusals import is_api_answer, lacks_route, refusal, says_no_such_route
-from traceq.summary import TraceSummary
 from traceq.traces import normal_id
 from traceq.units import NS_PER_MS, NS_PER_US, format_rfc3339
 

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Protocol
 
 from traceq.assembly import joined
-from traceq.catalog import Operation, ServiceCall, Window
+from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
 from traceq.codec import Part, read_document
 from traceq.codec.batches import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
@@ -23,7 +23,6 @@ from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Prog
 from traceq.sources.nearest import nearest_names
 from traceq.sources.parquet import ParquetFiles, holds_parquet
 from traceq.sources.slices import operations_met, sliced
-from traceq.summary import TraceSummary, summarize
 from traceq.traces import Traces, TraceWarning, normal_id
 
 _IDS_SHOWN = 5

@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from traceq.catalog import Operation, ServiceCall, Window
+from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
 from traceq.codec import encode_trace
 from traceq.errors import DecodeError
 from traceq.query import TraceQuery
-from traceq.summary import TraceSummary
 from traceq.traces import FoundAttributes, Traces, TraceWarning
 
 

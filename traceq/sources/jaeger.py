@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from traceq.catalog import Operation, ServiceCall, Window
+from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
 from traceq.codec.batches import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.errors import NotFoundError
@@ -44,7 +44,6 @@ from traceq.sources.http import HttpClient
 from traceq.sources.interface import ConnectionOptions, Found, FoundSummaries, LeftOut, ProgressListener, no_progress
 from traceq.sources.nearest import nearest_names
 from traceq.sources.refusals import ServerError
-from traceq.summary import TraceSummary, summarize
 from traceq.traces import Traces
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, plural
 from traceq.untrusted import printable

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isqrt
 
+from traceq.catalog import TraceSummary
 from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries
-from traceq.summary import TraceSummary
 from traceq.traces import TraceWarning, normal_id
 from traceq.units import NS_PER_US, format_duration, plural
 

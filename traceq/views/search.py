@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from traceq.answer import report_of
-from traceq.listings import TraceList
+from traceq.catalog import SUMMARY_COLUMNS, TraceList, TraceSummary, summarize
 from traceq.query import Asked
 from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
-from traceq.summary import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.traces import Traces
 from traceq.units import plural
 from traceq.views.wording import dim, nothing_found

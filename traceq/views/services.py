@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sized
 
 from traceq.answer import report_of
-from traceq.listings import OperationList, ServiceList
+from traceq.catalog import OperationList, ServiceList
 from traceq.query import Asked
 from traceq.report import Line, Report
 from traceq.units import plural
