@@ -9,10 +9,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from traceq.catalog import ServiceCall
-from traceq.codec import answers, jaeger, otlp, sniffing
+from traceq.codec import answers, jaeger, otlp, wire
 from traceq.codec.jaeger_writer import encode_trace
-from traceq.codec.sniffing import refusal
-from traceq.codec.wire import Body, collector_paused, reason
+from traceq.codec.wire import Body, collector_paused, reason, refusal
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Attributes
 from traceq.untrusted import printable
@@ -114,14 +113,14 @@ def read_document(body: Body, location: str) -> Document:
     """
     place = printable(location)
     view = memoryview(body)
-    start = sniffing.json_start(view, place)
+    start = wire.json_start(view, place)
     reader = _Reader()
     with collector_paused():
         try:
             reader.read(view[start:], place, start)
         except _MoreFollowsError as more:
-            sniffing.check_lines(view, start, start + more.end, place)
-            for number, line in sniffing.lines(view):
+            wire.check_lines(view, start, start + more.end, place)
+            for number, line in wire.lines(view):
                 reader.read_line(line, f"{place} line {number}")
     return Document(tuple(reader.parts), answers.merge_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
 
@@ -187,7 +186,7 @@ class _Reader:
     notes: list[str] = field(default_factory=list)
 
     def read_line(self, line: memoryview, place: str) -> None:
-        start = sniffing.json_start(line, place)
+        start = wire.json_start(line, place)
         try:
             self.read(line[start:], place, start)
         except _MoreFollowsError as more:
@@ -224,9 +223,9 @@ class _Reader:
         elif message:
             raise refusal(place, f"it tells an error: {message}")
         elif not _is_empty(found):
-            keys = _decode(sniffing.KEYS, body, place)
+            keys = _decode(wire.KEYS, body, place)
             if keys:
-                raise refusal(place, f"it looks like {sniffing.looks_like(keys)}")
+                raise refusal(place, f"it looks like {wire.looks_like(keys)}")
 
     def _read_content(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
         """Read the traces that the object holds; return whether it is about traces at all: an empty list counts."""
@@ -267,10 +266,10 @@ def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str,
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(place, reason(error)) from error
     except msgspec.DecodeError as error:
-        end = sniffing.document_end(error)
+        end = wire.document_end(error)
         if end is not None:
             raise _MoreFollowsError(end) from error
-        raise sniffing.broken(body, error, place, start) from error
+        raise wire.broken(body, error, place, start) from error
 
 
 def _told(found: _Object) -> str:

@@ -21,7 +21,7 @@ from typing import TypeAlias
 import msgspec
 
 from traceq.catalog import ServiceCall
-from traceq.codec import Document, read_document, sniffing
+from traceq.codec import Document, read_document, wire
 from traceq.codec.wire import BROKEN, collector_paused
 from traceq.errors import DecodeError
 from traceq.traces import low_half
@@ -94,7 +94,7 @@ def split(body: Searchable, location: str, options: SplitOptions = SplitOptions(
     window = options.window
     if len(view) < min(_SMALL_BYTES, window):
         return _whole(view, location)
-    start = sniffing.json_start(view, printable(location))
+    start = wire.json_start(view, printable(location))
     head = _LIST_HEAD.match(view, start)
     with collector_paused():
         if _is_lines(view, start, start + window if head else len(view)):
@@ -331,7 +331,7 @@ def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int
     try:
         return _RAWS.decode(text), len(body), body.rfind(b"]")
     except msgspec.DecodeError as error:
-        end = sniffing.document_end(error)
+        end = wire.document_end(error)
     except BROKEN:
         return [], position, None
     if end is None:
