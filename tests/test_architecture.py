@@ -11,14 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "semantics", "report", "writing", "learned"}
-GROUND = LEAVES | {"traces", "sampling", "records", "repair", "assembly", "catalog", "query", "answer"}
+GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"answer", "learned", "report", "semantics"},
-    "sampling": {"traces"},
     "records": {"semantics", "traces"},
-    "repair": {"records", "semantics", "traces"},
-    "assembly": {"records", "repair", "semantics", "traces"},
+    "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
     "query": {"catalog", "semantics", "traces", "units"},
     "answer": {"report", "units"},

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, assemble, columns, record, span, trace
-from traceq.assembly import TableBuilder, joined
-from traceq.repair import UNKNOWN_SERVICE
+from traceq.assembly import UNKNOWN_SERVICE, TableBuilder, joined
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 

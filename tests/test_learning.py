@@ -12,12 +12,11 @@ from tests.builders import SpanSpec, span
 from tests.builders import traces as table_of
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.learning import learn, learn_from
+from traceq.analysis.learning import Sample, is_sampled, learn, learn_from, sample_level
 from traceq.codec import encode_trace
 from traceq.engine import local_executor, summarize
 from traceq.executors import SerialExecutor
 from traceq.query import TraceQuery
-from traceq.sampling import Sample, is_sampled, sample_level
 from traceq.sources.files import FileSource
 from traceq.sources.slices import sliced
 
@@ -48,7 +47,7 @@ def held_ns(answer: dict[str, Any], operation: str) -> int:
 
 @pytest.mark.parametrize("least", [pytest.param(1000, id="from all"), pytest.param(5, id="from a sample")])
 def test_slices_and_workers_know_what_one_table_does(archive: str, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traceq.sampling.LEAST_SAMPLED", least)
+    monkeypatch.setattr("traceq.analysis.learning.LEAST_SAMPLED", least)
     table = FileSource((archive,)).find(TraceQuery()).traces
     expected = QUESTION.rank(QUESTION.collect(table)).to_dict()
 
@@ -84,7 +83,7 @@ def test_of_few_traces_all_are_learned_from(trace_count: int, level: int) -> Non
 
 
 def test_tables_are_learned_from_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traceq.sampling.LEAST_SAMPLED", 5)
+    monkeypatch.setattr("traceq.analysis.learning.LEAST_SAMPLED", 5)
     table = table_of({f"{number:x}": request(number) for number in range(1, 31)})
 
     together = learn_from([table.select(range(10)), table.select(range(10, 30))])

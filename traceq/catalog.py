@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Table, Unit, document, table
-from traceq.semantics import Status
+from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
 
@@ -113,6 +113,15 @@ SUMMARY_COLUMNS: tuple[Column[TraceSummary] | Rows[TraceSummary], ...] = (
         text=lambda summary: tuple(share.name for share in summary.services),
     ),
 )
+
+
+def operations_met(traces: Traces) -> set[tuple[str, Operation]]:
+    """List the services of a table with their operations."""
+    met = set(zip(traces.service_codes, traces.name_codes, traces.kinds, strict=True))
+    return {
+        (traces.services[service], Operation(traces.names[name], Kind(kind).name.lower() if kind else ""))
+        for service, name, kind in met
+    }
 
 
 def summarize(traces: Traces) -> list[TraceSummary]:

@@ -15,12 +15,10 @@ from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
-from traceq.catalog import Operation, ServiceCall, Window
+from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec.wire import collector_paused
-from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.learned import Learned
 from traceq.query import Asked, TraceQuery, matching, window_text
-from traceq.sampling import LEAST_SAMPLED, Sample, sample_level
 from traceq.sources.interface import (
     Found,
     Input,
@@ -31,13 +29,13 @@ from traceq.sources.interface import (
     Source,
     no_progress,
 )
-from traceq.sources.slices import operations_met
 from traceq.traces import FoundAttributes, Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
+    from traceq.executors import Executor
 
 WARNINGS_KEPT = 100
 """Of each kind so many warnings are listed; the others are counted."""
@@ -379,6 +377,9 @@ def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_det
         jobs: How many; None for as many as there are cores, or for one where the input is small.
         with_details: Whether attributes are read, which keeps Python busy whatever the slices are.
     """
+    # Late, here and below: the library for processes takes a tenth of the time in which `services` starts.
+    from traceq.executors import ProcessExecutor, SerialExecutor, ThreadExecutor
+
     wanted = len(os.sched_getaffinity(0)) if jobs is None else jobs
     is_columnar = not with_details and all(piece.is_columnar for piece in slices)
     is_small = jobs is None and not is_columnar and sum(piece.byte_count for piece in slices) < SERIAL_BELOW_BYTES
@@ -406,6 +407,8 @@ def summarize(
         InputError: If bytes cannot be read or are not traces.
         TraceqError: If a worker dies.
     """
+    from traceq.executors import SerialExecutor, ThreadExecutor
+
     here = executor or SerialExecutor()
     total: Summary[_Sums] = Summary(question.nothing())
     for attempt in found.attempts():
@@ -432,13 +435,15 @@ def summarize(
 
 def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
     """Tell whether an input is small enough to be kept while it is learned from, rather than read twice."""
+    from traceq.executors import SerialExecutor
+
     return len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor)
 
 
 def _learn(slices: Sequence[Slice], query: TraceQuery, executor: Executor) -> Learned:
     """Learn from a sample of the traces that match; from a larger one where too few of the first do."""
     # Late: it needs numpy.
-    from traceq.analysis.learning import LearnedSums, LearningQuestion
+    from traceq.analysis.learning import LEAST_SAMPLED, LearnedSums, LearningQuestion, Sample, sample_level
 
     level = sample_level(sum(piece.trace_count for piece in slices))
     while True:

@@ -11,8 +11,8 @@ from traceq.analysis.columns import Columns, columns
 from traceq.analysis.lineage import learn_lineage, number_operations
 from traceq.analysis.rejoining import find_fragments, rejoin
 from traceq.analysis.tree import find_roots
+from traceq.assembly import find_rings
 from traceq.learned import NOTHING_KNOWN, Lineage
-from traceq.repair import find_rings
 from traceq.semantics import Kind
 from traceq.traces import Traces
 

@@ -11,8 +11,8 @@ import numpy as np
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.lineage import number_operations
 from traceq.analysis.tree import TimeKeys, find_roots
+from traceq.assembly import find_rings
 from traceq.learned import Lineage, Operation
-from traceq.repair import find_rings
 
 _LAST_STARTED = 256
 """Of one operation in one trace only so many spans are looked at, those that started last."""

@@ -33,6 +33,8 @@ _SPOOLED_FROM_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_PARQUET = b"PAR1"
+_PARQUET_SUFFIX = ".parquet"
 _LOCATION_HINT = "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
 _COPY_HINT = "was it copied or downloaded whole?"
 _HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*):\d{2,5}(/.*)?")
@@ -99,6 +101,37 @@ def _files_below(directory: str) -> Iterator[str]:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def holds_parquet(location: str) -> bool:
+    """Whether a location is a Parquet file, or a directory with one somewhere below it."""
+    path = Path(location)
+    if path.is_dir():
+        return bool(parquet_below(path))
+    return path.is_file() and (location.lower().endswith(_PARQUET_SUFFIX) or _begins_as_parquet(path))
+
+
+def parquet_below(directory: Path) -> list[Path]:
+    """List the Parquet files of a directory, in order of their names."""
+    return sorted(
+        Path(folder) / name
+        for folder, folders, names in os.walk(directory)
+        for name in names
+        if name.lower().endswith(_PARQUET_SUFFIX) and not name.startswith(".") and not _is_hidden(folder, directory)
+    )
+
+
+def _is_hidden(folder: str, directory: Path) -> bool:
+    return any(part.startswith(".") for part in Path(folder).relative_to(directory).parts)
+
+
+def _begins_as_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        # The error is reported when the file is read.
+        return False
 
 
 def read_body(location: str) -> Body:

@@ -12,17 +12,15 @@ from functools import cached_property, partial
 from typing import Protocol
 
 from traceq.assembly import joined
-from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
+from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, summarize
 from traceq.codec import Part, read_document
 from traceq.codec.batches import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
-from traceq.sources.bodies import files_at, read_body, shown
+from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Progress, ProgressListener, no_progress
 from traceq.sources.nearest import nearest_names
-from traceq.sources.parquet import ParquetFiles, holds_parquet
-from traceq.sources.slices import operations_met, sliced
 from traceq.traces import Traces, TraceWarning, normal_id
 
 _IDS_SHOWN = 5
@@ -108,6 +106,8 @@ class JsonFiles:
 
     def slices(self) -> AbstractContextManager[Input]:
         """Divide the files into slices; see `slices.sliced`."""
+        from traceq.sources.slices import sliced
+
         return sliced(self._locations, self._progress)
 
 
@@ -127,6 +127,15 @@ def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
     progress(Progress("reading files", len(files), len(files), len(groups)))
     calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
     return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
+
+
+def _opened(locations: tuple[str, ...], progress: ProgressListener) -> _Files:
+    if any(map(holds_parquet, locations)):
+        # Late: few files are Parquet.
+        from traceq.sources.parquet import ParquetFiles
+
+        return ParquetFiles(locations, progress)
+    return JsonFiles(locations, progress)
 
 
 @dataclass(slots=True)
@@ -153,8 +162,7 @@ class FileSource:
     def __init__(self, locations: tuple[str, ...], progress: ProgressListener = no_progress) -> None:
         self._locations = locations
         self._progress = progress
-        is_parquet = any(map(holds_parquet, locations))
-        self._files: _Files = (ParquetFiles if is_parquet else JsonFiles)(locations, progress)
+        self._files = _opened(locations, progress)
         self._catalog: _Catalog | None = None
 
     @property

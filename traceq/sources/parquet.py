@@ -5,7 +5,6 @@ Everything that needs pyarrow is imported when the first file is opened.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from traceq.codec.batches import by_trace
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning
+from traceq.sources.bodies import holds_parquet, parquet_below
 from traceq.sources.interface import Input, Progress, ProgressListener
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
@@ -29,20 +29,10 @@ from traceq.untrusted import printable
 if TYPE_CHECKING:
     from traceq.codec.parquet_file import Selection, SpanFile
 
-SUFFIX = ".parquet"
 _SLICE_SPANS = 2**17
 """The minimum number of spans per slice."""
-_MAGIC = b"PAR1"
 _REMADE = frozenset(("orphan", "duplicate-id", "duplicate-dropped", "self-parent", "cycle", "from-source"))
 """Warnings that are found again when the parts of a trace are combined."""
-
-
-def holds_parquet(location: str) -> bool:
-    """Whether a location is a Parquet file, or a directory with one somewhere below it."""
-    path = Path(location)
-    if path.is_dir():
-        return bool(_files_below(path))
-    return path.is_file() and (location.lower().endswith(SUFFIX) or _begins_as_parquet(path))
 
 
 def parquet_files(locations: Iterable[str]) -> list[Path]:
@@ -60,7 +50,7 @@ def parquet_files(locations: Iterable[str]) -> list[Path]:
                 hint="ask them one after the other, or `traceq convert` them to Parquet first",
             )
         path = Path(location)
-        files |= dict.fromkeys(_files_below(path) if path.is_dir() else (path,))
+        files |= dict.fromkeys(parquet_below(path) if path.is_dir() else (path,))
     return list(files)
 
 
@@ -75,28 +65,6 @@ def require_pyarrow(location: str) -> None:
             f"cannot read or write {printable(location)}: Parquet needs pyarrow",
             hint="pip install pyarrow",
         )
-
-
-def _files_below(directory: Path) -> list[Path]:
-    return sorted(
-        Path(folder) / name
-        for folder, folders, names in os.walk(directory)
-        for name in names
-        if name.lower().endswith(SUFFIX) and not name.startswith(".") and not _is_hidden(folder, directory)
-    )
-
-
-def _is_hidden(folder: str, directory: Path) -> bool:
-    return any(part.startswith(".") for part in Path(folder).relative_to(directory).parts)
-
-
-def _begins_as_parquet(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
-    except OSError:
-        # The error is reported when the file is read.
-        return False
 
 
 def open_file(path: Path) -> SpanFile:

@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from traceq.catalog import Operation, ServiceCall
+from traceq.catalog import ServiceCall
 from traceq.codec import Part, read_document, read_trace
 from traceq.codec.batches import by_trace, read_attributes, read_tables
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
-from traceq.semantics import Kind
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
 from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
 from traceq.traces import FoundAttributes, Traces
@@ -195,12 +194,3 @@ def _look_through(
     told = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(calls.items()))
     proven = partial(_look_through, paths, slice_bytes, replace(options, is_proven=True), progress)
     return Input(planner.slices(), told, tuple(notes), proven if is_guessed else None, planner.holder)
-
-
-def operations_met(traces: Traces) -> set[tuple[str, Operation]]:
-    """List the services of a table with their operations."""
-    met = set(zip(traces.service_codes, traces.name_codes, traces.kinds, strict=True))
-    return {
-        (traces.services[service], Operation(traces.names[name], Kind(kind).name.lower() if kind else ""))
-        for service, name, kind in met
-    }
