@@ -148,7 +148,7 @@ def test_segments_tile_every_root_exactly(traces: Traces) -> None:
         by_root.setdefault(str((record["trace_id"], record["root_span_id"])), []).append(record)
 
     for row in range(traces.span_count):
-        if traces.parents[row] >= 0 or not spans.duration_ns[row]:
+        if spans.parents[row] >= 0 or not spans.duration_ns[row]:
             continue
         stretches = by_root[str((traces.span(row).trace_id, traces.span_ids[row]))]
         edges = [(stretch["start_ns"], stretch["end_ns"]) for stretch in stretches]

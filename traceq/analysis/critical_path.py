@@ -9,6 +9,7 @@ import numpy as np
 
 from traceq.analysis.awaited import Awaited, find_awaited
 from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected
 from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
@@ -285,10 +286,11 @@ def critical_path(traces: Traces, *, correct_skew: bool = True) -> CriticalPath:
         correct_skew: Whether to put wrong clocks right first; see `skew.find_skew`.
 
     Returns:
-        Segments in time order, in ns. Those of one root are disjoint and their sum is the root's duration.
+        Segments in time order, in ns. Those of one root are disjoint and their sum is the root's duration. A span whose
+        parent is missing is a root, unless other traces show where it belongs; see `rejoining.rejoin`.
 
     Source: see `find_paths`.
     """
     spans, skew = corrected(columns(traces), correct_skew=correct_skew)
-    paths = find_paths(spans)
+    paths = find_paths(with_rejoined(spans))
     return CriticalPath(paths, segments(paths), skew)

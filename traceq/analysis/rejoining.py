@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints
+from traceq.analysis.learning import learned_of
 from traceq.analysis.lineage import number_operations
 from traceq.analysis.tree import TimeKeys, find_roots
 from traceq.assembly import find_rings
@@ -69,6 +70,12 @@ def rejoin(spans: Columns, fragments: Fragments, lineage: Lineage) -> Columns:
     rejoined = np.zeros(parents.size, dtype=np.bool_)
     rejoined[fragments.rows[joined]] = True
     return replace(spans.with_parents(parents), rejoined=rejoined)
+
+
+def with_rejoined(spans: Columns) -> Columns:
+    """Put fragments below the spans that they belong to, as far as is known; see `rejoin`."""
+    fragments = find_fragments(spans)
+    return rejoin(spans, fragments, learned_of(spans).lineage) if fragments.count else spans
 
 
 class _Search:

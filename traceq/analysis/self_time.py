@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.skew import corrected
 from traceq.analysis.tree import TimeKeys, sum_by_run
 from traceq.answer import Answer
@@ -92,4 +93,5 @@ def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
         ns, one a span, never negative; see `self_times` for the definition.
     """
     spans, _ = corrected(columns(traces), correct_skew=correct_skew)
+    spans = with_rejoined(spans)
     return SelfTime(spans, self_times(spans))
