@@ -98,7 +98,7 @@ def _of_traces(spans: Columns, positions: Ints) -> Columns:
     return spans.taken(rows, place[spans.parents[rows]])
 
 
-LEAST_SAMPLED = 1_000
+LEAST_SAMPLED = 500
 """Of twice as many traces or more only some are learned from, but hardly ever fewer than these."""
 
 
