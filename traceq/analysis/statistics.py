@@ -300,6 +300,8 @@ class StatisticsQuestion:
     """How many spans there are of each sort, how long they took, and how often they failed."""
 
     options: StatisticsOptions
+    learns: bool = True
+    """Self times depend on clocks."""
 
     @property
     def needs_details(self) -> bool:
