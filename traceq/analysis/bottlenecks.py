@@ -14,7 +14,7 @@ import numpy as np
 
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure, RequestOptions, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
-from traceq.analysis.grouping import distinct
+from traceq.analysis.grouping import added, distinct
 from traceq.analysis.histogram import Histogram, bucket_of, sum_cells
 from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread, spread_specs
@@ -82,17 +82,11 @@ class BottleneckSums:
     set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: BottleneckSums) -> BottleneckSums:
-        return BottleneckSums(
-            self.trace_count + other.trace_count,
-            self.span_count + other.span_count,
-            self.failed_count + other.failed_count,
-            self.latency + other.latency,
-            self.total_by_latency + other.total_by_latency,
-            self.groups + other.groups,
-            _keep_slowest((*self.slowest, *other.slowest)),
-            self.moved_span_count + other.moved_span_count,
-            max(self.largest_shift_ns, other.largest_shift_ns),
-            self.set_apart + other.set_apart,
+        return added(
+            self,
+            other,
+            slowest=_keep_slowest((*self.slowest, *other.slowest)),
+            largest_shift_ns=max(self.largest_shift_ns, other.largest_shift_ns),
         )
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.culprits import RequestOptions
-from traceq.analysis.grouping import distinct, merged
+from traceq.analysis.grouping import added, distinct, merged
 from traceq.analysis.requests import Requests, requests_of
 from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.tree import depths, find_roots
@@ -164,15 +164,7 @@ class ErrorSums:
     set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
-        return ErrorSums(
-            self.request_count + other.request_count,
-            self.failed_request_count + other.failed_request_count,
-            self.trace_count + other.trace_count,
-            self.span_count + other.span_count,
-            self.failed_span_count + other.failed_span_count,
-            merged((*self.errors.items(), *other.errors.items())),
-            self.set_apart + other.set_apart,
-        )
+        return added(self, other, errors=merged((*self.errors.items(), *other.errors.items())))
 
 
 def _sum_errors(requests: Requests, origins: Ints) -> dict[ErrorKey, ErrorTotals]:

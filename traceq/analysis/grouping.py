@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any, Protocol, Self, TypeVar
+from dataclasses import fields
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,25 @@ _Whole = TypeVar("_Whole", np.int32, np.int64)
 
 _CLOSE = 4
 """Codes lie close together where a table of all numbers between them has at most so many places for each."""
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+_Data = TypeVar("_Data", bound=_Dataclass)
+
+
+def added(one: _Data, other: _Data, **parts: object) -> _Data:
+    """Add two values of a dataclass field by field.
+
+    Args:
+        one: The first.
+        other: The second.
+        parts: What the fields become that do not simply add, by their names.
+    """
+    names = (field.name for field in fields(one))
+    return type(one)(*(parts[name] if name in parts else getattr(one, name) + getattr(other, name) for name in names))
 
 
 def merged(sums: Iterable[tuple[_Key, _Sums]]) -> dict[_Key, _Sums]:

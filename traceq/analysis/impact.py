@@ -11,7 +11,7 @@ import numpy as np
 from traceq.analysis.calls import Calls, find_calls
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.dependencies import Dependencies
-from traceq.analysis.grouping import distinct
+from traceq.analysis.grouping import added, distinct
 from traceq.analysis.peers import Node, PeerGrouping, settle
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
@@ -31,12 +31,7 @@ class ImpactSums:
     """Traces in which a service has the node below it, with blocking calls all the way."""
 
     def __add__(self, other: ImpactSums) -> ImpactSums:
-        return ImpactSums(
-            self.trace_count + other.trace_count,
-            self.needing_count + other.needing_count,
-            self.seen + other.seen,
-            self.affected + other.affected,
-        )
+        return added(self, other)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from traceq.analysis.clocks import ClockCalls, collect_clock_calls
 from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.grouping import added
 from traceq.analysis.lineage import learn_lineage
 from traceq.analysis.offsets import find_clock_errors
 from traceq.analysis.outliving import Outliving, count_outliving
@@ -26,11 +27,7 @@ class LearnedSums:
     clock_calls: ClockCalls = field(default_factory=ClockCalls)
 
     def __add__(self, other: LearnedSums) -> LearnedSums:
-        return LearnedSums(
-            self.outliving + other.outliving,
-            self.lineage + other.lineage,
-            self.clock_calls + other.clock_calls,
-        )
+        return added(self, other)
 
     def learned(self) -> Learned:
         """Draw conclusions."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import distinct
+from traceq.analysis.grouping import added, distinct
 from traceq.analysis.lineage import number_operations
 from traceq.analysis.rejoining import Fragments
 from traceq.learned import Lineage, Operation
@@ -37,7 +37,7 @@ class SetApart:
     excluded_span_count: int = 0
 
     def __add__(self, other: SetApart) -> SetApart:
-        return SetApart(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return added(self, other)
 
     @staticmethod
     def of_entries(unwanted: Flags, streams: Flags, top: Ints) -> SetApart:

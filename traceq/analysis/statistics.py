@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
-from traceq.analysis.grouping import merged, numbered_rows
+from traceq.analysis.grouping import added, merged, numbered_rows
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
@@ -70,9 +70,7 @@ class SpanTotals:
     error_count: int = 0
 
     def __add__(self, other: SpanTotals) -> SpanTotals:
-        return SpanTotals(
-            self.duration + other.duration, self.self_time + other.self_time, self.error_count + other.error_count
-        )
+        return added(self, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +90,12 @@ class StatisticsSums:
     def __add__(self, other: StatisticsSums) -> StatisticsSums:
         firsts = [time_ns for time_ns in (self.first_ns, other.first_ns) if time_ns is not None]
         lasts = [time_ns for time_ns in (self.last_ns, other.last_ns) if time_ns is not None]
-        return StatisticsSums(
-            self.trace_count + other.trace_count,
-            self.traces_ns + other.traces_ns,
-            min(firsts, default=None),
-            max(lasts, default=None),
-            merged((*self.groups.items(), *other.groups.items())),
+        return added(
+            self,
+            other,
+            first_ns=min(firsts, default=None),
+            last_ns=max(lasts, default=None),
+            groups=merged((*self.groups.items(), *other.groups.items())),
         )
 
 

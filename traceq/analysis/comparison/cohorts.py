@@ -27,7 +27,7 @@ from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.group_sums import GroupKey, number_groups
-from traceq.analysis.grouping import distinct, numbered
+from traceq.analysis.grouping import added, distinct, numbered
 from traceq.analysis.requests import Requests as Found
 from traceq.analysis.requests import find_requests
 from traceq.analysis.skew import Skew, corrected
@@ -45,7 +45,7 @@ class Cohort:
     batches: tuple[Batch, ...] = ()
 
     def __add__(self, other: Cohort) -> Cohort:
-        return Cohort((*self.batches, *other.batches))
+        return added(self, other)
 
     @property
     def traces(self) -> TraceColumns:
@@ -112,7 +112,7 @@ class CohortSums:
     """Of the tag to split by: one tuple for each of the cohort's traces; empty where there is no such tag."""
 
     def __add__(self, other: CohortSums) -> CohortSums:
-        return CohortSums(self.cohort + other.cohort, (*self.values, *other.values))
+        return added(self, other)
 
 
 @dataclass(frozen=True, slots=True)

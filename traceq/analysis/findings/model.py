@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings.advice import advice_for
 from traceq.analysis.findings.kinds import KINDS, Evidence
-from traceq.analysis.grouping import merged
+from traceq.analysis.grouping import added, merged
 from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.analysis.thresholds import Thresholds
@@ -121,14 +121,11 @@ class FindingTotals:
     examples: tuple[FindingExample, ...]
 
     def __add__(self, other: FindingTotals) -> FindingTotals:
-        return FindingTotals(
-            self.cost_ns + other.cost_ns,
-            self.request_count + other.request_count,
-            self.sighting_count + other.sighting_count,
-            self.span_count + other.span_count,
-            max(self.most_spans, other.most_spans),
-            self.time + other.time,
-            best_examples((*self.examples, *other.examples)),
+        return added(
+            self,
+            other,
+            most_spans=max(self.most_spans, other.most_spans),
+            examples=best_examples((*self.examples, *other.examples)),
         )
 
 
@@ -145,14 +142,7 @@ class FindingSums:
     set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: FindingSums) -> FindingSums:
-        return FindingSums(
-            self.request_count + other.request_count,
-            self.trace_count + other.trace_count,
-            self.span_count + other.span_count,
-            self.latency_ns + other.latency_ns,
-            merged((*self.findings.items(), *other.findings.items())),
-            self.set_apart + other.set_apart,
-        )
+        return added(self, other, findings=merged((*self.findings.items(), *other.findings.items())))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
