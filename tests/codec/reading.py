@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from traceq.codec import Part, read_document
-from traceq.codec.batches import by_trace, read_table
+from traceq.codec import Part, by_trace, read_document, read_table
 from traceq.records import Codebook
 from traceq.semantics import Attributes, AttributeValue, Kind, Peer, Status, value_text
 from traceq.traces import Span, SpanDetails, Traces

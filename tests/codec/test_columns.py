@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from tests.builders import columns
 from tests.strategies import as_json, otlp_documents, v1_traces
-from traceq.codec import Part, jaeger, otlp, read_document
-from traceq.codec.batches import read_table
+from traceq.codec import Part, jaeger, otlp, read_document, read_table
 from traceq.errors import DecodeError
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"

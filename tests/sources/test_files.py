@@ -12,7 +12,7 @@ import pytest
 from tests import builders
 from tests.sources.contract import check_attributes_later
 from traceq.catalog import Operation, ServiceCall, Window
-from traceq.codec import encode_trace
+from traceq.codec.jaeger_writer import encode_trace
 from traceq.errors import DecodeError, InputError, NotFoundError
 from traceq.query import TraceQuery
 from traceq.semantics import Kind
@@ -118,8 +118,8 @@ def test_queries_give_the_same_whatever_the_question(
     *,
     is_cut_off: bool,
 ) -> None:
-    monkeypatch.setattr("traceq.codec.batches.BATCH_SPANS", batch_spans)
-    monkeypatch.setattr("traceq.codec.batches.DETAILED_SPANS", batch_spans)
+    monkeypatch.setattr("traceq.codec.BATCH_SPANS", batch_spans)
+    monkeypatch.setattr("traceq.codec.DETAILED_SPANS", batch_spans)
     source = FileSource((file,))
 
     found, summaries = source.find(query), source.summaries(query)
@@ -131,7 +131,7 @@ def test_queries_give_the_same_whatever_the_question(
 
 
 def test_batches_hold_whole_traces_and_details(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traceq.codec.batches.DETAILED_SPANS", 2)
+    monkeypatch.setattr("traceq.codec.DETAILED_SPANS", 2)
 
     batches = list(FileSource((file,)).read(EVERYTHING))
 

@@ -1,22 +1,23 @@
-"""Bytes to traces: recognizes the format, and splits documents into traces that are decoded one at a time."""
+"""Bytes to traces: recognizes the format, splits documents into traces, decodes these into tables of some size."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
 from traceq.codec import answers, jaeger, otlp, wire
-from traceq.codec.jaeger_writer import encode_trace
 from traceq.codec.wire import Body, collector_paused, reason, refusal
-from traceq.records import Codebook, CodedTrace
+from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes
+from traceq.traces import FoundAttributes, Traces, low_half, normal_id
 from traceq.untrusted import printable
-
-__all__ = ["Document", "Part", "encode_trace", "read_document", "read_trace"]
 
 _Value = TypeVar("_Value")
 
@@ -281,3 +282,124 @@ def _told(found: _Object) -> str:
 def _is_empty(found: _Object) -> bool:
     """Whether the object says that it holds no traces, by a null in their place."""
     return None in (found.data, found.resource_spans, found.batches)
+
+
+BATCH_SPANS = 50_000
+"""The larger a table, the less its sums cost per span; a table takes about 150 bytes per span."""
+DETAILED_SPANS = 20_000
+"""Details take about 1 KB more per span."""
+
+
+def by_trace(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    """Collect the parts of each trace, by `normal_id`.
+
+    What is stored under the low 64 bits of a trace's id belongs to it.
+    """
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(normal_id(part.trace_id), []).append(part)
+    halves = [trace_id for trace_id in groups if len(trace_id) <= 16]
+    if 0 < len(halves) < len(groups):
+        whole = {low_half(trace_id): trace_id for trace_id in groups if len(trace_id) > 16}
+        for half in halves:
+            if half in whole:
+                groups[whole[half]] += groups.pop(half)
+    return groups
+
+
+def read_tables(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Iterator[Traces]:
+    """Decode traces into tables; each trace is whole in one of them.
+
+    Args:
+        groups: The parts of each trace.
+        with_details: Whether to keep attributes, events and links.
+
+    Raises:
+        DecodeError: If one of them cannot be read.
+    """
+    remaining = iter(groups)
+    enough = DETAILED_SPANS if with_details else BATCH_SPANS
+    while True:
+        with collector_paused():
+            table = _read_table(remaining, enough, with_details=with_details)
+        if not len(table):
+            return
+        yield table
+
+
+def read_table(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Traces:
+    """Decode traces into one table; see `read_tables`."""
+    with collector_paused():
+        return _read_table(iter(groups), inf, with_details=with_details)
+
+
+def read_attributes(
+    groups: Mapping[str, Sequence[Part]], wanted: Mapping[str, Collection[str]]
+) -> Iterator[FoundAttributes]:
+    """Read the attributes of some spans.
+
+    Args:
+        groups: The parts of each trace, by `normal_id`.
+        wanted: Span ids by trace id, as they are in tables.
+
+    Raises:
+        DecodeError: If a trace cannot be read.
+    """
+    for trace_id, span_ids in wanted.items():
+        for part in groups[normal_id(trace_id)]:
+            for found in part.attributes(span_ids):
+                yield FoundAttributes(trace_id, *found)
+
+
+def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details: bool) -> Traces:
+    builder = TableBuilder()
+    for group in groups:
+        builder.add(join([part.coded(builder.codes, with_details=with_details) for part in group]))
+        if builder.span_count >= enough:
+            break
+    return builder.table(with_details=with_details)
+
+
+@dataclass(frozen=True, slots=True)
+class PartsLeftOut:
+    """Reads the details of traces that were decoded without them."""
+
+    groups: Mapping[str, Sequence[Part]]
+    """The parts of each trace of the table, by `normal_id`, in the table's order."""
+    read: Callable[[Sequence[Sequence[Part]]], Traces]
+    """Decodes parts into a table with attributes."""
+    failures_told: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Wraps every read, to say whose bytes cannot be read."""
+
+    @classmethod
+    def of(
+        cls,
+        traces: Traces,
+        groups: Mapping[str, Sequence[Part]],
+        read: Callable[[Sequence[Sequence[Part]]], Traces],
+        failures_told: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> PartsLeftOut:
+        """Keep only the parts that the table was read from."""
+        return cls({key: groups[key] for key in map(normal_id, traces.trace_ids)}, read, failures_told)
+
+    def table(self) -> Traces:
+        """Read the same traces with attributes, events and links."""
+        with self.failures_told():
+            return self.read(tuple(self.groups.values()))
+
+    def document(self, trace_id: str) -> bytes:
+        """Return a trace as Jaeger's v1 JSON in one line, unchanged if that is what the source wrote."""
+        parts = self.groups[normal_id(trace_id)]
+        written = parts[0].line() if len(parts) == 1 else None
+        if written is not None:
+            return written
+        # Late, as in `Found.document`: few commands write traces.
+        from traceq.codec.jaeger_writer import encode_trace
+
+        with self.failures_told():
+            return encode_trace(self.read([parts]), 0)
+
+    def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
+        """Read the attributes of some spans."""
+        with self.failures_told():
+            yield from read_attributes(self.groups, wanted)

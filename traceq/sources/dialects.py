@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary
-from traceq.codec import Part, read_document
+from traceq.codec import Part, by_trace, read_document
 from traceq.codec.answers import (
     read_dependencies,
     read_operations,
@@ -24,7 +24,6 @@ from traceq.codec.answers import (
     read_v3_operations,
     read_v3_services,
 )
-from traceq.codec.batches import by_trace
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient

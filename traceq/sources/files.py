@@ -13,8 +13,7 @@ from typing import Protocol
 
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, summarize
-from traceq.codec import Part, read_document
-from traceq.codec.batches import PartsLeftOut, by_trace, read_table, read_tables
+from traceq.codec import Part, PartsLeftOut, by_trace, read_document, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching

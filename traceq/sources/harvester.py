@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from traceq.codec.batches import read_table
+from traceq.codec import read_table
 from traceq.errors import LoginRequired, NotFoundError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.harvest import Plan, TimeSlice

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
-from traceq.codec import encode_trace
 from traceq.errors import DecodeError
 from traceq.query import TraceQuery
 from traceq.traces import FoundAttributes, Traces, TraceWarning
@@ -66,6 +65,8 @@ class Found:
     def document(self, position: int) -> bytes:
         """Give the trace at this position as Jaeger's v1 JSON in one line."""
         if self.left_out is None:
+            from traceq.codec.jaeger_writer import encode_trace
+
             return encode_trace(self.traces, position)
         return self.left_out.document(self.traces.trace_ids[position])
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
-from traceq.codec.batches import PartsLeftOut, read_table
+from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall
-from traceq.codec import Part
-from traceq.codec.batches import by_trace
+from traceq.codec import Part, by_trace
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning

@@ -12,8 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from traceq.catalog import ServiceCall
-from traceq.codec import Part, read_document, read_trace
-from traceq.codec.batches import by_trace, read_attributes, read_tables
+from traceq.codec import Part, by_trace, read_attributes, read_document, read_tables, read_trace
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
 from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
