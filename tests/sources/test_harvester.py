@@ -19,11 +19,11 @@ from traceq.catalog import Operation, ServiceCall, Window, summarize
 from traceq.errors import InputError, NotFoundError, SourceError
 from traceq.query import TraceQuery, matching
 from traceq.sources import open_source
+from traceq.sources.bodies import Packing, lines_of
 from traceq.sources.harvest import plan_window
 from traceq.sources.harvest_archive import INDEX_NAME, STATE_NAME, Archive, Asked, State, read_state
 from traceq.sources.harvester import Harvester
 from traceq.sources.interface import Found, FoundSummaries
-from traceq.sources.packing import Packing, lines_of
 from traceq.traces import Traces
 
 WINDOW = Window(EPOCH_NS, EPOCH_NS + 1_000_999)

@@ -22,8 +22,8 @@ from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
 from traceq.engine import cut_off_line
 from traceq.query import DEFAULT_LIMIT
+from traceq.sources.bodies import Packing, packed, unpacked_name
 from traceq.sources.interface import Found, Source
-from traceq.sources.packing import Packing, packed, unpacked_name
 from traceq.units import plural
 
 _PANEL = "Whole windows"

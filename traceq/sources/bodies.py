@@ -1,4 +1,4 @@
-"""From paths to bytes: expands patterns, lists directories, maps files, decompresses, and keeps standard input."""
+"""From paths to bytes: expands patterns, lists directories, maps files, keeps standard input, packs and unpacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast
 
 from traceq.codec.wire import Body
 from traceq.errors import InputError
@@ -266,3 +267,46 @@ def _zstd() -> ModuleType:
     else:
         from backports import zstd
     return zstd
+
+
+Packing: TypeAlias = Literal["zst", "gz", "none"]
+
+_PACKINGS: dict[str, Packing] = {".gz": "gz", ".zst": "zst"}
+_GZIP_LEVEL = 6
+
+
+def unpacked_name(path: str | None) -> tuple[str | None, Packing]:
+    """Split the suffix that names the compression off a path."""
+    packing = _PACKINGS.get(Path(path).suffix.lower(), "none") if path else "none"
+    return (path, "none") if path is None or packing == "none" else (str(Path(path).with_suffix("")), packing)
+
+
+@contextmanager
+def packed(file: BinaryIO, packing: Packing) -> Iterator[BinaryIO]:
+    """Open a stream that compresses into a file."""
+    if packing == "none":
+        yield file
+    elif packing == "gz":
+        # Without time and name, so that the same traces give the same bytes.
+        with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as stream:
+            yield cast(BinaryIO, stream)
+    else:
+        with _zstd().ZstdFile(file, "w") as stream:
+            yield stream
+
+
+def pack(data: bytes, packing: Packing) -> bytes:
+    """Compress a block by itself; readers treat a sequence of blocks as one stream."""
+    if packing == "none":
+        return data
+    return gzip.compress(data, _GZIP_LEVEL, mtime=0) if packing == "gz" else bytes(_zstd().compress(data))
+
+
+def lines_of(path: Path, packing: Packing) -> Iterator[bytes]:
+    """Read the lines of a file, with their line ends."""
+    with path.open("rb") as file:
+        if packing == "none":
+            yield from file
+        else:
+            with gzip.open(file) if packing == "gz" else _zstd().ZstdFile(file) as stream:
+                yield from stream

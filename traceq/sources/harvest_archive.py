@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from traceq.errors import InputError
+from traceq.sources.bodies import Packing, lines_of, pack
 from traceq.sources.harvest import Met, Plan
-from traceq.sources.packing import Packing, lines_of, pack
 from traceq.traces import normal_id
 from traceq.untrusted import printable
 from traceq.writing import replacing, sweep
