@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +17,16 @@ from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, matching
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
-from traceq.sources.interface import Found, FoundSummaries, Input, LeftOut, Progress, ProgressListener, no_progress
-from traceq.sources.nearest import nearest_names
+from traceq.sources.interface import (
+    Found,
+    FoundSummaries,
+    Input,
+    LeftOut,
+    Progress,
+    ProgressListener,
+    nearest_names,
+    no_progress,
+)
 from traceq.traces import Traces, TraceWarning, normal_id
 
 _IDS_SHOWN = 5
@@ -358,7 +365,9 @@ class FileSource:
             shown_ids = ", ".join(found[:_IDS_SHOWN]) + (", ..." if len(found) > _IDS_SHOWN else "")
             message = f"{len(found)} traces in {self.location} begin with '{quoted(trace_id)}': {shown_ids}"
             return NotFoundError(message, hint="give more digits of the id")
-        near = difflib.get_close_matches(trace_id.lower(), known, n=3)
+        from difflib import get_close_matches
+
+        near = get_close_matches(trace_id.lower(), known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(known)}, `traceq search` lists them"
         return NotFoundError(f"no trace '{quoted(trace_id)}' in {self.location}", hint=hint)
 

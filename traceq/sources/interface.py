@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
+from traceq.codec.wire import quoted
 from traceq.errors import DecodeError
 from traceq.query import TraceQuery
 from traceq.traces import FoundAttributes, Traces, TraceWarning
@@ -293,3 +294,26 @@ class ConnectionOptions:
     """Whether to accept any server certificate."""
     timeout_ns: int = 30_000_000_000
     """For connecting, and for each wait on an answer."""
+
+
+_MOST_NEAR = 3
+
+
+def nearest_names(name: str, known: Collection[str], command: str) -> str:
+    """Write a hint: names that contain this one, or else the nearest, in any letter case, and how to list all of them.
+
+    Args:
+        name: What was asked for.
+        known: The names there are.
+        command: The command that lists them.
+    """
+    # Late: only misspelt names are looked for.
+    from difflib import get_close_matches
+
+    by_folded = {other.casefold(): other for other in sorted(known)}
+    folded = name.casefold()
+    holding = [other for other in by_folded if folded in other][:_MOST_NEAR]
+    near = holding or get_close_matches(folded, by_folded, n=1)
+    meant = " or ".join(f"'{quoted(by_folded[other])}'" for other in near)
+    listed = "there are none" if not known else f"`{command}` lists {'it' if len(known) == 1 else f'all {len(known)}'}"
+    return f"did you mean {meant}? {listed}" if meant else listed

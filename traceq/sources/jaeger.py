@@ -41,8 +41,15 @@ from traceq.sources.dialects import (
     reading,
 )
 from traceq.sources.http import HttpClient
-from traceq.sources.interface import ConnectionOptions, Found, FoundSummaries, LeftOut, ProgressListener, no_progress
-from traceq.sources.nearest import nearest_names
+from traceq.sources.interface import (
+    ConnectionOptions,
+    Found,
+    FoundSummaries,
+    LeftOut,
+    ProgressListener,
+    nearest_names,
+    no_progress,
+)
 from traceq.sources.refusals import ServerError
 from traceq.traces import Traces
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, plural
