@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from traceq.sources.address import Address, parse_address
+from traceq.sources.http import Address, parse_address
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from http import HTTPStatus
 
 from traceq.codec.answers import error_message
 from traceq.errors import LoginRequired, SourceError
-from traceq.sources.address import Address
-from traceq.sources.http import Answer
+from traceq.sources.http import Address, Answer
 from traceq.untrusted import printable
 
 _MAX_TITLE = 80
