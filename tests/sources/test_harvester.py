@@ -21,8 +21,7 @@ from traceq.query import TraceQuery, matching
 from traceq.sources import open_source
 from traceq.sources.bodies import Packing, lines_of
 from traceq.sources.harvest import plan_window
-from traceq.sources.harvest_archive import INDEX_NAME, STATE_NAME, Archive, Asked, State, read_state
-from traceq.sources.harvester import Harvester
+from traceq.sources.harvester import INDEX_NAME, STATE_NAME, Archive, Asked, Harvester, State, read_state
 from traceq.sources.interface import Found, FoundSummaries
 from traceq.traces import Traces
 

@@ -18,8 +18,7 @@ from traceq.errors import SourceError
 from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing
 from traceq.sources.harvest import TimeSlice, plan_window
-from traceq.sources.harvest_archive import Archive, Asked, State, read_state
-from traceq.sources.harvester import Harvester
+from traceq.sources.harvester import Archive, Asked, Harvester, State, read_state
 from traceq.sources.interface import Source
 from traceq.units import NS_PER_S, NS_PER_US, format_size, format_time, plural
 
