@@ -62,8 +62,6 @@ class Segments:
     """The span that holds the path."""
     start_ns: Ints
     end_ns: Ints
-    is_before_call: Flags
-    """Whether the span gives the path on to a call of its own at the end of the stretch."""
 
 
 def find_paths(spans: Columns) -> Paths:
@@ -204,7 +202,7 @@ def segments(paths: Paths) -> Segments:
     rows = windows.rows[owners]
     roots = find_roots(paths.spans.parents)[rows[kept]]
     kept = kept[np.lexsort((start_ns[kept], roots))]
-    return Segments(rows[kept], start_ns[kept], end_ns[kept], kept < above.size)
+    return Segments(rows[kept], start_ns[kept], end_ns[kept])
 
 
 class Stretch(NamedTuple):
