@@ -18,12 +18,8 @@ from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.call_sums import count_calls
 from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.dependencies import DependencyQuestion, from_sums
-from traceq.engine import (
-    WARNINGS_KEPT,
-    local_executor,
-    sum_warnings,
-    summarize,
-)
+from traceq.asked import WARNINGS_KEPT, sum_warnings
+from traceq.engine import local_executor, summarize
 from traceq.errors import DecodeError
 from traceq.executors import ProcessExecutor, SerialExecutor, ThreadExecutor
 from traceq.query import TraceQuery

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
+from traceq.asked import Asked, OneTrace, Wanted, WarningSums, asked_of, cut_off_line, sum_warnings, with_warnings
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec.wire import collector_paused
 from traceq.learned import Learned
-from traceq.query import Asked, TraceQuery, matching, window_text
+from traceq.query import TraceQuery, matching
 from traceq.sources.interface import (
     Found,
     Input,
@@ -29,16 +30,13 @@ from traceq.sources.interface import (
     Source,
     no_progress,
 )
-from traceq.traces import FoundAttributes, Traces, TraceWarning, WarningCode, count_warnings
-from traceq.units import format_count
+from traceq.traces import FoundAttributes, Traces
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
     from traceq.executors import Executor
 
-WARNINGS_KEPT = 100
-"""Of each kind so many warnings are listed; the others are counted."""
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
 _KEPT_BYTES = 40 * 10**6
@@ -91,20 +89,6 @@ class Informed(Protocol):
     @property
     def learns(self) -> bool:
         """Whether they do, with these options."""
-
-
-@dataclass(frozen=True, slots=True)
-class OneTrace:
-    """A trace that is asked for by its id."""
-
-    trace_id: str
-    """Or a prefix that only one trace has."""
-    service: str | None = None
-    """Whose requests in it the question is about; None for the whole trace."""
-
-
-Wanted: TypeAlias = TraceQuery | OneTrace
-"""Which traces a question is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,25 +152,6 @@ def is_sliced(source: Source, query: TraceQuery) -> TypeGuard[SlicedSource]:
     return query.limit is None and isinstance(source, SlicedSource)
 
 
-def asked_of(source: Source, wanted: Wanted) -> Asked:
-    """Say what is asked of a source, before it is answered."""
-    about = Asked(
-        location=source.location,
-        source_words=tuple(word for location in source.locations for word in ("--source", location)),
-        trace_url=source.trace_url,
-        is_live=source.is_live,
-    )
-    if isinstance(wanted, OneTrace):
-        service = {"service": wanted.service} if wanted.service else {}
-        return replace(about, query={"trace_id": wanted.trace_id, **service})
-    return replace(about, query=wanted.to_dict(), window=window_text(wanted.window))
-
-
-def with_warnings(asked: Asked, warnings: WarningSums) -> Asked:
-    """Say what is strange about the traces that were found."""
-    return replace(asked, warnings=warnings.listed, warning_counts=warnings.counts)
-
-
 class _OneTable:
     """Puts questions to the traces that a source finds, which it is asked for when the first question comes."""
 
@@ -223,12 +188,6 @@ class _OneTable:
         return self._source.dependencies(window)
 
 
-def cut_off_line(limit: int | None, what: str = "traces") -> str:
-    """Say that the limit left something out."""
-    told = "the source's limit" if limit is None else f"the limit of {format_count(limit)}"
-    return f"{told} left {what} out: there may be more, raise --limit or narrow the window"
-
-
 @dataclass(frozen=True, slots=True)
 class _Slices:
     """Puts questions to everything in files that matches; standard input and packed files are unpacked once."""
@@ -256,37 +215,6 @@ class _Slices:
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         # Tables in files do not tell times.
         return self.found.calls
-
-
-@dataclass(frozen=True, slots=True)
-class WarningSums:
-    """Warnings, the first of each kind by themselves and all of them by number; adds to others."""
-
-    listed: tuple[TraceWarning, ...] = ()
-    counts: Mapping[WarningCode, int] = field(default_factory=dict)
-
-    def __add__(self, other: WarningSums) -> WarningSums:
-        if not other.counts:
-            return self
-        counts = dict(self.counts)
-        for code, count in other.counts.items():
-            counts[code] = counts.get(code, 0) + count
-        return WarningSums(_first_of_each((*self.listed, *other.listed)), counts)
-
-
-def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]:
-    kept: list[TraceWarning] = []
-    counts: dict[WarningCode, int] = {}
-    for warning in warnings:
-        counts[warning.code] = counts.get(warning.code, 0) + 1
-        if counts[warning.code] <= WARNINGS_KEPT:
-            kept.append(warning)
-    return tuple(kept)
-
-
-def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
-    """Sum up warnings."""
-    return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)))
 
 
 @dataclass(frozen=True, slots=True)

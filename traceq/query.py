@@ -8,13 +8,12 @@ span of the trace meets service, operation, tags, span duration and time all at 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from traceq.catalog import Window
 from traceq.semantics import Attributes, Status, value_text
-from traceq.traces import SpanDetails, Traces, TraceWarning, WarningCode
-from traceq.units import format_lookback, format_time
+from traceq.traces import SpanDetails, Traces
 
 DEFAULT_LIMIT = 200
 """How many traces of a server an analysis looks at where nobody says."""
@@ -68,43 +67,6 @@ class TraceQuery:
             "limit": self.limit,
         }
         return {key: value for key, value in known.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked of a source, and what there is to say about how it was answered: what every answer begins with."""
-
-    location: str = ""
-    """Where the source is, for people: a URL or paths, without secrets."""
-    query: Mapping[str, object] = field(default_factory=dict)
-    """The conditions that were set, as they stand in JSON."""
-    window: str = ""
-    """Which time was looked at (`last 1h`); empty when all of it was."""
-    source_words: tuple[str, ...] = ()
-    """The command-line words that name the same source again."""
-    trace_url: str = ""
-    """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
-    is_live: bool = False
-    """Whether the source is a server."""
-    warnings: tuple[TraceWarning, ...] = ()
-    """The first of each kind."""
-    warning_counts: Mapping[WarningCode, int] = field(default_factory=dict)
-    """Of each kind, listed or not."""
-    notes: tuple[str, ...] = ()
-    """Sentences without a final stop, for standard error and for JSON."""
-    is_cut_off: bool = False
-    """Whether the limit left traces out, or may have."""
-
-
-def window_text(window: Window) -> str:
-    """Say which time was looked at (`last 1h`, `since 14:00:00.000`); nothing when all of it was."""
-    if window.lookback_ns is not None:
-        return f"last {format_lookback(window.lookback_ns)}"
-    if window.start_ns is not None and window.end_ns is not None:
-        return f"{format_time(window.start_ns)} to {format_time(window.end_ns)}"
-    if window.start_ns is not None:
-        return f"since {format_time(window.start_ns)}"
-    return "" if window.end_ns is None else f"until {format_time(window.end_ns)}"
 
 
 def _check_bounds(what: str, low: int | None, high: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from traceq.asked import cut_off_line
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import (
     DEFAULT_ROTATE,
@@ -20,7 +21,6 @@ from traceq.cli.options import (
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
-from traceq.engine import cut_off_line
 from traceq.query import DEFAULT_LIMIT
 from traceq.sources.bodies import Packing, packed, unpacked_name
 from traceq.sources.interface import Found, Source

@@ -18,6 +18,7 @@ from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_size, p
 
 if TYPE_CHECKING:
     from traceq.analysis.culprits import RequestOptions
+    from traceq.engine import Workers
 
 DEFAULT_SOURCE = "http://localhost:16686"
 DEFAULT_LOOKBACK_NS = NS_PER_HOUR
@@ -390,6 +391,9 @@ class WorkersOptions:
     @property
     def workers(self) -> Workers:
         """Give the same as the engine takes it."""
+        # Late: commands that only list need no engine.
+        from traceq.engine import Workers
+
         return Workers(self.jobs, self.dask)
 
 

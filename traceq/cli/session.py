@@ -10,11 +10,11 @@ from typing import Protocol
 
 import typer
 
+from traceq.asked import OneTrace, Wanted
 from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
 from traceq.cli.output import check_output
 from traceq.cli.progress import progress_line
 from traceq.cli.service_options import ServiceOptions
-from traceq.engine import OneTrace, Wanted
 from traceq.sources import open_source
 from traceq.sources.interface import Source
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from traceq.asked import Place
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
 from traceq.codec.wire import quoted
 from traceq.errors import DecodeError
@@ -91,28 +92,12 @@ class FoundSummaries:
 
 
 @runtime_checkable
-class Source(Protocol):
+class Source(Place, Protocol):
     """A place that traces come from.
 
     Contract: an unknown service or trace id raises `NotFoundError` (with the nearest known names in the hint), a query
     that nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
     """
-
-    @property
-    def location(self) -> str:
-        """Where it is, for people: URL or path, without secrets."""
-
-    @property
-    def locations(self) -> tuple[str, ...]:
-        """What has to be given to open it again: one URL, or paths."""
-
-    @property
-    def trace_url(self) -> str:
-        """The page of a trace, with `{trace_id}` in it; empty where there are no pages."""
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it is a server that new traces reach, so that windows of time have a default."""
 
     def services(self) -> tuple[str, ...]:
         """List the services it knows, sorted."""

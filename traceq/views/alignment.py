@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traceq.analysis.comparison.alignment import CALL_COLUMNS, AlignedCall, Alignment, PathCalls
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.asked import Asked
 from traceq.report import Block, Column, Line, Part, Report, Unit, picked, table
 from traceq.units import plural
 from traceq.views.wording import dim

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency, disagreement
 from traceq.analysis.graph_questions import busiest
 from traceq.answer import report_of
-from traceq.query import Asked, window_text
+from traceq.asked import Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, plural
 from traceq.views.graphs import Changes, Shade, View, graph_of, matrix_of

@@ -8,7 +8,7 @@ from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependency
 from traceq.analysis.graph_questions import CriticalCalls, Cycle, Cycles, Way, Ways
 from traceq.analysis.impact import AFFECTED_COLUMNS, Impact
 from traceq.answer import Answer, report_of
-from traceq.query import Asked
+from traceq.asked import Asked
 from traceq.report import Block, Column, Line, Part, Report, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.dependencies import provenance

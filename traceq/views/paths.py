@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath
 from traceq.analysis.self_time import SELF_TIME_COLUMNS, SelfTime
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.asked import Asked
 from traceq.report import Line, Part, Report, table
 from traceq.units import plural
 from traceq.views.wording import dim

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sized
 
 from traceq.answer import report_of
+from traceq.asked import Asked
 from traceq.catalog import OperationList, ServiceList
-from traceq.query import Asked
 from traceq.report import Line, Report
 from traceq.units import plural
 from traceq.views.wording import dim

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, facts
 from traceq.answer import report_of
+from traceq.asked import Asked
 from traceq.catalog import TraceSummary
-from traceq.query import Asked
 from traceq.report import Block, Fields, Line, Part, Report
 from traceq.units import format_duration, format_time, plural
 from traceq.views.findings import finding_lines

@@ -7,7 +7,7 @@ from dataclasses import replace
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.one_trace import TraceBottlenecks
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.asked import Asked
 from traceq.report import Block, Line, Part, Report
 from traceq.units import format_duration, format_ratio, plural
 from traceq.views.show import headline

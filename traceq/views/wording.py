@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
-from traceq.query import Asked
+from traceq.asked import Asked
 from traceq.report import Line, Part
 from traceq.semantics import Kind
 from traceq.units import plural
