@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from traceq.analysis.bottlenecks import BottleneckQuestion
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.cluster import DaskExecutor
 from traceq.codec.parquet import SpanWriter
 from traceq.engine import summarize

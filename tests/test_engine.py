@@ -16,8 +16,8 @@ from tests.laws import examples
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.call_sums import count_calls
-from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.dependencies import DependencyQuestion, from_sums
+from traceq.analysis.requests import RequestOptions
 from traceq.asked import WARNINGS_KEPT, sum_warnings
 from traceq.engine import local_executor, summarize
 from traceq.errors import DecodeError

@@ -11,8 +11,8 @@ import pytest
 from tests.builders import SpanSpec, span
 from tests.builders import traces as table_of
 from traceq.analysis.bottlenecks import BottleneckQuestion
-from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.learning import Sample, is_sampled, learn, learn_from, sample_level
+from traceq.analysis.requests import RequestOptions
 from traceq.codec.jaeger_writer import encode_trace
 from traceq.engine import local_executor, summarize
 from traceq.executors import SerialExecutor

@@ -12,12 +12,12 @@ from traceq.analysis.comparison import compare as comparing
 from traceq.analysis.comparison.cohorts import CohortQuestion
 from traceq.analysis.critical_path import CriticalPath
 from traceq.analysis.critical_path import critical_path as find_critical_path
-from traceq.analysis.culprits import Measure, RequestOptions
 from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.grouping import Sums
 from traceq.analysis.peers import PeerGrouping
+from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.self_time import SelfTime
 from traceq.analysis.self_time import self_time as measure_self_time
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion

@@ -8,7 +8,7 @@ from hypothesis import given
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import SpanSpec, assemble, record, span, trace
 from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.library import bottlenecks
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces

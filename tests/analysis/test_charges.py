@@ -14,10 +14,11 @@ from traceq.analysis.columns import columns
 from traceq.analysis.comparison.alignment import align
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.culprits import RequestOptions, examine
+from traceq.analysis.culprits import examine
 from traceq.analysis.findings.sightings import Scene
 from traceq.analysis.findings.waiting import network_times
 from traceq.analysis.group_sums import sum_groups
+from traceq.analysis.requests import RequestOptions
 from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import Kind
 from traceq.traces import Traces

@@ -4,7 +4,8 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace
-from traceq.analysis.culprits import CULPRIT_COLUMNS, Measure, RequestOptions, culprits, examine
+from traceq.analysis.culprits import CULPRIT_COLUMNS, culprits, examine
+from traceq.analysis.requests import Measure, RequestOptions
 from traceq.report import document
 from traceq.semantics import Kind
 from traceq.traces import Traces

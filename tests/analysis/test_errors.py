@@ -10,8 +10,8 @@ from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.obvious import children
 from tests.builders import EPOCH_NS, SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
-from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.errors import ErrorQuestion, ErrorSums, Failure, failure_of, find_origins, masked
+from traceq.analysis.requests import RequestOptions
 from traceq.library import errors_by_origin
 from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import Event, Traces

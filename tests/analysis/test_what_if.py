@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import span, trace
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.analysis.what_if import Shortening, WhatIfQuestion, WhatIfSums, parse_shortening
 from traceq.semantics import Kind
 from traceq.traces import Traces

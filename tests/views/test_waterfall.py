@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from tests.builders import SpanSpec, span, trace
-from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.one_trace import trace_bottlenecks
+from traceq.analysis.requests import RequestOptions
 from traceq.report import TimelineRow
 from traceq.semantics import Kind
 from traceq.views.waterfall import Shown, waterfall

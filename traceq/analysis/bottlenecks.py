@@ -12,10 +12,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, Measure, RequestOptions, culprits, examine
+from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
 from traceq.analysis.histogram import Histogram, bucket_of, sum_cells
+from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.set_apart import SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.answer import Answer

@@ -18,8 +18,6 @@ from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, Peer, first_text
 from traceq.traces import Traces
 
-__all__ = ("FLAGGED_RATIO", "Culprit", "Examined", "Measure", "RequestOptions", "culprits", "examine")
-
 FLAGGED_RATIO = 0.2
 """A span is a bottleneck from this share of its request's latency on."""
 _MOST_RATIO = 0.5

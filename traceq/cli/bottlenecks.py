@@ -23,7 +23,7 @@ from traceq.engine import Ask, asking
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums
-    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.requests import RequestOptions
     from traceq.analysis.what_if import Shortening
     from traceq.views.beside import Beside
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort, CohortSums
     from traceq.analysis.comparison.splits import Split
     from traceq.analysis.comparison.tags import TaggedSample
-    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.requests import RequestOptions
 
 _WHAT = "What to compare"
 

@@ -17,7 +17,7 @@ from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_size, parse_time
 
 if TYPE_CHECKING:
-    from traceq.analysis.culprits import RequestOptions
+    from traceq.analysis.requests import RequestOptions
     from traceq.engine import Workers
 
 DEFAULT_SOURCE = "http://localhost:16686"
@@ -116,7 +116,7 @@ class RequestsOptions:
             by: What ranks and flags spans, where something does.
         """
         # Late: it needs numpy, and option objects are imported for --help.
-        from traceq.analysis.culprits import RequestOptions
+        from traceq.analysis.requests import RequestOptions
 
         return RequestOptions(
             service,

@@ -89,8 +89,8 @@ def _is_hex(text: str) -> bool:
 
 def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:
     # Late: these need numpy, and options are imported for --help.
-    from traceq.analysis.culprits import RequestOptions
     from traceq.analysis.one_trace import Details, examine_trace
+    from traceq.analysis.requests import RequestOptions
     from traceq.views.show import Shown, report
 
     requests = RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
-from traceq.analysis.culprits import Measure
+from traceq.analysis.requests import Measure
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
 from traceq.asked import Asked

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from tests.analysis.arbitrary import tables
 from tests.builders import span, trace
 from traceq.analysis.comparison.alignment import align
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.traces import Traces
 
 OPTIONS = RequestOptions()

@@ -10,7 +10,7 @@ from tests.builders import EPOCH_NS, SpanSpec, span, traces
 from traceq.analysis.comparison.batches import Batch, Gaps, Requests, TraceColumns, Work, on_one_table
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.splits import slowest_requests
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 

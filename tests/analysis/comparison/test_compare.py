@@ -12,7 +12,7 @@ from traceq.analysis.comparison.changes import OPERATION_COLUMNS
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.verdict import judge
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.report import document
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces

@@ -10,7 +10,7 @@ from traceq.analysis.comparison.batches import on_one_table
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.comparison.matching import match
 from traceq.analysis.comparison.measuring import Estimate, Sides, amounts, estimate, estimate_specs
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.report import document
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.splits import Split, split_by_failure, split_by_latency, split_by_tag
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.errors import NotFoundError
 from traceq.semantics import Status
 

@@ -16,7 +16,7 @@ from traceq.analysis.comparison.tags import (
     count_tags,
     values_of,
 )
-from traceq.analysis.culprits import RequestOptions
+from traceq.analysis.requests import RequestOptions
 from traceq.semantics import Attributes
 from traceq.traces import Traces
 

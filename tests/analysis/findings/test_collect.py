@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.findings.requests import EVERYTHING, entry, part, query, rest
 from tests.builders import SpanSpec, assemble, record, span, traces
-from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
+from traceq.analysis.requests import RequestOptions
 from traceq.library import findings
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces

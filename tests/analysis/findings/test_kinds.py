@@ -4,9 +4,10 @@ from pathlib import Path
 
 from tests.analysis.findings.requests import entry
 from tests.builders import trace
-from traceq.analysis.culprits import RequestOptions, examine
+from traceq.analysis.culprits import examine
 from traceq.analysis.findings.kinds import KINDS, detect
 from traceq.analysis.findings.sightings import Scene
+from traceq.analysis.requests import RequestOptions
 from traceq.analysis.thresholds import Thresholds
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "analyses" / "findings.md"

@@ -25,11 +25,10 @@ from traceq.analysis.comparison.batches import (
 )
 from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.culprits import RequestOptions
 from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import added, distinct, numbered
+from traceq.analysis.requests import RequestOptions, find_requests
 from traceq.analysis.requests import Requests as Found
-from traceq.analysis.requests import find_requests
 from traceq.analysis.skew import Skew, corrected
 from traceq.semantics import Status
 from traceq.traces import Traces, normal_id

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.culprits import Examined, RequestOptions, examine
+from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.findings.kinds import KINDS, detect
 from traceq.analysis.findings.model import (
     EXAMPLE_SPANS,
@@ -23,6 +23,7 @@ from traceq.analysis.findings.model import (
 )
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import distinct, numbered_rows, sum_by_group
+from traceq.analysis.requests import RequestOptions
 from traceq.analysis.spread import spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.semantics import STATEMENT, URL, first_text
