@@ -49,7 +49,7 @@ COMMANDS = {
 
 
 def slice_by(monkeypatch: pytest.MonkeyPatch, slice_bytes: int) -> None:
-    monkeypatch.setattr("traceq.sources.files.sliced", partial(sliced, slice_bytes=slice_bytes))
+    monkeypatch.setattr("traceq.sources.slices.sliced", partial(sliced, slice_bytes=slice_bytes))
 
 
 def answer(run: Run, arguments: tuple[str, ...], form: str) -> tuple[int, object]:
