@@ -126,8 +126,12 @@ def _answers(verdicts: Verdicts) -> Iterator[tuple[str, str, str]]:
     yield _answer("headline names nobody", silent, verdicts.headline_count)
     yield _answer("alarm between like and like", verdicts.same_alarm_count, verdicts.same_count)
     yield _answer("... where one side lost 5 % of its spans", verdicts.losing_alarm_count, verdicts.same_count)
-    yield _answer("planted problems told", verdicts.told_count, verdicts.problem_count)
-    yield ("cost told of what removing them saves", "", f"{_ratio(verdicts.told_ns, verdicts.saved_ns):.1%}")
+    yield _answer("planted problems found", verdicts.told_count, verdicts.problem_count)
+    yield (
+        "cost that findings give, of what removing them saves",
+        "",
+        f"{_ratio(verdicts.told_ns, verdicts.saved_ns):.1%}",
+    )
     yield _answer("findings about healthy requests", verdicts.false_count, verdicts.healthy_count)
 
 
