@@ -15,7 +15,7 @@ from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
 from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries, Source
-from traceq.views.search import report
+from traceq.views.listings import traces_report
 
 _DEFAULT_LIMIT = 20
 """As in Jaeger UI."""
@@ -59,7 +59,7 @@ def search(options: SearchOptions) -> None:
     about = with_warnings(asked_of(source, query), sum_warnings(found.warnings))
     asked = replace(about, notes=notes, is_cut_off=found.is_cut_off)
     order: Order = "longest" if options.slowest is not None and options.sort == "recent" else options.sort
-    emit(report(TraceList.of(found.summaries, order, found.service_count), asked), asked, options.output)
+    emit(traces_report(TraceList.of(found.summaries, order, found.service_count), asked), asked, options.output)
 
 
 def _find(source: Source, query: TraceQuery, slowest: int | None) -> FoundSummaries:

@@ -14,7 +14,7 @@ from traceq.cli.output import emit
 from traceq.cli.service_options import ServiceOptions, complete_service
 from traceq.cli.session import opened
 from traceq.query import TraceQuery
-from traceq.views.services import operations_report, services_report
+from traceq.views.listings import operations_report, services_report
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""What `search` shows: a line for each trace."""
+"""What commands that only list show: traces in a line each, services, operations."""
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import replace
 
 from traceq.answer import report_of
 from traceq.asked import Asked
-from traceq.catalog import SUMMARY_COLUMNS, TraceList, TraceSummary, summarize
+from traceq.catalog import SUMMARY_COLUMNS, OperationList, ServiceList, TraceList, TraceSummary, summarize
 from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.traces import Traces
 from traceq.units import plural
@@ -17,7 +18,7 @@ _ORDER_TEXTS = {"recent": "newest first", "oldest": "oldest first", "name": "by 
 
 
 @report_of.register
-def report(answer: TraceList, asked: Asked = _NO_ASKED) -> Report:
+def traces_report(answer: TraceList, asked: Asked = _NO_ASKED) -> Report:
     """Show traces, a line each."""
     told = plural(len(answer.summaries), "trace")
     told += f" from {plural(answer.service_count, 'service')}" if answer.service_count else ""
@@ -33,7 +34,7 @@ def report(answer: TraceList, asked: Asked = _NO_ASKED) -> Report:
 @report_of.register
 def report_of_traces(traces: Traces, asked: Asked = _NO_ASKED) -> Report:
     """Show what a span table holds, as if it had been searched for."""
-    return report(TraceList.of(summarize(traces)), asked)
+    return traces_report(TraceList.of(summarize(traces)), asked)
 
 
 def _table(summaries: tuple[TraceSummary, ...]) -> Table:
@@ -63,3 +64,23 @@ def _root(summary: TraceSummary) -> str:
     # Servers' own summaries name no root when the only one misses its parent: the service with most spans has to do.
     service = summary.root_service or (summary.services[0].name if summary.services else "?")
     return f"{service} {summary.root_name}".strip() + incomplete
+
+
+@report_of.register
+def services_report(answer: ServiceList, asked: Asked = _NO_ASKED) -> Report:
+    """List the services of a source."""
+    found = answer.records()
+    return Report("services", answer.to_dict(), found, (found,), (_count(answer.services, "service", asked),))
+
+
+@report_of.register
+def operations_report(answer: OperationList, asked: Asked = _NO_ASKED) -> Report:
+    """List the operations of a service."""
+    found = answer.records()
+    footer = _count(answer.operations, "operation", asked, f" of {answer.service}")
+    return Report("operations", answer.to_dict(), found, (found,), (footer,))
+
+
+def _count(listed: Sized, noun: str, asked: Asked, whose: str = "") -> Line:
+    where = f" ({asked.location})" if asked.location else ""
+    return dim(f"{plural(len(listed), noun)}{whose}{where}")
