@@ -137,10 +137,10 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     """Show a trace cut down to what it flags."""
     from traceq.analysis.one_trace import trace_bottlenecks
-    from traceq.views.trace_bottlenecks import report
+    from traceq.views.show import bottlenecks_report
 
     with opened(options.source, options.output) as source:
         traces = source.trace(trace_id)
     about = asked_of(source, OneTrace(traces.trace_ids[0], options.service.name))
     asked = with_warnings(about, sum_warnings(traces.warnings))
-    emit(report(trace_bottlenecks(traces, options.request_options()), asked), asked, options.output)
+    emit(bottlenecks_report(trace_bottlenecks(traces, options.request_options()), asked), asked, options.output)

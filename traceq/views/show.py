@@ -1,18 +1,21 @@
-"""What `show` draws: a trace with its critical path and what held it up, or everything about one span."""
+"""What is drawn of one trace: all of it, what holds it up (`bottlenecks --trace`), or everything about one span."""
 
 from __future__ import annotations
 
-from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, facts
+from dataclasses import replace
+
+from traceq.analysis.culprits import Culprit
+from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottlenecks, facts
 from traceq.answer import report_of
 from traceq.asked import Asked
 from traceq.catalog import TraceSummary
 from traceq.report import Block, Fields, Line, Part, Report
-from traceq.units import format_duration, format_time, plural
+from traceq.units import format_duration, format_ratio, format_time, plural
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
-from traceq.views.wording import dim
+from traceq.views.wording import call_text, chain_text, dim, next_line
 
-__all__ = ("Shown", "headline", "report", "span_report")
+__all__ = ("Shown", "bottlenecks_report", "report", "span_report")
 
 _SHOWN_FINDINGS = 5
 _NO_ASKED = Asked()
@@ -23,11 +26,11 @@ _ALL = Shown()
 def report(answer: ExaminedTrace, asked: Asked = _NO_ASKED, shown: Shown = _ALL) -> Report:
     """Draw a trace."""
     drawn = waterfall(answer, shown, answer.details)
-    blocks: tuple[Block, ...] = (headline(answer.summary), Line(), drawn.timeline, *_findings(answer), Line())
+    blocks: tuple[Block, ...] = (_headline(answer.summary), Line(), drawn.timeline, *_findings(answer), Line())
     return Report("show", answer.to_dict(), answer.records(), blocks, _footer(answer, drawn, asked), asked.trace_url)
 
 
-def headline(summary: TraceSummary) -> Line:
+def _headline(summary: TraceSummary) -> Line:
     """Say in one line what a trace is."""
     parts = [
         Part(summary.root_service, "service"),
@@ -87,3 +90,44 @@ def span_report(answer: FoundSpans, asked: Asked = _NO_ASKED) -> Report:
     for span in answer.spans:
         blocks += [Line((Part(span.name, "strong"),)), Fields(tuple(facts(span)))]
     return Report("show", answer.to_dict(), answer.records(), tuple(blocks), (), asked.trace_url)
+
+
+@report_of.register
+def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = _NO_ASKED) -> Report:
+    """Draw a trace down to its bottlenecks."""
+    flagged = frozenset(row for culprit in answer.culprits for row in culprit.rows)
+    drawn = waterfall(answer, replace(Shown(), only=flagged or None))
+    blocks: list[Block] = [_headline(answer.summary), Line(), drawn.timeline, Line()]
+    blocks += [_sentence(culprit) for culprit in answer.culprits]
+    if not answer.culprits:
+        blocks.append(Line((Part("nothing took time"),)))
+    footer: tuple[Line, ...] = ()
+    if drawn.hidden_count:
+        footer = (
+            dim(f"{plural(drawn.hidden_count, 'span')} not shown, `traceq show` draws all of them"),
+            next_line(asked, "show", answer.summary.trace_id),
+        )
+    return Report("bottlenecks", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+
+
+def _sentence(culprit: Culprit) -> Line:
+    if culprit.is_entry:
+        return Line(
+            (
+                Part(f"{format_ratio(culprit.ratio)} ", "strong"),
+                Part(f"{format_duration(culprit.held_ns)} in "),
+                Part(culprit.name, "strong"),
+                Part(" itself, with no span inside: profile it, or instrument what it does"),
+            )
+        )
+    parts = [
+        Part(f"{format_ratio(culprit.ratio)} ", "strong"),
+        Part(f"{format_duration(culprit.held_ns)} in "),
+        Part(call_text(culprit), "strong"),
+        Part(f" ({chain_text(culprit.chain)})", "dim"),
+    ]
+    if culprit.network_ns:
+        parts.append(Part(f", {format_duration(culprit.network_ns)} of it between caller and callee"))
+    if culprit.statement:
+        parts.append(Part(f": {culprit.statement}"))
+    return Line(tuple(parts))
