@@ -196,7 +196,7 @@ def _question_report(answer: _Answered, graph: Dependencies, options: DepsOption
     """Answer the question that was put to the graph; None where there was none."""
     from traceq.analysis.graph_questions import critical_calls, cycles, find_ways, known_name
     from traceq.analysis.impact import impact
-    from traceq.views import graph_questions as views
+    from traceq.views import dependencies as views
 
     question, asked = options.question, answer.asked
     if question.cycles:
