@@ -277,7 +277,7 @@ def _split(sums: CohortSums, options: CompareOptions) -> Split:
 
 def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     from traceq.analysis.comparison.alignment import align
-    from traceq.views.alignment import report
+    from traceq.views.comparison import traces_report
 
     with opened(options.source, options.output) as source:
         before, after = (source.trace(trace_id) for trace_id in trace_ids)
@@ -285,4 +285,4 @@ def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     query = {"before": alignment.before_id, "after": alignment.after_id}
     about = replace(asked_of(source, OneTrace(alignment.after_id)), query=query)
     asked = with_warnings(about, sum_warnings(before.warnings + after.warnings))
-    emit(report(alignment, asked), asked, options.output)
+    emit(traces_report(alignment, asked), asked, options.output)

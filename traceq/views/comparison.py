@@ -1,4 +1,4 @@
-"""What `compare` shows of two sets of traces: the verdict first, then what it rests on."""
+"""What `compare` shows: of two sets of traces the verdict first, then what it rests on; two traces side by side."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from traceq.analysis.comparison.alignment import CALL_COLUMNS, AlignedCall, Alignment, PathCalls
 from traceq.analysis.comparison.changes import (
     SERVICE_COLUMNS,
     EdgeChange,
@@ -297,3 +298,77 @@ def _sizes(answer: Comparison) -> str:
         return told
     moved = plural(sum(side.moved_span_count for side in sides), "span")
     return f"{told}; clocks corrected: {moved} moved by up to {format_duration(shift_ns)}"
+
+
+_SHOWN_WHOLE = 40
+"""So many rows are shown whatever they say; of more only those that tell a difference, and what leads to them."""
+_LEAST_DIFFERENCE = 0.01
+
+
+@report_of.register
+def traces_report(answer: Alignment, asked: Asked = _NO_ASKED) -> Report:
+    """Show two traces side by side."""
+    shown = _differing(answer)
+    blocks: tuple[Block, ...] = (Line((Part(answer.headline, "strong"),)), Line(), table(_ALIGNED_COLUMNS, shown))
+    footer = [dim(f"before {answer.before_id}, after {answer.after_id}")]
+    if len(shown) < len(answer.calls):
+        hidden = plural(len(answer.calls) - len(shown), "call path")
+        footer.append(dim(f"{hidden} without a notable difference left out, --format json has all"))
+    return Report("compare", answer.to_dict(), answer.records(), blocks, tuple(footer), asked.trace_url)
+
+
+def _differing(alignment: Alignment) -> list[AlignedCall]:
+    """Keep the paths that differ, and those above them."""
+    if len(alignment.calls) <= _SHOWN_WHOLE:
+        return list(alignment.calls)
+    least_ns = _LEAST_DIFFERENCE * max(alignment.before_ns, alignment.after_ns, 1)
+    kept: list[AlignedCall] = []
+    # From the end: a call is kept when one below it was, and what is below comes after it.
+    wanted_depth = -1
+    for call in reversed(alignment.calls):
+        if _differs(call, least_ns) or call.depth == wanted_depth:
+            kept.append(call)
+            wanted_depth = call.depth - 1
+        elif call.depth < wanted_depth:
+            wanted_depth = -1
+    return kept[::-1]
+
+
+def _differs(call: AlignedCall, least_ns: float) -> bool:
+    return bool(call.call_change) or abs(call.duration_change_ns) >= least_ns or abs(call.held_change_ns) >= least_ns
+
+
+def _note(call: AlignedCall) -> str:
+    before, after = call.before, call.after
+    if before is None and after is not None:
+        return f"extra{_call_count(after)}"
+    if after is None and before is not None:
+        return f"missing{_call_count(before)}"
+    notes = []
+    if before is not None and after is not None:
+        if call.call_change:
+            notes.append(f"{len(before.span_ids)} → {len(after.span_ids)} calls")
+        elif len(after.span_ids) > 1:
+            notes.append(f"{len(after.span_ids)} calls")
+        if before.error_count != after.error_count:
+            notes.append(f"{before.error_count} → {plural(after.error_count, 'error')}")
+    return ", ".join(notes)
+
+
+def _call_count(calls: PathCalls) -> str:
+    return f", {plural(len(calls.span_ids), 'call')}" if len(calls.span_ids) > 1 else ""
+
+
+_CALL_SERVICE, _CALL_BEFORE, _CALL_AFTER, _CALL_CHANGE, _ON_PATH = picked(
+    CALL_COLUMNS, "service", "before.duration_ns", "after.duration_ns", "duration_change_ns", "critical_change_ns"
+)
+_ALIGNED_COLUMNS: tuple[Column[AlignedCall], ...] = (
+    Column("operation", "operation", value=lambda call: "  " * call.depth + call.name, can_shrink=True),
+    _CALL_SERVICE,
+    _CALL_BEFORE,
+    _CALL_AFTER,
+    _CALL_CHANGE,
+    _ON_PATH,
+    Column("self_change_ns", "self", Unit.DURATION, lambda call: call.self_change_ns, priority=3),
+    Column("note", "", value=_note, priority=1),
+)
