@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums
     from traceq.analysis.requests import RequestOptions
     from traceq.analysis.what_if import Shortening
-    from traceq.views.beside import Beside
+    from traceq.views.bottlenecks import Beside
 
 
 def shortening(text: str) -> Shortening:
@@ -114,7 +114,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
 
 def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:
     """Ask for what stands beside the ranking; what is not wanted is not even imported."""
-    from traceq.views.beside import MOST_SPANS, Beside
+    from traceq.views.bottlenecks import MOST_SPANS, Beside
 
     findings = saving = None
     if sums.span_count <= MOST_SPANS if options.findings is None else options.findings:

@@ -1,9 +1,9 @@
-"""What `bottlenecks` shows: the ranking, what slow requests do differently, the slowest of them."""
+"""What `bottlenecks` shows: the ranking, what slow requests do differently, the slowest of them, and what is beside."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
 from traceq.analysis.requests import Measure
@@ -12,7 +12,6 @@ from traceq.answer import report_of
 from traceq.asked import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
-from traceq.views.beside import Beside
 from traceq.views.histogram import duration_histogram
 from traceq.views.wording import (
     call_text,
@@ -26,10 +25,51 @@ from traceq.views.wording import (
     set_apart_lines,
 )
 
+if TYPE_CHECKING:
+    from traceq.analysis.findings import Findings
+    from traceq.analysis.what_if import WhatIf
+
 _SHOWN_SLOWEST = 5
 _NOTABLE_EXCESS = 0.1
 """An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
 _NO_ASKED = Asked()
+MOST_SPANS = 50_000
+"""In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
+_SHOWN_FINDINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was found beside the ranking."""
+
+    findings: Findings | None = None
+    """None where they were not looked for."""
+    saving: WhatIf | None = None
+
+    def blocks(self) -> list[Block]:
+        """Draw it: the costliest findings, then the saving."""
+        blocks: list[Block] = []
+        if self.findings is not None and self.findings.findings:
+            # Late, as below: most of what stands beside a ranking is seldom wanted, and costs its import.
+            from traceq.views.findings import finding_lines
+
+            blocks += [Line(), Line((Part("Findings", "strong"),))]
+            shown = self.findings.findings[:_SHOWN_FINDINGS]
+            blocks += finding_lines(shown, self.findings.sums.request_count, is_brief=True)[1:]
+        if self.saving is not None:
+            from traceq.views.what_if import what_if_blocks
+
+            blocks += [Line(), *what_if_blocks(self.saving)]
+        return blocks
+
+    def to_dict(self) -> dict[str, object]:
+        """Give it as it stands in JSON; null for what was not looked for."""
+        return {
+            "findings": None if self.findings is None else self.findings.to_dict()["findings"],
+            "what_if": None if self.saving is None else self.saving.to_dict(),
+        }
+
+
 _NOTHING_BESIDE = Beside()
 
 
