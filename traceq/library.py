@@ -34,7 +34,7 @@ from traceq.views import dependencies as _dependencies_view  # noqa: F401 - as a
 from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
 from traceq.views import listings as _listings_view  # noqa: F401 - as above
-from traceq.views import paths as _paths_view  # noqa: F401 - as above
+from traceq.views import show as _show_view  # noqa: F401 - as above
 from traceq.views import stats as _stats_view  # noqa: F401 - as above
 from traceq.views import what_if as _what_if_view  # noqa: F401 - as above
 
