@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.cohorts import collect as collect_cohort
 from traceq.analysis.comparison.compare import Comparison, compare
-from traceq.analysis.comparison.matching import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.expressions import Expression
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums

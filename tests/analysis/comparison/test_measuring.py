@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tests.builders import traces
-from traceq.analysis.comparison.batches import on_one_table
+from traceq.analysis.comparison.batches import match, on_one_table
 from traceq.analysis.comparison.cohorts import collect
-from traceq.analysis.comparison.matching import match
 from traceq.analysis.comparison.measuring import Estimate, Sides, amounts, estimate, estimate_specs
 from traceq.analysis.requests import RequestOptions
 from traceq.report import document

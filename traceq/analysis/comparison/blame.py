@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.comparison.batches import Batch, Gaps
-from traceq.analysis.comparison.matching import Floats
+from traceq.analysis.comparison.batches import Batch, Floats, Gaps
 from traceq.analysis.grouping import distinct
 
 

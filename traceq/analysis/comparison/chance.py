@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Flags
-from traceq.analysis.comparison.matching import Floats
+from traceq.analysis.comparison.batches import Floats
 
 REPLICATES = 200
 _COVERAGE = 0.95

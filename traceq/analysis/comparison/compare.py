@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
-from traceq.analysis.comparison.batches import Batch, on_one_table, sortable
+from traceq.analysis.comparison.batches import Batch, match, on_one_table, sortable, unmatched_operations
 from traceq.analysis.comparison.blame import Edges, find_edges
 from traceq.analysis.comparison.changes import (
     EDGE_COLUMNS,
@@ -23,7 +23,6 @@ from traceq.analysis.comparison.changes import (
 )
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Measured, measure
-from traceq.analysis.comparison.matching import match, unmatched_operations
 from traceq.analysis.comparison.measuring import Sides, estimate_specs
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.comparison.verdict import Verdict, judge

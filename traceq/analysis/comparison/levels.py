@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.batches import Batch
+from traceq.analysis.comparison.batches import Batch, Floats
 from traceq.analysis.comparison.blame import Edges, caller_shares
-from traceq.analysis.comparison.matching import Floats
 from traceq.analysis.comparison.measuring import Amounts, Estimate, Sides, amounts, estimate
 
 _SERVICE_HELD = 2

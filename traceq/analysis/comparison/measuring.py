@@ -10,9 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.batches import Batch
+from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Floats, Matching
 from traceq.analysis.comparison.chance import REPLICATES, drawn, intervals, settled
-from traceq.analysis.comparison.matching import MIN_REQUESTS, Floats, Matching
 from traceq.analysis.grouping import numbered
 from traceq.report import Column, Unit
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.changes import Changes, ServiceChange
-from traceq.analysis.comparison.matching import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.units import format_duration, format_ratio, plural
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traceq.analysis.comparison.batches import Batch, Requests
-from traceq.analysis.comparison.matching import match, unmatched_operations
+from traceq.analysis.comparison.batches import Batch, Requests, match, unmatched_operations
 from traceq.analysis.group_sums import GroupKey
 from traceq.semantics import Kind
 
