@@ -116,6 +116,7 @@ def test_part_of_a_cohort_is_the_cohort_of_the_part() -> None:
 
 @given(tables())
 def test_any_part_is_the_cohort_of_the_part(table: Traces) -> None:
+    table = knowing(table)
     positions = range(0, len(table), 2)
 
     parts = collect(table, OPTIONS).of(positions).batches
