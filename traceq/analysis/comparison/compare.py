@@ -94,7 +94,7 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
 
     Requests are compared with their like (`matching.match`). Times are critical time: over all services they add up to
     the latency. What passes between a caller and its callee is charged to the callee, unless the caller waits longer
-    for most services that it calls (`blame.caller_shares`). Intervals are bootstrapped over traces (`chance`).
+    for most services that it calls (`blame.caller_shares`). Intervals are bootstrapped over traces (`measuring`).
     """
     one, other = on_one_table(before.batches, after.batches)
     sides = Sides(one, other, match(one, other))
