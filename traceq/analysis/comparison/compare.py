@@ -9,7 +9,6 @@ import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.comparison.batches import Batch, match, on_one_table, sortable, unmatched_operations
-from traceq.analysis.comparison.blame import Edges, find_edges
 from traceq.analysis.comparison.changes import (
     EDGE_COLUMNS,
     OPERATION_COLUMNS,
@@ -22,7 +21,7 @@ from traceq.analysis.comparison.changes import (
     side_specs,
 )
 from traceq.analysis.comparison.cohorts import Cohort
-from traceq.analysis.comparison.levels import Measured, measure
+from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
 from traceq.analysis.comparison.measuring import Sides, estimate_specs
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.comparison.verdict import Verdict, judge
@@ -94,7 +93,7 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
 
     Requests are compared with their like (`matching.match`). Times are critical time: over all services they add up to
     the latency. What passes between a caller and its callee is charged to the callee, unless the caller waits longer
-    for most services that it calls (`blame.caller_shares`). Intervals are bootstrapped over traces (`measuring`).
+    for most services that it calls (`levels.caller_shares`). Intervals are bootstrapped over traces (`measuring`).
     """
     one, other = on_one_table(before.batches, after.batches)
     sides = Sides(one, other, match(one, other))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from traceq.analysis.comparison.batches import Batch, Gaps
-from traceq.analysis.comparison.blame import Edges, caller_shares, find_edges
+from traceq.analysis.comparison.levels import Edges, caller_shares, find_edges
 from traceq.analysis.group_sums import GroupKey
 from traceq.semantics import Kind
 
