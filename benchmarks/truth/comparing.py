@@ -13,7 +13,7 @@ from benchmarks.truth.faults import FAULTS, PROBLEMS, Fault, FaultKind, inject, 
 from benchmarks.truth.measuring import load
 from benchmarks.truth.programs import Operation, System, draw_system
 from benchmarks.truth.recording import Condition, record
-from traceq.analysis.comparison.verdict import judge
+from traceq.analysis.comparison.changes import judge
 
 _CLEAN = Condition("clean")
 _LOSING = Condition("5 % lost", lost=0.05)

@@ -18,13 +18,14 @@ from traceq.analysis.comparison.changes import (
     OperationChange,
     ServiceChange,
     SideSummary,
+    Verdict,
+    judge,
     side_specs,
 )
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
 from traceq.analysis.comparison.measuring import Sides, estimate_specs
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
-from traceq.analysis.comparison.verdict import Verdict, judge
 from traceq.analysis.grouping import distinct
 from traceq.analysis.spread import Spread, spread, spreads
 from traceq.answer import Answer, records
