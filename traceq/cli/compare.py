@@ -23,8 +23,7 @@ from traceq.sources.interface import Progress, Source
 from traceq.units import format_time
 
 if TYPE_CHECKING:
-    from traceq.analysis.comparison.cohorts import Cohort, CohortSums
-    from traceq.analysis.comparison.splits import Split
+    from traceq.analysis.comparison.cohorts import Cohort, CohortSums, Split
     from traceq.analysis.comparison.tags import TaggedSample
     from traceq.analysis.requests import RequestOptions
 
@@ -266,7 +265,7 @@ def _compare_parts(options: CompareOptions) -> None:
 
 
 def _split(sums: CohortSums, options: CompareOptions) -> Split:
-    from traceq.analysis.comparison.splits import split_by_failure, split_by_latency, split_by_tag
+    from traceq.analysis.comparison.cohorts import split_by_failure, split_by_latency, split_by_tag
 
     if options.split_by is not None:
         return split_by_tag(sums.values, sums.cohort.traces.start_ns.tolist(), options.split_by)
