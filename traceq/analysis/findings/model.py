@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-from traceq.analysis.findings.advice import advice_for
-from traceq.analysis.findings.kinds import KINDS, Evidence
+from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
 from traceq.analysis.grouping import added, merged
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.set_apart import SetApart, set_apart_specs
