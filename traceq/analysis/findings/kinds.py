@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import concurrency, failures, repetition, retries, waiting
+from traceq.analysis.findings import failures, retries, series, waiting
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.semantics import Peer
 from traceq.traces import Span
@@ -176,16 +176,16 @@ KINDS: dict[str, FindingKind] = {
 
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some leave alone what another one explains better."""
-    alike = repetition.n_plus_one(scene)
+    alike = series.n_plus_one(scene)
     tried = retries.retries(scene)
-    parallel = concurrency.side_by_side(scene)
+    parallel = series.side_by_side(scene)
     return (
         alike,
-        repetition.repeated_queries(scene, alike),
+        series.repeated_queries(scene, alike),
         tried,
-        concurrency.sequential_calls(scene, alike),
-        concurrency.stragglers(scene, parallel),
-        concurrency.fan_outs(scene, parallel),
+        series.sequential_calls(scene, alike),
+        series.stragglers(scene, parallel),
+        series.fan_outs(scene, parallel),
         waiting.slow_queries(scene),
         waiting.network_times(scene),
         waiting.gaps(scene, retries.holders(scene, tried)),
