@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import failures, retries, series, waiting
+from traceq.analysis.findings import failures, series, waiting
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.semantics import Peer
 from traceq.traces import Span
@@ -177,7 +177,7 @@ KINDS: dict[str, FindingKind] = {
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some leave alone what another one explains better."""
     alike = series.n_plus_one(scene)
-    tried = retries.retries(scene)
+    tried = failures.retries(scene)
     parallel = series.side_by_side(scene)
     return (
         alike,
@@ -188,9 +188,9 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         series.fan_outs(scene, parallel),
         waiting.slow_queries(scene),
         waiting.network_times(scene),
-        waiting.gaps(scene, retries.holders(scene, tried)),
+        waiting.gaps(scene, failures.holders(scene, tried)),
         waiting.queue_delays(scene),
-        failures.error_origins(scene, retries.superseded(scene, tried)),
+        failures.error_origins(scene, failures.superseded(scene, tried)),
         failures.skewed_clocks(scene),
         failures.incomplete_traces(scene),
     )
