@@ -14,9 +14,8 @@ import typer
 from traceq.asked import Asked, OneTrace, asked_of, sum_warnings, with_warnings
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
 from traceq.cli.output import emit
-from traceq.cli.progress import progress_line
 from traceq.cli.service_options import ServiceOption, ServiceOptions
-from traceq.cli.session import opened
+from traceq.cli.session import opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.engine import Ask, asking
 from traceq.sources.interface import Progress, Source

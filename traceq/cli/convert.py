@@ -12,7 +12,7 @@ import typer
 from traceq.catalog import ServiceCall
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import DEFAULT_ROTATE, size
-from traceq.cli.progress import progress_line
+from traceq.cli.session import progress_line
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import Progress, ProgressListener
 from traceq.traces import Traces, TraceWarning

@@ -12,8 +12,7 @@ import typer
 from traceq.catalog import Window
 from traceq.cli.messages import tell
 from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
-from traceq.cli.progress import progress_line
-from traceq.cli.session import opened
+from traceq.cli.session import opened, progress_line
 from traceq.errors import SourceError
 from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing
