@@ -12,11 +12,11 @@ from traceq.answer import report_of
 from traceq.asked import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
-from traceq.views.histogram import duration_histogram
 from traceq.views.wording import (
     call_text,
     chain_text,
     dim,
+    duration_histogram,
     looked_at,
     more,
     next_line,

@@ -12,8 +12,7 @@ from traceq.answer import report_of
 from traceq.asked import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, picked, table
 from traceq.units import format_count, format_duration, plural
-from traceq.views.histogram import duration_histogram
-from traceq.views.wording import dim, more, next_line, nothing_found
+from traceq.views.wording import dim, duration_histogram, more, next_line, nothing_found
 
 _NO_ASKED = Asked()
 _HISTOGRAMS = 5

@@ -1,4 +1,4 @@
-"""Words that answers share: calls, chains of calls, what to type next."""
+"""What answers share: words for calls and chains of calls, what to type next, how durations spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
 from traceq.asked import Asked
-from traceq.report import Line, Part
+from traceq.report import Histogram, Line, Part
 from traceq.semantics import Kind
 from traceq.units import plural
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from traceq.analysis.culprits import Culprit
     from traceq.analysis.group_sums import GroupKey
     from traceq.analysis.set_apart import SetApart
+    from traceq.analysis.spread import Spread
 
 _FIRST_STEPS = 2
 _LAST_STEPS = 3
+_HISTOGRAM_CELLS = 60
 
 
 class Counted(Protocol):
@@ -100,3 +102,17 @@ def set_apart_lines(apart: SetApart) -> list[Line]:
     )
     told = "; ".join(text for text in texts if text)
     return [dim(f"set apart: {told}")] if told else []
+
+
+def duration_histogram(spread: Spread, beside: Sequence[Spread]) -> Histogram:
+    """Put durations into cells of equal ratio, between the ends of all that are drawn beside each other.
+
+    The first cell holds those of no duration too: a scale down to a nanosecond would be empty for most of its width.
+    """
+    found = [bucket for other in beside for bucket in other.counts.buckets if bucket]
+    low, high = min(found, default=1), max(found, default=1)
+    # Never more cells than buckets: some would stay empty whatever the durations.
+    counts = [0] * min(_HISTOGRAM_CELLS, high - low + 1)
+    for bucket, count in spread.counts.items():
+        counts[(max(bucket, low) - low) * len(counts) // (high - low + 1)] += count
+    return Histogram(min(other.min_ns for other in beside), max(other.max_ns for other in beside), tuple(counts))
