@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from traceq.traces import TraceWarning, WarningCode
 from traceq.units import plural
 from traceq.untrusted import printable
+
+if TYPE_CHECKING:
+    # `--help` lists commands without the span table.
+    from traceq.traces import TraceWarning, WarningCode
 
 _TEXTS: dict[WarningCode, str] = {
     "orphan": "parent missing: {spans} in {traces}, shown as roots",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from traceq.catalog import Window
-from traceq.engine import Workers
 from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
