@@ -19,17 +19,17 @@ from traceq.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class PathCalls:
-    """The spans of one trace on one call path: alike siblings, and those of alike parents, count together."""
+    """The spans of one trace on one call path: alike siblings, and children of alike parents, count together."""
 
     span_ids: tuple[str, ...]
-    """In the order in which they started."""
+    """The ids of the spans, in the order in which they started."""
     start_ns: int
-    """Of the first, since the start of the trace."""
+    """The start of the first span, since the start of the trace."""
     duration_ns: int
-    """All of them together."""
+    """The sum of the durations of the spans."""
     self_ns: int
     held_ns: int
-    """Time on the critical path, what passes between callers and callees charged to the callee."""
+    """Critical time of the spans: network time is charged to the callee."""
     error_count: int
 
 
@@ -38,32 +38,32 @@ class AlignedCall:
     """A call path that at least one of two traces has."""
 
     depth: int
-    """0 for roots."""
+    """The number of calls above it; 0 for roots."""
     service: str
     name: str
     before: PathCalls | None
-    """None where the first trace does not have it: the call is extra."""
+    """The call in the first trace; None where it does not occur: the call is extra."""
     after: PathCalls | None
-    """None where the second trace does not have it: the call is missing."""
+    """The call in the second trace; None where it does not occur: the call is missing."""
 
     @property
     def duration_change_ns(self) -> int:
-        """How much longer its spans are together."""
+        """The growth of the sum of its spans' durations."""
         return (self.after.duration_ns if self.after else 0) - (self.before.duration_ns if self.before else 0)
 
     @property
     def held_change_ns(self) -> int:
-        """How much longer it holds the critical path."""
+        """The growth of its critical time."""
         return (self.after.held_ns if self.after else 0) - (self.before.held_ns if self.before else 0)
 
     @property
     def call_change(self) -> int:
-        """How many spans more it has."""
+        """The growth of the number of its spans."""
         return (len(self.after.span_ids) if self.after else 0) - (len(self.before.span_ids) if self.before else 0)
 
     @property
     def self_change_ns(self) -> int:
-        """How much longer its spans are busy themselves."""
+        """The growth of its spans' self time."""
         return (self.after.self_ns if self.after else 0) - (self.before.self_ns if self.before else 0)
 
 
@@ -106,20 +106,20 @@ class Alignment(Answer):
     before_id: str
     after_id: str
     before_ns: int
-    """How long the trace takes: its longest root."""
+    """The duration of the first trace: that of its longest root."""
     after_ns: int
     calls: tuple[AlignedCall, ...]
-    """Depth first, a caller before what it calls; siblings by their first start in either trace."""
+    """The calls, depth first, callers before their callees; siblings by their first start in either trace."""
 
     @property
     def greatest(self) -> AlignedCall | None:
-        """The call path whose time on the critical path changed most; None where none did."""
+        """The call path whose critical time changed most; None where none did."""
         changed = [call for call in self.calls if call.held_change_ns]
         return max(changed, key=lambda call: abs(call.held_change_ns), default=None)
 
     @property
     def headline(self) -> str:
-        """How much longer the second trace takes, and what makes it so."""
+        """One sentence: how much longer the second trace takes, and why."""
         change_ns = self.after_ns - self.before_ns
         told = f"{format_duration(self.before_ns)} → {format_duration(self.after_ns)}"
         if self.greatest is None:
@@ -162,7 +162,7 @@ def align(before: Traces, after: Traces, options: RequestOptions) -> Alignment:
         options: Whether to correct clocks first.
 
     Raises:
-        ValueError: If a table holds another number of traces than one, or a trace without spans.
+        ValueError: If a table does not hold exactly one trace, or its trace has no spans.
     """
     for traces in (before, after):
         if len(traces) != 1 or not traces.span_count:
@@ -184,7 +184,7 @@ def _longest(traces: Traces) -> int:
 
 
 def _calls(examined: Examined, paths: dict[tuple[int, str, str], int]) -> dict[int, PathCalls]:
-    """Give the calls on each path, numbering paths that are not known yet: callers before what they call."""
+    """Give the calls on each path, and number new paths, callers before their callees."""
     spans = examined.spans
     path_of: dict[int, int] = {-1: -1}
     rows_of: dict[int, list[int]] = {}

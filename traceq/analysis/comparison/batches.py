@@ -29,20 +29,20 @@ _NO_FLAGS: Flags = np.zeros(0, dtype=np.bool_)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TraceColumns:
-    """Traces, with requests or without; every column has one entry a trace."""
+    """Traces, with requests or without; every column has one entry for each trace."""
 
     ids: npt.NDArray[np.object_] = field(default_factory=lambda: _NO_IDS)
-    """As long as the source gave them."""
+    """The ids of the traces, as long as the source gave them."""
     hashes: Hashes = field(default_factory=lambda: _NO_HASHES)
-    """Stand for the traces wherever chance is needed, so that it does not depend on their order."""
+    """Hashes of the trace ids, used instead of random numbers, so that the order of traces makes no difference."""
     start_ns: Ints = field(default_factory=lambda: _NO_INTS)
-    """Of the earliest span, by its own clock; 0 for a trace without spans."""
+    """The start of the earliest span, by its own clock; 0 for a trace without spans."""
     failed: Flags = field(default_factory=lambda: _NO_FLAGS)
-    """Whether any span failed."""
+    """Whether any span of the trace failed."""
     moved_spans: Codes = field(default_factory=lambda: _NO_CODES)
-    """How many spans were moved because of wrong clocks ..."""
+    """The number of spans that were moved because of wrong clocks."""
     shift_ns: Ints = field(default_factory=lambda: _NO_INTS)
-    """... and the greatest distance, forward or back."""
+    """The greatest distance by which a span was moved, forward or back."""
 
     def __len__(self) -> int:
         return int(self.ids.size)
@@ -50,14 +50,14 @@ class TraceColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Requests:
-    """Requests; every column has one entry a request."""
+    """Requests; every column has one entry for each request."""
 
     traces: Codes = field(default_factory=lambda: _NO_CODES)
-    """Position in the batch's traces."""
+    """The position of the request's trace in the batch."""
     operations: Codes = field(default_factory=lambda: _NO_CODES)
-    """Of the entry span: position in the batch's operations."""
+    """The position of the entry span's operation in the batch."""
     reached: Hashes = field(default_factory=lambda: _NO_HASHES)
-    """Stands for the set of operations at which services were entered: alike for requests of one kind."""
+    """A hash of the set of operations at which services were entered: equal for requests of one kind."""
     latency_ns: Ints = field(default_factory=lambda: _NO_INTS)
     failed: Flags = field(default_factory=lambda: _NO_FLAGS)
     """Whether the entry span failed."""
@@ -68,26 +68,26 @@ class Requests:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """What requests spent in operations; one entry for each operation that a request took part in."""
+    """The time that requests spent in operations; one entry for each operation in each request."""
 
     requests: Codes = field(default_factory=lambda: _NO_CODES)
     operations: Codes = field(default_factory=lambda: _NO_CODES)
     own_ns: Ints = field(default_factory=lambda: _NO_INTS)
-    """Time on the critical path, without what passed between callers and callees."""
+    """Time on the critical path without network time."""
     calls: Codes = field(default_factory=lambda: _NO_CODES)
     errors: Codes = field(default_factory=lambda: _NO_CODES)
     entered: Codes = field(default_factory=lambda: _NO_CODES)
-    """How many of the calls came from another service."""
+    """The number of calls that came from another service."""
     entered_errors: Codes = field(default_factory=lambda: _NO_CODES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """What passed between callers and callees; one entry for each pair of operations in a request."""
+    """Network time between callers and callees; one entry for each pair of operations in a request."""
 
     requests: Codes = field(default_factory=lambda: _NO_CODES)
     callers: Codes = field(default_factory=lambda: _NO_CODES)
-    """Operation of the client side."""
+    """The operation of the client side."""
     callees: Codes = field(default_factory=lambda: _NO_CODES)
     gap_ns: Ints = field(default_factory=lambda: _NO_INTS)
     calls: Codes = field(default_factory=lambda: _NO_CODES)
@@ -95,17 +95,17 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Requests, boiled down to about 40 bytes a span."""
+    """Requests, reduced to about 40 bytes per span."""
 
     operations: tuple[GroupKey, ...] = ()
-    """Those that took part, sorted."""
+    """The operations in these requests, sorted."""
     traces: TraceColumns = field(default_factory=TraceColumns)
     requests: Requests = field(default_factory=Requests)
-    """Those of a trace stand in the order of its spans."""
+    """The requests; those of one trace are in the order of its spans."""
     work: Work = field(default_factory=Work)
     gaps: Gaps = field(default_factory=Gaps)
     durations_ns: Ints = field(default_factory=lambda: _NO_INTS)
-    """One a span, by the entries of `work` (`calls` of each); first those that came from another service."""
+    """One duration per span, by the entries of `work` (`calls` of each); those called by other services come first."""
 
     def of(self, kept: Flags) -> Batch:
         """Give the same of some traces only.
@@ -131,12 +131,12 @@ class Batch:
 
 
 def _ranks(flags: Flags) -> Codes:
-    """Give each of those flagged its position among them."""
+    """Give each flagged entry its position among the flagged ones."""
     return (np.cumsum(flags) - 1).astype(np.int32)
 
 
 def _numbered(batch: Batch, operations: Codes, traces: Codes, requests: Codes) -> Batch:
-    """Give every number that stands for an operation, trace or request its new one."""
+    """Replace the numbers of operations, traces and requests by new ones."""
     work, gaps = batch.work, batch.gaps
     return replace(
         batch,
@@ -165,7 +165,7 @@ def _kept(columns: _Columns, kept: Flags | Ints) -> _Columns:
 
 
 def end_to_end(parts: Sequence[_Columns]) -> _Columns:
-    """Put columns one behind the other.
+    """Concatenate columns.
 
     Raises:
         ValueError: If there are none.
@@ -176,15 +176,15 @@ def end_to_end(parts: Sequence[_Columns]) -> _Columns:
 
 
 def sortable(key: GroupKey) -> tuple[str, str, int, str, tuple[str, ...]]:
-    """Give what operations are sorted by."""
+    """Give the key by which operations are sorted."""
     return (key.service, key.name, key.kind, "" if key.peer is None else key.peer.label, tuple(key.peer or ()))
 
 
 def on_one_table(one: Sequence[Batch], other: Sequence[Batch]) -> tuple[Batch, Batch]:
-    """Make one batch of each of two sets of batches, operations numbered alike in both.
+    """Merge each of two sets of batches into one batch, with the same numbers for operations in both.
 
-    Traces come newest first, as sources give them, and requests in the order of their traces: whatever the batches
-    were, the sums of broken numbers are the same to the last digit.
+    Traces are ordered newest first, as sources give them, and requests in the order of their traces: however they were
+    divided into batches, floating-point sums are bit-identical.
     """
     keys = {key for batches in (one, other) for batch in batches for key in batch.operations}
     table = tuple(sorted(keys, key=sortable))
@@ -222,7 +222,7 @@ def _newest_first(traces: TraceColumns) -> Ints:
 
 
 def _places(order: Ints) -> Codes:
-    """Turn an order around: where each entry comes to stand."""
+    """Invert an order: give the position of each entry."""
     places = np.zeros(order.size, dtype=np.int32)
     places[order] = np.arange(order.size, dtype=np.int32)
     return places
@@ -231,7 +231,7 @@ def _places(order: Ints) -> Codes:
 Floats = npt.NDArray[np.float64]
 
 MIN_REQUESTS = 5
-"""A kind of request is compared by itself when both sides have so many of it."""
+"""A kind of request is compared by itself when both sides have at least this number of requests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,23 +239,23 @@ class Matching:
     """Which requests are compared with which."""
 
     before_kinds: Ints
-    """One a request of the first batch: its kind."""
+    """The kind of each request of the first batch."""
     after_kinds: Ints
     before_strata: Floats
-    """A row a stratum, a column a kind: 1 where requests of the kind before belong to the stratum."""
+    """One row per stratum, one column per kind: 1 where requests of the kind before belong to the stratum."""
     after_strata: Floats
     shares: Floats
-    """One a stratum: how much of all requests it stands for; they add up to 1."""
+    """The share of all requests that each stratum stands for; they add up to 1."""
     unmatched: Ints
-    """Kinds whose entry operation the other side does not have at all."""
+    """The kinds whose entry operation the other side does not have at all."""
 
     def weights(self, kinds: Ints, strata: Floats, multiplicity: Floats | None = None) -> Floats:
-        """Give how much each request of one side counts: sums over both sides then differ by what changed.
+        """Give the weights of the requests of one side, with which the sums of both sides differ by what changed.
 
         Args:
             kinds: `before_kinds` or `after_kinds`.
             strata: The strata of the same side.
-            multiplicity: How often each request was drawn; once each when left out.
+            multiplicity: The number of times that each request was drawn; once each by default.
         """
         drawn = np.ones(kinds.size) if multiplicity is None else multiplicity
         counts = strata @ np.bincount(kinds, weights=drawn, minlength=strata.shape[1])
@@ -265,7 +265,7 @@ class Matching:
 
 
 def match(before: Batch, after: Batch) -> Matching:
-    """Pair up the kinds of requests of two batches that number their operations alike.
+    """Match the kinds of requests of two batches with the same numbers for operations.
 
     Requests are of one kind when they have the same entry operation and entered the same operations of the same
     services. A kind of which both sides have at least `MIN_REQUESTS` is compared by itself. The others are compared
@@ -291,7 +291,7 @@ _Stratum = tuple[Ints, Ints, int]
 
 
 def _leftovers(kinds: Ints, left: Ints, before: Ints, after: Ints) -> list[_Stratum]:
-    """Compare the requests of rare kinds together, or with everything where the other side has too few of them."""
+    """Combine the requests of rare kinds, or all requests where one side has too few of these."""
     rare = (int(before[left].sum()), int(after[left].sum()))
     if min(rare) >= MIN_REQUESTS:
         return [(left, left, sum(rare))]
@@ -300,7 +300,7 @@ def _leftovers(kinds: Ints, left: Ints, before: Ints, after: Ints) -> list[_Stra
 
 
 def _kinds(before: Batch, after: Batch) -> tuple[Ints, Ints, Ints]:
-    """Number the kinds of requests of both batches: of each request, and the entry operation of each kind."""
+    """Number the kinds of requests: give the kinds of both batches' requests, and the entry operation of each kind."""
     entries = np.concatenate((before.requests.operations, after.requests.operations))
     reached = np.concatenate((before.requests.reached, after.requests.reached))
     order = np.lexsort((reached, entries))

@@ -26,7 +26,7 @@ class SideSummary:
     span_count: int
     latency: Spread
     unmatched: dict[str, int]
-    """Requests of entry operations that the other side does not have, which are compared with nothing."""
+    """The number of requests by entry operation that the other side does not have; they are not compared."""
     moved_span_count: int
     largest_shift_ns: int
 
@@ -35,8 +35,8 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
     """Describe the columns of a side.
 
     Args:
-        key: What the columns are within.
-        taken: How the side is taken from a row.
+        key: Key of the object that holds the columns.
+        taken: Takes the side from a row.
     """
 
     def count(name: str, fact: Callable[[SideSummary], int], about: str = "") -> Column[_Row]:
@@ -72,27 +72,27 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
 
 @dataclass(frozen=True, slots=True)
 class ServiceChange:
-    """How much longer a service holds requests."""
+    """The change of the time that a service holds requests."""
 
     service: str
     held: Estimate
-    """ns a request on the critical path, what passes between callers and callees included."""
+    """Critical time per request in ns, network time included."""
     between_ns: float
-    """How much of the change passes between callers and callees."""
+    """The part of the change that is network time."""
     calls: Estimate
-    """A request, from other services."""
+    """Calls from other services, per request."""
     errors: Estimate
-    """Failed ones of these calls, a request."""
+    """Failed calls from other services, per request."""
     before: Spread
-    """Of the spans at which the service was entered."""
+    """Durations before, of the spans at which the service was entered."""
     after: Spread
     example_id: str
-    """The trace that the service held longest, on the side on which it holds longer; empty for none."""
+    """The trace that the service held longest, on the side with more held time; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationChange:
-    """How much longer an operation holds requests."""
+    """The change of the time that an operation holds requests."""
 
     key: GroupKey
     held: Estimate
@@ -100,21 +100,21 @@ class OperationChange:
     calls: Estimate
     errors: Estimate
     before: Spread
-    """Durations of its spans."""
+    """Durations of the operation's spans before."""
     after: Spread
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeChange:
-    """How much more time passes between two services."""
+    """The change of the network time between two services."""
 
     caller: str
     callee: str
     between: Estimate
-    """ns a request on the critical path."""
+    """Network time on the critical path per request, in ns."""
     calls: Estimate
     caller_share: float
-    """How much of the change is charged to the caller; see `blame.caller_shares`."""
+    """The share of the change that is charged to the caller; see `blame.caller_shares`."""
 
 
 _HELD = "critical time a request, what passes between caller and callee included"
@@ -166,16 +166,16 @@ EDGE_COLUMNS: tuple[Column[EdgeChange], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Changes:
-    """What changed between two sets of requests. Times are a request's mean, of like requests on both sides."""
+    """What changed between two sets of requests. Times are means per request, of like requests on both sides."""
 
     before: SideSummary
     after: SideSummary
     latency: Estimate
-    """ns a request."""
+    """The mean latency in ns."""
     failures: Estimate
-    """Failed requests, 0..1."""
+    """The share of failed requests, 0..1."""
     services: tuple[ServiceChange, ...]
-    """What holds requests longer comes first."""
+    """The services; those that hold requests longer come first."""
     operations: tuple[OperationChange, ...]
     edges: tuple[EdgeChange, ...]
 
@@ -183,24 +183,24 @@ class Changes:
 Outcome: TypeAlias = Literal["slower", "faster", "mixed", "same", "too-few", "incomparable"]
 
 NOTABLE_RATIO = 0.05
-"""A change is worth a headline from this share of the mean latency on, when it is sure ..."""
+"""The minimum share of the mean latency for a headline, when the change is sure."""
 GREAT_RATIO = 0.25
-"""... and from this one on when it is beyond chance by itself, though not as the greatest of many."""
+"""The minimum share for a headline when the change is beyond chance only if taken alone."""
 _MOSTLY = 0.7
 _HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a comparison comes to."""
+    """The conclusion of a comparison."""
 
     outcome: Outcome
     headline: str
-    """What changed most, by how much, how sure."""
+    """What changed most, by how much, and how sure that is."""
     remarks: tuple[str, ...]
     """Further sentences: where the time passes, what else changed."""
     service: str
-    """Whom the headline names; empty when it names nobody."""
+    """The service that the headline names; empty when it names none."""
 
 
 def judge(comparison: Changes) -> Verdict:
@@ -258,7 +258,7 @@ def _headline(first: ServiceChange, comparison: Changes) -> str:
 
 
 def interval_text(change: Estimate) -> str:
-    """Say between which ends a change lies, both as amounts of the change's own direction."""
+    """Write the interval of a change, with both ends in the direction of the change."""
     low, high = (change.low, change.high) if change.change >= 0 else (-change.high, -change.low)
     sure = "95 % sure" if change.is_sure else "may be chance"
     return f"{sure}: {format_duration(round(low))} to {format_duration(round(high))}"

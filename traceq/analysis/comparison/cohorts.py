@@ -41,9 +41,9 @@ from traceq.units import format_duration, plural
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """Any number of requests, boiled down; adds to others.
+    """Any number of requests in reduced form; can be added to others.
 
-    Adding only puts batches side by side: of thousands of tables each is looked at once, when the answer is asked for.
+    Adding only collects batches: of thousands of tables each is processed once, when the answer is computed.
     """
 
     batches: tuple[Batch, ...] = ()
@@ -60,7 +60,7 @@ class Cohort:
         """Give the same of some traces only.
 
         Args:
-            positions: In `traces`.
+            positions: Positions in `traces`.
         """
         ends = np.cumsum([len(batch.traces) for batch in self.batches], dtype=np.int64)
         kept = np.zeros(int(ends[-1]) if ends.size else 0, dtype=np.bool_)
@@ -70,7 +70,7 @@ class Cohort:
 
 
 def collect(traces: Traces, options: RequestOptions) -> Cohort:
-    """Boil down the requests of a span table."""
+    """Reduce the requests of a span table."""
     table = columns(traces)
     spans, skew = corrected(table, correct_skew=options.correct_skew)
     requests = find_requests(spans, options)
@@ -109,11 +109,11 @@ def _trace_columns(spans: Columns, skew: Skew) -> TraceColumns:
 
 @dataclass(frozen=True, slots=True)
 class CohortSums:
-    """Requests boiled down, and what their traces are told apart by; adds to others."""
+    """Requests in reduced form, and the tag by which their traces are split; can be added to others."""
 
     cohort: Cohort = field(default_factory=Cohort)
     values: tuple[tuple[str, ...], ...] = ()
-    """Of the tag to split by: one tuple for each of the cohort's traces; empty where there is no such tag."""
+    """Values of the tag to split by: one tuple for each of the cohort's traces; empty where there is no such tag."""
 
     def __add__(self, other: CohortSums) -> CohortSums:
         return added(self, other)
@@ -125,12 +125,12 @@ class CohortQuestion:
 
     options: RequestOptions
     key: str | None = None
-    """Of the tag to split by."""
+    """The key of the tag to split by; None for no tag."""
     learns: bool = True
 
     @property
     def needs_details(self) -> bool:
-        """Whether traces are told apart by a tag; everything else stands in columns."""
+        """Whether traces are split by a tag; everything else is in columns."""
         return self.key is not None
 
     def nothing(self) -> CohortSums:
@@ -138,22 +138,22 @@ class CohortQuestion:
         return CohortSums()
 
     def collect(self, traces: Traces) -> CohortSums:
-        """Boil down a table."""
+        """Reduce a table."""
         return CohortSums(collect(traces, self.options), () if self.key is None else values_of(traces, self.key))
 
     def rank(self, sums: CohortSums) -> Cohort:
-        """Give the requests, to be compared with those of another set."""
+        """Give the requests, for a comparison with those of another set."""
         return sums.cohort
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """A span table on its way into a cohort; arrays but `rows` have one entry a span."""
+    """A span table that becomes a cohort; all arrays except `rows` have one entry for each span."""
 
     found: Found
     charges: Charges
     rows: Ints
-    """Of the spans that belong to a request."""
+    """Rows of the spans that belong to a request."""
     operations: Ints
     entered: Flags
 
@@ -213,12 +213,12 @@ def _reached(seen: _Seen) -> Hashes:
 
 
 def stable_hash(text: str) -> int:
-    """Give 64 bits that are the same every run."""
+    """Give a hash of 64 bits that is the same in every run."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _work(seen: _Seen) -> tuple[Work, Ints]:
-    """Give what requests spent in operations, and the durations of the spans in the order that `Batch` wants."""
+    """Give the time that requests spent in operations, and the durations of the spans in the order of `Batch`."""
     spans, rows = seen.spans, seen.rows
     entered, failed = seen.entered[rows], spans.statuses[rows] == Status.ERROR
     keys, order = _sorted((seen.request_of, seen.operations[rows], ~entered))
@@ -244,13 +244,13 @@ def _gaps(seen: _Seen) -> Gaps:
 
 
 def _sorted(keys: tuple[Ints | Flags, ...]) -> tuple[tuple[Ints | Flags, ...], Ints]:
-    """Sort by several keys, the first first; gives them in order, and the order."""
+    """Sort by several keys, the first one most significant; give the sorted keys and the order."""
     order = np.lexsort(keys[::-1])
     return tuple(key[order] for key in keys), order
 
 
 def _heads(keys: tuple[Ints | Flags, ...]) -> Ints:
-    """Give where runs of equal keys begin; there has to be one."""
+    """Give the beginnings of runs of equal keys; there has to be at least one run."""
     differs = np.ones(keys[0].size, dtype=np.bool_)
     differs[1:] = False
     for key in keys:
@@ -259,27 +259,27 @@ def _heads(keys: tuple[Ints | Flags, ...]) -> Ints:
 
 
 _LEAST_SLOW = 5
-"""So many traces are slow at least, where there are twice as many."""
+"""The minimum number of slow traces, where there are at least twice as many traces."""
 _VALUES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions of the traces of both parts, in the set that is split."""
+    """Positions of the traces of both parts in the set that is split."""
 
     before: list[int]
     after: list[int]
     before_title: str
     after_title: str
     key: str = ""
-    """The tag by which they were told apart."""
+    """The tag by which the traces were split; empty for none."""
     notes: tuple[str, ...] = ()
 
 
 def split_by_latency(cohort: Cohort, ratio: float) -> Split:
-    """Tell the traces with the slowest requests from the rest.
+    """Separate the traces with the slowest requests from the rest.
 
-    A trace without any request of the kind asked for is in neither part.
+    A trace without any matching request is in neither part.
     """
     latency = slowest_requests(cohort)
     ids = cohort.traces.ids.tolist()
@@ -306,7 +306,7 @@ def slowest_requests(cohort: Cohort) -> dict[int, int]:
 
 
 def split_by_failure(cohort: Cohort) -> Split:
-    """Tell the traces with failed spans from the rest."""
+    """Separate the traces with failed spans from the rest."""
     parts: tuple[list[int], list[int]] = ([], [])
     for position, has_failed in enumerate(cohort.traces.failed.tolist()):
         parts[has_failed].append(position)
@@ -314,18 +314,18 @@ def split_by_failure(cohort: Cohort) -> Split:
 
 
 def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str) -> Split:
-    """Tell the traces that carry one value of a tag from those that carry only others.
+    """Separate the traces that have one value of a tag from those that have only other values.
 
-    Without a value it is the one whose first trace started last: the version that was rolled out. Traces that do not
-    carry the tag at all are in neither part, and counted in a note.
+    Without a given value, it is the one whose first trace started last: the version that was rolled out. Traces without
+    the tag are in neither part, and counted in a note.
 
     Args:
-        values: Of the tag, for each trace.
+        values: Values of the tag, for each trace.
         starts_ns: When each trace started.
         text: The tag, alone or with a value.
 
     Raises:
-        NotFoundError: If no trace carries the tag or the value, or all carry the same.
+        NotFoundError: If no trace has the tag or the value, or all have the same value.
     """
     key, equals, wanted = text.partition("=")
     counts = Counter(value for found in values for value in found)

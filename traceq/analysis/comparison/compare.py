@@ -1,4 +1,4 @@
-"""What changed between two sets of requests: which services, operations and calls hold them for more or less time."""
+"""What changed between two sets of requests: which services, operations and calls hold them longer or for less time."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _Specs: TypeAlias = "tuple[Column[Any] | Rows[Any], ...]"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Changes, Answer):
-    """What changed between two sets of requests. Times are a request's mean, of like requests on both sides."""
+    """What changed between two sets of requests. Times are means per request, of like requests on both sides."""
 
     tags: TagChanges | None = None
-    """Tag values that stand out in the second set; None where they were not looked for."""
+    """Tag values that stand out in the second set; None where tags were not compared."""
 
     SPECS: ClassVar[_Specs] = (
         Column(
@@ -69,11 +69,11 @@ class Comparison(Changes, Answer):
 
     @property
     def verdict(self) -> Verdict:
-        """What it comes to."""
+        """The conclusion in words."""
         return judge(self)
 
     def records(self) -> Table:
-        """Give one record a service, an operation and a pair of services, told apart by their `level`."""
+        """Give one record for each service, operation and pair of services, distinguished by their `level`."""
         levels = {
             "service": records(SERVICE_COLUMNS, self.services),
             "operation": records(OPERATION_COLUMNS, self.operations),
@@ -168,9 +168,9 @@ def _spreads(batch: Batch, group_of: Ints, size: int, counted: Flags | None = No
     """Sum up durations of spans by the groups of their operations.
 
     Args:
-        batch: Any.
+        batch: Any batch.
         group_of: The group of each operation.
-        size: How many groups there are.
+        size: The number of groups.
         counted: Which spans, in the order of the batch's durations; None for all.
     """
     groups = np.repeat(group_of[batch.work.operations], batch.work.calls)
@@ -180,7 +180,7 @@ def _spreads(batch: Batch, group_of: Ints, size: int, counted: Flags | None = No
 
 
 def _is_entered(batch: Batch) -> Flags:
-    """Tell the spans that came from another service: the first ones of each entry."""
+    """Tell the spans whose caller is another service: the first ones of each entry."""
     calls = batch.work.calls.astype(np.int64)
     first = np.repeat(np.cumsum(calls) - calls, calls)
     entered: Flags = np.arange(first.size) - first < np.repeat(batch.work.entered, calls)

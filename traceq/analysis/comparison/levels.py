@@ -1,4 +1,4 @@
-"""What is measured on both sides of a comparison: by service, by operation and by pair of services.
+"""The measures of both sides of a comparison: by service, by operation and by pair of services.
 
 What passes between callers and callees is charged to the callee, or to the caller that many share.
 """
@@ -18,24 +18,24 @@ from traceq.analysis.grouping import distinct
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edges:
-    """Pairs of services of which one calls the other, numbered alike for two batches."""
+    """Pairs of services of which one calls the other, with the same numbers for two batches."""
 
     services: tuple[str, ...]
     service_of: Ints
-    """One an operation."""
+    """The number of the service of each operation."""
     callers: Ints
-    """One an edge: number of a service."""
+    """The number of the calling service of each edge."""
     callees: Ints
 
     def of(self, gaps: Gaps) -> Ints:
-        """Give the edge of each entry."""
+        """Give the edge of each entry of `gaps`."""
         keys = self.callers * len(self.services) + self.callees
         wanted = self.service_of[gaps.callers] * len(self.services) + self.service_of[gaps.callees]
         return np.searchsorted(keys, wanted)
 
 
 def find_edges(before: Batch, after: Batch) -> Edges:
-    """Number the services and the calls between them of two batches that number their operations alike."""
+    """Number the services, and the calls between them, of two batches with the same numbers for operations."""
     services = tuple(sorted({key.service for key in before.operations}))
     numbers = {service: number for number, service in enumerate(services)}
     service_of = np.array([numbers[key.service] for key in before.operations], dtype=np.int64)
@@ -45,15 +45,15 @@ def find_edges(before: Batch, after: Batch) -> Edges:
 
 
 def caller_shares(edges: Edges, before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Floats:
-    """Give for each edge how much of the change between the two services is the caller's, 0..1.
+    """Give for each edge the share of the change between the two services that is charged to the caller, 0..1.
 
-    Time between caller and callee is charged to the callee. But a caller that waits longer for most of the services it
-    calls is short of something itself: what the median of its callees gained is its own, and only what a callee gained
-    beyond that is the callee's. A caller of one service alone tells nothing of the kind.
+    Network time is charged to the callee. But a caller that waits longer for most of the services it calls is short of
+    something itself: the median growth over its callees is charged to the caller, and only growth beyond it to a
+    callee. A caller of a single service gives no such evidence.
 
     Args:
-        edges: The edges in question.
-        before: Time between the two and calls, a request, of each edge.
+        edges: The edges.
+        before: Network time and number of calls, per request, of each edge.
         after: The same of the other side.
     """
     with_calls = (before[1] > 0) & (after[1] > 0)
@@ -70,7 +70,7 @@ def caller_shares(edges: Edges, before: tuple[Floats, Floats], after: tuple[Floa
 
 
 def _common(growths: Floats) -> float:
-    """Give what most gained, or lost: the median, of two medians the one nearer to 0, and 0 where they disagree."""
+    """Give the median; of two middle values the one nearer to 0, and 0 where their signs differ."""
     if growths.size < 2:
         return 0.0
     low, high = float(growths[(growths.size - 1) // 2]), float(growths[growths.size // 2])
@@ -84,7 +84,7 @@ _SERVICE_HELD = 2
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything that is measured; lists go by the numbers of services, operations and edges."""
+    """All measures; the positions in lists are the numbers of services, operations and edges."""
 
     latency: Estimate
     failures: Estimate
@@ -100,11 +100,11 @@ class Measured:
     operation_between_ns: list[float]
     caller_shares: list[float]
     service_examples: list[tuple[str, str]]
-    """The trace before and the trace after that each service held longest; empty for none."""
+    """For each service the traces before and after that it held longest; empty for none."""
 
 
 def measure(sides: Sides, edges: Edges) -> Measured:
-    """Measure what changed between two batches that number their operations alike."""
+    """Measure what changed between two batches with the same numbers for operations."""
     weights = sides.weights()
     of_edge = [_by_edge(batch, edges) for batch in (sides.before, sides.after)]
     sums = [(gap.sums(weight), calls.sums(weight)) for (gap, calls), weight in zip(of_edge, weights, strict=True)]
@@ -134,7 +134,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
 
 
 def _levels(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, ...]:
-    """Give the amounts to be measured with intervals, in the order of `Measured`."""
+    """Give the amounts that get intervals, in the order of `Measured`."""
     work, requests = batch.work, batch.requests
     service = edges.service_of[work.operations] if work.operations.size else work.operations
     sizes = (len(edges.services), len(batch.operations))
@@ -158,7 +158,7 @@ def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[
 
 
 def _examples(batch: Batch, held: Amounts) -> list[str]:
-    """Give for each group the trace that it held longest, of equals the one with the least id."""
+    """Give for each group the trace that it held longest; of equal ones the one with the smallest id."""
     found = [""] * held.size
     owners = batch.requests.traces[held.requests]
     parts = (np.split(column, held.heads[1:]) for column in (held.values, owners))
@@ -169,7 +169,7 @@ def _examples(batch: Batch, held: Amounts) -> list[str]:
 
 
 def _between(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, Amounts]:
-    """Give what passes between callers and callees by service and by operation charged with it."""
+    """Give network time by the service and by the operation that are charged with it."""
     requests, operations, values = _charged_gaps(batch, edges, shares)
     return (
         _sparse(requests, edges.service_of[operations], values, len(edges.services)),
@@ -178,7 +178,7 @@ def _between(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, Amoun
 
 
 def _held(batch: Batch, edges: Edges, shares: Floats) -> tuple[Codes, Codes, Floats]:
-    """Give requests, operations and how long the one was held by the other, shares of what passes between included."""
+    """Give requests, operations and the time for which each operation held the request, network time included."""
     requests, operations, values = _charged_gaps(batch, edges, shares)
     work = batch.work
     return (

@@ -1,4 +1,4 @@
-"""Amounts a request, on both sides of a comparison, with what changed and how sure that is.
+"""Amounts per request on both sides of a comparison, with their changes and how sure these are.
 
 How sure is told by the bootstrap over traces, without a random number generator. Each replicate draws every trace 0, 1,
 2, ... times (Poisson with mean 1, which drawing with replacement comes to for many traces). How often is computed from
@@ -25,15 +25,15 @@ from traceq.report import Column, Unit
 REPLICATES = 200
 _COVERAGE = 0.95
 _ALONE = 1.96
-"""Standard deviations that 95 of 100 single values lie within."""
+"""Number of standard deviations within which 95 of 100 single values lie."""
 _NOISE = 1e-9
-"""Differences below this share of what differs come from rounding, at 1e-16 a step."""
+"""Differences below this share of the compared values come from rounding, at 1e-16 per operation."""
 _POISSON = np.cumsum(np.exp(-1) / np.array([1, 1, 2, 6, 24, 120, 720, 5040, 40320], dtype=np.float64))
-"""How likely a trace is drawn at most 0, 1, 2, ... times."""
+"""The probability that a trace is drawn at most 0, 1, 2, ... times."""
 
 
 def drawn(hashes: Hashes, replicate: int) -> Floats:
-    """Give how often a replicate draws each trace.
+    """Give the number of times that a replicate draws each trace.
 
     Source of the mixing: Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
     """
@@ -46,30 +46,31 @@ def drawn(hashes: Hashes, replicate: int) -> Floats:
 
 
 def settled(differences: Floats, sizes: Floats) -> Floats:
-    """Take differences that only rounding made for none: measured in their own deviations they would be great ones.
+    """Set differences that come from rounding to 0: in units of their own deviation they would be large.
 
     Args:
-        differences: Of amounts.
-        sizes: How great the amounts are that were subtracted.
+        differences: Differences of amounts.
+        sizes: The size of the amounts that were subtracted.
     """
     return np.where(np.abs(differences) > _NOISE * sizes, differences, 0.0)
 
 
 def intervals(changes: Floats, replicates: Floats, sizes: Floats, counted: Flags) -> tuple[Floats, Floats, Flags]:
-    """Give ends between which all changes lie at once, in 95 of 100 cases.
+    """Give bounds between which all changes lie simultaneously, in 95 of 100 cases.
 
-    At once, because the greatest of many changes is looked at: of hundreds of operations some seem to change by chance.
-    The greatest deviation over all of them, each in its own standard deviations, is what bounds them; below and above
-    have each their own.
+    They are simultaneous because the greatest of many changes is reported: of hundreds of operations some seem to
+    change by chance. The greatest deviation over all of them, each in units of its own standard deviation, determines
+    the bounds, separately for the lower and the upper ones.
 
     Args:
-        changes: One a group, as measured.
-        replicates: A row a replicate, a column a group.
-        sizes: How great the amounts are that change.
-        counted: Which groups to bound at once. The others have intervals as wide, in their own standard deviations.
+        changes: The measured change of each group.
+        replicates: One row for each replicate, one column for each group.
+        sizes: The size of the amounts that change.
+        counted: Which groups to bound simultaneously. The intervals of the others have the same width in units of their
+        own standard deviation.
 
     Returns:
-        The lower ends, the upper ends, and which changes are beyond chance when looked at alone.
+        The lower bounds, the upper bounds, and which changes are beyond chance when taken alone.
     """
     if not counted.any():
         return changes, changes, changes != 0
@@ -84,9 +85,9 @@ def intervals(changes: Floats, replicates: Floats, sizes: Floats, counted: Flags
 
 
 def _half_deviation(deviations: Floats, sign: int) -> Floats:
-    """Give the standard deviation as one side of the middle shows it: times have long tails on one side only.
+    """Give the standard deviation on one side of the middle, since times have long tails on one side only.
 
-    What does not deviate at all counts half on either side, as counts and errors of few requests often do not.
+    Values without any deviation, frequent in counts and errors of few requests, count half on each side.
     """
     one_side = np.maximum(sign * deviations, 0)
     counts = np.count_nonzero(one_side, axis=0) + np.count_nonzero(deviations == 0, axis=0) / 2
@@ -99,26 +100,26 @@ _RARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean a request before and after, and between which ends its change lies."""
+    """A mean per request before and after, with the interval of its change."""
 
     before: float
     after: float
     low: float
-    """With `high`: where the change lies in 95 of 100 cases, all changes of a kind at once."""
+    """The lower bound of the change; up to `high`, in 95 of 100 cases for all changes of a measure simultaneously."""
     high: float
     is_likely: bool
-    """Whether the change is beyond chance when looked at alone, not as the greatest of many."""
+    """Whether the change is beyond chance when taken alone, not as the greatest of many."""
     effect: float | None
-    """The change in standard deviations of single requests (Cohen's d); None where they do not differ at all."""
+    """The change in standard deviations of single requests (Cohen's d); None where the deviation is 0."""
 
     @property
     def change(self) -> float:
-        """What is more after than before."""
+        """The mean after minus the mean before."""
         return self.after - self.before
 
     @property
     def is_sure(self) -> bool:
-        """Whether the interval leaves no change at all out."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -131,10 +132,10 @@ def estimate_specs(
     """Describe the columns of an estimate.
 
     Args:
-        key: What the columns are within.
-        taken: How the estimate is taken from a row.
-        about: What is estimated, a request.
-        is_time: Whether it is a time, which is told in whole nanoseconds.
+        key: Key of the object that holds the columns.
+        taken: Takes the estimate from a row.
+        about: What is estimated, per request.
+        is_time: Whether it is a time, which is written in whole nanoseconds.
     """
     suffix, unit = ("_ns", Unit.DURATION) if is_time else ("", Unit.TEXT)
 
@@ -173,27 +174,27 @@ def estimate_specs(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Amounts:
-    """Amounts of groups in requests: those that are not zero, group by group, in each by the number of the request."""
+    """Amounts of groups in requests that are not zero, ordered by group and then by the number of the request."""
 
     requests: Ints
     values: Floats
     groups: Ints
-    """Those that have an amount at all, rising."""
+    """The groups that have amounts, in rising order."""
     heads: Ints
-    """Where the amounts of each of these begin."""
+    """The position where the amounts of each of these groups begin."""
     size: int
-    """How many groups there are."""
+    """The number of groups."""
 
     def sums(self, weights: Floats) -> Floats:
-        """Add up by group, each request counting as its weight says."""
+        """Add up by group, with the weights of requests."""
         return self._added_up(weights[self.requests] * self.values)
 
     def squares(self, weights: Floats) -> Floats:
-        """Add up the squares."""
+        """Add up the squares by group, with the weights of requests."""
         return self._added_up(weights[self.requests] * self.values**2)
 
     def _added_up(self, values: Floats) -> Floats:
-        # Runs are added up in half the time that scattered groups take, and the bootstrap does it 200 times.
+        # Adding up runs takes half the time of scattered groups, and the bootstrap does it 200 times.
         sums = np.zeros(self.size)
         if self.heads.size:
             sums[self.groups] = np.add.reduceat(values, self.heads)
@@ -212,14 +213,14 @@ def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """Two sets of requests, ready to be measured against each other."""
+    """Two sets of requests, prepared for comparison."""
 
     before: Batch
     after: Batch
     matching: Matching
 
     def weights(self) -> tuple[Floats, Floats]:
-        """Give how much each request counts, before and after."""
+        """Give the weights of all requests, before and after."""
         matching = self.matching
         return (
             matching.weights(matching.before_kinds, matching.before_strata),
@@ -237,14 +238,14 @@ class Sides:
 
     @property
     def is_enough(self) -> bool:
-        """Whether both sides have requests enough for an interval."""
+        """Whether both sides have enough requests for an interval."""
         return min(len(self.before.requests), len(self.after.requests)) >= MIN_REQUESTS
 
 
 def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[list[Estimate]]:
     """Measure what changed, for each group of each level.
 
-    With fewer than `MIN_REQUESTS` requests on a side, nothing is sure: the intervals reach from end to end.
+    With fewer than `MIN_REQUESTS` requests on a side, nothing is sure: the intervals are unbounded.
     """
     weights = sides.weights()
     before = [first.sums(weights[0]) for first, _ in levels]
@@ -279,7 +280,7 @@ def _unknown(size: int) -> tuple[Floats, Floats, Flags]:
 
 
 def _matters(sizes: Floats) -> Flags:
-    """Tell the groups that have a hundredth of everything: rare ones vary most and would widen all intervals."""
+    """Tell the groups with at least a hundredth of everything: rarer ones vary most and would widen all intervals."""
     matters: Flags = (sizes > 0) & (sizes >= _RARE * sizes.sum())
     return matters
 

@@ -1,7 +1,7 @@
 """Which tag values stand out: much more frequent in the traces of one set than in those of another.
 
-Attributes take longest of all to read, so each set is asked twice: first for all its traces, of which `choose` takes
-some, then for the tags of these alone (`count_tags`).
+Attributes take longest to read, so each set is read twice: first without them, for all its traces, of which `choose`
+takes some, then with the tags of these alone (`count_tags`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from traceq.semantics import Attributes, value_text
 from traceq.traces import Traces, normal_id
 
 TRACES_COUNTED = 2_000
-"""So many traces of each set are looked at, chosen by their ids alone; shares of so many are off by 2 % at most."""
+"""Number of traces of each set that are examined, chosen by their ids alone; shares of these are off by at most 2 %."""
 VALUES_COUNTED = 2_000
-"""A key with more values than this tells requests apart rather than groups of them, and is left out."""
+"""A key with more values than this identifies single requests rather than groups, and is left out."""
 _MOST_CHANCE = 0.01
-"""How likely it may be that any value at all stands out by chance."""
+"""The maximum probability that any value at all stands out by chance."""
 _LEAST_GROWTH = 0.1
-"""A value stands out when its share of traces is greater by so much."""
+"""The minimum growth of a value's share of traces for it to stand out."""
 
 Tag = tuple[str, str]
 """Key and value; keys of resources begin with `resource.`."""
@@ -33,28 +33,28 @@ Tag = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The traces of a set that are looked at."""
+    """The traces of a set that are examined."""
 
     trace_ids: tuple[str, ...] = ()
     trace_count: int = 0
-    """Of all traces, chosen or not."""
+    """The number of all traces, chosen or not."""
 
     def __len__(self) -> int:
         return len(self.trace_ids)
 
 
 def choose(traces: TraceColumns) -> Sample:
-    """Take the traces with the least hashes, which says nothing about what is in them."""
+    """Choose the traces with the smallest hashes, which do not depend on their content."""
     keys = zip(traces.hashes.tolist(), traces.ids.tolist(), strict=True)
     return Sample(tuple(trace_id for _, trace_id in heapq.nsmallest(TRACES_COUNTED, keys)), len(traces))
 
 
 @dataclass(frozen=True, slots=True)
 class TagCounts:
-    """In which traces of a sample each value of each key occurs; adds to others of the same sample."""
+    """The traces of a sample in which each value of each key occurs; can be added to others of the same sample."""
 
     by_key: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """For each value a set of traces: bit `n` stands for the one at position `n` of the sample."""
+    """For each value the set of its traces: bit `n` stands for the trace at position `n` of the sample."""
     crowded: frozenset[str] = frozenset()
     """Keys with more than `VALUES_COUNTED` values, which are not in `by_key`."""
 
@@ -79,13 +79,13 @@ class TagCounts:
 
 @dataclass(slots=True)
 class _Tally:
-    """Counts in the making."""
+    """Counts that are being collected."""
 
     by_key: dict[str, dict[str, int]] = field(default_factory=dict)
     crowded: set[str] = field(default_factory=set)
 
     def add(self, key: str, value: str, traces: int) -> None:
-        """Note that traces have a tag; of a key with too many values none is kept, so that memory has a bound."""
+        """Record that traces have a tag; a key with too many values is dropped, which bounds the memory."""
         if key in self.crowded:
             return
         values = self.by_key.setdefault(key, {})
@@ -95,12 +95,12 @@ class _Tally:
             del self.by_key[key]
 
     def counts(self) -> TagCounts:
-        """Give what was counted."""
+        """Give the collected counts."""
         return TagCounts(self.by_key, frozenset(self.crowded))
 
 
 def count_tags(traces: Traces, sample: Sample) -> TagCounts:
-    """Read which tags the traces of a table carry that are in a sample.
+    """Read the tags of those traces of a table that are in a sample.
 
     Raises:
         ValueError: If the traces were read without attributes.
@@ -116,7 +116,7 @@ def count_tags(traces: Traces, sample: Sample) -> TagCounts:
 
 
 def _tags(traces: Traces, position: int) -> set[Tag]:
-    """List what a trace carries. The spans of a trace repeat each other, so they are put together first."""
+    """List the tags of a trace. The spans of a trace repeat each other, so their attributes are combined first."""
     own: set[Tag] = set()
     shared: set[Tag] = set()
     for row in traces.rows(position):
@@ -127,17 +127,17 @@ def _tags(traces: Traces, position: int) -> set[Tag]:
 
 
 def _texts(attributes: Attributes) -> list[Tag]:
-    # Written out for plain text, since a call an attribute would double the time.
+    # Written out for plain text, since one call per attribute would double the time.
     return [(key, value if type(value) is str else value_text(value)) for key, value in attributes.items()]
 
 
 def values_of(traces: Traces, key: str) -> tuple[tuple[str, ...], ...]:
-    """Read which values of a tag each trace carries, sorted; those of resources count with or without `resource.`.
+    """Read the values of a tag in each trace, sorted; keys of resources count with or without `resource.`.
 
     Raises:
         ValueError: If the traces were read without attributes.
     """
-    # Equal tuples are one object: most traces say the same.
+    # Equal tuples share one object, since most traces have the same values.
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
     found = (_values(traces, position, key) for position in range(len(traces)))
     return tuple(known.setdefault(values, values) for values in found)
@@ -155,7 +155,7 @@ def _values(traces: Traces, position: int, key: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TaggedSample:
-    """A sample with what was read of it."""
+    """A sample with its tags."""
 
     sample: Sample
     tags: TagCounts
@@ -163,7 +163,7 @@ class TaggedSample:
 
 @dataclass(frozen=True, slots=True)
 class TagSums:
-    """Tags of several samples; adds to others of the same samples."""
+    """Tags of several samples; can be added to others of the same samples."""
 
     counts: tuple[TagCounts, ...]
 
@@ -173,7 +173,7 @@ class TagSums:
 
 @dataclass(frozen=True, slots=True)
 class TagQuestion:
-    """Which tags the traces of samples carry: a question about these traces alone."""
+    """The tags of the traces of samples: a question about these traces alone."""
 
     samples: tuple[Sample, ...]
     needs_details: bool = True
@@ -192,7 +192,7 @@ class TagQuestion:
         return TagSums(tuple(count_tags(traces, sample) for sample in self.samples))
 
     def rank(self, sums: TagSums) -> list[TaggedSample]:
-        """Put each sample beside its tags."""
+        """Combine each sample with its tags."""
         return [TaggedSample(*parts) for parts in zip(self.samples, sums.counts, strict=True)]
 
 
@@ -203,17 +203,17 @@ class TagChange:
     key: str
     value: str
     before_count: int
-    """Traces that have it."""
+    """The number of traces before that have the value."""
     after_count: int
     before_ratio: float
-    """Of the traces looked at."""
+    """The share of the examined traces before that have the value."""
     after_ratio: float
     alike: tuple[Tag, ...]
-    """Further tags of exactly the same traces."""
+    """Other tags of exactly the same traces."""
 
     @property
     def lift(self) -> float | None:
-        """How many times as frequent it is; None where it did not occur before."""
+        """The ratio of its shares after and before; None where it did not occur before."""
         return self.after_ratio / self.before_ratio if self.before_ratio else None
 
 
@@ -236,26 +236,26 @@ TAG_COLUMNS: tuple[Column[TagChange] | Rows[TagChange], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TagChanges:
-    """The tag values that are over-represented after, and what was looked at to find them."""
+    """The tag values that are over-represented after, and the traces that were examined for them."""
 
     changes: tuple[TagChange, ...]
-    """The greatest growth of share first."""
+    """The values that stand out; the one with the greatest growth of its share first."""
     before_sampled: int
     after_sampled: int
     before_traces: int
     after_traces: int
     left_out: tuple[str, ...]
-    """Keys with too many values."""
+    """The keys that were left out because they have too many values."""
 
 
 _Row = TypeVar("_Row")
 
 
 def tag_specs(taken: Callable[[_Row], TagChanges | None]) -> tuple[Column[_Row] | Rows[_Row], ...]:
-    """Describe the columns of tags; all null where they were not looked for.
+    """Describe the columns of tags; all null where tags were not compared.
 
     Args:
-        taken: How the tags are taken from a row.
+        taken: Takes the tags from a row.
     """
 
     def count(key: str, fact: Callable[[TagChanges], int], about: str) -> Column[_Row]:
@@ -286,13 +286,13 @@ def tag_specs(taken: Callable[[_Row], TagChanges | None]) -> tuple[Column[_Row] 
 def compare_tags(before: TaggedSample, after: TaggedSample, ignored_keys: frozenset[str] = frozenset()) -> TagChanges:
     """Find the values that are over-represented in the second set.
 
-    A value stands out when its share of traces grew by at least a tenth of all traces, and by more than chance would
-    make any of all the values that were counted grow (Fisher's exact test, Bonferroni).
+    A value stands out when its share of traces grew by at least a tenth of all traces, and by more than chance explains
+    for any of the values that were counted (Fisher's exact test, Bonferroni).
 
     Args:
         before: The set to compare with.
-        after: The set in question.
-        ignored_keys: Keys by which the sets were told apart, which say nothing new.
+        after: The set to examine.
+        ignored_keys: Keys by which the sets were split, which show nothing new.
     """
     counts = before.tags.counts(), after.tags.counts()
     left_out = _crowded(before.tags, after.tags)
@@ -310,7 +310,7 @@ def compare_tags(before: TaggedSample, after: TaggedSample, ignored_keys: frozen
 
 
 def _crowded(before: TagCounts, after: TagCounts) -> frozenset[str]:
-    """Find the keys with too many values, those of both sets taken together."""
+    """Find the keys with too many values, counted over both sets."""
     shared = before.by_key.keys() & after.by_key.keys()
     together = {key for key in shared if len(before.by_key[key].keys() | after.by_key[key].keys()) > VALUES_COUNTED}
     return before.crowded | after.crowded | together
@@ -326,7 +326,7 @@ def _stands_out(counts: tuple[int, int], sizes: tuple[int, int], limit: float) -
 
 
 def _chance_of_so_many(counts: tuple[int, int], sizes: tuple[int, int]) -> float:
-    """Give how likely at least as many of all traces with a tag fall on the second set by chance.
+    """Give the probability that, by chance, at least as many of the traces with a tag are in the second set.
 
     Source: Fisher's exact test, one-sided: the hypergeometric distribution's upper tail.
     """
@@ -345,7 +345,7 @@ def _log_choices(of: int, number: int) -> float:
 
 
 def _alike(tags: list[Tag], before: TagCounts, after: TagCounts) -> list[list[Tag]]:
-    """Put tags together that occur in the very same traces, a pod's name and its address for instance."""
+    """Group tags that occur in exactly the same traces, a pod's name and its address for instance."""
     groups: dict[tuple[int, int], list[Tag]] = {}
     for key, value in sorted(tags):
         traces = (before.by_key.get(key, {}).get(value, 0), after.by_key[key][value])

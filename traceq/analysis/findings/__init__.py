@@ -1,7 +1,7 @@
-"""What is worth a change in requests, with evidence, cost and advice.
+"""What is worth changing in requests, with evidence, cost and advice.
 
-Detectors are plain functions from a `Scene` (examined requests and thresholds) to `Sightings`; `FindingQuestion`
-runs them all and sums up what they saw by call; sums add, and only its `rank` turns them into an answer.
+Detectors are plain functions from a `Scene` (examined requests and thresholds) to `Sightings`; `FindingQuestion` runs
+them all and sums up the sightings by call. Sums can be added, and only `rank` turns them into an answer.
 """
 
 from traceq.analysis.findings.collect import FindingQuestion, sum_up

@@ -1,4 +1,4 @@
-"""From spans to findings: what detectors saw, put together by call."""
+"""From spans to findings: sightings of all detectors, grouped by call."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from traceq.traces import Traces
 
 @dataclass(frozen=True, slots=True)
 class FindingQuestion:
-    """What is worth a change."""
+    """What is worth changing in requests."""
 
     options: RequestOptions
     thresholds: Thresholds = field(default_factory=Thresholds)
     needs_details: bool = True
-    """Statements, errors and what spans tell of retries are attributes and events."""
+    """Whether attributes and events are needed: statements, errors and retries are recorded there."""
     learns: bool = True
 
     def nothing(self) -> FindingSums:
@@ -45,11 +45,11 @@ class FindingQuestion:
         return FindingSums()
 
     def collect(self, traces: Traces) -> FindingSums:
-        """Sum up what is worth a change in the requests of a span table."""
+        """Sum up what is worth changing in the requests of a span table."""
         return sum_up(examine(traces, self.options), self.thresholds)
 
     def rank(self, sums: FindingSums) -> Findings:
-        """Turn sums into the answer: by cost, then by kind, then by how many requests show it."""
+        """Turn sums into the answer, ordered by cost, then by kind, then by the number of requests."""
         found = [
             Finding(key, totals, totals.cost_ns / sums.latency_ns if sums.latency_ns else 0.0)
             for key, totals in sums.findings.items()
@@ -58,7 +58,7 @@ class FindingQuestion:
 
 
 def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
-    """Sum up what is worth a change in requests that were examined already."""
+    """Sum up what is worth changing in requests that were examined already."""
     scene = Scene(examined, thresholds)
     spans, entries = scene.spans, examined.requests.entries
     findings: dict[FindingKey, FindingTotals] = {}
@@ -76,14 +76,14 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Merged:
-    """Sightings by finding; arrays have one entry a sighting."""
+    """Sightings by finding; arrays have one entry for each sighting."""
 
     seen: Sightings
     keys: tuple[FindingKey, ...]
     number: Ints
-    """Which of the keys each sighting belongs to."""
+    """The position of each sighting's key."""
     requests: Ints
-    """Row of the request's entry; below -1 a number for the trace, where the spans belong to no request."""
+    """Row of the request's entry; where the spans belong to no request, a number below -1 that stands for the trace."""
 
 
 def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTotals]:
@@ -136,10 +136,10 @@ def _merge(scene: Scene, seen: Sightings) -> _Merged:
 
 
 def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
-    """Give each finding's cost and how many requests show it; never more cost than those took.
+    """Give each finding's cost and the number of requests that show it; the cost is never greater than their latency.
 
-    The path of one request may run through a finding twice, one inside the other (a recursive call): what both would
-    save is saved once.
+    The path of one request may run through a finding twice, one inside the other (a recursive call): time that both
+    would save is counted once.
     """
     size = len(merged.keys)
     places, pair = numbered_rows(merged.number, merged.requests)
@@ -151,7 +151,7 @@ def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
 
 
 def _examples(scene: Scene, merged: _Merged) -> list[tuple[FindingExample, ...]]:
-    """Pick the costliest sightings of each finding, each of another trace."""
+    """Pick the costliest sightings of each finding, each from a different trace."""
     seen, traces = merged.seen, scene.spans.traces
     trace_ids = np.array([traces.trace_ids[traces.trace_of(row)] for row in seen.rows.tolist()])
     span_ids = np.array([traces.span_ids[row] for row in seen.rows.tolist()])

@@ -16,19 +16,19 @@ _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]
 """`retry`, `retry_3`, `http.retry`, `Retrying`; not `retry_policy_loaded`."""
 _COUNTS = ("retry_count", "http.request.resend_count", "http.resend_count")
 _PROBED = 10
-"""Of an operation's spans in a trace so many in a row may have no retries before the others are taken to have none.
+"""After this number of spans in a row without retries, an operation is assumed to have none in this trace.
 
-In a trace, not in a table: how many traces are looked at together must make no difference.
+The limit holds for each trace, not for a table: the number of traces in a table must make no difference.
 """
 
 
 def retries(scene: Scene) -> Sightings:
-    """Find calls tried again: failed siblings like the next one, and what spans tell of themselves.
+    """Find calls that were tried again: failed siblings like the next one, and spans that record retries.
 
-    Attempts are siblings of one service and name that do not overlap, all but the last of them failed. They cost the
-    path from the start of the first to the start of the last. Spans without attempts below them are asked for events
-    (`retry_N`) and attributes (`retry_count`), as far as they hold the path long enough; of each operation in a trace
-    those that hold it longest first, until ten in a row tell nothing.
+    Attempts are siblings of one service and name that do not overlap, of which all but the last failed. The cost is the
+    path time from the start of the first to the start of the last. For spans without attempts below them that hold the
+    path long enough, events (`retry_N`) and attributes (`retry_count`) are read; for each operation in a trace in order
+    of path time, the longest first, until ten in a row have none.
     """
     attempts = _attempts(scene)
     first = attempts.rows[attempts.heads]
@@ -62,7 +62,7 @@ def _attempts(scene: Scene) -> Groups:
 
 
 def _between(scene: Scene, holders: Ints, start_ns: Ints, end_ns: Ints) -> Ints:
-    """Measure how much of a stretch within spans is on the path: all of it where the span is, clipped to it."""
+    """Measure how much of an interval within spans is on the path, as far as the span itself is on it."""
     paths = scene.examined.paths
     low_ns = np.maximum(start_ns, paths.low_ns[holders])
     high_ns = np.minimum(end_ns, paths.high_ns[holders])
@@ -70,7 +70,7 @@ def _between(scene: Scene, holders: Ints, start_ns: Ints, end_ns: Ints) -> Ints:
 
 
 def _told(scene: Scene, known: Ints) -> Sightings:
-    """Find spans whose events or attributes tell of retries; `known` ones have their attempts as spans."""
+    """Find spans whose events or attributes record retries; `known` ones have spans for their attempts."""
     spans = scene.spans
     if spans.traces.details is None:
         return none_seen("retries")
@@ -87,10 +87,10 @@ def _told(scene: Scene, known: Ints) -> Sightings:
 
 
 def _probe(scene: Scene, rows: Ints) -> tuple[Ints, Ints]:
-    """Ask the candidates of each operation in a trace, those that hold the path longest first.
+    """Read the candidates of each operation in a trace, those that hold the path longest first.
 
     Returns:
-        Rows of spans that tell of retries, and when the last one began in ns since the epoch, clocks corrected.
+        Rows of spans that record retries, and the start of the last one in ns since the epoch, clocks corrected.
     """
     spans = scene.spans
     own_ns = scene.examined.paths.own_ns[rows]
@@ -113,11 +113,11 @@ def _probe(scene: Scene, rows: Ints) -> tuple[Ints, Ints]:
 
 
 def _last_retry_ns(scene: Scene, row: int) -> int | None:
-    """Give when the last retry that a span tells of began; its end where only the number is told; None for too few."""
+    """Give the start of the last retry in a span, or the span's end where only a number is given; None for too few."""
     details = scene.spans.traces.span(row).details
     times = [event.time_ns for event in details.events() if _RETRY_EVENT.fullmatch(event.name)]
     if len(times) >= scene.thresholds.retries:
-        # Events are told by the host's own clock.
+        # Events have times of the host's own clock.
         return max(times) + int(scene.examined.skew.shift_ns[row])
     attributes = details.attributes()
     counts = [value_text(attributes.get(key)) for key in _COUNTS]
@@ -137,7 +137,7 @@ def _joined(one: Sightings, other: Sightings) -> Sightings:
 
 
 def superseded(scene: Scene, found: Sightings) -> Flags:
-    """Tell the failed attempts that another one came after."""
+    """Tell the failed attempts that were followed by another one."""
     retried = np.zeros(scene.spans.parents.size, dtype=np.bool_)
     retried[found.members] = True
     retried[found.members[found.offsets[1:] - 1]] = False
@@ -154,20 +154,20 @@ def holders(scene: Scene, found: Sightings) -> Flags:
 
 
 def error_origins(scene: Scene, retried: Flags) -> Sightings:
-    """Find where errors begin: failed spans without a failed child; each costs what it holds of the path.
+    """Find where errors begin: failed spans without a failed child; the cost of each is its path time.
 
     Args:
         scene: What to look at.
-        retried: Failed attempts that another one came after; they are told as retries.
+        retried: Failed attempts that were followed by another one; they are reported as retries.
     """
     rows = np.flatnonzero(find_origins(scene.recorded) & scene.is_asked & ~retried)
     return single("error", rows, scene.path_ns[rows], scene.spans.duration_ns[rows])
 
 
 def skewed_clocks(scene: Scene) -> Sightings:
-    """Find calls that were moved because they lie far outside of their callers.
+    """Find calls that were moved because they lay far outside their callers.
 
-    Far enough are those that begin that much before their caller, or end that much after it.
+    A call counts when it begins before its caller, or ends after it, by at least the threshold.
     """
     recorded, shift_ns = scene.recorded, scene.examined.skew.shift_ns
     parents = recorded.parents
@@ -182,9 +182,9 @@ def skewed_clocks(scene: Scene) -> Sightings:
 
 
 def incomplete_traces(scene: Scene) -> Sightings:
-    """Find missing parents in traces that hold a request in question, each named after the first of its children.
+    """Find missing parents in traces that contain a relevant request, each named after the first of its children.
 
-    A request of which only fragments are left is in question too.
+    A request of which only fragments are left is relevant too.
     """
     spans = scene.spans
     has_request = np.zeros(len(spans.traces), dtype=np.bool_)

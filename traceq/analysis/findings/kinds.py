@@ -1,4 +1,4 @@
-"""Every kind of finding: what it is called, how it is put into words, what to try, and what finds it.
+"""Every kind of finding: its title, its evidence in words, its advice and its detector.
 
 A new kind of finding is a detector, an entry here and a line in docs/analyses/findings.md. Where the database makes a
 difference, what to try is said in its words.
@@ -20,19 +20,19 @@ from traceq.units import format_count, format_duration, plural
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How often and how long something was seen, as sentences need it."""
+    """How often and how long something was seen, as text for sentences."""
 
     sighting_count: int
     span_count: int
-    """Of all sightings together."""
+    """The number of spans in all sightings."""
     most_spans: int
-    """In one sighting."""
+    """The largest number of spans in one sighting."""
     longest_ns: int
     median_ns: int
 
     @property
     def up_to(self) -> str:
-        """What stands before a figure that is the greatest of several."""
+        """The words before a figure that is the greatest of several."""
         return "up to " if self.sighting_count > 1 else ""
 
     @property
@@ -42,7 +42,7 @@ class Evidence:
 
     @property
     def longest(self) -> str:
-        """How long the longest sighting went on."""
+        """The duration of the longest sighting."""
         return format_duration(self.longest_ns)
 
 
@@ -82,18 +82,18 @@ def _nothing(_: Scene, __: Span) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FindingKind:
-    """What is said of all findings of one kind."""
+    """The texts for all findings of one kind."""
 
     title: str
-    """What it is called for people."""
+    """The title of the kind, for people."""
     evidence: Callable[[Evidence], str]
-    """Says what was seen, with the figures that the kind is about."""
+    """Describes what was seen, with the figures that matter for the kind."""
     advice: str
-    """What to try, where nothing is known of the database."""
+    """The advice where the database is not known."""
     remark: Callable[[Scene, Span], str] = _nothing
-    """Says what else there is to know of a span that stands for a finding; empty for nothing."""
+    """Gives further information about a span that stands for a finding; empty for none."""
     names_caller: bool = True
-    """Whether it matters which operation made the call."""
+    """Whether the calling operation matters."""
 
 
 KINDS: dict[str, FindingKind] = {
@@ -171,11 +171,11 @@ KINDS: dict[str, FindingKind] = {
         remark=_missing_parent,
     ),
 }
-"""What can be found; in this order where findings cost the same."""
+"""All kinds of findings, in the order in which findings of equal cost are listed."""
 
 
 def detect(scene: Scene) -> tuple[Sightings, ...]:
-    """Run every detector; some leave alone what another one explains better."""
+    """Run every detector; some skip what another one explains better."""
     alike = series.n_plus_one(scene)
     tried = failures.retries(scene)
     parallel = series.side_by_side(scene)
@@ -235,12 +235,12 @@ _READ = re.compile(r"(?i)\b(?:select|find|aggregate|get|mget|hget\w*|lrange|keys
 
 
 def advice_for(kind: str, database: Peer | None, text: str) -> str:
-    """Say in a line what to try with this database; empty where there is nothing special to say about it.
+    """Give a line of advice for this database; empty where there is none in particular.
 
     Args:
         kind: What was found.
-        database: What the spans talk to, if it is one.
-        text: Operation and statement, which tell reads from writes.
+        database: The peer of the spans, if it is a database.
+        text: Operation and statement, which distinguish reads from writes.
     """
     if database is None or database.kind != "database":
         return ""
@@ -254,6 +254,6 @@ def advice_for(kind: str, database: Peer | None, text: str) -> str:
 
 
 def is_write(text: str) -> bool:
-    """Tell whether a query changes something, by the first word that says so."""
+    """Tell whether a query changes data, by the first word that decides it."""
     write, read = _WRITE.search(text), _READ.search(text)
     return write is not None and (read is None or write.start() < read.start())

@@ -1,4 +1,4 @@
-"""Findings: sightings put together over many requests, in sums that add."""
+"""Findings: sightings of many requests, in sums that can be added."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from traceq.report import Column, Rows, Unit
 from traceq.semantics import Peer
 
 EXAMPLES = 3
-"""Requests kept as evidence of each finding."""
+"""Number of requests kept as evidence of each finding."""
 EXAMPLE_SPANS = 5
-"""Spans named of each."""
+"""Number of spans named for each example."""
 _SHOWN_OF_NAMES = 100
-"""Characters of names in a finding's short text."""
+"""Number of characters of names in a finding's short text."""
 
 _ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
@@ -31,17 +31,17 @@ class FindingKey(NamedTuple):
     """Sightings that count as the same finding."""
 
     kind: str
-    """One of `KINDS`."""
+    """The kind of finding: a key of `KINDS`."""
     service: str
     name: str
     peer: Peer | None
     caller_service: str
-    """Of the span above; empty where there is none."""
+    """The service of the span above; empty where there is none."""
     caller_name: str
 
     @property
     def rank(self) -> tuple[int, str, str, str, str, str]:
-        """Orders findings that cost the same."""
+        """The order of findings of equal cost."""
         peer = "" if self.peer is None else self.peer.label
         return (_ORDER[self.kind], self.service, self.name, peer, self.caller_service, self.caller_name)
 
@@ -52,20 +52,20 @@ class FindingExample(NamedTuple):
     cost_ns: int
     time_ns: int
     span_count: int
-    """Spans that show it."""
+    """The number of spans that show the finding."""
     trace_id: str
     request_span_id: str
-    """Of the request's entry; empty where the spans belong to none."""
+    """The id of the request's entry span; empty where the spans belong to no request."""
     span_ids: tuple[str, ...]
-    """The first few of them."""
+    """The ids of the first few spans that show the finding."""
     statement: str
-    """The query that ran or the URL that was called; empty where it is not told."""
+    """The query that ran or the URL that was called; empty where it is not recorded."""
     remark: str
-    """What else there is to know: the error, the clock, the missing parent."""
+    """Further information: the error, the clock, the missing parent."""
 
     @property
     def rank(self) -> tuple[int, int, str, tuple[str, ...]]:
-        """Orders examples, the costliest first."""
+        """The order of examples, the costliest first."""
         return (-self.cost_ns, -self.time_ns, self.trace_id, self.span_ids)
 
 
@@ -97,7 +97,7 @@ _EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
 
 
 def best_examples(examples: Iterable[FindingExample]) -> tuple[FindingExample, ...]:
-    """Keep the costliest, each of another trace."""
+    """Keep the costliest examples, each from a different trace."""
     by_trace: dict[str, FindingExample] = {}
     for example in sorted(examples, key=lambda example: example.rank):
         by_trace.setdefault(example.trace_id, example)
@@ -106,17 +106,17 @@ def best_examples(examples: Iterable[FindingExample]) -> tuple[FindingExample, .
 
 @dataclass(frozen=True, slots=True)
 class FindingTotals:
-    """A finding, summed up; adds to others."""
+    """A finding, summed up; can be added to others."""
 
     cost_ns: int
-    """Of the critical paths: at most the latencies of the requests that show it."""
+    """The cost, as time on critical paths: at most the latencies of the requests that show the finding."""
     request_count: int
     sighting_count: int
     span_count: int
     most_spans: int
-    """In one sighting."""
+    """The largest number of spans in one sighting."""
     time: Spread
-    """How long each one went on, waited for or not."""
+    """The duration of each sighting, waited for or not."""
     examples: tuple[FindingExample, ...]
 
     def __add__(self, other: FindingTotals) -> FindingTotals:
@@ -130,13 +130,13 @@ class FindingTotals:
 
 @dataclass(frozen=True, slots=True)
 class FindingSums:
-    """The findings of any number of requests, summed up; adds to others."""
+    """The findings of any number of requests, summed up; can be added to others."""
 
     request_count: int = 0
     trace_count: int = 0
     span_count: int = 0
     latency_ns: int = 0
-    """Of all requests together."""
+    """The sum of the latencies of all requests."""
     findings: Mapping[FindingKey, FindingTotals] = field(default_factory=dict)
     set_apart: SetApart = field(default_factory=SetApart)
 
@@ -146,43 +146,43 @@ class FindingSums:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finding:
-    """Something that is worth a change, and what it costs."""
+    """Something that is worth changing, and its cost."""
 
     key: FindingKey
     totals: FindingTotals
     ratio: float
-    """Cost as a share of the latency of all requests."""
+    """The cost as a share of the latency of all requests."""
 
     def __repr__(self) -> str:
-        """Name what it is, where, and what it costs."""
+        """Name the kind, the place and the cost."""
         key = self.key
         where = f"service={key.service[:_SHOWN_OF_NAMES]!r}, name={key.name[:_SHOWN_OF_NAMES]!r}"
         return f"Finding(kind={key.kind!r}, {where}, cost_ns={self.totals.cost_ns})"
 
     @property
     def has_caller(self) -> bool:
-        """Whether there is a span above that says who it is."""
+        """Whether the span above is known."""
         return bool(self.key.caller_service or self.key.caller_name)
 
     @property
     def statement(self) -> str:
-        """The query or URL of the costliest example; empty where it is not told."""
+        """The query or URL of the costliest example; empty where it is not recorded."""
         return self.totals.examples[0].statement
 
     @property
     def remark(self) -> str:
-        """What else there is to know of the costliest example."""
+        """Further information about the costliest example."""
         return self.totals.examples[0].remark
 
     @property
     def advice(self) -> str:
-        """What to try, in a line."""
+        """The advice, in one line."""
         special = advice_for(self.key.kind, self.key.peer, f"{self.key.name} {self.statement}")
         return special or KINDS[self.key.kind].advice
 
     @property
     def evidence(self) -> str:
-        """What was seen, in words."""
+        """The evidence in words."""
         totals = self.totals
         time = totals.time
         seen = Evidence(totals.sighting_count, totals.span_count, totals.most_spans, time.max_ns, time.percentile(0.5))
@@ -239,7 +239,7 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Findings(Answer):
-    """What is worth a change, the costliest first."""
+    """What is worth changing, the costliest finding first."""
 
     options: RequestOptions
     thresholds: Thresholds
@@ -259,6 +259,6 @@ class Findings(Answer):
 
 
 def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
-    """Order findings: by cost, then by kind, then by how many requests show it."""
+    """Order findings by cost, then by kind, then by the number of requests that show them."""
     kind = _ORDER[finding.key.kind]
     return (-finding.totals.cost_ns, kind, -finding.totals.request_count, finding.key.rank)

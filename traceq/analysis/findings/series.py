@@ -10,15 +10,15 @@ from traceq.analysis.tree import TimeKeys
 from traceq.semantics import STATEMENT, Kind, first_text
 
 _IN_TURN_RATIO = 0.8
-"""Of alike calls so many have to begin after the one before has ended; the rest may overlap by a clock's tick."""
+"""The share of alike calls that have to begin after the previous one has ended; others may overlap by a clock tick."""
 
 
 def n_plus_one(scene: Scene) -> Sightings:
-    """Find many alike calls of one span, one after the other.
+    """Find many alike, sequential calls of one span.
 
-    Alike are siblings of one service, name, kind, peer and callee; also the calls of alike siblings, where each is made
-    in a function with a span of its own. They cost the path what all but the longest of them hold of it: one call has
-    to be made in any case.
+    Siblings are alike when service, name, kind, peer and callee are equal; so are the calls of alike siblings, where
+    each call is made in a function with its own span. The cost is the path time of all calls but the longest, since one
+    call is needed in any case.
     """
     direct = _in_turn(scene, _calls(scene), scene.spans.parents)
     return _seen(scene, _joined(direct, _in_turn(scene, _wrapped(scene, direct), _grandparents(scene))))
@@ -34,7 +34,7 @@ def _grandparents(scene: Scene) -> Ints:
 
 
 def _wrapped(scene: Scene, direct: Groups) -> Ints:
-    """List calls that are the business of an INTERNAL span, and are not found already."""
+    """List calls that are the only work of an INTERNAL span and were not found already."""
     spans = scene.spans
     parents = spans.parents
     wraps = spans.roles == Kind.INTERNAL
@@ -44,9 +44,9 @@ def _wrapped(scene: Scene, direct: Groups) -> Ints:
 
 
 def _in_turn(scene: Scene, rows: Ints, above: Ints) -> Groups:
-    """Put alike calls below the same span together, and keep the long runs."""
+    """Group alike calls below the same span, and keep the long runs."""
     spans, least = scene.spans, scene.thresholds.n_plus_one_calls
-    # Most spans make few calls: a count spares them the sorting.
+    # Most spans make few calls: counting first saves sorting these.
     rows = rows[np.bincount(above[rows], minlength=1)[above[rows]] >= least]
     parents = spans.parents[rows]
     wrappers = np.where(parents == above[rows], -1, spans.names[parents])
@@ -70,7 +70,7 @@ def _seen(scene: Scene, groups: Groups) -> Sightings:
 
 
 def repeated_queries(scene: Scene, known: Sightings) -> Sightings:
-    """Find statements that one request runs several times, wherever in it, side by side or not.
+    """Find statements that one request runs several times, anywhere in it, in parallel or not.
 
     Args:
         scene: What to look at.
@@ -101,7 +101,7 @@ def _repeats_enough(scene: Scene, groups: Groups) -> Flags:
 
 
 def _statement_codes(scene: Scene, rows: Ints) -> Ints:
-    """Number the statements of candidates; -1 for a span that tells none."""
+    """Number the statements of candidates; -1 for a span without one."""
     codes: dict[str, int] = {"": -1}
     traces = scene.spans.traces
     texts = (first_text(traces.span(row).details.attributes(), STATEMENT) for row in rows.tolist())
@@ -115,14 +115,14 @@ def _of_groups(groups: Groups, candidates: Groups, statements: Ints) -> Ints:
 
 
 _COMPARABLE_RATIO = 0.1
-"""A call is no straggler among others that are nothing beside it: those are bookkeeping, not the same kind of work."""
+"""Others below this share of a call do not make it a straggler: they are bookkeeping, not the same kind of work."""
 
 
 def sequential_calls(scene: Scene, known: Sightings) -> Sightings:
-    """Find calls of one span to services, one after the other with hardly a pause.
+    """Find sequential calls of one span to services, with hardly a pause between them.
 
-    The pause tells: whoever needs an answer for the next question usually does something with it first. Queries are
-    left to the N+1. They cost what all but the longest of them hold of the path.
+    The pause is the evidence: a caller that needs the answer for its next call usually does something with it first.
+    Queries are left to the N+1. The cost is the path time of all calls but the longest.
 
     Args:
         scene: What to look at.
@@ -145,14 +145,14 @@ def sequential_calls(scene: Scene, known: Sightings) -> Sightings:
 
 
 def _by_parent(scene: Scene, rows: Ints, least: int) -> Groups:
-    """Put siblings together, where there are enough of them."""
+    """Group siblings, where there are enough of them."""
     parents = scene.spans.parents
     rows = rows[np.bincount(parents[rows], minlength=1)[parents[rows]] >= least]
     return scene.group(rows, (parents[rows],))
 
 
 def side_by_side(scene: Scene) -> Groups:
-    """Put the calls of a span together that overlap, each with the ones before it, and the functions that make them."""
+    """Group the calls of a span that overlap with earlier ones, and the functions that make such calls."""
     spans = scene.spans
     works = np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL)) | scene.is_query
     rows = np.flatnonzero(works & scene.is_asked & (spans.parents >= 0))
@@ -167,7 +167,7 @@ def _overlaps(scene: Scene, groups: Groups) -> Flags:
     if rows.size:
         parents = spans.parents[rows]
         keys = TimeKeys(spans.parents.size, spans.start_ns[rows], spans.end_ns[rows])
-        # The key carries the parent, so the running greatest end begins anew with each.
+        # The key contains the parent, so the running maximum of ends begins anew with each one.
         reached = np.maximum.accumulate(keys.key(parents, spans.end_ns[rows]))
         overlaps[1:] = keys.key(parents, spans.start_ns[rows])[1:] < reached[:-1]
         overlaps[groups.heads] = False
@@ -175,9 +175,9 @@ def _overlaps(scene: Scene, groups: Groups) -> Flags:
 
 
 def stragglers(scene: Scene, groups: Groups) -> Sightings:
-    """Find calls side by side where all but one are done, and that one is waited for.
+    """Find parallel calls of which all but one have ended, and that one is waited for.
 
-    It costs the stretch of the path in which only it was left.
+    The cost is the path time in which only that call was still running.
 
     Args:
         scene: What to look at.
@@ -195,7 +195,7 @@ def stragglers(scene: Scene, groups: Groups) -> Sightings:
 
 
 def _last(scene: Scene, groups: Groups) -> tuple[Ints, Ints]:
-    """Give of each group the row that ends last, and how long after all others."""
+    """Give the row of each group that ends last, and how long it ends after all others."""
     rows = groups.rows
     end_ns = scene.spans.end_ns[rows]
     order = np.lexsort((rows, scene.spans.start_ns[rows], end_ns, groups.number))
@@ -204,7 +204,7 @@ def _last(scene: Scene, groups: Groups) -> tuple[Ints, Ints]:
 
 
 def _medians_of_others(scene: Scene, groups: Groups) -> Ints:
-    """Give the median duration of each group without its longest, the lower one of two."""
+    """Give the median duration of each group without its longest, the lower of two middle values."""
     lengths = scene.spans.duration_ns[groups.rows]
     by_length = lengths[np.lexsort((lengths, groups.number))]
     medians: Ints = by_length[groups.heads + (groups.sizes - 2) // 2]
@@ -212,9 +212,9 @@ def _medians_of_others(scene: Scene, groups: Groups) -> Ints:
 
 
 def fan_outs(scene: Scene, groups: Groups) -> Sightings:
-    """Find spans that make very many calls at once.
+    """Find spans that make a very large number of parallel calls.
 
-    They cost what the calls hold of the path; how much fewer calls, or one for all, would save is for a test to show.
+    The cost is the path time of the calls; only a test can show how much fewer calls, or a single one, would save.
 
     Args:
         scene: What to look at.

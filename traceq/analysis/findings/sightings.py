@@ -1,4 +1,4 @@
-"""What detectors look at, and what they hand back: arrays, so that a million spans cost no loop."""
+"""The input and output of detectors: arrays, so that a million spans need no Python loop."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from traceq.semantics import Kind
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
-    """Everywhere one kind of finding was seen in a span table, request by request."""
+    """All places in a span table where one kind of finding was seen, request by request."""
 
     kind: str
-    """One of `kinds.KINDS`."""
+    """The kind of finding: a key of `kinds.KINDS`."""
     rows: Ints
-    """The span that each is named after."""
+    """Row of the span after which each sighting is named."""
     cost_ns: Ints
-    """Of the request's critical path, at most its latency; 0 where nobody waited."""
+    """The cost of each sighting as time on the request's critical path, at most its latency; 0 where nobody waited."""
     time_ns: Ints
-    """How long it went on, waited for or not; what this means is up to the kind."""
+    """The duration of each sighting, waited for or not; its meaning depends on the kind."""
     members: Ints
-    """Rows of the spans that show it, those of one sighting side by side."""
+    """Rows of the spans that show each sighting; those of one sighting are adjacent."""
     offsets: Ints
-    """Where each one's members begin, and one more for the end of all."""
+    """Where the members of each sighting begin, and one more entry for the end of all."""
 
 
 def none_seen(kind: str) -> Sightings:
@@ -47,7 +47,7 @@ def single(kind: str, rows: Ints, cost_ns: Ints, time_ns: Ints) -> Sightings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """Rows that belong together, side by side, by start within a group."""
+    """Rows in groups: those of one group are adjacent and ordered by start."""
 
     rows: Ints
     offsets: Ints
@@ -59,7 +59,7 @@ class Groups:
 
     @property
     def sizes(self) -> Ints:
-        """How many rows each group has."""
+        """The number of rows of each group."""
         return np.diff(self.offsets)
 
     @property
@@ -68,11 +68,11 @@ class Groups:
         return np.repeat(np.arange(self.sizes.size, dtype=np.int64), self.sizes)
 
     def sum(self, values: Ints) -> Ints:
-        """Add up by group; one value a row."""
+        """Add up one value per row, by group."""
         return np.add.reduceat(values, self.heads) if self.rows.size else np.zeros(0, dtype=np.int64)
 
     def max(self, values: Ints) -> Ints:
-        """Give each group's greatest; one value a row."""
+        """Give each group's maximum of one value per row."""
         return np.maximum.reduceat(values, self.heads) if self.rows.size else np.zeros(0, dtype=np.int64)
 
     def keep(self, wanted: Flags) -> Groups:
@@ -80,7 +80,7 @@ class Groups:
         return Groups(self.rows[wanted[self.number]], _offsets(self.sizes[wanted]))
 
     def split(self, begins: Flags) -> Groups:
-        """Begin a new group also where told; one flag a row."""
+        """Also begin a new group at the rows that are flagged; one flag per row."""
         begins = begins.copy()
         begins[self.heads] = True
         return Groups(self.rows, np.append(np.flatnonzero(begins), self.rows.size))
@@ -92,7 +92,7 @@ def _offsets(sizes: Ints) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Examined requests, and what several detectors want to know of them; arrays have one entry a span."""
+    """Examined requests, with what several detectors need; arrays have one entry for each span."""
 
     examined: Examined
     thresholds: Thresholds
@@ -104,42 +104,42 @@ class Scene:
 
     @cached_property
     def recorded(self) -> Columns:
-        """The table as it was read: clocks as told, parents beyond the request's entry."""
+        """The table as it was read: with uncorrected clocks, and parents above the request's entry."""
         return columns(self.spans.traces)
 
     @cached_property
     def is_asked(self) -> Flags:
-        """Whether a span belongs to a request in question."""
+        """Whether a span belongs to one of the requests."""
         return self.examined.requests.entry >= 0
 
     @cached_property
     def latency_ns(self) -> Ints:
-        """Of the span's request; 0 outside of requests."""
+        """The latency of the span's request; 0 outside of requests."""
         return np.where(self.is_asked, self.spans.duration_ns[self.examined.requests.entry], 0)
 
     @cached_property
     def path_ns(self) -> Ints:
-        """How long a span, with everything below it, holds the critical path: what would be saved without it."""
+        """How long a span, with everything below it, holds the critical path."""
         return np.where(self.is_asked, self.examined.paths.held_ns, 0)
 
     @cached_property
     def is_query(self) -> Flags:
-        """Whether a span asks a database; what is only around such a span does not count."""
+        """Whether a span queries a database; spans around such a span do not count."""
         is_database = [peer is not None and peer.kind == "database" for peer in self.spans.traces.peers]
         asks: Flags = np.array(is_database, dtype=np.bool_)[self.spans.peers] & (self.spans.roles == Kind.CLIENT)
         return asks
 
     @cached_property
     def is_call(self) -> Flags:
-        """Whether a span waits for somebody else."""
+        """Whether a span waits for another service or a peer."""
         is_client: Flags = self.spans.roles == Kind.CLIENT
         return self.is_query | is_client
 
     @cached_property
     def callee_names(self) -> Ints:
-        """Of a CLIENT span the name of the SERVER span below it, -1 for none.
+        """For a CLIENT span, the code of the name of the SERVER span below it; -1 for none.
 
-        Old HTTP instrumentation calls every call `GET`.
+        Old HTTP instrumentation names every call `GET`.
         """
         spans = self.spans
         servers = np.flatnonzero((spans.parents >= 0) & (spans.roles == Kind.SERVER))
@@ -148,15 +148,15 @@ class Scene:
         return names
 
     def is_notable(self, rows: Ints, cost_ns: Ints) -> Flags:
-        """Tell which costs are worth a word in their requests."""
+        """Tell which costs are large enough to be reported for their requests."""
         bound = np.maximum(self.thresholds.min_cost_ns, self.thresholds.min_ratio * self.latency_ns[rows])
         notable: Flags = (cost_ns >= bound) & (cost_ns > 0)
         return notable
 
     def group(self, rows: Ints, keys: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> Groups:
-        """Put rows with equal keys together; keys have one entry for each of these rows."""
+        """Group rows with equal keys; keys have one entry for each of these rows."""
         spans = self.spans
-        # Times before rows: which span was read first makes no difference.
+        # Times come before rows, so that the order of reading makes no difference.
         order = np.lexsort((rows, spans.end_ns[rows], spans.start_ns[rows], *reversed(keys)))
         if not order.size:
             return Groups(rows, np.zeros(1, dtype=np.int64))
@@ -167,7 +167,7 @@ class Scene:
         return Groups(rows[order], np.append(np.flatnonzero(begins), rows.size))
 
     def follows(self, groups: Groups) -> Flags:
-        """Tell which rows start when the one before them in their group has ended; never a group's first."""
+        """Tell which rows start after the previous one of their group has ended; never the first of a group."""
         start_ns, end_ns = self.spans.start_ns[groups.rows], self.spans.end_ns[groups.rows]
         after = np.zeros(groups.rows.size, dtype=np.bool_)
         after[1:] = start_ns[1:] >= end_ns[:-1]

@@ -1,4 +1,4 @@
-"""Time that no work accounts for: on the way to a server, in uninstrumented code, in a queue, in one long query."""
+"""Waiting: for the network to a server, for uninstrumented code, in a queue, for one long query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from traceq.semantics import Kind
 
 
 def slow_queries(scene: Scene) -> Sightings:
-    """Find single queries that take long and are waited for; each costs what it holds of the path."""
+    """Find single queries that take long and are waited for; the cost of each is its path time."""
     spans = scene.spans
     has_query = np.zeros(spans.parents.size, dtype=np.bool_)
     has_query[spans.parents[np.flatnonzero(scene.is_query & (spans.parents >= 0))]] = True
@@ -25,8 +25,8 @@ def slow_queries(scene: Scene) -> Sightings:
 def network_times(scene: Scene) -> Sightings:
     """Find calls that lose time between client and server: network, queue, connection pool, a busy event loop.
 
-    Named after the server's span, and measured as the ranking of bottlenecks does: what the client's span holds of the
-    path itself.
+    Each is named after the server's span, and measured as in the ranking of bottlenecks: it is the own critical time of
+    the client's span.
     """
     network_ns = scene.examined.network_ns
     rows = np.flatnonzero((network_ns >= max(1, scene.thresholds.network_ns)) & scene.is_asked)
@@ -35,14 +35,14 @@ def network_times(scene: Scene) -> Sightings:
 
 
 def gaps(scene: Scene, explained: Flags) -> Sightings:
-    """Find spans that hold the path long before, between or after their calls, with nothing to show for it.
+    """Find spans that hold the path long before, between or after their calls, without anything recorded there.
 
-    Spans that wait for others (CLIENT, PRODUCER, queries) are not asked, nor streams, which are silent by nature, and
-    traces that miss spans neither: what is missing may have been there.
+    Spans that wait for others (CLIENT, PRODUCER, queries) do not count, nor do streams, which are silent by nature, nor
+    traces with missing spans, since these may have filled the gap.
 
     Args:
         scene: What to look at.
-        explained: Spans in which something was tried again: the pauses are known.
+        explained: Spans in which something was tried again: the reason for their pauses is known.
     """
     spans = scene.spans
     found = segments(scene.examined.paths)
@@ -52,7 +52,7 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     is_gap = is_open[found.rows] & _gives_on(scene)[found.rows] & (length_ns >= max(1, scene.thresholds.gap_ns))
     gap_ns = np.zeros(spans.parents.size, dtype=np.int64)
     np.add.at(gap_ns, found.rows[is_gap], length_ns[is_gap])
-    # Where something ran that nobody waited for, there was more to see than a gap.
+    # Where something ran that nobody waited for, there is no gap.
     gap_ns = np.minimum(gap_ns, scene.examined.self_ns)
     rows = np.flatnonzero(gap_ns)
     rows = rows[scene.is_notable(rows, gap_ns[rows])]
@@ -60,7 +60,7 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
 
 
 def _gives_on(scene: Scene) -> Flags:
-    """Tell the spans that give the path on to calls of theirs: what others hold is their work, not a gap in it."""
+    """Tell the spans whose calls are on the path; in other spans, path time is their work and not a gap in it."""
     given = scene.spans.parents[scene.examined.paths.on_path & (scene.spans.parents >= 0)]
     gives_on = np.zeros(scene.spans.parents.size, dtype=np.bool_)
     gives_on[given] = True
@@ -75,9 +75,9 @@ def _misses_spans(scene: Scene) -> Flags:
 
 
 def queue_delays(scene: Scene) -> Sightings:
-    """Find messages that lie in a queue: from the end of sending to the start of processing.
+    """Find messages that wait in a queue: from the end of sending to the start of processing.
 
-    Nobody waits for them on the path, so they cost nothing there; they are about how late the effect comes.
+    Nobody on the path waits for them, so they have no cost; they show how late the effect comes.
     """
     spans, parents = scene.spans, scene.recorded.parents
     is_received = (parents >= 0) & (spans.roles == Kind.CONSUMER) & (spans.roles[parents] == Kind.PRODUCER)
