@@ -12,23 +12,23 @@ from traceq.analysis.outliving import are_any_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Awaited:
-    """Whether and until when callers waited for their calls; arrays have one entry a span."""
+    """Whether and until when callers waited for their calls; arrays have one entry for each span."""
 
     flags: Flags
-    """False for spans that nobody waited for; true for roots."""
+    """Whether somebody waited for the span; true for roots."""
     end_ns: Ints
-    """The span's end, or, for an attempt of which another one took the place, when that was begun."""
+    """The span's end, or, for a superseded attempt, the start of the attempt that took its place."""
 
 
 def find_awaited(spans: Columns) -> Awaited:
-    """Tell what callers waited for.
+    """Tell which calls were waited for.
 
-    Nobody waits for a CONSUMER that its PRODUCER handed a message, nor for what merely follows from its parent, nor for
-    what ends clearly after its parent on the same clock, nor for a call that does so again and again in other traces.
-    A SERVER under its CLIENT is awaited and merely ends late, and another clock tells nothing.
+    Nobody waits for a CONSUMER that got a message from its PRODUCER, nor for a span that only follows from its parent,
+    nor for a span that clearly ends after its parent on the same clock, nor for a call that does so repeatedly in other
+    traces. A SERVER that ends after its CLIENT is awaited, and ends on different clocks prove nothing.
 
-    Source: Chow et al., The Mystery Machine, OSDI '14, section 3: every order of two ends is supposed, and dropped once
-    traces show the other one. Differs: two traces have to, and more than one in a hundred.
+    Source: Chow et al., The Mystery Machine, OSDI '14, section 3: every order of two ends is assumed until a trace
+    shows the other one. Differs: at least two calls have to show it, and more than one in a hundred.
     """
     has_outlived = outlives(spans)
     end_ns, is_superseded = find_superseded(spans, has_outlived)

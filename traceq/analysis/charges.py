@@ -1,6 +1,6 @@
-"""Who is charged with the time on a path: the span that holds it, or the callee that its caller waits for.
+"""Which span is charged with time on a path: the span that holds it, or the callee that its caller waits for.
 
-One rule for every question, whether spans tell their kinds or not: roles tell calls.
+One rule for every question, whether spans have kinds or not: calls are recognised by roles.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from traceq.semantics import Kind
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Charges:
-    """Time on the path told apart: a span's own, and what passes between a caller and its callee. One entry a span."""
+    """Critical time of each span in two parts, its own and network time; arrays have one entry for each span."""
 
     kept_ns: Ints
-    """What the span itself holds of its request's path; 0 for the client side of a call."""
+    """Own critical time that stays with the span; 0 for the client side of a call."""
     network_ns: Ints
-    """What the client side of the call to this span holds: network, queue, connection pool."""
+    """Network time: own critical time of the client side of the call to this span (network, queue, connection pool)."""
     client: Ints
     """Row of the client side of the call to this span, -1 where there is none."""
 
     @property
     def charged_ns(self) -> Ints:
-        """Give what each span is charged with; adds up to what all of them hold."""
+        """Give the critical time of each span; the sum over all spans is that of their own critical times."""
         return self.kept_ns + self.network_ns
 
 
 def charge(spans: Columns, own_ns: Ints) -> Charges:
-    """Move what the client sides of calls hold of the path to the spans that they called.
+    """Move the own critical time of the client sides of calls to the spans that they called.
 
     Between a client and its server lies the network, a queue or a connection pool: the callee's side of the call. On
     labelled faults this choice nearly doubled the hits.
 
     Args:
         spans: Any table.
-        own_ns: What each span holds of its path itself (`Paths.own_ns`).
+        own_ns: The own critical time of each span (`Paths.own_ns`).
     """
     client = _client_sides(spans)
     callees = np.flatnonzero(client >= 0)
@@ -52,8 +52,8 @@ def charge(spans: Columns, own_ns: Ints) -> Charges:
 def _client_sides(spans: Columns) -> Ints:
     """Give for each span that was called the row of its caller's client span, -1 for the others.
 
-    A span that serves below a client span that has no other child: where it has one, it makes several calls or works
-    itself, and what it holds is no mere waiting.
+    The called span serves, and is the only child of its client span: a client span with other children makes several
+    calls or works itself, and its time is not only waiting.
     """
     parents = spans.parents
     child_counts = np.bincount(parents[parents >= 0], minlength=parents.size)

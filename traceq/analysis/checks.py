@@ -1,4 +1,4 @@
-"""Whether traces keep what is asked of them: bounds on times, errors and calls, and no regression from a baseline."""
+"""Checks of traces: bounds on times, errors and calls, and no regression from a baseline."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from traceq.units import format_duration, plural
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The spans that a name means, summed up; adds to others. Of equals the same example is kept in any order."""
+    """The spans that a name means, summed up; can be added to others. Examples do not depend on the order of adding."""
 
     durations: Spread = field(default_factory=Spread)
     error_count: int = 0
     most: tuple[int, str] = (0, "")
-    """The most calls that a trace made, and which trace."""
+    """The largest number of calls in a trace, and that trace."""
     least: tuple[int, str] | None = None
-    """The fewest; None before any trace."""
+    """The smallest number of calls in a trace, and that trace; None before any trace."""
     slowest: tuple[int, str] = (0, "")
-    """The longest span in ns, and its trace."""
+    """The duration of the longest span in ns, and its trace."""
 
     def __add__(self, other: Tally) -> Tally:
         fewest = [least for least in (self.least, other.least) if least is not None]
@@ -52,15 +52,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class CheckSums:
-    """What one check needs of any number of traces; adds to others."""
+    """The sums that one check needs of any number of traces; can be added to others."""
 
     trace_count: int = 0
     meanings: tuple[Tally, ...] = (Tally(), Tally(), Tally(), Tally())
-    """One for each of `selection.meanings`: which of them is meant shows when all traces were seen."""
+    """One tally for each of `selection.meanings`: which of them is meant is known when all traces were read."""
 
     @property
     def meant(self) -> Tally:
-        """The first that any span goes by; none of them where no span goes by the name."""
+        """The first meaning that fits any span; an empty tally where the name fits no span."""
         return next((tally for tally in self.meanings if tally.durations.count), self.meanings[-1])
 
     def __add__(self, other: CheckSums) -> CheckSums:
@@ -69,12 +69,12 @@ class CheckSums:
 
 
 def tally(traces: Traces, expression: Expression, options: RequestOptions) -> CheckSums:
-    """Sum up what a check is about; spans of a service count where it was entered, in requests that count.
+    """Sum up the spans of a check; those of a service count only where it was entered, in requests that count.
 
     Args:
         traces: A table.
-        expression: What is held against a bound.
-        options: What stands apart from requests; whose they are is up to the expression.
+        expression: The check.
+        options: What is set apart from requests; the expression decides whose requests they are.
     """
     if not len(traces):
         return CheckSums()
@@ -104,16 +104,16 @@ def _tally(spans: Columns, rows: Ints) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class ChecksSums:
-    """What any number of checks need; adds to others."""
+    """The sums that any number of checks need; can be added to others."""
 
     trace_count: int = 0
     span_count: int = 0
     measured: tuple[CheckSums, ...] = ()
-    """One for each bound on something measured, in their order."""
+    """The sums of each check on a measure, in their order."""
     findings: FindingSums = field(default_factory=FindingSums)
-    """Nothing where no check asks for them."""
+    """The findings; empty where no check needs them."""
     cohort: Cohort = field(default_factory=Cohort)
-    """Nothing where there is no baseline."""
+    """The requests, for the baseline; empty where there is none."""
 
     def __add__(self, other: ChecksSums) -> ChecksSums:
         return ChecksSums(
@@ -127,20 +127,20 @@ class ChecksSums:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was asked for, and what was found."""
+    """One check and its result."""
 
     text: str
-    """What was asked for."""
+    """The text of the check."""
     measured: str
-    """What was found, for people."""
+    """The measured value, as text for people."""
     value: float | None
-    """The same as a number: ns, 0..1, or a count; None where nothing could be measured."""
+    """The measured value: ns, 0..1, or a count; None where nothing could be measured."""
     bound: float | None
     passed: bool
     remark: str = ""
-    """What belongs to it: how much was looked at, why nothing was measured."""
+    """Further information: how much was measured, or why nothing was."""
     example: str = ""
-    """A trace that shows it."""
+    """The id of a trace that shows the result; empty for none."""
 
 
 RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
@@ -167,7 +167,7 @@ RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Checks(Answer):
-    """Whether traces keep what is asked of them."""
+    """The results of all checks."""
 
     sums: ChecksSums
     results: tuple[CheckResult, ...]
@@ -184,14 +184,14 @@ class Checks(Answer):
         return [result for result in self.results if not result.passed]
 
     def with_baseline(self, before: Cohort, tolerance: float) -> Checks:
-        """Add whether requests are worse than those of a baseline; see `against_baseline`."""
+        """Add checks against the requests of a baseline; see `against_baseline`."""
         regressions = against_baseline(compare(before, self.sums.cohort), tolerance)
         return replace(self, results=(*self.results, *regressions))
 
 
 @dataclass(frozen=True, slots=True)
 class ChecksQuestion:
-    """What checks are about: all of them at once, so that traces are read once."""
+    """All checks as one question, so that traces are read once."""
 
     options: RequestOptions
     expressions: tuple[Expression, ...] = ()
@@ -200,10 +200,10 @@ class ChecksQuestion:
     learns: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse kinds of findings that there are not.
+        """Refuse unknown kinds of findings.
 
         Raises:
-            ValueError: If there is one among them.
+            ValueError: If a check names one.
         """
         for each in self.expressions:
             if each.measure == "no" and each.target not in KINDS:
@@ -211,12 +211,12 @@ class ChecksQuestion:
 
     @property
     def bounds(self) -> tuple[Expression, ...]:
-        """The checks on something that is measured; the others ask for findings."""
+        """The checks on a measure; the others are about findings."""
         return tuple(each for each in self.expressions if each.measure != "no")
 
     @property
     def needs_details(self) -> bool:
-        """Whether findings are looked for; what is measured stands in columns."""
+        """Whether findings are needed; measures need only columns."""
         return len(self.bounds) < len(self.expressions)
 
     def nothing(self) -> ChecksSums:
@@ -231,7 +231,7 @@ class ChecksQuestion:
         return ChecksSums(len(traces), traces.span_count, bounds, found, cohort)
 
     def rank(self, sums: ChecksSums) -> Checks:
-        """Judge the checks in the order in which they were given."""
+        """Give the results of the checks in the order in which they were given."""
         findings = FindingQuestion(self.options).rank(sums.findings).findings
         measured = iter(sums.measured)
         results = (
@@ -251,10 +251,10 @@ def _without_finding(findings: Sequence[Finding], expression: Expression, trace_
 
 
 def judge(sums: CheckSums, expression: Expression) -> CheckResult:
-    """Hold what was summed up against the bound.
+    """Compare the sums with the bound.
 
-    Where nothing goes by the name there is nothing to measure, and that is a failure: a check that passes because of a
-    misspelt name would pass for ever. Calls are the exception, none is a number too.
+    A name that fits no span is a failure: a check with a misspelt name would otherwise always pass. Calls are the
+    exception, since 0 is a number of calls too.
     """
     value = _value(sums, expression)
     if value is None:
@@ -299,9 +299,9 @@ def _circumstances(sums: CheckSums, expression: Expression) -> tuple[str, str]:
 def against_baseline(comparison: Comparison, tolerance: float) -> tuple[CheckResult, ...]:
     """Tell whether requests got slower or fail more often than those of a baseline, beyond chance.
 
-    A regression is a growth of more than the tolerance that chance does not explain: of the mean latency, of the share
-    of failed requests, or of the time that a service holds requests, as a share of the mean latency before. Of services
-    only those that regressed are given.
+    A regression is a growth by more than the tolerance that chance does not explain: of the mean latency, of the share
+    of failed requests, or of the time that a service holds requests, as a share of the mean latency before. Only those
+    services are given that regressed.
     """
     counts = (comparison.before.request_count, comparison.after.request_count)
     bound = f"<= +{100 * tolerance:g} %"

@@ -1,4 +1,4 @@
-"""Which spans were timed by the same clock, and what their calls tell about how far clocks are apart."""
+"""Which spans have the same clock, and what calls show about the offsets of clocks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from traceq.learned import Clock
 from traceq.semantics import Kind, Status
 
 UNBOUNDED_NS = 2**62
-"""Stands for no bound; far beyond any time between two clocks, and far enough from the end of 64 bits."""
+"""Stands for no limit: far beyond any offset of two clocks, and far enough from the end of 64 bits."""
 
 
 def _none() -> Ints:
@@ -21,20 +21,20 @@ def _none() -> Ints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClockCalls:
-    """Calls from one clock to another; adds to others. Arrays have one entry a call."""
+    """Calls from one clock to another; can be added to others. Arrays have one entry for each call."""
 
     clocks: tuple[Clock, ...] = ()
     callers: Ints = field(default_factory=_none)
-    """Numbers of clocks."""
+    """The number of the caller's clock."""
     callees: Ints = field(default_factory=_none)
     time_ns: Ints = field(default_factory=_none)
-    """When the call began, by the callee's clock."""
+    """The start of the call, by the callee's clock."""
     most_ns: Ints = field(default_factory=_none)
-    """How far the callee's clock can be ahead at most: it begins after its caller."""
+    """The maximum by which the callee's clock can be ahead, since the callee begins after its caller."""
     least_ns: Ints = field(default_factory=_none)
-    """How far it has to be ahead at least where its caller waited for it; `-UNBOUNDED_NS` where that is not known."""
+    """The minimum by which it has to be ahead if its caller waited for it; `-UNBOUNDED_NS` if that is unknown."""
     is_call: Flags = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    """Whether it is a SERVER under its CLIENT, which span the same work."""
+    """Whether it is a SERVER under its CLIENT, two spans for the same work."""
 
     def __add__(self, other: ClockCalls) -> ClockCalls:
         if not other.clocks or not self.clocks:
@@ -54,11 +54,11 @@ class ClockCalls:
 
 
 def collect_clock_calls(spans: Columns) -> ClockCalls:
-    """Bound how far clocks are apart by every call from one to another.
+    """Limit the offsets of clocks by every call from one to another.
 
-    A call that failed may have been given up before its server was done, and one that is shorter than what it calls
-    was: their ends tell nothing. What its caller handed over, or what merely follows, tells nothing at all, since
-    consumers begin to ask before a message is there.
+    A call that failed may have been abandoned before its server had finished, and one that is shorter than its callee
+    was: their ends prove nothing. Spans that were handed over, or that only follow, prove nothing at all, since
+    consumers begin to ask before there is a message.
     """
     parents = spans.parents
     rows = np.flatnonzero(crosses_clocks(spans) & ~is_told_free(spans) & ~spans.rejoined)
@@ -79,7 +79,7 @@ def collect_clock_calls(spans: Columns) -> ClockCalls:
 
 
 def is_bound_by_end(spans: Columns, above: Ints, rows: Ints) -> Flags:
-    """Tell the spans that their callers waited for, as far as one call tells: fitting in, of a caller not failed."""
+    """Tell the spans whose end limits the offset: no longer than their caller, which has not failed."""
     fits: Flags = spans.duration_ns[rows] <= spans.duration_ns[above]
     fits &= spans.statuses[above] != Status.ERROR
     return fits
@@ -92,7 +92,7 @@ def is_served(spans: Columns, above: Ints, rows: Ints) -> Flags:
 
 
 def clock_codes(spans: Columns, above: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """Give numbers for the clocks of parents and children: of their hosts, where one tells none of their services."""
+    """Give numbers for the clocks of parents and children: of hosts, or of services where one has no host."""
     both_told = (spans.hosts[above] > 0) & (spans.hosts[rows] > 0)
     host_count = len(spans.traces.hosts)
     callers, callees = (
@@ -103,6 +103,6 @@ def clock_codes(spans: Columns, above: Ints, rows: Ints) -> tuple[Ints, Ints]:
 
 
 def clock_of(spans: Columns, code: int) -> Clock:
-    """Say which clock a number of `clock_codes` stands for."""
+    """Give the clock that a number of `clock_codes` stands for."""
     hosts, services = spans.traces.hosts, spans.traces.services
     return Clock(host=hosts[code]) if code < len(hosts) else Clock(service=services[code - len(hosts)])

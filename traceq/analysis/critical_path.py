@@ -26,25 +26,25 @@ _DEEPEST = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """Stretches of critical paths with everything below: what spans were given, and gave on or held themselves."""
+    """Intervals of critical paths that were given to spans, which divide them among their children and themselves."""
 
     rows: Ints
     low_ns: Ints
     high_ns: Ints
     above: Ints
-    """Which window each is part of, one of the span's parent; -1 for roots."""
+    """The window of the parent of which each one is a part; -1 for roots."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paths:
-    """The critical paths of all roots of a span table; every array has one entry a span."""
+    """The critical paths of all roots of a span table; every array has one entry for each span."""
 
     spans: Columns
     on_path: Flags
     own_ns: Ints
-    """How long the span itself holds its root's path; over a root's spans these add up to the root's duration."""
+    """Own critical time: how long the span itself holds its root's path; a root's spans add up to its duration."""
     held_ns: Ints
-    """The same with everything below it."""
+    """How long the span, with everything below it, holds its root's path."""
     low_ns: Ints
     """The span's start, clipped to all its ancestors."""
     high_ns: Ints
@@ -56,10 +56,10 @@ class Paths:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segments:
-    """Stretches of critical paths, by root and time. Those of one root tile its interval: no gap, no overlap."""
+    """Segments of critical paths, by root and time. Those of one root tile its interval: no gap, no overlap."""
 
     rows: Ints
-    """The span that holds the path."""
+    """The row of the span that holds the path."""
     start_ns: Ints
     end_ns: Ints
 
@@ -68,20 +68,21 @@ def find_paths(spans: Columns) -> Paths:
     """Find for each root the spans that determine its duration.
 
     Walks back from the end of each span. At each instant the child that finished last holds the path, or the one that
-    finished a little later, if that is nearer: ends are told late, and clocks tick. What is left is the span's own
-    where no child runs; where some do, but none was waited for before the next began, the one that ends last holds it.
-    So a span never holds more of the path than its self time, children that nobody waits for left aside.
+    finished a little later, if that is nearer: ends are recorded late, and clocks tick. Time in which no child runs is
+    the span's own; where some run, but none was waited for before the next began, the one that ends last holds it. So a
+    span never holds more of the path than its self time, if children that nobody waits for are ignored.
 
-    A child blocks its parent unless it is a CONSUMER under a PRODUCER or lies outside it; what outlives the parent
-    counts up to the parent's end. Of children that end together the one that really ended later goes first, then the
-    one that started earlier, then input order. Every root has a path, orphans too.
+    A child blocks its parent unless nobody waits for it (see `find_awaited`) or it lies outside it; a blocking child
+    that outlives the parent counts up to the parent's end. Of children with the same clipped end the one that really
+    ended later comes first, then the one that started earlier, then input order. Every root has a path, and so does
+    every orphan.
 
-    All traces at once: siblings are sorted by (parent, end), each finds the sibling before it by searches, the chains
-    are followed from each parent's last child, and the stretches beside them level by level.
+    All traces are processed at once: siblings are sorted by (parent, end), searches find the sibling before each one,
+    the chains are followed from each parent's last child, and the other intervals are divided level by level.
 
-    Source: jaeger-ui, TracePage/CriticalPath; CRISP, USENIX ATC '22, section 3. Differs: calls back to back are all on
-    the path, ties go by the real end, orphan roots have a path, no recursion; CRISP takes any overlap up to a hundredth
-    of the parent, here the nearer end wins.
+    Source: jaeger-ui, TracePage/CriticalPath; CRISP, USENIX ATC '22, section 3. Differs: calls without a pause between
+    them are all on the path, ties are decided by the real end, orphan roots have a path, no recursion; CRISP allows any
+    overlap up to a hundredth of the parent, here the nearer end wins.
     """
     awaited = find_awaited(spans)
     low_ns, high_ns = clip_to_ancestors(spans.parents, spans.start_ns, awaited.end_ns)
@@ -98,7 +99,7 @@ def find_paths(spans: Columns) -> Paths:
 
 
 def _main_windows(spans: Columns, waited: Pieces, low_ns: Ints, high_ns: Ints) -> Windows:
-    """Give a window to each span that hangs on its root by calls that were waited for."""
+    """Give a window to each span that is connected with its root by calls that were waited for."""
     parents = spans.parents
     chosen = parents < 0
     chosen[waited.rows] = True
@@ -148,7 +149,7 @@ def _sorted(pieces: Pieces, keys: TimeKeys) -> Pieces:
 
 
 def _ranges(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
-    """Give all numbers of several ranges, and which range each is of."""
+    """Give all numbers of several ranges, and the range of each number."""
     sizes = np.maximum(stop - first, 0)
     of = np.repeat(np.arange(first.size, dtype=np.int64), sizes)
     begins = np.cumsum(sizes) - sizes
@@ -156,7 +157,7 @@ def _ranges(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
 
 
 def _cut(windows: Windows, pieces: Pieces, which: Ints, above: Ints) -> Windows:
-    """Give what windows hold of pieces; `above` says which window each piece may lie in, -1 for none."""
+    """Intersect pieces with windows; `above` says in which window each piece may lie, -1 for none."""
     low_ns = np.maximum(pieces.low_ns[which], windows.low_ns[above])
     high_ns = np.minimum(pieces.high_ns[which], windows.high_ns[above])
     kept = np.flatnonzero((above >= 0) & (high_ns > low_ns))
@@ -164,7 +165,7 @@ def _cut(windows: Windows, pieces: Pieces, which: Ints, above: Ints) -> Windows:
 
 
 def _paths(spans: Columns, awaited: Awaited, windows: Windows, clipped_ns: tuple[Ints, Ints]) -> Paths:
-    """Add windows up by span."""
+    """Add up windows by span."""
     size = spans.parents.size
     length_ns = windows.high_ns - windows.low_ns
     own_ns = length_ns.copy()
@@ -179,10 +180,10 @@ def _paths(spans: Columns, awaited: Awaited, windows: Windows, clipped_ns: tuple
 
 
 def segments(paths: Paths) -> Segments:
-    """Cut the critical paths into stretches: who holds the path from when to when.
+    """Cut the critical paths into segments: which span holds the path from when to when.
 
     Returns:
-        Stretches in ns since the epoch, sorted by root, then time. Empty ones are left out.
+        Segments in ns since the epoch, sorted by root, then time. Empty ones are left out.
     """
     windows = paths.windows
     parts = np.flatnonzero(windows.above >= 0)
@@ -206,7 +207,7 @@ def segments(paths: Paths) -> Segments:
 
 
 class Stretch(NamedTuple):
-    """A stretch of a critical path, and the span that holds it."""
+    """A segment of a critical path, and the span that holds it."""
 
     span: Span
     root_id: str
@@ -236,16 +237,16 @@ class CriticalPath(Answer):
     paths: Paths
     stretches: Segments
     skew: Skew
-    """How far clocks were off; zeros when they were not corrected."""
+    """The clock errors that were corrected; zeros when clocks were not corrected."""
 
     @property
     def segments(self) -> pd.DataFrame:
-        """Give one row a stretch: trace_id, span_id, start_ns, end_ns (since the epoch, clocks corrected)."""
+        """Give one row per segment: trace_id, span_id, start_ns, end_ns (since the epoch, clocks corrected)."""
         return self.to_frame()[["trace_id", "span_id", "start_ns", "end_ns"]]
 
     @property
     def held(self) -> list[Stretch]:
-        """The stretches, each with the span that holds it."""
+        """The segments, each with the span that holds it."""
         traces = self.paths.spans.traces
         rows = self.stretches.rows
         roots = find_roots(self.paths.spans.parents)[rows]
@@ -281,7 +282,7 @@ def critical_path(traces: Traces, *, correct_skew: bool = True) -> CriticalPath:
 
     Args:
         traces: Any table. Children that outlive their parent count up to the parent's end.
-        correct_skew: Whether to put wrong clocks right first; see `skew.find_skew`.
+        correct_skew: Whether to correct clocks first; see `skew.find_skew`.
 
     Returns:
         Segments in time order, in ns. Those of one root are disjoint and their sum is the root's duration. A span whose

@@ -1,4 +1,4 @@
-"""Which spans hold a request up, each measured by the same rule in one trace and over many."""
+"""Which spans delay a request, measured by the same rule in one trace and over many."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from traceq.semantics import STATEMENT, Peer, first_text
 from traceq.traces import Traces
 
 FLAGGED_RATIO = 0.2
-"""A span is a bottleneck from this share of its request's latency on."""
+"""The minimum share of its request's latency that makes a call a bottleneck."""
 _MOST_RATIO = 0.5
-"""Where the request itself holds more than this, no call of it is called a bottleneck."""
+"""Where the request itself holds more than this share, none of its calls is a bottleneck."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examined:
-    """Requests with everything that rankings and drawings need; arrays have one entry a span."""
+    """Requests with everything that rankings and drawings need; arrays have one entry for each span."""
 
     requests: Requests
     paths: Paths
     skew: Skew
     self_ns: Ints
     charged_ns: Ints
-    """Critical time, what a caller spent between its call and the callee's work charged to the callee."""
+    """Critical time in ns, with network time charged to the callee."""
     network_ns: Ints
-    """The part of `charged_ns` that came from the caller: network, queue, connection pool."""
+    """Network time: the part of `charged_ns` that came from the caller (network, queue, connection pool)."""
 
     @property
     def spans(self) -> Columns:
@@ -43,7 +43,7 @@ class Examined:
         return self.requests.spans
 
     def measured(self, measure: Measure) -> Ints:
-        """Give what spans are ranked by, in ns."""
+        """Give the measure by which spans are ranked, in ns."""
         match measure:
             case "critical-time":
                 return self.charged_ns
@@ -56,7 +56,7 @@ class Examined:
 
 
 def examine(traces: Traces, options: RequestOptions) -> Examined:
-    """Correct clocks, find requests, walk their critical paths, and charge time to who caused it."""
+    """Correct clocks, find requests, walk their critical paths, and charge time to spans."""
     spans, skew = corrected(columns(traces), correct_skew=options.correct_skew)
     requests = find_requests(spans, options)
     paths = find_paths(requests.spans)
@@ -67,32 +67,32 @@ def examine(traces: Traces, options: RequestOptions) -> Examined:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A call that holds its request up, with its repetitions: alike siblings count together.
+    """A call that delays its request, with its repetitions: alike siblings count together.
 
     Plain values, so that it outlives the table it was found in.
     """
 
     span_id: str
-    """Of the one that held most; so are the other values that are of a single span."""
+    """The id of the span that held most; other values of a single span are of this one too."""
     service: str
     name: str
     peer: Peer | None
     duration_ns: int
     row: int
-    """In the table that was examined."""
+    """The row of this span in the table that was examined."""
     rows: tuple[int, ...]
-    """All of them, in input order."""
+    """The rows of all spans of the call, in input order."""
     held_ns: int
-    """Of the measure asked for, all of them together."""
+    """The measure by which spans are ranked, summed over all spans of the call."""
     ratio: float
-    """Of the request's latency."""
+    """The share of the request's latency."""
     network_ns: int
     chain: tuple[tuple[str, str], ...]
     """Service and operation of every span from the request's entry down to this one."""
     statement: str
-    """The query it ran or the URL it called, if told; empty when attributes were left out."""
+    """The query it ran or the URL it called; empty where it is not recorded or attributes were left out."""
     is_entry: bool = False
-    """Whether it is the request itself, and no call below it: what it does has no span, or is its own work."""
+    """Whether it is the request itself rather than a call below it: its work has no other span."""
 
 
 CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
@@ -123,15 +123,15 @@ CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
 
 
 def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit, ...]:
-    """Flag the calls below a request's entry that hold at least a fifth of it, or else the one that holds most.
+    """Flag the calls below a request's entry that hold at least a fifth of it, or the one that holds most.
 
-    Siblings of one service, name, role and peer count as one call: 47 queries of 4 ms one after the other are what
-    makes a request slow, though none of them is slow itself. No call is flagged where the request itself holds more
-    than half, or more than any call while none holds a fifth: then the request itself is, unless spans are ranked by
-    duration. A fragment, whose parent is missing, is rated against its trace, and has nothing flagged below a fifth.
+    Siblings of one service, name, role and peer count as one call: 47 sequential queries of 4 ms make a request slow,
+    though none of them is slow itself. No call is flagged where the request itself holds more than half, or more than
+    any call while none holds a fifth: then the request itself is flagged, unless spans are ranked by duration. A
+    fragment, whose parent is missing, is compared with its trace, and nothing is flagged below a fifth of it.
 
     Returns:
-        The greatest first; empty for a request that took no time.
+        The culprits, the greatest first; empty for a request of zero duration.
     """
     spans = examined.spans
     first, stop = spans.traces.offsets[spans.trace[entry]], spans.traces.offsets[spans.trace[entry] + 1]
@@ -156,7 +156,7 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
 
 
 def _calls(examined: Examined, rows: Ints, measure: Measure) -> tuple[Ints, Ints]:
-    """Number the calls that the rows of a request belong to, and say what each holds; the request itself holds none."""
+    """Number the calls that the rows of a request belong to, and give the measure of each; 0 for the request itself."""
     spans = examined.spans
     told = (spans.parents, spans.services, spans.names, spans.told_roles, spans.peers)
     _, calls = numbered_rows(*(column[rows] for column in told))

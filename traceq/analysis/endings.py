@@ -1,4 +1,4 @@
-"""What the end of a span says beside that of its parent, and beside those of attempts at the same thing."""
+"""Ends of spans, compared with those of their parents and of other attempts at the same thing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from traceq.analysis.tree import TimeKeys
 from traceq.semantics import Kind, Status
 
 LATE_NS = 200_000
-"""An end that is later than the parent's by no more may be told late: in a callback, or by a clock that ticks."""
+"""An end later than the parent's by at most this may be recorded late: in a callback, or because of clock ticks."""
 CANCELLED_NS = 2_000_000
-"""What is cancelled ends at most so long after what made it needless."""
+"""A cancelled call ends at most this long after the one that made it needless."""
 
 
 def is_handed_over(spans: Columns) -> Flags:
-    """Tell the spans that consume what their parent published, or that came from elsewhere: nobody waits for them.
+    """Tell the spans that consume a message of their parent or of another service: nobody waits for them.
 
-    From elsewhere is what has a parent of another service, or is under what stood above a missing one.
+    A message comes from another service when the parent belongs to one, or when the span was rejoined.
     """
     parents = spans.parents
     sent = (spans.told_roles[parents] == Kind.PRODUCER) | (spans.services[parents] != spans.services)
@@ -28,7 +28,7 @@ def is_handed_over(spans: Columns) -> Flags:
 
 
 def is_told_free(spans: Columns) -> Flags:
-    """Tell the spans of which it is said that nobody waits for them: handed over, or FOLLOWS_FROM."""
+    """Tell the spans that by definition nobody waits for: those handed over, and FOLLOWS_FROM."""
     free: Flags = is_handed_over(spans) | spans.follows
     return free
 
@@ -36,7 +36,7 @@ def is_told_free(spans: Columns) -> Flags:
 def crosses_clocks(spans: Columns) -> Flags:
     """Tell the spans whose parent was timed by another clock.
 
-    Spans share a clock when they name the same host, or, where one of them tells none, when they are of one service.
+    Spans share a clock when they name the same host, or, where one names none, when they belong to one service.
     """
     parents = spans.parents
     told = spans.hosts > 0
@@ -46,9 +46,10 @@ def crosses_clocks(spans: Columns) -> Flags:
 
 
 def is_comparable(spans: Columns) -> Flags:
-    """Tell the spans whose end says something beside their parent's.
+    """Tell the spans whose end can be compared with their parent's.
 
-    Both are of one clock, nothing says anyway that nobody waits for it, and it is no SERVER under its CLIENT.
+    Both have one clock, the span is not one that by definition nobody waits for, and it is not a SERVER under its
+    CLIENT.
     """
     parents = spans.parents
     is_served = (spans.roles == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
@@ -65,15 +66,15 @@ def outlives(spans: Columns) -> Flags:
 
 
 def find_superseded(spans: Columns, has_outlived: Flags) -> tuple[Ints, Flags]:
-    """Find attempts that were made side by side with another one whose answer was enough.
+    """Find attempts that ran in parallel with another one whose answer was enough.
 
-    Of two like calls of one span that overlap, the one that failed or outlived the span was not waited for where the
-    span ended, or called something else, between the end of the one that won and its own, or where it was begun later
-    or earlier than that one and ended right after it, as what is cancelled does.
+    Of two alike calls of one span that overlap, the one that failed or outlived the span was not waited for where the
+    span ended, or called something else, between the winner's end and its own, or where it was begun later or earlier
+    than the winner and ended right after it, as a cancelled call does.
 
     Returns:
-        For each span until when it was waited for: such an attempt until the one that won was begun, others until they
-        ended; and which are such attempts.
+        For each span the time until which it was waited for (a superseded attempt until the winner was begun, others
+        until they ended), and which spans are superseded attempts.
 
     Source: Dean and Barroso, The tail at scale, CACM 2013 (hedged requests).
     """
@@ -99,7 +100,7 @@ def find_superseded(spans: Columns, has_outlived: Flags) -> tuple[Ints, Flags]:
 
 
 def _first_to_end(spans: Columns, rows: Ints, number: Ints, won: Flags) -> Ints:
-    """Find for each row the like one, of those that won, that ended first while it was running; -1 for none."""
+    """Find for each row the alike winner that ended first while the row was running; -1 for none."""
     keys = TimeKeys(rows.size, spans.start_ns[rows], spans.end_ns[rows])
     winners = np.flatnonzero(won)
     ends = keys.key(number[winners], spans.end_ns[rows[winners]])
@@ -112,7 +113,7 @@ def _first_to_end(spans: Columns, rows: Ints, number: Ints, won: Flags) -> Ints:
 
 
 def _is_needless(spans: Columns, rows: Ints, number: Ints, found: Ints, winners: Ints) -> Flags:
-    """Tell whether the caller went on after the winner's end and before the loser's, or cancelled the loser then."""
+    """Tell whether the caller continued after the winner's end and before the loser's, or cancelled the loser then."""
     losers = rows[found]
     parents = spans.parents[losers]
     most_ns = tolerance_ns(spans.duration_ns[parents])

@@ -23,7 +23,7 @@ from traceq.traces import Span, Traces
 
 _EXAMPLES = 3
 _LONGEST_MESSAGE = 300
-"""Messages are grouped by so many characters: some carry a whole document, never the same one twice."""
+"""Number of characters by which messages are grouped: some hold a whole document, different each time."""
 
 
 def find_origins(spans: Columns) -> Flags:
@@ -35,11 +35,11 @@ def find_origins(spans: Columns) -> Flags:
 
 
 class Failure(NamedTuple):
-    """What a failed span says of its failure; empty where it says nothing."""
+    """What a failed span says about its failure; empty where it says nothing."""
 
     error_type: str
     message: str
-    """Its first line, as it was."""
+    """The first line of the message, unchanged."""
 
     @property
     def text(self) -> str:
@@ -72,7 +72,7 @@ def _first_line(text: str) -> str:
 
 _MASKS = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
-    # Apostrophes within words are no quotes.
+    # An apostrophe within a word is not a quote.
     (re.compile(r"\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)"), "<value>"),
     (re.compile(r"\b(?:0x[0-9a-fA-F]+|(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,})\b"), "<id>"),
     (re.compile(r"(?<![A-Za-z])\d+(?:[.,:]\d+)*"), "<n>"),
@@ -80,9 +80,9 @@ _MASKS = (
 
 
 def masked(message: str) -> str:
-    """Put placeholders for what differs from one error to the next: UUIDs, quoted values, hex ids, numbers.
+    """Replace what differs between occurrences of an error by placeholders: UUIDs, quoted values, hex ids, numbers.
 
-    Digits that end a word stay (`utf8`, `s3`): they are part of a name.
+    Digits at the end of a word stay (`utf8`, `s3`): they are part of a name.
     """
     for pattern, placeholder in _MASKS:
         message = pattern.sub(placeholder, message)
@@ -96,7 +96,7 @@ class ErrorKey(NamedTuple):
     name: str
     error_type: str
     message: str
-    """With numbers, ids and quoted values masked."""
+    """The message, with numbers, ids and quoted values masked."""
 
 
 class ErrorExample(NamedTuple):
@@ -106,28 +106,28 @@ class ErrorExample(NamedTuple):
     trace_id: str
     span_id: str
     message: str
-    """As it was."""
+    """The message, unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorTotals:
-    """An error, summed up; adds to others."""
+    """An error, summed up; can be added to others."""
 
     origin_count: int
     request_count: int
-    """Requests in which it began."""
+    """The number of requests in which the error began."""
     failed_request_count: int
-    """Those of them that failed with it: every span from the origin up to the entry failed."""
+    """The number of these that failed with it: every span from the origin up to the entry failed."""
     most_spans: int
-    """The longest chain of failed spans from an origin upwards, the origin included."""
+    """The number of spans in the longest chain of failed spans from an origin upwards, the origin included."""
     first_ns: int
     last_ns: int
     services: frozenset[str]
-    """Those that failed with it, its own included."""
+    """The services that failed with it, including the one in which it began."""
     http_statuses: Mapping[str, int]
-    """What the requests were answered with, and how many; without those that do not tell."""
+    """The number of requests by the HTTP status of their answer; requests without one are not counted."""
     examples: tuple[ErrorExample, ...]
-    """The newest, each of another trace."""
+    """The newest origins, each from a different trace."""
 
     def __add__(self, other: ErrorTotals) -> ErrorTotals:
         return ErrorTotals(
@@ -152,7 +152,7 @@ def _newest(examples: tuple[ErrorExample, ...]) -> tuple[ErrorExample, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ErrorSums:
-    """The errors of any number of requests, summed up; adds to others."""
+    """The errors of any number of requests, summed up; can be added to others."""
 
     request_count: int = 0
     failed_request_count: int = 0
@@ -184,7 +184,7 @@ def _sum_errors(requests: Requests, origins: Ints) -> dict[ErrorKey, ErrorTotals
 
 
 class _Chains:
-    """How far failures went up from each span: over failed parents, as far as there are any."""
+    """How far failures spread upwards from each span, through failed parents without a gap."""
 
     def __init__(self, spans: Columns) -> None:
         failed = spans.statuses == Status.ERROR
@@ -197,7 +197,7 @@ class _Chains:
         self._service_tops = find_roots(np.where(same, parents, -1))
 
     def services(self, origins: Ints) -> frozenset[str]:
-        """Name the services on the chains; a step of the loop takes every chain to its next service."""
+        """Name the services on the chains; each step of the loop moves every chain to its next service."""
         codes: set[int] = set()
         rows = origins
         while rows.size:
@@ -237,7 +237,7 @@ def _example(span: Span, message: str) -> ErrorExample:
 
 @dataclass(frozen=True, slots=True)
 class ErrorOrigin:
-    """A line of the answer: one error, wherever it began."""
+    """A line of the answer: all occurrences of one error."""
 
     key: ErrorKey
     totals: ErrorTotals
@@ -308,7 +308,7 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ErrorOrigins(Answer):
-    """Where errors began, those first that failed the most requests."""
+    """Where errors began; the error that failed most requests comes first."""
 
     options: RequestOptions
     sums: ErrorSums
@@ -338,7 +338,7 @@ class ErrorQuestion:
     options: RequestOptions
     learns: bool = True
     needs_details: bool = True
-    """Messages are attributes and events."""
+    """Whether attributes and events are needed: messages are in these."""
 
     def nothing(self) -> ErrorSums:
         """Give the sums of no traces."""

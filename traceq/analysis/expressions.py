@@ -1,4 +1,4 @@
-"""What a check asks for, as people write it: `p95(chat-service) < 500ms`, `calls(mysql) <= 5`, `no(n+1)`."""
+"""Checks as people write them: `p95(chat-service) < 500ms`, `calls(mysql) <= 5`, `no(n+1)`."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _EXAMPLE = "for example 'p95(chat-service) < 500ms', 'error_rate(chat-service) <
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A bound on something that is measured."""
+    """A bound on a measure."""
 
     text: str
-    """As it was written."""
+    """The check as it was written."""
     measure: str
-    """`p95` and the like, `mean`, `min`, `max`, `error_rate`, `calls`, `no`."""
+    """The measure: `p95` and other percentiles, `mean`, `min`, `max`, `error_rate`, `calls`, or `no`."""
     target: str
-    """What is measured; see `selection.named`. For `no` the kind of finding."""
+    """The name of what is measured; see `selection.named`. For `no` the kind of finding."""
     comparison: Comparison
     bound: float
-    """In ns for durations, 0..1 for rates."""
+    """The bound: in ns for durations, 0..1 for rates, otherwise a count."""
 
     @property
     def dimension(self) -> Dimension:
-        """What kind of number is measured."""
+        """The dimension of the measure."""
         if self.measure in {"calls", "no"}:
             return "count"
         return "ratio" if self.measure == "error_rate" else "duration"
 
     @property
     def quantile(self) -> float | None:
-        """Which percentile is asked for, 0..1; None where it is not one."""
+        """The percentile of the measure, 0..1; None where it is not a percentile."""
         found = _PERCENTILE.fullmatch(self.measure)
         return float(f"{found.group(1)}e-2") if found else None
 
@@ -58,7 +58,7 @@ class Expression:
                 return value >= self.bound
 
     def written(self, value: float) -> str:
-        """Write a value of what is measured for people."""
+        """Write a value of the measure for people."""
         if self.dimension == "duration":
             return format_duration(round(value))
         if self.dimension == "ratio":
@@ -69,11 +69,11 @@ class Expression:
 def parse_expression(text: str) -> Expression:
     """Read one check.
 
-    `MEASURE(NAME) BOUND`, or `no(KIND)` without a bound. Names may hold blanks and brackets of their own: the last
-    bracket closes.
+    The form is `MEASURE(NAME) BOUND`, or `no(KIND)` without a bound. Names may contain blanks and brackets: the last
+    closing bracket ends the name.
 
     Raises:
-        ValueError: If it is not one; the message tells where reading stopped.
+        ValueError: If it is not a check; the message says where reading stopped.
     """
     word = _WORD.match(text)
     if word is None:
@@ -114,10 +114,10 @@ def _bounded(text: str, measure: str, target: str, at: int) -> Expression:
 
 
 def _bound(measure: str, text: str) -> float:
-    """Read a bound as what the measure is in.
+    """Read a bound in the dimension of the measure.
 
     Raises:
-        ValueError: If it is something else; says what is wanted.
+        ValueError: If it has another dimension; the message says which one is needed.
     """
     if measure == "error_rate":
         if not re.fullmatch(r"\d+(\.\d+)?\s*%", text):

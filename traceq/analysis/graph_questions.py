@@ -1,4 +1,4 @@
-"""Questions to a dependency graph: parts of it, ways through it, rings in it."""
+"""Questions about a dependency graph: its parts, paths through it, and its cycles."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from traceq.report import Column, Rows, Table, Unit
 from traceq.units import plural
 
 _MORE_STEPS = 2
-"""How much longer than the shortest a way may be to be told."""
+"""Number of calls by which a path may be longer than the shortest one to be listed."""
 _MOST_TRIED = 20_000
-"""Dead ends of a dense graph are left after so many steps."""
+"""Number of steps after which the search in a dense graph ends, so that dead ends cannot take for ever."""
 
 
 def around(dependencies: Dependencies, service: str, upstream: int, downstream: int) -> Dependencies:
-    """Keep what is within so many calls of one node, up- or downstream, and every call among these.
+    """Keep the nodes within a number of calls of one node, upstream and downstream, and every call among these.
 
     Raises:
-        ValueError: If the node is not among them.
+        ValueError: If the node is not in the graph.
     """
     if service not in dependencies.kinds:
         raise ValueError(f"no service named '{service}' among the dependencies")
@@ -37,7 +37,7 @@ def around(dependencies: Dependencies, service: str, upstream: int, downstream: 
 
 
 def known_name(name: str, dependencies: Dependencies, location: str) -> str:
-    """Give the node that is meant: by its name, or by its system where just one node is of it (`mysql`).
+    """Find a node by its name, or by its system where only one node has that system (`mysql`).
 
     Raises:
         NotFoundError: If there is none, or several are of that system.
@@ -85,7 +85,7 @@ def _reach(steps: Iterable[tuple[str, str]], start: str, depth: int) -> set[str]
 
 
 def busy(dependencies: Dependencies, min_calls: int, *, failing_only: bool = False) -> Dependencies:
-    """Keep the edges of at least so many calls, or those with failures, and the nodes at their ends."""
+    """Keep the edges with at least a number of calls, or those with failures, and the nodes at their ends."""
     if min_calls <= 1 and not failing_only:
         return dependencies
     calls = [
@@ -103,7 +103,7 @@ def _with_calls(dependencies: Dependencies, calls: Sequence[Dependency]) -> Depe
 
 
 def busiest(dependencies: Dependencies, most_nodes: int, most_calls: int) -> Dependencies:
-    """Keep the edges with most calls, as many as a picture of so many nodes and edges holds."""
+    """Keep the edges with most calls, as many as fit into a drawing with these numbers of nodes and edges."""
     ranked = sorted(dependencies.drawn, key=lambda call: (-call.call_count, call))
     names: set[str] = set()
     kept: list[Dependency] = []
@@ -116,9 +116,9 @@ def busiest(dependencies: Dependencies, most_nodes: int, most_calls: int) -> Dep
 
 
 def collapse(dependencies: Dependencies, patterns: Sequence[str]) -> Dependencies:
-    """Make one node of all services that match a pattern (`ts-*`); calls among them are its calls to itself.
+    """Merge all services that match a pattern (`ts-*`) into one node; calls among them become its calls to itself.
 
-    Upper and lower case differ; of several patterns the first that matches counts.
+    Patterns are case-sensitive; where several match, the first one counts.
     """
     if not patterns:
         return dependencies
@@ -160,13 +160,13 @@ def _joined(key: tuple[str, str, bool, str], parts: Sequence[Dependency], trace_
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way from one node to another, call by call."""
+    """A path from one node to another, call by call."""
 
     calls: tuple[Dependency, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The nodes on the way, both ends included."""
+        """The nodes on the path, both ends included."""
         return tuple(dict.fromkeys(name for call in self.calls for name in (call.caller, call.callee)))
 
 
@@ -178,15 +178,15 @@ _WAY_COLUMNS: tuple[Column[Way] | Rows[Way], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Ways(Answer):
-    """How one node reaches another."""
+    """The paths from one node to another."""
 
     graph: Dependencies
     start: str
     end: str
     ways: tuple[Way, ...]
-    """The shortest first."""
+    """The paths, the shortest first."""
     leads_back: bool
-    """Whether the other reaches the one."""
+    """Whether there is a path in the opposite direction."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("question", value=lambda _: "path", about="`path`"),
@@ -197,7 +197,7 @@ class Ways(Answer):
     MAIN: ClassVar[str] = "ways"
 
     def records(self) -> Table:
-        """Give one record a call, with the number of its way."""
+        """Give one record for each call, with the number of its path."""
         calls = records(DEPENDENCY_COLUMNS, [call for way in self.ways for call in way.calls])
         numbers = [number for number, way in enumerate(self.ways, 1) for _ in way.calls]
         rows = tuple((number, *row) for number, row in zip(numbers, calls.rows, strict=True))
@@ -205,18 +205,18 @@ class Ways(Answer):
 
 
 def find_ways(dependencies: Dependencies, start: str, end: str) -> Ways:
-    """Find how one node reaches another, or whether it is the other way round."""
+    """Find the paths from one node to another, and whether there is one in the opposite direction."""
     found = ways(dependencies, start, end)
     return Ways(dependencies, start, end, found, bool(ways(dependencies, end, start, 1)))
 
 
 def ways(dependencies: Dependencies, start: str, end: str, most: int = 10) -> tuple[Way, ...]:
-    """Find how one node reaches another: the shortest ways, and others that are up to two calls longer.
+    """Find the paths from one node to another: the shortest ones, and others that are up to two calls longer.
 
-    A way comes to no node twice. That its calls are in the graph does not mean that one request made them all.
+    A path contains no node twice. Its calls are in the graph, but no single request need have made them all.
 
     Returns:
-        The shortest first, by name within a length; empty when there is none.
+        The paths, the shortest first, by name within a length; empty when there is none.
     """
     following = _following(dependencies)
     left = _distances(dependencies, end)
@@ -231,7 +231,7 @@ def ways(dependencies: Dependencies, start: str, end: str, most: int = 10) -> tu
 
 
 def _following(dependencies: Dependencies) -> dict[str, list[Dependency]]:
-    """List the calls of each node, one for each callee: that with most calls."""
+    """List the calls of each node, one for each callee: the edge with most calls."""
     best: dict[tuple[str, str], Dependency] = {}
     for call in dependencies.drawn:
         known = best.get((call.caller, call.callee))
@@ -282,16 +282,16 @@ def _of_length(
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """Nodes that all reach each other, or one that calls itself."""
+    """Nodes that all reach each other, or a node that calls itself."""
 
     names: tuple[str, ...]
-    """Sorted."""
+    """The names of the nodes, sorted."""
     example: tuple[str, ...]
-    """The shortest ring through the first of them, the first also at the end."""
+    """The shortest cycle through the first of the nodes, which is also at its end."""
     is_blocking: bool
-    """Whether that ring is made of calls alone: a message on the way keeps it from waiting for itself."""
+    """Whether this cycle consists of calls alone: with a message in it, it does not wait for itself."""
     call_count: int
-    """The fewest calls along an edge of the ring."""
+    """The smallest number of calls along an edge of the cycle."""
 
 
 _CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
@@ -304,11 +304,11 @@ _CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Cycles(Answer):
-    """Who, by whatever way, calls itself."""
+    """The nodes that call themselves, directly or through others."""
 
     graph: Dependencies
     cycles: tuple[Cycle, ...]
-    """The greatest groups first."""
+    """The groups of nodes that reach each other, the largest first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("question", value=lambda _: "cycles", about="`cycles`"),
@@ -323,7 +323,7 @@ class CriticalCalls(Answer):
 
     graph: Dependencies
     calls: tuple[Dependency, ...]
-    """What holds most first."""
+    """The calls, those with most critical time first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("question", value=lambda _: "critical", about="`critical`"),
@@ -339,19 +339,19 @@ class CriticalCalls(Answer):
 
     @property
     def outside_ns(self) -> int | None:
-        """Critical time in no call that is shown."""
+        """Critical time outside of all calls that are shown."""
         whole = self.graph.critical_ns
         return None if whole is None else whole - sum(call.held_ns for call in self.calls)
 
 
 def critical_calls(dependencies: Dependencies) -> CriticalCalls:
-    """Rank calls by how long they hold critical paths."""
+    """Rank calls by critical time."""
     ranked = tuple(sorted(dependencies.drawn, key=lambda call: (-call.held_ns, call)))
     return CriticalCalls(dependencies, ranked)
 
 
 def cycles(dependencies: Dependencies) -> Cycles:
-    """Find who, by whatever way, calls itself; the greatest groups first."""
+    """Find the nodes that call themselves, directly or through others; the largest groups first."""
     following = _following(dependencies)
     groups = [group for group in _groups(dependencies.names, following) if len(group) > 1]
     found = [_cycle(_ring(following, group), group) for group in groups]
@@ -368,7 +368,7 @@ def _cycle(ring: Sequence[Dependency], names: Sequence[str]) -> Cycle:
 
 
 def _ring(following: Mapping[str, Sequence[Dependency]], group: Sequence[str]) -> tuple[Dependency, ...]:
-    """Walk from the first of a group back to it, the shortest way."""
+    """Find the shortest path from the first node of a group back to it."""
     first, members = min(group), set(group)
     seen: set[str] = set()
     waiting: deque[tuple[Dependency, ...]] = deque([()])
@@ -411,7 +411,7 @@ def _groups(names: Sequence[str], following: Mapping[str, Sequence[Dependency]])
 
 
 def _closed(open_names: dict[str, None], first: str) -> Iterator[str]:
-    """Take everything off the open names down to this one."""
+    """Remove the open names that were added after this one, and this one itself."""
     while True:
         name, _ = open_names.popitem()
         yield name

@@ -48,10 +48,10 @@ _Row = TypeVar("_Row")
 
 
 def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
-    """Describe the columns that tell groups of spans apart.
+    """Describe the columns that distinguish groups of spans.
 
     Args:
-        key: How the group's key is taken from a row.
+        key: Takes the group's key from a row.
     """
     return (
         Column("service", "service", Unit.SERVICE, lambda row: key(row).service, "of the spans", can_shrink=True),
@@ -62,10 +62,10 @@ def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
 
 
 def peer_specs(peer: Callable[[_Row], Peer | None]) -> tuple[Column[_Row], ...]:
-    """Describe the columns of what a span talked to; null where nothing tells.
+    """Describe the columns of a span's peer; null where it is not known.
 
     Args:
-        peer: How it is taken from a row.
+        peer: Takes the peer from a row.
     """
 
     def fact(name: str, about: str) -> Column[_Row]:
@@ -95,22 +95,22 @@ class GroupSums:
     """A group of spans, summed up."""
 
     request_count: int
-    """Requests in which it held the critical path."""
+    """The number of requests in which the group held the critical path."""
     error_count: int
     critical_ns: int
     network_ns: int
-    """The part of `critical_ns` that passed between caller and callee."""
+    """Network time: the part of `critical_ns` that passed between caller and callee."""
     duration: Spread
     self_time: Spread
     by_latency: Histogram
-    """`critical_ns` by the bucket of the request's latency: tells slow requests from typical ones afterwards."""
+    """`critical_ns` by the bucket of the request's latency, so that slow and typical requests can be split later."""
     example: Example | None
-    """None for a group that never held a path."""
+    """The span that held its request longest; None for a group that never held a path."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupTable:
-    """Any number of groups, summed up, as columns; adds to others. Arrays have one entry a group."""
+    """Any number of groups, summed up, as columns; can be added to others. Arrays have one entry for each group."""
 
     keys: tuple[GroupKey, ...] = ()
     request_count: Ints = field(default_factory=_none)
@@ -217,7 +217,7 @@ def _requests_held(groups: Ints, entries: Ints, size: int) -> Ints:
 
 
 def _examples(spans: Columns, rows: Ints, groups: Ints, critical_ns: Ints, size: int) -> tuple[Example | None, ...]:
-    """Pick the span of each group that held its request longest; of equals the one with the greatest ids."""
+    """Pick the span of each group that held its request longest; of equal ones the one with the greatest ids."""
     traces = spans.traces
     top = np.zeros(size, dtype=np.int64)
     np.maximum.at(top, groups, critical_ns)

@@ -1,6 +1,6 @@
-"""Percentiles that add up: counts in buckets of equal ratio.
+"""Histograms that can be added, for percentiles: counts in buckets of equal ratio.
 
-A bucket's ends differ by 2 %, and its middle stands for what is in it, so a percentile is off by 1 % at most.
+A bucket's ends differ by 2 %, and its middle stands for its values, so a percentile is off by at most 1 %.
 Histograms of parts add up to the histogram of the whole, so one worker and many give the same answer.
 Source: DDSketch, Masson, Rim and Lee, VLDB 2019.
 """
@@ -21,10 +21,10 @@ from traceq.analysis.columns import Ints
 _RATIO = 1.02
 _LOG_RATIO = math.log(_RATIO)
 BUCKETS = 4096
-"""More than there are: 2^63 ns lies in bucket 2207."""
+"""An upper bound of the number of buckets: 2^63 ns lies in bucket 2207."""
 _NO_CELLS = np.zeros(0, dtype=np.int64)
 _LOOSE_CELLS = 100_000
-"""So many cells may wait to be added up: 1.6 MB."""
+"""The maximum number of cells that wait to be added up: 1.6 MB."""
 
 
 def bucket_of(values_ns: Ints) -> Ints:
@@ -40,12 +40,12 @@ def value_of(bucket: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many, or how much, lies in each bucket; adds to others."""
+    """The number of values, or their sum, in each bucket; can be added to others."""
 
     buckets: tuple[int, ...] = ()
-    """Those that hold anything, in rising order."""
+    """The buckets that are not empty, in rising order."""
     reached: tuple[int, ...] = ()
-    """For each of them, what lies in it and below."""
+    """For each of these buckets, the sum of its content and that of all buckets below."""
 
     def __add__(self, other: Histogram) -> Histogram:
         amounts = dict(self.items())
@@ -55,7 +55,7 @@ class Histogram:
         return Histogram(tuple(buckets), tuple(accumulate(amounts[bucket] for bucket in buckets)))
 
     def items(self) -> Iterator[tuple[int, int]]:
-        """Give each bucket with what lies in it, in rising order."""
+        """Give each bucket with its content, in rising order."""
         return zip(self.buckets, map(sub, self.reached, (0, *self.reached[:-1])), strict=True)
 
     @property
@@ -75,15 +75,15 @@ class Histogram:
         return self.buckets[min(bisect_left(self.reached, wanted), len(self.buckets) - 1)]
 
     def percentile(self, quantile: float, low_ns: int, high_ns: int) -> int:
-        """Give the value in ns below which this share lies, to 1 %, never outside the least and greatest known."""
+        """Give the value in ns below which this share lies, accurate to 1 %, and never outside the given extremes."""
         return min(max(value_of(self.bucket_at(quantile)), low_ns), high_ns)
 
     def sum_from(self, bucket: int) -> int:
-        """Add up what lies in this bucket and above."""
+        """Add up the content of this bucket and all above."""
         return self.total - self.sum_to(bucket - 1)
 
     def sum_to(self, bucket: int) -> int:
-        """Add up what lies in this bucket and below."""
+        """Add up the content of this bucket and all below."""
         count = bisect_right(self.buckets, bucket)
         return self.reached[count - 1] if count else 0
 
@@ -96,15 +96,15 @@ def histogram(values_ns: Iterable[int]) -> Histogram:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """The histograms of many groups at once, as columns; adds to others that number groups alike."""
+    """The histograms of many groups, as columns; can be added to others with the same numbers of groups."""
 
     parts: tuple[tuple[Ints, Ints], ...] = ()
-    """Keys (`group * BUCKETS + bucket`) and amounts; the sum over all parts is meant."""
+    """Keys (`group * BUCKETS + bucket`) and amounts; the histograms are the sum of all parts."""
 
     def __add__(self, other: Cells) -> Cells:
         both = Cells((*self.parts, *other.parts))
         first, *others = (keys.size for keys, _ in both.parts or ((np.zeros(0), None),))
-        # Now and then, not each time: adding up takes as long as everything that was added up before.
+        # From time to time, not each time: adding up takes as long as everything that was added up before.
         return both.compact() if sum(others) > _LOOSE_CELLS + first else both
 
     def compact(self) -> Cells:
@@ -149,7 +149,7 @@ def sum_cells(groups: Ints, buckets: Ints, amounts: Ints) -> Cells:
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:
-    order = np.argsort(keys, kind="stable")  # of parts that are sorted already, which this makes use of
+    order = np.argsort(keys, kind="stable")  # fast, because the parts are sorted already
     keys = keys[order]
     heads = np.flatnonzero(np.diff(keys, prepend=-1))
     sums = np.add.reduceat(amounts[order], heads) if heads.size else amounts[:0]

@@ -20,15 +20,15 @@ from traceq.traces import Traces
 
 @dataclass(frozen=True, slots=True)
 class ImpactSums:
-    """In how many traces a node is needed, and by whom; adds to others."""
+    """The number of traces in which a node is needed, and by which services; can be added to others."""
 
     trace_count: int = 0
     needing_count: int = 0
-    """Traces that the node is in."""
+    """The number of traces that contain the node."""
     seen: Counter[str] = field(default_factory=Counter)
-    """Traces of each service."""
+    """The number of traces of each service."""
     affected: Counter[str] = field(default_factory=Counter)
-    """Traces in which a service has the node below it, with blocking calls all the way."""
+    """For each service, the number of traces in which it has the node below it, with blocking calls all the way."""
 
     def __add__(self, other: ImpactSums) -> ImpactSums:
         return added(self, other)
@@ -36,18 +36,18 @@ class ImpactSums:
 
 @dataclass(frozen=True, slots=True)
 class ImpactQuestion:
-    """In how many traces a node is needed, and by whom."""
+    """The number of traces in which a node is needed, and by which services."""
 
     target: str
     """The node's name."""
     known: Dependencies
-    """The graph that the name is from: it knows which peers are services."""
+    """The graph that contains the node; it knows which peers are services."""
     grouping: PeerGrouping = "name"
-    """As for the graph."""
+    """How peers are grouped into nodes; the same as in the graph."""
 
     @property
     def needs_details(self) -> bool:
-        """Whether peers are told apart by their hosts, which are attributes."""
+        """Whether peers are distinguished by their hosts, which are attributes."""
         return self.grouping in {"host", "none"}
 
     def nothing(self) -> ImpactSums:
@@ -73,7 +73,7 @@ class ImpactQuestion:
 
 
 def _rows_of(calls: Calls, target: str, real: dict[Node, Node]) -> Ints:
-    """Find the spans that are the node's own, or speak for it."""
+    """Find the spans of the node, or, for a peer, the spans that call it."""
     is_target = np.array([real[node].name == target for node in calls.nodes], dtype=np.bool_)
     own = np.flatnonzero(is_target[calls.spans.services]) if calls.spans.services.size else calls.near[:0]
     speaking = calls.near[is_target[calls.callee] & (calls.near >= 0)] if is_target.size else calls.near[:0]
@@ -100,17 +100,17 @@ class Affected:
 
     name: str
     distance: int
-    """How many calls lie between; 1 for those that call it themselves."""
+    """The number of calls on the way to the failing node; 1 for nodes that call it themselves."""
     through: str
-    """The node next to it on a shortest way there."""
+    """The next node on a shortest path to the failing one."""
     trace_count: int | None
-    """Traces in which it has the failing node below it; None without traces."""
+    """The number of traces in which it has the failing node below it; None without traces."""
     seen_count: int | None
-    """Traces that it is in."""
+    """The number of traces that it occurs in; None without traces."""
 
     @property
     def ratio(self) -> float | None:
-        """The share of its traces; None where nothing tells."""
+        """The share of its traces in which it needs the failing node; None where that is not known."""
         return self.trace_count / self.seen_count if self.trace_count is not None and self.seen_count else None
 
 
@@ -131,13 +131,13 @@ class Impact(Answer):
     graph: Dependencies
     target: str
     affected: tuple[Affected, ...]
-    """Who waits for it, directly or not; the nearest first."""
+    """The nodes that wait for it, directly or through others; the nearest first."""
     starved: tuple[str, ...]
-    """Who gets its messages: they do not fail, but have nothing to do."""
+    """The nodes that receive its messages: they do not fail, but have nothing to do."""
     trace_count: int | None
-    """Traces looked at; None without."""
+    """The number of traces that were read; None where none were."""
     needing_count: int | None
-    """Traces that the node is in."""
+    """The number of traces that contain the node; None where no traces were read."""
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("question", value=lambda _: "impact", about="`impact`"),
         Column("target", value=lambda answer: answer.target, about="what fails"),
@@ -150,9 +150,9 @@ class Impact(Answer):
 
 
 def impact(dependencies: Dependencies, target: str, sums: ImpactSums | None = None) -> Impact:
-    """Follow the calls back from a node: whoever waits for it, and whoever waits for those.
+    """Follow the calls back from a node, to all nodes that wait for it, directly or through others.
 
-    A message fails its sender where the broker fails, but not where whoever takes it does.
+    The sender of a message is affected when the broker fails, but not when the receiver fails.
 
     Raises:
         ValueError: If the node is not in the graph.
@@ -180,7 +180,7 @@ def _waiting(dependencies: Dependencies, target: str) -> dict[str, tuple[int, st
     callers: dict[str, list[str]] = {}
     kinds = dependencies.kinds
     for call in dependencies.drawn:
-        # Publishing is a call to the broker: where that is down, so is who publishes.
+        # Publishing is a call to the broker: when the broker is down, its producers fail.
         if not call.is_async or kinds[call.callee] == "messaging":
             callers.setdefault(call.callee, []).append(call.caller)
     found: dict[str, tuple[int, str]] = {}

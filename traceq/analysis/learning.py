@@ -1,4 +1,4 @@
-"""What many traces tell about each: learned from a sample, chosen by trace ids alone, and known everywhere."""
+"""Learning from many traces: from a sample chosen by trace ids alone, and applied to all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from traceq.traces import Traces, normal_id
 
 @dataclass(frozen=True, slots=True)
 class LearnedSums:
-    """What traces told; adds to others."""
+    """What was learned from traces; can be added to others."""
 
     outliving: Outliving = field(default_factory=Outliving)
     lineage: Lineage = NOTHING_KNOWN
@@ -36,7 +36,7 @@ class LearnedSums:
 
 @dataclass(frozen=True, slots=True)
 class LearningQuestion:
-    """What traces tell about others: asked of a sample, before the question that needs to know it."""
+    """What traces show about others: a question to a sample, put before the question that needs the answer."""
 
     trace_ids: Sample
     needs_details: bool = False
@@ -46,7 +46,7 @@ class LearningQuestion:
         return LearnedSums()
 
     def collect(self, traces: Traces) -> LearnedSums:
-        """Learn from all traces of a table, which are of the sample."""
+        """Learn from all traces of a table, which belong to the sample."""
         return learn(traces, level=0)
 
 
@@ -55,26 +55,26 @@ def learn(traces: Traces, level: int | None = None) -> LearnedSums:
 
     Args:
         traces: A table.
-        level: How few of them; None for what suits a table that is all there is.
+        level: The level of the sample; None to choose it for a table that holds all traces.
     """
     return _learn(columns(traces), sample_level(len(traces)) if level is None else level)
 
 
 def learn_from(tables: Sequence[Traces]) -> Learned:
-    """Give what several tables tell about each of their traces."""
+    """Learn from several tables together."""
     level = sample_level(sum(map(len, tables)))
     return sum((learn(table, level) for table in tables), LearnedSums()).learned()
 
 
 def learned_of(spans: Columns) -> Learned:
-    """Give what is known about spans, where nobody said from the table they are in."""
+    """Give what was learned about spans; if nothing was given with them, learn from their own table."""
     if spans.learned is not None:
         return spans.learned
     return _learn(spans, sample_level(len(spans.traces))).learned()
 
 
 def with_learned(spans: Columns) -> Columns:
-    """Give the same spans with what is known about them."""
+    """Give the same spans with what was learned about them."""
     return spans if spans.learned is not None else replace(spans, learned=learned_of(spans))
 
 
@@ -86,7 +86,7 @@ def _learn(spans: Columns, level: int) -> LearnedSums:
 
 
 def _of_traces(spans: Columns, positions: Ints) -> Columns:
-    """Give the spans of some traces alone, without a table of their own."""
+    """Give only the spans of some traces, without making a new table."""
     kept = np.zeros(len(spans.traces), dtype=np.bool_)
     kept[positions] = True
     rows = np.flatnonzero(kept[spans.trace])
@@ -96,23 +96,23 @@ def _of_traces(spans: Columns, positions: Ints) -> Columns:
 
 
 LEAST_SAMPLED = 500
-"""Of twice as many traces or more only some are learned from, but hardly ever fewer than these."""
+"""The minimum size of a sample, approximately; with fewer than twice as many traces, all of them are used."""
 
 
 def sample_level(trace_count: int) -> int:
-    """Say how few of so many traces are learned from: 0 for all of them, 1 for half, 2 for a quarter."""
+    """Choose the level of the sample for a number of traces: 0 for all of them, 1 for half, 2 for a quarter."""
     return max(0, (trace_count // LEAST_SAMPLED).bit_length() - 1)
 
 
 def is_sampled(trace_id: str, level: int) -> bool:
-    """Tell whether a trace is learned from; what is at one level is at all lower ones."""
+    """Tell whether a trace is in the sample of a level; samples of higher levels are parts of those of lower ones."""
     # Every bit of the id changes the higher bits of its checksum.
     return not level or zlib.crc32(normal_id(trace_id).encode("utf-8", "surrogatepass")) >> (32 - level) == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The ids of the traces that are learned from."""
+    """The ids of the traces in a sample."""
 
     level: int
 

@@ -1,4 +1,4 @@
-"""Learn from spans what stands above operations, and which of them miss their parents."""
+"""Learn from spans which operations occur above others, and which of them miss their parents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from traceq.learned import Lineage, Operation
 
 
 def learn_lineage(spans: Columns) -> Lineage:
-    """Count which operations stand directly below which others, and how many spans miss their parents."""
+    """Count how often operations occur directly below others, and how many spans miss their parents."""
     parents = spans.parents
     operations, numbers = number_operations(spans, np.arange(parents.size))
     children = np.flatnonzero(parents >= 0)
@@ -30,7 +30,7 @@ def learn_lineage(spans: Columns) -> Lineage:
 
 
 def number_operations(spans: Columns, rows: Ints) -> tuple[list[Operation], Ints]:
-    """Number the operations of these rows: what each number stands for, and the number of each row."""
+    """Number the operations of these rows: give the operations, and the number of each row."""
     traces = spans.traces
     codes = (spans.services[rows], spans.names[rows], spans.told_roles[rows])
     places, numbers = numbered_rows(*codes)

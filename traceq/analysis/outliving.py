@@ -17,12 +17,12 @@ from traceq.semantics import Status
 _REFUTED = Fraction(1, 100)
 """A call that outlives its caller more often than this is not waited for."""
 _LEAST = 2
-"""And at least so many times: a single one may be anything."""
+"""The minimum number of such calls: a single one proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outliving:
-    """How often calls were made, and outlived their callers; adds to others."""
+    """How often calls were made, and how often they outlived their callers; can be added to others."""
 
     counts: Mapping[Call, tuple[int, int]] = field(default_factory=dict)
 
@@ -34,16 +34,16 @@ class Outliving:
         return Outliving(counts)
 
     def asynchronous(self) -> frozenset[Call]:
-        """Give the calls that nobody can have been waiting for."""
+        """Give the calls that nobody can have waited for."""
         return frozenset(
             call for call, (made, outlived) in self.counts.items() if outlived >= _LEAST and outlived > _REFUTED * made
         )
 
 
 def count_outliving(spans: Columns) -> Outliving:
-    """Count calls by what calls what, on one clock.
+    """Count calls by caller and callee, on one clock.
 
-    Failed calls and attempts of which another one took the place prove nothing: they were given up.
+    Failed calls and superseded attempts prove nothing: they were abandoned.
     """
     rows = np.flatnonzero(is_comparable(spans))
     has_outlived = outlives(spans)
@@ -58,7 +58,7 @@ def count_outliving(spans: Columns) -> Outliving:
 
 
 def are_any_of(spans: Columns, known: frozenset[Call]) -> Flags:
-    """Tell the spans that are calls of these."""
+    """Tell the spans that are one of these calls."""
     flags = np.zeros(spans.parents.size, dtype=np.bool_)
     names = {call.name for call in known}
     is_named = np.array([name in names for name in spans.traces.names], dtype=np.bool_)
@@ -78,7 +78,7 @@ def _number_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
 
 
 def _callees(spans: Columns) -> tuple[Ints, Ints]:
-    """Give for each span the service and the name of the one span of another service below it; -1 where not one."""
+    """Give for each span service and name of its only child of another service; -1 where there is not exactly one."""
     parents = spans.parents
     called = np.flatnonzero((parents >= 0) & (spans.services != spans.services[parents]))
     count = np.bincount(parents[called], minlength=parents.size)

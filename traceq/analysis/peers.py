@@ -1,4 +1,4 @@
-"""The nodes of the dependency graph: services, and what they talk to that sends no spans itself."""
+"""The nodes of the dependency graph: services, and the peers they talk to, which send no spans themselves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from traceq.semantics import PEER_HOST, Activity, Kind, Peer, PeerKind, first_te
 NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]
 
 PeerGrouping: TypeAlias = Literal["name", "system", "host", "none"]
-"""What peers are taken together: those of one system and name, of one system, at one host, or none of them."""
+"""Which peers are grouped: those of one system and name, those of one system, those of one host, or none."""
 
 _KINDS: Mapping[PeerKind, NodeKind] = {
     "database": "database",
@@ -29,14 +29,14 @@ _KINDS: Mapping[PeerKind, NodeKind] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Node:
-    """Somebody who calls or is called."""
+    """A node of the graph: it calls or is called."""
 
     name: str
     kind: NodeKind = "service"
     system: str = ""
-    """What a peer is by its make (`mysql`, `kafka`); empty for services."""
+    """The system of a peer (`mysql`, `kafka`); empty for services."""
     aliases: tuple[str, ...] = field(default=(), compare=False)
-    """Names of services which, where they send spans, are this peer."""
+    """Names of services which are this peer if they send spans."""
 
 
 NODE_COLUMNS: tuple[Column[Node], ...] = (
@@ -61,9 +61,9 @@ def node_of(peer: Peer, grouping: PeerGrouping, host: str = "") -> Node:
 
 
 def _aliases(peer: Peer) -> tuple[str, ...]:
-    """Guess under which service's name a peer would send spans; a database's name is no service's."""
+    """Guess the name of the service under which a peer would send spans; the name of a database is not one."""
     if peer.kind == "host":
-        # Of a name in a cluster (`users.shop.svc.cluster.local:80`) the first label is the service.
+        # In a name within a cluster (`users.shop.svc.cluster.local:80`) the first label is the service.
         host = peer.system.partition(":")[0]
         return (peer.label, host, host.partition(".")[0])
     if peer.kind == "rpc":
@@ -72,9 +72,9 @@ def _aliases(peer: Peer) -> tuple[str, ...]:
 
 
 def united(nodes: Iterable[Node]) -> dict[Node, Node]:
-    """Give each node once, in the order met, with the aliases of all its equals: the longest, so the most exact, first.
+    """Give each node once, in order of occurrence, with the aliases of all equal nodes: the longest (most exact) first.
 
-    Peers of several kinds may be one node; which of them is met first must make no difference.
+    Peers of several kinds may be one node; the order of their occurrence must make no difference.
     """
     aliases: dict[Node, tuple[str, ...]] = {}
     for node in nodes:
@@ -88,7 +88,7 @@ def _longest_first(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def settle(nodes: Iterable[Node]) -> dict[Node, Node]:
-    """Say what each node really is: a peer under whose name a service sends spans is that service."""
+    """Say what each node really is: when a service sends spans under the name of a peer, the peer is that service."""
     known = sorted(united(nodes).values())
     services = {node.name: node for node in known if node.kind == "service"}
     settled = {}
@@ -121,33 +121,32 @@ def peer_nodes(spans: Columns, rows: Ints, grouping: PeerGrouping) -> list[Node]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PeerCalls:
-    """Which spans are calls to something that sends no spans; arrays have one entry a span."""
+    """Which spans are calls to something that sends no spans; arrays have one entry for each span."""
 
     is_outgoing: Flags
-    """A query, a request or a published message."""
+    """Whether the span makes a query or a request, or publishes a message."""
     is_incoming: Flags
-    """A message taken from a broker."""
+    """Whether the span receives a message from a broker."""
 
 
 def find_peer_calls(spans: Columns) -> PeerCalls:
-    """Find the spans that speak for a peer.
+    """Find the spans that represent calls to a peer, or messages from it.
 
-    Where the other side sends spans, these tell, and the caller's span does not count; but for a message the broker
-    lies between. Roles tell calls from what is only around them; telling the broker what became of a message is no
-    message.
+    Where the other side sends spans, these count instead of the caller's span, except for messages, where the broker
+    lies between. Roles distinguish calls from the spans around them; settling a message is not a message.
     """
     roles, parents = spans.roles, spans.parents
     is_message = _is_messaging(spans)
     takes, above = roles == Kind.CONSUMER, roles[parents]
     asks = ((roles == Kind.CLIENT) | (roles == Kind.PRODUCER)) & (spans.peers > 0)
     outgoing = asks & ~_is_answered(spans, is_message) & (spans.activities != Activity.SETTLES)
-    # A consumer that does not name its broker took the message from the one that its producer names.
+    # A consumer that does not name its broker received the message from the one that its producer names.
     told = (parents >= 0) & is_message[parents] & (above == Kind.PRODUCER)
     return PeerCalls(outgoing, takes & (is_message | told) & ~find_polls(spans))
 
 
 def find_polls(spans: Columns) -> Flags:
-    """Tell the spans that took messages which others, below them, work on one by one."""
+    """Tell the spans that receive messages which spans below them process one by one."""
     polls = np.zeros(spans.parents.size, dtype=np.bool_)
     takes = spans.roles == Kind.CONSUMER
     if (spans.activities[takes] == Activity.RECEIVES).any():

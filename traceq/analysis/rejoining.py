@@ -16,24 +16,24 @@ from traceq.assembly import find_rings
 from traceq.learned import Lineage, Operation
 
 _LAST_STARTED = 256
-"""Of one operation in one trace only so many spans are looked at, those that started last."""
+"""Number of spans of one operation in one trace that are considered: those that started last."""
 _AT_ONCE = 4_000_000
-"""How many pairs of a fragment and a span are looked at together."""
+"""Number of pairs of a fragment and a span that are processed together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fragments:
-    """Parts of traces whose parents are missing: what hangs on one missing parent is one fragment."""
+    """Parts of traces whose parents are missing: everything below one missing parent is one fragment."""
 
     rows: Ints
-    """Of the spans that name a missing parent, in rising order."""
+    """Rows of the spans that name a missing parent, in rising order."""
     number: Ints
-    """For each of these the number of its fragment; numbers count from 0."""
+    """For each of these spans the number of its fragment; numbers count from 0."""
     count: int
 
 
 def find_fragments(spans: Columns) -> Fragments:
-    """Find what hangs on missing parents."""
+    """Find the spans below missing parents."""
     traces = spans.traces
     rows = np.flatnonzero(spans.orphaned)
     numbers: dict[tuple[int, str], int] = {}
@@ -47,17 +47,17 @@ def find_fragments(spans: Columns) -> Fragments:
 def rejoin(spans: Columns, fragments: Fragments, lineage: Lineage) -> Columns:
     """Put fragments below the spans that they belong to, as far as other traces tell.
 
-    What has been seen above the missing parent is known by the operations that hang on it. Of the spans of these
-    operations in the same trace, outside of the fragment, that last from before it starts until after it ends, the
-    shortest takes it in; of equally short ones that which started last.
+    The operations of a fragment show which operations occur above its missing parent. Among the spans of these in the
+    same trace, outside of the fragment, that start no later and end no earlier than it, the fragment is put below the
+    shortest; of equally short ones below the one that started last.
 
     Args:
         spans: The table, clocks corrected.
-        fragments: Those of this table.
-        lineage: What stands above operations.
+        fragments: The fragments of this table.
+        lineage: Which operations occur above others.
 
     Returns:
-        The same spans, some under other parents, which `rejoined` tells.
+        The same spans, some under other parents; these are flagged in `rejoined`.
     """
     if not fragments.count:
         return spans
@@ -79,7 +79,7 @@ def with_rejoined(spans: Columns) -> Columns:
 
 
 class _Search:
-    """Looks for the span that each fragment belongs under; arrays of fragments have one entry a fragment."""
+    """Searches the span below which each fragment belongs; arrays of fragments have one entry for each fragment."""
 
     def __init__(self, spans: Columns, fragments: Fragments, lineage: Lineage) -> None:
         self._spans, self._fragments = spans, fragments
@@ -93,7 +93,7 @@ class _Search:
         by_root = np.full(roots.size, -1, dtype=np.int64)
         by_root[fragments.rows] = fragments.number
         self.fragment_of: Ints = by_root[roots]
-        """One a span: the fragment that it lies in, -1 for none."""
+        """For each span the fragment in which it lies; -1 for none."""
         damaged = np.zeros(len(spans.traces), dtype=np.bool_)
         damaged[self._trace] = True
         self._rows = np.flatnonzero(damaged[spans.trace])
@@ -102,7 +102,7 @@ class _Search:
         self._operation_count = len(operations)
 
     def _find_wanted(self, operations: list[Operation], lineage: Lineage) -> list[Ints]:
-        """Number, for each fragment, the operations of the table that may stand above it."""
+        """List, for each fragment, the numbers of the operations that may be above it."""
         numbers = {operation: number for number, operation in enumerate(operations)}
         operation_of = self._operations[np.searchsorted(self._rows, self._fragments.rows)].tolist()
         tops: list[set[int]] = [set() for _ in range(self._fragments.count)]
@@ -116,7 +116,7 @@ class _Search:
         return [known[frozenset(top)] for top in tops]
 
     def find(self) -> Ints:
-        """Give the row that each fragment belongs under, -1 where none is found."""
+        """Give the row below which each fragment belongs; -1 where none is found."""
         spans = self._spans
         wanted_counts = [wanted.size for wanted in self._wanted]
         fragments = np.repeat(np.arange(self._fragments.count), wanted_counts)
@@ -141,7 +141,7 @@ class _Search:
         return joins
 
     def _enclosing(self, fragments: Ints, rows: Ints, counts: Ints) -> tuple[Ints, Ints]:
-        """Keep of the spans that started before a fragment those it may lie in, and of these the shortest."""
+        """Keep those of the spans started before a fragment that enclose it, and of these the shortest."""
         fragments = np.repeat(fragments, counts)
         fits = self._spans.end_ns[rows] >= self._end_ns[fragments]
         fits &= self.fragment_of[rows] != fragments
@@ -156,21 +156,21 @@ class _Search:
 
 
 def _expanded(rows: Ints, first: Ints, last: Ints) -> tuple[Ints, Ints]:
-    """Give the rows of several ranges one after the other, and how many there are of each."""
+    """Concatenate the rows of several ranges, and give the number of rows of each."""
     counts = np.maximum(last - first, 0)
     before = np.cumsum(counts) - counts
     return rows[np.arange(int(counts.sum())) + np.repeat(first - before, counts)], counts
 
 
 def _portions(counts: Ints) -> Iterator[slice]:
-    """Cut a list into parts of not many more than `_AT_ONCE` together."""
+    """Cut a list into parts that sum up to hardly more than `_AT_ONCE`."""
     portion = np.cumsum(counts) // _AT_ONCE
     heads = np.flatnonzero(np.diff(portion, prepend=-1)).tolist()
     return (slice(first, last) for first, last in itertools.pairwise((*heads, counts.size)))
 
 
 def _break_rings(joins: Ints, fragment_of: Ints) -> None:
-    """Leave apart what would hang on itself: a fragment in another one that lies in the first."""
+    """Undo cycles: a fragment in another one that lies in the first is not rejoined."""
     above = np.where(joins >= 0, fragment_of[joins], -1)
     for ring in find_rings(above.tolist()):
         joins[ring] = -1

@@ -1,4 +1,4 @@
-"""Requests: what a service was asked, and everything that happened because of it."""
+"""Requests: the entry spans of a service, and everything below them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from traceq.learned import NOTHING_KNOWN
 from traceq.traces import Traces
 
 STREAM_RATIO = 0.9
-"""A request that spends this share of its time on a stream is one itself."""
+"""A request that spends this share of its time on a stream is a stream too."""
 
 Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
 """What spans are ranked by."""
@@ -27,10 +27,10 @@ Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """Which requests to look at, and how."""
+    """Which requests to analyse, and how."""
 
     service: str | None = None
-    """The service that served them; None for every root."""
+    """The service that served the requests; None for every root."""
     whole_trace: bool = False
     """Whether to start at the traces' roots instead of the service's entry spans."""
     measure: Measure = "critical-time"
@@ -41,7 +41,7 @@ class RequestOptions:
     without_operations: tuple[str, ...] = ()
     """Operations, or `service:operation`, whose requests are left out."""
     with_fragments: bool = False
-    """Whether what hangs on a missing parent counts as a request too, as it does where one trace is drawn."""
+    """Whether fragments, whose parent is missing, count as requests too, as they do when one trace is drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,35 +51,35 @@ class Requests:
     spans: Columns
     """The table with every entry span made a root."""
     whole: Columns
-    """The table with fragments rejoined, and its trees whole."""
+    """The table with fragments rejoined and all parents kept."""
     entries: Ints
     """Rows of the entry spans, in input order. Their durations are the requests' latencies."""
     entry: Ints
-    """One a span: the row of its request's entry span, -1 for a span that belongs to none."""
+    """For each span the row of its request's entry span; -1 for a span that belongs to no request."""
     tops: Flags
-    """One a span: whether a request begins with it, or something that is set apart."""
+    """For each span whether a request begins with it, or something that is set apart."""
     streams: Flags
-    """One a span: whether it is a connection that stays open; see `streams.find_streams`."""
+    """For each span whether it is a connection that stays open; see `streams.find_streams`."""
     set_apart: SetApart
-    """What else is there."""
+    """What looks like requests and is not counted as such."""
 
 
 def find_requests(spans: Columns, options: RequestOptions) -> Requests:
     """Find the requests that a service served.
 
-    An entry span is the topmost span of the service on its branch: nothing of the service is above it. Calls back into
+    An entry span is the topmost span of the service on its branch: no span of the service is above it. Calls back into
     the service further down belong to the request they serve. Subtrees of entries are disjoint. Without a service every
-    root is an entry: the requests of nobody in particular.
+    root is an entry.
 
-    A span whose parent is missing is first put back where it belongs, as far as other traces show it. It is an entry
-    only where it is known to be the first of a request; what else hangs on missing parents stands apart: how long the
-    request took, to which it belongs, cannot be told from it.
+    A span whose parent is missing is first put where it belongs, as far as other traces show that. It is an entry only
+    where it is known to be the first span of a request; other spans with missing parents are set apart, because they do
+    not show how long their request took.
 
-    A connection that stays open is no request, nor is one of which all but a tenth is spent on such a connection.
+    A connection that stays open is not a request, nor is a span that spends all but a tenth of its time on one.
 
     Args:
         spans: Any table, clocks corrected.
-        options: Which requests are asked about.
+        options: Which requests to find.
     """
     fragments = find_fragments(spans)
     lineage = learned_of(spans).lineage if fragments.count else NOTHING_KNOWN
@@ -104,7 +104,7 @@ def find_requests(spans: Columns, options: RequestOptions) -> Requests:
 
 
 def requests_of(traces: Traces, options: RequestOptions) -> Requests:
-    """Find the requests of a table where clocks matter for nothing but where fragments belong."""
+    """Find the requests of a table where clocks matter only for rejoining fragments."""
     spans = columns(traces)
     if traces.missing_parents:
         spans, _ = corrected(spans, correct_skew=options.correct_skew)

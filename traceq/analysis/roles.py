@@ -1,7 +1,7 @@
 """What each span is in a conversation, decided once and for every analysis.
 
-Kinds alone do not tell: spans made by hand are INTERNAL and still query, publish and consume; receivers are CLIENT in
-one library and CONSUMER in another; old clients send no kinds at all. `docs/analyses/roles.md` has the rules.
+Kinds alone do not decide this: spans made by hand are INTERNAL and still query, publish and consume; receivers are
+CLIENT in one library and CONSUMER in another; old clients send no kinds at all. `docs/analyses/roles.md` has the rules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from traceq.traces import Traces
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
-    """The columns that roles are decided from; every array has one entry a span."""
+    """The columns from which roles are decided; every array has one entry for each span."""
 
     traces: Traces
     parents: Ints
@@ -32,22 +32,22 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roles:
-    """What spans are in their conversations; every array has one entry a span, roles as `Kind` numbers."""
+    """What spans are in their conversations; every array has one entry for each span, roles are `Kind` numbers."""
 
     played: Small
-    """CLIENT, SERVER, PRODUCER, CONSUMER or INTERNAL, by the span itself and what is around it."""
+    """The role of each span (CLIENT, SERVER, PRODUCER, CONSUMER, INTERNAL), by itself and the spans around it."""
     told: Small
-    """The same by the span alone: like spans have like ones wherever they occur."""
+    """The role by the span alone: equal spans have equal roles wherever they occur."""
     activities: Small
-    """`Activity` numbers, by attributes and where these only name a broker by the span's name."""
+    """`Activity` numbers, by attributes, or by the span's name where attributes only name a broker."""
 
 
 def find_roles(around: Surroundings) -> Roles:
     """Decide what each span is.
 
-    First by the span itself: its kind, unless attributes say that it publishes, receives, processes or queries. Then by
-    what is around it: of nested spans of one call the innermost counts, and where a span tells nothing, whether it
-    was entered from another service, and what by.
+    The span itself comes first: its kind, unless attributes say that it publishes, receives, processes or queries. Then
+    come the spans around it: of nested spans of one call the innermost counts, and where a span itself decides nothing,
+    it matters whether it was entered from another service, and by what kind of span.
 
     Source: OpenTelemetry semantic conventions for messaging, databases, HTTP and RPC, 1.21 to 1.38.
     """
@@ -64,7 +64,7 @@ def find_roles(around: Surroundings) -> Roles:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Own:
-    """What spans say themselves."""
+    """What spans say about themselves."""
 
     kinds: Small
     told: Small
@@ -72,7 +72,7 @@ class _Own:
 
 
 def _told_role(kind: Kind, activity: Activity) -> Kind:
-    """Say what a span is by itself."""
+    """Give the role of a span by itself."""
     match kind, activity:
         case ((Kind.PRODUCER | Kind.CONSUMER), _):
             return kind
@@ -98,13 +98,13 @@ _TOLD: Small = np.array([[_told_role(kind, activity) for activity in Activity] f
 
 
 def _is_either_side(around: Surroundings, kinds: Small, activities: Small) -> Flags:
-    """Tell the spans without a kind that tell `http.url`: both sides of a call did."""
+    """Tell the spans without a kind that have `http.url`, which both sides of a call used to record."""
     either: Flags = (kinds == Kind.UNSPECIFIED) & (activities == Activity.CALLS) & (around.peers == 0)
     return either
 
 
 def _activities(around: Surroundings, kinds: Small) -> Small:
-    """Ask the names of spans that name a broker and neither say by kind nor by attributes what for."""
+    """Give activities: by name for spans that name a broker, but whose kind and attributes do not say what for."""
     activities = np.asarray(around.traces.activities, dtype=np.int8)
     asked = np.flatnonzero((activities == Activity.MESSAGES) & (kinds != Kind.PRODUCER) & (kinds != Kind.CONSUMER))
     if not asked.size:
@@ -112,7 +112,7 @@ def _activities(around: Surroundings, kinds: Small) -> Small:
     activities = activities.copy()
     names, peers = around.traces.names, around.traces.peers
     pairs = around.names[asked].astype(np.int64) * len(peers) + around.peers[asked]
-    # Many spans, few names: each is read once.
+    # There are many spans and few names: each name is read once.
     known, of_pair = numbered(pairs)
     spoken = []
     for name, code in zip(*(part.tolist() for part in np.divmod(known, len(peers))), strict=True):
@@ -123,16 +123,16 @@ def _activities(around: Surroundings, kinds: Small) -> Small:
 
 
 def _same_calls(around: Surroundings, own: _Own) -> Flags:
-    """Tell what is only around another span of the same call, or works on a message that was taken above it.
+    """Tell the spans around another span of the same call, and those that work on a message received above them.
 
-    One call are spans of a service that name the same system, one below the other. The innermost of them makes it: a
-    publish and the client library's span below it are one message. But of a message that was taken the outermost tells,
-    and a poll around it takes nothing itself.
+    Nested spans of a service that name the same system are one call. The innermost of them makes it: a publishing span
+    and the client library's span below it are one message. For a message that was received the outermost span counts,
+    and a poll around it receives nothing itself.
     """
     told, activities = own.told, own.activities
     inner, outer = _nested(around)
     takes = told[outer] == Kind.CONSUMER
-    # What a consumer publishes is a message of its own, and so is what it takes below the span that published it.
+    # What a consumer publishes is a separate message, and so is what it receives below the span that published it.
     apart = np.where(takes, told[inner] == Kind.PRODUCER, told[inner] == Kind.CONSUMER)
     is_poll = takes & (activities[outer] == Activity.RECEIVES) & (told[inner] == Kind.CONSUMER)
     is_vague = (activities[inner] == Activity.MESSAGES) & (activities[outer] != Activity.MESSAGES)
@@ -172,7 +172,7 @@ def _nested(around: Surroundings) -> tuple[Ints, Ints]:
 
 
 _NEAR = 32
-"""Steps up, one after the other; whoever has not met anything by then takes all the rest at once."""
+"""Number of single steps upwards; spans that have met nothing by then are resolved by pointer doubling."""
 
 
 def _far(makes: Ints, around: Surroundings, inner: Ints, outer: Ints) -> tuple[Ints, Ints]:
@@ -183,7 +183,7 @@ def _far(makes: Ints, around: Surroundings, inner: Ints, outer: Ints) -> tuple[I
 
 
 def _makes(around: Surroundings) -> Ints:
-    """Number the kinds and systems of peers, 0 for none, so that spans of one make compare equal."""
+    """Number the pairs of kind and system of peers, 0 for none, so that spans of one system compare equal."""
     peers = around.traces.peers
     numbers = {make: number for number, make in enumerate(dict.fromkeys(peer and peer[:2] for peer in peers), 1)}
     by_code = np.array([numbers[peer[:2]] if peer else 0 for peer in peers], dtype=np.int64)
@@ -192,11 +192,11 @@ def _makes(around: Surroundings) -> Ints:
 
 
 def _drivers(around: Surroundings, own: _Own) -> Flags:
-    """Tell the drivers' spans beside those of the libraries over them, which are no calls of their own.
+    """Tell the drivers' spans that are siblings of the spans of the libraries above them; they are not separate calls.
 
-    Some libraries close their span before the driver opens one, or do not make it current: then both hang on the same
-    span. The driver's lies within the other's time, asks the same database and is called by the word with which the
-    other's name begins (`SELECT` in `SELECT shop`). The path runs through the longer one, so that one counts.
+    Some libraries close their span before the driver opens one, or do not make it current: then both have the same
+    parent. The driver's span lies within the other's time, queries the same database, and its name is the first word of
+    the other's name (`SELECT` in `SELECT shop`). The path runs through the longer one, so that one counts.
     """
     drivers = np.zeros(own.told.size, dtype=np.bool_)
     asks = (own.activities == Activity.QUERIES) & (own.told == Kind.CLIENT)
@@ -219,7 +219,7 @@ def _drivers(around: Surroundings, own: _Own) -> Flags:
 
 
 def _first_words(around: Surroundings, rows: Ints) -> tuple[Ints, Flags]:
-    """Number the first words of names, and tell the names that are nothing but that."""
+    """Number the first words of names, and tell the names that consist of one word."""
     codes, of_row = numbered(around.names[rows].astype(np.int64))
     numbers: dict[str, int] = {}
     texts = [around.traces.names[code] for code in codes.tolist()]
@@ -229,13 +229,13 @@ def _first_words(around: Surroundings, rows: Ints) -> tuple[Ints, Flags]:
 
 
 def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: Small) -> None:
-    """Let what is around spans tell what they do not tell themselves.
+    """Decide by the spans around it what a span is, where it does not say so itself.
 
-    Below another service's span a span that tells nothing was entered from there: it consumes under one that publishes
-    and serves under any other. A span that tells no kind, or is INTERNAL as its whole trace is, is the client side of a
-    call when it has nothing below it but one span of another service, and is not itself where its service was entered;
-    one that tells `http.url`, which both sides did, serves where its service was entered. A span that only names a
-    broker publishes to it, unless everything begins with it.
+    Below another service's span, an undecided span was entered from there: it consumes under one that publishes and
+    serves under any other. A span without a kind, or INTERNAL in a trace with no other kind, is the client side of a
+    call when its only child is a span of another service, and its service was not entered with it; a span with
+    `http.url`, which both sides used to record, serves where its service was entered. A span that only names a broker
+    publishes to it, unless the trace begins with it.
     """
     kinds, told, activities = own.kinds, own.told, own.activities
     parents, services = around.parents, around.services
@@ -259,7 +259,7 @@ def _settle_neighbours(around: Surroundings, own: _Own, settled: Flags, played: 
 
 
 def _is_of_silent_trace(around: Surroundings, kinds: Small, rows: Ints) -> Flags:
-    """Tell the rows in whose traces no span tells a kind: SDKs write INTERNAL where nobody says otherwise."""
+    """Tell the rows in whose traces no span has a kind other than INTERNAL, which SDKs write by default."""
     offsets = np.asarray(around.traces.offsets, dtype=np.int64)
     telling = np.append(0, np.cumsum(kinds > Kind.INTERNAL))
     is_silent = telling[offsets[1:]] == telling[offsets[:-1]]

@@ -1,4 +1,4 @@
-"""Spans named the way people name them: an operation, a service, both, or what was called."""
+"""Spans selected by the names that people use: an operation, a service, both, or what was called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from traceq.traces import Traces
 
 
 def named(spans: Columns, text: str) -> Flags:
-    """Tell the spans that a name means, one flag a span: the first of its meanings that any span of the table has."""
+    """Tell the spans that a name means, one flag per span: its first meaning that fits any span of the table."""
     for flags in meanings(spans, text):
         if flags.any():
             return flags
@@ -20,10 +20,11 @@ def named(spans: Columns, text: str) -> Flags:
 
 
 def meanings(spans: Columns, text: str) -> tuple[Flags, Flags, Flags, Flags]:
-    """Tell the spans that a name may mean, one flag a span; what stands first is what it means where there is any.
+    """Tell the spans that a name may mean, one flag per span; the first meaning that fits any span counts.
 
-    The operation, `service:operation`, what was called (`mysql`, or with its name `mysql chat`), the service. An empty
-    name means none. Whoever sums up several tables has to keep these apart: what one table lacks another may have.
+    The meanings are the operation, `service:operation`, what was called (`mysql`, or with its name `mysql chat`), and
+    the service. An empty name means no span. Sums of several tables have to keep the meanings separate: spans that are
+    missing in one table may be in another.
     """
     traces = spans.traces
     return (
@@ -35,10 +36,10 @@ def meanings(spans: Columns, text: str) -> tuple[Flags, Flags, Flags, Flags]:
 
 
 def meaning_among(calls: Iterable[tuple[str, str, Peer | None]], text: str) -> int | None:
-    """Say which of `meanings` a name has, by what is known of all spans; None where no span goes by it.
+    """Say which of `meanings` a name has, given all spans; None where it fits no span.
 
     Args:
-        calls: Service, operation and peer of spans, each combination once.
+        calls: Service, operation and peer of all spans, each combination once.
         text: The name.
     """
     parted = {(text[:at], text[at + 1 :]) for at, letter in enumerate(text) if letter == ":"}
@@ -59,7 +60,7 @@ def _codes(values: tuple[str, ...], text: str) -> list[int]:
 
 
 def _of_service(spans: Columns, text: str) -> Flags:
-    """Look at every place where the text may be parted: names of both kinds may hold colons."""
+    """Try every colon as the separator, since names of services and of operations may contain colons."""
     found = np.zeros(spans.parents.size, dtype=np.bool_)
     for at, letter in enumerate(text):
         if letter == ":":

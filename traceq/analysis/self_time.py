@@ -1,4 +1,4 @@
-"""How long each span was busy itself."""
+"""The self time of spans: how long each was busy itself."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from traceq.traces import Span, Traces
 
 
 def self_times(spans: Columns) -> Ints:
-    """Take from each span's duration what its direct children cover.
+    """Subtract from each span's duration the time that its direct children cover.
 
-    All children count, whatever their kind, clipped to the span; time that several cover counts once. Never negative;
-    a leaf's is its duration. One sort by (parent, start); the running greatest end restarts with each parent by itself,
-    because the key carries the parent.
+    All children count, whatever their kind, clipped to the span; time that several cover counts once. The result is
+    never negative; for a leaf it is the duration. Spans are sorted once by (parent, start); the running maximum of ends
+    restarts with each parent, because the key contains the parent.
 
     Returns:
-        ns, one a span.
+        Self times in ns, one per span.
 
     Source: jaeger-ui, utils/compute-span-self-time.ts.
     """
@@ -42,7 +42,7 @@ def self_times(spans: Columns) -> Ints:
 
 
 def _newly_covered(keys: TimeKeys, parents: Ints, starts: Ints, ends: Ints) -> Ints:
-    """Give what each child covers beyond the children that started before it; sorted by (parent, start)."""
+    """Give the time that each child covers and no child before it does; children are sorted by (parent, start)."""
     if not parents.size:
         return ends
     reached = np.maximum.accumulate(keys.key(parents, ends))
@@ -64,11 +64,11 @@ SELF_TIME_COLUMNS: tuple[Column[tuple[Span, int]], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class SelfTime(Answer):
-    """How long each span was busy itself: its duration less what its direct children cover."""
+    """How long each span was busy itself: its duration minus the time that its direct children cover."""
 
     spans: Columns
     self_ns: Ints
-    """One a span."""
+    """The self time of each span in ns."""
 
     @property
     def spans_with_times(self) -> list[tuple[Span, int]]:
@@ -87,10 +87,10 @@ def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
 
     Args:
         traces: Any table.
-        correct_skew: Whether to put wrong clocks right first; see `skew.find_skew`.
+        correct_skew: Whether to correct clocks first; see `skew.find_skew`.
 
     Returns:
-        ns, one a span, never negative; see `self_times` for the definition.
+        Self times in ns, one per span, never negative; see `self_times` for the definition.
     """
     spans, _ = corrected(columns(traces), correct_skew=correct_skew)
     spans = with_rejoined(spans)

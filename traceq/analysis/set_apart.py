@@ -19,21 +19,21 @@ from traceq.semantics import Kind
 
 @dataclass(frozen=True, slots=True)
 class SetApart:
-    """What looks like requests and is not counted among them; adds to others."""
+    """What looks like requests and is not counted among them; can be added to others."""
 
     fragment_count: int = 0
-    """Parts of traces whose parents are missing, and of which no other trace tells where they belong."""
+    """The number of fragments: parts of traces whose parents are missing, and that could not be rejoined."""
     fragment_trace_count: int = 0
-    """How many traces they are in."""
+    """The number of traces with such fragments."""
     fragment_span_count: int = 0
-    """How many spans they hold."""
+    """The number of spans of all fragments."""
     incomplete_count: int = 0
-    """Requests of which only fragments are there: they count, but without their own span they have no latency."""
+    """The number of requests of which only fragments are left: they count, but have no latency."""
     stream_count: int = 0
-    """Connections that stay open."""
+    """The number of connections that stay open."""
     stream_span_count: int = 0
     excluded_count: int = 0
-    """Requests of operations that are left out because somebody said so."""
+    """The number of requests that were left out because of their operations."""
     excluded_span_count: int = 0
 
     def __add__(self, other: SetApart) -> SetApart:
@@ -51,7 +51,7 @@ class SetApart:
 
     @property
     def span_count(self) -> int:
-        """How many spans all of it holds."""
+        """The number of spans of everything that is set apart."""
         return self.fragment_span_count + self.stream_span_count + self.excluded_span_count
 
 
@@ -59,10 +59,10 @@ _Row = TypeVar("_Row")
 
 
 def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ...]:
-    """Describe what stands apart, and what is left of requests, as part of a document.
+    """Describe the columns of what is set apart, and of incomplete requests.
 
     Args:
-        taken: How it is taken from what the document is about.
+        taken: Takes it from a row.
     """
     counts: tuple[tuple[str, Callable[[SetApart], int], str], ...] = (
         ("fragment_count", lambda apart: apart.fragment_count, "parts of traces whose parents are missing"),
@@ -85,7 +85,7 @@ def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ..
 
 
 class LooseEnds:
-    """The spans that stand first although they name a parent; arrays have one entry for each of them."""
+    """The topmost spans that name a parent; arrays have one entry for each of them."""
 
     def __init__(
         self, whole: Columns, fragments: Fragments, lineage: Lineage, tops: Flags, service: str | None
@@ -98,17 +98,17 @@ class LooseEnds:
         told = [self._begins(each, lineage, service) for each in operations]
         always, if_alone = np.array(told, dtype=np.bool_).reshape(-1, 2).T
         self.is_whole: Flags = always[numbers]
-        """Whether it is the first span of a request all the same."""
+        """Whether the span is nevertheless the first one of a request."""
         if service is None:
             self.is_whole &= ~self._is_in_request()
             self.is_whole |= if_alone[numbers] & self._is_first()
 
     @staticmethod
     def _begins(operation: Operation, lineage: Lineage, service: str | None) -> tuple[bool, bool]:
-        """Tell whether requests begin with an operation, and whether they may where nothing says otherwise.
+        """Tell whether requests begin with an operation, and whether they may do so where nothing else is known.
 
-        What is hardly ever seen below a parent is called by something that sends no spans: a browser, a gateway. A
-        service is entered by what serves, and by what other services call.
+        An operation that hardly ever has a parent is called by something that sends no spans: a browser, a gateway. A
+        service is entered at spans that serve, and at spans that other services call.
         """
         from_outside = lineage.comes_from_outside(operation)
         if service is None:
@@ -117,7 +117,7 @@ class LooseEnds:
         return serves or from_outside or lineage.is_called_from_elsewhere(operation), False
 
     def _is_in_request(self) -> Flags:
-        """Tell the spans that lie within the time of a request of their trace that is there."""
+        """Tell the spans that lie within the time of a complete request of their trace."""
         whole = self._whole
         is_root = whole.parents < 0
         is_root[self.rows] = False
@@ -131,7 +131,7 @@ class LooseEnds:
         return inside
 
     def _is_first(self) -> Flags:
-        """Tell the spans before which nothing is there: alone at the top of their trace, or serving, without a root."""
+        """Tell the spans with nothing before them: alone at the top of their trace, or serving, without a root."""
         whole = self._whole
         traces = whole.trace[self.rows]
         top_counts = np.bincount(whole.trace[whole.parents < 0], minlength=len(whole.traces))
@@ -141,16 +141,16 @@ class LooseEnds:
         return first
 
     def without(self, tops: Flags) -> Flags:
-        """Leave out what is not the first span of a request."""
+        """Remove the spans that are not the first ones of a request."""
         entries = tops.copy()
         entries[self.rows[~self.is_whole]] = False
         return entries
 
     def count(self, entries: Flags, top: Ints) -> SetApart:
-        """Count what is apart, and the requests whose own spans are missing.
+        """Count what is set apart, and the requests whose entry spans are missing.
 
-        A fragment that was rejoined below another service has lost the span with which it entered this one. Of the
-        others that is assumed in traces where nothing whole is left.
+        A fragment that was rejoined below another service has lost the span with which it entered this one. For other
+        fragments this is assumed in traces without a complete request.
         """
         apart = ~self.is_whole
         rows, number = self.rows[apart], self._number[apart]

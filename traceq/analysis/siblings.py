@@ -1,4 +1,4 @@
-"""Calls of one span: which of them was waited for before another began, and which one covers a stretch."""
+"""Calls of one span: which of them was waited for before another began, and which one covers an interval."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from traceq.analysis.nearest import last_lower
 from traceq.analysis.tree import TimeKeys
 
 _FEW = 64
-"""Below so many chains a plain loop is faster than another round over arrays."""
+"""With fewer chains than this a plain loop is faster than another round over arrays."""
 OVERLAP = Fraction(1, 100)
-"""Of the caller: a call that overlaps the next one by no more has been waited for."""
+"""Share of the caller's duration: a call that overlaps the next one by at most this has been waited for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Siblings:
-    """Children that are waited for, by (parent, clipped end); ties so that the one to choose comes last.
+    """Children that are waited for, sorted by (parent, clipped end), with ties such that the one to choose comes last.
 
-    Every array but `rows` speaks of positions in this order; -1 is none. Siblings stand side by side.
+    All arrays except `rows` and `parents` hold positions in this order, -1 for none. Siblings are adjacent.
     """
 
     rows: Ints
@@ -30,9 +30,9 @@ class Siblings:
     low_ns: Ints
     high_ns: Ints
     latest: Ints
-    """Which sibling ends last of those that began before this one."""
+    """The sibling that ends last of those that began before this one."""
     before: Ints
-    """Which sibling was waited for before this one began: the last to end by then, give or take the tolerance."""
+    """The sibling that was waited for before this one began: the last to end by then, within the tolerance."""
 
     @property
     def heads(self) -> Ints:
@@ -42,17 +42,17 @@ class Siblings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """Stretches of time that spans leave to their children."""
+    """Intervals that spans leave to their children."""
 
     parents: Ints
     rows: Ints
-    """The children."""
+    """The rows of the children."""
     low_ns: Ints
     high_ns: Ints
 
 
 def tolerance_ns(duration_ns: Ints) -> Ints:
-    """Give by how much a call of a span of this length may seem to end too late."""
+    """Give the time by which a call may seem to end too late, for a caller of this duration."""
     return duration_ns * OVERLAP.numerator // OVERLAP.denominator
 
 
@@ -64,13 +64,13 @@ def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints,
         candidates: Rows of children that are waited for and lie within their parents for some time.
         low_ns: Starts of all spans, clipped to their ancestors.
         high_ns: Ends, likewise.
-        keys: For all these times.
+        keys: Keys for all these times.
     """
     rows = _by_end(spans, keys, candidates, high_ns)
     parents, lows, highs = spans.parents[rows], low_ns[rows], high_ns[rows]
     latest = _latest(parents, keys.key(parents, lows))
     before = latest.copy()
-    # Where none that began before is still running, the last one to end is the one that was waited for.
+    # Where no earlier one is still running, the last one to end is the one that was waited for.
     beside = np.flatnonzero((latest >= 0) & (highs[latest] > lows))
     if beside.size:
         before[beside] = _nearest_end(
@@ -80,7 +80,7 @@ def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints,
 
 
 def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> Ints:
-    """Sort candidates by (parent, clipped end), ties so that the one to choose comes last."""
+    """Sort candidates by (parent, clipped end), with ties such that the one to choose comes last."""
     ends = keys.key(spans.parents[candidates], high_ns[candidates])
     sorting = np.argsort(ends)
     order, ends = candidates[sorting], ends[sorting]
@@ -95,7 +95,7 @@ def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> 
 def _latest(parents: Ints, starts: Ints) -> Ints:
     """Find which sibling ends last of those that began before each one; `starts` are keys of (parent, start)."""
     by_start = np.argsort(starts, kind="stable")
-    # Positions go by parent first, so the greatest so far begins anew with each.
+    # Positions are ordered by parent first, so the running maximum begins anew with each one.
     reached = np.append(np.maximum.accumulate(by_start), -1)
     begins = np.diff(starts[by_start], prepend=-1) != 0
     first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
@@ -128,7 +128,7 @@ def walk_back(siblings: Siblings) -> tuple[Ints, Pieces]:
     """Follow for each parent the calls that were waited for, from its end to its start, and clip each to the next.
 
     Returns:
-        Their positions, and what each of them holds.
+        The positions of these calls, and the interval that each of them holds.
     """
     met = np.zeros(siblings.rows.size, dtype=np.bool_)
     _follow(siblings.heads, siblings.before, met)
@@ -141,7 +141,7 @@ def walk_back(siblings: Siblings) -> tuple[Ints, Pieces]:
 
 
 def _follow(heads: Ints, previous: Ints, met: Flags) -> None:
-    """Mark everything that chains of `previous`, one for each head and disjoint, lead through."""
+    """Mark all positions on the disjoint chains of `previous` that begin at the heads."""
     while heads.size > _FEW:
         met[heads] = True
         heads = previous[heads]
@@ -154,13 +154,13 @@ def _follow(heads: Ints, previous: Ints, met: Flags) -> None:
 
 
 def fill_in(siblings: Siblings, met: Ints, low_ns: Ints) -> Pieces:
-    """Find what covers the stretches in which no call was waited for though some were running.
+    """Find the calls that cover the intervals in which no call was waited for, though some were running.
 
-    Of several that cover an instant, the one that ends last.
+    Of several that cover an instant, it is the one that ends last.
 
     Args:
-        siblings: All of them.
-        met: Positions of those that the walks back meet.
+        siblings: All siblings.
+        met: Positions of the calls that the backward walks visit.
         low_ns: Starts of all spans, clipped to their ancestors.
     """
     before = siblings.before[met]
@@ -182,7 +182,7 @@ def fill_in(siblings: Siblings, met: Ints, low_ns: Ints) -> Pieces:
 
 
 def _fill_in_one(siblings: Siblings, at: int, cursor_ns: int, before: int, from_ns: int) -> Ints:
-    """Fill one stretch, from its end back: position, begin and end of every piece."""
+    """Fill one interval, backwards from its end: position, start and end of every piece."""
     pieces: list[tuple[int, int, int]] = []
     while at > before and cursor_ns > from_ns:
         reached_ns = max(siblings.low_ns.item(at), from_ns)

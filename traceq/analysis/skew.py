@@ -21,20 +21,21 @@ class Skew:
     """How far spans had to be moved."""
 
     shift_ns: Ints
-    """One a span, to be added to its start; 0 for spans that stay."""
+    """The time to add to the start of each span; 0 for spans that stay."""
     span_count: int
-    """How many spans moved."""
+    """The number of spans that moved."""
     largest_ns: int
-    """The greatest distance, forward or back."""
+    """The greatest distance of a move, forward or back."""
 
 
 def find_skew(spans: Columns) -> Skew:
     """Find by how much each span has to be moved to the clock of its trace's root.
 
-    Where calls lead from one clock to another, what is learned tells how far these are apart; see
-    `offsets.find_clock_errors`. Everything below that shares the clock moves along, and what misses its parent moves
-    as its host's clock is wrong. Clocks of which nothing is known are taken for as wrong as their callers' are.
-    Where calls of one trace begin before they were made all the same, its calls alone tell by how much.
+    Where calls lead from one clock to another, the offset was learned from many traces; see
+    `offsets.find_clock_errors`. Everything below that shares the clock moves by the same amount, and a span that misses
+    its parent moves by the error of its host's clock. Clocks of which nothing is known are assumed to have the error of
+    their callers' clocks. Where calls of one trace still begin before they were made, the calls of this trace alone
+    decide.
     """
     shift_ns = np.zeros(spans.parents.size, dtype=np.int64)
     rows, above = _meetings(spans)
@@ -46,7 +47,7 @@ def find_skew(spans: Columns) -> Skew:
 
 
 def _meetings(spans: Columns) -> tuple[Ints, Ints]:
-    """Give the spans at which another clock begins, and the spans whose clock was left: parents, or the first root."""
+    """Give the spans with a new clock, and the spans with the clock before: parents, or the first root."""
     rows = np.flatnonzero(crosses_clocks(spans))
     missing = spans.traces.missing_parents
     orphans = np.array([row for row in sorted(missing) if spans.parents[row] < 0], dtype=np.int64)
@@ -59,7 +60,7 @@ def _meetings(spans: Columns) -> tuple[Ints, Ints]:
 
 
 def _apart(spans: Columns, errors: Mapping[Clock, ClockError], above: Ints, rows: Ints) -> Ints:
-    """Give by how much a clock is behind the one above, when each span began; 0 where that is not known."""
+    """Give how far each span's clock is behind the one above, at the span's start; 0 where that is not known."""
     callers, callees = clock_codes(spans, above, rows)
     size = len(spans.traces.hosts) + len(spans.traces.services)
     if not errors:
@@ -78,9 +79,10 @@ def _apart(spans: Columns, errors: Mapping[Clock, ClockError], above: Ints, rows
 
 
 def _left_early(spans: Columns, above: Ints, rows: Ints, shift_ns: Ints) -> Ints:
-    """Give what is to be added where calls of a trace still begin before they were made.
+    """Give the correction for calls that still begin before they were made.
 
-    The least that will do, or the middle of what clients and servers between the two clocks leave open in the trace.
+    It is the smallest sufficient one, or the middle of what clients and servers between the two clocks allow in the
+    trace.
     """
     extra_ns = np.zeros(rows.size, dtype=np.int64)
     most_ns = spans.start_ns[rows] + shift_ns - spans.start_ns[above]
@@ -100,12 +102,12 @@ def _left_early(spans: Columns, above: Ints, rows: Ints, shift_ns: Ints) -> Ints
 
 
 def corrected(spans: Columns, *, correct_skew: bool = True) -> tuple[Columns, Skew]:
-    """Give the spans with their clocks put right, when asked to, and how far off they were; with what is known."""
+    """Give the spans with corrected clocks, if requested, and the corrections; with what was learned."""
     spans = with_learned(spans)
     if not correct_skew:
         return spans, Skew(np.zeros(spans.parents.size, dtype=np.int64), 0, 0)
     skew = find_skew(spans)
     if not skew.span_count:
         return spans, skew
-    # What was wrong is right now.
+    # The offsets have been applied and must not be applied again.
     return replace(spans.shifted(skew.shift_ns), learned=replace(learned_of(spans), clocks={})), skew

@@ -1,4 +1,4 @@
-"""How durations spread: count, sum, extremes and percentiles, of any number of values, in a few hundred numbers."""
+"""Distributions of durations: count, sum, extremes and percentiles of any number of values in a few hundred numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from traceq.report import Column, Unit
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Durations in ns, summed up; adds to others."""
+    """The distribution of durations in ns; can be added to others."""
 
     counts: Histogram = field(default_factory=Histogram)
     total_ns: int = 0
@@ -35,11 +35,11 @@ class Spread:
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return self.counts.total
 
     def percentile(self, quantile: float) -> int:
-        """Give the value below which this share lies, to 1 %; exact at the ends and for a single value."""
+        """Give the value below which this share lies, accurate to 1 %; exact at the ends and for a single value."""
         if quantile >= 1:
             return self.max_ns
         return self.counts.percentile(quantile, self.min_ns, self.max_ns)
@@ -65,10 +65,10 @@ def spread_specs(
     """Describe the columns of a spread.
 
     Args:
-        key: Of the object that holds them.
-        title: What begins their headings; empty for none.
+        key: Key of the object that holds them.
+        title: Beginning of their headings; empty for none.
         taken: How the spread is taken from a row; None or an empty one makes the object null.
-        about: What is spread.
+        about: What the durations are.
     """
     facts: tuple[tuple[str, str, Callable[[Spread], int]], ...] = (
         ("total_ns", "total", lambda spread: spread.total_ns),
@@ -105,12 +105,12 @@ _HIGHEST = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpreadColumns:
-    """The spreads of many groups at once; adds to others that number groups alike. Arrays have one entry a group."""
+    """The spreads of many groups; can be added to others with the same numbers. Arrays have one entry per group."""
 
     counts: Cells
     total_ns: Ints
     min_ns: Ints
-    """The highest number there is, for a group without values."""
+    """The smallest value of each group; the highest possible number for a group without values."""
     max_ns: Ints
 
     def __add__(self, other: SpreadColumns) -> SpreadColumns:

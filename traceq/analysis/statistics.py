@@ -1,4 +1,4 @@
-"""How many spans there were of each sort, how long they took, and how often they failed."""
+"""The number of spans in each group, how long they took, and how often they failed."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from traceq.traces import Span, Traces
 from traceq.units import NS_PER_S
 
 TAG = "tag:"
-"""What a level begins with that goes by an attribute (`tag:http.method`)."""
+"""The prefix of a level that groups by an attribute (`tag:http.method`)."""
 
 
 class Value(NamedTuple):
-    """What spans of one sort have in common, on one level."""
+    """What the spans of one group have in common, on one level."""
 
     text: str | None
-    """None for spans that do not have the tag."""
+    """The value as text; None for spans that do not have the tag."""
     service: str = ""
-    """Of an operation, whose name says little without it."""
+    """The service of an operation, whose name alone says little; empty on other levels."""
 
 
 GroupKey: TypeAlias = tuple[Value, ...]
-"""One value a level."""
+"""One value for each level."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticsOptions:
-    """Which spans to count, and by what.
+    """Which spans to count, and how to group them.
 
     Raises:
         ValueError: If there are no levels or more than two, or one is none of `service`, `operation` and `tag:KEY`.
@@ -63,7 +63,7 @@ class StatisticsOptions:
 
 @dataclass(frozen=True, slots=True)
 class SpanTotals:
-    """Spans of one sort, summed up; adds to others."""
+    """The spans of one group, summed up; can be added to others."""
 
     duration: Spread = field(default_factory=Spread)
     self_time: Spread = field(default_factory=Spread)
@@ -75,17 +75,17 @@ class SpanTotals:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsSums:
-    """Spans by sort, summed up; adds to others."""
+    """Spans by group, summed up; can be added to others."""
 
     trace_count: int = 0
     traces_ns: int = 0
-    """The durations of all traces together, each from its earliest start to its latest end."""
+    """The sum of the durations of all traces, each from its earliest start to its latest end."""
     first_ns: int | None = None
     """The earliest start of a span that was counted; None for no spans."""
     last_ns: int | None = None
-    """The latest."""
+    """The latest start of a span that was counted; None for no spans."""
     groups: Mapping[GroupKey, SpanTotals] = field(default_factory=dict)
-    """By the innermost level; the levels above add up."""
+    """Sums of the innermost level; those of the levels above are sums of these."""
 
     def __add__(self, other: StatisticsSums) -> StatisticsSums:
         firsts = [time_ns for time_ns in (self.first_ns, other.first_ns) if time_ns is not None]
@@ -116,7 +116,7 @@ def _traces_ns(spans: Columns) -> int:
 
 
 def _group(spans: Columns, rows: Ints, by: tuple[str, ...]) -> tuple[list[GroupKey], Ints]:
-    """Number the sorts that rows belong to: the keys, and for each row the position of its key."""
+    """Number the groups that rows belong to: the keys, and for each row the position of its key."""
     levels = [_level(spans, rows, level) for level in by]
     places, groups = numbered_rows(*(codes for _, codes in levels))
     found = zip(*(codes[places].tolist() for _, codes in levels), strict=True)
@@ -137,14 +137,14 @@ def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:
 
 
 def _tag_level(traces: Traces, rows: Ints, key: str) -> tuple[list[Value], Ints]:
-    # Attributes are no columns: each span has to be read.
+    # Attributes are not columns: each span has to be read.
     numbers: dict[str | None, int] = {}
     codes = [numbers.setdefault(_tag(traces.span(row), key), len(numbers)) for row in rows.tolist()]
     return [Value(text) for text in numbers], np.array(codes, dtype=np.int64)
 
 
 def _tag(span: Span, key: str) -> str | None:
-    """Read a tag where `--tag` looks for it first: the span, then its resource; an empty one counts as none."""
+    """Read a tag from the span, or else from its resource, as `--tag` does; an empty one counts as none."""
     own = span.details.attributes()
     value = own[key] if key in own else span.details.resource().get(key.removeprefix("resource."))
     return value_text(value) or None
@@ -152,15 +152,15 @@ def _tag(span: Span, key: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsRow:
-    """Spans of one sort, and those within it by the second level."""
+    """The spans of one group, and its parts by the second level."""
 
     value: Value
     totals: SpanTotals
     self_ratio: float
-    """Self time as a share of the durations of all traces; above 1 where work went on side by side."""
+    """Self time as a share of the durations of all traces; above 1 where spans ran in parallel."""
     error_ratio: float
     per_second: float | None
-    """Spans a second between the first and the last that were counted; None where that is no time."""
+    """Spans per second between the first and the last that were counted; None where no time lies between them."""
     rows: tuple[StatisticsRow, ...] = ()
 
 
@@ -172,7 +172,7 @@ def average_ns(spread: Spread) -> int:
 def _spread_columns(
     key: str, title: str, taken: Callable[[StatisticsRow], Spread], about: str
 ) -> tuple[Column[StatisticsRow], ...]:
-    """Describe the columns of a spread, in more detail than others are described in."""
+    """Describe the columns of a spread, in more detail than `spread.spread_specs` does."""
     facts: tuple[tuple[str, str, Callable[[Spread], int]], ...] = (
         ("total_ns", "total", lambda spread: spread.total_ns),
         ("average_ns", "avg", average_ns),
@@ -220,12 +220,12 @@ FIGURES: tuple[Column[StatisticsRow], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Statistics(Answer):
-    """Spans by sort: those that were busy longest first, those without the tag last."""
+    """Spans by group: the group with most self time first, spans without the tag last."""
 
     options: StatisticsOptions
     sums: StatisticsSums
     total: SpanTotals
-    """Of all rows together."""
+    """The sums of all rows."""
     rows: tuple[StatisticsRow, ...]
 
     _HEAD: ClassVar[tuple[Column[Statistics], ...]] = (
@@ -262,7 +262,7 @@ class Statistics(Answer):
 
     @property
     def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:
-        """The keys of this answer's document: services stand beside operations alone, and rows only in upper levels."""
+        """The keys of this answer's document: only operations have a service, and only upper levels have rows."""
         columns: tuple[Column[Any] | Rows[Any], ...] = ()
         for level in reversed(self.options.by):
             service = (SERVICE,) if level == "operation" else ()
@@ -271,7 +271,7 @@ class Statistics(Answer):
         return (*self._HEAD, Rows("rows", columns, lambda answer: answer.rows))
 
     def records(self) -> Table:
-        """Give one record a row of the innermost level, which says what it has in common on every level."""
+        """Give one record for each row of the innermost level, with its values on every level."""
         by = self.options.by
         lines = [(row, inner) if row.rows else (row,) for row in self.rows for inner in row.rows or (row,)]
         names = [Column[Any](level.replace(TAG, "tag_", 1), level.removeprefix(TAG)) for level in by]
@@ -287,7 +287,7 @@ class Statistics(Answer):
 
     @property
     def window_ns(self) -> int:
-        """From the first span's start to the last one's."""
+        """The time from the first span's start to the last one's."""
         if self.sums.first_ns is None or self.sums.last_ns is None:
             return 0
         return self.sums.last_ns - self.sums.first_ns
@@ -295,11 +295,11 @@ class Statistics(Answer):
 
 @dataclass(frozen=True, slots=True)
 class StatisticsQuestion:
-    """How many spans there are of each sort, how long they took, and how often they failed."""
+    """The number of spans in each group, how long they took, and how often they failed."""
 
     options: StatisticsOptions
     learns: bool = True
-    """Self times depend on clocks."""
+    """Whether other traces matter: self times depend on clocks."""
 
     @property
     def needs_details(self) -> bool:
@@ -311,7 +311,7 @@ class StatisticsQuestion:
         return StatisticsSums()
 
     def collect(self, traces: Traces) -> StatisticsSums:
-        """Count the spans of a table by sort.
+        """Count the spans of a table by group.
 
         Raises:
             ValueError: If a level is a tag and the traces were read without attributes.
@@ -350,7 +350,7 @@ class _Ranking:
     sums: StatisticsSums
 
     def rows(self, groups: Mapping[GroupKey, SpanTotals]) -> tuple[StatisticsRow, ...]:
-        """Give a row for each value of the first level, with those of the second within."""
+        """Give a row for each value of the first level, with rows of the second level in it."""
         by_value: dict[Value, dict[GroupKey, SpanTotals]] = {}
         for (value, *inner), totals in groups.items():
             by_value.setdefault(value, {})[tuple(inner)] = totals

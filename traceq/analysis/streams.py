@@ -1,4 +1,4 @@
-"""Streams: connections that stay open, whose length says nothing about how long anybody waited for an answer."""
+"""Streams: connections that stay open, whose duration does not show how long anybody waited for an answer."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from traceq.analysis.grouping import sum_by_group
 from traceq.semantics import Activity, Kind
 
 LIFETIME_NS = 30 * 10**9
-"""A stream that only its messages tell stays open at least so long: longer than most servers and clients wait."""
+"""The minimum duration of a stream that is recognised by its messages: longer than most servers and clients wait."""
 MESSAGES = 5
-"""It has at least so many messages ..."""
+"""The minimum number of messages of such a stream."""
 PAUSE_NS = 10**9
-"""... which begin at least so far apart on average: nobody works on an answer meanwhile."""
+"""The minimum average time between the starts of its messages: nobody works on an answer meanwhile."""
 BUSY_RATIO = 0.1
-"""All that goes on below it takes at most this share of its time."""
+"""The maximum share of its time that everything below it takes."""
 
 _MESSAGE = re.compile(r"(?i)(^|[ ._])(send|sent|receive|received|recv|push|event|message|heartbeat|ping)$")
 _WEBSOCKET = re.compile(r"(?i)\bwebsocket[ .](send|receive|accept|connect)\b")
 _ANSWERED_ONCE = re.compile(r"(?i)^(HTTP )?(POST|PUT|PATCH|DELETE)\b")
-"""These methods ask for one answer, though it may come in pieces: so language models answer."""
+"""These methods request one answer, although it may arrive in pieces, as answers of language models do."""
 
 
 def find_streams(spans: Columns) -> Flags:
     """Tell the spans that are streams: event streams, websockets, conversations of messages.
 
-    Attributes tell it (the type of what is sent, the upgrade to a websocket), or the spans below: instrumentations of
-    websockets make one for each message. And where something has been sent again and again, with long pauses and hardly
-    anything else going on, for longer than a request may take, that was no answer. How long a span lasts tells nothing
-    by itself: requests may be slow.
+    They are recognised by attributes (the content type, the upgrade to a websocket), or by the spans below:
+    instrumentations of websockets create one for each message. Where messages are sent repeatedly, with long pauses and
+    hardly anything else, for longer than a request may take, the span is a stream too. The duration alone decides
+    nothing: requests may be slow.
     """
     told = np.asarray(spans.traces.activities, dtype=np.int8) == Activity.STREAMS
     if told.any():
@@ -55,7 +55,7 @@ def _sends_on(spans: Columns) -> Flags:
     children = np.flatnonzero((spans.parents >= 0) & is_long[spans.parents])
     if not children.size:
         return np.zeros(size, dtype=np.bool_)
-    # What somebody else is sent (a broker, a mail server) is work, not the answer.
+    # What is sent to somebody else (a broker, a mail server) is work, not the answer.
     inside = np.isin(spans.roles, (Kind.INTERNAL, Kind.UNSPECIFIED)) & (spans.peers == 0) & _named(spans, _MESSAGE)
     messages = children[inside[children]]
     parents = spans.parents[messages]

@@ -1,4 +1,4 @@
-"""From when on something is worth a finding."""
+"""Thresholds: from which value on something is worth a finding."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from traceq.units import NS_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What there is to know of a threshold, wherever it is set."""
+    """The description of a threshold, for every place where it can be set."""
 
     name: str
-    """What it is called where it is typed (`n-plus-one`)."""
+    """The name of the option (`n-plus-one`)."""
     help: str
     unit: Unit = Unit.COUNT
-    """A count, a duration in ns, a share 0..1, or plain text for a factor."""
+    """The unit: a count, a duration in ns, a share 0..1, or plain text for a factor."""
     least: int = 0
-    """The lowest that detectors can go by."""
+    """The lowest value that detectors can use."""
 
 
 def _bound(default: float, name: str, text: str, unit: Unit = Unit.COUNT, least: int = 0) -> Any:
@@ -28,13 +28,13 @@ def _bound(default: float, name: str, text: str, unit: Unit = Unit.COUNT, least:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What every detector goes by; a healthy request stays below all of them.
+    """The thresholds of all detectors; a healthy request stays below all of them.
 
-    `min_cost_ns` holds for every finding about time, `min_ratio` for those that are about where one request's time
-    went; the others say for themselves.
+    `min_cost_ns` holds for every finding about time, `min_ratio` for findings about where the time of one request went;
+    the others are thresholds of single kinds.
 
     Raises:
-        ValueError: If one is below the least that detectors can go by.
+        ValueError: If one is below the lowest value that detectors can use.
     """
 
     min_cost_ns: int = _bound(
@@ -47,11 +47,11 @@ class Thresholds:
         "must cost.",
         Unit.RATIO,
     )
-    """A tenth is about what people notice; below it, the ranking of bottlenecks says where the time is."""
+    """The minimum share of a request's latency. A tenth is about what people notice."""
     n_plus_one_calls: int = _bound(
         10, "n-plus-one", "Number of alike calls one after the other that make an N+1.", least=2
     )
-    """As many as Jaeger's own playbook asks for."""
+    """The minimum number of alike calls, the same as in Jaeger's own playbook."""
     repeated_queries: int = _bound(5, "repeats", "Number of times that one request runs the same statement.", least=2)
     sequential_calls: int = _bound(
         3, "sequential", "Number of calls to services one after the other that could run side by side.", least=2
@@ -59,7 +59,7 @@ class Thresholds:
     sequential_gap_ns: int = _bound(
         5 * NS_PER_MS, "sequential-gap", "Longest pause between two such calls.", Unit.DURATION
     )
-    """Up to this pause the second call does not look as if it needed the first one's answer."""
+    """The maximum pause in ns after which a call does not look as if it needed the answer of the one before."""
     straggler_calls: int = _bound(
         3, "straggler-calls", "Number of calls side by side, of which one is a straggler.", least=2
     )
@@ -71,7 +71,7 @@ class Thresholds:
     network_ns: int = _bound(
         25 * NS_PER_MS, "network", "Time lost between a call and its server's work.", Unit.DURATION
     )
-    """Healthy calls on one busy host were seen to lose 18 ms."""
+    """The minimum network time in ns. Healthy calls on one busy host were seen to lose 18 ms."""
     gap_ns: int = _bound(
         50 * NS_PER_MS, "gap", "Time before, between or after children with nothing to show.", Unit.DURATION
     )
@@ -80,10 +80,10 @@ class Thresholds:
         500 * NS_PER_MS, "queue-delay", "Time from sending a message to processing it.", Unit.DURATION
     )
     skew_ns: int = _bound(10 * NS_PER_MS, "skew", "Smallest clock offset to report.", Unit.DURATION)
-    """ASGI servers end up to 7 ms after the client has its answer."""
+    """The minimum clock offset in ns. ASGI servers end up to 7 ms after the client has its answer."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers under which detectors would have nothing to go by."""
+        """Refuse values that detectors cannot use."""
         for each in fields(self):
             about: About = each.metadata["about"]
             if not getattr(self, each.name) >= about.least:

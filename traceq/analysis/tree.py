@@ -21,10 +21,10 @@ def fold_ancestors(parents: Ints, values: npt.NDArray[_Number], fold: np.ufunc) 
 
     Args:
         parents: Row of the parent, -1 for a root; free of cycles.
-        values: One value a span.
+        values: One value per span.
         fold: An associative and commutative operation (`np.maximum`, `np.minimum`, `np.add`, `np.logical_and`).
     """
-    # Behind the last row stands one more, above all roots and above itself: -1 leads there, and it changes no value.
+    # One more row at the end is above all roots and above itself: -1 leads there, and it changes no value.
     ahead = np.append(parents, -1)
     folded = np.append(values, np.array(_neutral(fold, values.dtype), dtype=values.dtype))
     while ahead.max() >= 0:
@@ -34,7 +34,7 @@ def fold_ancestors(parents: Ints, values: npt.NDArray[_Number], fold: np.ufunc) 
 
 
 def _neutral(fold: np.ufunc, dtype: np.dtype[_Number]) -> int | bool:
-    """Give the value that changes none."""
+    """Give the neutral element."""
     if fold in {np.maximum, np.minimum}:
         extremes = np.iinfo(dtype.name)
         return int(extremes.min if fold is np.maximum else extremes.max)
@@ -43,13 +43,13 @@ def _neutral(fold: np.ufunc, dtype: np.dtype[_Number]) -> int | bool:
 
 
 def all_above(parents: Ints, flags: Flags) -> Flags:
-    """Tell the spans that are flagged with all their ancestors."""
+    """Tell the spans that are flagged together with all their ancestors."""
     return fold_ancestors(parents, flags, np.logical_and)
 
 
 def clip_to_ancestors(parents: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """Give each span's greatest low and least high, its own or an ancestor's."""
-    # Where every child lies within its parent, as most do, there is nothing to cut. For roots -1 gives any row's.
+    # Usually every child lies within its parent, and nothing has to be clipped. For roots -1 gives any row's value.
     if not (((low < low[parents]) | (high > high[parents])) & (parents >= 0)).any():
         return low.copy(), high.copy()
     return fold_ancestors(parents, low, np.maximum), fold_ancestors(parents, high, np.minimum)
@@ -73,7 +73,7 @@ def depths(parents: Ints) -> Ints:
 class TimeKeys:
     """Orders pairs of (group, time) as single integers, so that one sort and one search serve all groups.
 
-    Where group and nanoseconds do not fit 63 bits together, times go by their rank, which always fits.
+    Where group and nanoseconds do not fit into 63 bits, times are replaced by their ranks, which always fit.
     """
 
     def __init__(self, group_count: int, *times: Ints) -> None:
@@ -86,14 +86,14 @@ class TimeKeys:
             self._bits = int(self._ranked.size).bit_length()
 
     def key(self, groups: Ints, times: Ints) -> Ints:
-        """Encode; every time has to be among those the keys were made for."""
+        """Encode pairs; every time has to be among those for which the keys were made."""
         codes = times - self._low if self._ranked is None else np.searchsorted(self._ranked, times)
         return (groups << self._bits) | codes
 
     def key_at_most(self, groups: Ints, times: Ints) -> Ints:
-        """Encode any times, each as the last one that the keys were made for and that is not after it.
+        """Encode any times, each as the last time among those of the keys that is not after it.
 
-        What comes before all of them is encoded as the end of the group before.
+        A time before all of them is encoded as the end of the previous group.
         """
         if self._ranked is None:
             codes = np.clip(times, self._low - 1, self._high) - self._low
@@ -103,13 +103,13 @@ class TimeKeys:
         return key
 
     def time(self, keys: Ints) -> Ints:
-        """Give the times back."""
+        """Decode the times of keys."""
         codes = keys & ((1 << self._bits) - 1)
         return codes + self._low if self._ranked is None else self._ranked[codes]
 
 
 def sum_by_run(groups: Ints, values: Ints, size: int) -> Ints:
-    """Add up values by group, exactly; equal groups have to stand side by side.
+    """Add up values by group, exactly; entries of one group have to be adjacent.
 
     Returns:
         One sum for each of the groups 0 to `size` - 1.

@@ -1,4 +1,4 @@
-"""How much faster requests would be if some of their spans were shorter: the trees timed anew, and walked again."""
+"""How much faster requests would be if some of their spans were shorter: new times for the trees, and new paths."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Shortening:
     """Which spans are to be shorter, and by how much."""
 
     name: str
-    """What they are called; see `selection.named`."""
+    """The name of the spans; see `selection.named`."""
     ratio: float = 1.0
-    """What is left of each, 0..1."""
+    """The share of each span's time that remains, 0..1."""
     most_ns: int | None = None
-    """How long each may take at most; None for any time."""
+    """The maximum time of each span in ns; None for no maximum."""
     text: str = ""
-    """As it was written."""
+    """The text from which it was read."""
     meaning: int | None = None
     """Which of `selection.meanings` the name has; None for the first that any span of the table has."""
 
@@ -73,14 +73,14 @@ def parse_shortening(text: str) -> Shortening:
 
 @dataclass(frozen=True, slots=True)
 class WhatIfSums:
-    """Any number of requests as they were and as they would be; adds to others."""
+    """Any number of requests as they were and as they would be; can be added to others."""
 
     matched_counts: tuple[int, ...] = ()
-    """How many spans each shortening means, in the order in which they were given."""
+    """The number of spans that each shortening applies to, in the order in which they were given."""
     on_path_count: int = 0
-    """How many of the shortened spans hold the critical path."""
+    """The number of shortened spans that are on the critical path."""
     shortened_ns: int = 0
-    """What these are shortened by: the most that could be saved."""
+    """The time by which these are shortened: the most that could be saved."""
     before: Spread = field(default_factory=Spread)
     """Latencies as they were."""
     after: Spread = field(default_factory=Spread)
@@ -106,7 +106,7 @@ class WhatIfSums:
 
     @property
     def saved_ns(self) -> int:
-        """How much less time all requests together would take; never negative, never above `shortened_ns`."""
+        """The time that all requests together would save; never negative, never above `shortened_ns`."""
         return self.before.total_ns - self.after.total_ns
 
 
@@ -148,7 +148,7 @@ class WhatIf(Answer):
 
     @property
     def operations(self) -> list[HeldOperation]:
-        """The operations that hold the critical paths, those first that would hold them longest."""
+        """The operations that hold the critical paths; those that would hold them longest come first."""
         held = (HeldOperation(key, *times_ns) for key, times_ns in self.sums.held.items())
         return sorted(held, key=lambda line: (-line.after_ns, -line.before_ns, line.key.service, line.key.name))
 
@@ -196,13 +196,12 @@ class WhatIfQuestion:
         return WhatIf(self.changes, sums)
 
     def collect(self, traces: Traces) -> WhatIfSums:
-        """Time requests anew with some spans shorter.
+        """Calculate new times of requests with some spans shorter.
 
         Everything inside a shortened span shrinks with it; of shortened spans within each other the outermost counts.
-        What a caller did after a call still comes as long after the last call that had ended before it: so calls made
-        one after the other move up, those made at the same time still wait for the slowest, and the caller ends as
-        much earlier as the last of them. Trees are timed as the critical path sees them: spans clipped to their
-        ancestors, what is handed over left aside.
+        Among the calls of one caller, each keeps its distance from the last end before its start: so sequential calls
+        move forward, parallel ones still wait for the slowest, and the caller's end moves with the last of them. Times
+        are those of the critical path: spans are clipped to their ancestors, and what is handed over is left out.
         """
         spans, _ = corrected(columns(traces), correct_skew=self.options.correct_skew)
         requests = find_requests(spans, self.options)
@@ -226,7 +225,7 @@ class WhatIfQuestion:
 
 
 def _shortened(paths: Paths, inside: Flags, shortenings: tuple[Shortening, ...]) -> tuple[tuple[int, ...], Ints]:
-    """Count the spans that each shortening means, and give the new length of every span; the shortest of several."""
+    """Count the spans of each shortening, and give the new length of every span; the shortest if several apply."""
     lengths_ns = paths.high_ns - paths.low_ns
     new_ns = lengths_ns.copy()
     counts = []
@@ -251,7 +250,7 @@ def _outermost(parents: Ints, shorter: Flags) -> Flags:
 
 
 def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
-    """Time all spans anew: lengths from the leaves up, then starts from the roots down."""
+    """Calculate new times of all spans: lengths from the leaves up, then starts from the roots down."""
     spans = paths.spans
     parents, low_ns = spans.parents, paths.low_ns
     old_ns = paths.high_ns - low_ns
@@ -263,7 +262,7 @@ def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
     inner = np.flatnonzero((head >= 0) & (head != np.arange(head.size)))
     start_ns[inner], new_ns[inner] = _scaled(paths, head[inner], inner, start_ns, new_ns)
     new_ns = np.where(blocking, new_ns, 0)  # nobody waits for the others: they take no part in the path
-    # What lay outside an ancestor still does: among calls clipped to the same end the path goes by the real ones.
+    # Spans outside an ancestor stay outside: of calls clipped to the same end, the path follows the real ends.
     whole = blocking & (head < 0)
     early_ns = np.where(whole, low_ns - spans.start_ns, 0)
     late_ns = np.where(whole, spans.end_ns - paths.high_ns, 0)
@@ -279,7 +278,7 @@ def _head_above(parents: Ints, outermost: Flags) -> Ints:
 
 
 def _scaled(paths: Paths, heads: Ints, rows: Ints, start_ns: Ints, new_ns: Ints) -> tuple[Ints, Ints]:
-    """Shrink what lies within shortened spans along with them; order and nesting stay."""
+    """Shrink the spans within shortened spans in proportion; order and nesting stay."""
     low_ns, high_ns = paths.low_ns, np.maximum(paths.high_ns, paths.low_ns)
     old_ns = high_ns[heads] - low_ns[heads]
     ratio = new_ns[heads] / np.maximum(old_ns, 1)
@@ -288,7 +287,7 @@ def _scaled(paths: Paths, heads: Ints, rows: Ints, start_ns: Ints, new_ns: Ints)
 
 
 def _settle(paths: Paths, shortened: Ints, blocking: Flags, new_ns: Ints) -> Ints:
-    """Go up from shortened spans, deepest callers first: time their calls anew, and so how long they take themselves.
+    """Go up from shortened spans, the deepest callers first: move their calls, and calculate their own new lengths.
 
     Args:
         paths: The trees as they were.
@@ -329,9 +328,9 @@ def _ancestors(parents: Ints, rows: Ints) -> Ints:
 
 
 def _settle_calls(starts: list[int], old_ns: list[int], new_ns: list[int]) -> tuple[list[int], int]:
-    """Time the calls of one caller anew, given in order of start; none of them took no time.
+    """Calculate new times of the calls of one caller, given in order of start; none of them has zero duration.
 
-    Each starts as long after the last end before it as it did, and so does the caller's own end.
+    Each keeps its distance from the last end before its start, and so does the caller's own end.
 
     Returns:
         By how much each start moves, and by how much the caller's end comes earlier.
