@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
@@ -73,6 +74,10 @@ class Asked:
     """Sentences without a final stop, for standard error and for JSON."""
     is_cut_off: bool = False
     """Whether the limit left traces out, or may have."""
+
+    def command(self, *words: str) -> str:
+        """Give a command about the same source, ready to be pasted into a shell."""
+        return shlex.join(("traceq", *words, *self.source_words))
 
 
 def asked_of(source: Place, wanted: Wanted) -> Asked:

@@ -107,11 +107,10 @@ def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:
 def _span(traces: Traces, span_id: str, asked: Asked) -> Report:
     from traceq.analysis.one_trace import find_spans
     from traceq.views.show import span_report
-    from traceq.views.wording import next_command
 
     found = find_spans(traces, span_id)
     if not found.spans:
-        command = next_command(asked, "show", traces.trace_ids[0], "--format", "csv")
+        command = asked.command("show", traces.trace_ids[0], "--format", "csv")
         raise NotFoundError(
             f"no span '{span_id}' in trace {traces.trace_ids[0]}", hint=f"`{command}` lists all {traces.span_count}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,11 +48,6 @@ def chain_text(chain: Sequence[tuple[str, str]]) -> str:
     return " > ".join(names)
 
 
-def next_command(asked: Asked, *words: str) -> str:
-    """Give a command about the same source, ready to be pasted into a shell."""
-    return shlex.join(("traceq", *words, *asked.source_words))
-
-
 def nothing_found(asked: Asked, what: str) -> str:
     """Say what to try when there was nothing to look at."""
     if "trace_id" in asked.query:
@@ -76,7 +70,7 @@ def more(rows: Sized, noun: str, top: int) -> str:
 
 def next_line(asked: Asked, *words: str) -> Line:
     """Say which command to type next: on one line, however long, so that it can be copied."""
-    return Line((Part(f"next: {next_command(asked, *words)}", "hint"),), wraps=False)
+    return Line((Part(f"next: {asked.command(*words)}", "hint"),), wraps=False)
 
 
 def dim(text: str) -> Line:
