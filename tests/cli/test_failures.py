@@ -135,7 +135,8 @@ def test_usage_ends_with_2(arguments: tuple[str, ...], error: str, hint: str, ru
         pytest.param(
             ("deps", "--service", "chat-servce", *CHAT),
             "no service named 'chat-servce' among the dependencies at fixtures/chat.json",
-            "did you mean 'chat-service'? `traceq deps --view table` lists 5 services and 5 peers",
+            "did you mean 'chat-service'? "
+            "`traceq deps --view table --source fixtures/chat.json` lists 5 services and 5 peers",
             id="service of a graph",
         ),
         pytest.param(

@@ -13,6 +13,7 @@ from traceq.analysis.call_sums import CallSums
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
 from traceq.analysis.peers import Node
 from traceq.answer import Answer, records
+from traceq.asked import Asked
 from traceq.errors import NotFoundError
 from traceq.report import Column, Rows, Table, Unit
 from traceq.units import plural
@@ -36,7 +37,7 @@ def around(dependencies: Dependencies, service: str, upstream: int, downstream: 
     return only(dependencies, above | below)
 
 
-def known_name(name: str, dependencies: Dependencies, location: str) -> str:
+def known_name(name: str, dependencies: Dependencies, asked: Asked) -> str:
     """Find a node by its name, or by its system where only one node has that system (`mysql`).
 
     Raises:
@@ -54,8 +55,8 @@ def known_name(name: str, dependencies: Dependencies, location: str) -> str:
     peers = len(dependencies.nodes) - services
     counted = plural(services, "service") + (f" and {plural(peers, 'peer')}" if peers else "")
     raise NotFoundError(
-        f"no service named '{name}' among the dependencies at {location}",
-        hint=f"{hint}`traceq deps --view table` lists {counted}",
+        f"no service named '{name}' among the dependencies at {asked.location}",
+        hint=f"{hint}`{asked.command('deps', '--view', 'table')}` lists {counted}",
     )
 
 

@@ -89,7 +89,7 @@ def _ask(source: Source, options: DepsOptions) -> _Answered:
     with asking(source, query, options.workers.workers) as traces:
         graph, asked = _graph(source, traces, options)
         asked = replace(asked, query=_query(source, options))
-        return _Answered(graph, asked, _impact(graph, traces, options, source.location))
+        return _Answered(graph, asked, _impact(graph, traces, options, asked))
 
 
 def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependencies, Asked]:
@@ -122,7 +122,7 @@ def _table_window(options: DepsOptions, *, is_live: bool) -> Window:
     return when.window(is_live=is_live)
 
 
-def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, location: str) -> ImpactSums | None:
+def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked) -> ImpactSums | None:
     """Ask traces once more: which node is meant, and which peers are services, only the graph of all of them tells."""
     target = options.question.impact
     # Collapsed services are no longer the ones that traces know.
@@ -131,7 +131,7 @@ def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, location: st
     from traceq.analysis.graph_questions import known_name
     from traceq.analysis.impact import ImpactQuestion
 
-    node = known_name(target, _narrowed(graph, options, location), location)
+    node = known_name(target, _narrowed(graph, options, asked), asked)
     # Of the graph only the nodes matter; it goes to every worker with every slice.
     return traces(ImpactQuestion(node, replace(graph, calls=()), options.part.group_peers)).sums
 
@@ -151,7 +151,7 @@ def _query(source: Source, options: DepsOptions) -> dict[str, object]:
     return {key: value for key, value in query.items() if value is not None}
 
 
-def _narrowed(graph: Dependencies, options: DepsOptions, location: str) -> Dependencies:
+def _narrowed(graph: Dependencies, options: DepsOptions, asked: Asked) -> Dependencies:
     """Keep the part that was asked for.
 
     Raises:
@@ -162,7 +162,7 @@ def _narrowed(graph: Dependencies, options: DepsOptions, location: str) -> Depen
     part = options.part
     graph = collapse(graph, part.collapse or ())
     if part.service is not None:
-        graph = around(graph, known_name(part.service, graph, location), *part.reach)
+        graph = around(graph, known_name(part.service, graph, asked), *part.reach)
     return busy(graph, part.min_calls, failing_only=part.errors)
 
 
@@ -177,7 +177,7 @@ def _report(answer: _Answered, options: DepsOptions, last: _Answered | None) -> 
     from traceq.views.graphs import changes
 
     asked, part = answer.asked, options.part
-    graph = _narrowed(answer.graph, options, asked.location)
+    graph = _narrowed(answer.graph, options, asked)
     question = _question_report(answer, graph, options)
     if question is not None:
         return question
@@ -187,7 +187,7 @@ def _report(answer: _Answered, options: DepsOptions, last: _Answered | None) -> 
         is_part=part.service is not None,
         is_limited=part.errors or part.min_calls > 1,
         fits_page=chosen_format(options.output) == "svg",
-        changed=None if last is None else changes(_narrowed(last.graph, options, asked.location), graph),
+        changed=None if last is None else changes(_narrowed(last.graph, options, asked), graph),
     )
     return report(graph, asked, shown)
 
@@ -202,9 +202,9 @@ def _question_report(answer: _Answered, graph: Dependencies, options: DepsOption
     if question.cycles:
         return views.cycles_report(cycles(graph), asked)
     if question.path is not None:
-        start, end = (known_name(name, graph, asked.location) for name in question.path)
+        start, end = (known_name(name, graph, asked) for name in question.path)
         return views.ways_report(find_ways(graph, start, end), asked)
     if question.impact is not None:
-        target = known_name(question.impact, graph, asked.location)
+        target = known_name(question.impact, graph, asked)
         return views.impact_report(impact(graph, target, answer.impact), asked)
     return views.critical_report(critical_calls(graph), asked) if question.critical else None
