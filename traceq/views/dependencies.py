@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency, disagreement
 from traceq.analysis.graph_questions import CriticalCalls, Cycle, Cycles, Way, Ways, busiest
 from traceq.analysis.impact import AFFECTED_COLUMNS, Impact
-from traceq.answer import Answer, report_of
+from traceq.answer import report_of
 from traceq.asked import Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
@@ -180,8 +180,9 @@ def _table(graph: Dependencies) -> Table:
 _ARROW, _ASYNC_ARROW = " -> ", " ..> "
 
 
-def _answer(answer: Answer, footer: tuple[Line, ...], *blocks: Block) -> Report:
-    return Report("deps", answer.to_dict(), answer.records(), (*blocks, Line()), footer)
+def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, *blocks: Block) -> Report:
+    footer = _provenance(answer.graph, asked)
+    return Report("deps", answer.to_dict(), answer.records(), (*blocks, Line()), footer, asked.trace_url)
 
 
 def _strong(text: str) -> Line:
@@ -195,12 +196,11 @@ def _plain(text: str) -> Line:
 @report_of.register
 def cycles_report(answer: Cycles, asked: Asked = _NO_ASKED) -> Report:
     """Show who calls itself."""
-    footer = _provenance(answer.graph, asked)
     if not answer.cycles:
         nobody = _plain("no cycles: nobody calls itself, directly or through others")
-        return _answer(answer, footer, nobody)
+        return _answer(answer, asked, nobody)
     lines = [Line((Part(f" {_ring(cycle)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles]
-    return _answer(answer, footer, _strong(plural(len(answer.cycles), "cycle")), *lines)
+    return _answer(answer, asked, _strong(plural(len(answer.cycles), "cycle")), *lines)
 
 
 def _ring(cycle: Cycle) -> str:
@@ -218,13 +218,12 @@ def _remark(cycle: Cycle) -> str:
 @report_of.register
 def ways_report(answer: Ways, asked: Asked = _NO_ASKED) -> Report:
     """Show how one node reaches another."""
-    footer = _provenance(answer.graph, asked)
     if not answer.ways:
         back = f"; {answer.end} reaches {answer.start}" if answer.leads_back else ""
-        return _answer(answer, footer, _plain(f"{answer.start} does not reach {answer.end}{back}"))
+        return _answer(answer, asked, _plain(f"{answer.start} does not reach {answer.end}{back}"))
     ways = plural(len(answer.ways), "way")
     title = _strong(f"{answer.start} reaches {answer.end} in {ways}, the shortest first")
-    return _answer(answer, footer, title, *(_way_line(way) for way in answer.ways))
+    return _answer(answer, asked, title, *(_way_line(way) for way in answer.ways))
 
 
 def _way_line(way: Way) -> Line:
@@ -250,16 +249,16 @@ def impact_report(answer: Impact, asked: Asked = _NO_ASKED) -> Report:
     blocks.append(table(columns, answer.affected) if answer.affected else _plain(" nobody waits for it"))
     if answer.starved:
         blocks += [Line(), _plain(f" without its messages: {', '.join(answer.starved)}")]
-    return _answer(answer, _provenance(answer.graph, asked), *blocks)
+    return _answer(answer, asked, *blocks)
 
 
 @report_of.register
 def critical_report(answer: CriticalCalls, asked: Asked = _NO_ASKED) -> Report:
     """Show which calls hold critical time."""
-    whole, outside_ns, footer = answer.graph.critical_ns, answer.outside_ns, _provenance(answer.graph, asked)
+    whole, outside_ns = answer.graph.critical_ns, answer.outside_ns
     if not whole or outside_ns is None:
         nothing = _plain("no traces, so no critical time: Jaeger's own table only counts")
-        return _answer(answer, footer, nothing)
+        return _answer(answer, asked, nothing)
 
     def ratio(call: Dependency) -> float:
         return call.held_ns / whole
@@ -279,7 +278,7 @@ def critical_report(answer: CriticalCalls, asked: Asked = _NO_ASKED) -> Report:
     )
     holding = [call for call in answer.calls if call.held_ns]
     where = _plain(f"{note} that were asked first")
-    return _answer(answer, footer, table(columns, holding), Line(), where)
+    return _answer(answer, asked, table(columns, holding), Line(), where)
 
 
 def _per_call(call: Dependency) -> int | None:
