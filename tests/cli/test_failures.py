@@ -103,6 +103,18 @@ def free_port() -> int:
             id="no folder to write to",
         ),
         pytest.param(
+            ("bottlenecks", "--trace", "e0eecb53", "--what-if", "mongodb=-50%", *CHAT),
+            "Invalid value for --what-if: it is estimated over many requests, not for one --trace",
+            "`traceq bottlenecks --help` shows how",
+            id="what if of one trace",
+        ),
+        pytest.param(
+            ("bottlenecks", "--trace", "e0eecb53", "--findings", *CHAT),
+            "Invalid value for --findings: `traceq show` lists those of one trace",
+            "`traceq bottlenecks --help` shows how",
+            id="findings of one trace",
+        ),
+        pytest.param(
             ("fetch", *CHAT, "-f", "csv"),
             "Invalid value for '--format' / '-f': 'csv' is not one of 'json', 'ndjson'.",
             "`traceq fetch --help` shows how",

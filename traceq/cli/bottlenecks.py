@@ -96,6 +96,10 @@ def bottlenecks(options: BottlenecksOptions) -> None:
       traceq bottlenecks chat-service --source archive/ --jobs 8 --format json
     """
     if options.trace is not None:
+        if options.what_if:
+            raise typer.BadParameter("it is estimated over many requests, not for one --trace", param_hint="--what-if")
+        if options.findings:
+            raise typer.BadParameter("`traceq show` lists those of one trace", param_hint="--findings")
         _one_trace(options, options.trace)
         return
     # Late: these need numpy, and options are imported for --help.
