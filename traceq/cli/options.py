@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -403,7 +403,17 @@ _FORMAT_HELP = "Output format; by default as the suffix of --output says, else t
 class OutputOptions:
     """How and where the answer is written, and how much is said besides."""
 
-    format: Annotated[Format | None, typer.Option("--format", "-f", help=_FORMAT_HELP, rich_help_panel=_OUTPUT)] = None
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            # All of them in the name of the value would be broken within a word in 80 columns.
+            metavar="FORMAT",
+            help=f"{', '.join(get_args(Format))}; by default as the suffix of --output says, else text.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the answer to this file.", rich_help_panel=_OUTPUT),
