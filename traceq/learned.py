@@ -1,4 +1,4 @@
-"""What is known of operations and clocks from many traces: small values that any process can be handed."""
+"""What was learned of operations and clocks from many traces: small values that can be passed to any process."""
 
 from __future__ import annotations
 
@@ -10,66 +10,66 @@ from typing import NamedTuple, TypeVar
 _Key = TypeVar("_Key", bound=Hashable)
 
 _OFTEN = 5
-"""So many spans whose parents are missing are no accident, where fewer of their kind have one."""
+"""The minimum number of orphans of an operation that are no accident, where fewer of its spans have a parent."""
 
 
 class Call(NamedTuple):
-    """Who calls what: spans of one operation under spans of another."""
+    """A kind of call: spans of one operation under spans of another."""
 
     caller_service: str
     caller: str
     service: str
     name: str
     callee_service: str
-    """Whose span stands below it, where there is one alone; old HTTP instrumentation calls every call `GET`."""
+    """The service of its only child of another service, since old HTTP instrumentation names every call `GET`."""
     callee: str
 
 
 class Clock(NamedTuple):
-    """What tells the time of spans: a host, or a service where hosts are not told."""
+    """A clock of spans: that of a host, or of a service where hosts are not given."""
 
     host: str = ""
     service: str = ""
 
 
 class ClockError(NamedTuple):
-    """How far a clock is ahead of others that it can be compared with."""
+    """How far a clock is ahead of others with which it can be compared."""
 
     group: int
-    """Clocks of one group can be compared."""
+    """The number of the clock's group; clocks of one group can be compared."""
     ahead_ns: int
-    """At `since_ns`; of the group's first clock this is 0."""
+    """The offset in ns at `since_ns`; 0 for the group's first clock."""
     drift: float
-    """What it gains in each second, in seconds."""
+    """The time that the clock gains in each second, in seconds."""
     since_ns: int
 
 
 class Operation(NamedTuple):
-    """Spans that do the same."""
+    """An operation: spans of one service, name and role."""
 
     service: str
     name: str
     role: int
-    """A `Kind` number, as the span alone tells it: a call and what answers it often go by one name."""
+    """The role by the span alone, as a `Kind` number: a call and its server's span often have the same name."""
 
 
 class Origins(NamedTuple):
-    """Where the spans of an operation come from."""
+    """The numbers of an operation's spans with and without their parents."""
 
     orphan_count: int = 0
-    """They name a parent that is missing."""
+    """The number of spans that name a missing parent."""
     child_count: int = 0
-    """Their parent is there."""
+    """The number of spans whose parent is present."""
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What stands above operations in any number of traces; adds to others."""
+    """Which operations occur above others in any number of traces; can be added to others."""
 
     calls: Mapping[tuple[Operation, Operation], int] = field(default_factory=dict)
-    """By parent and child: how many spans of the one stand directly below the other."""
+    """By parent and child: the number of the child's spans directly below the parent's."""
     orphans: Mapping[Operation, int] = field(default_factory=dict)
-    """How many spans name a parent that is missing."""
+    """The number of spans of each operation that name a missing parent."""
 
     def __add__(self, other: Lineage) -> Lineage:
         return Lineage(_added(self.calls, other.calls), _added(self.orphans, other.orphans))
@@ -89,11 +89,11 @@ class Lineage:
         return counts
 
     def above(self, children: Iterable[Operation]) -> frozenset[Operation]:
-        """Name what has been seen above the parent that these all share: above it, further up, and so on."""
+        """Give the operations that can be above the missing parent of these children, directly or further up."""
         told = [self._parents[child] for child in children if child in self._parents]
         if not told:
             return frozenset()
-        # What nothing is known of tells nothing; what disagrees may all be true.
+        # Unknown operations do not count; where the known ones contradict each other, all of them may be right.
         waiting = set(frozenset.intersection(*told) or frozenset.union(*told))
         found: set[Operation] = set()
         while waiting:
@@ -103,23 +103,23 @@ class Lineage:
         return frozenset(found)
 
     def origins(self, operation: Operation) -> Origins:
-        """Say how many spans of an operation miss their parent, and how many have it."""
+        """Count the spans of an operation that miss their parent, and those that have it."""
         return Origins(self.orphans.get(operation, 0), self._child_counts.get(operation, 0))
 
     def is_called_from_elsewhere(self, operation: Operation) -> bool:
-        """Tell whether most of an operation's spans stand below another service's."""
+        """Tell whether most of an operation's spans are below another service's."""
         parents = self._parents.get(operation, frozenset())
         elsewhere = sum(self.calls[parent, operation] for parent in parents if parent.service != operation.service)
         return 2 * elsewhere > self.origins(operation).child_count
 
     def comes_from_outside(self, operation: Operation) -> bool:
-        """Tell whether an operation is called by something that sends no spans: what it names as parent is not lost."""
+        """Tell whether an operation is called by something that sends no spans, so that its parents were not lost."""
         orphans, children = self.origins(operation)
         return orphans >= _OFTEN and orphans > children
 
 
 NOTHING_KNOWN = Lineage()
-"""Of one trace alone nothing is known but itself."""
+"""The lineage where nothing was learned."""
 
 
 def _added(one: Mapping[_Key, int], other: Mapping[_Key, int]) -> dict[_Key, int]:
@@ -131,11 +131,11 @@ def _added(one: Mapping[_Key, int], other: Mapping[_Key, int]) -> dict[_Key, int
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What many traces told."""
+    """What was learned from many traces."""
 
     asynchronous: frozenset[Call] = field(default_factory=frozenset)
-    """Calls that nobody waits for: they outlive their callers again and again."""
+    """Calls that nobody waits for, because they outlive their callers repeatedly."""
     lineage: Lineage = NOTHING_KNOWN
-    """What stands above operations."""
+    """Which operations occur above others."""
     clocks: Mapping[Clock, ClockError] = field(default_factory=dict)
-    """Those that some call shows to be wrong, and those that these are compared with."""
+    """The errors of clocks that some call proves wrong, and of the clocks with which these are compared."""

@@ -1,6 +1,7 @@
 """Where the time of many requests goes, and what the slow ones do differently.
 
-Everything is first summed up, batch by batch; sums add, and only `BottleneckQuestion.rank` makes them an answer.
+Everything is first summed up, batch by batch; sums can be added, and only `BottleneckQuestion.rank` turns them into an
+answer.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from traceq.semantics import STATEMENT, Attributes, Status, first_text
 from traceq.traces import Traces
 
 LookUp: TypeAlias = Callable[[Mapping[str, set[str]]], Iterable[tuple[str, str, str, Attributes]]]
-"""Ids of spans by the ids of their traces, to trace id, span id, operation and attributes."""
+"""Looks up spans: from ids of spans, by the ids of their traces, to trace id, span id, operation and attributes."""
 
 SLOW_RATIO = 0.05
-"""The slowest requests by this share count as slow."""
+"""The share of requests that count as slow: the slowest ones."""
 SLOW_AT_LEAST = 5
-"""But never fewer than so many."""
+"""The minimum number of requests that count as slow."""
 _SLOWEST_KEPT = 10
-"""How many of the slowest requests are kept with what held them up."""
+"""The number of slowest requests that are kept with what delayed them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowRequest:
-    """One of the slowest requests, with what held it up."""
+    """One of the slowest requests, with what delayed it."""
 
     latency_ns: int
     trace_id: str
     span_id: str
-    """Of the entry span."""
+    """The id of the request's entry span."""
     service: str
     name: str
     start_ns: int
@@ -50,7 +51,7 @@ class SlowRequest:
 
     @property
     def rank(self) -> tuple[int, str, str]:
-        """Orders slow requests: the slowest greatest, ties by ids."""
+        """The order of slow requests: the slowest is the greatest, ties by ids."""
         return (self.latency_ns, self.trace_id, self.span_id)
 
 
@@ -67,15 +68,15 @@ _REQUEST_COLUMNS: tuple[Column[SlowRequest] | Rows[SlowRequest], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class BottleneckSums:
-    """Any number of requests, summed up; adds to others."""
+    """Any number of requests, summed up; can be added to others."""
 
     trace_count: int = 0
     span_count: int = 0
     failed_count: int = 0
-    """Requests whose entry span failed."""
+    """The number of requests whose entry span failed."""
     latency: Spread = field(default_factory=Spread)
     total_by_latency: Histogram = field(default_factory=Histogram)
-    """Sum of the latencies by bucket."""
+    """The sum of the latencies in each bucket of latencies."""
     groups: GroupTable = field(default_factory=GroupTable)
     slowest: tuple[SlowRequest, ...] = ()
     moved_span_count: int = 0
@@ -92,7 +93,7 @@ class BottleneckSums:
 
     @property
     def request_count(self) -> int:
-        """How many requests there are, with those of which only fragments are left."""
+        """The number of requests, including those of which only fragments are left."""
         return self.latency.count + self.set_apart.incomplete_count
 
 
@@ -130,31 +131,31 @@ def _slow_request(examined: Examined, entry: int, measure: Measure) -> SlowReque
 
 @dataclass(frozen=True, slots=True)
 class RankedGroup:
-    """A line of the ranking: spans that count as the same call, and what they cost."""
+    """A line of the ranking: spans that count as the same call, and their costs."""
 
     key: GroupKey
     sums: GroupSums
     critical_ratio: float
-    """Of the latency of all requests."""
+    """Critical time as a share of the latency of all requests."""
     slow_ratio: float | None
-    """Of the latency of the slow requests; None where there are too few requests to tell slow from typical."""
+    """Critical time in slow requests as a share of their latency; None where there are too few requests."""
     typical_ratio: float | None
-    """Of the latency of the requests up to the median."""
+    """Critical time in typical requests as a share of their latency; None where there are too few requests."""
 
     def held_ns(self, measure: Measure) -> int:
-        """Give what the line is ranked by."""
+        """Give the measure by which the line is ranked."""
         if measure == "critical-time":
             return self.sums.critical_ns
         return self.sums.self_time.total_ns if measure == "self-time" else self.sums.duration.total_ns
 
     @property
     def example_id(self) -> str | None:
-        """The trace of the request that it held longest; None where it never held one."""
+        """The trace of the request that the group held longest; None where it never held one."""
         return None if self.sums.example is None else self.sums.example.trace_id
 
     @property
     def excess_ratio(self) -> float:
-        """Share in slow requests minus share in typical ones: how much it is to do with being slow."""
+        """The share in slow requests minus the share in typical ones: how much the group makes requests slow."""
         return 0.0 if self.slow_ratio is None or self.typical_ratio is None else self.slow_ratio - self.typical_ratio
 
 
@@ -227,11 +228,11 @@ class Bottlenecks(Answer):
     options: RequestOptions
     sums: BottleneckSums
     groups: tuple[RankedGroup, ...]
-    """The greatest first, by the measure asked for."""
+    """The lines of the ranking, the greatest first."""
     slow_count: int | None
-    """How many requests count as slow; None where there are too few to tell."""
+    """The number of requests that count as slow; None where there are too few requests to separate them."""
     slow_from_ns: int | None
-    """Latency from which they do, to 1 %."""
+    """The latency from which requests count as slow, accurate to 1 %; None where there are too few requests."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
@@ -300,23 +301,23 @@ class BottleneckQuestion:
         )
 
     def complete(self, sums: BottleneckSums, look_up: LookUp) -> BottleneckSums:
-        """Read the statements of what held up the slowest requests: the only attributes that the answer shows."""
+        """Read the statements of what delayed the slowest requests: the only attributes that the answer shows."""
         wanted: dict[str, set[str]] = {}
         for request in sums.slowest:
             for culprit in request.culprits:
                 wanted.setdefault(request.trace_id, set()).add(culprit.span_id)
         statements: dict[tuple[str, str, str], str] = {}
         for trace_id, span_id, name, attributes in look_up(wanted):
-            # Of spans that share id and name the first counts, as it does for their children.
+            # Of spans with the same id and name the first counts, as it does for their children.
             statements.setdefault((trace_id, span_id, name), first_text(attributes, STATEMENT))
         return replace(sums, slowest=tuple(_with_statements(request, statements) for request in sums.slowest))
 
     def rank(self, sums: BottleneckSums) -> Bottlenecks:
         """Turn sums into the ranking.
 
-        Slow requests are those in the latency buckets (1 %) that hold the slowest 5 %, at least 5; typical ones those
-        up to the median's bucket. With fewer than twice as many requests as count as slow there is no telling them
-        apart.
+        Slow requests are those in the latency buckets (accurate to 1 %) that contain the slowest 5 %, but at least 5;
+        typical ones are those up to the median's bucket. With fewer than twice as many requests as count as slow, the
+        two are not separated.
         """
         slow_bucket = _slow_bucket(sums.latency)
         typical_bucket = sums.latency.counts.bucket_at(0.5) if sums.latency.count else 0

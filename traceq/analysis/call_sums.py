@@ -20,34 +20,34 @@ from traceq.traces import Traces
 
 
 class CallKey(NamedTuple):
-    """What tells the edges of the graph apart."""
+    """The key of an edge of the graph."""
 
     caller: Node
     callee: Node
     is_async: bool
     via: Node | None
-    """The broker that handed the messages on."""
+    """The broker through which the messages went; None for calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSums:
-    """What is known of the calls along one edge; adds to others."""
+    """The calls along one edge, summed up; can be added to others."""
 
     call_count: int = 0
     trace_count: int = 0
-    """In how many traces they are."""
+    """The number of traces with such calls."""
     error_count: int = 0
-    """How many failed on either side."""
+    """The number of calls that failed on either side."""
     callee: Spread = field(default_factory=Spread)
-    """How long the callee worked on them."""
+    """Durations of the callee's spans."""
     caller: Spread = field(default_factory=Spread)
-    """How long the caller's own spans of them took."""
+    """Durations of the caller's own spans of the calls."""
     network: Spread = field(default_factory=Spread)
-    """What of each call the caller saw and the callee did not: network, queue, connection pool."""
+    """Network time of each call, which the caller saw and the callee did not: network, queue, connection pool."""
     critical_ns: int = 0
-    """How long they held the critical path, without what they called in turn; 0 unless it was asked for."""
+    """Time for which the calls held the critical path, without further calls below them; 0 unless requested."""
     protocols: frozenset[str] = frozenset()
-    """What they speak; not known before all traces were seen, see `DependencySums.spoken`."""
+    """The protocols of the calls; not known before all traces were read, see `DependencySums.spoken`."""
 
     def __add__(self, other: CallSums) -> CallSums:
         return CallSums(
@@ -64,7 +64,7 @@ class CallSums:
 
 @dataclass(frozen=True, slots=True)
 class DependencySums:
-    """Calls between services, summed up; adds to others."""
+    """Calls between services, summed up; can be added to others."""
 
     trace_count: int = 0
     span_count: int = 0
@@ -73,14 +73,14 @@ class DependencySums:
     nodes: frozenset[Node] = frozenset()
     calls: Mapping[CallKey, CallSums] = field(default_factory=dict)
     producers: Mapping[str, Message] = field(default_factory=dict)
-    """Sent messages that nothing hangs on, by trace and span id: a link of another trace may name them."""
+    """Sent messages without a consumer in their trace, by trace and span id: a link of another trace may name them."""
     consumers: tuple[tuple[str, Message], ...] = ()
-    """Taken messages with the trace and span id of the PRODUCER span that they link to."""
+    """Received messages, with the trace and span id of the PRODUCER span to which they link."""
     spoken: Mapping[tuple[CallKey, str], tuple[str, str]] = field(default_factory=dict)
-    """Of each operation called along an edge: the first trace that has such a call, by id, and what that call speaks.
+    """For each operation called along an edge: the first trace with such a call, by id, and the protocol of that call.
 
-    One call of each is looked at, because attributes cost 20 us a span. Which one it is must not depend on the order of
-    traces, nor on how they were taken together.
+    Only one call of each is read, because attributes cost 20 us per span. Which one it is must not depend on the order
+    of traces, nor on how they were divided into tables.
     """
 
     def __add__(self, other: DependencySums) -> DependencySums:
@@ -108,11 +108,11 @@ def _first_of_each(told: Iterable[tuple[_Key, tuple[str, str]]]) -> dict[_Key, t
 
 @dataclass(frozen=True, slots=True)
 class DependencyOptions:
-    """What to look for in traces."""
+    """What to measure in traces."""
 
     grouping: PeerGrouping = "name"
     with_critical: bool = False
-    """Whether to measure how long calls hold the critical path; takes as long again."""
+    """Whether to measure how long calls hold the critical path; this doubles the time."""
 
 
 def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()) -> DependencySums:
@@ -141,7 +141,7 @@ def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()
 
 
 def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
-    """Give the edges that there are, and say which one each call is on."""
+    """Give all edges, and the edge of each call."""
     nodes = calls.nodes
     told = (calls.caller, calls.callee, calls.is_async.astype(np.int8), calls.via)
     places, edge_of = numbered_rows(*told)
@@ -157,7 +157,7 @@ def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
     spans = calls.spans
     in_trace, _ = _distinct(edge_of, spans.trace[calls.row], len(spans.traces))
     far = np.flatnonzero(calls.far >= 0)
-    # A client span that reached two servers is one view of both calls.
+    # A client span that reached two servers belongs to both calls.
     asked = np.flatnonzero(calls.near >= 0)
     near_edge, near = _distinct(edge_of[asked], calls.near[asked], spans.parents.size)
     gap_edge, gap_ns = _gaps(calls, edge_of)
@@ -181,7 +181,7 @@ def _distinct(groups: Ints, values: Ints, size: int) -> tuple[Ints, Ints]:
 
 
 def _gaps(calls: Calls, edge_of: Ints) -> tuple[Ints, Ints]:
-    """Measure what only the caller saw, where its CLIENT span made just this call."""
+    """Measure network time, which only the caller saw, where its CLIENT span made only this call."""
     spans = calls.spans
     both = np.flatnonzero((calls.near >= 0) & (calls.far >= 0) & ~calls.is_async)
     near, far = calls.near[both], calls.far[both]
@@ -192,7 +192,7 @@ def _gaps(calls: Calls, edge_of: Ints) -> tuple[Ints, Ints]:
 
 
 def _spoken(calls: Calls, edge_of: Ints, keys: list[CallKey]) -> dict[tuple[CallKey, str], tuple[str, str]]:
-    """Look up what the calls of each edge speak, at one call of each operation."""
+    """Read the protocols of each edge, from one call of each operation."""
     spans, traces = calls.spans, calls.spans.traces
     names = spans.names[calls.row].astype(np.int64)
     place = np.zeros(len(traces), dtype=np.int64)
@@ -207,7 +207,7 @@ def _spoken(calls: Calls, edge_of: Ints, keys: list[CallKey]) -> dict[tuple[Call
 
 
 def _critical(calls: Calls, edge_of: Ints, size: int) -> tuple[Ints, int]:
-    """Share the critical paths out: each span's part goes to the last call above it."""
+    """Distribute the critical paths over calls: each span's part goes to the last call above it."""
     spans, _ = corrected(calls.spans, correct_skew=True)
     own_ns = find_paths(spans).own_ns
     call_of = own_calls(calls)

@@ -1,4 +1,4 @@
-"""The calls in a table of traces: who called whom, through what, and which spans tell of it."""
+"""The calls in a table of traces: caller, callee, broker, and the spans that record them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _HTTP_KEYS = (*HTTP_METHOD, *HTTP_STATUS, *URL)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """Calls, one an entry of each array."""
+    """Calls; arrays have one entry for each call."""
 
     spans: Columns
     nodes: tuple[Node, ...]
     """Services under their codes, then peers."""
     caller: Ints
-    """Position of the node."""
+    """Position of the calling node in `nodes`."""
     callee: Ints
     via: Ints
-    """The broker that handed the message on; -1 for none, and for calls from and to the broker itself."""
+    """Position of the broker through which a message went; -1 for none, and for calls from and to the broker."""
     is_async: Flags
     near: Ints
     """Row of the caller's own span of the call (CLIENT, PRODUCER or one that names a peer); -1 for none."""
@@ -43,7 +43,7 @@ class Calls:
 
     @property
     def has_failed(self) -> Flags:
-        """Whether either side says that it failed: a timeout is known to the caller alone."""
+        """Whether the call failed on either side: only the caller knows of a timeout."""
         failed = np.append(self.spans.statuses == Status.ERROR, False)
         has_failed: Flags = failed[self.near] | failed[self.far]
         return has_failed
@@ -52,9 +52,9 @@ class Calls:
 def find_calls(spans: Columns, grouping: PeerGrouping) -> Calls:
     """Find every call between services, to peers, and of services to themselves.
 
-    A span whose parent is of another service is a call, as in Jaeger (plugin/storage/memory/memory.go at 1.51). Within
-    a service only what left it is: a SERVER span under a CLIENT span, a CONSUMER under a PRODUCER. A message counts
-    three times, each time as what it is: producer to consumer, producer to broker, broker to consumer.
+    A span whose parent belongs to another service is a call, as in Jaeger (plugin/storage/memory/memory.go at 1.51).
+    Within a service only calls that left it count: a SERVER span under a CLIENT span, a CONSUMER under a PRODUCER. A
+    message is three calls: producer to consumer, producer to broker, broker to consumer.
     """
     peers = find_peer_calls(spans)
     nodes, node_at = _nodes(spans, peers, grouping)
@@ -79,11 +79,11 @@ def find_calls(spans: Columns, grouping: PeerGrouping) -> Calls:
 
 
 def _nodes(spans: Columns, peers: PeerCalls, grouping: PeerGrouping) -> tuple[tuple[Node, ...], Ints]:
-    """List the nodes, and say which one each row names as its peer; -1 for none."""
+    """List the nodes, and give the position of each row's peer; -1 for none."""
     rows = np.flatnonzero((peers.is_outgoing | peers.is_incoming) & (spans.peers > 0))
     services = [Node(name) for name in spans.traces.services]
     named = peer_nodes(spans, rows, grouping)
-    # A node of each peer, not of each row: there are few of them, and hashing one takes a microsecond.
+    # One node per peer, not per row: there are few peers, and hashing one takes a microsecond.
     found = united({id(node): node for node in named}.values())
     positions = {node: len(services) + number for number, node in enumerate(found)}
     node_at = np.full(spans.parents.size, -1, dtype=np.int64)
@@ -102,7 +102,7 @@ def _between_services(spans: Columns) -> Ints:
 
 
 def _is_message(spans: Columns, rows: Ints) -> Flags:
-    """Tell messages from calls: nobody waits for a CONSUMER, nor for what a PRODUCER set off."""
+    """Distinguish messages from calls: nobody waits for a CONSUMER, nor for spans below a PRODUCER."""
     is_message: Flags = (spans.roles[rows] == Kind.CONSUMER) | (spans.roles[spans.parents[rows]] == Kind.PRODUCER)
     return is_message
 
@@ -114,7 +114,7 @@ def _client(spans: Columns, rows: Ints) -> Ints:
 
 
 def _broker(spans: Columns, node_at: Ints, rows: Ints) -> Ints:
-    """Give the broker of consumed messages: as the producer names it where it is known, so that both name one node."""
+    """Give the broker of consumed messages, by the producer's name for it if known, so that both have one node."""
     parents = spans.parents[rows]
     by_producer = np.where((parents >= 0) & (spans.roles[parents] == Kind.PRODUCER), node_at[parents], -1)
     return np.where(by_producer >= 0, by_producer, node_at[rows])
@@ -126,11 +126,11 @@ def _via(spans: Columns, node_at: Ints, sends: Flags, rows: Ints) -> Ints:
 
 
 def own_calls(calls: Calls) -> Ints:
-    """Say for each span within which call it lies: the last one above it or its own; -1 before the first call."""
+    """Give for each span the call in which it lies: its own or the last one above it; -1 before the first call."""
     spans = calls.spans
     call_at = np.full(spans.parents.size, -1, dtype=np.int64)
     for rows in (calls.near, calls.far):
-        # A message lies within what its broker handed over; written last, that call takes it.
+        # A message also belongs to the call from its broker; written last, that call counts.
         told = np.flatnonzero(rows >= 0)
         call_at[rows[told]] = told
     call_of: Ints = call_at[find_roots(np.where(call_at >= 0, -1, spans.parents))]
@@ -139,7 +139,7 @@ def own_calls(calls: Calls) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One end of a message that another trace may hold the other end of."""
+    """One end of a message; another trace may contain the other end."""
 
     node: Node
     broker: Node | None
@@ -148,9 +148,9 @@ class Message:
 
 
 def loose_messages(calls: Calls) -> tuple[dict[str, Message], list[tuple[str, Message]]]:
-    """Find messages whose ends links may tie together: PRODUCER spans nobody hangs on, CONSUMER spans that link.
+    """Find messages whose ends may be connected by links: PRODUCER spans without a consumer, CONSUMER spans with links.
 
-    A span that took messages which others below it work on counts only for those that none of them links to.
+    A span that receives messages which spans below it process counts only for messages to which none of these links.
 
     Returns:
         Producers by trace and span id, and consumers, each with the trace and span id that it links to.
@@ -204,7 +204,7 @@ def _key(trace_id: str, span_id: str) -> str:
 
 
 def protocol(calls: Calls, call: int) -> str:
-    """Say what a call speaks: a database's or broker's name, `grpc`, `http`; empty when nothing tells."""
+    """Give the protocol of a call: a database's or broker's name, `grpc`, `http`; empty when it is not known."""
     near, far = calls.near.item(call), calls.far.item(call)
     via = calls.via.item(call)
     ends = (calls.nodes[code] for code in (via, calls.callee.item(call), calls.caller.item(call)) if code >= 0)
@@ -235,7 +235,7 @@ def _by_attributes(attributes: Attributes) -> str:
 
 
 def _by_name(name: str) -> str:
-    """Guess by what instrumentations call their spans: `GET /users`, `/shop.Cart/Get`."""
+    """Guess by the names that instrumentations give to spans: `GET /users`, `/shop.Cart/Get`."""
     first = name.partition(" ")[0]
     if first in _METHODS:
         return "http"

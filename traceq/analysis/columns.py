@@ -22,7 +22,7 @@ _Value = TypeVar("_Value", bound=np.generic)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """The columns of a span table; every array has one entry a span."""
+    """The columns of a span table; every array has one entry for each span."""
 
     traces: Traces
     trace: Ints
@@ -30,13 +30,13 @@ class Columns:
     parents: Ints
     """Row of the parent; -1 for a root."""
     start_ns: Ints
-    """Since the epoch."""
+    """The span's start in ns since the epoch."""
     end_ns: Ints
     duration_ns: Ints
     roles: Small
     """What the span is in a conversation, as a `Kind` number, never UNSPECIFIED; see `roles.find_roles`."""
     told_roles: Small
-    """The same by the span alone, whatever is around it: groups of like spans are told apart by this one."""
+    """The role by the span alone, without the spans around it: groups of spans use this one."""
     activities: Small
     """What the span does towards others, as an `Activity` number."""
     statuses: Small
@@ -45,16 +45,16 @@ class Columns:
     hosts: Codes
     peers: Codes
     follows: Flags
-    """Whether the parent is one that the span merely follows from: FOLLOWS_FROM."""
+    """Whether the span only follows from its parent: FOLLOWS_FROM."""
     orphaned: Flags
     """Whether the span names a parent that is missing from its trace."""
     rejoined: Flags
-    """Whether the parent is not the one that the span names, but what other traces show to stand above that one."""
+    """Whether the span names a missing parent and was put below another span because of what other traces show."""
     learned: Learned | None = None
-    """What other traces told about these; None where the table itself is to tell."""
+    """What was learned from other traces; None to learn from the table itself."""
 
     def taken(self, rows: Ints, parents: Ints) -> Columns:
-        """Give some of the spans, under parents among these; `traces` still tells what codes stand for."""
+        """Give some of the spans, with parents among these; `traces` still explains the codes."""
         return replace(
             self,
             trace=_frozen(self.trace[rows]),
@@ -86,7 +86,7 @@ class Columns:
 
 
 def columns(traces: Traces) -> Columns:
-    """Look at a span table through numpy, without a copy."""
+    """Give numpy views of a span table, without a copy."""
     start_ns = _view(traces.start_ns)
     duration_ns = _view(traces.duration_ns)
     end_ns = _frozen(start_ns + duration_ns)
@@ -126,7 +126,8 @@ def _flags(rows: Collection[int], size: int) -> Flags:
 
 
 def _view(column: array[int]) -> Ints:
-    # An array's `q` is C's long long, numpy's int64 C's long: of one size, but numpy's fast loops know only their own.
+    # An array of type `q` has C's `long long`, numpy's int64 is C's `long`: the size is the same, but numpy's fast
+    # paths need the dtype int64.
     return _frozen(np.asarray(column).view(np.int64))
 
 

@@ -1,4 +1,4 @@
-"""Who calls whom: how often, how long, through what, and with which success."""
+"""The dependency graph: who calls whom, how often, how long, by which protocol, and how often calls fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
 
 Origin: TypeAlias = Literal["jaeger", "traces", "both"]
-"""Who counted the calls: Jaeger's own table, traceq from traces, or each for itself."""
+"""Which source knows the calls: Jaeger's own table, traces, or both."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,44 +30,44 @@ class Dependency:
     is_async: bool
     """Whether they are messages that the caller does not wait for."""
     via: str
-    """The broker that handed the messages on; the graph holds the two edges to and from it besides."""
+    """The broker through which the messages went; the graph has the two edges to and from it as well."""
     call_count: int
-    """As counted in traces; what Jaeger's table says where only that knows the edge."""
+    """The number of calls counted in traces; the number in Jaeger's table where only that has the edge."""
     sums: CallSums | None = field(default=None, compare=False, repr=False)
-    """What traces tell; None where only Jaeger's table knows the edge."""
+    """The sums of traces; None where only Jaeger's table has the edge."""
     jaeger_count: int | None = None
-    """What Jaeger's table says of the two services, messages included; None where it does not know the edge."""
+    """The number of calls in Jaeger's table between the two services, messages included; None where it has none."""
     known_to: Origin = "traces"
     has_critical: bool = field(default=False, compare=False, repr=False)
-    """Whether traces were asked how long the calls held critical paths."""
+    """Whether critical time was measured."""
     is_spurious: bool = field(default=False, compare=False, repr=False)
-    """Whether it is a call of a service to itself that Jaeger's table has, and the traces beside it do not."""
+    """Whether it is a call of a service to itself that Jaeger's table has, and the traces counted with it have not."""
 
     @property
     def error_ratio(self) -> float:
-        """The share of calls that failed; 0 where traces do not tell."""
+        """The share of calls that failed; 0 where that is not known."""
         return self.sums.error_count / self.sums.call_count if self.sums and self.sums.call_count else 0.0
 
     @property
     def protocol(self) -> str:
-        """What the calls speak, several joined by a plus; empty where nothing tells."""
+        """The protocols of the calls, several joined by a plus; empty where they are not known."""
         return "+".join(sorted(self.sums.protocols)) if self.sums else ""
 
     @property
     def time(self) -> Spread | None:
-        """How long a call takes as its caller sees it, or else its callee; None where traces do not tell."""
+        """Durations of the calls as the caller sees them, or else as the callee does; None where they are not known."""
         if self.sums is None:
             return None
         return next((view for view in (self.sums.caller, self.sums.callee) if view.count), None)
 
     @property
     def counted(self) -> CallSums:
-        """What traces tell; nothing where only Jaeger's table knows the edge."""
+        """The sums of traces; empty sums where only Jaeger's table has the edge."""
         return self.sums or CallSums()
 
     @property
     def held_ns(self) -> int:
-        """How long its calls held critical paths; 0 where that was not asked for."""
+        """Time for which the calls held critical paths; 0 where that was not measured."""
         return self.counted.critical_ns
 
 
@@ -128,14 +128,14 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which time the traces and Jaeger's own table are of."""
+    """The time windows of the traces and of Jaeger's own table."""
 
     traces: Window | None = None
-    """None where traces were not looked at."""
+    """The window of the traces; None where traces were not read."""
     table: Window | None = None
-    """None where the table was not asked for."""
+    """The window of the table; None where the table was not used."""
     recorded_count: int | None = None
-    """How many edges are in the table; None where it was not asked for."""
+    """The number of edges in the table; None where it was not used."""
 
 
 def _window_specs(key: str, about: str, taken: Callable[[Coverage], Window | None]) -> tuple[Column[Any], ...]:
@@ -151,17 +151,17 @@ def _window_specs(key: str, about: str, taken: Callable[[Coverage], Window | Non
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dependencies(Answer):
-    """Who calls whom, and who counted it."""
+    """The dependency graph, with the source of each edge."""
 
     origin: Origin
     nodes: tuple[Node, ...]
-    """Everybody in question, sorted; also those without calls."""
+    """All nodes, sorted, including those without calls."""
     calls: tuple[Dependency, ...]
-    """Sorted by caller, callee."""
+    """All edges, sorted by caller, then callee."""
     trace_count: int | None = None
-    """How many traces were looked at; None where none were."""
+    """The number of traces that were read; None where none were."""
     critical_ns: int | None = None
-    """The length of all critical paths; None unless it was asked for."""
+    """The length of all critical paths; None unless requested."""
     coverage: Coverage = Coverage()
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
@@ -182,26 +182,26 @@ class Dependencies(Answer):
 
     @property
     def kinds(self) -> dict[str, NodeKind]:
-        """What each node is, by name."""
+        """The kind of each node, by name."""
         return {node.name: node.kind for node in self.nodes}
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The names of those that are services, sorted."""
+        """The names of the services, sorted."""
         return tuple(node.name for node in self.nodes if node.kind == "service")
 
     @property
     def drawn(self) -> tuple[Dependency, ...]:
-        """The edges as a picture has them: a message goes to its broker and on from there, not past it as well.
+        """The edges of drawings: a message goes to its broker and on from there, without a direct edge.
 
-        Jaeger from 2.0 on takes every span below another of its service for a call to itself. Where traces were
-        counted too, these tell.
+        From 2.0 on Jaeger counts every span below another of its service as a call to itself. Where traces were counted
+        too, only their calls of this kind are drawn.
         """
         return tuple(call for call in self.calls if not call.via and not call.is_spurious)
 
     @property
     def spurious(self) -> frozenset[Dependency]:
-        """Calls of services to themselves that Jaeger's table has and the traces beside it do not."""
+        """Calls of services to themselves that Jaeger's table has, although traces were counted and have none."""
         return frozenset(call for call in self.calls if call.is_spurious)
 
 
@@ -211,11 +211,11 @@ class DependencyQuestion:
 
     options: DependencyOptions = field(default_factory=DependencyOptions)
     needs_details: bool = True
-    """Links tie messages of different traces together, and attributes tell protocols."""
+    """Whether details are needed: links connect messages of different traces, and attributes give protocols."""
 
     @property
     def learns(self) -> bool:
-        """Whether the time that calls hold critical paths is asked for."""
+        """Whether other traces matter: they do where critical time is measured."""
         return self.options.with_critical
 
     def nothing(self) -> DependencySums:
@@ -232,15 +232,15 @@ class DependencyQuestion:
 
 
 def from_sums(sums: DependencySums, *, with_critical: bool = False) -> Dependencies:
-    """Turn counted calls into the answer: ties messages of different traces together, and peers to their services.
+    """Turn counted calls into the answer; connect messages of different traces, and merge peers with their services.
 
     Args:
         sums: The calls.
-        with_critical: Whether it was asked how long they held critical paths.
+        with_critical: Whether critical time was measured.
     """
     real = settle(sums.nodes)
     settled = ((_settled(key, real), part) for key, part in (*_with_protocols(sums), *_linked(sums)))
-    # What a service says of the peer that it is itself is no call: databases that trace themselves do.
+    # Where a service names itself as a peer, as databases that send spans do, it is not a call.
     calls = merged((key, part) for key, part in settled if not (key.caller == key.callee and not part.callee.count))
     edges = (
         Dependency(
@@ -262,13 +262,13 @@ def from_sums(sums: DependencySums, *, with_critical: bool = False) -> Dependenc
 
 def _settled(key: CallKey, real: Mapping[Node, Node]) -> CallKey:
     via = None if key.via is None else real.get(key.via, key.via)
-    # A broker that turns out to be a service sends spans: it is on the way by itself.
+    # A broker that turns out to be a service sends spans: these already make the edges.
     via = None if via is None or via.kind == "service" else via
     return CallKey(real[key.caller], real[key.callee], key.is_async, via)
 
 
 def _bounded(part: CallSums, trace_count: int) -> CallSums:
-    # Edges that became one may have been in the same traces.
+    # Edges that were merged may have been in the same traces.
     return replace(part, trace_count=min(part.trace_count, trace_count))
 
 
@@ -281,7 +281,7 @@ def _with_protocols(sums: DependencySums) -> Iterator[tuple[CallKey, CallSums]]:
 
 
 def _linked(sums: DependencySums) -> list[tuple[CallKey, CallSums]]:
-    """Give the calls between producers and consumers that only a link ties together."""
+    """Give the calls between producers and consumers that only a link connects."""
     found = []
     for key, taken in sums.consumers:
         sent = sums.producers.get(key)
@@ -296,7 +296,7 @@ def _linked(sums: DependencySums) -> list[tuple[CallKey, CallSums]]:
 
 
 def from_jaeger(calls: Iterable[ServiceCall]) -> Dependencies:
-    """Turn Jaeger's own table into the answer; it does not know messages from calls."""
+    """Turn Jaeger's own table into the answer; it does not distinguish messages from calls."""
     counts: dict[tuple[str, str], int] = {}
     for call in calls:
         counts[call.parent, call.child] = counts.get((call.parent, call.child), 0) + call.call_count
@@ -309,7 +309,7 @@ def _recorded(caller: str, callee: str, count: int) -> Dependency:
 
 
 def together(counted: Dependencies, recorded: Dependencies) -> Dependencies:
-    """Put what was counted in traces and Jaeger's own table side by side, and mark what only one of them knows."""
+    """Combine the graph counted in traces with that of Jaeger's own table, and mark edges that only one of them has."""
     table = {(call.caller, call.callee): call for call in recorded.calls}
     calls = []
     for call in counted.calls:
@@ -329,15 +329,15 @@ def together(counted: Dependencies, recorded: Dependencies) -> Dependencies:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """What one of Jaeger's table and the traces knows and the other does not."""
+    """The edges that only Jaeger's table or only the traces have."""
 
     only_traces: tuple[Dependency, ...]
-    """Calls between two services; peers and calls to itself are not in every version's table."""
+    """Calls between two services; tables of some versions have neither peers nor calls of a service to itself."""
     only_jaeger: tuple[Dependency, ...]
 
 
 def disagreement(dependencies: Dependencies) -> Disagreement:
-    """List the edges that only one of the two knows; calls of a service to itself left aside, versions differ there."""
+    """List the edges that only one of the two has, without calls of a service to itself, in which versions differ."""
     if dependencies.origin != "both":
         return Disagreement((), ())
     kinds = dependencies.kinds

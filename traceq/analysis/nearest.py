@@ -1,4 +1,4 @@
-"""Searches to the left in an array for something lower, many at once."""
+"""Searches for the nearest lower value to the left in an array, many at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from traceq.analysis.columns import Flags, Ints
 
 
 def last_lower(values: Ints, upto: Ints, below: Ints) -> Ints:
-    """Find for each search the last position that is not after `upto` and holds less than `below`; -1 for none.
+    """Find for each search the last position up to `upto` with a value less than `below`; -1 for none.
 
-    Minima of pairs, of pairs of pairs, and so on make a tree: up to the first that is low enough, then down in it.
-    However far away what is found may be, a search takes about twice as many steps as the tree has levels.
+    Minima of pairs, of pairs of pairs, and so on form a tree: a search goes up to the first minimum that is low enough,
+    then down. At any distance it takes at most about twice as many steps as the tree has levels.
     """
     levels = _minima(values)
     level = np.zeros(upto.size, dtype=np.int64)
@@ -32,7 +32,7 @@ def last_lower(values: Ints, upto: Ints, below: Ints) -> Ints:
 
 
 def _minima(values: Ints) -> list[Ints]:
-    """Give the values, the lesser of each two, of each four, and so on; what has no partner at the end is left out."""
+    """Give the values, the minima of each two, of each four, and so on; an entry without a partner is left out."""
     levels = [values]
     while levels[-1].size > 1:
         last = levels[-1]
@@ -50,7 +50,7 @@ def _is_lower(levels: list[Ints], level: Ints, at: Ints, below: Ints) -> Flags:
 
 
 def _climb(level: Ints, at: Ints, searching: Ints) -> None:
-    """Go on with the whole pair where its second half is next; nothing in it was looked at yet."""
+    """Continue with the whole pair where its second half is next, since nothing in it was examined yet."""
     climbing = searching[at[searching] % 2 == 1]
     level[climbing] += 1
     at[climbing] //= 2

@@ -1,4 +1,4 @@
-"""How far clocks are apart: one offset a pair of clocks, over all calls at hand; and with drift, a line."""
+"""Offsets of clocks: one for each pair of clocks, from all given calls, or a line where clocks drift."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from traceq.analysis.columns import Flags, Ints
 from traceq.learned import Clock, ClockError
 
 CLOSE_NS = 1
-"""Middles are rounded."""
+"""The tolerance in ns of whether an offset explains a call, since middles are rounded."""
 _EARLY_RATIO = 0.02
-"""Calls that begin before they were made, more than so many of all, prove a clock wrong ..."""
+"""The minimum share of all calls that an offset corrects because they begin before they were made."""
 _LATE_RATIO = 0.5
-"""... and calls that end late do where one offset mends more than so many: servers end late by themselves."""
+"""The minimum share of all calls that an offset corrects where these only end late, as servers do by themselves."""
 _OUTLIERS = 0.01
-"""Of all calls, which an offset need not explain."""
+"""The share of all calls that an offset need not explain."""
 _DRIFTING = 0.05
-"""A drift has to explain so many more of all calls than an offset does."""
+"""The minimum share of all calls that a drift has to explain in addition to those that an offset explains."""
 _LEAST_DRIFTING = 5
 _STRETCHES = 8
-"""Drift is looked for between so many stretches of time ..."""
+"""The number of time intervals between which drift is measured."""
 _ROUNDS = 4
-"""... again with what is left when that much is taken away."""
+"""The number of times that drift is measured again after subtracting what was found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
-    """All calls between two clocks, as bounds on how far the second one is ahead of the first."""
+    """All calls between two clocks, as limits of how far the second one is ahead of the first."""
 
     first: int
     second: int
@@ -47,7 +47,7 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Apart:
-    """How far the second of two clocks is ahead of the first: at least, at most, and most likely."""
+    """How far the second of two clocks is ahead of the first: minimum, maximum, and most likely value."""
 
     first: int
     second: int
@@ -64,13 +64,14 @@ class _Apart:
 def find_clock_errors(calls: ClockCalls) -> Mapping[Clock, ClockError]:
     """Find which clocks are wrong, and by how much.
 
-    Of each pair of clocks all calls are put together. Where every one of them fits if both clocks are right, or all
-    but a few, they are. Else the offset is taken that explains most calls, if it explains enough that are not
-    otherwise: the middle of what is left open where clients and servers bound it from both sides, the least that will
-    do where they do not. Where a line over time explains clearly more calls than an offset, one clock drifts.
+    All calls of a pair of clocks are combined. Where all of them, or all but a few, fit if both clocks are right, the
+    clocks are right. Otherwise the offset is used that explains most calls, if it explains enough calls that an offset
+    of 0 does not: the middle of the offsets that these allow where clients and servers limit it from both sides, and
+    the smallest sufficient one where they do not. Where a line over time explains clearly more calls than an offset,
+    one clock drifts.
 
-    Clocks are then put together pair by pair, the narrowest bounds first: every clock is compared with the first of
-    its group, whatever the ways that calls take.
+    Clocks are then connected pair by pair, the narrowest limits first: every clock is compared with the first of its
+    group, whatever the paths of calls between them.
 
     Returns:
         The clocks of groups in which some clock is wrong.
@@ -89,7 +90,7 @@ def find_clock_errors(calls: ClockCalls) -> Mapping[Clock, ClockError]:
 
 
 def _pairs(calls: ClockCalls) -> Iterator[_Pair]:
-    """Put the calls between two clocks together, in both directions."""
+    """Combine the calls between two clocks, in both directions."""
     names = np.array(sorted(range(len(calls.clocks)), key=lambda number: calls.clocks[number]), dtype=np.int64)
     rank = np.empty_like(names)
     rank[names] = np.arange(names.size)
@@ -146,7 +147,7 @@ def _explained(pair: _Pair, apart: _Apart, since_ns: int) -> Flags:
 
 
 def _right(pair: _Pair) -> _Apart:
-    """Take both clocks for right, and say how narrowly that is known."""
+    """Assume that both clocks are right, and say how precisely that is known."""
     low_ns = pair.low_ns[pair.low_ns <= 0].max(initial=-UNBOUNDED_NS)
     high_ns = pair.high_ns[pair.high_ns >= 0].min(initial=UNBOUNDED_NS)
     return _Apart(pair.first, pair.second, float(low_ns), float(high_ns), 0.0)
@@ -162,7 +163,7 @@ def _steady(pair: _Pair, low_ns: Ints, high_ns: Ints) -> _Apart:
 
 
 def _most_covered(low_ns: Ints, high_ns: Ints) -> tuple[float, float]:
-    """Find the stretch that as many intervals cover as any, or nearly so many; the one nearest to 0 of several."""
+    """Find the range that the largest number of intervals cover, or nearly as many; of several the one nearest to 0."""
     low_ns = np.minimum(low_ns, high_ns)
     edges = np.concatenate((low_ns, high_ns))
     steps = np.repeat(np.array([1, -1]), low_ns.size)
@@ -179,7 +180,7 @@ def _most_covered(low_ns: Ints, high_ns: Ints) -> tuple[float, float]:
 
 
 def _drifting(pair: _Pair, since_ns: int) -> tuple[_Apart, int]:
-    """Find the line over time that explains most calls, and how many: its slope step by step, then its offset."""
+    """Find the line over time that explains most calls, and their number: its slope step by step, then its offset."""
     passed = (pair.time_ns - since_ns).astype(float)
     drift, best, best_count = 0.0, _right(pair), -1
     for _ in range(_ROUNDS):
@@ -194,7 +195,7 @@ def _drifting(pair: _Pair, since_ns: int) -> tuple[_Apart, int]:
 
 
 def _slope(passed: npt.NDArray[np.float64], low_ns: Ints, high_ns: Ints) -> float:
-    """Give the median of the slopes between the middles of what the calls of any two stretches of time leave open."""
+    """Give the median of the slopes between the middles of the offsets that any two time intervals allow."""
     stretch = np.floor((passed - passed.min()) / (np.ptp(passed) + 1) * _STRETCHES).astype(np.int64)
     found = []
     for number in range(_STRETCHES):
@@ -207,7 +208,7 @@ def _slope(passed: npt.NDArray[np.float64], low_ns: Ints, high_ns: Ints) -> floa
 
 
 def _put_together(clocks: tuple[Clock, ...], apart: list[_Apart], since_ns: int) -> dict[Clock, ClockError]:
-    """Compare every clock with the first of its group, over the pairs with the narrowest bounds."""
+    """Compare every clock with the first of its group, through the pairs with the narrowest limits."""
     group = list(range(len(clocks)))
     members = {number: [number] for number in group}
     ahead_ns, drift = [0.0] * len(clocks), [0.0] * len(clocks)

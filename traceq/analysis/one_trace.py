@@ -1,4 +1,4 @@
-"""One trace: each of its spans with what it held, the calls that hold the trace up, and spans in every detail."""
+"""One trace: its spans with their critical time, the calls that delay it, and spans in every detail."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class ExaminedSpan:
-    """A span with what was found out about its time."""
+    """A span with its critical time and its clock correction."""
 
     span: Span
     details: Details
-    """Which of its details are told."""
+    """Which of its details the answer contains."""
     start_ns: int
-    """Since the epoch, with its clock corrected."""
+    """The start in ns since the epoch, with its clock corrected."""
     self_ns: int
     charged_ns: int
-    """Time on the critical path, what passes between a caller and its callee charged to the callee."""
+    """Critical time: network time is charged to the callee."""
     own_ns: int
-    """Time on the critical path that the span holds itself."""
+    """Own critical time: time for which the span itself holds the path."""
     network_ns: int
     shift_ns: int
-    """How far its clock was moved."""
+    """The time by which its clock was corrected."""
 
 
 def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
-    """Put what describes a summary into the answer's `trace`."""
+    """Move a column of summaries into the answer's `trace`."""
     if isinstance(spec, Rows):
         rows = spec.rows
         return replace(spec, rows=lambda answer: rows(answer.summary), within="trace")
@@ -57,13 +57,13 @@ def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class TraceBottlenecks(Answer):
-    """What holds one trace up."""
+    """What delays one trace."""
 
     examined: Examined
     summary: TraceSummary
     measure: Measure
     culprits: tuple[Culprit, ...]
-    """Of all roots, those of the longest first."""
+    """The culprits of all roots, those of the longest root first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
@@ -74,7 +74,7 @@ class TraceBottlenecks(Answer):
 
 
 def trace_bottlenecks(traces: Traces, options: RequestOptions) -> TraceBottlenecks:
-    """Find what holds the one trace of a table up, fragments and streams included: it was asked for by its id."""
+    """Find what delays the one trace of a table, fragments and streams included, since its id was given."""
     options = replace(options, with_fragments=True, include_streams=True)
     examined = examine(traces, options)
     return TraceBottlenecks(examined, summarize(traces)[0], options.measure, _culprits(examined, options.measure))
@@ -171,10 +171,10 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class ExaminedTrace(TraceBottlenecks):
-    """One trace, with everything there is to draw of it."""
+    """One trace, with everything that its drawing shows."""
 
     findings: Findings
-    """What is worth a change in it."""
+    """What is worth changing in the trace."""
     details: Details = Details()
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
@@ -198,7 +198,7 @@ class ExaminedTrace(TraceBottlenecks):
     MAIN: ClassVar[str] = "spans"
 
     def spans(self) -> Iterator[ExaminedSpan]:
-        """Give the spans in order of corrected start, then of span id: servers answer in any order."""
+        """Give the spans ordered by corrected start, then by span id, since servers answer in any order."""
         examined, traces = self.examined, self.examined.spans.traces
         starts = examined.spans.start_ns.tolist()
         charged = (examined.charged_ns, examined.paths.own_ns, examined.network_ns)
@@ -209,7 +209,7 @@ class ExaminedTrace(TraceBottlenecks):
 
 
 def examine_trace(traces: Traces, options: RequestOptions, details: Details = Details()) -> ExaminedTrace:
-    """Examine the one trace of a table: its critical path, what holds it up, what is worth a change."""
+    """Examine the one trace of a table: its critical path, what delays it, what is worth changing."""
     found = trace_bottlenecks(traces, options)
     findings = FindingQuestion(options).rank(sum_up(found.examined, Thresholds()))
     return ExaminedTrace(found.examined, found.summary, found.measure, found.culprits, findings, details)
@@ -237,7 +237,7 @@ _FACT_COLUMNS: tuple[Column[Any], ...] = (Column("key", "key"), Column("value", 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class FoundSpans(Answer):
-    """Everything about the spans of one id: several where ids are not unique."""
+    """Everything about the spans with one id; there may be several, since ids are not always unique."""
 
     spans: tuple[Span, ...]
 
@@ -247,12 +247,12 @@ class FoundSpans(Answer):
     MAIN: ClassVar[str] = "spans"
 
     def records(self) -> Table:
-        """Give one record a fact, with its name: attributes do not fit into the columns of rows."""
+        """Give one record for each fact, with its name, since attributes do not fit into columns."""
         return Table(_FACT_COLUMNS, tuple(pair for span in self.spans for pair in facts(span)))
 
 
 def facts(one: Span) -> list[tuple[str, str]]:
-    """Name everything that is known about a one."""
+    """Name everything that is known about a span."""
     details = one.details
     pairs = [
         ("span", one.span_id),
@@ -278,7 +278,7 @@ def facts(one: Span) -> list[tuple[str, str]]:
 
 
 def find_spans(traces: Traces, span_id: str) -> FoundSpans:
-    """Find spans by their id, however padded, else the one that alone begins so; none where there is no such span."""
+    """Find spans by their id, whatever its padding, or else by a unique prefix; none where there is no such span."""
     wanted = span_id.lower()
     known = list(enumerate(traces.span_ids))
     same = [row for row, known_id in known if normal_id(known_id) == normal_id(wanted)]

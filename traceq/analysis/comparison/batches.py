@@ -1,7 +1,7 @@
-"""Requests boiled down to columns, and like put beside like.
+"""Requests reduced to columns, and weights with which like requests are compared.
 
-A few numbers a trace, a request, and an operation that took part in it; and how much each request counts, so that
-another mix of requests is not taken for a change.
+There are a few numbers for each trace, each request, and each operation in a request; the weights ensure that a
+different mix of requests is not reported as a change.
 """
 
 from __future__ import annotations

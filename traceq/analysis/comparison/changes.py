@@ -1,4 +1,4 @@
-"""What a comparison finds: both sides in numbers, what changed, and what that comes to in one sentence."""
+"""The result of a comparison: both sides in numbers, the changes, and the conclusion in one sentence."""
 
 from __future__ import annotations
 

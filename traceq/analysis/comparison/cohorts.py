@@ -1,7 +1,7 @@
-"""Sets of requests, boiled down to what a comparison needs: a few numbers a request and operation.
+"""Sets of requests, reduced to what a comparison needs: a few numbers for each request and operation.
 
-Cohorts of batches add up to the cohort of all of them. One set is told apart in two by a tag, by latency, or by whether
-something failed.
+Cohorts of batches add up to the cohort of all of them. One set can be split in two by a tag, by latency, or by
+failures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The measures of both sides of a comparison: by service, by operation and by pair of services.
 
-What passes between callers and callees is charged to the callee, or to the caller that many share.
+Network time is charged to the callee, or to the caller that many callees share.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Amounts per request on both sides of a comparison, with their changes and how sure these are.
 
-How sure is told by the bootstrap over traces, without a random number generator. Each replicate draws every trace 0, 1,
-2, ... times (Poisson with mean 1, which drawing with replacement comes to for many traces). How often is computed from
-the trace's id and the replicate's number: the same every run, whatever the order of traces, and equal for a trace that
-both sides hold, so that a set against itself has no spread at all.
+How sure a change is, is measured by the bootstrap over traces, without a random number generator. Each replicate draws
+every trace 0, 1, 2, ... times (Poisson with mean 1, the limit of drawing with replacement for many traces). The number
+of times is computed from the trace's id and the replicate's number: it is the same in every run, for every order of
+traces, and for a trace on both sides, so that a set compared with itself has no spread at all.
 
 Source: Chamandy, Muralidharan, Najmi and Naidu, Estimating uncertainty for massive data streams, 2012.
 """

@@ -1,4 +1,4 @@
-"""What failed and was tried again, and what is wrong with the traces themselves."""
+"""Failures, retries, and problems of the traces themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series of calls: alike ones, one after the other without need, or side by side and waiting for one of them."""
+"""Series of calls: alike ones, sequential ones that could run in parallel, and parallel ones with a straggler."""
 
 from __future__ import annotations
 
