@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import traceq
+from tests.cli.test_archive import refuse
 from tests.sources.replay import FIXTURES, URL, replaying
 from tests.sources.test_recorded import recorded_window
 from traceq.cli import main
 from traceq.library import Data
 from traceq.sources import open_source
+from traceq.sources.files import JsonFiles
 
 CHAT = FIXTURES / "chat.json"
 QUESTIONS: dict[str, tuple[Callable[[Data], Any], tuple[str, ...]]] = {
@@ -63,6 +65,28 @@ def test_the_library_answers_what_the_command_line_does(
     }
 
 
+# Tables know nothing of the service: clocks are compared in all of their traces.
+@pytest.mark.parametrize("service", ["chat-service", "friend-service"])
+@pytest.mark.parametrize(
+    ("command", "ask"),
+    [("bottlenecks", traceq.bottlenecks), ("findings", traceq.findings), ("errors", traceq.errors_by_origin)],
+)
+def test_a_path_is_asked_as_the_command_asks_it(
+    command: str, ask: Callable[..., Any], service: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, service, "--source", str(CHAT), "--format", "json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+
+    assert json.loads(json.dumps(ask(CHAT, service).to_dict())).items() <= document.items()
+
+
+def test_a_path_is_never_read_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = traceq.bottlenecks(traceq.load(CHAT), "chat-service").to_dict()
+    monkeypatch.setattr(JsonFiles, "_contents", property(refuse))
+
+    assert traceq.bottlenecks(CHAT, "chat-service", jobs=1).to_dict() == whole
+
+
 def test_what_if_by_a_path_is_what_if_by_a_table() -> None:
     saved = traceq.what_if(CHAT, "mongodb.insert=-50%", service="chat-service", jobs=1)
 
@@ -75,7 +99,7 @@ def test_a_query_chooses_among_the_traces_of_a_path() -> None:
 
     found = traceq.bottlenecks(CHAT, "chat-service", query=query, jobs=1)
 
-    assert found.to_dict()["request_count"] == 8
+    assert found.to_dict()["request_count"] == 8 < traceq.bottlenecks(CHAT, "chat-service").sums.request_count
     assert found.to_dict() == traceq.bottlenecks(traceq.load(CHAT, query=query), "chat-service").to_dict()
 
 
@@ -87,9 +111,15 @@ def test_a_query_cannot_choose_among_tables() -> None:
 def test_traces_without_attributes_have_all_but_these() -> None:
     bare, full = traceq.load(CHAT, attributes=False), traceq.load(CHAT)
 
+    assert bare.details is None
     assert traceq.bottlenecks(bare).to_dict()["operations"] == traceq.bottlenecks(full).to_dict()["operations"]
     with pytest.raises(ValueError, match="attributes"):
         traceq.statistics(bare, "tag:db.system")
+
+
+def test_names_that_do_not_exist_are_told() -> None:
+    with pytest.raises(traceq.NotFoundError, match="no service named 'chat-servce'"):
+        traceq.compare(CHAT, CHAT, "chat-servce")
 
 
 def test_files_are_loaded_and_servers_connected_to() -> None:
