@@ -38,7 +38,7 @@ class Window:
     start_ns: int | None = None
     end_ns: int | None = None
     lookback_ns: int | None = field(default=None, compare=False)
-    """How far back from now it was asked for; None where its ends were."""
+    """How far back from now the window begins, if it was given like that; None where its ends were given."""
 
     def __contains__(self, time_ns: int) -> bool:
         after_start = self.start_ns is None or time_ns >= self.start_ns
@@ -64,18 +64,18 @@ class TraceSummary:
 
     trace_id: str
     root_service: str
-    """Empty when the server does not tell."""
+    """The service of the root; empty when the server does not give it."""
     root_name: str
     start_ns: int
-    """Earliest start of a span."""
+    """The earliest start of a span in ns since the epoch."""
     duration_ns: int
-    """From there to the latest end of a span."""
+    """The time from the earliest start to the latest end of a span."""
     span_count: int
     error_count: int
     orphan_count: int
-    """Spans whose parent is missing; 0 from servers that do not count them (Elasticsearch's own summaries)."""
+    """The number of orphans; 0 from servers that do not count them (Elasticsearch's own summaries)."""
     services: tuple[ServiceSummary, ...]
-    """Most spans first, then by name."""
+    """The services in the trace; those with most spans first, then by name."""
 
     def to_dict(self) -> dict[str, object]:
         """Give the summary as it stands in JSON."""

@@ -1,8 +1,8 @@
 """Questions put to traces wherever they are: a server, one table, files in slices, processes, a cluster.
 
-`summarize_slice` is all the work there is on a slice: a plain function of picklable values, so that whoever can map a
-function over tasks can do it. Sums are added in the order of the slices, so the answer does not depend on who did what
-when.
+`summarize_slice` does all the work on a slice: it is a plain function of picklable values, so that everything that can
+map a function over tasks can run it. Sums are added in the order of the slices, so the answer does not depend on where
+and when the work was done.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
     from traceq.executors import Executor
 
 SERIAL_BELOW_BYTES = 20 * 10**6
-"""Smaller inputs are read by this process alone: a worker takes about 0.3 s to start, in which it reads as much."""
+"""Inputs smaller than this are read by this process alone: a worker takes about 0.3 s to start."""
 _KEPT_BYTES = 40 * 10**6
 """Inputs up to this size are kept while they are learned from."""
 _LARGEST_SAMPLE = 3
-"""A second look for traces that match goes through an eighth of an archive at most."""
+"""The level of the largest sample: a second search for matching traces reads at most an eighth of an archive."""
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
 
 
 class Question(Protocol[_Sums_co]):
-    """What is asked of tables of traces; has to be picklable.
+    """A question to tables of traces; it has to be picklable.
 
     Most questions have a method `rank` too, which turns the sums of all traces into the answer.
     """
 
     @property
     def needs_details(self) -> bool:
-        """Whether tables have to carry attributes, events and links; reading these takes as long again."""
+        """Whether tables need attributes, events and links; reading these doubles the time."""
 
     def nothing(self) -> _Sums_co:
         """Give the sums of no traces."""
@@ -67,60 +67,60 @@ class Question(Protocol[_Sums_co]):
 
 @runtime_checkable
 class Completing(Protocol[_Sums]):
-    """A question whose answer shows attributes of a few spans, which only the sums of everything tell."""
+    """A question whose answer shows attributes of a few spans, which are known only when everything was summed up."""
 
     def complete(self, sums: _Sums, look_up: LookUp) -> _Sums:
-        """Look up what the sums turn out to need besides columns."""
+        """Look up what the sums need in addition to columns."""
 
 
 @runtime_checkable
 class AboutTraces(Protocol):
-    """A question about a few traces that are known by their ids; the others are not decoded."""
+    """A question about a few traces with known ids; the others are not decoded."""
 
     @property
     def trace_ids(self) -> Container[str]:
-        """Which, as `normal_id` gives them."""
+        """The ids of these traces, in the form that `normal_id` gives."""
 
 
 @runtime_checkable
 class Informed(Protocol):
-    """A question about each trace that others help to answer: who waits for what, and how clocks differ."""
+    """A question about single traces that needs knowledge from others: who waits for what, and how clocks differ."""
 
     @property
     def learns(self) -> bool:
-        """Whether they do, with these options."""
+        """Whether the question needs this knowledge, with its options."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who reads files; the answer does not depend on it."""
+    """The processes that read files; the answer does not depend on them."""
 
     jobs: int | None = None
-    """How many processes or threads; None for as many as there are cores, or one where the input is small."""
+    """The number of processes or threads; None for the number of cores, or one where the input is small."""
     cluster: str | None = None
-    """The address of a Dask cluster, or `local` for one made for the occasion; None for this machine."""
+    """The address of a Dask cluster, or `local` for one on this machine for this question; None for no cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[_Sums]):
-    """The sums of all traces that match, and what there is to say about how they were got."""
+    """The sums of all traces that match, and how they were obtained."""
 
     sums: _Sums
     asked: Asked
 
 
 class Ask(Protocol):
-    """Puts questions to the traces that are wanted, wherever they are."""
+    """Puts questions to the selected traces, wherever they are."""
 
     def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:
-        """Sum up.
+        """Put a question, and give the sums of its answer.
 
         Raises:
-            NotFoundError: If no span is of the service or operation asked for.
+            NotFoundError: If no span belongs to the selected service or operation.
         """
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
-        """Give the calls that the source has on record itself; no question has to be put for that."""
+        """Give the calls in the source's own dependency table; this needs no question."""
 
 
 def ask(source: Source, wanted: Wanted, question: Question[_Sums], workers: Workers = Workers()) -> Reply[_Sums]:
@@ -133,12 +133,12 @@ def ask(source: Source, wanted: Wanted, question: Question[_Sums], workers: Work
 def asking(source: Source, wanted: Wanted, workers: Workers = Workers()) -> Iterator[Ask]:
     """Give a way to put any number of questions to the same traces.
 
-    Files without a limit are asked in slices: a limit needs to know which traces are the newest. Everything else is
-    one table, which is asked for once, with the first question.
+    Files without a limit are read in slices; a limit needs to know which traces are the newest. Everything else is one
+    table, which is read once, with the first question.
 
     Raises:
-        InputError: If a file cannot be read, or holds something else than traces.
-        TraceqError: On asking, if a worker dies.
+        InputError: If a file cannot be read, or does not contain traces.
+        TraceqError: When a question is put, if a worker dies.
     """
     if isinstance(wanted, TraceQuery) and is_sliced(source, wanted):
         with source.slices() as found:
@@ -148,12 +148,12 @@ def asking(source: Source, wanted: Wanted, workers: Workers = Workers()) -> Iter
 
 
 def is_sliced(source: Source, query: TraceQuery) -> TypeGuard[SlicedSource]:
-    """Tell whether a question is asked in slices."""
+    """Tell whether questions are put to slices."""
     return query.limit is None and isinstance(source, SlicedSource)
 
 
 class _OneTable:
-    """Puts questions to the traces that a source finds, which it is asked for when the first question comes."""
+    """Puts questions to the traces that a source finds; they are read with the first question."""
 
     def __init__(self, source: Source, wanted: Wanted) -> None:
         self._source = source
@@ -190,7 +190,7 @@ class _OneTable:
 
 @dataclass(frozen=True, slots=True)
 class _Slices:
-    """Puts questions to everything in files that matches; standard input and packed files are unpacked once."""
+    """Puts questions to all matching traces in files; standard input and compressed files are unpacked once."""
 
     source: SlicedSource
     query: TraceQuery
@@ -213,20 +213,20 @@ class _Slices:
         return local_executor(self.found.slices, self.workers.jobs, with_details=with_details)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
-        # Tables in files do not tell times.
+        # Dependency tables in files have no times.
         return self.found.calls
 
 
 @dataclass(frozen=True, slots=True)
 class Summary(Generic[_Sums]):
-    """What slices hold of the answer; adds to others."""
+    """The sums of slices; can be added to others."""
 
     sums: _Sums
     trace_count: int = 0
-    """Traces that matched."""
+    """The number of traces that matched."""
     warnings: WarningSums = field(default_factory=WarningSums)
     met: frozenset[tuple[str, Operation]] = frozenset()
-    """Services and their operations; only looked for where no trace matched, to tell which name is unknown."""
+    """Services and their operations; only collected where no trace matched, to find out which name is unknown."""
 
     def __add__(self, other: Summary[_Sums]) -> Summary[_Sums]:
         return Summary(
@@ -244,17 +244,17 @@ def summarize_slice(
 
     Args:
         piece: What to read.
-        query: Which of its traces.
-        question: What to ask of them.
-        learned: What other traces tell about them; None where the slice is all there is, or the question needs no such
-            knowledge.
+        query: Which of its traces to keep.
+        question: The question.
+        learned: What was learned from all traces; None where there is only this slice, or the question needs no such
+        knowledge.
 
     Raises:
         InputError: If the bytes cannot be read or are not traces.
     """
     summary = Summary(question.nothing())
     met: set[tuple[str, Operation]] = set()
-    # Left on between tables, the collector takes a tenth of the time, and a slice leaves it nothing to find.
+    # The garbage collector would take a tenth of the time, and finds nothing to free in a slice.
     with collector_paused():
         tables = ((table, _matching(table, query)) for table in _tables(piece, query, question))
         kept: Iterable[tuple[Traces, Traces]] = tables
@@ -288,7 +288,7 @@ def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Itera
 
 
 def _matching(table: Traces, query: TraceQuery) -> Traces:
-    """Keep the traces that match; a service alone, the usual question, is looked for without a look at each span."""
+    """Keep the traces that match; a query for a service alone, the usual one, does not examine each span."""
     if query.service is None:
         return table.select(matching(table, query))
     code = table.services.index(query.service) if query.service in table.services else -1
@@ -298,12 +298,12 @@ def _matching(table: Traces, query: TraceQuery) -> Traces:
 
 
 def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_details: bool = False) -> Executor:
-    """Choose who works: this process alone, threads of it, or processes beside it.
+    """Choose where the work is done: in this process, in its threads, or in other processes.
 
     Args:
         slices: The work.
-        jobs: How many; None for as many as there are cores, or for one where the input is small.
-        with_details: Whether attributes are read, which keeps Python busy whatever the slices are.
+        jobs: The number of threads or processes; None for the number of cores, or one where the input is small.
+        with_details: Whether attributes are read, for which threads do not help.
     """
     # Late, here and below: the library for processes takes a tenth of the time in which `services` starts.
     from traceq.executors import ProcessExecutor, SerialExecutor, ThreadExecutor
@@ -329,7 +329,7 @@ def summarize(
     executor: Executor | None = None,
     progress: ProgressListener = no_progress,
 ) -> Summary[_Sums]:
-    """Sum up an input; where it turns out to have been cut in a wrong place, once more after cutting with care.
+    """Sum up an input; if it turns out that it was cut in a wrong place, again with verified cuts.
 
     Raises:
         InputError: If bytes cannot be read or are not traces.
@@ -353,7 +353,7 @@ def summarize(
                 done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
                 progress(done)
             if isinstance(question, Completing):
-                # Other processes take longer to start than a few spans to read.
+                # Starting other processes takes longer than reading a few spans.
                 reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
                 total = replace(total, sums=question.complete(total.sums, partial(_look_up, trusted, reader)))
             break
@@ -362,14 +362,14 @@ def summarize(
 
 
 def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
-    """Tell whether an input is small enough to be kept while it is learned from, rather than read twice."""
+    """Tell whether an input is small enough to stay in memory while it is learned from, instead of being read twice."""
     from traceq.executors import SerialExecutor
 
     return len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor)
 
 
 def _learn(slices: Sequence[Slice], query: TraceQuery, executor: Executor) -> Learned:
-    """Learn from a sample of the traces that match; from a larger one where too few of the first do."""
+    """Learn from a sample of the traces that match, or from a larger one where too few of the first sample match."""
     # Late: it needs numpy.
     from traceq.analysis.learning import LEAST_SAMPLED, LearnedSums, LearningQuestion, Sample, sample_level
 

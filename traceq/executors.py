@@ -1,4 +1,4 @@
-"""Who works: this process alone, threads of it, or processes beside it."""
+"""Where work is done: in this process, in its threads, or in other processes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SerialExecutor:
 
 
 class ThreadExecutor:
-    """Does the work in threads of this process: for tasks that spend their time outside of Python's lock.
+    """Does the work in threads of this process: for tasks that mostly run without Python's global interpreter lock.
 
     Args:
         jobs: How many.
@@ -50,7 +50,7 @@ class ThreadExecutor:
         self._jobs = jobs
 
     def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give the results in the order of the tasks, with a few tasks for each thread under way."""
+        """Give the results in the order of the tasks, with a few tasks in progress for each thread."""
         with _ended(ThreadPoolExecutor(self._jobs)) as pool:
             waiting = iter(tasks)
             yield from _in_order(pool, function, waiting, _begun(pool, function, waiting, self._jobs))
@@ -67,7 +67,7 @@ class ProcessExecutor:
         self._jobs = jobs
 
     def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give the results in the order of the tasks, with a few tasks for each worker under way.
+        """Give the results in the order of the tasks, with a few tasks in progress for each worker.
 
         Raises:
             TraceqError: If a worker dies.
@@ -87,7 +87,7 @@ class ProcessExecutor:
 
 @contextmanager
 def _ended(pool: _Pool) -> Iterator[_Pool]:
-    """End a pool: after an error or Ctrl-C what has not begun is dropped, what has is waited for."""
+    """End a pool: after an error or Ctrl-C, tasks that have not begun are dropped, and running ones are waited for."""
     try:
         yield pool
     finally:
@@ -111,7 +111,7 @@ def _in_order(
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C waiting, also in processes that start meanwhile: while they import, it would end in a traceback."""
+    """Delay Ctrl-C, also in processes that start meanwhile: during their imports it would end in a traceback."""
     # Started by the first worker otherwise, it would let Ctrl-C through again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -122,8 +122,8 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _die_silently() -> None:
-    """Let Ctrl-C end a worker at once, one that came while it started too; this process tells of it."""
-    # Ignored by all of us, as in the background of a script, it stays ignored: the work goes on.
+    """Let Ctrl-C end a worker at once, even if it came while the worker started; this process reports it."""
+    # If Ctrl-C is ignored, as in the background of a script, it stays ignored, and the work continues.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

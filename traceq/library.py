@@ -1,4 +1,4 @@
-"""The library's front door: get traces, ask questions. Re-exported by `traceq`."""
+"""The public functions of the library: get traces, ask questions. Re-exported by `traceq`."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _Sums = TypeVar("_Sums", bound=Sums)
 _Answer_co = TypeVar("_Answer_co", covariant=True)
 
 Data: TypeAlias = Traces | Iterable[Traces] | Source | str | Path
-"""What a question can be put to.
+"""Everything to which a question can be put.
 
-A table; batches of tables, each trace whole in one of them (`source.read(query)`); a source; a URL; or the path of a
-file, a directory or an archive. Files are read in slices, so memory does not grow with them.
+A table; batches of tables, with each trace whole in one of them (`source.read(query)`); a source; a URL; or the path of
+a file, a directory or an archive. Files are read in slices, so memory does not depend on their size.
 """
 
 
@@ -57,10 +57,10 @@ class RankedQuestion(Question[_Sums], Protocol[_Sums, _Answer_co]):
 
 
 def connect(url: str, options: ConnectionOptions | None = None) -> Source:
-    """Give a Jaeger server as a source; nothing is sent before the first question.
+    """Make a source of a Jaeger server; nothing is sent before the first question.
 
     Args:
-        url: Where its query service answers, `http://localhost:16686`, with the base path if it has one.
+        url: The address of its query service, `http://localhost:16686`, with the base path if it has one.
         options: Credentials, certificates and timeout.
 
     Raises:
@@ -76,13 +76,13 @@ def load(path: str | Path, *more: str | Path, query: TraceQuery | None = None, a
 
     Args:
         path: Jaeger or OTLP JSON, plain, gzip or zstd; Parquet; a directory of such files; `-` for standard input.
-        more: Further ones; parts of one trace in several files are put together.
+        more: More paths; parts of one trace in several files are combined.
         query: Which traces; all of them by default.
-        attributes: Whether attributes, events and links are read too. Without, reading takes half the time, and what
-            needs them (statements, messages, tags) raises ValueError.
+        attributes: Whether attributes, events and links are read too. Without them, reading takes half the time, and
+        functions that need them (for statements, messages, tags) raise ValueError.
 
     Raises:
-        InputError: If one cannot be read, or holds something else.
+        InputError: If a file cannot be read, or does not contain traces.
         NotFoundError: If no span is of the service or operation asked for.
         ValueError: If it is a URL.
     """

@@ -1,7 +1,7 @@
-"""The shapes an answer can have: where analyses and renderers meet.
+"""The forms that an answer can have, shared by analyses and renderers.
 
 A command turns its result into a `Report`: one JSON document, one table of records for machines, and blocks for people.
-Renderers know reports and nothing of analyses.
+Renderers know reports, but no analyses.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from enum import Enum, auto
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 Value: TypeAlias = "str | int | float | bool | Sequence[str] | Mapping[str, object] | None"
-"""What a cell can hold, a mapping in JSON alone; text from traces is unsafe until a renderer has escaped it."""
+"""The value of a cell; a mapping only in JSON. Text from traces is unsafe until a renderer has escaped it."""
 
 
 class Unit(Enum):
-    """What a column's values are, and so how they are written and aligned."""
+    """The kind of a column's values, which decides how they are written and aligned."""
 
     TEXT = auto()
     SERVICE = auto()
@@ -27,15 +27,15 @@ class Unit(Enum):
     ERRORS = auto()
     """A count of failures: marked when above zero, a dash when zero."""
     DURATION = auto()
-    """Nanoseconds."""
+    """A duration in nanoseconds."""
     TIME = auto()
-    """Nanoseconds since the epoch."""
+    """A point in time in nanoseconds since the epoch."""
     RATIO = auto()
-    """0..1, as a percentage."""
+    """A share 0..1, written as a percentage."""
     BAR = auto()
-    """0..1, as a bar."""
+    """A share 0..1, drawn as a bar."""
     OBJECT = auto()
-    """A mapping, for JSON documents alone."""
+    """A mapping, only for JSON documents."""
 
 
 _Row = TypeVar("_Row")
@@ -46,31 +46,31 @@ class Column(Generic[_Row]):
     """A column, defined once: for the terminal, for CSV and newline-delimited JSON, and as a key of JSON documents."""
 
     key: str
-    """Its name, in JSON and CSV alike."""
+    """The name of the column, in JSON and in CSV."""
     title: str = ""
-    """Its heading in the terminal."""
+    """The heading of the column in the terminal."""
     unit: Unit = Unit.TEXT
     value: Callable[[_Row], Value] | None = None
-    """How it is taken from a row; None where a table is given its values as they are."""
+    """Takes the column's value from a row; None where a table gets its values directly."""
     about: str = ""
-    """What it holds, for the reference of JSON documents."""
+    """What the column contains, for the reference of JSON documents."""
     can_shrink: bool = False
     """Whether the terminal may shorten its values to fit the width."""
     priority: int = 0
-    """Columns of higher number are left out first when the width does not do."""
+    """Columns with a higher number are left out first when the terminal is too narrow."""
     within: str = ""
-    """The object of the JSON document that it is part of, with dots between nested ones; begins its name in CSV."""
+    """The object of the JSON document that contains it, dots between nested ones; it begins the name in CSV."""
     text: Callable[[_Row], Value] | None = None
-    """How a mapping is written as one cell, in CSV and newline-delimited JSON; None where it is left out there."""
+    """Writes a mapping as one cell, in CSV and newline-delimited JSON; None where it is left out there."""
 
     @property
     def path(self) -> str:
-        """Where it stands in a JSON document (`duration.p95_ns`)."""
+        """The path of the column in a JSON document (`duration.p95_ns`)."""
         return f"{self.within}.{self.key}" if self.within else self.key
 
     @property
     def flat_key(self) -> str:
-        """Its name in CSV and newline-delimited JSON (`duration_p95_ns`)."""
+        """The name of the column in CSV and newline-delimited JSON (`duration_p95_ns`)."""
         return self.path.replace(".", "_")
 
 
@@ -80,7 +80,7 @@ class Rows(Generic[_Row]):
 
     key: str
     columns: tuple[Column[Any] | Rows[Any], ...]
-    """Of each row."""
+    """The columns of each row."""
     rows: Callable[[_Row], Iterable[object] | None]
     """How the rows are taken from what holds them; None for what was not looked for."""
     about: str = ""

@@ -41,13 +41,13 @@ WarningCode: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class TraceWarning:
-    """Something strange in one trace, kept and told rather than dropped."""
+    """Something strange in one trace, which is kept and reported instead of being dropped."""
 
     code: WarningCode
     trace_id: str
     message: str
     span_id: str = ""
-    """The span it is about; empty for the whole trace."""
+    """The id of the span that it is about; empty for the whole trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Link:
 
 
 class FoundAttributes(NamedTuple):
-    """A span's attributes, and enough to tell it from another of the same id."""
+    """A span's attributes, with enough to distinguish it from others with the same id."""
 
     trace_id: str
     span_id: str
@@ -84,7 +84,7 @@ class SpanDetails(Protocol):
         """Read the span's attributes; of a key that occurs twice, the last."""
 
     def resource(self) -> Attributes:
-        """Read the attributes of what the span ran in, `service.name` left out."""
+        """Read the attributes of the span's resource, without `service.name`."""
 
     def events(self) -> tuple[Event, ...]:
         """Read the events, earliest first."""
@@ -93,7 +93,7 @@ class SpanDetails(Protocol):
         """Read every reference that does not name the parent."""
 
     def warnings(self) -> tuple[str, ...]:
-        """Read what the server remarked about the span."""
+        """Read the server's warnings about the span."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -104,43 +104,43 @@ class Traces:
     """
 
     trace_ids: tuple[str, ...]
-    """One id a trace, lower-case hex, as long as the source gave it."""
+    """One id per trace, lower-case hex, as long as the source gave it."""
     offsets: array[int]
     """Spans of trace `i` are the rows from `offsets[i]` to before `offsets[i + 1]`; one longer than `trace_ids`."""
     span_ids: Sequence[str]
-    """Lower-case hex, as long as the source gave it; unique within a trace only where the source kept to that."""
+    """The ids of spans, lower-case hex, as long as the source gave them; not unique within a trace in every source."""
     parents: array[int]
-    """Row of the parent span, -1 for a root. Free of cycles."""
+    """The row of each span's parent, -1 for a root. Free of cycles."""
     missing_parents: Mapping[int, str]
     """Rows of orphans: the id of the parent that is not in the trace."""
     follows_from: frozenset[int]
     """Rows whose parent, present or missing, is named by FOLLOWS_FROM alone: it need not have waited for them."""
     start_ns: array[int]
-    """Since the epoch, as the span's own host told it."""
+    """Starts in ns since the epoch, by the clocks of the spans' own hosts."""
     duration_ns: array[int]
     """Never negative."""
     kinds: array[int]
-    """`Kind` numbers."""
+    """The kinds of spans, as `Kind` numbers."""
     statuses: array[int]
-    """`Status` numbers."""
+    """The statuses of spans, as `Status` numbers."""
     activities: array[int]
-    """`Activity` numbers: what attributes say that the span does."""
+    """What spans do according to their attributes, as `Activity` numbers."""
     service_codes: array[int]
     name_codes: array[int]
     host_codes: array[int]
-    """Which clock timed the span; code 0 is unknown."""
+    """The host of each span, whose clock timed it; code 0 is unknown."""
     peer_codes: array[int]
-    """What the span talked to; code 0 is nobody."""
+    """The peer of each span; code 0 is none."""
     services: tuple[str, ...]
-    """What codes stand for; here as in the three below there may be some that no span has."""
+    """The services that codes stand for; here and in the three fields below, some may belong to no span."""
     names: tuple[str, ...]
     hosts: tuple[str, ...]
     peers: tuple[Peer | None, ...]
     details: tuple[SpanDetails, ...] | None
-    """One a span; None when they were left out on reading."""
+    """The details of each span; None when they were not read."""
     warnings: tuple[TraceWarning, ...]
     learned: Learned | None = None
-    """What many traces, these or others, tell about each; None where these are all there is to learn from."""
+    """What was learned from many traces, these or others; None where these are the only ones to learn from."""
 
     def __len__(self) -> int:
         return len(self.trace_ids)
@@ -149,7 +149,7 @@ class Traces:
         return (self.select([position]) for position in range(len(self)))
 
     def __repr__(self) -> str:
-        """Say how much there is."""
+        """Give the numbers of traces and spans."""
         return f"Traces({len(self):,} traces, {self.span_count:,} spans, {len(set(self.service_codes)):,} services)"
 
     def _repr_html_(self) -> str:
@@ -167,7 +167,7 @@ class Traces:
 
     @property
     def span_count(self) -> int:
-        """How many spans the table holds."""
+        """The number of spans in the table."""
         return len(self.span_ids)
 
     def rows(self, trace: int) -> range:
@@ -183,7 +183,7 @@ class Traces:
         return Span(self, row)
 
     def find(self, trace_id: str) -> list[int]:
-        """Give the positions of traces whose id is this one, however padded, else of those that begin with it."""
+        """Give the positions of traces with this id, whatever its padding, or else of those whose ids begin with it."""
         wanted = trace_id.lower()
         same = [i for i, known in enumerate(self.trace_ids) if normal_id(known) == normal_id(wanted)]
         return same or [i for i, known in enumerate(self.trace_ids) if known.startswith(wanted)]
@@ -283,17 +283,17 @@ class Span:
 
     @property
     def activity(self) -> Activity:
-        """What its attributes say that it does towards others."""
+        """What the span does towards others, according to its attributes."""
         return Activity(self.traces.activities[self.row])
 
     @property
     def peer(self) -> Peer | None:
-        """What it talked to, as far as its own attributes tell."""
+        """What the span talked to, according to its own attributes."""
         return self.traces.peers[self.traces.peer_codes[self.row]]
 
     @property
     def host(self) -> str:
-        """The machine or pod; empty when not told."""
+        """The machine or pod; empty when not given."""
         return self.traces.hosts[self.traces.host_codes[self.row]]
 
     @property
@@ -329,7 +329,7 @@ def normal_id(hex_id: str) -> str:
 
 
 def low_half(trace_id: str) -> str:
-    """Give the low 64 bits of a trace's id as they compare: some tracers hand on no more."""
+    """Give the low 64 bits of a trace's id for comparison: some tracers pass on only these."""
     return normal_id(trace_id[-16:])
 
 
