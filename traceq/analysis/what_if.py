@@ -8,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from traceq.analysis.charges import charge
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths
+from traceq.analysis.culprits import charge
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import RequestOptions, find_requests

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from traceq.analysis.charges import Charges, charge
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.batches import (
     Batch,
@@ -28,6 +27,7 @@ from traceq.analysis.comparison.batches import (
 )
 from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
+from traceq.analysis.culprits import Charges, charge
 from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import added, distinct, numbered
 from traceq.analysis.requests import RequestOptions, find_requests
