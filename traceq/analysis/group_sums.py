@@ -11,8 +11,7 @@ import numpy as np
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import distinct, moved, numbered_rows, sum_by_group
-from traceq.analysis.histogram import Cells, Histogram, bucket_of, sum_cells
-from traceq.analysis.spread import Spread, SpreadColumns, spread_columns
+from traceq.analysis.spread import Cells, Histogram, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
 from traceq.report import Column, Unit
 from traceq.semantics import Kind, Peer, Status
 
