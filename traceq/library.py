@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
 from traceq.analysis.call_sums import DependencyOptions
+from traceq.analysis.calls import PeerGrouping
 from traceq.analysis.comparison import compare as comparing
 from traceq.analysis.comparison.cohorts import CohortQuestion
 from traceq.analysis.critical_path import CriticalPath
@@ -16,7 +17,6 @@ from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.grouping import Sums
-from traceq.analysis.peers import PeerGrouping
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.self_time import SelfTime
 from traceq.analysis.self_time import self_time as measure_self_time

@@ -10,9 +10,9 @@ import traceq
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, assemble, record, span, trace, traces
 from tests.sources.replay import FIXTURES
+from traceq.analysis.calls import Node
 from traceq.analysis.dependencies import Dependencies, from_jaeger, together
 from traceq.analysis.dependencies import disagreement as differing
-from traceq.analysis.peers import Node
 from traceq.catalog import ServiceCall
 from traceq.library import dependencies
 from traceq.semantics import Kind, Status

@@ -8,11 +8,20 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from traceq.analysis.calls import Calls, Message, find_calls, loose_messages, own_calls, protocol
+from traceq.analysis.calls import (
+    Calls,
+    Message,
+    Node,
+    PeerGrouping,
+    find_calls,
+    loose_messages,
+    own_calls,
+    protocol,
+    united,
+)
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.grouping import distinct, merged, numbered_rows
-from traceq.analysis.peers import Node, PeerGrouping, united
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spreads
 from traceq.semantics import Kind

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls
+from traceq.analysis.calls import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.grouping import merged
-from traceq.analysis.peers import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
 from traceq.catalog import ServiceCall, Window

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from traceq.analysis.call_sums import CallSums
+from traceq.analysis.calls import Node
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
-from traceq.analysis.peers import Node
 from traceq.answer import Answer, records
 from traceq.asked import Asked
 from traceq.errors import NotFoundError

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from traceq.analysis.calls import Calls, find_calls
+from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, settle
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.dependencies import Dependencies
 from traceq.analysis.grouping import added, distinct
-from traceq.analysis.peers import Node, PeerGrouping, settle
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces

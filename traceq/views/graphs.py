@@ -10,8 +10,8 @@ from traceq.report import Graph, GraphEdge, GraphNode, Health, Matrix
 from traceq.units import NS_PER_MS, NS_PER_S, format_count, format_duration, format_ratio
 
 if TYPE_CHECKING:
+    from traceq.analysis.calls import Node
     from traceq.analysis.dependencies import Dependencies, Dependency
-    from traceq.analysis.peers import Node
 
 View: TypeAlias = Literal["auto", "graph", "tree", "table", "matrix"]
 """How a graph is shown; `auto` draws boxes and arrows where they fit, else an indented tree."""
