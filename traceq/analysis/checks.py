@@ -14,10 +14,9 @@ from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.cohorts import collect as collect_cohort
 from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.expressions import Expression
+from traceq.analysis.expressions import Expression, meanings
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
 from traceq.analysis.requests import RequestOptions, requests_of
-from traceq.analysis.selection import meanings
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit

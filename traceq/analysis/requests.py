@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.expressions import meanings
 from traceq.analysis.learning import learned_of
 from traceq.analysis.rejoining import find_fragments, rejoin
-from traceq.analysis.selection import meanings
 from traceq.analysis.set_apart import LooseEnds, SetApart
 from traceq.analysis.skew import corrected
 from traceq.analysis.streams import find_streams

@@ -12,10 +12,10 @@ from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import charge
+from traceq.analysis.expressions import meanings, named
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import RequestOptions, find_requests
-from traceq.analysis.selection import meanings, named
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from traceq.analysis.columns import columns
-from traceq.analysis.selection import meaning_among, meanings
+from traceq.analysis.expressions import meaning_among, meanings
 from traceq.semantics import Peer
 from traceq.traces import Traces
 
