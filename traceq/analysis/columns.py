@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.arrays import Codes, Flags, Ints, Small
+from traceq.analysis.grouping import Codes, Flags, Ints, Small
 from traceq.analysis.roles import Surroundings, find_roles
 from traceq.learned import Learned
 from traceq.traces import Traces

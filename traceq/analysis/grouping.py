@@ -1,15 +1,18 @@
-"""Numbers for groups, and sums by them, without sorting more than once."""
+"""Arrays of numbers: their kinds, numbers for groups in them, and sums by group, without sorting more than once."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import fields
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.arrays import Ints
+Ints: TypeAlias = npt.NDArray[np.int64]
+Codes: TypeAlias = npt.NDArray[np.int32]
+Small: TypeAlias = npt.NDArray[np.int8]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Sums(Protocol):

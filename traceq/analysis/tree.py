@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.arrays import Flags, Ints
+from traceq.analysis.grouping import Flags, Ints
 
 _Number = TypeVar("_Number", np.int64, np.bool_)
 
