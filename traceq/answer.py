@@ -1,4 +1,4 @@
-"""What every answer can do with itself: become a document, a frame, a report, a few words."""
+"""The base of all answers, which can become a document, a frame, a report or a short text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _LONGEST_TEXT = 400
 HTML_ROWS = 20
-"""Rows that notebooks show."""
+"""The number of rows that notebooks show."""
 
 
 @singledispatch
 def report_of(answer: object) -> Report:
-    """Turn an answer into a report; `traceq.views` registers how, a module for each kind of answer.
+    """Turn an answer into a report; modules of `traceq.views` register how, one for each kind of answer.
 
     Raises:
         TypeError: If nothing was registered for it.
@@ -39,12 +39,12 @@ class Answer:
     """The key of the rows that frames, CSV and newline-delimited JSON hold."""
 
     def to_dict(self) -> dict[str, object]:
-        """Give the answer as it stands in JSON; times in ns, shares 0..1, what is not known None."""
+        """Give the answer as its JSON document: times in ns, shares 0..1, None for unknown values."""
         return document(self.specs, self)
 
     @property
     def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:
-        """The keys of this answer's document, where they depend on what was asked; otherwise those of all answers."""
+        """The keys of this answer's document, where they depend on the question; otherwise `SPECS`."""
         return self.SPECS
 
     def records(self) -> Table:
@@ -53,14 +53,14 @@ class Answer:
         return records(rows.columns, rows.rows(self) or ())
 
     def to_frame(self) -> pd.DataFrame:
-        """Give one row a record, under the keys of the document, nested ones joined by dots. Needs pandas."""
+        """Give one row per record, under the keys of the document, nested ones joined by dots. Needs pandas."""
         import pandas as pd
 
         found = self.records()
         values = zip(*found.rows, strict=True) if found.rows else [()] * len(found.columns)
         return pd.DataFrame(
             {
-                # Beside a missing value pandas takes whole numbers for floats, which do not hold times in ns.
+                # With a missing value in a column pandas turns integers into floats, which cannot hold times in ns.
                 column.path: pd.array(list(cells), dtype="Int64") if _is_whole(cells) else list(cells)
                 for column, cells in zip(found.columns, values, strict=True)
             }
@@ -71,7 +71,7 @@ class Answer:
         return report_of(self)
 
     def __repr__(self) -> str:
-        """Name what there is in one short line."""
+        """Describe the answer in one short line."""
         facts = ", ".join(_fact(spec, self) for spec in self.specs if not getattr(spec, "within", ""))
         text = f"{type(self).__name__}({facts})"
         return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 4]}...)"
@@ -85,8 +85,8 @@ def html_of(text: str, found: Table, total: int | None = None) -> str:
     """Draw the first rows of a table for notebooks, below a line of text.
 
     Args:
-        text: What the table is.
-        found: Its rows.
+        text: A line that describes the table.
+        found: The table.
         total: How many rows there are, where the table holds only the first.
     """
     titles = "".join(f"<th>{escape(column.title or column.path)}</th>" for column in found.columns)
@@ -100,7 +100,7 @@ def html_of(text: str, found: Table, total: int | None = None) -> str:
 
 
 def records(specs: tuple[Column[Any] | Rows[Any], ...], rows: Iterable[object]) -> Table:
-    """Give rows as records: what fits into one cell each."""
+    """Give rows as records, with the values that fit into one cell each."""
     columns = [_single(spec) for spec in specs]
     return table((column for column in columns if column is not None), rows)
 

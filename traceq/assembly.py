@@ -157,7 +157,7 @@ def _taken(typecode: str, values: Sequence[int], codes: array[int]) -> array[int
 def _plain_parents(trace: CodedTrace, base: int) -> list[int] | None:
     """Find the rows of the parents in a trace with nothing strange in it; None if anything has to be repaired.
 
-    Nearly all traces are like that, and the thorough way takes three times as long.
+    Nearly all traces are like that, and repairing takes three times as long.
     """
     ids, starts = trace.span_ids, trace.start_ns
     if not ids or min(trace.duration_ns) < 0 or min(starts) <= 0:
@@ -171,7 +171,7 @@ def _plain_parents(trace: CodedTrace, base: int) -> list[int] | None:
         parents = [rows[parent_id] for parent_id in trace.parent_ids]
     except KeyError:
         return None
-    # Parents that stand before their children cannot be below them; elsewhere rings are looked for.
+    # Parents that come before their children cannot be below them; only otherwise can there be cycles.
     if all(map(lt, parents, numbers)):
         return parents
     return None if find_rings([parent - base if parent >= 0 else -1 for parent in parents]) else parents
@@ -235,7 +235,7 @@ class Repaired:
     def _settle_shared_ids(self) -> None:
         """Drop exact copies; if a CLIENT and a SERVER share an id, as in Zipkin, make the SERVER the child.
 
-        If spans of one kind share an id, those of proxies lie around the others.
+        If spans of one kind share an id, those of proxies are put around the others.
         """
         self._drop_copies()
         self._positions = {}
@@ -258,13 +258,13 @@ class Repaired:
             return
         self._positions[span_id] = chain[-1]
         self._shared_parents |= dict(zip(chain[1:], chain, strict=False))
-        # Of a CLIENT and its SERVER every child is the SERVER's, whatever clocks say.
+        # Where a CLIENT and its SERVER share an id, every child belongs to the SERVER, whatever the clocks say.
         self._proxied |= {inner for outer, inner in pairwise(chain) if kinds[outer] is kinds[inner] is Kind.SERVER}
 
     def _hands_on(self, outer: int, inner: int, kinds: Sequence[Kind]) -> bool:
-        """Tell whether a span may have handed its id on to another: a client to its server, a proxy to what it serves.
+        """Tell whether a span may have passed its id on: a client to its server, a proxy to the service behind it.
 
-        A proxy makes a span of its own around those of the service that it stands before, and hands their id on.
+        A proxy creates its own span around those of the service behind it, and passes the same id on.
         """
         if kinds[outer] is Kind.CLIENT and kinds[inner] is Kind.SERVER:
             return True
@@ -305,7 +305,7 @@ class Repaired:
         return parents
 
     def _leave_proxied(self, parents: list[int]) -> None:
-        """Put below a proxy's span what the service's, which shares its id, was not at work for."""
+        """Put those children below a proxy's span that lie outside of the service's span with the same id."""
         if not self._proxied:
             return
         for position, innermost in enumerate(parents):
@@ -328,7 +328,7 @@ class Repaired:
         return -1
 
     def _break_cycles(self) -> None:
-        """Cut every ring of parents: the span of the ring that starts first becomes a root."""
+        """Cut every cycle of parents: the span of the cycle that starts first becomes a root."""
         parents = self.parents
         for position in [i for i, parent in enumerate(parents) if parent == i]:
             self._make_root(position)
@@ -353,7 +353,7 @@ class Repaired:
             self._warn("start-missing", "no start time, taken to start with its parent", position)
             starts[position] = 0
         if earliest == 0:
-            return  # no span of the trace has a start time: all start together
+            return  # no span of the trace has a start time: all of them start together
         for position in range(len(starts)):
             self._repair_start(position, earliest)
 

@@ -1,4 +1,4 @@
-"""Everything traceq raises on purpose, and the exit code each failure ends a command with.
+"""All exceptions that traceq raises itself, and the exit codes with which commands end.
 
 TraceqError
 ├── NotFoundError        3  no such trace or service

@@ -1,4 +1,4 @@
-"""Which traces are asked for, and whether a trace is one of them.
+"""Queries: conditions on traces, and whether a trace meets them.
 
 A server's answer is a candidate set: Cassandra and Badger match tags on different spans, Elasticsearch reads values as
 regular expressions, old v3 servers ignore attributes. `matching` decides here, by one meaning for every source: some
@@ -16,12 +16,12 @@ from traceq.semantics import Attributes, Status, value_text
 from traceq.traces import SpanDetails, Traces
 
 DEFAULT_LIMIT = 200
-"""How many traces of a server an analysis looks at where nobody says."""
+"""The default number of traces that an analysis reads from a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceQuery:
-    """Conditions that a trace has to meet; the default asks for every trace.
+    """Conditions that a trace has to meet; by default every trace meets them.
 
     Raises:
         ValueError: If a bound is below zero or a minimum above its maximum, or the window ends before it starts.
@@ -34,15 +34,15 @@ class TraceQuery:
     has_error: bool = False
     """Whether the matching span has to have failed."""
     min_duration_ns: int | None = None
-    """Of the matching span, inclusive; Jaeger's meaning of minDuration."""
+    """The minimum duration of the matching span, inclusive; Jaeger's meaning of minDuration."""
     max_duration_ns: int | None = None
     min_trace_duration_ns: int | None = None
-    """Of the whole trace, inclusive; no server knows this one."""
+    """The minimum duration of the whole trace, inclusive; no server supports this condition."""
     max_trace_duration_ns: int | None = None
     window: Window = field(default_factory=Window)
-    """Holds the start of the matching span."""
+    """The window in which the matching span starts."""
     limit: int | None = None
-    """At most so many traces, the newest; None for all that the source gives."""
+    """The maximum number of traces, the newest ones; None for all that the source gives."""
 
     def __post_init__(self) -> None:
         _check_bounds("duration", self.min_duration_ns, self.max_duration_ns)
@@ -110,10 +110,10 @@ def _tag_value(found: re.Match[str]) -> str:
 
 
 def matching(traces: Traces, query: TraceQuery) -> list[int]:
-    """Give the positions of the traces that meet every condition, the limit left aside.
+    """Give the positions of the traces that meet every condition except the limit.
 
     Raises:
-        ValueError: If tags are asked for and the traces were read without attributes.
+        ValueError: If there are conditions on tags and the traces were read without attributes.
     """
     codes = _Codes(
         None if query.service is None else _code(traces.services, query.service),
@@ -128,7 +128,7 @@ def matching(traces: Traces, query: TraceQuery) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Codes:
-    """The table's codes of the service and operation asked for; -1 for one that the table does not have."""
+    """The table's codes of the query's service and operation; -1 for one that the table does not have."""
 
     service: int | None
     name: int | None

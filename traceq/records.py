@@ -34,10 +34,10 @@ class Codebook:
     def __init__(self) -> None:
         self.names: Codes[str] = Codes()
         self.origins: Codes[tuple[str, str]] = Codes()
-        """What spans ran in: service (empty if the source does not name one) and host."""
+        """Where spans ran: service (empty if the source does not name one) and host."""
         self.meanings: Codes[Meaning] = Codes()
         self.told: dict[tuple[object, ...], int] = {}
-        """A cache for codecs: the code of a meaning by what it was read from, in whatever form the codec has that."""
+        """A cache for codecs: the code of a meaning by the values from which it was read, in the codec's own form."""
         self.nameless: set[int] = set()
         """Codes of origins without a service."""
 
@@ -57,7 +57,7 @@ class CodedTrace:
     """
 
     trace_id: str
-    """Lower-case hex, as the source gave it."""
+    """The trace's id, lower-case hex, as the source gave it."""
     span_ids: list[str] = field(default_factory=list)
     parent_ids: list[str | None] = field(default_factory=list)
     """The parent's span id, None for a root."""
@@ -71,9 +71,9 @@ class CodedTrace:
     origins: list[int] = field(default_factory=list)
     meanings: list[int] = field(default_factory=list)
     details: list[SpanDetails] = field(default_factory=list)
-    """Empty if they were left out on reading."""
+    """The details of each span; empty if they were not read."""
     warnings: list[str] = field(default_factory=list)
-    """What the source remarked about the trace as a whole."""
+    """The source's warnings about the trace as a whole."""
 
     def add_parents(self, candidates: tuple[str, ...], child_of_count: int) -> None:
         """Append the candidates for the parent of the next span.

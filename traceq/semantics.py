@@ -39,25 +39,25 @@ class Status(IntEnum):
 
 
 class Activity(IntEnum):
-    """What a span does towards others, by what its attributes say; its kind may say something else, or nothing."""
+    """What a span does towards others, according to its attributes; its kind may say something else, or nothing."""
 
     UNTOLD = 0
     SERVES = 1
-    """Answers a request: tells a route, or the target of a request without its host."""
+    """Answers a request: it has a route, or the target of a request without its host."""
     CALLS = 2
-    """Sends a request: tells a whole URL."""
+    """Sends a request: it has a whole URL."""
     QUERIES = 3
-    """Asks a database."""
+    """Queries a database."""
     PUBLISHES = 4
-    """Hands a message to a broker."""
+    """Sends a message to a broker."""
     RECEIVES = 5
-    """Takes messages from a broker."""
+    """Receives messages from a broker."""
     PROCESSES = 6
-    """Works on messages that were taken."""
+    """Processes messages that were received."""
     SETTLES = 7
-    """Tells a broker what became of messages: acknowledges, commits."""
+    """Reports to a broker what became of messages: acknowledges, commits."""
     MESSAGES = 8
-    """Names a broker, but not what it does with it."""
+    """Names a broker, but not what it does there."""
     STREAMS = 9
     """Keeps a connection open: an event stream, a websocket, a conversation of messages."""
 
@@ -66,13 +66,13 @@ PeerKind: TypeAlias = Literal["database", "messaging", "rpc", "service", "host"]
 
 
 class Peer(NamedTuple):
-    """What a span talked to when that sends no spans itself."""
+    """What a span talked to, if that sends no spans itself."""
 
     kind: PeerKind
     system: str
-    """`mysql`, `mongodb`, `redis`, `kafka`, `grpc`; the name itself for a service or host."""
+    """The system of the peer: `mysql`, `mongodb`, `redis`, `kafka`, `grpc`; the name itself for a service or host."""
     name: str
-    """Database name, topic or queue, RPC service; empty when not told."""
+    """The name within the system: database, topic or queue, RPC service; empty when not given."""
 
     @property
     def label(self) -> str:
@@ -136,11 +136,11 @@ PEER_KEYS = frozenset(
         "server.port",
     )
 )
-"""Every attribute that `peer` looks at, so that a codec can keep just these in its one pass."""
+"""All attributes that `peer` reads, so that a codec can keep only these."""
 
 ACTIVITY_KEYS = frozenset((*DATABASE_SYSTEM, "messaging.system", *MESSAGING_OPERATION, *MESSAGING_SOURCE))
 ACTIVITY_KEYS |= frozenset((*CONSUMER_GROUP, *WHOLE_URL, *ROUTE, *CONTENT_TYPE, *UPGRADE, *RPC_TYPE))
-"""Every attribute that `activity` looks at."""
+"""All attributes that `activity` reads."""
 
 _OPERATIONS: Mapping[Activity, tuple[str, ...]] = {
     Activity.PUBLISHES: ("publish", "send", "create", "produce", "enqueue"),
@@ -153,16 +153,16 @@ _SPOKEN = re.compile(
     r"(?<![a-z])(?:(?P<PUBLISHES>publish|sen[dt]|produc|enqueu|emit)|(?P<RECEIVES>receiv|poll|fetch|pull|dequeu)"
     r"|(?P<PROCESSES>process|consum|deliver|handl|listen|subscri)|(?P<SETTLES>n?ack(?:ed|s|nowledg\w*)?(?![a-z])|commit))"
 )
-"""The same in names of spans, in whatever form: `kafka.publish.x`, `OrderConsumer`, `processing`."""
+"""Words for these activities in names of spans, in any form: `kafka.publish.x`, `OrderConsumer`, `processing`."""
 
 STATUS_KEYS = frozenset(("error", "otel.status_code"))
-"""Every attribute that `status_from_attributes` looks at."""
+"""All attributes that `status_from_attributes` reads."""
 
 TELLING = frozenset(("span.kind",)) | STATUS_KEYS | PEER_KEYS | ACTIVITY_KEYS
 """Keys of the attributes that become columns."""
 
 ABRIDGED = frozenset((*WHOLE_URL, *ROUTE, *CONSUMER_GROUP))
-"""Those of them of which `abridged` keeps a little: whole, they would be another value with nearly every span."""
+"""Those of them that `abridged` shortens: whole, they would be a different value for nearly every span."""
 
 
 def first_text(attributes: Attributes, keys: tuple[str, ...]) -> str:
@@ -225,14 +225,14 @@ def _is_true(value: AttributeValue) -> bool:
 
 
 def activity(attributes: Attributes) -> Activity:
-    """Say what a span does towards others, as far as its attributes tell."""
+    """Say what a span does towards others, according to its attributes."""
     if _streams(attributes):
         return Activity.STREAMS
     if first_text(attributes, DATABASE_SYSTEM):
         return Activity.QUERIES
     serves = any(key in attributes for key in ROUTE)
     if first_text(attributes, ("messaging.system",)):
-        # A handler of requests that notes the broker it publishes to on its own span still serves.
+        # A request handler that records the broker to which it publishes on its own span still serves.
         return _messaging(attributes) or (Activity.SERVES if serves else Activity.MESSAGES)
     if serves:
         return Activity.SERVES
@@ -241,7 +241,7 @@ def activity(attributes: Attributes) -> Activity:
 
 
 def _streams(attributes: Attributes) -> bool:
-    """Tell by what only streams tell; of RPCs the kind in which both sides send on, since others end with an answer."""
+    """Recognise streams by attributes; of RPCs those in which both sides keep sending, as others end with an answer."""
     return (
         "text/event-stream" in first_text(attributes, CONTENT_TYPE).lower()
         or "websocket" in first_text(attributes, UPGRADE).lower()
@@ -250,14 +250,14 @@ def _streams(attributes: Attributes) -> bool:
 
 
 def least_activity(peer: Peer | None) -> Activity:
-    """Say what attributes that name this peer tell at least."""
+    """Give the activity that follows from the peer alone."""
     if peer is not None and peer.kind == "database":
         return Activity.QUERIES
     return Activity.MESSAGES if peer is not None and peer.kind == "messaging" else Activity.UNTOLD
 
 
 def _messaging(attributes: Attributes) -> Activity:
-    """Say what a span does with messages: by the operation that it names, else by what only consumers tell."""
+    """Say what a span does with messages: by the operation that it names, else by attributes of consumers."""
     for key in MESSAGING_OPERATION:
         told = _ACTIVITIES.get(first_text(attributes, (key,)).lower())
         if told is not None:
@@ -267,11 +267,11 @@ def _messaging(attributes: Attributes) -> Activity:
 
 
 def activity_from_name(name: str, destination: str) -> Activity:
-    """Say by its name what a span does that names a broker (`kafka.publish.x`, `orders process`).
+    """Say what a span that names a broker does, by the span's name (`kafka.publish.x`, `orders process`).
 
     Args:
-        name: The span's.
-        destination: Topic or queue, whose words tell nothing (`orders.received`).
+        name: The span's name.
+        destination: Topic or queue, whose words do not count (`orders.received`).
     """
     own = name.replace(destination, " ") if destination else name
     found = _SPOKEN.search(re.sub(r"([a-z])([A-Z])", r"\1 \2", own).lower())
@@ -279,7 +279,7 @@ def activity_from_name(name: str, destination: str) -> Activity:
 
 
 def abridged(key: str, value: AttributeValue) -> str:
-    """Keep of an attribute in `ABRIDGED` what matters here: of a URL where it leads, else that it is there."""
+    """Shorten an attribute in `ABRIDGED` to what matters: a URL to its host, others to whether they are present."""
     text = (value if isinstance(value, str) else value_text(value)) if key in WHOLE_URL else ""
     told = authority(text)
     return f"//{told}" if told else text and "/"
@@ -294,12 +294,12 @@ def authority(url: str) -> str:
 
 
 def peer(kind: Kind, attributes: Attributes) -> Peer | None:
-    """Find what a span talked to, by what its attributes say.
+    """Find what a span talked to, according to its attributes.
 
-    A database or broker counts whatever the kind, since spans made by hand are often INTERNAL, and a SERVER may
-    consume; a service or host only for CLIENT and PRODUCER and where a span without a kind tells `url.full`, since on
-    the SERVER side these attributes name the caller or the span's own address. A host is taken from the URL where
-    nothing else names it; its port is part of the name only on the loopback.
+    A database or broker counts for every kind, since spans made by hand are often INTERNAL, and a SERVER may consume. A
+    service or host counts only for CLIENT and PRODUCER, and where a span without a kind has `url.full`, since on the
+    SERVER side these attributes name the caller or the span's own address. A host is taken from the URL where nothing
+    else names it; its port is part of the name only on the loopback.
     """
     if not attributes or (kind is Kind.SERVER and activity(attributes) not in _CONSUMING):
         return None
@@ -309,7 +309,7 @@ def peer(kind: Kind, attributes: Attributes) -> Peer | None:
     system = first_text(attributes, ("messaging.system",))
     if system:
         return Peer("messaging", system, _destination(attributes))
-    # `http.url` stood on both sides; a span that tells no kind may serve it.
+    # Both sides used to record `http.url`; a span without a kind may serve it.
     asks = kind in (Kind.CLIENT, Kind.PRODUCER) or (kind is Kind.UNSPECIFIED and "url.full" in attributes)
     if not asks:
         return None
@@ -340,25 +340,25 @@ def _remote_peer(attributes: Attributes) -> Peer | None:
     host, port = _parted(authority(first_text(attributes, WHOLE_URL)))
     name = name or host
     if name in _LOOPBACK:
-        # All of a machine's services have this name: the port tells them apart.
+        # All services of a machine have this name: only the port distinguishes them.
         port = port or first_text(attributes, ("server.port",))
         name = f"{name}:{port}" if port else name
     return Peer("host", name, "") if name else None
 
 
 def _parted(address: str) -> tuple[str, str]:
-    """Part an authority into host and port; IPv6 addresses stand in brackets and hold colons."""
+    """Split an authority into host and port; IPv6 addresses are in brackets and contain colons."""
     host, colon, port = address.rpartition(":")
     return (host, port) if colon and port.isdigit() else (address, "")
 
 
 def host(resource: Attributes) -> str:
-    """Name the machine or pod whose clock a resource's spans were timed with; empty when not told."""
+    """Name the machine or pod whose clock timed a resource's spans; empty when not given."""
     return first_text(resource, HOST)
 
 
 class Meaning(NamedTuple):
-    """What a span's attributes say of it."""
+    """What a span's attributes say about it."""
 
     kind: Kind
     status: Status
@@ -366,16 +366,16 @@ class Meaning(NamedTuple):
     activity: Activity
 
 
-# The same few attributes come with span after span, and reading what they say takes longer than reading them.
+# The same few attributes come with many spans, and finding their meaning takes longer than reading them.
 @lru_cache(maxsize=4096)
 def meaning(attributes: tuple[str, ...], kind: Kind = Kind.UNSPECIFIED, status: Status = Status.UNSET) -> Meaning:
-    """Say what attributes mean, beside kind and status that the span has as fields.
+    """Say what attributes mean, together with the span's fields for kind and status.
 
     Args:
         attributes: The keys in `TELLING` and their values in turn, values as text, abridged or not. If a key occurs
             twice, the last one counts.
-        kind: The span's field; wins over the attribute.
-        status: The span's field; of field and attributes, the graver counts, as in Jaeger's own conversion.
+        kind: The span's field; takes precedence over the attribute.
+        status: The span's field; of field and attributes, the more severe one counts, as in Jaeger's own conversion.
     """
     values = dict(zip(attributes[::2], attributes[1::2], strict=True))
     kind = kind or kind_from_text(values.get("span.kind", ""))
