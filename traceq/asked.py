@@ -60,8 +60,8 @@ class Asked:
     """The conditions that were set, as they stand in JSON."""
     window: str = ""
     """Which time was looked at (`last 1h`); empty when all of it was."""
-    source_words: tuple[str, ...] = ()
-    """The command-line words that name the same source again."""
+    locations: tuple[str, ...] = ()
+    """What has to be given to open the source again."""
     trace_url: str = ""
     """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
     is_live: bool = False
@@ -77,14 +77,19 @@ class Asked:
 
     def command(self, *words: str) -> str:
         """Give a command about the same source, ready to be pasted into a shell."""
-        return shlex.join(("traceq", *words, *self.source_words))
+        return command_about(self.locations, *words)
+
+
+def command_about(locations: Iterable[str], *words: str) -> str:
+    """Give a command about a source, ready to be pasted into a shell."""
+    return shlex.join(("traceq", *words, *(word for location in locations for word in ("--source", location))))
 
 
 def asked_of(source: Place, wanted: Wanted) -> Asked:
     """Say what is asked of a source, before it is answered."""
     about = Asked(
         location=source.location,
-        source_words=tuple(word for location in source.locations for word in ("--source", location)),
+        locations=source.locations,
         trace_url=source.trace_url,
         is_live=source.is_live,
     )

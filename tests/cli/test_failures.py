@@ -141,7 +141,7 @@ def test_usage_ends_with_2(arguments: tuple[str, ...], error: str, hint: str, ru
         pytest.param(
             ("bottlenecks", "chat-servce", *CHAT),
             "no service named 'chat-servce' in fixtures/chat.json",
-            "did you mean 'chat-service'? `traceq services` lists all 5",
+            "did you mean 'chat-service'? `traceq services --source fixtures/chat.json` lists all 5",
             id="service",
         ),
         pytest.param(

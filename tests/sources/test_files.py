@@ -151,16 +151,26 @@ ASKING: list[Callable[[FileSource, TraceQuery], object]] = [
 @pytest.mark.parametrize(
     ("service", "operation", "message", "hint"),
     [
-        ("wep", None, "no service named 'wep' in {file}", "did you mean 'web'? `traceq services` lists all 2"),
-        ("xyz", "GET /", "no service named 'xyz' in {file}", "`traceq services` lists all 2"),
+        (
+            "wep",
+            None,
+            "no service named 'wep' in {file}",
+            "did you mean 'web'? `traceq services --source {file}` lists all 2",
+        ),
+        ("xyz", "GET /", "no service named 'xyz' in {file}", "`traceq services --source {file}` lists all 2"),
         (
             "web",
             "get",
             "no operation named 'get' in service 'web' in {file}",
-            "did you mean 'GET /'? `traceq operations web` lists all 2",
+            "did you mean 'GET /'? `traceq operations web --source {file}` lists all 2",
         ),
-        ("db", "x", "no operation named 'x' in service 'db' in {file}", "`traceq operations db` lists it"),
-        (None, "x\n", "no operation named 'x' in {file}", "`traceq operations` lists all 3"),
+        (
+            "db",
+            "x",
+            "no operation named 'x' in service 'db' in {file}",
+            "`traceq operations db --source {file}` lists it",
+        ),
+        (None, "x\n", "no operation named 'x' in {file}", "`traceq stats --by operation --source {file}` lists all 3"),
     ],
 )
 def test_names_that_do_not_exist_are_not_found(  # noqa: PLR0917  fixtures and cases are parameters
@@ -175,7 +185,7 @@ def test_names_that_do_not_exist_are_not_found(  # noqa: PLR0917  fixtures and c
     with pytest.raises(NotFoundError) as caught:
         ask(FileSource((file,)), TraceQuery(service=service, operation=operation, limit=limit))
 
-    assert (caught.value.message, caught.value.hint) == (message.format(file=file), hint)
+    assert (caught.value.message, caught.value.hint) == (message.format(file=file), hint.format(file=file))
 
 
 def test_operations_of_an_unknown_service_are_not_found(file: str) -> None:
@@ -204,7 +214,7 @@ def test_a_prefix_of_several_traces_names_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "hint"), [("00a2", "did you mean a2 or 00a1?"), ("ffff", "there are 3, `traceq search` lists them")]
+    ("asked", "hint"), [("00a2", "did you mean a2 or 00a1?"), ("ffff", "`traceq search --source {path}` lists all 3")]
 )
 def test_a_trace_that_does_not_exist_is_not_found(tmp_path: Path, asked: str, hint: str) -> None:
     path = tmp_path / "x.json"
@@ -214,7 +224,7 @@ def test_a_trace_that_does_not_exist_is_not_found(tmp_path: Path, asked: str, hi
         FileSource((str(path),)).trace(asked)
 
     assert caught.value.message == f"no trace '{asked}' in {path}"
-    assert caught.value.hint == hint.replace("a2 or 00a1", "0a22 or 00a1")
+    assert caught.value.hint == hint.format(path=path).replace("a2 or 00a1", "0a22 or 00a1")
 
 
 def test_parts_of_a_trace_in_several_files_are_one_trace(tmp_path: Path) -> None:

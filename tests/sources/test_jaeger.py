@@ -360,14 +360,14 @@ class TestOperations:
         assert failure(lambda: source.operations("Chat-servce")) == (
             NotFoundError,
             f"no service named 'Chat-servce' at {BASE}",
-            "did you mean 'chat-service'? `traceq services` lists all 2",
+            f"did you mean 'chat-service'? `traceq services --source {BASE}` lists all 2",
         )
 
     def test_a_part_of_a_name_names_what_holds_it(self, v1: respx.MockRouter, source: JaegerSource) -> None:
         v1.get("/api/operations").respond(json=enveloped())
 
         assert failure(lambda: source.operations("service"))[2] == (
-            "did you mean 'chat-service' or 'friend-service'? `traceq services` lists all 2"
+            f"did you mean 'chat-service' or 'friend-service'? `traceq services --source {BASE}` lists all 2"
         )
 
 
@@ -635,12 +635,12 @@ class TestUnknownNames:
         assert failure(lambda: source.find(replace(CHAT, service="chat-servce"))) == (
             NotFoundError,
             f"no service named 'chat-servce' at {BASE}",
-            "did you mean 'chat-service'? `traceq services` lists all 2",
+            f"did you mean 'chat-service'? `traceq services --source {BASE}` lists all 2",
         )
         assert failure(lambda: source.summaries(replace(CHAT, service="zzz"))) == (
             NotFoundError,
             f"no service named 'zzz' at {BASE}",
-            "`traceq services` lists all 2",
+            f"`traceq services --source {BASE}` lists all 2",
         )
 
     def test_an_unknown_operation_is_named_with_what_is_near(self, v1: respx.MockRouter, source: JaegerSource) -> None:
@@ -651,7 +651,7 @@ class TestUnknownNames:
         assert failure(lambda: source.find(replace(CHAT, operation="GET /room"))) == (
             NotFoundError,
             f"no operation named 'GET /room' in service 'chat-service' at {BASE}",
-            "did you mean 'GET /rooms'? `traceq operations chat-service` lists it",
+            f"did you mean 'GET /rooms'? `traceq operations chat-service --source {BASE}` lists it",
         )
 
     def test_names_are_not_asked_for_while_something_is_found(self, v1: respx.MockRouter, source: JaegerSource) -> None:

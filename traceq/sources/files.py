@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Protocol
 
+from traceq.asked import command_about
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, summarize
 from traceq.codec import Part, PartsLeftOut, by_trace, read_document, read_table, read_tables
@@ -345,7 +345,7 @@ class FileSource:
         if service is not None and service not in known.operations:
             raise NotFoundError(
                 f"no service named '{quoted(service)}' in {self.location}",
-                hint=nearest_names(service, known.operations, "traceq services"),
+                hint=nearest_names(service, known.operations, self, "services"),
             )
         if operation is None:
             return
@@ -353,10 +353,10 @@ class FileSource:
         names = {each.name for operations in met for each in operations}
         if operation not in names:
             within = "" if service is None else f" in service '{quoted(service)}'"
-            command = "traceq operations" if service is None else f"traceq operations {shlex.quote(service)}"
+            words = ("stats", "--by", "operation") if service is None else ("operations", service)
             raise NotFoundError(
                 f"no operation named '{quoted(operation)}'{within} in {self.location}",
-                hint=nearest_names(operation, names, command),
+                hint=nearest_names(operation, names, self, *words),
             )
 
     def _no_such_trace(self, trace_id: str, found: Sequence[str]) -> NotFoundError:
@@ -368,7 +368,8 @@ class FileSource:
         from difflib import get_close_matches
 
         near = get_close_matches(trace_id.lower(), known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(known)}, `traceq search` lists them"
+        listed = f"`{command_about(self.locations, 'search')}` lists all {len(known)}"
+        hint = f"did you mean {' or '.join(near)}?" if near else listed
         return NotFoundError(f"no trace '{quoted(trace_id)}' in {self.location}", hint=hint)
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from traceq.asked import Place
+from traceq.asked import Place, command_about
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
 from traceq.codec.wire import quoted
 from traceq.errors import DecodeError
@@ -284,13 +284,14 @@ class ConnectionOptions:
 _MOST_NEAR = 3
 
 
-def nearest_names(name: str, known: Collection[str], command: str) -> str:
+def nearest_names(name: str, known: Collection[str], source: Place, *words: str) -> str:
     """Write a hint: names that contain this one, or else the nearest, in any letter case, and how to list all of them.
 
     Args:
         name: What was asked for.
         known: The names there are.
-        command: The command that lists them.
+        source: Where they are.
+        words: The words of the command that lists them.
     """
     # Late: only misspelt names are looked for.
     from difflib import get_close_matches
@@ -300,5 +301,6 @@ def nearest_names(name: str, known: Collection[str], command: str) -> str:
     holding = [other for other in by_folded if folded in other][:_MOST_NEAR]
     near = holding or get_close_matches(folded, by_folded, n=1)
     meant = " or ".join(f"'{quoted(by_folded[other])}'" for other in near)
+    command = command_about(source.locations, *words)
     listed = "there are none" if not known else f"`{command}` lists {'it' if len(known) == 1 else f'all {len(known)}'}"
     return f"did you mean {meant}? {listed}" if meant else listed

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -325,7 +324,7 @@ class JaegerSource:
         if operation not in names:
             raise NotFoundError(
                 f"no operation named '{printable(operation)}' in service '{printable(service)}' at {self.location}",
-                hint=nearest_names(operation, names, f"traceq operations {shlex.quote(service)}"),
+                hint=nearest_names(operation, names, self, "operations", service),
             )
 
     def _check_service(self, service: str) -> None:
@@ -333,7 +332,7 @@ class JaegerSource:
         if service not in services:
             raise NotFoundError(
                 f"no service named '{printable(service)}' at {self.location}",
-                hint=nearest_names(service, services, "traceq services"),
+                hint=nearest_names(service, services, self, "services"),
             )
 
 
