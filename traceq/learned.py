@@ -135,6 +135,8 @@ class Learned:
 
     asynchronous: frozenset[Call] = field(default_factory=frozenset)
     """Calls that nobody waits for, because they outlive their callers repeatedly."""
+    left_running: frozenset[Call] = field(default_factory=frozenset)
+    """Calls during which their callers call something else: what was before that was not waiting for them."""
     lineage: Lineage = NOTHING_KNOWN
     """Which operations occur above others."""
     clocks: Mapping[Clock, ClockError] = field(default_factory=dict)

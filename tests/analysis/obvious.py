@@ -64,6 +64,7 @@ def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
         _Call(child, max(child.start_ns, call.low), min(end, call.high)) for child, end in ends if end is not None
     ]
     waiting = [child for child in waiting if child.low < child.high]
+    left = _left_running(traces)
     pieces: list[tuple[_Call | None, int, int]] = []
     cursor = call.high
     while cursor > call.low:
@@ -80,7 +81,7 @@ def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
         reached = call.low if ended is None else ended.high
         while cursor > reached:
             beside = max(
-                (child for child in begun if child.low < cursor < child.high),
+                (child for child in begun if child.low < cursor < child.high and _call(traces, child.span) not in left),
                 key=lambda child: child.rank,
                 default=None,
             )
@@ -164,3 +165,18 @@ def _asynchronous(traces: Traces) -> set[tuple[str, ...]]:
             if outlives(traces, span) and not span.has_error and superseded_by(traces, span) is None:
                 outlived[_call(traces, span)] += 1
     return {call for call, count in outlived.items() if count >= 2 and 100 * count > made[call]}
+
+
+def _left_running(traces: Traces) -> set[tuple[str, ...]]:
+    """Find the calls that callers leave running five times, and more than once in twenty times."""
+    made: Counter[tuple[str, ...]] = Counter()
+    left: Counter[tuple[str, ...]] = Counter()
+    for span in map(traces.span, range(traces.span_count)):
+        if traces.parents[span.row] < 0 or not _is_comparable(traces, span):
+            continue
+        made[_call(traces, span)] += 1
+        siblings = sorted(children(traces, traces.parents[span.row]), key=lambda child: (child.start_ns, child.row))
+        following = siblings[[child.row for child in siblings].index(span.row) + 1 :][:1]
+        ran_ns = following[0].start_ns - span.start_ns if following else 0
+        left[_call(traces, span)] += 0 < 10 * ran_ns < 9 * span.duration_ns
+    return {call for call, count in left.items() if count >= 5 and 20 * count > made[call]}

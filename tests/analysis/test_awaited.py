@@ -5,6 +5,7 @@ import pytest
 from tests.builders import SpanSpec, span, trace, traces
 from traceq.analysis.awaited import find_awaited
 from traceq.analysis.columns import columns
+from traceq.analysis.critical_path import find_paths
 from traceq.analysis.learning import learn
 from traceq.analysis.outliving import Outliving
 from traceq.semantics import Kind, Status
@@ -157,3 +158,20 @@ def test_what_is_learned_adds_up() -> None:
 
     assert parts == learn(whole).outliving
     assert parts.asynchronous() == learn(whole).learned().asynchronous != frozenset()
+
+
+@pytest.mark.parametrize(
+    ("count", "begins_ms", "held"),
+    [
+        pytest.param(4, 40, (120, 30, 50), id="seen too seldom to tell"),
+        pytest.param(5, 40, (150, 0, 50), id="left running again and again"),
+        pytest.param(5, 66, (94, 56, 50), id="all but over each time"),
+    ],
+)
+def test_what_callers_leave_running_covers_nothing(count: int, begins_ms: float, held: tuple[int, int, int]) -> None:
+    request = [of("a", None, 0, 200), of("b", "a", 10, 70), of("c", "a", begins_ms, begins_ms + 50, name="next")]
+    table = columns(traces({f"{number}": request for number in range(1, count + 1)}))
+
+    own_ms = tuple(own // MS for own in find_paths(table).own_ns[:3].tolist())
+
+    assert own_ms == held

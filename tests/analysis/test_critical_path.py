@@ -182,7 +182,8 @@ def test_no_span_holds_more_of_the_path_than_it_was_busy_itself(traces: Traces) 
 
     # What nobody waits for is part of neither.
     found = find_awaited(spans)
-    awaited = replace(spans.with_parents(np.where(found.flags, spans.parents, -1)), end_ns=found.end_ns)
+    is_waited = found.flags & ~found.left_running
+    awaited = replace(spans.with_parents(np.where(is_waited, spans.parents, -1)), end_ns=found.end_ns)
     assert (paths.own_ns <= self_times(awaited)).all()
 
 

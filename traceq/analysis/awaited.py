@@ -18,6 +18,8 @@ class Awaited:
     """Whether somebody waited for the span; true for roots."""
     end_ns: Ints
     """The span's end, or, for a superseded attempt, the start of the attempt that took its place."""
+    left_running: Flags
+    """Whether many traces show that callers of such calls go on while they run."""
 
 
 def find_awaited(spans: Columns) -> Awaited:
@@ -32,5 +34,6 @@ def find_awaited(spans: Columns) -> Awaited:
     """
     has_outlived = outlives(spans)
     end_ns, is_superseded = find_superseded(spans, has_outlived)
-    is_asynchronous = are_any_of(spans, learned_of(spans).asynchronous) | (has_outlived & ~is_superseded)
-    return Awaited(~(is_told_free(spans) | is_asynchronous), end_ns)
+    learned = learned_of(spans)
+    is_asynchronous = are_any_of(spans, learned.asynchronous) | (has_outlived & ~is_superseded)
+    return Awaited(~(is_told_free(spans) | is_asynchronous), end_ns, are_any_of(spans, learned.left_running))

@@ -89,7 +89,7 @@ def find_paths(spans: Columns) -> Paths:
     attached = all_above(spans.parents, awaited.flags)
     candidates = np.flatnonzero(attached & (spans.parents >= 0) & (high_ns > low_ns))
     keys = TimeKeys(spans.parents.size, low_ns, high_ns)
-    siblings = find_siblings(spans, candidates, low_ns, high_ns, keys)
+    siblings = find_siblings(spans, candidates, awaited.left_running, (low_ns, high_ns), keys)
     met, waited = walk_back(siblings)
     beside = fill_in(siblings, met, low_ns)
     windows = _main_windows(spans, waited, low_ns, high_ns)

@@ -31,7 +31,8 @@ class LearnedSums:
 
     def learned(self) -> Learned:
         """Draw conclusions."""
-        return Learned(self.outliving.asynchronous(), self.lineage, find_clock_errors(self.clock_calls))
+        calls, clocks = self.outliving, find_clock_errors(self.clock_calls)
+        return Learned(calls.asynchronous(), calls.left_running(), self.lineage, clocks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ _EARLY_RATIO = 0.02
 """The minimum share of all calls that an offset corrects because they begin before they were made."""
 _LATE_RATIO = 0.5
 """The minimum share of all calls that an offset corrects where these only end late, as servers do by themselves."""
+_MOST_DRIFT = 0.01
+"""The largest drift: what seems to be more is a time that is wrong altogether."""
 _OUTLIERS = 0.01
 """The share of all calls that an offset need not explain."""
 _DRIFTING = 0.05
@@ -190,7 +192,7 @@ def _drifting(pair: _Pair, since_ns: int) -> tuple[_Apart, int]:
         count = int(np.count_nonzero(_fits(low_ns, high_ns, steady.ahead_ns)))
         if count > best_count:
             best, best_count = replace(steady, drift=drift), count
-        drift += _slope(passed, low_ns, high_ns)
+        drift = min(max(drift + _slope(passed, low_ns, high_ns), -_MOST_DRIFT), _MOST_DRIFT)
     return best, best_count
 
 

@@ -1,4 +1,4 @@
-"""Which calls outlive their callers, counted over many traces."""
+"""Which calls outlive their callers, and which their callers leave running, counted over many traces."""
 
 from __future__ import annotations
 
@@ -18,25 +18,39 @@ _REFUTED = Fraction(1, 100)
 """A call that outlives its caller more often than this is not waited for."""
 _LEAST = 2
 """The minimum number of such calls: a single one proves nothing."""
+_LEFT = Fraction(1, 20)
+"""A call during which its caller begins another one more often than this was not what that call waited for."""
+_LEAST_LEFT = 5
+"""The minimum number of such calls."""
+_MOSTLY_OVER = Fraction(9, 10)
+"""What begins after this share of a call may well have waited for it, if ends are recorded late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outliving:
-    """How often calls were made, and how often they outlived their callers; can be added to others."""
+    """How often calls were made, outlived their callers, and were left running; can be added to others."""
 
-    counts: Mapping[Call, tuple[int, int]] = field(default_factory=dict)
+    counts: Mapping[Call, tuple[int, int, int]] = field(default_factory=dict)
 
     def __add__(self, other: Outliving) -> Outliving:
         counts = dict(self.counts)
-        for call, (made, outlived) in other.counts.items():
-            known = counts.get(call, (0, 0))
-            counts[call] = known[0] + made, known[1] + outlived
+        for call, (made, outlived, left) in other.counts.items():
+            known = counts.get(call, (0, 0, 0))
+            counts[call] = known[0] + made, known[1] + outlived, known[2] + left
         return Outliving(counts)
 
     def asynchronous(self) -> frozenset[Call]:
         """Give the calls that nobody can have waited for."""
         return frozenset(
-            call for call, (made, outlived) in self.counts.items() if outlived >= _LEAST and outlived > _REFUTED * made
+            call
+            for call, (made, outlived, _) in self.counts.items()
+            if outlived >= _LEAST and outlived > _REFUTED * made
+        )
+
+    def left_running(self) -> frozenset[Call]:
+        """Give the calls that their callers do not wait for before they call something else."""
+        return frozenset(
+            call for call, (made, _, left) in self.counts.items() if left >= _LEAST_LEFT and left > _LEFT * made
         )
 
 
@@ -52,9 +66,22 @@ def count_outliving(spans: Columns) -> Outliving:
     places, number = _number_calls(spans, rows)
     made = np.bincount(number, minlength=places.size)
     outlived = sum_by_group(number, proves[rows].astype(np.int64), places.size)
-    return Outliving(
-        dict(zip(_calls(spans, rows[places]), zip(made.tolist(), outlived.tolist(), strict=True), strict=True))
-    )
+    left = sum_by_group(number, _is_left_running(spans)[rows].astype(np.int64), places.size)
+    counts = zip(made.tolist(), outlived.tolist(), left.tolist(), strict=True)
+    return Outliving(dict(zip(_calls(spans, rows[places]), counts, strict=True)))
+
+
+def _is_left_running(spans: Columns) -> Flags:
+    """Tell the calls during which the caller began another one, long before they ended."""
+    children = np.flatnonzero(spans.parents >= 0)
+    children = children[np.lexsort((spans.start_ns[children], spans.parents[children]))]
+    call, following = children[:-1], children[1:]
+    ran_ns = spans.start_ns[following] - spans.start_ns[call]
+    is_left = (spans.parents[call] == spans.parents[following]) & (ran_ns > 0)
+    is_left &= ran_ns * _MOSTLY_OVER.denominator < spans.duration_ns[call] * _MOSTLY_OVER.numerator
+    flags = np.zeros(spans.parents.size, dtype=np.bool_)
+    flags[call[is_left]] = True
+    return flags
 
 
 def are_any_of(spans: Columns, known: frozenset[Call]) -> Flags:

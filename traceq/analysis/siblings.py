@@ -31,6 +31,8 @@ class Siblings:
     high_ns: Ints
     latest: Ints
     """The sibling that ends last of those that began before this one."""
+    filler: Ints
+    """The same among those that their callers are not known to leave running."""
     before: Ints
     """The sibling that was waited for before this one began: the last to end by then, within the tolerance."""
 
@@ -56,19 +58,25 @@ def tolerance_ns(duration_ns: Ints) -> Ints:
     return duration_ns * OVERLAP.numerator // OVERLAP.denominator
 
 
-def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints, keys: TimeKeys) -> Siblings:
+def find_siblings(
+    spans: Columns, candidates: Ints, left_running: Flags, clipped: tuple[Ints, Ints], keys: TimeKeys
+) -> Siblings:
     """Sort children, and find for each the ones before it.
 
     Args:
         spans: The table.
         candidates: Rows of children that are waited for and lie within their parents for some time.
-        low_ns: Starts of all spans, clipped to their ancestors.
-        high_ns: Ends, likewise.
+        left_running: For every span, whether its caller is known to go on while it runs.
+        clipped: Starts and ends of all spans, clipped to their ancestors.
         keys: Keys for all these times.
     """
+    low_ns, high_ns = clipped
     rows = _by_end(spans, keys, candidates, high_ns)
     parents, lows, highs = spans.parents[rows], low_ns[rows], high_ns[rows]
-    latest = _latest(parents, keys.key(parents, lows))
+    starts = keys.key(parents, lows)
+    latest = filler = _latest(parents, starts)
+    if left_running[rows].any():
+        filler = _latest(parents, starts, ~left_running[rows])
     before = latest.copy()
     # Where no earlier one is still running, the last one to end is the one that was waited for.
     beside = np.flatnonzero((latest >= 0) & (highs[latest] > lows))
@@ -76,7 +84,7 @@ def find_siblings(spans: Columns, candidates: Ints, low_ns: Ints, high_ns: Ints,
         before[beside] = _nearest_end(
             keys, (parents, lows, highs), beside, tolerance_ns((high_ns - low_ns)[parents[beside]])
         )
-    return Siblings(rows, parents, lows, highs, latest, before)
+    return Siblings(rows, parents, lows, highs, latest, filler, before)
 
 
 def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> Ints:
@@ -92,11 +100,12 @@ def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> 
     return order
 
 
-def _latest(parents: Ints, starts: Ints) -> Ints:
+def _latest(parents: Ints, starts: Ints, counted: Flags | None = None) -> Ints:
     """Find which sibling ends last of those that began before each one; `starts` are keys of (parent, start)."""
     by_start = np.argsort(starts, kind="stable")
     # Positions are ordered by parent first, so the running maximum begins anew with each one.
-    reached = np.append(np.maximum.accumulate(by_start), -1)
+    positions = by_start if counted is None else np.where(counted[by_start], by_start, -1)
+    reached = np.append(np.maximum.accumulate(positions), -1)
     begins = np.diff(starts[by_start], prepend=-1) != 0
     first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
     latest = np.empty_like(parents)
@@ -156,7 +165,8 @@ def _follow(heads: Ints, previous: Ints, met: Flags) -> None:
 def fill_in(siblings: Siblings, met: Ints, low_ns: Ints) -> Pieces:
     """Find the calls that cover the intervals in which no call was waited for, though some were running.
 
-    Of several that cover an instant, it is the one that ends last.
+    Of several that cover an instant, it is the one that ends last. A call that callers are known to leave running
+    covers nothing: the time before the next call is the caller's own, unless another call covers it.
 
     Args:
         siblings: All siblings.
@@ -165,16 +175,16 @@ def fill_in(siblings: Siblings, met: Ints, low_ns: Ints) -> Pieces:
     """
     before = siblings.before[met]
     from_ns = np.where(before >= 0, siblings.high_ns[before], low_ns[siblings.parents[met]])
-    is_open = (siblings.latest[met] > before) & (from_ns < siblings.low_ns[met])
+    is_open = (siblings.filler[met] > before) & (from_ns < siblings.low_ns[met])
     met, before, from_ns = met[is_open], before[is_open], from_ns[is_open]
     found: list[Ints] = [np.zeros((0, 3), dtype=np.int64)]
     cursor_ns = siblings.low_ns[met]
-    at = siblings.latest[met]
+    at = siblings.filler[met]
     while at.size > _FEW:
         reached_ns = np.maximum(siblings.low_ns[at], from_ns)
         found.append(np.column_stack((at, reached_ns, cursor_ns)))
-        on = (siblings.latest[at] > before) & (reached_ns > from_ns)
-        before, from_ns, cursor_ns, at = before[on], from_ns[on], reached_ns[on], siblings.latest[at][on]
+        on = (siblings.filler[at] > before) & (reached_ns > from_ns)
+        before, from_ns, cursor_ns, at = before[on], from_ns[on], reached_ns[on], siblings.filler[at][on]
     few = zip(at.tolist(), cursor_ns.tolist(), before.tolist(), from_ns.tolist(), strict=True)
     found += [_fill_in_one(siblings, *stretch) for stretch in few]
     at, begins_ns, ends_ns = np.concatenate(found).T
@@ -187,5 +197,5 @@ def _fill_in_one(siblings: Siblings, at: int, cursor_ns: int, before: int, from_
     while at > before and cursor_ns > from_ns:
         reached_ns = max(siblings.low_ns.item(at), from_ns)
         pieces.append((at, reached_ns, cursor_ns))
-        at, cursor_ns = siblings.latest.item(at), reached_ns
+        at, cursor_ns = siblings.filler.item(at), reached_ns
     return np.array(pieces, dtype=np.int64)
