@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -17,12 +18,13 @@ from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.grouping import Sums
+from traceq.analysis.learning import learn_from
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.self_time import SelfTime
 from traceq.analysis.self_time import self_time as measure_self_time
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
-from traceq.engine import Question, Workers
+from traceq.engine import Informed, Question, Workers
 from traceq.engine import ask as put
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources import is_url, open_source
@@ -123,7 +125,12 @@ def ask(
         return question.rank(put(data, wanted, question, Workers(jobs, cluster)).sums)
     if query is not None:
         raise ValueError("a query chooses traces of a source; of tables select them with Traces.select()")
-    batches = (data,) if isinstance(data, Traces) else data
+    batches: Iterable[Traces] = (data,) if isinstance(data, Traces) else data
+    if isinstance(question, Informed) and question.learns:
+        # Kept, because each batch is looked at with what all of them tell.
+        batches = tuple(batches)
+        learned = learn_from(batches)
+        batches = (batch if batch.learned else replace(batch, learned=learned) for batch in batches)
     return question.rank(sum(map(question.collect, batches), question.nothing()))
 
 
