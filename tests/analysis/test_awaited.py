@@ -175,3 +175,9 @@ def test_what_callers_leave_running_covers_nothing(count: int, begins_ms: float,
     own_ms = tuple(own // MS for own in find_paths(table).own_ns[:3].tolist())
 
     assert own_ms == held
+
+
+def test_an_orphan_is_a_root_whatever_it_follows_from() -> None:
+    table = columns(trace(of("a", "missing", 0, 60, follows_from=True), of("b", "a", 5, 55)))
+
+    assert find_awaited(table).flags.tolist() == [True, True]

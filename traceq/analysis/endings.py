@@ -29,7 +29,8 @@ def is_handed_over(spans: Columns) -> Flags:
 
 def is_told_free(spans: Columns) -> Flags:
     """Tell the spans that by definition nobody waits for: those handed over, and FOLLOWS_FROM."""
-    free: Flags = is_handed_over(spans) | spans.follows
+    # A root follows from nothing, even if it names a parent that is missing.
+    free: Flags = (is_handed_over(spans) | spans.follows) & (spans.parents >= 0)
     return free
 
 
