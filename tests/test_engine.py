@@ -124,7 +124,7 @@ def test_any_number_of_workers_gives_the_same_bytes(archive: str) -> None:
 
 @dataclass(frozen=True)
 class Naming:
-    """Which traces come, of those asked for."""
+    """A question about some traces: keeps the ids of those that it gets."""
 
     trace_ids: frozenset[str]
     needs_details: bool = True

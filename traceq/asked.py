@@ -1,4 +1,4 @@
-"""What was asked of a source, and what there is to say about how it was answered."""
+"""The query that a source was given, and what there is to say about its answer."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from traceq.traces import TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
 
 WARNINGS_KEPT = 100
-"""Of each kind so many warnings are listed; the others are counted."""
+"""The maximum number of warnings of each kind that are listed; the others are counted."""
 
 
 class Place(Protocol):
-    """Where traces come from, as far as an answer has to name it."""
+    """A source of traces, as far as an answer has to name it."""
 
     @property
     def location(self) -> str:
-        """Where it is, for people: URL or path, without secrets."""
+        """The source for people: its URL or path, without secrets."""
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """What has to be given to open it again: one URL, or paths."""
+        """The arguments that open it again: one URL, or paths."""
 
     @property
     def trace_url(self) -> str:
-        """The page of a trace, with `{trace_id}` in it; empty where there are no pages."""
+        """The URL of a trace's page, with `{trace_id}` in it; empty where there are no pages."""
 
     @property
     def is_live(self) -> bool:
-        """Whether it is a server that new traces reach."""
+        """Whether it is a server that receives new traces."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneTrace:
-    """A trace that is asked for by its id."""
+    """A trace selected by its id."""
 
     trace_id: str
-    """Or a prefix that only one trace has."""
+    """The trace's id, or a prefix that only one trace has."""
     service: str | None = None
-    """Whose requests in it the question is about; None for the whole trace."""
+    """The service whose requests in the trace the question is about; None for the whole trace."""
 
 
 Wanted: TypeAlias = TraceQuery | OneTrace
@@ -52,26 +52,26 @@ Wanted: TypeAlias = TraceQuery | OneTrace
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of a source, and what there is to say about how it was answered: what every answer begins with."""
+    """The query that a source was given, and what there is to say about its answer: the head of every document."""
 
     location: str = ""
-    """Where the source is, for people: a URL or paths, without secrets."""
+    """The source for people: a URL or paths, without secrets."""
     query: Mapping[str, object] = field(default_factory=dict)
-    """The conditions that were set, as they stand in JSON."""
+    """The conditions that were set, as in the JSON document."""
     window: str = ""
-    """Which time was looked at (`last 1h`); empty when all of it was."""
+    """The time window in words (`last 1h`); empty for no limits."""
     locations: tuple[str, ...] = ()
-    """What has to be given to open the source again."""
+    """The arguments that open the source again."""
     trace_url: str = ""
-    """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
+    """The URL of a trace's page, with `{trace_id}` in it; empty when the source has no pages."""
     is_live: bool = False
     """Whether the source is a server."""
     warnings: tuple[TraceWarning, ...] = ()
-    """The first of each kind."""
+    """The first warnings of each kind."""
     warning_counts: Mapping[WarningCode, int] = field(default_factory=dict)
-    """Of each kind, listed or not."""
+    """The number of warnings of each kind, listed or not."""
     notes: tuple[str, ...] = ()
-    """Sentences without a final stop, for standard error and for JSON."""
+    """Sentences without a full stop, for standard error and for JSON."""
     is_cut_off: bool = False
     """Whether the limit left traces out, or may have."""
 
@@ -86,7 +86,7 @@ def command_about(locations: Iterable[str], *words: str) -> str:
 
 
 def asked_of(source: Place, wanted: Wanted) -> Asked:
-    """Say what is asked of a source, before it is answered."""
+    """Describe a query to a source, before there is an answer."""
     about = Asked(
         location=source.location,
         locations=source.locations,
@@ -100,7 +100,7 @@ def asked_of(source: Place, wanted: Wanted) -> Asked:
 
 
 def window_text(window: Window) -> str:
-    """Say which time was looked at (`last 1h`, `since 14:00:00.000`); nothing when all of it was."""
+    """Give a time window in words (`last 1h`, `since 14:00:00.000`); empty for no limits."""
     if window.lookback_ns is not None:
         return f"last {format_lookback(window.lookback_ns)}"
     if window.start_ns is not None and window.end_ns is not None:
@@ -112,7 +112,7 @@ def window_text(window: Window) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WarningSums:
-    """Warnings, the first of each kind by themselves and all of them by number; adds to others."""
+    """Warnings: the first ones of each kind, and the number of all; can be added to others."""
 
     listed: tuple[TraceWarning, ...] = ()
     counts: Mapping[WarningCode, int] = field(default_factory=dict)
@@ -142,7 +142,7 @@ def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
 
 
 def with_warnings(asked: Asked, warnings: WarningSums) -> Asked:
-    """Say what is strange about the traces that were found."""
+    """Add the warnings about the traces that were found."""
     return replace(asked, warnings=warnings.listed, warning_counts=warnings.counts)
 
 

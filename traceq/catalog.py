@@ -1,4 +1,4 @@
-"""What a source has besides spans, also as answers: traces in a line each, services, operations, and their calls."""
+"""What a source has besides spans, also as answers: summaries of traces, services, operations, and their calls."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServiceSummary:
-    """What a trace holds of one service."""
+    """The spans of one service in a trace."""
 
     name: str
     span_count: int
@@ -195,18 +195,18 @@ _KEYS: dict[Order, tuple[Callable[[TraceSummary], tuple[int | str, ...]], bool]]
     "name": (lambda summary: (summary.root_service, summary.root_name), False),
     "name-desc": (lambda summary: (summary.root_service, summary.root_name), True),
 }
-"""What is compared, and whether the greatest goes first."""
+"""For each order, the key that is compared, and whether the greatest comes first."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TraceList(Answer):
-    """Traces that were found, in short."""
+    """Summaries of the traces that were found."""
 
     summaries: tuple[TraceSummary, ...]
     order: Order = "recent"
-    """In which they stand."""
+    """The order of the traces."""
     service_count: int = 0
-    """How many services were asked; 0 where the source was asked once for all of them."""
+    """The number of services that were searched one by one; 0 where one search covered all of them."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "in the order that was asked for"),
@@ -215,7 +215,7 @@ class TraceList(Answer):
 
     @staticmethod
     def of(summaries: Iterable[TraceSummary], order: Order = "recent", service_count: int = 0) -> TraceList:
-        """Put traces in order; ties go newest first, then by id, whichever way the order runs."""
+        """Put traces in order; ties are ordered newest first, then by id, in every order."""
         key, descending = _KEYS[order]
         newest = sorted(summaries, key=lambda summary: (-summary.start_ns, summary.trace_id))
         return TraceList(tuple(sorted(newest, key=key, reverse=descending)), order, service_count)
@@ -232,7 +232,7 @@ class ServiceList(Answer):
     )
 
     def records(self) -> Table:
-        """Give one record a service."""
+        """Give one record per service."""
         return table((Column[str]("service", "service", Unit.SERVICE, lambda name: name),), self.services)
 
 

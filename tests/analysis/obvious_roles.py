@@ -16,7 +16,7 @@ def activity(span: Span) -> Activity:
 
 
 def told_role(span: Span) -> Kind:
-    """Say what a span is by itself."""
+    """Give the role of a span by itself."""
     does = activity(span)
     if span.kind in (Kind.PRODUCER, Kind.CONSUMER):
         return span.kind
@@ -36,7 +36,7 @@ def told_role(span: Span) -> Kind:
 
 
 def role(traces: Traces, row: int) -> Kind:
-    """Say what a span is, by itself and by what is around it."""
+    """Give the role of a span, by itself and by the spans around it."""
     span, told = traces.span(row), told_role(traces.span(row))
     if any(_is_part(traces, span, other) for other in range(traces.span_count)) or _is_driver(traces, span):
         return Kind.INTERNAL

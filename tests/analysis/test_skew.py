@@ -118,7 +118,7 @@ def test_what_proves_nothing_moves_nothing(spans: list[SpanSpec], shift: int) ->
 
 
 def pair(number: int, server_ns: int, *, length_ns: int = 600) -> list[SpanSpec]:
-    """Give a call of 1,000 ns, and its server's span so many ns after it began."""
+    """Give a call of 1,000 ns, and its server's span that begins a given number of ns later."""
     return [
         client("c", None, number, number + 1000),
         server("s", "c", number + server_ns, number + server_ns + length_ns),

@@ -25,7 +25,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, utc: None) -> Run:
-    """Run a command in the project's folder, in a terminal 80 wide or as wide as told."""
+    """Run a command in the project's folder, in a terminal of 80 columns or of the given width."""
     monkeypatch.chdir(ROOT)
     for name in ("NO_COLOR", "FORCE_COLOR", "TRACEQ_SOURCE", "TRACEQ_TOKEN", "TRACEQ_BASIC", "TRACEQ_TENANT"):
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""What `traceq compare` shows, word for word, and how it is asked."""
+"""The output of `traceq compare`, word for word, and its options."""
 
 from __future__ import annotations
 

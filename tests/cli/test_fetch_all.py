@@ -38,7 +38,7 @@ def found(query: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 
 def jaeger(*, searches: int = 10**9) -> Answer:
-    """Answer as Jaeger 1.51 does; after so many searches only with an error."""
+    """Answer as Jaeger 1.51 does; after a given number of searches only with errors."""
     left = [searches]
 
     def answer(target: str, seen: Seen) -> Reply:

@@ -28,7 +28,7 @@ def test_help_fits_a_terminal_of_80_columns_and_cuts_no_option_off(words: tuple[
 
 
 def completed(words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> list[str]:
-    """Give what the shell is told that could stand for the last of these words."""
+    """Give the completions of the last of these words, as the shell gets them."""
     monkeypatch.setenv("_TRACEQ_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))

@@ -1,4 +1,4 @@
-"""Questions to servers: what the answer is, and how often they are asked."""
+"""Commands with a server as their source: their answers, and the requests that the server gets."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Seen:
-    """What the server was asked."""
+    """The requests that the server received."""
 
     url: str = ""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)

@@ -30,7 +30,7 @@ WINDOW = Window(EPOCH_NS, EPOCH_NS + 1_000_999)
 
 @dataclass(slots=True)
 class FakeServer:
-    """Holds traces, answers with at most as many as it is asked for, and fails when it is told to."""
+    """Holds traces, answers with at most the requested number, and fails when a test wants it to."""
 
     table: Traces
     chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - not a secret

@@ -22,7 +22,7 @@ VARIANTS = ["1.51", "2.20", "2.21-dev"]
 
 
 def recorded_window() -> Window:
-    """Give the window that was asked for when the servers were recorded: the play's and a second on either side."""
+    """Give the window of the recorded requests: that of the recording and a second on either side."""
     played = scenarios()
     return Window((played["start_us"] - 1_000_000) * 1000, (played["end_us"] + 1_000_000) * 1000)
 
@@ -46,7 +46,7 @@ def question(source: JaegerSource) -> contract.Question:
 
 
 CHECKS = [check for check in contract.CHECKS if check is not contract.check_dependencies]
-"""Dependencies are asked for in whole milliseconds, and were recorded so: see below."""
+"""Requests for dependencies have times in whole milliseconds, and were recorded like that: see below."""
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

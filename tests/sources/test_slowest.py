@@ -31,7 +31,7 @@ class Server:
 
     traces: list[Kept]
     asked: list[int | None] = field(default_factory=list)
-    """The minimum durations asked for."""
+    """The minimum durations of all requests."""
 
     def search(self, query: TraceQuery) -> FoundSummaries:
         self.asked.append(query.min_duration_ns)

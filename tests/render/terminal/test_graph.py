@@ -14,7 +14,7 @@ from traceq.report import Graph, GraphEdge, GraphNode, Matrix
 
 
 def _graph(calls: list[tuple[int, int]], *, is_async: bool = False) -> Graph:
-    """A graph whose labels can be told from each other."""
+    """A graph whose labels can be distinguished from each other."""
     ids = sorted({node for call in calls for node in call})
     nodes = tuple(GraphNode(str(node), f"node-{node}-") for node in ids)
     return Graph(nodes, tuple(GraphEdge(str(a), str(b), f"call-{n}-", is_async) for n, (a, b) in enumerate(calls)))

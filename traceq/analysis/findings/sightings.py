@@ -54,7 +54,7 @@ class Groups:
 
     @property
     def heads(self) -> Ints:
-        """Where each group begins."""
+        """The position of the first row of each group."""
         return self.offsets[:-1]
 
     @property
