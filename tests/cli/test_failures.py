@@ -103,6 +103,12 @@ def free_port() -> int:
             id="no folder to write to",
         ),
         pytest.param(
+            ("deps", "--path", "chat-service", *CHAT),
+            "Invalid value for --path: give two names: from where, and to where",
+            "`traceq deps --help` shows how",
+            id="half a path",
+        ),
+        pytest.param(
             ("bottlenecks", "--trace", "e0eecb53", "--what-if", "mongodb=-50%", *CHAT),
             "Invalid value for --what-if: it is estimated over many requests, not for one --trace",
             "`traceq bottlenecks --help` shows how",

@@ -112,10 +112,10 @@ class QuestionOptions:
     ] = False
 
     def check(self) -> None:
-        """Refuse several at once.
+        """Refuse several at once, and half a path.
 
         Raises:
-            typer.BadParameter: If more than one was asked.
+            typer.BadParameter: If more than one was asked, or the second name of a path is an option.
         """
         asked = {
             "--cycles": self.cycles,
@@ -126,6 +126,9 @@ class QuestionOptions:
         given = [name for name, is_given in asked.items() if is_given]
         if len(given) > 1:
             raise typer.BadParameter(f"one question at a time: {' or '.join(given)}", param_hint=given[-1])
+        if self.path is not None and self.path[1].startswith("-"):
+            # The parser takes whatever comes second, and what is after an option then is the service.
+            raise typer.BadParameter("give two names: from where, and to where", param_hint="--path")
 
 
 @dataclass(frozen=True, slots=True)
