@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,22 @@ def test_help_fits_a_terminal_of_80_columns_and_cuts_no_option_off(words: tuple[
     lines = run(*words, "--help").out.splitlines()
 
     assert [line for line in lines if len(line) > 80 or "…" in line] == []
+    # `<text|json|ndjson|csv|merma` with the rest below it.
+    assert [line for line in lines if re.search(r"<[\w-]+(\|[\w-]*)+ ", line)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_paragraphs_of_help_are_wrapped_where_the_terminal_ends(command: str, run: Run) -> None:
+    text = run(command, "--help").out.partition("Examples:")[0].partition("Arguments ─")[0]
+    paragraphs = [part.strip().splitlines() for part in re.split(r"\n\s*\n", text)]
+
+    short = [
+        line
+        for lines in paragraphs
+        for line, after in pairwise(lines)
+        if len(line.strip()) + 1 + len(after.split()[0]) <= 78
+    ]
+    assert short == []
 
 
 def completed(words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> list[str]:

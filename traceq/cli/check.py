@@ -52,6 +52,7 @@ def check(options: CheckOptions) -> None:
     """Check traces against limits, and exit with code 6 if one is exceeded.
 
     Measures: p50 to p99.9, mean, min and max of durations; error_rate; calls per trace; no(KIND) for findings.
+
     Names: an operation, service:operation, a service (its entry spans), or what is called: mysql, kafka.
 
     Examples:

@@ -34,8 +34,14 @@ def add_command(app: typer.Typer, run: Callable[[_Options], None], panel: str) -
     signature = inspect.Signature(_parameters(options))
     flat.__signature__ = signature  # type: ignore[attr-defined]  # what inspect.signature looks for first
     flat.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    flat.__doc__ = run.__doc__
+    flat.__doc__ = _unwrapped(inspect.cleandoc(run.__doc__ or ""))
     app.command(run.__name__.strip("_"), rich_help_panel=panel)(flat)
+
+
+def _unwrapped(text: str) -> str:
+    """Put each paragraph on one line, which terminals wrap where they end; lists of examples stay as they are."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(text if "\n " in text else text.replace("\n", " ") for text in paragraphs)
 
 
 OptionOf: TypeAlias = Callable[[Field[Any]], inspect.Parameter]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -19,6 +19,7 @@ from traceq.views.listings import traces_report
 
 _DEFAULT_LIMIT = 20
 """As in Jaeger UI."""
+_SORT_HELP = f"Order of the traces, as in Jaeger UI: {', '.join(get_args(Order))}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,10 @@ class SearchOptions:
 
     service: ServiceOptions = field(default_factory=ServiceOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
-    sort: Annotated[Order, typer.Option(help="Order of the traces, as in Jaeger UI.")] = "recent"
+    sort: Annotated[
+        Order,
+        typer.Option(metavar="ORDER", help=_SORT_HELP),
+    ] = "recent"
     slowest: Annotated[
         int | None,
         typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from traceq.analysis.statistics import StatisticsOptions
 
 Order = Literal["self", "total", "count", "average", "p95", "max", "errors", "name"]
+_SORT_HELP = f"Order of the rows, greatest first: {', '.join(get_args(Order))}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class StatsOptions:
     by: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="service|operation|tag:KEY",
-            help="What to count by; give it twice for two levels. "
+            metavar="WHAT",
+            help="What to count by: service, operation or tag:KEY; give it twice for two levels. "
             "By default the service, or the operation if one service or trace is given.",
         ),
     ] = None
-    sort: Annotated[Order, typer.Option(help="Order of the rows, greatest first.")] = "self"
+    sort: Annotated[Order, typer.Option(metavar="ORDER", help=_SORT_HELP)] = "self"
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of rows to show on each level.")] = 20
     no_skew_correction: SkewOption = False
     workers: WorkersOptions = field(default_factory=WorkersOptions)

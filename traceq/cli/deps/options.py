@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import typer
 
@@ -140,7 +140,9 @@ class DepsOptions:
     view: Annotated[
         View,
         typer.Option(
-            help="What to draw; auto: boxes and arrows where they fit, else an indented tree.", rich_help_panel=_LOOK
+            metavar="VIEW",
+            help=f"What to draw: {', '.join(get_args(View))}; auto: boxes and arrows where they fit, else a tree.",
+            rich_help_panel=_LOOK,
         ),
     ] = "auto"
     color_by: Annotated[
