@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.analysis.nearest import last_lower
+from traceq.analysis.siblings import last_lower
 
 
 @given(st.lists(st.integers(0, 30), min_size=1), st.data())
