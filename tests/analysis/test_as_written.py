@@ -11,7 +11,7 @@ import traceq
 from tests.sources.replay import FIXTURES
 from traceq.analysis.columns import columns
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.endings import is_handed_over
+from traceq.analysis.outliving import is_handed_over
 from traceq.semantics import Kind
 from traceq.traces import Traces
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.endings import find_superseded, is_told_free, outlives
 from traceq.analysis.learning import learned_of
-from traceq.analysis.outliving import are_any_of
+from traceq.analysis.outliving import are_any_of, find_superseded, is_told_free, outlives
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.endings import crosses_clocks, is_told_free
+from traceq.analysis.outliving import crosses_clocks, is_told_free
 from traceq.learned import Clock
 from traceq.semantics import Kind, Status
 
