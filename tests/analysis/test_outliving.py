@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.builders import SpanSpec, span, trace, traces
-from traceq.analysis.awaited import find_awaited
 from traceq.analysis.columns import columns
-from traceq.analysis.critical_path import find_paths
+from traceq.analysis.critical_path import find_awaited, find_paths
 from traceq.analysis.learning import learn
 from traceq.analysis.outliving import Outliving
 from traceq.semantics import Kind, Status
