@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from traceq.analysis.clocks import ClockCalls, collect_clock_calls
+from traceq.analysis.clocks import ClockCalls, collect_clock_calls, find_clock_errors
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.grouping import added
 from traceq.analysis.lineage import learn_lineage
-from traceq.analysis.offsets import find_clock_errors
 from traceq.analysis.outliving import Outliving, count_outliving
 from traceq.learned import NOTHING_KNOWN, Learned, Lineage
 from traceq.traces import Traces, normal_id
