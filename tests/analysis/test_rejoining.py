@@ -8,7 +8,7 @@ from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis import rejoining
 from traceq.analysis.columns import Columns, columns
-from traceq.analysis.lineage import learn_lineage, number_operations
+from traceq.analysis.learning import learn_lineage, number_operations
 from traceq.analysis.rejoining import find_fragments, rejoin
 from traceq.analysis.tree import find_roots
 from traceq.assembly import find_rings

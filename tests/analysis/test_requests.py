@@ -8,7 +8,7 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
-from traceq.analysis.lineage import learn_lineage
+from traceq.analysis.learning import learn_lineage
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.set_apart import SetApart
 from traceq.learned import NOTHING_KNOWN, Learned, Lineage

@@ -10,7 +10,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import added, distinct
-from traceq.analysis.lineage import number_operations
+from traceq.analysis.learning import number_operations
 from traceq.analysis.rejoining import Fragments
 from traceq.learned import Lineage, Operation
 from traceq.report import Column, Unit

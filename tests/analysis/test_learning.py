@@ -5,7 +5,7 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import span, traces
 from traceq.analysis.columns import columns
-from traceq.analysis.lineage import learn_lineage
+from traceq.analysis.learning import learn_lineage
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
 from traceq.semantics import Kind
 from traceq.traces import Traces
