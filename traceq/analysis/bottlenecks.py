@@ -16,8 +16,7 @@ import numpy as np
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
-from traceq.analysis.requests import Measure, RequestOptions
-from traceq.analysis.set_apart import SetApart, set_apart_specs
+from traceq.analysis.requests import Measure, RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.spread import Histogram, Spread, bucket_of, spread, spread_specs, sum_cells
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit

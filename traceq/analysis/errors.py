@@ -13,8 +13,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import added, distinct, merged
-from traceq.analysis.requests import RequestOptions, Requests, requests_of
-from traceq.analysis.set_apart import SetApart, set_apart_specs
+from traceq.analysis.requests import RequestOptions, Requests, SetApart, requests_of, set_apart_specs
 from traceq.analysis.tree import depths, find_roots
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     # Lists are shown without numpy, which these need.
     from traceq.analysis.culprits import Culprit
     from traceq.analysis.group_sums import GroupKey
-    from traceq.analysis.set_apart import SetApart
+    from traceq.analysis.requests import SetApart
     from traceq.analysis.spread import Spread
 
 _FIRST_STEPS = 2

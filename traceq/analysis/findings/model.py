@@ -9,8 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
 from traceq.analysis.grouping import added, merged
-from traceq.analysis.requests import RequestOptions
-from traceq.analysis.set_apart import SetApart, set_apart_specs
+from traceq.analysis.requests import RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.analysis.thresholds import Thresholds
 from traceq.answer import Answer
