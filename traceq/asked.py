@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
@@ -144,6 +145,25 @@ def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
 def with_warnings(asked: Asked, warnings: WarningSums) -> Asked:
     """Add the warnings about the traces that were found."""
     return replace(asked, warnings=warnings.listed, warning_counts=warnings.counts)
+
+
+def together(parts: Sequence[Asked], query: Mapping[str, object]) -> Asked:
+    """Say of several things that were asked what there is to say of all of them.
+
+    Args:
+        parts: At least one; links are those of the last.
+        query: What they were asked for together.
+    """
+    return replace(
+        parts[-1],
+        location=" and ".join(dict.fromkeys(part.location for part in parts)),
+        query=query,
+        window="",
+        warnings=tuple(warning for part in parts for warning in part.warnings),
+        warning_counts=sum((Counter(part.warning_counts) for part in parts), Counter()),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        is_cut_off=any(part.is_cut_off for part in parts),
+    )
 
 
 def cut_off_line(limit: int | None, what: str = "traces") -> str:

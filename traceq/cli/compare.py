@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.asked import Asked, OneTrace, asked_of, sum_warnings, with_warnings
+from traceq.asked import Asked, OneTrace, asked_of, sum_warnings, together, with_warnings
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
 from traceq.cli.output import emit
 from traceq.cli.service_options import ServiceOption, ServiceOptions
@@ -231,17 +230,7 @@ def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
     if when.effective_lookback is not None:
         query.pop("start_ns", None)
     # Two parts of one set were asked for once.
-    parts = list({id(side.asked): side.asked for side in sides}.values())
-    return replace(
-        parts[-1],
-        location=" and ".join(dict.fromkeys(part.location for part in parts)),
-        query=query,
-        window="",
-        warnings=tuple(warning for part in parts for warning in part.warnings),
-        warning_counts=sum((Counter(part.warning_counts) for part in parts), Counter()),
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
-        is_cut_off=any(part.is_cut_off for part in parts),
-    )
+    return together(list({id(side.asked): side.asked for side in sides}.values()), query)
 
 
 def _compare_parts(options: CompareOptions) -> None:
