@@ -55,7 +55,7 @@ class CheckSums:
 
     trace_count: int = 0
     meanings: tuple[Tally, ...] = (Tally(), Tally(), Tally(), Tally())
-    """One tally for each of `selection.meanings`: which of them is meant is known when all traces were read."""
+    """One tally for each of `expressions.meanings`: which of them is meant is known when all traces were read."""
 
     @property
     def meant(self) -> Tally:

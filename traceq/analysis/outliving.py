@@ -1,4 +1,4 @@
-"""Which calls outlive their callers, counted over many traces.
+"""Which calls outlive their callers, and which their callers leave running, counted over many traces.
 
 Ends of spans are compared with those of their parents and of other attempts at the same thing.
 """

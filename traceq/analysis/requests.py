@@ -277,7 +277,7 @@ class Requests:
     tops: Flags
     """For each span whether a request begins with it, or something that is set apart."""
     streams: Flags
-    """For each span whether it is a connection that stays open; see `streams.find_streams`."""
+    """For each span whether it is a connection that stays open; see `find_streams`."""
     set_apart: SetApart
     """What looks like requests and is not counted as such."""
 

@@ -32,7 +32,7 @@ def find_skew(spans: Columns) -> Skew:
     """Find by how much each span has to be moved to the clock of its trace's root.
 
     Where calls lead from one clock to another, the offset was learned from many traces; see
-    `offsets.find_clock_errors`. Everything below that shares the clock moves by the same amount, and a span that misses
+    `clocks.find_clock_errors`. Everything below that shares the clock moves by the same amount, and a span that misses
     its parent moves by the error of its host's clock. Clocks of which nothing is known are assumed to have the error of
     their callers' clocks. Where calls of one trace still begin before they were made, the calls of this trace alone
     decide.

@@ -32,7 +32,7 @@ class Shortening:
     """Which spans are to be shorter, and by how much."""
 
     name: str
-    """The name of the spans; see `selection.named`."""
+    """The name of the spans; see `expressions.named`."""
     ratio: float = 1.0
     """The share of each span's time that remains, 0..1."""
     most_ns: int | None = None
@@ -40,7 +40,7 @@ class Shortening:
     text: str = ""
     """The text from which it was read."""
     meaning: int | None = None
-    """Which of `selection.meanings` the name has; None for the first that any span of the table has."""
+    """Which of `expressions.meanings` the name has; None for the first that any span of the table has."""
 
     def apply(self, lengths_ns: Ints) -> Ints:
         """Give the new lengths: never longer than they were."""

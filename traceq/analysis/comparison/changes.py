@@ -114,7 +114,7 @@ class EdgeChange:
     """Network time on the critical path per request, in ns."""
     calls: Estimate
     caller_share: float
-    """The share of the change that is charged to the caller; see `blame.caller_shares`."""
+    """The share of the change that is charged to the caller; see `levels.caller_shares`."""
 
 
 _HELD = "critical time a request, what passes between caller and callee included"

@@ -92,7 +92,7 @@ class Comparison(Changes, Answer):
 def compare(before: Cohort, after: Cohort) -> Comparison:
     """Find what changed from one set of requests to another.
 
-    Requests are compared with their like (`matching.match`). Times are critical time: over all services they add up to
+    Requests are compared with their like (`batches.match`). Times are critical time: over all services they add up to
     the latency. What passes between a caller and its callee is charged to the callee, unless the caller waits longer
     for most services that it calls (`levels.caller_shares`). Intervals are bootstrapped over traces (`measuring`).
     """
