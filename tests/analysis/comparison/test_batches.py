@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traceq.analysis.comparison.batches import Batch, Requests, match, unmatched_operations
+from traceq.analysis.comparison.batches import Batch, CohortRequests, match, unmatched_operations
 from traceq.analysis.group_sums import GroupKey
 from traceq.semantics import Kind
 
@@ -14,7 +14,7 @@ def requests(*kinds: tuple[int, int]) -> Batch:
     """Give requests by the number of their entry operation and what they reached."""
     entries, reached = zip(*kinds, strict=True) if kinds else ((), ())
     size = len(kinds)
-    columns = Requests(
+    columns = CohortRequests(
         traces=np.arange(size, dtype=np.int32),
         operations=np.array(entries, dtype=np.int32),
         reached=np.array(reached, dtype=np.uint64),

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import EPOCH_NS, SpanSpec, span, traces
-from traceq.analysis.comparison.batches import Batch, Gaps, Requests, TraceColumns, Work, on_one_table
+from traceq.analysis.comparison.batches import Batch, CohortRequests, Gaps, TraceColumns, Work, on_one_table
 from traceq.analysis.comparison.cohorts import (
     Cohort,
     Split,
@@ -46,7 +46,7 @@ def shop(start_ns: int, *, has_failed: bool = False) -> list[SpanSpec]:
 
 
 def columns_of(batch: Batch) -> dict[str, list[object]]:
-    parts: dict[str, TraceColumns | Requests | Work | Gaps] = {
+    parts: dict[str, TraceColumns | CohortRequests | Work | Gaps] = {
         "trace": batch.traces,
         "request": batch.requests,
         "work": batch.work,

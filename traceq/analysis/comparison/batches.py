@@ -49,7 +49,7 @@ class TraceColumns:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Requests:
+class CohortRequests:
     """Requests; every column has one entry for each request."""
 
     traces: Codes = field(default_factory=lambda: _NO_CODES)
@@ -100,7 +100,7 @@ class Batch:
     operations: tuple[GroupKey, ...] = ()
     """The operations in these requests, sorted."""
     traces: TraceColumns = field(default_factory=TraceColumns)
-    requests: Requests = field(default_factory=Requests)
+    requests: CohortRequests = field(default_factory=CohortRequests)
     """The requests; those of one trace are in the order of its spans."""
     work: Work = field(default_factory=Work)
     gaps: Gaps = field(default_factory=Gaps)
@@ -155,7 +155,7 @@ def _numbered(batch: Batch, operations: Codes, traces: Codes, requests: Codes) -
     )
 
 
-_Columns = TypeVar("_Columns", TraceColumns, Requests, Work, Gaps)
+_Columns = TypeVar("_Columns", TraceColumns, CohortRequests, Work, Gaps)
 
 
 def _kept(columns: _Columns, kept: Flags | Ints) -> _Columns:

@@ -17,9 +17,9 @@ import numpy as np
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.batches import (
     Batch,
+    CohortRequests,
     Gaps,
     Hashes,
-    Requests,
     TraceColumns,
     Work,
     end_to_end,
@@ -30,8 +30,7 @@ from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import Charges, charge
 from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import added, distinct, numbered
-from traceq.analysis.requests import RequestOptions, find_requests
-from traceq.analysis.requests import Requests as Found
+from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.skew import Skew, corrected
 from traceq.errors import NotFoundError
 from traceq.semantics import Status
@@ -150,7 +149,7 @@ class CohortQuestion:
 class _Seen:
     """A span table that becomes a cohort; all arrays except `rows` have one entry for each span."""
 
-    found: Found
+    found: Requests
     charges: Charges
     rows: Ints
     """Rows of the spans that belong to a request."""
@@ -185,9 +184,9 @@ def number_operations(spans: Columns, rows: Ints) -> tuple[list[GroupKey], Ints]
     return [keys[number] for number in order], place[numbers]
 
 
-def _requests(seen: _Seen) -> Requests:
+def _requests(seen: _Seen) -> CohortRequests:
     spans, entries = seen.spans, seen.found.entries
-    return Requests(
+    return CohortRequests(
         traces=spans.trace[entries].astype(np.int32),
         operations=seen.operations[entries].astype(np.int32),
         reached=_reached(seen),
