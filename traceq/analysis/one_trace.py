@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
-from traceq.analysis.findings.model import FINDING_COLUMNS
+from traceq.analysis.findings.question import FINDING_COLUMNS
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.answer import Answer
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize

@@ -4,15 +4,16 @@ Detectors are plain functions from a `Scene` (examined requests and thresholds) 
 them all and sums up the sightings by call. Sums can be added, and only `rank` turns them into an answer.
 """
 
-from traceq.analysis.findings.collect import FindingQuestion, sum_up
 from traceq.analysis.findings.kinds import KINDS, FindingKind
-from traceq.analysis.findings.model import (
+from traceq.analysis.findings.question import (
     Finding,
     FindingExample,
     FindingKey,
+    FindingQuestion,
     Findings,
     FindingSums,
     FindingTotals,
+    sum_up,
 )
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.thresholds import Thresholds

@@ -1,4 +1,7 @@
-"""Findings: sightings of many requests, in sums that can be added."""
+"""What is worth changing in requests.
+
+Sightings of all detectors are grouped by call, in sums that can be added, of which the answer is made.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
-from traceq.analysis.grouping import added, merged
+import numpy as np
+
+from traceq.analysis.columns import Ints
+from traceq.analysis.culprits import Examined, examine
+from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for, detect
+from traceq.analysis.findings.sightings import Scene, Sightings
+from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
 from traceq.analysis.requests import RequestOptions, SetApart, set_apart_specs
-from traceq.analysis.spread import Spread, spread_specs
+from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
-from traceq.semantics import Peer
+from traceq.semantics import STATEMENT, URL, Peer, first_text
+from traceq.traces import Traces
 
 EXAMPLES = 3
 """Number of requests kept as evidence of each finding."""
@@ -261,3 +270,153 @@ def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, 
     """Order findings by cost, then by kind, then by the number of requests that show them."""
     kind = _ORDER[finding.key.kind]
     return (-finding.totals.cost_ns, kind, -finding.totals.request_count, finding.key.rank)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingQuestion:
+    """What is worth changing in requests."""
+
+    options: RequestOptions
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    needs_details: bool = True
+    """Whether attributes and events are needed: statements, errors and retries are recorded there."""
+    learns: bool = True
+
+    def nothing(self) -> FindingSums:
+        """Give the sums of no traces."""
+        return FindingSums()
+
+    def collect(self, traces: Traces) -> FindingSums:
+        """Sum up what is worth changing in the requests of a span table."""
+        return sum_up(examine(traces, self.options), self.thresholds)
+
+    def rank(self, sums: FindingSums) -> Findings:
+        """Turn sums into the answer, ordered by cost, then by kind, then by the number of requests."""
+        found = [
+            Finding(key, totals, totals.cost_ns / sums.latency_ns if sums.latency_ns else 0.0)
+            for key, totals in sums.findings.items()
+        ]
+        return Findings(self.options, self.thresholds, sums, tuple(sorted(found, key=rank_of)))
+
+
+def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
+    """Sum up what is worth changing in requests that were examined already."""
+    scene = Scene(examined, thresholds)
+    spans, entries = scene.spans, examined.requests.entries
+    findings: dict[FindingKey, FindingTotals] = {}
+    for seen in detect(scene):
+        findings |= _sum_sightings(scene, seen)
+    return FindingSums(
+        request_count=int(entries.size) + examined.requests.set_apart.incomplete_count,
+        trace_count=distinct(spans.trace[entries]).size,
+        span_count=int(np.count_nonzero(scene.is_asked)),
+        latency_ns=int(spans.duration_ns[entries].sum()),
+        findings=findings,
+        set_apart=examined.requests.set_apart,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Merged:
+    """Sightings by finding; arrays have one entry for each sighting."""
+
+    seen: Sightings
+    keys: tuple[FindingKey, ...]
+    number: Ints
+    """The position of each sighting's key."""
+    requests: Ints
+    """Row of the request's entry; where the spans belong to no request, a number below -1 that stands for the trace."""
+
+
+def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTotals]:
+    if not seen.rows.size:
+        return {}
+    merged = _merge(scene, seen)
+    size, number = len(merged.keys), merged.number
+    span_counts = np.diff(seen.offsets)
+    most_spans = np.zeros(size, dtype=np.int64)
+    np.maximum.at(most_spans, number, span_counts)
+    cost_ns, request_counts = _by_request(scene, merged)
+    sums = zip(
+        cost_ns,
+        request_counts,
+        np.bincount(number, minlength=size).tolist(),
+        sum_by_group(number, span_counts, size).tolist(),
+        most_spans.tolist(),
+        spreads(number, seen.time_ns, size),
+        _examples(scene, merged),
+        strict=True,
+    )
+    return {key: FindingTotals(*parts) for key, parts in zip(merged.keys, sums, strict=True)}
+
+
+def _merge(scene: Scene, seen: Sightings) -> _Merged:
+    """Number the findings that sightings belong to: one kind, for one call and caller."""
+    spans, rows = scene.spans, seen.rows
+    traces = spans.traces
+    parents = scene.recorded.parents[rows]
+    called = parents >= 0
+    callers = (np.where(called, codes[parents], -1) for codes in (spans.services, spans.names))
+    codes = (spans.services[rows], spans.names[rows], spans.peers[rows], *callers)
+    places, number = numbered_rows(*codes)
+    keys = (
+        FindingKey(
+            seen.kind,
+            traces.services[service],
+            traces.names[name],
+            traces.peers[peer],
+            traces.services[caller_service] if caller_service >= 0 else "",
+            traces.names[caller_name] if caller_name >= 0 else "",
+        )
+        for service, name, peer, caller_service, caller_name in zip(
+            *(column[places].tolist() for column in codes), strict=True
+        )
+    )
+    entry = scene.examined.requests.entry[rows]
+    requests = np.where(entry >= 0, entry, -2 - spans.trace[rows])
+    return _Merged(seen, tuple(keys), number, requests)
+
+
+def _by_request(scene: Scene, merged: _Merged) -> tuple[list[int], list[int]]:
+    """Give each finding's cost and the number of requests that show it; the cost is never greater than their latency.
+
+    The path of one request may run through a finding twice, one inside the other (a recursive call): time that both
+    would save is counted once.
+    """
+    size = len(merged.keys)
+    places, pair = numbered_rows(merged.number, merged.requests)
+    findings, requests = merged.number[places], merged.requests[places]
+    cost_ns = sum_by_group(pair, merged.seen.cost_ns, places.size)
+    latency_ns = np.where(requests >= 0, scene.latency_ns[np.maximum(requests, 0)], 0)
+    total_ns = sum_by_group(findings, np.minimum(cost_ns, latency_ns), size)
+    return total_ns.tolist(), np.bincount(findings, minlength=size).tolist()
+
+
+def _examples(scene: Scene, merged: _Merged) -> list[tuple[FindingExample, ...]]:
+    """Pick the costliest sightings of each finding, each from a different trace."""
+    seen, traces = merged.seen, scene.spans.traces
+    trace_ids = np.array([traces.trace_ids[traces.trace_of(row)] for row in seen.rows.tolist()])
+    span_ids = np.array([traces.span_ids[row] for row in seen.rows.tolist()])
+    order = np.lexsort((span_ids, trace_ids, -seen.time_ns, -seen.cost_ns, merged.number))
+    picked: list[dict[str, FindingExample]] = [{} for _ in merged.keys]
+    for at in order.tolist():
+        examples, trace_id = picked[merged.number[at]], str(trace_ids[at])
+        if len(examples) < EXAMPLES and trace_id not in examples:
+            examples[trace_id] = _example(scene, merged, at)
+    return [best_examples(examples.values()) for examples in picked]
+
+
+def _example(scene: Scene, merged: _Merged, at: int) -> FindingExample:
+    seen, traces = merged.seen, scene.spans.traces
+    members = seen.members[seen.offsets[at] : seen.offsets[at + 1]]
+    request, span = int(merged.requests[at]), traces.span(int(seen.rows[at]))
+    return FindingExample(
+        cost_ns=int(seen.cost_ns[at]),
+        time_ns=int(seen.time_ns[at]),
+        span_count=int(members.size),
+        trace_id=span.trace_id,
+        request_span_id=traces.span_ids[request] if request >= 0 else "",
+        span_ids=tuple(traces.span_ids[row] for row in members[:EXAMPLE_SPANS].tolist()),
+        statement="" if traces.details is None else first_text(span.details.attributes(), (*STATEMENT, *URL)),
+        remark=KINDS[seen.kind].remark(scene, span),
+    )
