@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.catalog import ServiceCall
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import DEFAULT_ROTATE, size
 from traceq.cli.session import progress_line
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.traces import Traces, TraceWarning
+from traceq.traces import TraceWarning
 from traceq.units import format_size, plural
-from traceq.writing import unfinished
 
 if TYPE_CHECKING:
-    from traceq.codec.parquet import SpanWriter
     from traceq.sources.interface import Input
-
-_SUFFIX = ".parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,11 @@ def _convert(options: ConvertOptions, listener: ProgressListener) -> _Written:
 def _write(found: Input, options: ConvertOptions, listener: ProgressListener) -> _Written:
     trace_count = span_count = 0
     warnings: list[TraceWarning] = []
-    with _Files(options) as files:
+    from traceq.codec.parquet import SpanFiles
+
+    target = Path(options.output)
+    _check_target(target)
+    with SpanFiles(target, options.rotate, with_details=not options.no_attributes) as files:
         total = sum(piece.trace_count for piece in found.slices)
         for piece in found.slices:
             for table in piece.tables(with_details=True):
@@ -118,59 +116,19 @@ def _write(found: Input, options: ConvertOptions, listener: ProgressListener) ->
         return _Written(tuple(files.paths), trace_count, span_count, tuple(warnings), found.notes)
 
 
-class _Files:
-    """The file or files that are written; they appear under their names when all of them are whole.
+def _check_target(target: Path) -> None:
+    """Make the directory that is written to, or find the one that the file is to be in.
 
     Raises:
         typer.BadParameter: If the directory holds Parquet already, or the file's is not there.
     """
-
-    def __init__(self, options: ConvertOptions) -> None:
-        self._target = Path(options.output)
-        self._is_folder = self._target.suffix.lower() != _SUFFIX
-        self._rotate_bytes = options.rotate
-        self._with_details = not options.no_attributes
-        self._writer: SpanWriter | None = None
-        self.paths: list[Path] = []
-
-    def __enter__(self) -> Self:
-        folder = self._target if self._is_folder else self._target.parent
-        if self._is_folder:
-            folder.mkdir(exist_ok=True)
-            if any(path.suffix.lower() == _SUFFIX for path in folder.iterdir()):
-                raise typer.BadParameter(f"'{folder}' holds Parquet files already", param_hint="--output")
-        elif not folder.is_dir():
-            raise typer.BadParameter(f"there is no directory '{folder}'", param_hint="--output")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._writer is not None:
-            self._writer.abandon()
-        for path in self.paths:
-            unfinished(path).unlink(missing_ok=True)
-
-    def add(self, traces: Traces) -> None:
-        """Write a table, into a new file where the last one is long enough."""
-        if self._writer is not None and self._is_folder and self._writer.byte_count >= self._rotate_bytes:
-            self._writer.close()
-            self._writer = None
-        self._opened().add(traces)
-
-    def close(self, calls: Iterable[ServiceCall]) -> None:
-        """Finish the last file, and give all of them their names."""
-        self._opened().close(calls)
-        self._writer = None
-        for path in self.paths:
-            unfinished(path).replace(path)
-
-    def _opened(self) -> SpanWriter:
-        from traceq.codec.parquet import SpanWriter
-
-        if self._writer is None:
-            name = f"traces-{len(self.paths) + 1:05d}{_SUFFIX}"
-            self.paths.append(self._target / name if self._is_folder else self._target)
-            self._writer = SpanWriter(unfinished(self.paths[-1]), with_details=self._with_details)
-        return self._writer
+    if target.suffix.lower() == ".parquet":
+        if not target.parent.is_dir():
+            raise typer.BadParameter(f"there is no directory '{target.parent}'", param_hint="--output")
+        return
+    target.mkdir(exist_ok=True)
+    if any(path.suffix.lower() == ".parquet" for path in target.iterdir()):
+        raise typer.BadParameter(f"'{target}' holds Parquet files already", param_hint="--output")
 
 
 def _tell(written: _Written, output: str) -> None:

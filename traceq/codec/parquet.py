@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,7 @@ from traceq.codec import attribute_json
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Activity, Attributes, Kind, Status
 from traceq.traces import SpanDetails, Traces, TraceWarning
+from traceq.writing import unfinished
 
 _Array: TypeAlias = Any
 """pyarrow tells no types."""
@@ -161,6 +162,54 @@ class SpanWriter:
         self._trace_counts.append(self._waiting_traces)
         self._waiting.clear()
         self._waiting_traces = self._waiting_spans = 0
+
+
+class SpanFiles:
+    """The file, or the files of a folder, that tables are written to; they have their names when all are whole.
+
+    Args:
+        target: A file whose name ends in `.parquet`, or a folder.
+        rotate_bytes: The length after which a new file begins in a folder.
+        with_details: Whether to write attributes and the like.
+    """
+
+    def __init__(self, target: Path, rotate_bytes: int, *, with_details: bool) -> None:
+        self._target = target
+        self._is_folder = target.suffix.lower() != ".parquet"
+        self._rotate_bytes = rotate_bytes
+        self._with_details = with_details
+        self._writer: SpanWriter | None = None
+        self.paths: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+        for path in self.paths:
+            unfinished(path).unlink(missing_ok=True)
+
+    def add(self, traces: Traces) -> None:
+        """Write a table, into a new file where the last one is long enough."""
+        if self._writer is not None and self._is_folder and self._writer.byte_count >= self._rotate_bytes:
+            self._writer.close()
+            self._writer = None
+        self._opened().add(traces)
+
+    def close(self, calls: Iterable[ServiceCall]) -> None:
+        """Finish the last file, and give all of them their names."""
+        self._opened().close(calls)
+        self._writer = None
+        for path in self.paths:
+            unfinished(path).replace(path)
+
+    def _opened(self) -> SpanWriter:
+        if self._writer is None:
+            name = f"traces-{len(self.paths) + 1:05d}.parquet"
+            self.paths.append(self._target / name if self._is_folder else self._target)
+            self._writer = SpanWriter(unfinished(self.paths[-1]), with_details=self._with_details)
+        return self._writer
 
 
 def _by_trace(warnings: Iterable[TraceWarning]) -> dict[str, list[dict[str, str]]]:
