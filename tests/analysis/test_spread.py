@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.analysis.spread import Histogram, bucket_of, spread, value_of
+from traceq.analysis.spread import Buckets, bucket_of, spread, value_of
 
 durations = st.integers(0, 2**53)
 
 
-def counts(values: list[int]) -> Histogram:
+def counts(values: list[int]) -> Buckets:
     return spread(np.array(values, dtype=np.int64)).counts
 
 
@@ -38,7 +38,7 @@ def test_the_histogram_of_parts_adds_up_to_that_of_the_whole(some: list[int], ot
 
 
 def test_sums_are_split_at_a_bucket() -> None:
-    amounts = Histogram((1, 2, 5), (10, 30, 70))
+    amounts = Buckets((1, 2, 5), (10, 30, 70))
 
     assert list(amounts.items()) == [(1, 10), (2, 20), (5, 40)]
     assert (amounts.sum_from(2), amounts.sum_to(2), amounts.total) == (60, 30, 70)
@@ -47,4 +47,4 @@ def test_sums_are_split_at_a_bucket() -> None:
 
 def test_an_empty_histogram_has_no_percentiles() -> None:
     with pytest.raises(ValueError, match="an empty histogram has no percentiles"):
-        Histogram().bucket_at(0.5)
+        Buckets().bucket_at(0.5)

@@ -17,7 +17,7 @@ from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprit
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
 from traceq.analysis.requests import Measure, RequestOptions, SetApart, set_apart_specs
-from traceq.analysis.spread import Histogram, Spread, bucket_of, spread, spread_specs, sum_cells
+from traceq.analysis.spread import Buckets, Spread, bucket_of, spread, spread_specs, sum_cells
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, Attributes, Status, first_text
@@ -73,7 +73,7 @@ class BottleneckSums:
     failed_count: int = 0
     """The number of requests whose entry span failed."""
     latency: Spread = field(default_factory=Spread)
-    total_by_latency: Histogram = field(default_factory=Histogram)
+    total_by_latency: Buckets = field(default_factory=Buckets)
     """The sum of the latencies in each bucket of latencies."""
     groups: GroupTable = field(default_factory=GroupTable)
     slowest: tuple[SlowRequest, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import distinct, moved, numbered_rows, sum_by_group
-from traceq.analysis.spread import Cells, Histogram, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
+from traceq.analysis.spread import Buckets, Cells, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
 from traceq.report import Column, Unit
 from traceq.semantics import Kind, Peer, Status
 
@@ -101,7 +101,7 @@ class GroupSums:
     """Network time: the part of `critical_ns` that passed between caller and callee."""
     duration: Spread
     self_time: Spread
-    by_latency: Histogram
+    by_latency: Buckets
     """`critical_ns` by the bucket of the request's latency, so that slow and typical requests can be split later."""
     example: Example | None
     """The span that held its request longest; None for a group that never held a path."""

@@ -43,7 +43,7 @@ def value_of(bucket: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class Buckets:
     """The number of values, or their sum, in each bucket; can be added to others."""
 
     buckets: tuple[int, ...] = ()
@@ -51,12 +51,12 @@ class Histogram:
     reached: tuple[int, ...] = ()
     """For each of these buckets, the sum of its content and that of all buckets below."""
 
-    def __add__(self, other: Histogram) -> Histogram:
+    def __add__(self, other: Buckets) -> Buckets:
         amounts = dict(self.items())
         for bucket, amount in other.items():
             amounts[bucket] = amounts.get(bucket, 0) + amount
         buckets = sorted(amounts)
-        return Histogram(tuple(buckets), tuple(accumulate(amounts[bucket] for bucket in buckets)))
+        return Buckets(tuple(buckets), tuple(accumulate(amounts[bucket] for bucket in buckets)))
 
     def items(self) -> Iterator[tuple[int, int]]:
         """Give each bucket with its content, in rising order."""
@@ -120,7 +120,7 @@ class Cells:
             tuple((numbers[keys // BUCKETS] * BUCKETS + keys % BUCKETS, amounts) for keys, amounts in self.parts)
         )
 
-    def histograms(self, size: int) -> list[Histogram]:
+    def histograms(self, size: int) -> list[Buckets]:
         """Give a histogram for each of the groups 0 to `size` - 1."""
         ((keys, amounts),) = self.compact().parts
         ends = np.searchsorted(keys, BUCKETS * np.arange(size + 1))
@@ -129,7 +129,7 @@ class Cells:
         buckets = (keys % BUCKETS).tolist()
         amounts_reached = (reached - np.repeat(below, np.diff(ends))).tolist()
         return [
-            Histogram(tuple(buckets[start:stop]), tuple(amounts_reached[start:stop]))
+            Buckets(tuple(buckets[start:stop]), tuple(amounts_reached[start:stop]))
             for start, stop in pairwise(ends.tolist())
         ]
 
@@ -158,7 +158,7 @@ def _summed(keys: Ints, amounts: Ints) -> Cells:
 class Spread:
     """The distribution of durations in ns; can be added to others."""
 
-    counts: Histogram = field(default_factory=Histogram)
+    counts: Buckets = field(default_factory=Buckets)
     total_ns: int = 0
     min_ns: int = 0
     max_ns: int = 0
