@@ -280,7 +280,14 @@ def activity_from_name(name: str, destination: str) -> Activity:
 
 def abridged(key: str, value: AttributeValue) -> str:
     """Shorten an attribute in `ABRIDGED` to what matters: a URL to its host, others to whether they are present."""
-    text = (value if isinstance(value, str) else value_text(value)) if key in WHOLE_URL else ""
+    if key not in WHOLE_URL:
+        return ""
+    text = value if type(value) is str else value_text(value)
+    scheme, slashes, rest = text.partition("://")
+    host = rest.partition("/")[0]
+    # Nearly every URL is a plain one, and this is called for each span that has one.
+    if slashes and scheme and host and "@" not in host and "?" not in host and "#" not in host:
+        return f"//{host}"
     told = authority(text)
     return f"//{told}" if told else text and "/"
 

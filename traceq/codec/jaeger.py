@@ -294,6 +294,8 @@ def _coded(
 
 def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) -> None:
     add, trace_id = coded.parent_ids.append, coded.trace_id
+    # What is left of them are links, which only spans with details have.
+    has_links = bool(spans) and isinstance(spans[0], _DetailedSpan)
     for span in spans:
         references = span.references
         if not references and not span.parent_id:
@@ -305,7 +307,8 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
             if first.type == _FOLLOWS_FROM:
                 coded.child_of_counts[len(coded.parent_ids)] = 0
             add(first.span_id)
-            span.references = None
+            if has_links:
+                span.references = None
             continue
         coded.add_parents(*_take_parents(span, trace_id))
 
