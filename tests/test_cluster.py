@@ -17,9 +17,8 @@ from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.requests import RequestOptions
 from traceq.cluster import DaskExecutor
 from traceq.codec.parquet import SpanWriter
-from traceq.engine import summarize
+from traceq.engine import Executor, summarize
 from traceq.errors import SourceError
-from traceq.executors import Executor
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 

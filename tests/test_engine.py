@@ -19,9 +19,9 @@ from traceq.analysis.call_sums import count_calls
 from traceq.analysis.dependencies import DependencyQuestion, from_sums
 from traceq.analysis.requests import RequestOptions
 from traceq.asked import WARNINGS_KEPT, sum_warnings
-from traceq.engine import local_executor, summarize
+from traceq.engine import SerialExecutor, local_executor, summarize
 from traceq.errors import DecodeError
-from traceq.executors import ProcessExecutor, SerialExecutor, ThreadExecutor
+from traceq.executors import ProcessExecutor, ThreadExecutor
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 from traceq.sources.interface import Progress, Slice

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import traceq
+from traceq.engine import Executor, SerialExecutor
 from traceq.errors import DecodeError, TraceqError
-from traceq.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
+from traceq.executors import ProcessExecutor, ThreadExecutor
 
 
 def double(number: int) -> int:

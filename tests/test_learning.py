@@ -14,8 +14,7 @@ from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.learning import Sample, is_sampled, learn, learn_from, sample_level
 from traceq.analysis.requests import RequestOptions
 from traceq.codec.jaeger_writer import encode_trace
-from traceq.engine import local_executor, summarize
-from traceq.executors import SerialExecutor
+from traceq.engine import SerialExecutor, local_executor, summarize
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 from traceq.sources.slices import sliced

@@ -8,7 +8,7 @@ and when the work was done.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,7 +35,6 @@ from traceq.traces import FoundAttributes, Traces
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
-    from traceq.executors import Executor
 
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Inputs smaller than this are read by this process alone: a worker takes about 0.3 s to start."""
@@ -46,6 +45,8 @@ _LARGEST_SAMPLE = 3
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 class Question(Protocol[_Sums_co]):
@@ -89,6 +90,21 @@ class Informed(Protocol):
     @property
     def learns(self) -> bool:
         """Whether the question needs this knowledge, with its options."""
+
+
+class Executor(Protocol):
+    """Maps a function over tasks, here or elsewhere."""
+
+    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+        """Give the results in the order of the tasks; the first exception of a task ends it and is raised."""
+
+
+class SerialExecutor:
+    """Does the work in this process."""
+
+    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+        """Give one result after the other."""
+        return map(function, tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,15 +321,15 @@ def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_det
         jobs: The number of threads or processes; None for the number of cores, or one where the input is small.
         with_details: Whether attributes are read, for which threads do not help.
     """
-    # Late, here and below: the library for processes takes a tenth of the time in which `services` starts.
-    from traceq.executors import ProcessExecutor, SerialExecutor, ThreadExecutor
-
     wanted = len(os.sched_getaffinity(0)) if jobs is None else jobs
     is_columnar = not with_details and all(piece.is_columnar for piece in slices)
     is_small = jobs is None and not is_columnar and sum(piece.byte_count for piece in slices) < SERIAL_BELOW_BYTES
     count = min(wanted, len(slices))
     if is_small or count <= 1:
         return SerialExecutor()
+    # Late, as below: importing what runs processes costs most of what a small input costs otherwise.
+    from traceq.executors import ProcessExecutor, ThreadExecutor
+
     return ThreadExecutor(count) if is_columnar else ProcessExecutor(count)
 
 
@@ -335,8 +351,6 @@ def summarize(
         InputError: If bytes cannot be read or are not traces.
         TraceqError: If a worker dies.
     """
-    from traceq.executors import SerialExecutor, ThreadExecutor
-
     here = executor or SerialExecutor()
     total: Summary[_Sums] = Summary(question.nothing())
     for attempt in found.attempts():
@@ -354,17 +368,23 @@ def summarize(
                 progress(done)
             if isinstance(question, Completing):
                 # Starting other processes takes longer than reading a few spans.
-                reader = here if isinstance(here, ThreadExecutor) else SerialExecutor()
+                reader = here if _works_in_threads(here) else SerialExecutor()
                 total = replace(total, sums=question.complete(total.sums, partial(_look_up, trusted, reader)))
             break
     # Services and operations count only where nothing matched at all.
     return total if not total.trace_count else replace(total, met=frozenset())
 
 
+def _works_in_threads(executor: Executor) -> bool:
+    if isinstance(executor, SerialExecutor):
+        return False
+    from traceq.executors import ThreadExecutor
+
+    return isinstance(executor, ThreadExecutor)
+
+
 def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
     """Tell whether an input is small enough to stay in memory while it is learned from, instead of being read twice."""
-    from traceq.executors import SerialExecutor
-
     return len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor)
 
 

@@ -1,4 +1,4 @@
-"""Where work is done: in this process, in its threads, or in other processes."""
+"""Where work is done other than in this process alone: in its threads, or in other processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from traceq.errors import TraceqError
 
@@ -22,21 +22,6 @@ _AHEAD = 4
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 _Pool = TypeVar("_Pool", bound=Pool)
-
-
-class Executor(Protocol):
-    """Maps a function over tasks, here or elsewhere."""
-
-    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give the results in the order of the tasks; the first exception of a task ends it and is raised."""
-
-
-class SerialExecutor:
-    """Does the work in this process."""
-
-    def map(self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-        """Give one result after the other."""
-        return map(function, tasks)
 
 
 class ThreadExecutor:
