@@ -15,7 +15,7 @@ from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import CULPRIT_COLUMNS, charge, culprits, examine
 from traceq.analysis.findings.sightings import Scene
-from traceq.analysis.findings.waiting import network_times
+from traceq.analysis.findings.single import network_times
 from traceq.analysis.group_sums import sum_groups
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.thresholds import Thresholds

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import failures, series, waiting
+from traceq.analysis.findings import series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.semantics import Peer
 from traceq.traces import Span
@@ -177,7 +177,7 @@ KINDS: dict[str, FindingKind] = {
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
     alike = series.n_plus_one(scene)
-    tried = failures.retries(scene)
+    tried = series.retries(scene)
     parallel = series.side_by_side(scene)
     return (
         alike,
@@ -186,13 +186,13 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         series.sequential_calls(scene, alike),
         series.stragglers(scene, parallel),
         series.fan_outs(scene, parallel),
-        waiting.slow_queries(scene),
-        waiting.network_times(scene),
-        waiting.gaps(scene, failures.holders(scene, tried)),
-        waiting.queue_delays(scene),
-        failures.error_origins(scene, failures.superseded(scene, tried)),
-        failures.skewed_clocks(scene),
-        failures.incomplete_traces(scene),
+        single.slow_queries(scene),
+        single.network_times(scene),
+        single.gaps(scene, series.holders(scene, tried)),
+        single.queue_delays(scene),
+        single.error_origins(scene, series.superseded(scene, tried)),
+        single.skewed_clocks(scene),
+        single.incomplete_traces(scene),
     )
 
 

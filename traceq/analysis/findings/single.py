@@ -1,4 +1,4 @@
-"""Waiting: for the network to a server, for uninstrumented code, in a queue, for one long query."""
+"""Findings about single spans and traces: slow queries, lost time, errors, wrong clocks, missing parents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from traceq.analysis.columns import Flags
 from traceq.analysis.critical_path import segments
+from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, single
+from traceq.analysis.rejoining import find_fragments
 from traceq.semantics import Kind
 
 
@@ -86,3 +88,46 @@ def queue_delays(scene: Scene) -> Sightings:
     is_late = delay_ns >= max(1, scene.thresholds.queue_delay_ns)
     rows, delay_ns = rows[is_late], delay_ns[is_late]
     return single("queue-delay", rows, np.zeros(rows.size, dtype=np.int64), delay_ns)
+
+
+def error_origins(scene: Scene, retried: Flags) -> Sightings:
+    """Find where errors begin: failed spans without a failed child; the cost of each is its path time.
+
+    Args:
+        scene: What to look at.
+        retried: Failed attempts that were followed by another one; they are reported as retries.
+    """
+    rows = np.flatnonzero(find_origins(scene.recorded) & scene.is_asked & ~retried)
+    return single("error", rows, scene.path_ns[rows], scene.spans.duration_ns[rows])
+
+
+def skewed_clocks(scene: Scene) -> Sightings:
+    """Find calls that were moved because they lay far outside their callers.
+
+    A call counts when it begins before its caller, or ends after it, by at least the threshold.
+    """
+    recorded, shift_ns = scene.recorded, scene.examined.skew.shift_ns
+    parents = recorded.parents
+    is_head = (parents >= 0) & (shift_ns != shift_ns[parents]) & scene.is_asked
+    rows = np.flatnonzero(is_head)
+    early_ns = recorded.start_ns[parents[rows]] - recorded.start_ns[rows]
+    late_ns = recorded.end_ns[rows] - recorded.end_ns[parents[rows]]
+    outside_ns = np.maximum(early_ns, np.where(recorded.roles[rows] == Kind.SERVER, late_ns, 0))
+    rows = rows[outside_ns >= max(1, scene.thresholds.skew_ns)]
+    moved_ns = np.abs(shift_ns[rows] - shift_ns[parents[rows]])
+    return single("clock-skew", rows, np.zeros(rows.size, dtype=np.int64), moved_ns)
+
+
+def incomplete_traces(scene: Scene) -> Sightings:
+    """Find missing parents in traces that contain a relevant request, each named after the first of its children.
+
+    A request of which only fragments are left is relevant too.
+    """
+    spans = scene.spans
+    has_request = np.zeros(len(spans.traces), dtype=np.bool_)
+    has_request[spans.trace[scene.examined.requests.tops]] = True
+    fragments = find_fragments(spans)
+    kept = has_request[spans.trace[fragments.rows]]
+    missed = scene.group(fragments.rows[kept], (fragments.number[kept],))
+    nothing = np.zeros(missed.sizes.size, dtype=np.int64)
+    return scene.seen("incomplete-trace", missed, nothing, missed.max(spans.duration_ns[missed.rows]))
