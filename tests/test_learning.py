@@ -75,7 +75,7 @@ def test_a_sample_is_about_as_large_as_wanted_and_holds_all_smaller_ones() -> No
 
 
 @pytest.mark.parametrize(
-    ("trace_count", "level"), [(0, 0), (599, 0), (600, 1), (1_199, 1), (1_200, 2), (1_000_000, 11)]
+    ("trace_count", "level"), [(0, 0), (399, 0), (400, 1), (799, 1), (800, 2), (1_000_000, 12)]
 )
 def test_of_few_traces_all_are_learned_from(trace_count: int, level: int) -> None:
     assert sample_level(trace_count) == level

@@ -123,7 +123,7 @@ def _of_traces(spans: Columns, positions: Ints) -> Columns:
     return spans.taken(rows, place[spans.parents[rows]])
 
 
-LEAST_SAMPLED = 300
+LEAST_SAMPLED = 200
 """The minimum size of a sample, approximately; with fewer than twice as many traces, all of them are used."""
 
 
