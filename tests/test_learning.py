@@ -74,9 +74,7 @@ def test_a_sample_is_about_as_large_as_wanted_and_holds_all_smaller_ones() -> No
     assert all(is_sampled(trace_id.lstrip("0"), level) for trace_id in sample)
 
 
-@pytest.mark.parametrize(
-    ("trace_count", "level"), [(0, 0), (399, 0), (400, 1), (799, 1), (800, 2), (1_000_000, 12)]
-)
+@pytest.mark.parametrize(("trace_count", "level"), [(0, 0), (399, 0), (400, 1), (799, 1), (800, 2), (1_000_000, 12)])
 def test_of_few_traces_all_are_learned_from(trace_count: int, level: int) -> None:
     assert sample_level(trace_count) == level
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.analysis.obvious_roles import is_handed_over, role, told_role
 from traceq.semantics import Kind
@@ -97,7 +98,9 @@ def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
 def until(traces: Traces, row: int) -> int | None:
     """Say until when a span's parent waited for it; None for never."""
     span = traces.span(row)
-    if is_told_free(traces, span) or _call(traces, span) in _asynchronous(traces):
+    if is_told_free(traces, span):
+        return None
+    if _call(traces, span) in _asynchronous(traces) and not _is_followed_at_once(traces, span):
         return None
     winner = superseded_by(traces, span)
     if winner is not None:
@@ -175,8 +178,19 @@ def _left_running(traces: Traces) -> set[tuple[str, ...]]:
         if traces.parents[span.row] < 0 or not _is_comparable(traces, span):
             continue
         made[_call(traces, span)] += 1
-        siblings = sorted(children(traces, traces.parents[span.row]), key=lambda child: (child.start_ns, child.row))
-        following = siblings[[child.row for child in siblings].index(span.row) + 1 :][:1]
-        ran_ns = following[0].start_ns - span.start_ns if following else 0
+        following = _following(traces, span)
+        ran_ns = following.start_ns - span.start_ns if following else 0
         left[_call(traces, span)] += 0 < 10 * ran_ns < 9 * span.duration_ns
     return {call for call, count in left.items() if count >= 5 and 20 * count > made[call]}
+
+
+def _following(traces: Traces, span: Span) -> Span | None:
+    """Give the call that the caller began next."""
+    siblings = sorted(children(traces, traces.parents[span.row]), key=lambda child: (child.start_ns, child.row))
+    return next((after for call, after in pairwise(siblings) if call.row == span.row), None)
+
+
+def _is_followed_at_once(traces: Traces, span: Span) -> bool:
+    following = _following(traces, span)
+    soon_ns = max(traces.span(traces.parents[span.row]).duration_ns // 100, span.duration_ns // 10)
+    return following is not None and 0 <= following.start_ns - span.end_ns <= soon_ns

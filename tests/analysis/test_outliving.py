@@ -180,3 +180,16 @@ def test_an_orphan_is_a_root_whatever_it_follows_from() -> None:
     table = columns(trace(of("a", "missing", 0, 60, follows_from=True), of("b", "a", 5, 55)))
 
     assert find_awaited(table).flags.tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("pause_ms", "is_awaited"),
+    [(0, True), (4.2, True), (4.3, False), (-1, False)],
+    ids=["now", "soon", "later", "during"],
+)
+def test_an_operation_may_be_called_both_ways(pause_ms: float, *, is_awaited: bool) -> None:
+    """A call of an operation that outlives its caller elsewhere, and after which its caller called something else."""
+    table = {**many(2, 2), "both": [of("a", None, 0, 200), of("b", "a", 8, 50)]}
+    table["both"].append(of("c", "a", 50 + pause_ms, 90, name="next"))
+
+    assert find_awaited(columns(traces(table))).flags.tolist()[4:] == [True, is_awaited, True]

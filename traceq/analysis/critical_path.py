@@ -12,7 +12,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.learning import learned_of
-from traceq.analysis.outliving import are_any_of, find_superseded, is_told_free, outlives
+from traceq.analysis.outliving import are_any_of, find_superseded, is_followed_at_once, is_told_free, outlives
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected
@@ -42,7 +42,8 @@ def find_awaited(spans: Columns) -> Awaited:
 
     Nobody waits for a CONSUMER that got a message from its PRODUCER, nor for a span that only follows from its parent,
     nor for a span that clearly ends after its parent on the same clock, nor for a call that does so repeatedly in other
-    traces. A SERVER that ends after its CLIENT is awaited, and ends on different clocks prove nothing.
+    traces, unless its caller called something else right after it. A SERVER that ends after its CLIENT is awaited, and
+    ends on different clocks prove nothing.
 
     Source: Chow et al., The Mystery Machine, OSDI '14, section 3: every order of two ends is assumed until a trace
     shows the other one. Differs: at least two calls have to show it, and more than one in a hundred.
@@ -50,7 +51,9 @@ def find_awaited(spans: Columns) -> Awaited:
     has_outlived = outlives(spans)
     end_ns, is_superseded = find_superseded(spans, has_outlived)
     learned = learned_of(spans)
-    is_asynchronous = are_any_of(spans, learned.asynchronous) | (has_outlived & ~is_superseded)
+    # One operation may be called both ways; what its caller went on after was waited for.
+    is_refuted = are_any_of(spans, learned.asynchronous) & ~is_followed_at_once(spans)
+    is_asynchronous = is_refuted | (has_outlived & ~is_superseded)
     return Awaited(~(is_told_free(spans) | is_asynchronous), end_ns, are_any_of(spans, learned.left_running))
 
 

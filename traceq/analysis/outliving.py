@@ -199,15 +199,34 @@ def count_outliving(spans: Columns) -> Outliving:
 
 def _is_left_running(spans: Columns) -> Flags:
     """Tell the calls during which the caller began another one, long before they ended."""
-    children = np.flatnonzero(spans.parents >= 0)
-    children = children[np.lexsort((spans.start_ns[children], spans.parents[children]))]
-    call, following = children[:-1], children[1:]
+    call, following = _in_turn(spans)
     ran_ns = spans.start_ns[following] - spans.start_ns[call]
-    is_left = (spans.parents[call] == spans.parents[following]) & (ran_ns > 0)
-    is_left &= ran_ns * _MOSTLY_OVER.denominator < spans.duration_ns[call] * _MOSTLY_OVER.numerator
+    is_left = (ran_ns > 0) & (ran_ns * _MOSTLY_OVER.denominator < spans.duration_ns[call] * _MOSTLY_OVER.numerator)
     flags = np.zeros(spans.parents.size, dtype=np.bool_)
     flags[call[is_left]] = True
     return flags
+
+
+def is_followed_at_once(spans: Columns) -> Flags:
+    """Tell the calls after whose end the caller soon began another one: these were waited for.
+
+    Soon is within a tenth of the call, or a hundredth of the caller.
+    """
+    call, following = _in_turn(spans)
+    pause_ns = spans.start_ns[following] - spans.end_ns[call]
+    soon_ns = np.maximum(tolerance_ns(spans.duration_ns[spans.parents[call]]), spans.duration_ns[call] // 10)
+    flags = np.zeros(spans.parents.size, dtype=np.bool_)
+    flags[call[(pause_ns >= 0) & (pause_ns <= soon_ns)]] = True
+    return flags
+
+
+def _in_turn(spans: Columns) -> tuple[Ints, Ints]:
+    """Pair each call with the one that its caller began next; rows."""
+    children = np.flatnonzero(spans.parents >= 0)
+    children = children[np.lexsort((spans.start_ns[children], spans.parents[children]))]
+    call, following = children[:-1], children[1:]
+    same = spans.parents[call] == spans.parents[following]
+    return call[same], following[same]
 
 
 def are_any_of(spans: Columns, known: frozenset[Call]) -> Flags:
