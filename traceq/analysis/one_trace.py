@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
 from traceq.analysis.findings.question import FINDING_COLUMNS
+from traceq.analysis.outliving import crosses_clocks, is_comparable
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.answer import Answer
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
@@ -55,6 +56,24 @@ def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
     return replace(spec, value=lambda answer: value and value(answer.summary), within="trace")
 
 
+def find_assumptions(examined: Examined) -> tuple[str, ...]:
+    """List what had to be assumed about a trace because no others were at hand to learn from."""
+    spans = examined.spans
+    is_timely = is_comparable(spans) & (spans.end_ns <= spans.end_ns[spans.parents])
+    assumed = (
+        (bool(is_timely.any()), "calls that ended before their callers were waited for"),
+        (bool(crosses_clocks(spans).any()), "clocks are right where a call fits into its caller"),
+    )
+    return tuple(text for applies, text in assumed if applies)
+
+
+_ASSUMPTIONS = Column[Any](
+    "assumptions",
+    value=lambda answer: find_assumptions(answer.examined),
+    about="what other traces could have shown to be otherwise",
+)
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class TraceBottlenecks(Answer):
     """What delays one trace."""
@@ -68,6 +87,7 @@ class TraceBottlenecks(Answer):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
         Column("by", value=lambda answer: answer.measure, about="what flags"),
+        _ASSUMPTIONS,
         Rows("bottlenecks", CULPRIT_COLUMNS, lambda answer: answer.culprits, "the calls that hold the trace up"),
     )
     MAIN: ClassVar[str] = "bottlenecks"
@@ -191,6 +211,7 @@ class ExaminedTrace(TraceBottlenecks):
             about="how far at most",
             within="skew",
         ),
+        _ASSUMPTIONS,
         TraceBottlenecks.SPECS[-1],
         Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "in order of start, clocks corrected"),
         Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings.findings, "as in `findings`"),

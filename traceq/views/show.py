@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath
 from traceq.analysis.culprits import Culprit
-from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottlenecks, facts
+from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottlenecks, facts, find_assumptions
 from traceq.analysis.self_time import SELF_TIME_COLUMNS, SelfTime
 from traceq.answer import report_of
 from traceq.asked import Asked
@@ -73,6 +73,9 @@ def _remarks(answer: ExaminedTrace, drawn: Waterfall) -> list[str]:
         texts.append(f"clocks corrected: {moved}; --no-skew-correction shows them as recorded")
     if answer.culprits and answer.culprits[0].statement:
         texts.append(f"bottleneck ran: {answer.culprits[0].statement}")
+    assumed = find_assumptions(answer.examined)
+    if assumed:
+        texts.append(f"seen alone, so assumed: {'; '.join(assumed)}")
     return texts
 
 
