@@ -51,8 +51,10 @@ def find_awaited(spans: Columns) -> Awaited:
     has_outlived = outlives(spans)
     end_ns, is_superseded = find_superseded(spans, has_outlived)
     learned = learned_of(spans)
-    # One operation may be called both ways; what its caller went on after was waited for.
-    is_refuted = are_any_of(spans, learned.asynchronous) & ~is_followed_at_once(spans)
+    is_refuted = are_any_of(spans, learned.asynchronous)
+    if is_refuted.any():
+        # One operation may be called both ways; what its caller went on after was waited for.
+        is_refuted &= ~is_followed_at_once(spans)
     is_asynchronous = is_refuted | (has_outlived & ~is_superseded)
     return Awaited(~(is_told_free(spans) | is_asynchronous), end_ns, are_any_of(spans, learned.left_running))
 
