@@ -17,6 +17,7 @@ from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprit
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
 from traceq.analysis.requests import Measure, RequestOptions, SetApart, set_apart_specs
+from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Buckets, Spread, bucket_of, spread, spread_specs, sum_cells
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
@@ -243,18 +244,7 @@ class Bottlenecks(Answer):
         *spread_specs("latency", "", lambda answer: answer.sums.latency, "of the requests"),
         Column("slow_request_count", value=lambda answer: answer.slow_count, about="null where there are too few"),
         Column("slow_from_ns", value=lambda answer: answer.slow_from_ns, about="latency from which requests are slow"),
-        Column(
-            "span_count",
-            value=lambda answer: answer.sums.moved_span_count,
-            about="moved to correct clocks",
-            within="skew",
-        ),
-        Column(
-            "largest_shift_ns",
-            value=lambda answer: answer.sums.largest_shift_ns,
-            about="how far at most",
-            within="skew",
-        ),
+        *skew_specs(lambda answer: (answer.sums.moved_span_count, answer.sums.largest_shift_ns)),
         Rows("operations", OPERATION_COLUMNS, lambda answer: answer.groups, "the ranking"),
         Rows("slowest_requests", _REQUEST_COLUMNS, lambda answer: answer.sums.slowest, "the slowest first"),
     )

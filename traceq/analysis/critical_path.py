@@ -15,7 +15,7 @@ from traceq.analysis.learning import learned_of
 from traceq.analysis.outliving import are_any_of, find_superseded, is_followed_at_once, is_told_free, outlives
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
-from traceq.analysis.skew import Skew, corrected
+from traceq.analysis.skew import Skew, corrected, skew_specs
 from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
@@ -296,19 +296,7 @@ class CriticalPath(Answer):
         ]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column(
-            "span_count",
-            value=lambda answer: answer.skew.span_count,
-            about="spans moved to correct clocks",
-            within="skew",
-        ),
-        Column(
-            "largest_shift_ns",
-            unit=Unit.DURATION,
-            value=lambda answer: answer.skew.largest_ns,
-            about="by how much at most",
-            within="skew",
-        ),
+        *skew_specs(lambda answer: (answer.skew.span_count, answer.skew.largest_ns)),
         Rows("segments", STRETCH_COLUMNS, lambda answer: answer.held, "by root and time"),
     )
     MAIN: ClassVar[str] = "segments"

@@ -11,6 +11,7 @@ from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_
 from traceq.analysis.findings.question import FINDING_COLUMNS
 from traceq.analysis.outliving import crosses_clocks, is_comparable
 from traceq.analysis.requests import Measure, RequestOptions
+from traceq.analysis.skew import skew_specs
 from traceq.answer import Answer
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.report import Column, Rows, Table, Unit
@@ -199,18 +200,7 @@ class ExaminedTrace(TraceBottlenecks):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
-        Column(
-            "span_count",
-            value=lambda answer: answer.examined.skew.span_count,
-            about="moved to correct clocks",
-            within="skew",
-        ),
-        Column(
-            "largest_shift_ns",
-            value=lambda answer: answer.examined.skew.largest_ns,
-            about="how far at most",
-            within="skew",
-        ),
+        *skew_specs(lambda answer: (answer.examined.skew.span_count, answer.examined.skew.largest_ns)),
         _ASSUMPTIONS,
         TraceBottlenecks.SPECS[-1],
         Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "in order of start, clocks corrected"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from traceq.analysis.learning import learned_of, with_learned
 from traceq.analysis.outliving import crosses_clocks, is_told_free
 from traceq.analysis.tree import fold_ancestors
 from traceq.learned import Clock, ClockError
+from traceq.report import Column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +28,19 @@ class Skew:
     """The number of spans that moved."""
     largest_ns: int
     """The greatest distance of a move, forward or back."""
+
+
+def skew_specs(taken: Callable[[Any], tuple[int, int]], within: str = "skew") -> tuple[Column[Any], ...]:
+    """Describe how far clocks were corrected.
+
+    Args:
+        taken: Takes the number of spans that moved, and the greatest distance of a move in ns, from a row.
+        within: The object that holds the columns.
+    """
+    return (
+        Column("span_count", value=lambda row: taken(row)[0], about="moved to correct clocks", within=within),
+        Column("largest_shift_ns", value=lambda row: taken(row)[1], about="how far at most", within=within),
+    )
 
 
 def find_skew(spans: Columns) -> Skew:

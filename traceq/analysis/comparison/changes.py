@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, TypeVar
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate, estimate_specs
 from traceq.analysis.group_sums import GroupKey, group_specs
+from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.report import Column, Rows, Unit
 from traceq.units import format_duration, format_ratio, plural
@@ -55,18 +56,7 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
             about="entry operations that only this side has, with how many requests: they are compared with nothing",
             within=key,
         ),
-        Column(
-            "span_count",
-            value=lambda row: taken(row).moved_span_count,
-            about="moved to correct clocks",
-            within=f"{key}.skew",
-        ),
-        Column(
-            "largest_shift_ns",
-            value=lambda row: taken(row).largest_shift_ns,
-            about="how far at most",
-            within=f"{key}.skew",
-        ),
+        *skew_specs(lambda row: (taken(row).moved_span_count, taken(row).largest_shift_ns), f"{key}.skew"),
     )
 
 
