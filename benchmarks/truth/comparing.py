@@ -9,7 +9,7 @@ from statistics import fmean
 
 import traceq
 from benchmarks.truth.execution import Request, execute
-from benchmarks.truth.faults import FAULTS, PROBLEMS, Fault, FaultKind, inject, plant
+from benchmarks.truth.faults import FAULTS, OF_CALLEES, PROBLEMS, Fault, FaultKind, inject, plant
 from benchmarks.truth.measuring import load
 from benchmarks.truth.programs import Operation, System, draw_system
 from benchmarks.truth.recording import Condition, record
@@ -83,8 +83,7 @@ def _failed(requests: Sequence[Request]) -> float:
 def _faults(system: System, mean_ns: float, random: Random) -> Iterator[Fault]:
     services = [service.name for service in system.services]
     for kind in FAULTS:
-        # The entry cannot be down, and nothing calls it over a network.
-        place = random.choice(services[1:] if kind in {"down", "network"} else services)
+        place = random.choice(services[1:] if kind in OF_CALLEES else services)
         yield Fault(kind, place, mean_ns / 1000 * random.choice((0.15, 0.3, 0.6)))
 
 

@@ -277,8 +277,8 @@ class _Execution:
         first = len(self.spans)
         client = self.open(line, Kind.CLIENT, _client_name(step.callee), _client_attributes(step.callee))
         client.now_ns += 0 if step.pool is None else step.pool.draw(self.random)
-        if step.is_refused:
-            client.now_ns += step.network.draw(self.random)
+        if step.refusal is not None:
+            client.now_ns += step.refusal.draw(self.random)
             self.close(client, failed=True)
             return client, True
         arrival_ns = client.now_ns + step.network.draw(self.random)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from random import Random
 from typing import Literal, TypeAlias, get_args
 
@@ -23,8 +24,14 @@ from benchmarks.truth.programs import (
     Work,
 )
 
-FaultKind: TypeAlias = Literal["latency", "network", "errors", "down", "multiplied", "stopped", "begun"]
+FaultKind: TypeAlias = Literal[
+    "latency", "network", "errors", "down", "aborting", "unreachable", "multiplied", "stopped", "begun", "swapped"
+]
+"""Of these, a service that is down refuses calls at once, one that aborts takes them and drops them without a span of
+its own, and one that is unreachable lets its callers wait until they give up."""
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
+OF_CALLEES: frozenset[FaultKind] = frozenset(("network", "down", "aborting", "unreachable"))
+"""Faults of services that others call; the entry cannot have them."""
 ProblemKind: TypeAlias = Literal["n+1", "slow-query", "straggler", "retries", "sequential-calls", "network", "gap"]
 PROBLEMS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 
@@ -36,7 +43,7 @@ class Fault:
     kind: FaultKind
     service: str
     strength_us: float
-    """Time added; what does not add a fixed time (errors, down, stopped) does without."""
+    """Time added; what does not add a fixed time (errors, down, aborting, stopped, swapped) does without."""
 
 
 def inject(system: System, fault: Fault) -> System:
@@ -65,6 +72,8 @@ def _changes_of_service(fault: Fault) -> Callable[[Operation], Operation]:
                 return replace(operation, failing=max(operation.failing, 0.3))
             case "multiplied" | "stopped":
                 return replace(operation, steps=_repeat(steps, 0 if fault.kind == "stopped" else 6))
+            case "swapped":
+                return replace(operation, steps=swapped(steps))
             case _:
                 return operation
 
@@ -75,9 +84,38 @@ def _changes_of_calls(fault: Fault) -> Callable[[Call], Call]:
     def change(call: Call) -> Call:
         if fault.kind == "network":
             return replace(call, network=Latency(call.network.median_us + fault.strength_us / 2, call.network.sigma))
-        return replace(call, is_refused=call.is_refused or fault.kind == "down")
+        return replace(call, refusal=_refusal(call, fault))
 
     return change
+
+
+def _refusal(call: Call, fault: Fault) -> Latency | None:
+    match fault.kind:
+        case "down":
+            return call.network
+        case "aborting":
+            return Latency(2 * call.network.median_us + 1500, 0.6)
+        case "unreachable":
+            return Latency(fault.strength_us, 0.01)
+        case _:
+            return call.refusal
+
+
+def swapped(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Make the second of two different queries or calls before the first; the same steps where there are no two."""
+    places = [place for place, step in enumerate(steps) if isinstance(step, Query | Call)]
+    found = [(one, two) for one, two in pairwise(places) if _target(steps[one]) != _target(steps[two])]
+    if not found:
+        return steps
+    one, two = found[0]
+    return (*steps[:one], steps[two], *steps[one + 1 : two], steps[one], *steps[two + 1 :])
+
+
+def _target(step: Step) -> str:
+    """Name whom a query or a call is sent to, as its span does."""
+    if isinstance(step, Query):
+        return f"{step.system} {step.statement.split()[0]}"
+    return step.callee.service.name if isinstance(step, Call) else ""
 
 
 def _repeat(steps: tuple[Step, ...], times: int) -> tuple[Step, ...]:

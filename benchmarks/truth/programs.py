@@ -73,8 +73,8 @@ class Call:
     backoff: Latency = Latency(2000)
     pool: Latency | None = None
     """What the call waits for a connection, within its span."""
-    is_refused: bool = False
-    """Whether nobody is there to answer."""
+    refusal: Latency | None = None
+    """After which the call fails since nobody is there to answer; None where somebody is."""
 
 
 @dataclass(frozen=True, slots=True)
