@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "semantics", "report", "writing", "learned"}
-GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "query", "asked", "answer"}
+GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"answer", "learned", "report", "semantics"},
@@ -19,7 +19,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
     "query": {"catalog", "semantics", "traces", "units"},
-    "asked": {"catalog", "query", "traces", "units"},
     "answer": {"report", "units"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},

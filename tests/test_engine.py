@@ -18,11 +18,10 @@ from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.call_sums import count_calls
 from traceq.analysis.dependencies import DependencyQuestion, from_sums
 from traceq.analysis.requests import RequestOptions
-from traceq.asked import WARNINGS_KEPT, sum_warnings
 from traceq.engine import SerialExecutor, local_executor, summarize
 from traceq.errors import DecodeError
 from traceq.executors import ProcessExecutor, ThreadExecutor
-from traceq.query import TraceQuery
+from traceq.query import WARNINGS_KEPT, TraceQuery, sum_warnings
 from traceq.sources.files import FileSource
 from traceq.sources.interface import Progress, Slice
 from traceq.sources.parquet import ParquetSlice

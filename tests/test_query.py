@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.builders import EPOCH_NS, span, traces
-from traceq.asked import window_text
 from traceq.catalog import Window
-from traceq.query import TraceQuery, matching, parse_tags
+from traceq.query import TraceQuery, matching, parse_tags, window_text
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.traces import Event
 

@@ -15,11 +15,21 @@ from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
-from traceq.asked import Asked, OneTrace, Wanted, WarningSums, asked_of, cut_off_line, sum_warnings, with_warnings
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec.wire import collector_paused
 from traceq.learned import Learned
-from traceq.query import TraceQuery, matching
+from traceq.query import (
+    Asked,
+    OneTrace,
+    TraceQuery,
+    Wanted,
+    WarningSums,
+    asked_of,
+    cut_off_line,
+    matching,
+    sum_warnings,
+    with_warnings,
+)
 from traceq.sources.interface import (
     Found,
     Input,

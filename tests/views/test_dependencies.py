@@ -4,7 +4,7 @@ import traceq
 from tests.sources.replay import FIXTURES
 from traceq.analysis.graph_questions import critical_calls, cycles, find_ways
 from traceq.analysis.impact import impact
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.views.dependencies import critical_report, cycles_report, impact_report, ways_report
 
 URL = "http://jaeger/trace/{trace_id}"

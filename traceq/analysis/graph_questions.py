@@ -13,8 +13,8 @@ from traceq.analysis.call_sums import CallSums
 from traceq.analysis.calls import Node
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
 from traceq.answer import Answer, records
-from traceq.asked import Asked
 from traceq.errors import NotFoundError
+from traceq.query import Asked
 from traceq.report import Column, Rows, Table, Unit
 from traceq.units import plural
 

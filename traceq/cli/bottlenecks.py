@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traceq.asked import OneTrace, asked_of, sum_warnings, with_warnings
 from traceq.cli.options import (
     AnswerOutputOptions,
     FilterOptions,
@@ -20,6 +19,7 @@ from traceq.cli.output import emit
 from traceq.cli.service_options import RequestServiceOptions
 from traceq.cli.session import opened
 from traceq.engine import Ask, asking
+from traceq.query import OneTrace, asked_of, sum_warnings, with_warnings
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums

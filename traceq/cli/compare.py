@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.asked import Asked, OneTrace, asked_of, sum_warnings, together, with_warnings
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
 from traceq.cli.output import emit
 from traceq.cli.service_options import ServiceOption, ServiceOptions
 from traceq.cli.session import opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
 from traceq.engine import Ask, asking
+from traceq.query import Asked, OneTrace, asked_of, sum_warnings, together, with_warnings
 from traceq.sources.interface import Progress, Source
 from traceq.units import format_time
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from traceq.asked import cut_off_line
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import (
     DEFAULT_ROTATE,
@@ -21,7 +20,7 @@ from traceq.cli.options import (
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
-from traceq.query import DEFAULT_LIMIT
+from traceq.query import DEFAULT_LIMIT, cut_off_line
 from traceq.sources.bodies import Packing, packed, unpacked_name
 from traceq.sources.interface import Found, Source
 from traceq.units import plural

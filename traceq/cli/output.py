@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 import typer
 
-from traceq.asked import Asked
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import OutputOptions
+from traceq.query import Asked
 from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
 from traceq.report import Report
 from traceq.writing import replacing

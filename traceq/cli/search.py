@@ -7,13 +7,12 @@ from typing import Annotated, get_args
 
 import typer
 
-from traceq.asked import asked_of, cut_off_line, sum_warnings, with_warnings
 from traceq.catalog import Order, TraceList
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, SourceOptions
 from traceq.cli.output import emit
 from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
-from traceq.query import TraceQuery
+from traceq.query import TraceQuery, asked_of, cut_off_line, sum_warnings, with_warnings
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
 

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from traceq.asked import asked_of
 from traceq.catalog import OperationList, ServiceList
 from traceq.cli.options import AnswerOutputOptions, SourceOptions
 from traceq.cli.output import emit
 from traceq.cli.service_options import ServiceOptions, complete_service
 from traceq.cli.session import opened
-from traceq.query import TraceQuery
+from traceq.query import TraceQuery, asked_of
 from traceq.views.listings import operations_report, services_report
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from traceq.asked import OneTrace, Wanted
 from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
 from traceq.cli.output import check_output
 from traceq.cli.service_options import ServiceOptions
+from traceq.query import OneTrace, Wanted
 from traceq.sources import open_source
 from traceq.sources.interface import Progress, ProgressListener, Source, no_progress
 from traceq.units import format_count, plural

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from traceq.asked import Asked, OneTrace, asked_of, sum_warnings, with_warnings
 from traceq.cli.options import AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions, duration
 from traceq.cli.output import emit
 from traceq.cli.session import opened
 from traceq.errors import NotFoundError
+from traceq.query import Asked, OneTrace, asked_of, sum_warnings, with_warnings
 from traceq.report import Report
 from traceq.sources import is_url
 from traceq.traces import Traces

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Protocol
 
-from traceq.asked import command_about
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, summarize
 from traceq.codec import Part, PartsLeftOut, by_trace, read_document, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
-from traceq.query import TraceQuery, matching
+from traceq.query import TraceQuery, command_about, matching
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import (
     Found,

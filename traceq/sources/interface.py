@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from traceq.asked import Place, command_about
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
 from traceq.codec.wire import quoted
 from traceq.errors import DecodeError
-from traceq.query import TraceQuery
+from traceq.query import Place, TraceQuery, command_about
 from traceq.traces import FoundAttributes, Traces, TraceWarning
 
 

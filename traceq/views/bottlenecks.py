@@ -9,7 +9,7 @@ from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGr
 from traceq.analysis.requests import Measure
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.wording import (

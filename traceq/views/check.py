@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Block, Line, Part, Report, picked, table
 from traceq.units import plural
 from traceq.views.wording import dim, looked_at, next_line

@@ -20,7 +20,7 @@ from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, plural
 from traceq.views.wording import dim, next_line, service_text

@@ -9,7 +9,7 @@ from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Depen
 from traceq.analysis.graph_questions import CriticalCalls, Cycle, Cycles, Way, Ways, busiest
 from traceq.analysis.impact import AFFECTED_COLUMNS, Impact
 from traceq.answer import report_of
-from traceq.asked import Asked, window_text
+from traceq.query import Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.graphs import Changes, Shade, View, graph_of, matrix_of

@@ -8,7 +8,7 @@ from typing import Literal
 
 from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Line, Part, Report
 from traceq.units import format_count, format_ratio, format_time, plural
 from traceq.views.wording import dim, looked_at, more, next_line, nothing_found, set_apart_lines

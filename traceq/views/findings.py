@@ -8,7 +8,7 @@ from typing import Literal
 
 from traceq.analysis.findings import KINDS, Finding, Findings
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Block, Line, Part, Report
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.wording import dim, looked_at, more, next_line, nothing_found, set_apart_lines

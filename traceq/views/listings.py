@@ -6,8 +6,8 @@ from collections.abc import Sized
 from dataclasses import replace
 
 from traceq.answer import report_of
-from traceq.asked import Asked
 from traceq.catalog import SUMMARY_COLUMNS, OperationList, ServiceList, TraceList, TraceSummary, summarize
+from traceq.query import Asked
 from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.traces import Traces
 from traceq.units import plural

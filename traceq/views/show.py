@@ -9,8 +9,8 @@ from traceq.analysis.culprits import Culprit
 from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottlenecks, facts, find_assumptions
 from traceq.analysis.self_time import SELF_TIME_COLUMNS, SelfTime
 from traceq.answer import report_of
-from traceq.asked import Asked
 from traceq.catalog import TraceSummary
+from traceq.query import Asked
 from traceq.report import Block, Fields, Line, Part, Report, table
 from traceq.units import format_duration, format_ratio, format_time, plural
 from traceq.views.findings import finding_lines

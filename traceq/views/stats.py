@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from traceq.analysis.spread import Spread
 from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow, average_ns
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, picked, table
 from traceq.units import format_count, format_duration, plural
 from traceq.views.wording import dim, duration_histogram, more, next_line, nothing_found

@@ -7,7 +7,7 @@ from dataclasses import replace
 from traceq.analysis.spread import Spread
 from traceq.analysis.what_if import OPERATION_COLUMNS, HeldOperation, WhatIf, WhatIfSums
 from traceq.answer import report_of
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_duration, format_ratio, plural
 from traceq.views.wording import nothing_found, service_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
-from traceq.asked import Asked
+from traceq.query import Asked
 from traceq.report import Histogram, Line, Part
 from traceq.semantics import Kind
 from traceq.units import plural

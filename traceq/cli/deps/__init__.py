@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from traceq.asked import Asked, asked_of
 from traceq.catalog import Window
 from traceq.cli.deps.options import DepsOptions
 from traceq.cli.output import chosen_format, emit
 from traceq.cli.session import opened
 from traceq.engine import Ask, asking
-from traceq.query import DEFAULT_LIMIT, TraceQuery
+from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery, asked_of
 from traceq.sources.interface import Source
 from traceq.units import NS_PER_DAY
 
