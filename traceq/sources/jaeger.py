@@ -10,14 +10,15 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import TypeVar
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
-from traceq.errors import NotFoundError
+from traceq.errors import NotFoundError, SourceError
 from traceq.query import TraceQuery, matching
 from traceq.records import Codebook
 from traceq.sources.candidates import (
@@ -50,6 +51,7 @@ from traceq.sources.interface import (
     no_progress,
 )
 from traceq.sources.refusals import ServerError
+from traceq.sources.tags import LONGEST_INDEXED, other_ways
 from traceq.traces import Traces
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, plural
 from traceq.untrusted import printable
@@ -72,6 +74,10 @@ _DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY
 _CLOCK_ALLOWANCE_NS = NS_PER_HOUR
 """Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
 
+_TOO_LONG = (
+    f"Elasticsearch and OpenSearch do not index values and names of more than {LONGEST_INDEXED} characters: these "
+    "conditions were checked among the newest traces that meet the others"
+)
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}")
 _NEEDS_SERVICE = "requires a service name"
 _NOT_TOGETHER = "cannot query for duration and tags simultaneously"
@@ -225,21 +231,50 @@ class JaegerSource:
 
     def _search(self, query: TraceQuery, *, with_details: bool) -> tuple[Found, int]:
         """Find whole traces, and tell how many services were asked one by one."""
-        candidates = self._gather(query, self._dialect.search, self._span_count)
-        has_details = with_details or bool(query.attributes)
-        with reading(self._client):
-            traces = read_table(candidates.by_id.values(), with_details=has_details)
-        checked = _at_resolution(query, self._dialect.resolution_ns)
-        kept = newest_positions(traces, matching(traces, checked))
-        exact_count = len(matching(traces, _without_trace_bounds(checked))) if _has_trace_bounds(query) else len(kept)
-        chosen = traces.select(kept[: query.limit])
+        checked = self._exact(query, has_details=with_details or bool(query.attributes))
+        if not checked.kept:
+            self._check_names(query)
+        chosen = checked.traces.select(checked.kept[: query.limit])
+        candidates = checked.candidates
         found = Found(
             chosen,
-            candidates.is_cut_off or len(kept) > len(chosen),
-            _notes(query, candidates, len(traces) - exact_count),
-            None if has_details else self._left_out(candidates, chosen),
+            candidates.is_cut_off or len(checked.kept) > len(chosen),
+            _notes(query, candidates, checked.dropped_count),
+            None if with_details or query.attributes else self._left_out(candidates, chosen),
         )
         return found, candidates.service_count
+
+    def _exact(self, query: TraceQuery, *, has_details: bool) -> _Checked:
+        """Ask, and ask in other ways where the storage may not have compared tags exactly; keep the best answer."""
+        answers = [self._attempt(query, query, has_details=has_details)]
+        if not _is_settled(answers[0]):
+            is_short = isinstance(answers[0], _Checked) and answers[0].is_short_of_room
+            for sent in other_ways(query, is_short_of_room=is_short):
+                answers.append(self._attempt(query, sent, has_details=has_details))
+                if _is_settled(answers[-1]):
+                    break
+        checked = [answer for answer in answers if isinstance(answer, _Checked)]
+        for failure in answers:
+            if not checked and isinstance(failure, SourceError):
+                raise failure
+        return max(checked, key=lambda answer: len(answer.kept))
+
+    def _attempt(self, query: TraceQuery, sent: TraceQuery, *, has_details: bool) -> _Checked | SourceError:
+        """Ask with the conditions of one query, and keep what matches another; give a refusal, do not raise it."""
+        try:
+            candidates = self._gather(sent, self._dialect.search, self._span_count)
+        except SourceError as error:
+            if not _is_refusal(error):
+                raise
+            return error
+        if sent.operation != query.operation or len(sent.attributes) < len(query.attributes):
+            candidates = replace(candidates, notes=(*candidates.notes, _TOO_LONG))
+        with reading(self._client):
+            traces = read_table(candidates.by_id.values(), with_details=has_details)
+        exactly = _at_resolution(query, self._dialect.resolution_ns)
+        kept = newest_positions(traces, matching(traces, exactly))
+        exact_count = len(matching(traces, _without_trace_bounds(exactly))) if _has_trace_bounds(query) else len(kept)
+        return _Checked(candidates, traces, kept, len(traces) - exact_count)
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
         read = partial(read_table, with_details=True)
@@ -258,6 +293,8 @@ class JaegerSource:
             return None
         if candidates.is_relaxed:
             return None
+        if not candidates.by_id:
+            self._check_names(query)
         possible = [summary for summary in candidates.by_id.values() if may_match(summary, query)]
         kept = newest_summaries(summary for summary in possible if lasts_as_asked(summary, query))
         return FoundSummaries(
@@ -275,8 +312,6 @@ class JaegerSource:
         if query.service is not None or self._searches_all_services():
             candidates = self._ask_once(query, ask)
             if candidates is not None:
-                if query.service is not None and not candidates.by_id:
-                    self._check_names(query.service, query.operation)
                 return candidates
         return ask_each(
             self.services(), lambda service: self._ask(replace(query, service=service), ask), span_count, self._progress
@@ -315,8 +350,11 @@ class JaegerSource:
         # v3 refuses a window without length.
         return BoundedQuery(query, max(0, start_ns), max(end_ns, start_ns + NS_PER_US), limit)
 
-    def _check_names(self, service: str, operation: str | None) -> None:
+    def _check_names(self, query: TraceQuery) -> None:
         """Tell a name that does not exist from one that nothing was found for; asked only when nothing was found."""
+        service, operation = query.service, query.operation
+        if service is None:
+            return
         self._check_service(service)
         if operation is None:
             return
@@ -334,6 +372,38 @@ class JaegerSource:
                 f"no service named '{printable(service)}' at {self.location}",
                 hint=nearest_names(service, services, self, "services"),
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """An answer as whole traces, and which of them match."""
+
+    candidates: Candidates[Parts]
+    traces: Traces
+    kept: list[int]
+    """Positions of the traces that match, newest first."""
+    dropped_count: int
+    """Traces that do not match, whatever the bounds on the duration of the whole trace."""
+
+    @property
+    def is_short_of_room(self) -> bool:
+        """Whether traces that do not match took the place of others."""
+        return self.candidates.is_cut_off and self.dropped_count > 0
+
+
+def _is_settled(answer: _Checked | SourceError) -> bool:
+    """Tell whether asking in another way would find nothing more."""
+    if isinstance(answer, SourceError):
+        return False
+    return bool(answer.kept) and not answer.is_short_of_room
+
+
+def _is_refusal(error: SourceError) -> bool:
+    """Tell whether the server disliked the question, as far as its answer shows."""
+    refused = error if isinstance(error, ServerError) else error.__cause__
+    if not isinstance(refused, ServerError):
+        return False
+    return refused.status == HTTPStatus.BAD_REQUEST or refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _at_resolution(query: TraceQuery, resolution_ns: int) -> TraceQuery:
@@ -364,8 +434,7 @@ def _notes(query: TraceQuery, candidates: Candidates[_Trace], dropped_count: int
             "among the traces it found by tags"
         )
     elif dropped_count:
-        notes.append(
-            f"left out {plural(dropped_count, 'trace')} that the server found but that did not match exactly: some "
-            "storages take tags of different spans together, or read values as patterns"
-        )
+        left_out = f"left out {plural(dropped_count, 'trace')} that the server found but that did not match exactly"
+        why = "some storages take tags of different spans together, or read values as patterns"
+        notes.append(f"{left_out}: {why}" if query.attributes or query.has_error else left_out)
     return tuple(notes)

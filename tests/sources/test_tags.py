@@ -1,0 +1,136 @@
+"""Tags on storages that read values as patterns, as OpenSearch 2.19 was seen to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import respx
+
+from tests.sources.test_jaeger import BASE, CHAT, NOW_NS, enveloped, numbers, span, v1_error, v1_trace
+from traceq.errors import SourceError
+from traceq.query import TraceQuery
+from traceq.sources.interface import ConnectionOptions
+from traceq.sources.jaeger import JaegerSource
+
+VALUES = [
+    "c++",
+    "price=$5 (net)",
+    "[x]",
+    "back\\slash",
+    '"quoted"',
+    "a|b",
+    "x*y",
+    "#h",
+    "a&b",
+    "a?c",
+    "/path/to?x=1&y=2",
+    '["a","b"]',
+    "~",
+    "<t>",
+    "(unclosed",
+    "a{",
+    "tail\\",
+    "INSERT INTO orders (a,b) VALUES (%s,%s)",
+    "a.c",
+    "plain",
+    "^start$",
+    "2-4",
+    "grüße",
+    "l" * 300,
+]
+
+
+class Elastic:
+    """Finds traces as Jaeger on Elasticsearch does: values are patterns for all of a value, long ones not indexed."""
+
+    def __init__(self, *values: str) -> None:
+        self.values = values
+        self.questions: list[dict[str, str]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        tags = json.loads(request.url.params.get("tags", "{}"))
+        self.questions.append(tags)
+        pattern = tags.get("key")
+        try:
+            found = [at for at, value in enumerate(self.values) if pattern is None or _matches(pattern, value)]
+        except re.error:
+            return v1_error(500, "all shards failed")
+        found = found[-int(request.url.params["limit"]) :]
+        return httpx.Response(200, json=enveloped(*(v1_trace(at, span(key=self.values[at])) for at in found)))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Translate what Lucene adds to regular expressions: strings in quotes, any string, no string, numbers, not."""
+    plain = re.sub(r"\\.", "", pattern)
+    if re.search(r"[~<]", plain) or plain.endswith("\\"):
+        raise re.error("not closed")
+    lucene = re.sub(
+        r"(\\.)|([\"#@&^$])", lambda met: met[1] or {"#": "(?!)", "@": ".*", '"': ""}.get(met[2], "(?!)"), pattern
+    )
+    return len(value) <= 256 and re.fullmatch(lucene, value) is not None
+
+
+@pytest.fixture
+def server() -> Iterator[respx.MockRouter]:
+    with respx.mock(base_url=BASE, assert_all_called=False) as router:
+        router.get("/api/services").respond(json=enveloped("chat-service"))
+        yield router
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> JaegerSource:
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", lambda _seconds: None)
+    return JaegerSource(BASE, ConnectionOptions(), clock=lambda: NOW_NS)
+
+
+def asking_for(value: str, limit: int = 20) -> TraceQuery:
+    return TraceQuery(service="chat-service", attributes=(("key", value),), window=CHAT.window, limit=limit)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_any_value_finds_what_an_exact_comparison_finds(
+    server: respx.MockRouter, source: JaegerSource, value: str
+) -> None:
+    server.get("/api/traces").mock(side_effect=Elastic(*VALUES, "abc", "xxy"))
+
+    assert numbers(source.find(asking_for(value)).traces) == [VALUES.index(value)]
+
+
+def test_values_without_special_characters_are_asked_for_once(server: respx.MockRouter, source: JaegerSource) -> None:
+    elastic = Elastic("other")
+    server.get("/api/traces").mock(side_effect=elastic)
+
+    assert not len(source.find(asking_for("a.b-c")).traces)
+    assert elastic.questions == [{"key": "a.b-c"}]
+
+
+def test_false_candidates_do_not_use_up_the_limit(server: respx.MockRouter, source: JaegerSource) -> None:
+    elastic = Elastic(*["a.c"] * 3, *["abc"] * 7)
+    server.get("/api/traces").mock(side_effect=elastic)
+
+    found = source.find(asking_for("a.c", limit=5))
+
+    assert (numbers(found.traces), found.is_cut_off) == ([2, 1, 0], False)
+    assert elastic.questions == [{"key": "a.c"}, {"key": r"a\.c"}]
+
+
+def test_what_is_too_long_for_an_index_is_said(server: respx.MockRouter, source: JaegerSource) -> None:
+    server.get("/api/traces").mock(side_effect=Elastic("other", "l" * 257))
+
+    found = source.find(asking_for("l" * 257))
+
+    assert numbers(found.traces) == [1]
+    assert "not index values and names of more than 256 characters" in " ".join(found.notes)
+
+
+def test_the_first_refusal_is_told_where_no_way_helps(server: respx.MockRouter, source: JaegerSource) -> None:
+    server.get("/api/traces").mock(
+        side_effect=lambda request: v1_error(500, "first" if "\\" not in request.url.params["tags"] else "second")
+    )
+
+    with pytest.raises(SourceError, match="first"):
+        source.find(asking_for("a{"))
