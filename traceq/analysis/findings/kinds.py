@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import series, single
+from traceq.analysis.findings import alike, series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.semantics import Peer
 from traceq.traces import Span
@@ -176,14 +176,14 @@ KINDS: dict[str, FindingKind] = {
 
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
-    alike = series.n_plus_one(scene)
+    many = alike.n_plus_one(scene)
     tried = series.retries(scene)
     parallel = series.side_by_side(scene)
     return (
-        alike,
-        series.repeated_queries(scene, alike),
+        many,
+        alike.repeated_queries(scene, many),
         tried,
-        series.sequential_calls(scene, alike),
+        series.sequential_calls(scene, many),
         series.stragglers(scene, parallel),
         series.fan_outs(scene, parallel),
         single.slow_queries(scene),
