@@ -31,6 +31,14 @@ class ServiceCall:
     call_count: int
 
 
+def sum_calls(calls: Iterable[ServiceCall]) -> tuple[ServiceCall, ...]:
+    """Add up the calls of each edge; sorted."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for call in calls:
+        counts[call.parent, call.child] += call.call_count
+    return tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A span of time, both ends included, in nanoseconds since the epoch; None is open."""

@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from traceq.assembly import TableBuilder
-from traceq.catalog import ServiceCall
-from traceq.codec import answers, jaeger, otlp, wire
+from traceq.catalog import ServiceCall, sum_calls
+from traceq.codec import jaeger, otlp, wire
 from traceq.codec.wire import Body, collector_paused, reason, refusal
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes
@@ -123,7 +123,7 @@ def read_document(body: Body, location: str) -> Document:
             wire.check_lines(view, start, start + more.end, place)
             for number, line in wire.lines(view):
                 reader.read_line(line, f"{place} line {number}")
-    return Document(tuple(reader.parts), answers.merge_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
+    return Document(tuple(reader.parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
 
 
 def read_trace(trace: memoryview, location: str) -> Part:
@@ -172,7 +172,6 @@ class _Data(msgspec.Struct, gc=False):
 _OBJECT = msgspec.json.Decoder(_Object, strict=False)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _DATA = msgspec.json.Decoder(_Data)
-_CALL = msgspec.json.Decoder(answers.Call, strict=False)
 
 _MAX_DEPTH = 4
 """How deeply documents may be nested: a list of envelopes of traces is 3 deep, and no known format is deeper."""
@@ -183,7 +182,7 @@ class _Reader:
     """Collects what a document holds."""
 
     parts: list[Part] = field(default_factory=list)
-    calls: list[answers.Call] = field(default_factory=list)
+    calls: list[ServiceCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def read_line(self, line: memoryview, place: str) -> None:
@@ -239,7 +238,11 @@ class _Reader:
         elif found.spans is not _MISSING:
             self._add_trace(body, place)
         elif found.child is not _MISSING and found.call_count is not _MISSING:
-            self.calls.append(_decode(_CALL, body, place))
+            # Late, as in `_told`: few files hold anything but traces.
+            from traceq.codec.answers import CALL
+
+            call = _decode(CALL, body, place)
+            self.calls.append(ServiceCall(call.parent, call.child, call.call_count))
         else:
             return self._read_wrapped(found, place, depth)
         return True
@@ -276,7 +279,11 @@ def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str,
 def _told(found: _Object) -> str:
     """Return the failure that the object reports; empty if there is none."""
     errors, error = (bytes(each) or b"null" for each in (found.errors, found.error))
-    return answers.error_message(b'{"errors":%b,"error":%b}' % (errors, error))
+    if errors == error == b"null":
+        return ""
+    from traceq.codec.answers import error_message
+
+    return error_message(b'{"errors":%b,"error":%b}' % (errors, error))
 
 
 def _is_empty(found: _Object) -> bool:

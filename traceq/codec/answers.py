@@ -6,13 +6,12 @@ null for empty lists, and errors as plain text.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import msgspec
 
-from traceq.catalog import Operation, ServiceCall, ServiceSummary, TraceSummary, rank_services
+from traceq.catalog import Operation, ServiceCall, ServiceSummary, TraceSummary, rank_services, sum_calls
 from traceq.codec.wire import Body, decode, hex_id, quoted
 from traceq.errors import DecodeError
 
@@ -38,9 +37,7 @@ class _Operation(msgspec.Struct, gc=False):
     kind: str | None = msgspec.field(name="spanKind", default=None)
 
 
-class Call(msgspec.Struct, gc=False):
-    """An edge of Jaeger's dependency table, as in JSON."""
-
+class _Call(msgspec.Struct, gc=False):
     parent: str
     child: str
     call_count: int = msgspec.field(name="callCount")
@@ -91,11 +88,14 @@ class _V3Failure(msgspec.Struct, gc=False):
 
 _SERVICES = msgspec.json.Decoder(_Envelope[str], strict=False)
 _OPERATIONS = msgspec.json.Decoder(_Envelope[_Operation | str], strict=False)
-_CALLS = msgspec.json.Decoder(_Envelope[Call] | list[Call], strict=False)
+_CALLS = msgspec.json.Decoder(_Envelope[_Call] | list[_Call], strict=False)
 _V3_SERVICES = msgspec.json.Decoder(_V3Services, strict=False)
 _V3_OPERATIONS = msgspec.json.Decoder(_V3Operations, strict=False)
 _V3_SUMMARIES = msgspec.json.Decoder(_V3Summaries, strict=False)
 _TOLD = msgspec.json.Decoder(_Told, strict=False)
+
+CALL = msgspec.json.Decoder(_Call, strict=False)
+"""Reads one entry of Jaeger's dependency table."""
 
 
 def read_services(body: Body) -> tuple[str, ...]:
@@ -123,15 +123,8 @@ def read_dependencies(body: Body) -> tuple[ServiceCall, ...]:
         DecodeError: If it is neither, or reports an error and no data.
     """
     answer = _decode(_CALLS, body, "dependencies")
-    return merge_calls(answer if isinstance(answer, list) else _unwrapped(answer, "dependencies"))
-
-
-def merge_calls(calls: Iterable[Call]) -> tuple[ServiceCall, ...]:
-    """Sum the calls of each edge; sorted."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for call in calls:
-        counts[call.parent, call.child] += call.call_count
-    return tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
+    calls = answer if isinstance(answer, list) else _unwrapped(answer, "dependencies")
+    return sum_calls(ServiceCall(call.parent, call.child, call.call_count) for call in calls)
 
 
 def read_v3_services(body: Body) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from functools import cached_property, partial
 from typing import Protocol
 
 from traceq.assembly import joined
-from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, summarize
+from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, sum_calls, summarize
 from traceq.codec import Part, PartsLeftOut, by_trace, read_document, read_table, read_tables
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
@@ -118,20 +117,18 @@ class JsonFiles:
 
 def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
     parts: list[Part] = []
-    counts: Counter[tuple[str, str]] = Counter()
+    calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
     for done, file in enumerate(files):
         progress(Progress(f"reading {shown(file)}", done, len(files), len(parts)))
         with collector_paused():
             document = read_document(read_body(file), shown(file))
             parts += document.parts
-        for call in document.calls:
-            counts[call.parent, call.child] += call.call_count
+        calls += document.calls
         notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in document.notes))
     groups = by_trace(parts)
     progress(Progress("reading files", len(files), len(files), len(groups)))
-    calls = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
-    return _Contents(tuple(tuple(parts) for parts in groups.values()), calls, tuple(notes))
+    return _Contents(tuple(tuple(parts) for parts in groups.values()), sum_calls(calls), tuple(notes))
 
 
 def _opened(locations: tuple[str, ...], progress: ProgressListener) -> _Files:

@@ -5,7 +5,6 @@ Everything that needs pyarrow is imported when the first file is opened.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from traceq.assembly import TableBuilder
-from traceq.catalog import ServiceCall
+from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import Part, by_trace
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
@@ -243,12 +242,16 @@ class ParquetFiles:
     @property
     def calls(self) -> tuple[ServiceCall, ...]:
         """The sum of the dependency tables that were stored with the traces."""
-        return _calls(self._files)
+        return sum_calls(call for file in self._files for call in file.calls)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """A note about each file that was written without attributes."""
-        return _notes(self._files)
+        return tuple(
+            f"{printable(str(file.path))} was written without attributes, events and links"
+            for file in self._files
+            if not file.has_details
+        )
 
     @contextmanager
     def slices(self) -> Iterator[Input]:
@@ -354,18 +357,3 @@ def _scattered(files: Sequence[SpanFile]) -> dict[tuple[int, int], set[int]]:
                     for place in (known, here):
                         found.setdefault(place[:2], set()).add(place[2])
     return found
-
-
-def _calls(files: Iterable[SpanFile]) -> tuple[ServiceCall, ...]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for call in (call for file in files for call in file.calls):
-        counts[call.parent, call.child] += call.call_count
-    return tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(counts.items()))
-
-
-def _notes(files: Iterable[SpanFile]) -> tuple[str, ...]:
-    return tuple(
-        f"{printable(str(file.path))} was written without attributes, events and links"
-        for file in files
-        if not file.has_details
-    )

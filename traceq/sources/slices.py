@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from traceq.catalog import ServiceCall
+from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import Part, by_trace, read_attributes, read_document, read_tables, read_trace
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
@@ -177,7 +176,7 @@ def _look_through(
     paths: Sequence[tuple[str, str]], slice_bytes: int, options: SplitOptions, progress: ProgressListener
 ) -> Input:
     planner = _Planner(slice_bytes)
-    calls: Counter[tuple[str, str]] = Counter()
+    calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
     is_guessed = False
     for done, (path, file) in enumerate(paths):
@@ -186,10 +185,8 @@ def _look_through(
         found = split(body, shown(file), replace(options, forget=partial(forget, body)))
         for run in found.runs:
             planner.add(path, shown(file), run)
-        for call in found.calls:
-            calls[call.parent, call.child] += call.call_count
+        calls += found.calls
         notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in found.notes))
         is_guessed |= found.is_guessed
-    told = tuple(ServiceCall(parent, child, count) for (parent, child), count in sorted(calls.items()))
     proven = partial(_look_through, paths, slice_bytes, replace(options, is_proven=True), progress)
-    return Input(planner.slices(), told, tuple(notes), proven if is_guessed else None, planner.holder)
+    return Input(planner.slices(), sum_calls(calls), tuple(notes), proven if is_guessed else None, planner.holder)
