@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.columns import Columns, Ints, columns, meanings
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.cohorts import collect as collect_cohort
 from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.expressions import Expression, meanings
+from traceq.analysis.expressions import Expression
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
 from traceq.analysis.requests import RequestOptions, requests_of
 from traceq.analysis.spread import Spread, spread
@@ -55,7 +55,7 @@ class CheckSums:
 
     trace_count: int = 0
     meanings: tuple[Tally, ...] = (Tally(), Tally(), Tally(), Tally())
-    """One tally for each of `expressions.meanings`: which of them is meant is known when all traces were read."""
+    """One tally for each of `columns.meanings`: which of them is meant is known when all traces were read."""
 
     @property
     def meant(self) -> Tally:

@@ -12,8 +12,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Flags, Ints, columns
-from traceq.analysis.expressions import meanings
+from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings
 from traceq.analysis.grouping import added, distinct, sum_by_group
 from traceq.analysis.learning import learned_of, number_operations
 from traceq.analysis.rejoining import Fragments, find_fragments, rejoin

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings, named
 from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import charge
-from traceq.analysis.expressions import meanings, named
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import RequestOptions, find_requests
@@ -32,7 +31,7 @@ class Shortening:
     """Which spans are to be shorter, and by how much."""
 
     name: str
-    """The name of the spans; see `expressions.named`."""
+    """The name of the spans; see `columns.named`."""
     ratio: float = 1.0
     """The share of each span's time that remains, 0..1."""
     most_ns: int | None = None
@@ -40,7 +39,7 @@ class Shortening:
     text: str = ""
     """The text from which it was read."""
     meaning: int | None = None
-    """Which of `expressions.meanings` the name has; None for the first that any span of the table has."""
+    """Which of `columns.meanings` the name has; None for the first that any span of the table has."""
 
     def apply(self, lengths_ns: Ints) -> Ints:
         """Give the new lengths: never longer than they were."""

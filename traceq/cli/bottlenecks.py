@@ -127,7 +127,7 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
         question = FindingQuestion(options.request_options())
         findings = question.rank(ask(question).sums)
     if options.what_if:
-        from traceq.analysis.expressions import meaning_among
+        from traceq.analysis.columns import meaning_among
         from traceq.analysis.what_if import WhatIfQuestion
 
         calls = [(key.service, key.name, key.peer) for key in sums.groups.keys]

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
-from traceq.analysis.columns import columns
-from traceq.analysis.expressions import meaning_among, meanings
+from traceq.analysis.columns import columns, meaning_among, meanings
 from traceq.semantics import Peer
 from traceq.traces import Traces
 
