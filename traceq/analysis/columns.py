@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,25 +56,8 @@ class Columns:
 
     def taken(self, rows: Ints, parents: Ints) -> Columns:
         """Give some of the spans, with parents among these; `traces` still explains the codes."""
-        return replace(
-            self,
-            trace=_frozen(self.trace[rows]),
-            parents=_frozen(parents),
-            start_ns=_frozen(self.start_ns[rows]),
-            end_ns=_frozen(self.end_ns[rows]),
-            duration_ns=_frozen(self.duration_ns[rows]),
-            roles=_frozen(self.roles[rows]),
-            told_roles=_frozen(self.told_roles[rows]),
-            activities=_frozen(self.activities[rows]),
-            statuses=_frozen(self.statuses[rows]),
-            services=_frozen(self.services[rows]),
-            names=_frozen(self.names[rows]),
-            hosts=_frozen(self.hosts[rows]),
-            peers=_frozen(self.peers[rows]),
-            follows=_frozen(self.follows[rows]),
-            orphaned=_frozen(self.orphaned[rows]),
-            rejoined=_frozen(self.rejoined[rows]),
-        )
+        taken: dict[str, Any] = {name: _frozen(getattr(self, name)[rows]) for name in _BY_SPAN}
+        return replace(self, **taken, parents=_frozen(parents))
 
     def shifted(self, shift_ns: Ints) -> Columns:
         """Give the same spans at other times; durations stay."""
@@ -84,6 +67,9 @@ class Columns:
     def with_parents(self, parents: Ints) -> Columns:
         """Give the same spans under other parents, for questions about parts of traces."""
         return replace(self, parents=_frozen(parents))
+
+
+_BY_SPAN = tuple(each.name for each in fields(Columns) if each.name not in ("traces", "parents", "learned"))
 
 
 def columns(traces: Traces) -> Columns:
@@ -153,11 +139,12 @@ def meanings(spans: Columns, text: str) -> tuple[Flags, Flags, Flags, Flags]:
     missing in one table may be in another.
     """
     traces = spans.traces
+    peers = [code for code, peer in enumerate(traces.peers) if peer is not None and text in {peer.system, peer.label}]
     return (
-        _in(spans.names, _codes(traces.names, text)),
+        np.isin(spans.names, _codes(traces.names, text)),
         _of_service(spans, text),
-        _in(spans.peers, _peers(traces, text)),
-        _in(spans.services, _codes(traces.services, text)),
+        np.isin(spans.peers, peers),
+        np.isin(spans.services, _codes(traces.services, text)),
     )
 
 
@@ -177,10 +164,6 @@ def meaning_among(calls: Iterable[tuple[str, str, Peer | None]], text: str) -> i
     return min(found, default=None)
 
 
-def _in(column: np.ndarray, codes: list[int]) -> Flags:
-    return np.isin(column, codes)
-
-
 def _codes(values: tuple[str, ...], text: str) -> list[int]:
     return [code for code, value in enumerate(values) if value == text and value]
 
@@ -192,9 +175,5 @@ def _of_service(spans: Columns, text: str) -> Flags:
         if letter == ":":
             services = _codes(spans.traces.services, text[:at])
             names = _codes(spans.traces.names, text[at + 1 :])
-            found |= _in(spans.services, services) & _in(spans.names, names)
+            found |= np.isin(spans.services, services) & np.isin(spans.names, names)
     return found
-
-
-def _peers(traces: Traces, text: str) -> list[int]:
-    return [code for code, peer in enumerate(traces.peers) if peer is not None and text in {peer.system, peer.label}]
