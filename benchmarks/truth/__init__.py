@@ -4,6 +4,7 @@
 python -m benchmarks.truth                                   # everything, of the tuning seeds: a minute
 python -m benchmarks.truth --condition clean --condition '5 ms skew' --seed 3 7 --requests 200 --format json
 python -m benchmarks.truth --condition clean --worst 1       # the smallest wrong trace of each seed, drawn
+python -m benchmarks.truth --findings --requests 40           # only problems and healthy requests
 python -m benchmarks.truth --docs > docs/truth.md            # of the reporting seeds
 ```
 

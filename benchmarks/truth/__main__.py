@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from benchmarks.truth.asking import ask, nothing_told
 from benchmarks.truth.comparing import Verdicts, examine
 from benchmarks.truth.examples import smallest
 from benchmarks.truth.measuring import Score, run
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     seeds = tuple(options.seed or (REPORTING_SEEDS if options.docs else TUNING_SEEDS))
     chosen = [condition for condition in CONDITIONS if condition.name in (options.condition or _NAMES)]
+    if options.findings:
+        chosen = []
     if options.worst:
         for condition in chosen:
             for seed in seeds:
@@ -32,8 +35,10 @@ def main(arguments: Sequence[str]) -> None:
                     print(line)  # noqa: T201  the answer
         return
     scores = tuple((c, sum((run(seed, options.requests, c) for seed in seeds), Score())) for c in chosen)
-    verdicts = None if options.condition else sum((examine(seed, options.requests) for seed in seeds), Verdicts())
-    figures = Figures(seeds, options.requests, scores, verdicts)
+    told = None if options.condition else sum((ask(seed, options.requests) for seed in seeds), nothing_told())
+    is_partial = options.condition or options.findings
+    verdicts = None if is_partial else sum((examine(seed, options.requests) for seed in seeds), Verdicts())
+    figures = Figures(seeds, options.requests, scores, verdicts, told)
     if options.docs:
         sys.stdout.write(markdown(figures))
     elif options.format == "json":
@@ -52,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=_NAMES,
         metavar="NAME",
         help=f"only this one, and no faults; may be repeated: {', '.join(_NAMES).replace('%', '%%')}",
+    )
+    parser.add_argument(
+        "--findings", action="store_true", help="only what findings tell, of problems and healthy requests"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--worst", type=int, metavar="N", help="draw the N smallest wrong traces of each seed instead")

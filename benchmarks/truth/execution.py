@@ -15,6 +15,7 @@ from random import Random
 from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 from benchmarks.truth.programs import (
+    TICK,
     Call,
     Fork,
     Hedge,
@@ -23,12 +24,14 @@ from benchmarks.truth.programs import (
     Query,
     Section,
     Service,
+    Shuffled,
     Spawn,
     Staggered,
     Step,
     System,
     Work,
 )
+from benchmarks.truth.texts import fill
 from traceq.semantics import Kind
 
 Attributes: TypeAlias = dict[str, str | int]
@@ -182,6 +185,7 @@ def held(line: Line, until_ns: int) -> Iterator[Stretch]:
 class _Execution:
     def __init__(self, random: Random) -> None:
         self.random = random
+        self.known: dict[str, str] = {}
         self.spans: list[TrueSpan] = []
 
     def request(self, operation: Operation, start_ns: int) -> Request:
@@ -224,7 +228,7 @@ class _Execution:
         for step in steps:
             self.step(line, step)
 
-    def step(self, line: Line, step: Step) -> None:
+    def step(self, line: Line, step: Step) -> None:  # noqa: C901  one case for each kind of step
         match step:
             case Work():
                 line.now_ns += step.latency.draw(self.random)
@@ -236,6 +240,9 @@ class _Execution:
                 self.section(line, step.name, step.steps)
             case Fork():
                 self.fork(line, step)
+            case Shuffled():
+                for part in self.random.sample(step.steps, len(step.steps)):
+                    self.run(line, (part, Work(TICK)))
             case Staggered():
                 self.staggered(line, step)
             case Hedge():
@@ -255,7 +262,9 @@ class _Execution:
 
     def query(self, line: Line, step: Query) -> None:
         attributes: Attributes = {"db.system": step.system, "db.namespace": step.database}
-        attributes |= {"db.query.text": step.statement, "server.address": f"{step.system}-{step.database}"}
+        statement = fill(step.statement, self.known, self.random)
+        attributes |= {"db.query.text": statement, "server.address": f"{step.system}-{step.database}"}
+        attributes |= {"db.response.returned_rows": step.row_count} if step.row_count else {}
         inner = self.open(line, Kind.CLIENT, f"{step.system}.{step.statement.split()[0]}", attributes)
         inner.now_ns += step.latency.draw(self.random)
         self.close(inner)
@@ -265,17 +274,20 @@ class _Execution:
         for attempt in range(step.attempts):
             if attempt:
                 line.now_ns += step.backoff.draw(self.random)
-            client, failed = self.attempt(line, step)
+            client, failed = self.attempt(line, step, (*step.failures[attempt : attempt + 1], 0)[0])
             line.wait(client.now_ns, client, client.now_ns)
             if not failed:
                 return
         if self.random.random() < 0.5:
             self.spans[line.span].failed = True
 
-    def attempt(self, line: Line, step: Call) -> tuple[Line, bool]:
-        """Make one call; gives the client's line, and whether it failed."""
+    def attempt(self, line: Line, step: Call, status: int = 0) -> tuple[Line, bool]:
+        """Make one call, answered with this status if it is not 0; gives the client's line, and whether it failed."""
         first = len(self.spans)
-        client = self.open(line, Kind.CLIENT, _client_name(step.callee), _client_attributes(step.callee))
+        attributes = _client_attributes(step.callee, fill(step.path, self.known, self.random))
+        attributes |= {"http.response.body.size": step.body_bytes} if step.body_bytes else {}
+        attributes |= {"http.response.status_code": status} if status else {}
+        client = self.open(line, Kind.CLIENT, _client_name(step.callee), attributes)
         client.now_ns += 0 if step.pool is None else step.pool.draw(self.random)
         if step.refusal is not None:
             client.now_ns += step.refusal.draw(self.random)
@@ -298,7 +310,11 @@ class _Execution:
             self.mark(first, "timeout")
         if self.spans[server.span].circumstance == "late end":
             self.spans[client.span].circumstance = "late end"
-        failed = timed_out or self.spans[server.span].failed
+        if status:
+            self.spans[server.span].attributes["http.response.status_code"] = status
+            # A server is not to blame for what it cannot find.
+            self.spans[server.span].failed |= status >= 500
+        failed = timed_out or status >= 400 or self.spans[server.span].failed
         self.close(client, failed=failed)
         return client, failed
 
@@ -409,9 +425,9 @@ def _client_name(operation: Operation) -> str:
     return operation.name if operation.protocol == "grpc" else operation.name.partition(" ")[0]
 
 
-def _client_attributes(operation: Operation) -> Attributes:
+def _client_attributes(operation: Operation, path: str = "") -> Attributes:
     host = f"{operation.service.name}.shop.svc.cluster.local"
     if operation.protocol == "grpc":
         return _server_attributes(operation) | {"server.address": host}
     method, _, route = operation.name.partition(" ")
-    return {"http.request.method": method, "url.full": f"http://{host}{route}", "server.address": host}
+    return {"http.request.method": method, "url.full": f"http://{host}{path or route}", "server.address": host}

@@ -75,6 +75,12 @@ class Call:
     """What the call waits for a connection, within its span."""
     refusal: Latency | None = None
     """After which the call fails since nobody is there to answer; None where somebody is."""
+    path: str = ""
+    """What is asked for, with blanks (`texts.fill`); empty for the callee's route."""
+    failures: tuple[int, ...] = ()
+    """HTTP statuses with which the first attempts fail."""
+    body_bytes: int = 0
+    """Size of the answer; 0 where it is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,10 @@ class Query:
     system: str
     database: str
     statement: str
+    """May have blanks (`texts.fill`)."""
     latency: Latency
+    row_count: int = 0
+    """Rows of the answer; 0 where they are not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,13 @@ class Fork:
     branches: tuple[tuple[Step, ...], ...]
     width: int
     """How many run at once: threads or connections of a pool; a branch waits until one is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """Steps one after the other, in another order every time: none needs what another one gives."""
+
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +159,7 @@ class Publish:
     is_awaited: bool
 
 
-Step: TypeAlias = "Work | Call | Query | Section | Fork | Staggered | Hedge | Spawn | Publish"
+Step: TypeAlias = "Work | Call | Query | Section | Fork | Shuffled | Staggered | Hedge | Spawn | Publish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +181,7 @@ _CONSUMERS = ("mailer", "invoicing")
 _NOUNS = ("order", "item", "quote", "user", "room", "offer", "event", "batch")
 _SYSTEMS = (("mysql", "shop"), ("postgresql", "shop"), ("mongodb", "chat"), ("redis", "cache"))
 _STATEMENTS = tuple(f"SELECT * FROM {noun}s WHERE id = ?" for noun in _NOUNS)  # noqa: S608  nobody runs them
-_TICK = Latency(15, 0.3)
+TICK = Latency(15, 0.3)
 """Between one step and the next, where the span does nothing in between."""
 
 
@@ -229,7 +245,7 @@ class _Draw:
     def work(self, share: float) -> Latency:
         """Draw real work, in this share of the cases, or hardly any."""
         if self.random.random() > share:
-            return _TICK
+            return TICK
         return Latency(self.random.uniform(400, 6000), self.random.uniform(0.3, 0.8))
 
     def step(self, depth: int) -> Step:
@@ -258,7 +274,7 @@ class _Draw:
 
     def section(self) -> Step:
         name = self.random.choice(("render", "validate", "serialize", "compress"))
-        inner: tuple[Step, ...] = (self.query(), Work(_TICK)) if self.random.random() < 0.5 else ()
+        inner: tuple[Step, ...] = (self.query(), Work(TICK)) if self.random.random() < 0.5 else ()
         return Section(name, (Work(self.work(0.8)), *inner))
 
     def call(self) -> Call:

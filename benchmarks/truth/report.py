@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
+from benchmarks.truth.asking import Alarms, Recall, Told
 from benchmarks.truth.comparing import Verdicts
 from benchmarks.truth.execution import Circumstance
 from benchmarks.truth.measuring import Score
+from benchmarks.truth.planted import STRENGTHS
 from benchmarks.truth.recording import Condition
 
 _CIRCUMSTANCES: tuple[Circumstance, ...] = get_args(Circumstance)
@@ -25,6 +27,8 @@ class Figures:
     scores: tuple[tuple[Condition, Score], ...]
     verdicts: Verdicts | None
     """None where it was not asked for."""
+    told: Told | None = None
+    """None where it was not asked for."""
 
 
 def document(figures: Figures) -> dict[str, object]:
@@ -35,7 +39,22 @@ def document(figures: Figures) -> dict[str, object]:
         "requests": figures.request_count,
         "conditions": [_condition(condition, score) for condition, score in figures.scores],
         "verdicts": None if verdicts is None else {name: getattr(verdicts, name) for name in _fields(verdicts)},
+        "findings": None if figures.told is None else _told(figures.told),
     }
+
+
+def _told(told: Told) -> dict[str, object]:
+    return {
+        "problems": [
+            {"problem": name, "strengths": [{"strength": at, **asdict(one)} for at, one in _by_strength(recalls)]}
+            for name, recalls in told.recalls.items()
+        ],
+        "shapes": [{"shape": name, **asdict(alarms)} for name, alarms in told.alarms.items()],
+    }
+
+
+def _by_strength(recalls: Sequence[Recall]) -> Iterator[tuple[float, Recall]]:
+    return zip(STRENGTHS, recalls, strict=True)
 
 
 def _fields(record: Verdicts) -> tuple[str, ...]:
@@ -72,7 +91,8 @@ def text(figures: Figures) -> Iterator[str]:
 
 def markdown(figures: Figures) -> str:
     """Give docs/truth.md."""
-    by_condition, by_circumstance, answers = (_markdown_table(table) for table in _tables(figures))
+    tables = [_markdown_table(table) for table in _tables(figures)]
+    by_condition, by_circumstance, answers, problems, shapes = (*tables, "", "")[:5]
     page = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     return page.format(
         seeds=f"{figures.seeds[0]} to {figures.seeds[-1]}",
@@ -80,6 +100,8 @@ def markdown(figures: Figures) -> str:
         by_condition=by_condition,
         by_circumstance=by_circumstance,
         answers=answers,
+        problems=problems,
+        shapes=shapes,
     )
 
 
@@ -94,6 +116,13 @@ def _tables(figures: Figures) -> Iterator[list[tuple[str, ...]]]:
         yield [("condition", *_CIRCUMSTANCES), *(_split(condition, score) for condition, score in figures.scores)]
     if figures.verdicts is not None:
         yield [("answer", "count", "share"), *_answers(figures.verdicts)]
+    if figures.told is not None:
+        strengths = (f"{strength:g} x" for strength in STRENGTHS)
+        yield [
+            ("problem", *strengths, "cost / saved"),
+            *map(_recalled, *zip(*figures.told.recalls.items(), strict=True)),
+        ]
+        yield [_ALARMS, *map(_alarmed, *zip(*figures.told.alarms.items(), strict=True))]
 
 
 _SCORED = ("condition", "roots", "wrong", "unknowable", "requests", "moved wrongly", "called skew", "edges wrong")
@@ -133,6 +162,25 @@ def _answers(verdicts: Verdicts) -> Iterator[tuple[str, str, str]]:
         f"{_ratio(verdicts.told_ns, verdicts.saved_ns):.1%}",
     )
     yield _answer("findings about healthy requests", verdicts.false_count, verdicts.healthy_count)
+
+
+def _recalled(name: str, recalls: Sequence[Recall]) -> tuple[str, ...]:
+    ratios = [_ratio(one.told_ns, one.saved_ns) for one in recalls if one.told_ns and one.saved_ns]
+    cost = f"{min(ratios):.0%} to {max(ratios):.0%}" if ratios else ""
+    return (name, *(f"{_ratio(one.told_count, one.planted_count):.1%}" for one in recalls), cost)
+
+
+_ALARMS = ("healthy shape", "programs", "with false findings", "requests with them", "kinds")
+
+
+def _alarmed(name: str, alarms: Alarms) -> tuple[str, ...]:
+    return (
+        name,
+        str(alarms.program_count),
+        f"{_ratio(alarms.false_program_count, alarms.program_count):.1%}",
+        f"{_ratio(alarms.false_request_count, alarms.request_count):.1%}",
+        ", ".join(f"{kind} {count}" for kind, count in sorted(alarms.kinds.items())),
+    )
 
 
 def _answer(name: str, count: int, of: int) -> tuple[str, str, str]:

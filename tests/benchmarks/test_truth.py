@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from statistics import fmean
 
 import pytest
 
 from benchmarks.truth.__main__ import REPORTING_SEEDS
+from benchmarks.truth.asking import ask_problem, ask_shape, nothing_told
 from benchmarks.truth.comparing import Verdicts, examine
 from benchmarks.truth.execution import Request, execute
 from benchmarks.truth.faults import FAULTS, PROBLEMS, Fault, FaultKind, ProblemKind, inject, plant
 from benchmarks.truth.measuring import Score, load, run
+from benchmarks.truth.planted import PROBLEMS as PLANTED
+from benchmarks.truth.planted import STRENGTHS
+from benchmarks.truth.planted import plant as plant_problem
 from benchmarks.truth.programs import Call, Latency, Operation, Query, Service, Spawn, Step, System, Work, draw_system
 from benchmarks.truth.recording import CONDITIONS, Recorded, record
 from benchmarks.truth.report import Figures, markdown
+from benchmarks.truth.shapes import SHAPES
+from benchmarks.truth.texts import fill
 
 _BY_NAME = {condition.name: condition for condition in CONDITIONS}
 _SEEDS = (1000, 1001, 1002)
@@ -167,9 +175,54 @@ def test_comparisons_and_findings_are_right_at_least_so_often() -> None:
 
 
 def test_the_page_says_what_the_simulation_measures() -> None:
-    page = markdown(Figures(REPORTING_SEEDS, 60, ((CONDITIONS[0], Score()),), Verdicts()))
+    page = markdown(Figures(REPORTING_SEEDS, 60, ((CONDITIONS[0], Score()),), Verdicts(), nothing_told()))
 
     def prose(text: str) -> list[str]:
         return [line for line in text.splitlines() if not line.startswith("|")]
 
     assert prose(_PAGE.read_text(encoding="utf-8")) == prose(page)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_problem_makes_requests_longer_the_more_the_stronger_it_is(name: str) -> None:
+    means = []
+    for strength in (STRENGTHS[0], STRENGTHS[-1]):
+        with_it, without = (execute(system, 20, 1) for system in plant_problem(name, strength, 1))
+        means.append(
+            [
+                fmean(request.spans[0].ended_ns - request.spans[0].begun_ns for request in side)
+                for side in (with_it, without)
+            ]
+        )
+
+    (weak, mended), (strong, _) = means
+    # Nobody waits for a queue.
+    assert name == "queue delay" or strong > weak > mended + 4_000_000
+
+
+def test_texts_have_their_blanks_filled_the_same_name_with_the_same_number() -> None:
+    known: dict[str, str] = {}
+
+    text = fill("{user} {id} '{word}' ({list}) {user}", known, Random(1))  # noqa: S311  the same every time
+
+    assert re.fullmatch(r"(\d+) \d+ '[a-z]{9}' \(\d+(, \d+)+\) \1", text)
+    assert known == {"user": text.partition(" ")[0]}
+
+
+_MISSED = {"N+1 side by side", "M*N+1", "straggler", "retries", "queries in turn"}
+"""Problems that are not told at every strength yet."""
+_ALARMING = {"dependent calls", "scatter", "scatter of services", "computing", "polling", "pages by cursor"}
+_ALARMING |= {"different statements", "late ends"}
+"""Shapes of which something false is told."""
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED.keys() - _MISSED))
+def test_planted_problems_are_told_at_every_strength(name: str) -> None:
+    told = [ask_problem(name, strength, 1000, 20).told_count for strength in STRENGTHS]
+
+    assert told == [1] * len(STRENGTHS)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES.keys() - _ALARMING))
+def test_nothing_false_is_told_of_healthy_requests(name: str) -> None:
+    assert ask_shape(name, 1000, 20).kinds == {}
