@@ -192,7 +192,7 @@ class _OneTable:
         elif isinstance(self._wanted, OneTrace):
             self._found = Found(self._source.trace(self._wanted.trace_id))
         else:
-            self._found = self._source.find(self._wanted, with_attributes=attributes)
+            self._found = self._source.find(self._wanted, with_attributes=attributes, is_sample=True)
         return self._found
 
     def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:

@@ -55,6 +55,11 @@ class TraceQuery:
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"the limit has to be 1 or more, not {self.limit}")
 
+    @property
+    def has_trace_bounds(self) -> bool:
+        """Whether the duration of the whole trace is bounded."""
+        return self.min_trace_duration_ns is not None or self.max_trace_duration_ns is not None
+
     def to_dict(self) -> dict[str, object]:
         """Give the conditions that were set as they stand in JSON."""
         known: dict[str, object] = {

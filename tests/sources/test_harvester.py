@@ -46,7 +46,7 @@ class FakeServer:
     def services(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.table.services)))
 
-    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
+    def find(self, query: TraceQuery, *, with_attributes: bool = True, is_sample: bool = False) -> Found:
         self.asked += 1
         if self.asked > self.fails_after:
             raise SourceError("the server is gone", hint="start it")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -764,6 +765,84 @@ class TestAllServices:
         assert numbers(source.find(TraceQuery(window=WINDOW)).traces) == [2, 1]
         assert numbers(source.find(TraceQuery(window=WINDOW)).traces) == [2, 1]
         assert nameless.call_count == 1
+
+
+class TestSamples:
+    def test_every_service_gets_the_limit_for_itself(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        answers = {
+            "chat-service": enveloped(*(v1_trace(number, span()) for number in (9, 8, 7))),
+            "friend-service": enveloped(v1_trace(1, span("friend-service"))),
+        }
+        v1.get("/api/traces").mock(
+            side_effect=lambda request: httpx.Response(200, json=answers[request.url.params["service"]])
+        )
+
+        found = source.find(TraceQuery(window=WINDOW, limit=3), is_sample=True)
+
+        assert (numbers(found.traces), found.is_cut_off) == ([9, 8, 7, 1], True)
+        assert found.notes == (
+            "of every service the newest 3 traces were looked at; there may be more of chat-service",
+        )
+
+    def test_services_without_traces_are_named(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        v1.get("/api/traces", params={"service": "chat-service"}).respond(json=enveloped(v1_trace(1, span())))
+        v1.get("/api/traces").respond(json=enveloped())
+
+        found = source.find(TraceQuery(window=WINDOW, limit=3), is_sample=True)
+
+        assert (numbers(found.traces), found.notes) == ([1], ("nothing was found of friend-service",))
+
+    def test_servers_that_search_all_services_are_asked_for_each_where_the_limit_is_reached(
+        self, v3: respx.MockRouter, source: JaegerSource
+    ) -> None:
+        v3.get("/api/v3/traces", params__contains={"query.service_name": "friend-service"}).respond(
+            json=v3_traces(v1_trace(1, span("friend-service")))
+        )
+        v3.get("/api/v3/traces").respond(json=v3_traces(*(v1_trace(number, span()) for number in (9, 8))))
+
+        assert numbers(source.find(TraceQuery(window=WINDOW, limit=2)).traces) == [9, 8]
+        assert numbers(source.find(TraceQuery(window=WINDOW, limit=2), is_sample=True).traces) == [9, 8, 1]
+
+
+class TestDurationsOfTraces:
+    QUERY = replace(CHAT, min_trace_duration_ns=5000 * MS, window=Window(START_US * 1000, START_US * 1000 + HOUR))
+
+    @pytest.fixture
+    def many(self, v1: respx.MockRouter) -> respx.Route:
+        """Hold 3,000 traces, a second from one to the next, and answer as storages do: the newest up to the limit."""
+        long = {17, 1800, 2990}
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            params = request.url.params
+            first, last = (int(params[end]) - START_US for end in ("start", "end"))
+            inside = [number for number in range(3000) if first <= number * 1_000_000 <= last]
+            if "minDuration" in params:
+                inside = []
+            newest = inside[-int(params["limit"]) :]
+            made = [v1_trace(number, span(), *([span(after_ms=6000)] if number in long else [])) for number in newest]
+            return httpx.Response(200, json=enveloped(*made))
+
+        return v1.get("/api/traces").mock(side_effect=answer)
+
+    @pytest.mark.usefixtures("many")
+    def test_the_window_is_looked_through_for_them(self, source: JaegerSource) -> None:
+        found = source.find(replace(self.QUERY, limit=20))
+
+        assert (len(found.traces), found.is_cut_off) == (3, False)
+        assert found.notes == ("looked at 3,000 traces, all of the window, to find those of that duration",)
+
+    @pytest.mark.usefixtures("many")
+    def test_looking_ends_with_the_limit(self, source: JaegerSource) -> None:
+        found = source.find(replace(self.QUERY, limit=2))
+
+        assert (len(found.traces), found.is_cut_off) == (2, True)
+        [note] = found.notes
+        assert re.fullmatch(r"looked at [12],\d{3} traces, all since .*, to find those of that duration", note)
+
+    def test_the_longest_duration_is_sent_for_spans(self, many: respx.Route, source: JaegerSource) -> None:
+        source.find(replace(CHAT, max_trace_duration_ns=5 * MS, max_duration_ns=9 * MS))
+
+        assert many.calls.last.request.url.params["maxDuration"] == "5000000ns"
 
 
 class TestSummaries:

@@ -6,14 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.catalog import TraceSummary
+from traceq.catalog import TraceSummary, Window
 from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries
 from traceq.sources.slowest import find_slowest
 from traceq.traces import TraceWarning
 
 MS = 1_000_000
+WINDOW = Window(0, 10_000_000 * MS)
 EVERYTHING = "exact: every trace of the window was seen"
+UNSEEN = (
+    "not exact: every trace with {} of at least {} was seen, {} traces in all; others may last longer than each of "
+    "their spans, as where a message waited"
+)
+"""Where no start is given, so that there is no end to looking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Server:
             for number, trace in enumerate(self.traces)
             if trace.span_ns >= (query.min_duration_ns or 0)
             and trace.span_ns <= (query.max_duration_ns or trace.span_ns)
+            and trace.start_ns in query.window
         ]
         newest = sorted(fitting, key=lambda pair: -pair[1].start_ns)[: query.limit]
         return FoundSummaries(
@@ -54,7 +61,7 @@ def summary(number: int, trace: Kept) -> TraceSummary:
 
 def lasting(*durations_ms: int) -> list[Kept]:
     """Make traces of one span, each newer than the one before."""
-    return [Kept(start, ms * MS, ms * MS) for start, ms in enumerate(durations_ms)]
+    return [Kept(start * MS, ms * MS, ms * MS) for start, ms in enumerate(durations_ms)]
 
 
 def durations_ms(found: FoundSummaries) -> list[int]:
@@ -80,12 +87,36 @@ def test_an_unlimited_source_is_asked_once() -> None:
 def test_slow_traces_older_than_the_limit_reaches_are_found() -> None:
     server = Server(lasting(900, 800, *range(1, 200)))
 
-    found = find_slowest(server.search, TraceQuery(limit=20), 3)
+    found = find_slowest(server.search, TraceQuery(window=WINDOW, limit=20), 3)
 
     assert durations_ms(found) == [900, 800, 199]
-    assert not found.is_cut_off
-    assert found.notes == ("exact: every trace with a span of at least 197 ms was seen",)
-    assert server.asked == [None, 197 * MS]
+    assert (found.is_cut_off, found.notes) == (False, (EVERYTHING,))
+    assert server.asked[:2] == [None, 197 * MS]
+
+
+def test_a_trace_that_lasts_longer_than_its_spans_is_found_by_looking_at_all() -> None:
+    fast = [Kept(number * MS, 5 * MS, 5 * MS) for number in range(400)]
+    late_message = Kept(-1 * MS + 20 * MS, 20_000 * MS, 3 * MS)
+    server = Server([*fast, *(Kept(number * MS, 990 * MS, 990 * MS) for number in range(8)), late_message])
+
+    found = find_slowest(server.search, TraceQuery(window=WINDOW, limit=20), 5)
+
+    assert durations_ms(found) == [20_000, 990, 990, 990, 990]
+    assert (found.is_cut_off, found.notes) == (False, (EVERYTHING,))
+
+
+def test_what_was_not_looked_at_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traceq.sources.slowest.MOST_LOOKED_AT", 100)
+    server = Server(lasting(900, 800, *range(1, 2000)))
+
+    found = find_slowest(server.search, TraceQuery(window=Window(0, 2000 * MS), limit=20), 2)
+
+    assert (durations_ms(found), found.is_cut_off) == ([1999, 1998], True)
+    [verdict] = found.notes
+    assert verdict == (
+        "not exact: every trace with a span of at least 2.00 s was seen and every one since 1970-01-01 00:00:01.875, "
+        "200 traces in all; others may last longer than each of their spans, as where a message waited"
+    )
 
 
 def test_the_minimum_rises_until_the_answer_fits() -> None:
@@ -94,8 +125,8 @@ def test_the_minimum_rises_until_the_answer_fits() -> None:
     found = find_slowest(server.search, TraceQuery(limit=10), 5)
 
     assert durations_ms(found) == [1000, 999, 998, 997, 996]
-    assert not found.is_cut_off
-    assert found.notes == ("exact: every trace with a span of at least 996 ms was seen",)
+    assert found.is_cut_off
+    assert found.notes == (UNSEEN.format("a span", "996 ms", 55),)
 
 
 def test_more_of_one_duration_than_the_limit_holds_are_admitted() -> None:
@@ -119,12 +150,12 @@ def test_slower_traces_behind_many_of_one_duration_are_found() -> None:
     found = find_slowest(server.search, TraceQuery(limit=10), 2)
 
     assert durations_ms(found) == [900, 800]
-    assert (found.is_cut_off, found.notes) == (False, ("exact: every trace with a span of at least 28.0 ms was seen",))
+    assert (found.is_cut_off, found.notes) == (True, (UNSEEN.format("a span", "28.0 ms", 12),))
 
 
 def test_too_high_a_minimum_is_lowered_until_enough_come_back() -> None:
     # Newest first: traces that last long although no span of them does, as when queues stand between spans.
-    waiting = [Kept(1000 + number, 500 * MS, 2 * MS) for number in range(20)]
+    waiting = [Kept((1000 + number) * MS, 500 * MS, 2 * MS) for number in range(20)]
     server = Server([*lasting(*range(1, 101)), *waiting])
 
     found = find_slowest(server.search, TraceQuery(limit=20), 5)
@@ -132,10 +163,7 @@ def test_too_high_a_minimum_is_lowered_until_enough_come_back() -> None:
     assert durations_ms(found) == [500, 500, 500, 500, 500]
     assert found.is_cut_off
     [verdict] = found.notes
-    assert verdict == (
-        "every trace with a span of at least 87.5 ms was seen, but 20 traces among the slowest last longer than their "
-        "longest such span: more of that kind may have been missed"
-    )
+    assert verdict == UNSEEN.format("a span", "87.5 ms", 40)
     assert server.asked[:2] == [None, 500 * MS]
 
 
@@ -155,7 +183,7 @@ def test_conditions_on_spans_are_named_in_the_verdict() -> None:
 
     found = find_slowest(server.search, TraceQuery(service="web", limit=20), 2)
 
-    assert found.notes == ("exact: every trace with a matching span of at least 198 ms was seen",)
+    assert found.notes == (UNSEEN.format("a matching span", "198 ms", 22),)
 
 
 def test_the_minimum_of_the_query_is_where_the_hunt_begins() -> None:
@@ -174,7 +202,7 @@ def test_what_the_source_notes_is_told_once_and_the_services_are_counted() -> No
 
     found = find_slowest(search, TraceQuery(limit=20), 2)
 
-    assert found.notes == ("something strange", "exact: every trace with a span of at least 198 ms was seen")
+    assert found.notes == ("something strange", UNSEEN.format("a span", "198 ms", 22))
     assert found.service_count == 4
 
 
@@ -224,16 +252,22 @@ def test_the_rounds_end() -> None:
 
 
 @given(
-    durations=st.lists(st.integers(0, 10_000), max_size=300),
+    durations=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)), max_size=300),
     limit=st.integers(3, 40),
     count=st.integers(1, 3),
+    has_start=st.booleans(),
 )
-def test_an_answer_that_is_called_exact_is(durations: list[int], limit: int, count: int) -> None:
-    server = Server(lasting(*durations))
+def test_an_answer_that_is_called_exact_is(
+    durations: list[tuple[int, int]],
+    limit: int,
+    count: int,
+    has_start: bool,  # noqa: FBT001 - drawn
+) -> None:
+    server = Server([Kept(start * MS, (ms + pause) * MS, ms * MS) for start, (ms, pause) in enumerate(durations)])
 
-    found = find_slowest(server.search, TraceQuery(limit=limit), count)
+    found = find_slowest(server.search, TraceQuery(window=WINDOW if has_start else Window(), limit=limit), count)
 
-    assert len(server.asked) <= 12
-    if not found.is_cut_off:
-        assert durations_ms(found) == sorted(durations, reverse=True)[:count]
+    slowest = sorted((ms + pause for ms, pause in durations), reverse=True)[:count]
+    assert durations_ms(found) == slowest or found.is_cut_off
+    assert not (found.is_cut_off and has_start)
     assert len(found.summaries) == min(count, len(durations))

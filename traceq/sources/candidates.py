@@ -39,6 +39,10 @@ class Candidates(Generic[_Trace]):
     """Failures that the server reported besides the traces."""
     service_count: int = 0
     """How many services were asked for one by one; 0 if there was a single request."""
+    full: tuple[str, ...] = ()
+    """The services among them whose answers were as long as the limit."""
+    empty: tuple[str, ...] = ()
+    """Those of which nothing was found."""
 
 
 def ask_each(
@@ -55,23 +59,25 @@ def ask_each(
     what = f"asking {plural(len(services), 'service')}"
     by_id: dict[str, _Trace] = {}
     counts: dict[str, int] = {}
-    answers: list[Candidates[_Trace]] = []
+    answers: dict[str, Candidates[_Trace]] = {}
     executor = ThreadPoolExecutor(_MOST_AT_ONCE)
     try:
         asked = {executor.submit(ask, service): service for service in services}
         progress(Progress(what, 0, len(services)))
         for future in as_completed(asked):
-            answers.append(_answer(future, asked[future]))
-            _add(by_id, counts, answers[-1].by_id, span_count)
+            answer = answers[asked[future]] = _answer(future, asked[future])
+            add_copies(by_id, counts, answer.by_id, span_count)
             progress(Progress(what, len(answers), len(services), len(by_id)))
     finally:
         executor.shutdown(cancel_futures=True)
     return Candidates(
         by_id,
-        any(answer.is_cut_off for answer in answers),
-        any(answer.is_relaxed for answer in answers),
-        tuple(sorted({note for answer in answers for note in answer.notes})),
+        any(answer.is_cut_off for answer in answers.values()),
+        any(answer.is_relaxed for answer in answers.values()),
+        tuple(sorted({note for answer in answers.values() for note in answer.notes})),
         len(services),
+        tuple(service for service in services if answers[service].is_cut_off),
+        tuple(service for service in services if not answers[service].by_id),
     )
 
 
@@ -84,7 +90,7 @@ def _answer(future: Future[Candidates[_Trace]], service: str) -> Candidates[_Tra
         raise kind(message, hint=error.hint) from error
 
 
-def _add(
+def add_copies(
     known: dict[str, _Trace], counts: dict[str, int], more: Mapping[str, _Trace], span_count: Callable[[_Trace], int]
 ) -> None:
     """Add an answer; of a trace that is known already, keep the copy with more spans, as storages may return parts.
@@ -126,6 +132,15 @@ def lasts_as_asked(summary: TraceSummary, query: TraceQuery) -> bool:
     """Return whether the duration of the whole trace is within bounds, which no server checks."""
     low, high = query.min_trace_duration_ns, query.max_trace_duration_ns
     return (low is None or summary.duration_ns >= low) and (high is None or summary.duration_ns <= high)
+
+
+def fitting(summaries: Mapping[str, TraceSummary], query: TraceQuery) -> Mapping[str, TraceSummary]:
+    """Keep the summaries of traces that may match and last as long as asked."""
+    return {
+        trace_id: summary
+        for trace_id, summary in summaries.items()
+        if may_match(summary, query) and lasts_as_asked(summary, query)
+    }
 
 
 def newest_summaries(summaries: Iterable[TraceSummary]) -> list[TraceSummary]:

@@ -206,8 +206,8 @@ class FileSource:
         self._check_names(TraceQuery(service=service), known)
         return tuple(sorted(known.operations[service]))
 
-    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
-        """Find the traces that match, newest first.
+    def find(self, query: TraceQuery, *, with_attributes: bool = True, is_sample: bool = False) -> Found:
+        """Find the traces that match, newest first; a sample is what it is without one, as all files are read.
 
         Raises:
             NotFoundError: If no span is of the service or operation asked for.

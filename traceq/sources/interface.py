@@ -104,13 +104,15 @@ class Source(Place, Protocol):
     def operations(self, service: str) -> tuple[Operation, ...]:
         """List the operations of a service, sorted."""
 
-    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
+    def find(self, query: TraceQuery, *, with_attributes: bool = True, is_sample: bool = False) -> Found:
         """Find the traces that match, newest first; the limit keeps the newest.
 
         Args:
             query: Which traces.
             with_attributes: Whether attributes, events and links are wanted at once. Reading them takes longer than
                 reading the columns; without, `Found.left_out` reads them when they are.
+            is_sample: Whether the traces stand for others. Where no service is named, a server then gives as many as
+                the limit of each service: otherwise the newest traces could all be those of the busiest one.
         """
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:

@@ -9,29 +9,20 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
-from typing import TypeVar
+from typing import Any
 
-from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
+from traceq.catalog import Operation, ServiceCall, Window, summarize
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.errors import NotFoundError, SourceError
-from traceq.query import TraceQuery, matching
+from traceq.query import TraceQuery
 from traceq.records import Codebook
-from traceq.sources.candidates import (
-    Candidates,
-    ask_each,
-    lasts_as_asked,
-    may_match,
-    newest_positions,
-    newest_summaries,
-)
+from traceq.sources.candidates import Candidates, fitting, lasts_as_asked, may_match, newest_summaries
+from traceq.sources.checking import Check, Checked
 from traceq.sources.dialects import (
-    Answered,
-    BoundedQuery,
     Dialect,
     NoSuchRouteError,
     Parts,
@@ -40,6 +31,7 @@ from traceq.sources.dialects import (
     find_dialect,
     reading,
 )
+from traceq.sources.gathering import MOST_TRACES, Asking, Gatherer
 from traceq.sources.http import HttpClient
 from traceq.sources.interface import (
     ConnectionOptions,
@@ -50,37 +42,22 @@ from traceq.sources.interface import (
     nearest_names,
     no_progress,
 )
-from traceq.sources.refusals import ServerError
+from traceq.sources.refusals import is_refusal
 from traceq.sources.tags import LONGEST_INDEXED, other_ways
 from traceq.traces import Traces
-from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, plural
+from traceq.units import NS_PER_DAY, plural
 from traceq.untrusted import printable
 
 logger = logging.getLogger(__name__)
 
-_Trace = TypeVar("_Trace", Parts, TraceSummary)
-_Ask = Callable[[BoundedQuery], Answered[_Trace]]
-
-MOST_TRACES = 1000
-"""Asked for when the query has no limit, or one that counts only after a check here.
-
-VictoriaTraces refuses more; Elasticsearch, ClickHouse and memory storage take it as they are configured by default.
-"""
-_LOOKBACK_NS = 48 * NS_PER_HOUR
-"""Where a window is open to the past: v1's own default, sent to every server. From 1970 on, Elasticsearch would have to
-look at 20,000 daily indices and refuses."""
 _DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY
 """Jaeger UI's choice."""
-_CLOCK_ALLOWANCE_NS = NS_PER_HOUR
-"""Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
-
 _TOO_LONG = (
     f"Elasticsearch and OpenSearch do not index values and names of more than {LONGEST_INDEXED} characters: these "
     "conditions were checked among the newest traces that meet the others"
 )
+_MOST_NAMED = 5
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}")
-_NEEDS_SERVICE = "requires a service name"
-_NOT_TOGETHER = "cannot query for duration and tags simultaneously"
 
 
 class JaegerSource:
@@ -112,9 +89,9 @@ class JaegerSource:
         self._known_dialect: Dialect | None = None
         # What the request that finds the dialect out tells besides: good for the first who wants to know, not for ever.
         self._first_services: tuple[str, ...] | None = None
-        # Found out by asking, once: a summaries route, and a search that needs no service.
+        self._known_gatherer: Gatherer | None = None
+        # Found out by asking, once.
         self._has_summaries = True
-        self._needs_service = False
 
     @property
     def location(self) -> str:
@@ -153,15 +130,16 @@ class JaegerSource:
             self._check_service(service)
         return operations
 
-    def find(self, query: TraceQuery, *, with_attributes: bool = True) -> Found:
+    def find(self, query: TraceQuery, *, with_attributes: bool = True, is_sample: bool = False) -> Found:
         """Find the traces that match, newest first; the limit keeps the newest.
 
         Without a service every service is asked, up to eight at a time, unless the server searches them all itself.
+        In a sample, every service gets the limit for itself, so that a busy one does not hide the others.
 
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
-        found, _ = self._search(query, with_details=with_attributes)
+        found, _ = self._search(query, with_details=with_attributes, is_sample=is_sample and query.service is None)
         return found
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
@@ -229,56 +207,68 @@ class JaegerSource:
             logger.debug("%s speaks %s", self.location, type(self._known_dialect).__name__)
         return self._known_dialect
 
-    def _search(self, query: TraceQuery, *, with_details: bool) -> tuple[Found, int]:
+    @property
+    def _gatherer(self) -> Gatherer:
+        if self._known_gatherer is None:
+            can_search_all = self._dialect.searches_all_services
+            self._known_gatherer = Gatherer(self.services, can_search_all, self._progress, self._clock)
+        return self._known_gatherer
+
+    def _search(self, query: TraceQuery, *, with_details: bool, is_sample: bool = False) -> tuple[Found, int]:
         """Find whole traces, and tell how many services were asked one by one."""
-        checked = self._exact(query, has_details=with_details or bool(query.attributes))
+        has_details = with_details or bool(query.attributes)
+        read = partial(self._read, with_details=has_details)
+        checked = self._exact(Check(query, self._dialect.resolution_ns, read), is_sample=is_sample)
         if not checked.kept:
             self._check_names(query)
-        chosen = checked.traces.select(checked.kept[: query.limit])
         candidates = checked.candidates
+        chosen = checked.traces.select(checked.kept if is_sample else checked.kept[: query.limit])
         found = Found(
             chosen,
             candidates.is_cut_off or len(checked.kept) > len(chosen),
-            _notes(query, candidates, checked.dropped_count),
-            None if with_details or query.attributes else self._left_out(candidates, chosen),
+            (
+                *_notes(query, candidates, checked.dropped_count),
+                *(_sample_notes(query, candidates) if is_sample else ()),
+            ),
+            None if has_details else self._left_out(candidates, chosen),
         )
         return found, candidates.service_count
 
-    def _exact(self, query: TraceQuery, *, has_details: bool) -> _Checked:
+    def _exact(self, check: Check, *, is_sample: bool) -> Checked:
         """Ask, and ask in other ways where the storage may not have compared tags exactly; keep the best answer."""
-        answers = [self._attempt(query, query, has_details=has_details)]
+        answers = [self._attempt(check, check.query, is_sample=is_sample)]
         if not _is_settled(answers[0]):
-            is_short = isinstance(answers[0], _Checked) and answers[0].is_short_of_room
-            for sent in other_ways(query, is_short_of_room=is_short):
-                answers.append(self._attempt(query, sent, has_details=has_details))
+            is_short = isinstance(answers[0], Checked) and answers[0].is_short_of_room
+            for sent in other_ways(check.query, is_short_of_room=is_short):
+                answers.append(self._attempt(check, sent, is_sample=is_sample))
                 if _is_settled(answers[-1]):
                     break
-        checked = [answer for answer in answers if isinstance(answer, _Checked)]
+        checked = [answer for answer in answers if isinstance(answer, Checked)]
         for failure in answers:
             if not checked and isinstance(failure, SourceError):
                 raise failure
         return max(checked, key=lambda answer: len(answer.kept))
 
-    def _attempt(self, query: TraceQuery, sent: TraceQuery, *, has_details: bool) -> _Checked | SourceError:
-        """Ask with the conditions of one query, and keep what matches another; give a refusal, do not raise it."""
+    def _attempt(self, check: Check, sent: TraceQuery, *, is_sample: bool) -> Checked | SourceError:
+        """Ask with the conditions of a query, and keep what the check lets through; give a refusal, do not raise it."""
+        asking = Asking(self._dialect.search, self._span_count, check.fitting)
         try:
-            candidates = self._gather(sent, self._dialect.search, self._span_count)
+            candidates = self._gatherer.gather(sent, asking, is_sample=is_sample)
         except SourceError as error:
-            if not _is_refusal(error):
+            if not is_refusal(error):
                 raise
             return error
-        if sent.operation != query.operation or len(sent.attributes) < len(query.attributes):
+        if sent.operation != check.query.operation or len(sent.attributes) < len(check.query.attributes):
             candidates = replace(candidates, notes=(*candidates.notes, _TOO_LONG))
-        with reading(self._client):
-            traces = read_table(candidates.by_id.values(), with_details=has_details)
-        exactly = _at_resolution(query, self._dialect.resolution_ns)
-        kept = newest_positions(traces, matching(traces, exactly))
-        exact_count = len(matching(traces, _without_trace_bounds(exactly))) if _has_trace_bounds(query) else len(kept)
-        return _Checked(candidates, traces, kept, len(traces) - exact_count)
+        return check(candidates)
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
         read = partial(read_table, with_details=True)
         return PartsLeftOut.of(traces, candidates.by_id, read, partial(reading, self._client))
+
+    def _read(self, traces: Iterable[Parts], *, with_details: bool) -> Traces:
+        with reading(self._client):
+            return read_table(traces, with_details=with_details)
 
     def _span_count(self, parts: Parts) -> int:
         with reading(self._client), collector_paused():
@@ -286,8 +276,11 @@ class JaegerSource:
 
     def _search_summaries(self, query: TraceQuery) -> FoundSummaries | None:
         """Find summaries; None where the server has none, or could not be asked for all that the query says."""
+        asking = Asking(
+            partial(ask_summaries, self._client), lambda summary: summary.span_count, partial(fitting, query=query)
+        )
         try:
-            candidates = self._gather(query, self._ask_summaries, lambda summary: summary.span_count)
+            candidates = self._gatherer.gather(query, asking)
         except NoSuchRouteError:
             self._has_summaries = False
             return None
@@ -303,52 +296,6 @@ class JaegerSource:
             _notes(query, candidates, len(candidates.by_id) - len(possible)),
             candidates.service_count,
         )
-
-    def _ask_summaries(self, bounded: BoundedQuery) -> Answered[TraceSummary]:
-        return ask_summaries(self._client, bounded)
-
-    def _gather(self, query: TraceQuery, ask: _Ask[_Trace], span_count: Callable[[_Trace], int]) -> Candidates[_Trace]:
-        """Ask once, or once for each service."""
-        if query.service is not None or self._searches_all_services():
-            candidates = self._ask_once(query, ask)
-            if candidates is not None:
-                return candidates
-        return ask_each(
-            self.services(), lambda service: self._ask(replace(query, service=service), ask), span_count, self._progress
-        )
-
-    def _searches_all_services(self) -> bool:
-        return self._dialect.searches_all_services and not self._needs_service
-
-    def _ask_once(self, query: TraceQuery, ask: _Ask[_Trace]) -> Candidates[_Trace] | None:
-        """Ask with one request; None when the storage turns out to need a service's name."""
-        try:
-            return self._ask(query, ask)
-        except ServerError as error:
-            if query.service is not None or _NEEDS_SERVICE not in error.told:
-                raise
-            self._needs_service = True
-            return None
-
-    def _ask(self, query: TraceQuery, ask: _Ask[_Trace]) -> Candidates[_Trace]:
-        """Ask with one request, or two: Cassandra does not look for tags and durations at once."""
-        bounded = self._bounded(query)
-        try:
-            answered, is_relaxed = ask(bounded), False
-        except ServerError as error:
-            if _NOT_TOGETHER not in error.told:
-                raise
-            without = replace(query, min_duration_ns=None, max_duration_ns=None)
-            answered, is_relaxed = ask(replace(bounded, query=without)), True
-        return Candidates(answered.by_id, len(answered.by_id) >= bounded.limit, is_relaxed, answered.notes)
-
-    def _bounded(self, query: TraceQuery) -> BoundedQuery:
-        now_ns, window = self._clock(), query.window
-        end_ns = now_ns + _CLOCK_ALLOWANCE_NS if window.end_ns is None else window.end_ns
-        start_ns = (window.end_ns or now_ns) - _LOOKBACK_NS if window.start_ns is None else window.start_ns
-        limit = MOST_TRACES if query.limit is None or _has_trace_bounds(query) else query.limit
-        # v3 refuses a window without length.
-        return BoundedQuery(query, max(0, start_ns), max(end_ns, start_ns + NS_PER_US), limit)
 
     def _check_names(self, query: TraceQuery) -> None:
         """Tell a name that does not exist from one that nothing was found for; asked only when nothing was found."""
@@ -374,57 +321,12 @@ class JaegerSource:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """An answer as whole traces, and which of them match."""
-
-    candidates: Candidates[Parts]
-    traces: Traces
-    kept: list[int]
-    """Positions of the traces that match, newest first."""
-    dropped_count: int
-    """Traces that do not match, whatever the bounds on the duration of the whole trace."""
-
-    @property
-    def is_short_of_room(self) -> bool:
-        """Whether traces that do not match took the place of others."""
-        return self.candidates.is_cut_off and self.dropped_count > 0
-
-
-def _is_settled(answer: _Checked | SourceError) -> bool:
+def _is_settled(answer: Checked | SourceError) -> bool:
     """Tell whether asking in another way would find nothing more."""
-    if isinstance(answer, SourceError):
-        return False
-    return bool(answer.kept) and not answer.is_short_of_room
+    return isinstance(answer, Checked) and bool(answer.kept) and not answer.is_short_of_room
 
 
-def _is_refusal(error: SourceError) -> bool:
-    """Tell whether the server disliked the question, as far as its answer shows."""
-    refused = error if isinstance(error, ServerError) else error.__cause__
-    if not isinstance(refused, ServerError):
-        return False
-    return refused.status == HTTPStatus.BAD_REQUEST or refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _at_resolution(query: TraceQuery, resolution_ns: int) -> TraceQuery:
-    """Lower bounds to what the server's answers can show: v1 cuts starts and durations to microseconds."""
-    start_ns, least_ns = query.window.start_ns, query.min_duration_ns
-    return replace(
-        query,
-        min_duration_ns=None if least_ns is None else least_ns - least_ns % resolution_ns,
-        window=replace(query.window, start_ns=None if start_ns is None else start_ns - start_ns % resolution_ns),
-    )
-
-
-def _has_trace_bounds(query: TraceQuery) -> bool:
-    return query.min_trace_duration_ns is not None or query.max_trace_duration_ns is not None
-
-
-def _without_trace_bounds(query: TraceQuery) -> TraceQuery:
-    return replace(query, min_trace_duration_ns=None, max_trace_duration_ns=None)
-
-
-def _notes(query: TraceQuery, candidates: Candidates[_Trace], dropped_count: int) -> tuple[str, ...]:
+def _notes(query: TraceQuery, candidates: Candidates[Any], dropped_count: int) -> tuple[str, ...]:
     notes = list(candidates.notes)
     if query.window.start_ns is None:
         notes.append("no start was given, so the search went back 48 hours")
@@ -438,3 +340,18 @@ def _notes(query: TraceQuery, candidates: Candidates[_Trace], dropped_count: int
         why = "some storages take tags of different spans together, or read values as patterns"
         notes.append(f"{left_out}: {why}" if query.attributes or query.has_error else left_out)
     return tuple(notes)
+
+
+def _sample_notes(query: TraceQuery, candidates: Candidates[Any]) -> Iterator[str]:
+    """Say what a sample of every service does not hold."""
+    if candidates.full:
+        limit = plural(query.limit or MOST_TRACES, "trace")
+        yield f"of every service the newest {limit} were looked at; there may be more of {_named(candidates.full)}"
+    is_plain = query == TraceQuery(window=query.window, limit=query.limit)
+    if candidates.empty and is_plain:
+        yield f"nothing was found of {_named(candidates.empty)}"
+
+
+def _named(services: Sequence[str]) -> str:
+    shown = ", ".join(printable(service) for service in services[:_MOST_NAMED])
+    return shown if len(services) <= _MOST_NAMED else f"{shown} and {len(services) - _MOST_NAMED} other services"

@@ -6,17 +6,21 @@ enough traces remain for the answer to be complete. Then every trace above that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isqrt
 
-from traceq.catalog import TraceSummary
+from traceq.catalog import TraceSummary, Window
 from traceq.query import TraceQuery
 from traceq.sources.interface import FoundSummaries
+from traceq.sources.paging import pages
 from traceq.traces import TraceWarning, normal_id
-from traceq.units import NS_PER_US, format_duration, plural
+from traceq.units import NS_PER_US, format_duration, format_time, plural
 
 _MOST_ROUNDS = 12
+MOST_LOOKED_AT = 5000
+"""The number of traces that are looked at after the search by duration."""
+_LOOK_AT_ONCE = 200
 _LEAP_AFTER = 3
 """Rounds after which the minimum rises faster: if newer traces are ever faster, each round would gain little."""
 
@@ -26,8 +30,8 @@ Search = Callable[[TraceQuery], FoundSummaries]
 def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummaries:
     """Find the traces with the longest durations, longest first.
 
-    Jaeger's minimum applies to the durations of matching spans, so a trace that lasts longer than each of these can be
-    missed. Whether that happens is estimated from the traces seen, and said in the notes.
+    Jaeger's minimum applies to the durations of matching spans, so a trace that lasts longer than each of these is
+    found only by looking at it. About `MOST_LOOKED_AT` traces at most are looked at; the notes say which were.
 
     Args:
         search: Gives summaries for a query and tells whether they were cut off, as `Source.summaries` does.
@@ -46,12 +50,13 @@ def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummarie
         raise ValueError(f"{plural(count, 'trace')} cannot be found with a limit of {query.limit}")
     hunt = _Hunt(search, query, count)
     hunt.run()
+    hunt.look_through()
     slowest = sorted(hunt.known.values(), key=lambda trace: (-trace.duration_ns, normal_id(trace.trace_id)))
     listed = slowest[:count]
     ids = {summary.trace_id for summary in listed}
     return FoundSummaries(
         summaries=tuple(listed),
-        is_cut_off=not hunt.is_exact or hunt.hidden_count() > 0,
+        is_cut_off=not hunt.is_whole,
         notes=tuple(dict.fromkeys((*hunt.notes, hunt.verdict()))),
         service_count=hunt.service_count,
         warnings=tuple(warning for warning in hunt.warnings if warning.trace_id in ids),
@@ -77,6 +82,11 @@ class _Hunt:
     """Of every trace seen, each once."""
     service_count: int = 0
     round_count: int = 0
+    since_ns: int | None = None
+    """Every trace of the window since then was seen; None for all of them, if the first answer or the last look was
+    complete."""
+    is_whole: bool = False
+    """Whether every trace of the window was seen."""
 
     def run(self) -> None:
         """Search until the answer is complete and large enough, or nothing new can be asked."""
@@ -88,15 +98,23 @@ class _Hunt:
     def _ask(self, minimum_ns: int) -> None:
         self.round_count += 1
         found = self.search(self.query if self.round_count == 1 else replace(self.query, min_duration_ns=minimum_ns))
-        by_id = {normal_id(summary.trace_id): summary for summary in found.summaries}
-        self.known |= by_id
-        self.notes += found.notes
-        self.warnings |= dict.fromkeys(found.warnings)
+        by_id = self._add(found)
         self.service_count = found.service_count
         if found.is_cut_off:
             self.too_low_ns = minimum_ns
         else:
             self.complete_ns, self.complete_ids = minimum_ns, frozenset(by_id)
+
+    def _add(self, found: FoundSummaries) -> dict[str, TraceSummary]:
+        by_id = {normal_id(summary.trace_id): summary for summary in found.summaries}
+        for trace_id, summary in by_id.items():
+            known = self.known.get(trace_id)
+            # Storages may answer with a part of a trace.
+            if known is None or known.span_count <= summary.span_count:
+                self.known[trace_id] = summary
+        self.notes += found.notes
+        self.warnings |= dict.fromkeys(found.warnings)
+        return by_id
 
     def _next_minimum(self) -> int | None:
         """Return the next minimum: above one that was cut off, below one that was complete but returned too little."""
@@ -121,39 +139,41 @@ class _Hunt:
         durations = sorted((trace.duration_ns for trace in self.known.values()), reverse=True)
         return durations[self.count - 1] if len(durations) >= self.count else 0
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether all traces that are at least as slow as the result were seen, apart from hidden ones."""
-        if self.complete_ns is None:
-            return False
-        return self.round_count == 1 or self._nth_duration_ns() >= self.complete_ns
+    def look_through(self) -> None:
+        """Look at the traces of the window, newest first, until all were seen or enough of them."""
+        self.is_whole = self.complete_ns == (self.query.min_duration_ns or 0)
+        if self.is_whole or not self.known:
+            return
+        window = self.query.window
+        newest_ns = max(summary.start_ns for summary in self.known.values())
+        end_ns = newest_ns if window.end_ns is None else window.end_ns
+        if window.start_ns is None or window.start_ns > end_ns:
+            return
+        limit = max(self.query.limit or 0, _LOOK_AT_ONCE)
 
-    def hidden_count(self) -> int:
-        """Count the traces seen that are missing from a complete answer although they last longer than its minimum.
+        def ask(piece: Window) -> tuple[Mapping[str, TraceSummary], bool]:
+            found = self.search(replace(self.query, window=piece, limit=limit))
+            return self._add(found), found.is_cut_off
 
-        Each of them lasts longer than its longest matching span; others like them may have been missed.
-        """
-        if self.complete_ns is None or self.round_count == 1:
-            return 0
-        return sum(
-            trace.duration_ns >= max(self.complete_ns, self._nth_duration_ns())
-            for trace_id, trace in self.known.items()
-            if trace_id not in self.complete_ids
-        )
+        is_cut_off, since_ns = False, end_ns
+        for page in pages(ask, Window(window.start_ns, end_ns), limit):
+            is_cut_off, since_ns = is_cut_off or page.is_cut_off, page.since_ns
+            if len(self.known) >= MOST_LOOKED_AT:
+                break
+        self.is_whole = since_ns <= window.start_ns and not is_cut_off
+        self.since_ns = None if is_cut_off else since_ns
 
     def verdict(self) -> str:
         """Say how certain the answer is, and why."""
-        if self.complete_ns is None or not self.is_exact:
-            return self._doubt()
-        if self.round_count == 1:
+        if self.is_whole:
             return "exact: every trace of the window was seen"
-        seen = f"every trace with {self._span()} of at least {format_duration(self.complete_ns)} was seen"
-        hidden = self.hidden_count()
-        if not hidden:
-            return f"exact: {seen}"
+        if self.complete_ns is None or self._nth_duration_ns() < self.complete_ns:
+            return self._doubt()
+        looked_at = "" if self.since_ns is None else f" and every one since {format_time(self.since_ns)}"
         return (
-            f"{seen}, but {plural(hidden, 'trace')} among the slowest last longer than their longest such span: "
-            "more of that kind may have been missed"
+            f"not exact: every trace with {self._span()} of at least {format_duration(self.complete_ns)} was seen"
+            f"{looked_at}, {plural(len(self.known), 'trace')} in all; others may last longer than each of their spans, "
+            "as where a message waited"
         )
 
     def _span(self) -> str:

@@ -1,0 +1,166 @@
+"""Gathers candidates from a server: with one request, one for each service, or one for each slice of time.
+
+Which way is needed is found out by asking, once for each server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from traceq.catalog import TraceSummary, Window
+from traceq.query import TraceQuery
+from traceq.sources.candidates import Candidates, add_copies, ask_each
+from traceq.sources.dialects import Answered, BoundedQuery, Parts
+from traceq.sources.interface import Progress, ProgressListener
+from traceq.sources.paging import pages
+from traceq.sources.refusals import ServerError
+from traceq.units import NS_PER_HOUR, NS_PER_US, format_time, plural
+
+_Trace = TypeVar("_Trace", Parts, TraceSummary)
+
+MOST_TRACES = 1000
+"""Asked for when the query has no limit, or one that counts only after a check here.
+
+VictoriaTraces refuses more; Elasticsearch, ClickHouse and memory storage take it as they are configured by default.
+"""
+MOST_LOOKED_AT = 20_000
+"""The number of traces that are received to find those of a duration, which no server looks for."""
+_LOOKBACK_NS = 48 * NS_PER_HOUR
+"""Where a window is open to the past: v1's own default, sent to every server. From 1970 on, Elasticsearch would have to
+look at 20,000 daily indices and refuses."""
+_CLOCK_ALLOWANCE_NS = NS_PER_HOUR
+"""Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
+_NEEDS_SERVICE = "requires a service name"
+_NOT_TOGETHER = "cannot query for duration and tags simultaneously"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking(Generic[_Trace]):
+    """How to ask for one kind of answer."""
+
+    search: Callable[[BoundedQuery], Answered[_Trace]]
+    span_count: Callable[[_Trace], int]
+    fitting: Callable[[Mapping[str, _Trace]], Mapping[str, _Trace]]
+    """Keeps those that match, bounds on the duration of the whole trace included."""
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """Gathers candidates.
+
+    Args:
+        services: Lists the services to ask for where the storage needs a name.
+        searches_all_services: Whether a search without a service may be tried.
+        progress: Told about questions that take several requests.
+        clock: The time now, in nanoseconds since the epoch.
+    """
+
+    services: Callable[[], Sequence[str]]
+    searches_all_services: bool
+    progress: ProgressListener
+    clock: Callable[[], int]
+
+    def gather(self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool = False) -> Candidates[_Trace]:
+        """Give the candidates for a query.
+
+        Args:
+            query: The conditions.
+            asking: How to ask for them.
+            is_sample: Whether the limit is one for each service where no service is named and it leaves something out.
+        """
+        first = self._whole_window(query, asking, is_sample=is_sample)
+        if not (first.is_cut_off and query.has_trace_bounds):
+            return first
+        return self._looked_through(query, asking, first)
+
+    def _whole_window(self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool) -> Candidates[_Trace]:
+        if query.service is not None or self.searches_all_services:
+            candidates = self._ask_once(query, asking)
+            if candidates is not None and not (is_sample and query.service is None and candidates.is_cut_off):
+                return candidates
+        return ask_each(
+            self.services(),
+            lambda service: self._ask(replace(query, service=service), asking),
+            asking.span_count,
+            self.progress,
+        )
+
+    def _ask_once(self, query: TraceQuery, asking: Asking[_Trace]) -> Candidates[_Trace] | None:
+        """Ask with one request; None when the storage turns out to need a service's name."""
+        try:
+            return self._ask(query, asking)
+        except ServerError as error:
+            if query.service is not None or _NEEDS_SERVICE not in error.told:
+                raise
+            self.searches_all_services = False
+            return None
+
+    def _ask(self, query: TraceQuery, asking: Asking[_Trace]) -> Candidates[_Trace]:
+        """Ask with one request, or two: Cassandra does not look for tags and durations at once."""
+        bounded = self._bounded(query)
+        try:
+            answered, is_relaxed = asking.search(bounded), False
+        except ServerError as error:
+            if _NOT_TOGETHER not in error.told:
+                raise
+            without = replace(bounded.query, min_duration_ns=None, max_duration_ns=None)
+            answered, is_relaxed = asking.search(replace(bounded, query=without)), True
+        return Candidates(answered.by_id, len(answered.by_id) >= bounded.limit, is_relaxed, answered.notes)
+
+    def _bounded(self, query: TraceQuery) -> BoundedQuery:
+        start_ns, end_ns = self._ends(query.window)
+        limit = MOST_TRACES if query.limit is None or query.has_trace_bounds else query.limit
+        # v3 refuses a window without length.
+        return BoundedQuery(_narrowed(query), start_ns, max(end_ns, start_ns + NS_PER_US), limit)
+
+    def _ends(self, window: Window) -> tuple[int, int]:
+        """Close a window that is open on a side."""
+        now_ns = self.clock()
+        end_ns = now_ns + _CLOCK_ALLOWANCE_NS if window.end_ns is None else window.end_ns
+        start_ns = (window.end_ns or now_ns) - _LOOKBACK_NS if window.start_ns is None else window.start_ns
+        return max(0, start_ns), end_ns
+
+    def _looked_through(
+        self, query: TraceQuery, asking: Asking[_Trace], first: Candidates[_Trace]
+    ) -> Candidates[_Trace]:
+        """Look through the window for traces of a duration, newest first, until there are as many as the limit."""
+        found: dict[str, _Trace] = {}
+        counts: dict[str, int] = {}
+        looked_at: set[str] = set()
+
+        def take(more: Mapping[str, _Trace]) -> None:
+            looked_at.update(more)
+            add_copies(found, counts, asking.fitting(more), asking.span_count)
+            self.progress(Progress("looking for traces of that duration", trace_count=len(looked_at)))
+
+        def ask(piece: Window) -> tuple[Mapping[str, _Trace], bool]:
+            answer = self._whole_window(replace(query, window=piece), asking, is_sample=False)
+            take(answer.by_id)
+            return answer.by_id, answer.is_cut_off
+
+        take(first.by_id)
+        if query.min_trace_duration_ns is not None:
+            # Nearly every trace of that duration has a span of it: these are found whatever the window holds.
+            longest_ns = max(query.min_duration_ns or 0, query.min_trace_duration_ns)
+            take(self._whole_window(replace(query, min_duration_ns=longest_ns), asking, is_sample=False).by_id)
+        start_ns, end_ns = self._ends(query.window)
+        since_ns, is_cut_off = end_ns, False
+        for page in pages(ask, Window(start_ns, end_ns), MOST_TRACES):
+            since_ns, is_cut_off = page.since_ns, is_cut_off or page.is_cut_off
+            has_enough = query.limit is not None and len(found) >= query.limit
+            if has_enough or len(looked_at) >= max(MOST_LOOKED_AT, query.limit or 0):
+                break
+        is_whole = since_ns <= start_ns and not is_cut_off
+        reach = "all of the window" if is_whole else f"all since {format_time(since_ns)}"
+        note = f"looked at {plural(len(looked_at), 'trace')}, {reach}, to find those of that duration"
+        return replace(first, by_id=found, is_cut_off=not is_whole, notes=(*first.notes, note))
+
+
+def _narrowed(query: TraceQuery) -> TraceQuery:
+    """Send the longest duration of traces as one of spans, since no span lasts longer than its trace."""
+    longest_ns = query.max_trace_duration_ns
+    if longest_ns is None or longest_ns < (query.min_duration_ns or 0):
+        return query
+    return replace(query, max_duration_ns=min(longest_ns, query.max_duration_ns or longest_ns))
