@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
-from traceq.codec import read_document
+from traceq.codec import read_document, splitting
 from traceq.codec.splitting import Split, SplitOptions, key_of, split
 from traceq.errors import DecodeError
 
@@ -57,6 +57,51 @@ def test_traces_are_found_where_they_stand(
 
     # What fits a window is not worth the trouble.
     assert [each.strip() for each in found] == (items if options.window < len(body) else [body.strip()])
+
+
+@st.composite
+def traces_of_jaeger(draw: st.DrawFn) -> list[dict[str, object]]:
+    """Traces whose spans begin as Jaeger writes them, of any length, and refer to any of the others."""
+    count = draw(st.integers(1, 6))
+    ids = st.integers(1, count).map("{:x}".format)
+    orders = st.permutations(("traceID", "spanID", "refType"))
+
+    def reference(of: str, keys: list[str]) -> dict[str, str]:
+        values = {"traceID": of, "spanID": "1", "refType": "FOLLOWS_FROM"}
+        return {key: values[key] for key in keys}
+
+    references = st.lists(st.builds(reference, ids, orders), max_size=4)
+    found = []
+    for number in range(1, count + 1):
+        spans = [
+            {"traceID": f"{number:x}", "spanID": f"{at:x}", "operationName": "x" * length, "references": others}
+            for at, (length, others) in enumerate(draw(st.lists(st.tuples(st.integers(0, 300), references))), 1)
+        ]
+        found.append(trace(number, spans=spans))
+    return found
+
+
+@given(documents=traces_of_jaeger(), leap=st.integers(1, 2000))
+def test_leaps_miss_no_trace(documents: list[dict[str, object]], leap: int) -> None:
+    items = [as_json(each) for each in documents]
+    body = b'{"data":[' + b",".join(items) + b"]}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "_SHORTEST_LEAP", leap)
+        found = ranges(body, SplitOptions(window=1))
+
+    assert found == items
+
+
+def test_a_leap_over_a_trace_is_a_wrong_guess_that_shows() -> None:
+    spans = [{"traceID": "1", "spanID": f"{at:x}", "operationName": "x" * 100} for at in range(200)]
+    repeated = trace(1, spans=spans)
+    items = [as_json(each) for each in (trace(2), repeated, trace(3), repeated, trace(4))]
+    body = b"[" + b",".join(items) + b"]"
+
+    assert ranges(body, SplitOptions(window=1)) == [items[0], b",".join(items[1:4]), items[4]]
+    assert ranges(body, SplitOptions(is_proven=True, window=1)) == items
+    assert split(body, "x.json", SplitOptions(window=1)).is_guessed
 
 
 @given(

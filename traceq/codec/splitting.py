@@ -2,10 +2,10 @@
 
 In a long list, a trace is recognized by its first two keys (`{"traceID":"...","spans":`). Strings cannot contain them,
 since their quotes are escaped; only a trace inside a trace could be mistaken for an item of the list. There are two
-ways to find them. Guessing searches for these keys and nothing else; a wrong guess shows when the traces are decoded,
-because each has to be one complete JSON value. Proving goes window by window, and whatever precedes a cut has to
-decode as a list of complete values; this takes twice as long, and if it fails too, the document is taken as a whole.
-So a wrong guess costs time, but never changes an answer.
+ways to find them. Guessing searches for these keys and nothing else, and leaps over spans with the trace's own id; a
+wrong guess shows when the traces are decoded, because each has to be one complete JSON value. Proving goes window by
+window, and whatever precedes a cut has to decode as a list of complete values; this takes twice as long, and if it
+fails too, the document is taken as a whole. So a wrong guess costs time, but never changes an answer.
 """
 
 from __future__ import annotations
@@ -128,6 +128,13 @@ _LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
 _TRACE_HEAD = re.compile(rb'(\{\s*"traceID"\s*:\s*")([0-9a-fA-F]{1,32})("\s*,\s*"\w+"\s*:)')
 """How a trace begins: what precedes its id, the id, and its second key, which distinguishes it from a span."""
 _HEAD_BYTES = 1024
+_SPAN_HEAD = re.compile(
+    rb'\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"\s*,\s*"spanID"\s*:\s*"[0-9a-fA-F]*"\s*,\s*'
+    rb'"(?:flags|operationName|parentSpanID|references)"'
+)
+"""How a span begins, with the id of its trace; the third key distinguishes it from a reference to another trace."""
+_SPAN_BYTES = 4096
+_SHORTEST_LEAP = 8192
 _AFTER_BYTES = 2**20
 _CONTENT_AGAIN = re.compile(rb'"(data|resourceSpans|batches)"')
 _LINE_END = re.compile(rb"\n")
@@ -211,14 +218,27 @@ class _List:
     head: re.Match[bytes]
     """How the first trace begins."""
 
-    def cuts(self, start: int, stop: int) -> Iterator[int]:
-        """Find the beginnings of traces in this range."""
-        at = self.body.find(self.head[3], start, stop)
-        while at >= 0:
-            cut = self._beginning(at)
-            if cut >= start:
-                yield cut
-            at = self.body.find(self.head[3], at + 1, stop)
+    def next_cut(self, begun: int, trace_id: bytes) -> int:
+        """Find the beginning of the trace after the one with this id that begins here; -1 if there is none."""
+        at, cut = self._within(begun, trace_id), -1
+        while at >= 0 and cut <= begun:
+            at = self.body.find(self.head[3], at + 1)
+            cut = at if at < 0 else self._beginning(at)
+        return cut
+
+    def _within(self, at: int, trace_id: bytes) -> int:
+        """Find a position far into the trace with this id that begins here, in leaps from span to span.
+
+        Searching all of its bytes would take a tenth of the time of reading it.
+        """
+        leap = _SHORTEST_LEAP
+        while leap >= _SHORTEST_LEAP:
+            span = _SPAN_HEAD.search(self.body, at + leap, at + leap + _SPAN_BYTES)
+            if span and span[1] == trace_id:
+                at, leap = span.start(), leap * 2
+            else:
+                leap //= 4
+        return at
 
     def cuts_from_end(self, start: int, stop: int) -> Iterator[int]:
         """Find the beginnings of traces in this range, last one first."""
@@ -253,7 +273,7 @@ def _guess(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
     body, found = traces.body, _Runs()
     begun, trace_id = traces.head.start(), traces.head[2]
     forgotten = begun
-    for cut in traces.cuts(traces.head.end(), len(body)):
+    while (cut := traces.next_cut(begun, trace_id)) >= 0:
         separator = _SEPARATOR.search(body[max(begun, cut - _SEPARATOR_BYTES) : cut])
         if separator is None:
             return found, None
