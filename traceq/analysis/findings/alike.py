@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
-from traceq.semantics import STATEMENT, Kind, first_text
+from traceq.analysis.findings.wording import NOTHING_SAID, Wording, may_page, names_what_it_asks, of_statement, of_url
+from traceq.semantics import PEER_HOST, STATEMENT, URL, Kind, first_text
 
 _IN_TURN_RATIO = 0.8
 """The share of alike calls that have to begin after the previous one has ended; others may overlap by a clock tick."""
+_BUSY_RATIO = 0.5
+"""Alike calls that hold less than this share of the time from the first to the last are paced: polling, a sleep."""
+_SAME_BUSY_RATIO = 0.8
+"""The same for calls that ask for exactly the same: the usual reason for these is polling."""
+
+
+class _Text(NamedTuple):
+    """What is recorded of what a call asks for."""
+
+    text: str
+    wording: Wording
+    host: str
+    """The host that was asked; read for queries."""
 
 
 def n_plus_one(scene: Scene) -> Sightings:
-    """Find many alike, sequential calls of one span.
+    """Find many alike calls of one span, in turn, or queries side by side.
 
-    Siblings are alike when service, name, kind, peer and callee are equal; so are the calls of alike siblings, where
-    each call is made in a function with its own span. The cost is the path time of all calls but the longest, since one
-    call is needed in any case.
+    Siblings are alike when service, operation, kind, peer, callee and, without values, statement or URL are equal; so
+    are the calls of alike siblings, where each call is made in a function with its own span. The cost is the path time
+    of all calls but the longest, since one call is needed in any case.
     """
-    direct = _in_turn(scene, _calls(scene), scene.spans.parents)
-    return _seen(scene, _joined(direct, _in_turn(scene, _wrapped(scene, direct), _grandparents(scene))))
+    direct, own = _many(scene, _calls(scene), scene.spans.parents)
+    wrapped, inner = _many(scene, _wrapped(scene, direct), _grandparents(scene))
+    return _seen(scene, _joined(direct, wrapped), np.concatenate((own, inner)))
 
 
 def _calls(scene: Scene) -> Ints:
@@ -42,34 +59,113 @@ def _wrapped(scene: Scene, direct: Groups) -> Ints:
     return np.flatnonzero(is_wrapped)
 
 
-def _in_turn(scene: Scene, rows: Ints, above: Ints) -> Groups:
-    """Group alike calls below the same span, and keep the long runs."""
+def _many(scene: Scene, rows: Ints, above: Ints) -> tuple[Groups, Flags]:
+    """Group alike calls below the same span, keep what is an N+1, and tell which groups ran side by side."""
     spans, least = scene.spans, scene.thresholds.n_plus_one_calls
     # Most spans make few calls: counting first saves sorting these.
     rows = rows[np.bincount(above[rows], minlength=1)[above[rows]] >= least]
-    parents = spans.parents[rows]
-    wrappers = np.where(parents == above[rows], -1, spans.names[parents])
-    alike = (spans.services, spans.names, spans.told_roles, spans.peers, scene.callee_names)
+    parents, operations = spans.parents[rows], scene.operations
+    wrappers = np.where(parents == above[rows], -1, operations[parents])
+    callees = np.where(scene.callees >= 0, operations[scene.callees], -1)
+    alike = (spans.services, operations, spans.told_roles, spans.peers, callees)
     groups = scene.group(rows, (above[rows], wrappers, *(codes[rows] for codes in alike)))
-    groups = groups.keep(groups.sizes >= least)
-    in_turn = groups.sum(scene.follows(groups).astype(np.int64))
-    return groups.keep(in_turn >= _IN_TURN_RATIO * (groups.sizes - 1))
+    groups = groups.keep((groups.sizes >= least) & (groups.sum(spans.duration_ns[groups.rows]) >= _worth(scene)))
+    groups, texts = _same_wording(scene, groups, least)
+    in_turn = groups.sum(scene.follows(groups).astype(np.int64)) >= _IN_TURN_RATIO * (groups.sizes - 1)
+    fits = [
+        _is_n_plus_one(scene, groups.rows[start:stop], texts[start:stop], is_in_turn=is_in_turn)
+        for start, stop, is_in_turn in zip(
+            groups.heads.tolist(), groups.offsets[1:].tolist(), in_turn.tolist(), strict=True
+        )
+    ]
+    fitting = np.array(fits, dtype=np.bool_)
+    return groups.keep(fitting), ~in_turn[fitting]
+
+
+def _worth(scene: Scene) -> int:
+    return max(1, scene.thresholds.min_cost_ns)
+
+
+def _same_wording(scene: Scene, groups: Groups, least: int) -> tuple[Groups, list[_Text]]:
+    """Divide groups by what their calls ask for, and keep those that are still large enough."""
+    texts = {row: _text(scene, row) for row in groups.rows.tolist()}
+    numbers: dict[str, int] = {}
+    codes = np.fromiter(
+        (numbers.setdefault(told.wording.alike, len(numbers)) for told in texts.values()),
+        dtype=np.int64,
+        count=groups.rows.size,
+    )
+    same = scene.group(groups.rows, (groups.number, codes))
+    same = same.keep(same.sizes >= least)
+    return same, [texts[row] for row in same.rows.tolist()]
+
+
+def _text(scene: Scene, row: int) -> _Text:
+    """Read statement or URL of a call; some instrumentation records the URL only where it is served."""
+    traces = scene.spans.traces
+    if traces.details is None:
+        return _Text("", NOTHING_SAID, "")
+    attributes = traces.details[row].attributes()
+    if scene.is_query[row]:
+        text = first_text(attributes, STATEMENT)
+        return _Text(text, of_statement(text), first_text(attributes, PEER_HOST))
+    text = first_text(attributes, URL)
+    callee = int(scene.callees[row])
+    if not text and callee >= 0:
+        text = first_text(traces.details[callee].attributes(), URL)
+    return _Text(text, of_url(text), "")
+
+
+def _is_n_plus_one(scene: Scene, rows: Ints, texts: list[_Text], *, is_in_turn: bool) -> bool:
+    """Tell whether alike calls of one span could have been one call, as far as is recorded."""
+    wording, is_query = texts[0].wording, bool(scene.is_query[rows[0]])
+    is_same = not wording.is_open and len({told.text for told in texts}) == 1
+    if wording.pages or wording.controls:
+        return False
+    if not is_in_turn:
+        # Calls of services side by side are how answers are gathered, and so are queries of many shards.
+        shards = {told.host for told in texts}
+        return is_query and bool(wording.alike) and 2 * len(shards) <= len(texts)
+    if _is_paced(scene, rows, _SAME_BUSY_RATIO if is_same else _BUSY_RATIO):
+        return False
+    return bool(wording.alike) or _is_told_by_name(scene, int(rows[0]))
+
+
+def _is_told_by_name(scene: Scene, row: int) -> bool:
+    """Tell whether the names of a call without statement and URL say that its like ask for alike things."""
+    spans, traces = scene.spans, scene.spans.traces
+    peer = traces.peers[spans.peers[row]]
+    general = f"{traces.services[spans.services[row]]} {'' if peer is None else peer.label}"
+    names = [traces.names[spans.names[at]] for at in (row, int(scene.callees[row])) if at >= 0]
+    return any(names_what_it_asks(name, general) for name in names) and not may_page(names[-1])
+
+
+def _is_paced(scene: Scene, rows: Ints, busy_ratio: float) -> bool:
+    """Tell whether the pauses between calls of one span are their reason: polling, or a loop with a sleep."""
+    start_ns, end_ns = scene.spans.start_ns[rows], scene.spans.end_ns[rows]
+    pauses_ns = np.sort(start_ns[1:] - end_ns[:-1])
+    # Work between calls that is short does not keep them apart.
+    is_apart = pauses_ns[pauses_ns.size // 2] > scene.thresholds.sequential_gap_ns
+    return bool(is_apart and (end_ns - start_ns).sum() < busy_ratio * (end_ns.max() - start_ns[0]))
 
 
 def _joined(one: Groups, other: Groups) -> Groups:
     return Groups(np.concatenate((one.rows, other.rows)), np.append(one.heads, one.rows.size + other.offsets))
 
 
-def _seen(scene: Scene, groups: Groups) -> Sightings:
+def _seen(scene: Scene, groups: Groups, side_by_side: Flags) -> Sightings:
     path_ns = scene.path_ns[groups.rows]
-    cost_ns = groups.sum(path_ns) - groups.max(path_ns)
-    notable = (cost_ns >= scene.thresholds.min_cost_ns) & (cost_ns > 0)
+    waited_ns = groups.sum(path_ns)
+    cost_ns = waited_ns - groups.max(path_ns)
+    # Side by side, all of them take hardly longer than one, but each of them is work for the database.
+    notable = np.where(side_by_side, waited_ns, cost_ns) >= _worth(scene)
     time_ns = groups.sum(scene.spans.duration_ns[groups.rows])
-    return scene.seen("n+1", groups.keep(notable), cost_ns[notable], time_ns[notable])
+    found = scene.seen("n+1", groups.keep(notable), cost_ns[notable], time_ns[notable])
+    return found.flagged(side_by_side[notable])
 
 
 def repeated_queries(scene: Scene, known: Sightings) -> Sightings:
-    """Find statements that one request runs several times, anywhere in it, in parallel or not.
+    """Find alike statements that one request runs several times, anywhere in it, in parallel or not.
 
     Args:
         scene: What to look at.
@@ -82,32 +178,28 @@ def repeated_queries(scene: Scene, known: Sightings) -> Sightings:
     is_candidate[known.members] = False
     rows = np.flatnonzero(is_candidate)
     entry = scene.examined.requests.entry[rows]
-    alike = scene.group(rows, (entry, spans.services[rows], spans.names[rows], spans.peers[rows]))
-    alike = alike.keep(_repeats_enough(scene, alike))
-    statements = _statement_codes(scene, alike.rows)
-    same = scene.group(alike.rows, (alike.number, statements))
-    same = same.keep(_repeats_enough(scene, same) & (_of_groups(same, alike, statements) >= 0))
-    path_ns = scene.path_ns[same.rows]
-    time_ns = same.sum(spans.duration_ns[same.rows])
-    return scene.seen("repeated-query", same, same.sum(path_ns) - same.max(path_ns), time_ns)
+    groups = scene.group(rows, (entry, spans.services[rows], scene.operations[rows], spans.peers[rows]))
+    groups = groups.keep(_repeats_enough(scene, groups))
+    groups, texts = _same_wording(scene, groups, scene.thresholds.repeated_queries)
+    told = [texts[head].wording for head in groups.heads.tolist()]
+    fits = [bool(wording.alike) and not (wording.pages or wording.controls) for wording in told]
+    groups = groups.keep(np.array(fits, dtype=np.bool_) & _repeats_enough(scene, groups) & ~_polls(scene, groups))
+    path_ns = scene.path_ns[groups.rows]
+    time_ns = groups.sum(spans.duration_ns[groups.rows])
+    return scene.seen("repeated-query", groups, groups.sum(path_ns) - groups.max(path_ns), time_ns)
 
 
 def _repeats_enough(scene: Scene, groups: Groups) -> Flags:
     path_ns = scene.path_ns[groups.rows]
     cost_ns = groups.sum(path_ns) - groups.max(path_ns)
     enough: Flags = groups.sizes >= scene.thresholds.repeated_queries
-    return enough & (cost_ns >= scene.thresholds.min_cost_ns) & (cost_ns > 0)
+    return enough & (cost_ns >= _worth(scene))
 
 
-def _statement_codes(scene: Scene, rows: Ints) -> Ints:
-    """Number the statements of candidates; -1 for a span without one."""
-    codes: dict[str, int] = {"": -1}
-    traces = scene.spans.traces
-    texts = (first_text(traces.span(row).details.attributes(), STATEMENT) for row in rows.tolist())
-    return np.fromiter((codes.setdefault(text, len(codes)) for text in texts), dtype=np.int64, count=rows.size)
-
-
-def _of_groups(groups: Groups, candidates: Groups, statements: Ints) -> Ints:
-    """Give the statement's number of each group."""
-    by_row = dict(zip(candidates.rows.tolist(), statements.tolist(), strict=True))
-    return np.array([by_row[row] for row in groups.rows[groups.heads].tolist()], dtype=np.int64)
+def _polls(scene: Scene, groups: Groups) -> Flags:
+    """Tell the groups that are calls of one span with pauses between them."""
+    parents = scene.spans.parents[groups.rows]
+    is_one = groups.max(parents) == -groups.max(-parents)
+    bounds = zip(groups.heads.tolist(), groups.offsets[1:].tolist(), is_one.tolist(), strict=True)
+    polls = [one and _is_paced(scene, groups.rows[start:stop], _BUSY_RATIO) for start, stop, one in bounds]
+    return np.array(polls, dtype=np.bool_)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from traceq.analysis.errors import failure_of
 from traceq.analysis.findings import alike, series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
+from traceq.analysis.findings.wording import of_statement
 from traceq.semantics import Peer
 from traceq.traces import Span
 from traceq.units import format_count, format_duration, plural
@@ -27,6 +28,8 @@ class Evidence:
     """The number of spans in all sightings."""
     most_spans: int
     """The largest number of spans in one sighting."""
+    flagged_count: int
+    """The number of sightings that are special: for an N+1, its calls run side by side."""
     longest_ns: int
     median_ns: int
 
@@ -44,6 +47,12 @@ class Evidence:
     def longest(self) -> str:
         """The duration of the longest sighting."""
         return format_duration(self.longest_ns)
+
+
+def _alike_calls(seen: Evidence) -> str:
+    in_turn, at_once = seen.flagged_count < seen.sighting_count, seen.flagged_count > 0
+    ways = " or ".join(way for way, is_met in (("one after the other", in_turn), ("side by side", at_once)) if is_met)
+    return f"{seen.up_to}{seen.calls} alike calls {ways}, {seen.longest} together"
 
 
 def _slow_query(seen: Evidence) -> str:
@@ -99,8 +108,8 @@ class FindingKind:
 KINDS: dict[str, FindingKind] = {
     "n+1": FindingKind(
         "N+1",
-        lambda seen: f"{seen.up_to}{seen.calls} alike calls one after the other, {seen.longest} together",
-        "Ask once for all of them: one call with a list of ids, or a join.",
+        _alike_calls,
+        "Ask once for all of them: one call with a list of ids.",
     ),
     "slow-query": FindingKind(
         "slow query",
@@ -137,8 +146,8 @@ KINDS: dict[str, FindingKind] = {
     ),
     "repeated-query": FindingKind(
         "repeated query",
-        lambda seen: f"the same statement {seen.up_to}{seen.calls} times in a request, {seen.longest} together",
-        "Run it once a request and pass the answer on, or keep it in a cache.",
+        lambda seen: f"alike statements {seen.up_to}{seen.calls} times in a request, {seen.longest} together",
+        "Ask once for all values; where these are the same too, run it once and pass the answer on.",
     ),
     "network": FindingKind(
         "network",
@@ -228,29 +237,49 @@ _N_PLUS_ONE: dict[str, str] = {
     "elasticsearch": "Ask once with _msearch or a terms query.",
 }
 _IN_LIST = "Ask once with WHERE ... IN (...), or join; with an ORM, load eagerly (selectinload, joinedload)."
+_HAS_LIST = "It already asks with a list: collect all ids first and ask once, or join with where they come from."
+_SAME = "It asks for the same each time: ask once and keep the answer."
 _BATCH = "Write all of them in one statement or one batch."
+_HAS_ROWS = "It already writes several rows at once: collect more of them, and write fewer, larger batches."
+_AT_ONCE = "Send one batched query: side by side, each of them needs a connection and is work for the database."
 
+_LIST = re.compile(r"(?i)\bin\s*\((?!\s*select)|\bany\s*\(\s*[$?:]|\$in\b|^mget\b")
+_ROWS = re.compile(r"(?i)\bvalues\s*\([^()]*\)\s*,\s*\(")
 _WRITE = re.compile(r"(?i)\b(?:insert|update|delete|replace|upsert|merge|bulk|hset|set|put|save|write|index)\w*")
 _READ = re.compile(r"(?i)\b(?:select|find|aggregate|get|mget|hget\w*|lrange|keys|scan|search|query|count|distinct)\b")
 
 
-def advice_for(kind: str, database: Peer | None, text: str) -> str:
+def advice_for(kind: str, database: Peer | None, told: tuple[str, str], seen: Evidence) -> str:
     """Give a line of advice for this database; empty where there is none in particular.
 
     Args:
         kind: What was found.
         database: The peer of the spans, if it is a database.
-        text: Operation and statement, which distinguish reads from writes.
+        told: Operation and statement, which distinguish reads from writes.
+        seen: The evidence.
     """
+    text, statement = " ".join(told), told[1]
     if database is None or database.kind != "database":
         return ""
     system = database.system.lower()
     if kind == "n+1":
-        return _BATCH if is_write(text) else _N_PLUS_ONE.get(system, _IN_LIST if system in _SQL else "")
+        at_once = seen.flagged_count == seen.sighting_count and not _LIST.search(statement)
+        return _AT_ONCE if at_once and not is_write(text) else _alike_advice(text, statement, system)
+    if kind == "repeated-query" and (is_write(text) or _LIST.search(statement)):
+        return _alike_advice(text, statement, system)
     if kind == "slow-query":
         by_system = _WRITES if is_write(text) else _READS
         return by_system.get(_ALIASES.get(system, system), "")
     return ""
+
+
+def _alike_advice(text: str, statement: str, system: str) -> str:
+    if is_write(text):
+        return _HAS_ROWS if _ROWS.search(statement) else _BATCH
+    if _LIST.search(statement):
+        return _HAS_LIST
+    has_values = not statement or "?" in of_statement(statement).alike
+    return _SAME if not has_values else _N_PLUS_ONE.get(system, _IN_LIST if system in _SQL else "")
 
 
 def is_write(text: str) -> bool:

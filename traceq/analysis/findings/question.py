@@ -125,6 +125,8 @@ class FindingTotals:
     """The largest number of spans in one sighting."""
     time: Spread
     """The duration of each sighting, waited for or not."""
+    flagged_count: int
+    """The number of sightings with the flag that their kind gives: see `Evidence.flagged_count`."""
     examples: tuple[FindingExample, ...]
 
     def __add__(self, other: FindingTotals) -> FindingTotals:
@@ -185,16 +187,19 @@ class Finding:
     @property
     def advice(self) -> str:
         """The advice, in one line."""
-        special = advice_for(self.key.kind, self.key.peer, f"{self.key.name} {self.statement}")
+        special = advice_for(self.key.kind, self.key.peer, (self.key.name, self.statement), self._seen)
         return special or KINDS[self.key.kind].advice
 
     @property
     def evidence(self) -> str:
         """The evidence in words."""
-        totals = self.totals
-        time = totals.time
-        seen = Evidence(totals.sighting_count, totals.span_count, totals.most_spans, time.max_ns, time.percentile(0.5))
-        return KINDS[self.key.kind].evidence(seen)
+        return KINDS[self.key.kind].evidence(self._seen)
+
+    @property
+    def _seen(self) -> Evidence:
+        totals, time = self.totals, self.totals.time
+        counts = totals.sighting_count, totals.span_count, totals.most_spans, totals.flagged_count
+        return Evidence(*counts, time.max_ns, time.percentile(0.5))
 
 
 FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
@@ -344,6 +349,7 @@ def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTot
         sum_by_group(number, span_counts, size).tolist(),
         most_spans.tolist(),
         spreads(number, seen.time_ns, size),
+        np.bincount(number[seen.is_flagged], minlength=size).tolist(),
         _examples(scene, merged),
         strict=True,
     )
@@ -351,22 +357,22 @@ def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTot
 
 
 def _merge(scene: Scene, seen: Sightings) -> _Merged:
-    """Number the findings that sightings belong to: one kind, for one call and caller."""
+    """Number the findings that sightings belong to: one kind, for one call and caller, names without ids."""
     spans, rows = scene.spans, seen.rows
-    traces = spans.traces
+    traces, names = spans.traces, scene.operation_names
     parents = scene.recorded.parents[rows]
     called = parents >= 0
-    callers = (np.where(called, codes[parents], -1) for codes in (spans.services, spans.names))
-    codes = (spans.services[rows], spans.names[rows], spans.peers[rows], *callers)
+    callers = (np.where(called, codes[parents], -1) for codes in (spans.services, scene.operations))
+    codes = (spans.services[rows], scene.operations[rows], spans.peers[rows], *callers)
     places, number = numbered_rows(*codes)
     keys = (
         FindingKey(
             seen.kind,
             traces.services[service],
-            traces.names[name],
+            names[name],
             traces.peers[peer],
             traces.services[caller_service] if caller_service >= 0 else "",
-            traces.names[caller_name] if caller_name >= 0 else "",
+            names[caller_name] if caller_name >= 0 else "",
         )
         for service, name, peer, caller_service, caller_name in zip(
             *(column[places].tolist() for column in codes), strict=True

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
 from traceq.analysis.culprits import Examined
+from traceq.analysis.findings.wording import of_statement, without_ids
 from traceq.analysis.thresholds import Thresholds
-from traceq.semantics import Kind
+from traceq.semantics import STATEMENT, Kind, first_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,17 @@ class Sightings:
     """Rows of the spans that show each sighting; those of one sighting are adjacent."""
     offsets: Ints
     """Where the members of each sighting begin, and one more entry for the end of all."""
+    flags: Flags | None = None
+    """What `kinds.Evidence.flagged_count` counts, one entry for each sighting; its meaning depends on the kind."""
+
+    @property
+    def is_flagged(self) -> Flags:
+        """The flags, false where there are none."""
+        return np.zeros(self.rows.size, dtype=np.bool_) if self.flags is None else self.flags
+
+    def flagged(self, flags: Flags) -> Sightings:
+        """Give the same sightings with flags."""
+        return replace(self, flags=flags)
 
 
 def none_seen(kind: str) -> Sightings:
@@ -123,11 +135,56 @@ class Scene:
         return np.where(self.is_asked, self.examined.paths.held_ns, 0)
 
     @cached_property
+    def operations(self) -> Codes:
+        """A number for the operation's name without ids, for each span; `operation_names` has the names."""
+        return self._operations[0][self.spans.names]
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """The names that `operations` numbers."""
+        return self._operations[1]
+
+    @cached_property
+    def _operations(self) -> tuple[Codes, tuple[str, ...]]:
+        numbers: dict[str, int] = {}
+        names = (without_ids(name) for name in self.spans.traces.names)
+        codes = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int32)
+        return codes, tuple(numbers)
+
+    @cached_property
     def is_query(self) -> Flags:
-        """Whether a span queries a database; spans around such a span do not count."""
+        """Whether a span queries a database; spans around such a span do not count, nor do drivers' beside an ORM's."""
         is_database = [peer is not None and peer.kind == "database" for peer in self.spans.traces.peers]
         asks: Flags = np.array(is_database, dtype=np.bool_)[self.spans.peers] & (self.spans.roles == Kind.CLIENT)
+        asks[self._driver_rows(np.flatnonzero(asks & (self.spans.parents >= 0)))] = False
         return asks
+
+    def _driver_rows(self, rows: Ints) -> Ints:
+        """Find queries that lie within a sibling's of another name: the driver's span of what an ORM recorded too.
+
+        The first span of one name is compared with the first of another, the second with the second, and so on, since
+        the queries of an ORM may run side by side.
+        """
+        spans, peers = self.spans, self.spans.traces.peers
+        rows = rows[np.bincount(spans.parents[rows], minlength=1)[spans.parents[rows]] > 1]
+        numbers: dict[str, int] = {}
+        systems = np.array([numbers.setdefault(peer.system if peer else "", len(numbers)) for peer in peers])
+        named = self.group(rows, (spans.parents[rows], systems[spans.peers[rows]], spans.names[rows]))
+        place = np.arange(rows.size) - named.heads[named.number]
+        met = self.group(named.rows, (spans.parents[named.rows], systems[spans.peers[named.rows]], place))
+        outer, inner = met.rows[:-1], met.rows[1:]
+        within = (met.number[:-1] == met.number[1:]) & (spans.end_ns[inner] <= spans.end_ns[outer])
+        within &= (spans.names[outer] != spans.names[inner]) & (spans.start_ns[inner] < spans.end_ns[outer])
+        pairs = zip(outer[within].tolist(), inner[within].tolist(), strict=True)
+        return np.array([row for around, row in pairs if self._asks_the_same(around, row)], dtype=np.int64)
+
+    def _asks_the_same(self, outer: int, inner: int) -> bool:
+        """Tell whether two queries may be one: their statements are alike, or one is not recorded."""
+        details = self.spans.traces.details
+        if details is None:
+            return True
+        one, other = (of_statement(first_text(details[row].attributes(), STATEMENT)).alike for row in (outer, inner))
+        return not (one and other) or one == other
 
     @cached_property
     def is_call(self) -> Flags:
@@ -136,16 +193,16 @@ class Scene:
         return self.is_query | is_client
 
     @cached_property
-    def callee_names(self) -> Ints:
-        """For a CLIENT span, the code of the name of the SERVER span below it; -1 for none.
+    def callees(self) -> Ints:
+        """For a CLIENT span, the row of the SERVER span below it; -1 for none.
 
-        Old HTTP instrumentation names every call `GET`.
+        Old HTTP instrumentation names every call `GET`, so that only the callee tells what was called.
         """
         spans = self.spans
         servers = np.flatnonzero((spans.parents >= 0) & (spans.roles == Kind.SERVER))
-        names = np.full(spans.parents.size, -1, dtype=np.int64)
-        np.maximum.at(names, spans.parents[servers], spans.names[servers].astype(np.int64))
-        return names
+        callees = np.full(spans.parents.size, -1, dtype=np.int64)
+        callees[spans.parents[servers]] = servers
+        return callees
 
     def is_notable(self, rows: Ints, cost_ns: Ints) -> Flags:
         """Tell which costs are large enough to be reported for their requests."""
