@@ -8,22 +8,14 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from traceq.analysis.calls import (
-    Calls,
-    Message,
-    Node,
-    PeerGrouping,
-    find_calls,
-    loose_messages,
-    own_calls,
-    protocol,
-    united,
-)
+from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, own_calls, protocol, united
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.grouping import distinct, merged, numbered_rows
+from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
+from traceq.analysis.learning import with_learned
+from traceq.analysis.messages import Sent, Taken, Way, find_messages, find_waits, find_ways
 from traceq.analysis.skew import corrected
-from traceq.analysis.spread import Spread, spreads
+from traceq.analysis.spread import Spread, spread, spreads
 from traceq.semantics import Kind
 from traceq.traces import Traces
 
@@ -53,22 +45,15 @@ class CallSums:
     """Durations of the caller's own spans of the calls."""
     network: Spread = field(default_factory=Spread)
     """Network time of each call, which the caller saw and the callee did not: network, queue, connection pool."""
+    queue: Spread = field(default_factory=Spread)
+    """Queue delays of messages: from the end of the producer's span to the start of the consumer's."""
     critical_ns: int = 0
     """Time for which the calls held the critical path, without further calls below them; 0 unless requested."""
     protocols: frozenset[str] = frozenset()
     """The protocols of the calls; not known before all traces were read, see `DependencySums.spoken`."""
 
     def __add__(self, other: CallSums) -> CallSums:
-        return CallSums(
-            self.call_count + other.call_count,
-            self.trace_count + other.trace_count,
-            self.error_count + other.error_count,
-            self.callee + other.callee,
-            self.caller + other.caller,
-            self.network + other.network,
-            self.critical_ns + other.critical_ns,
-            self.protocols | other.protocols,
-        )
+        return added(self, other, protocols=self.protocols | other.protocols)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +66,10 @@ class DependencySums:
     """The length of all critical paths."""
     nodes: frozenset[Node] = frozenset()
     calls: Mapping[CallKey, CallSums] = field(default_factory=dict)
-    producers: Mapping[str, Message] = field(default_factory=dict)
-    """Sent messages without a consumer in their trace, by trace and span id: a link of another trace may name them."""
-    consumers: tuple[tuple[str, Message], ...] = ()
-    """Received messages, with the trace and span id of the PRODUCER span to which they link."""
+    sent: Sent = field(default_factory=Sent)
+    """All messages that were sent: links of consumers in other traces may name them."""
+    taken: tuple[Taken, ...] = ()
+    """Messages whose producers only links name; see `linked`."""
     spoken: Mapping[tuple[CallKey, str], tuple[str, str]] = field(default_factory=dict)
     """For each operation called along an edge: the first trace with such a call, by id, and the protocol of that call.
 
@@ -99,8 +84,8 @@ class DependencySums:
             self.critical_ns + other.critical_ns,
             frozenset(united((*self.nodes, *other.nodes)).values()),
             merged((*self.calls.items(), *other.calls.items())),
-            {**self.producers, **other.producers},
-            self.consumers + other.consumers,
+            self.sent + other.sent,
+            self.taken + other.taken,
             _first_of_each((*self.spoken.items(), *other.spoken.items())),
         )
 
@@ -126,25 +111,25 @@ class DependencyOptions:
 
 def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()) -> DependencySums:
     """Sum up the calls of a table; each trace has to be whole in it. See `find_calls` for what a call is."""
-    spans = columns(traces)
-    calls = find_calls(spans, options.grouping)
-    keys, edge_of = _edges(calls)
-    critical_ns, path_ns = np.zeros(len(keys), dtype=np.int64), 0
+    recorded = with_learned(columns(traces))
+    spans, _ = corrected(recorded)
+    every = find_calls(spans, options.grouping)
+    held_ns, path_ns = np.zeros(every.caller.size, dtype=np.int64), 0
     if options.with_critical:
-        critical_ns, path_ns = _critical(calls, edge_of, len(keys))
+        held_ns, path_ns = _critical(every)
+    messages = find_messages(recorded, every, held_ns)
+    calls = every.picked(~messages.apart)
+    keys, edge_of = _edges(calls)
+    sums = _sums(calls, edge_of, held_ns[~messages.apart], len(keys))
     present = frozenset(calls.nodes[code] for code in distinct(spans.services).tolist())
-    sums = _sums(calls, edge_of, critical_ns)
-    producers, consumers = loose_messages(calls)
-    nodes = present.union(*((key.caller, key.callee) for key in keys))
-    by_key = dict(zip(keys, sums, strict=True))
     return DependencySums(
         len(traces),
         traces.span_count,
         path_ns,
-        nodes,
-        by_key,
-        producers,
-        tuple(consumers),
+        present.union(*((key.caller, key.callee) for key in keys)),
+        dict(zip(keys, sums, strict=True)),
+        messages.sent,
+        messages.taken,
         _spoken(calls, edge_of, keys),
     )
 
@@ -161,8 +146,7 @@ def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
     return keys, edge_of
 
 
-def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
-    size = critical_ns.size
+def _sums(calls: Calls, edge_of: Ints, held_ns: Ints, size: int) -> list[CallSums]:
     spans = calls.spans
     in_trace, _ = _distinct(edge_of, spans.trace[calls.row], len(spans.traces))
     far = np.flatnonzero(calls.far >= 0)
@@ -170,6 +154,10 @@ def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
     asked = np.flatnonzero(calls.near >= 0)
     near_edge, near = _distinct(edge_of[asked], calls.near[asked], spans.parents.size)
     gap_edge, gap_ns = _gaps(calls, edge_of)
+    messages = np.flatnonzero(calls.is_async & (calls.far >= 0))
+    wait_ns = find_waits(spans, calls.far[messages])
+    waited = messages[wait_ns >= 0]
+    critical_ns = sum_by_group(edge_of, held_ns, size)
     columns_of = (
         np.bincount(edge_of, minlength=size).tolist(),
         np.bincount(in_trace, minlength=size).tolist(),
@@ -177,6 +165,7 @@ def _sums(calls: Calls, edge_of: Ints, critical_ns: Ints) -> list[CallSums]:
         spreads(edge_of[far], spans.duration_ns[calls.far[far]], size),
         spreads(near_edge, spans.duration_ns[near], size),
         spreads(gap_edge, gap_ns, size),
+        spreads(edge_of[waited], wait_ns[wait_ns >= 0], size),
         critical_ns.tolist(),
     )
     return [CallSums(*parts) for parts in zip(*columns_of, strict=True)]
@@ -215,12 +204,45 @@ def _spoken(calls: Calls, edge_of: Ints, keys: list[CallKey]) -> dict[tuple[Call
     return found
 
 
-def _critical(calls: Calls, edge_of: Ints, size: int) -> tuple[Ints, int]:
+def _critical(calls: Calls) -> tuple[Ints, int]:
     """Distribute the critical paths over calls: each span's part goes to the last call above it."""
-    spans, _ = corrected(calls.spans, correct_skew=True)
-    own_ns = find_paths(spans).own_ns
+    own_ns = find_paths(calls.spans).own_ns
     call_of = own_calls(calls)
     within = np.flatnonzero(call_of >= 0)
-    held = np.zeros(size, dtype=np.int64)
-    np.add.at(held, edge_of[call_of[within]], own_ns[within])
-    return held, int(own_ns.sum())
+    held_ns = np.zeros(calls.caller.size, dtype=np.int64)
+    np.add.at(held_ns, call_of[within], own_ns[within])
+    return held_ns, int(own_ns.sum())
+
+
+def linked(sums: DependencySums) -> dict[CallKey, CallSums]:
+    """Count the messages whose producers only links name: each from its producer, and from its broker."""
+    edges: dict[CallKey, list[Way]] = {}
+    critical_ns: dict[CallKey, int] = {}
+    for way in find_ways(sums.sent, sums.taken):
+        from_broker = CallKey(way.broker, way.taken.node, is_async=True, via=None) if way.broker else None
+        if from_broker is not None:
+            critical_ns[from_broker] = critical_ns.get(from_broker, 0) + way.critical_ns
+            if way.leaves_broker:
+                edges.setdefault(from_broker, []).append(way)
+        if way.sender is not None:
+            key = CallKey(way.sender, way.taken.node, is_async=True, via=way.broker)
+            edges.setdefault(key, []).append(way)
+    found = {key: CallSums(critical_ns=held_ns) for key, held_ns in critical_ns.items() if held_ns}
+    return merged((*found.items(), *((key, _message_sums(key, ways)) for key, ways in edges.items())))
+
+
+def _message_sums(key: CallKey, ways: list[Way]) -> CallSums:
+    def view(times_ns: Iterable[int]) -> Spread:
+        return spread(np.array([time_ns for time_ns in times_ns if time_ns >= 0], dtype=np.int64))
+
+    is_whole = key.caller.kind == "service"
+    broker = key.via or (None if is_whole else key.caller)
+    return CallSums(
+        len(ways),
+        len({way.taken.trace_id for way in ways}),
+        sum(way.taken.has_failed or (is_whole and way.has_failed) for way in ways),
+        callee=view(way.processing_ns for way in ways),
+        caller=view(way.sending_ns for way in ways) if is_whole else Spread(),
+        queue=view(way.wait_ns for way in ways),
+        protocols=frozenset((broker.name,)) if broker else frozenset(),
+    )

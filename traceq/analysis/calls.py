@@ -6,13 +6,14 @@ themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.grouping import numbered_rows
 from traceq.analysis.tree import find_roots
 from traceq.report import Column, Unit
 from traceq.semantics import (
@@ -28,7 +29,6 @@ from traceq.semantics import (
     Status,
     first_text,
 )
-from traceq.traces import normal_id
 
 NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]
 
@@ -159,19 +159,43 @@ def find_peer_calls(spans: Columns) -> PeerCalls:
     outgoing = asks & ~_is_answered(spans, is_message) & (spans.activities != Activity.SETTLES)
     # A consumer that does not name its broker received the message from the one that its producer names.
     told = (parents >= 0) & is_message[parents] & (above == Kind.PRODUCER)
-    return PeerCalls(outgoing, takes & (is_message | told) & ~find_polls(spans))
+    polls = find_polls(spans)
+    incoming = takes & (is_message | told)
+    incoming[polls[polls >= 0]] = False
+    return PeerCalls(outgoing, incoming)
 
 
-def find_polls(spans: Columns) -> Flags:
-    """Tell the spans that receive messages which spans below them process one by one."""
-    polls = np.zeros(spans.parents.size, dtype=np.bool_)
+def find_polls(spans: Columns) -> Ints:
+    """Give for each span that processes messages the row of the span that received them; -1 for all others.
+
+    It is the nearest consumer above; or a sibling that received from the same place before, and has no consumer below.
+    """
+    polls = np.full(spans.parents.size, -1, dtype=np.int64)
     takes = spans.roles == Kind.CONSUMER
-    if (spans.activities[takes] == Activity.RECEIVES).any():
-        inner = np.flatnonzero(takes & (spans.parents >= 0))
-        outer = find_roots(np.where(takes, -1, spans.parents))[spans.parents[inner]]
-        polls[outer[takes[outer] & (spans.services[outer] == spans.services[inner])]] = True
-        polls &= spans.activities == Activity.RECEIVES
+    receives = takes & (spans.activities == Activity.RECEIVES)
+    if not receives.any():
+        return polls
+    inner = np.flatnonzero(takes & (spans.parents >= 0))
+    outer = find_roots(np.where(takes, -1, spans.parents))[spans.parents[inner]]
+    below = receives[outer] & (spans.services[outer] == spans.services[inner])
+    polls[inner[below]] = outer[below]
+    receives[outer[below]] = False
+    _find_polls_beside(spans, receives, polls)
     return polls
+
+
+def _find_polls_beside(spans: Columns, receives: Flags, polls: Ints) -> None:
+    """Pair spans that process with the last sibling before that received."""
+    processes = (spans.activities == Activity.PROCESSES) & (spans.roles == Kind.CONSUMER) & (polls < 0)
+    rows = np.flatnonzero((receives | processes) & (spans.parents >= 0))
+    if not receives[rows].any():
+        return
+    _, place = numbered_rows(spans.parents[rows], spans.services[rows], spans.peers[rows])
+    order = np.lexsort((rows, processes[rows], spans.start_ns[rows], place))
+    rows, place = rows[order], place[order]
+    last = np.maximum.accumulate(np.where(receives[rows], np.arange(rows.size), -1))
+    found = np.flatnonzero(processes[rows] & (last >= 0) & (place[last] == place))
+    polls[rows[found]] = rows[last[found]]
 
 
 def _is_messaging(spans: Columns) -> Flags:
@@ -218,6 +242,11 @@ class Calls:
         """A row that belongs to the call: the callee's, else the caller's."""
         rows: Ints = np.where(self.far >= 0, self.far, self.near)
         return rows
+
+    def picked(self, which: Flags) -> Calls:
+        """Give some of the calls."""
+        names = ("caller", "callee", "via", "is_async", "near", "far")
+        return self if which.all() else replace(self, **{name: getattr(self, name)[which] for name in names})
 
     @property
     def has_failed(self) -> Flags:
@@ -313,72 +342,6 @@ def own_calls(calls: Calls) -> Ints:
         call_at[rows[told]] = told
     call_of: Ints = call_at[find_roots(np.where(call_at >= 0, -1, spans.parents))]
     return call_of
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One end of a message; another trace may contain the other end."""
-
-    node: Node
-    broker: Node | None
-    duration_ns: int
-    has_failed: bool
-
-
-def loose_messages(calls: Calls) -> tuple[dict[str, Message], list[tuple[str, Message]]]:
-    """Find messages whose ends may be connected by links: PRODUCER spans without a consumer, CONSUMER spans with links.
-
-    A span that receives messages which spans below it process counts only for messages to which none of these links.
-
-    Returns:
-        Producers by trace and span id, and consumers, each with the trace and span id that it links to.
-    """
-    spans = calls.spans
-    roles, parents = spans.roles, spans.parents
-    under = np.where(parents >= 0, parents, 0)
-    consumes = roles == Kind.CONSUMER
-    tied = consumes & (parents >= 0) & ((roles[under] == Kind.PRODUCER) | (spans.services[under] != spans.services))
-    has_consumer = np.zeros(parents.size, dtype=np.bool_)
-    has_consumer[parents[tied]] = True
-    brokers = _broker_at(calls)
-    sent = np.flatnonzero((roles == Kind.PRODUCER) & ~has_consumer).tolist()
-    polls = find_polls(spans)
-    taken, polled = (np.flatnonzero(rows).tolist() for rows in (consumes & ~polls, consumes & polls))
-    producers = {_key(*_ids(calls, row)): _message(calls, row, brokers) for row in sent}
-    links = [(row, key) for row in taken for key in _links(calls, row)]
-    known = {(spans.trace.item(row), key) for row, key in links}
-    polled_links = ((row, key) for row in polled for key in _links(calls, row))
-    links += [(row, key) for row, key in polled_links if (spans.trace.item(row), key) not in known]
-    return producers, [(key, _message(calls, row, brokers)) for row, key in links]
-
-
-def _broker_at(calls: Calls) -> dict[int, Node]:
-    ends = np.where(calls.is_async & (calls.via < 0), np.where(calls.far < 0, calls.callee, calls.caller), -1)
-    found = np.flatnonzero(ends >= 0)
-    nodes = ((row, calls.nodes[end]) for row, end in zip(calls.row[found].tolist(), ends[found].tolist(), strict=True))
-    return {row: node for row, node in nodes if node.kind == "messaging"}
-
-
-def _message(calls: Calls, row: int, brokers: dict[int, Node]) -> Message:
-    spans = calls.spans
-    node = calls.nodes[spans.services.item(row)]
-    failed = bool(spans.statuses.item(row) == Status.ERROR)
-    return Message(node, brokers.get(row), spans.duration_ns.item(row), failed)
-
-
-def _links(calls: Calls, row: int) -> Iterator[str]:
-    details = calls.spans.traces.details
-    if details is not None:
-        yield from (_key(link.trace_id, link.span_id) for link in details[row].links())
-
-
-def _ids(calls: Calls, row: int) -> tuple[str, str]:
-    traces = calls.spans.traces
-    return traces.trace_ids[calls.spans.trace.item(row)], traces.span_ids[row]
-
-
-def _key(trace_id: str, span_id: str) -> str:
-    return f"{normal_id(trace_id)} {normal_id(span_id)}"
 
 
 def protocol(calls: Calls, call: int) -> str:

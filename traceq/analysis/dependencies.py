@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
-import numpy as np
-
-from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls
+from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls, linked
 from traceq.analysis.calls import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.grouping import merged
-from traceq.analysis.spread import Spread, spread
+from traceq.analysis.spread import Spread
 from traceq.answer import Answer
 from traceq.catalog import ServiceCall, Window
 from traceq.report import Column, Rows, Unit
@@ -108,6 +106,7 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
     *_view_specs("callee_time", "how long a call takes as its callee sees it", lambda sums: sums.callee),
     *_view_specs("caller_time", "the same as its caller sees it", lambda sums: sums.caller),
     *_view_specs("network_time", "the difference of the two", lambda sums: sums.network),
+    *_view_specs("queue_delay", "how long a message waited to be processed", lambda sums: sums.queue),
     Column(
         "critical_ns",
         "critical",
@@ -213,10 +212,8 @@ class DependencyQuestion:
     needs_details: bool = True
     """Whether details are needed: links connect messages of different traces, and attributes give protocols."""
 
-    @property
-    def learns(self) -> bool:
-        """Whether other traces matter: they do where critical time is measured."""
-        return self.options.with_critical
+    learns: bool = True
+    """Whether other traces matter: they show which clocks are wrong, for queue delays and critical time."""
 
     def nothing(self) -> DependencySums:
         """Give the sums of no traces."""
@@ -238,8 +235,9 @@ def from_sums(sums: DependencySums, *, with_critical: bool = False) -> Dependenc
         sums: The calls.
         with_critical: Whether critical time was measured.
     """
-    real = settle(sums.nodes)
-    settled = ((_settled(key, real), part) for key, part in (*_with_protocols(sums), *_linked(sums)))
+    by_link = linked(sums)
+    real = settle(sums.nodes.union(*((key.caller, key.callee) for key in by_link)))
+    settled = ((_settled(key, real), part) for key, part in (*_with_protocols(sums), *by_link.items()))
     # Where a service names itself as a peer, as databases that send spans do, it is not a call.
     calls = merged((key, part) for key, part in settled if not (key.caller == key.callee and not part.callee.count))
     edges = (
@@ -278,21 +276,6 @@ def _with_protocols(sums: DependencySums) -> Iterator[tuple[CallKey, CallSums]]:
         spoken.setdefault(key, set()).add(protocol)
     for key, part in sums.calls.items():
         yield key, replace(part, protocols=frozenset(spoken.get(key, set()) - {""}))
-
-
-def _linked(sums: DependencySums) -> list[tuple[CallKey, CallSums]]:
-    """Give the calls between producers and consumers that only a link connects."""
-    found = []
-    for key, taken in sums.consumers:
-        sent = sums.producers.get(key)
-        if sent is not None:
-            view, seen = (spread(np.array([end.duration_ns], dtype=np.int64)) for end in (taken, sent))
-            via = sent.broker or taken.broker
-            protocols = frozenset((via.name,)) if via else frozenset[str]()
-            failed = int(taken.has_failed or sent.has_failed)
-            part = CallSums(1, 1, failed, callee=view, caller=seen, protocols=protocols)
-            found.append((CallKey(sent.node, taken.node, is_async=True, via=via), part))
-    return found
 
 
 def from_jaeger(calls: Iterable[ServiceCall]) -> Dependencies:

@@ -131,10 +131,10 @@ def _listed(calls: Sequence[Dependency]) -> str:
     return ", ".join(told) + (f" and {format_count(more)} more" if more else "")
 
 
-_CALLER, _CALLEE, _CALLS, _PER_TRACE, _ERRORS, _CALLEE_P95, _NETWORK, _JAEGER, _VIA = picked(
+_CALLER, _CALLEE, _CALLS, _PER_TRACE, _ERRORS, _CALLEE_P95, _NETWORK, _QUEUE, _JAEGER, _VIA = picked(
     DEPENDENCY_COLUMNS,
     *("caller", "callee", "call_count", "calls_per_trace", "error_count"),
-    *("callee_time.p95_ns", "network_time.p50_ns", "jaeger_count", "via"),
+    *("callee_time.p95_ns", "network_time.p50_ns", "queue_delay.p50_ns", "jaeger_count", "via"),
 )
 
 
@@ -157,6 +157,7 @@ _COLUMNS: tuple[Column[Dependency], ...] = (
     Column("max", "max", Unit.DURATION, lambda call: call.time.max_ns if call.time else None, priority=6),
     replace(_CALLEE_P95, title="callee p95", priority=8),
     replace(_NETWORK, title="network p50", priority=7),
+    replace(_QUEUE, title="queue p50", priority=7),
     replace(_PER_TRACE, priority=6),
     Column("protocol", "protocol", value=lambda call: call.protocol or None, can_shrink=True, priority=5),
     Column("async", "async", value=lambda call: "yes" if call.is_async else None, priority=4),
