@@ -98,12 +98,99 @@ from traceq.semantics import (
             Peer("messaging", "rabbitmq", "(temporary)"),
             id="a queue that RabbitMQ named",
         ),
+        pytest.param(
+            Kind.CLIENT,
+            {"net.peer.name": "localhost", "net.peer.port": "8001"},
+            Peer("host", "localhost:8001", ""),
+            id="a port of the loopback, old name",
+        ),
+        pytest.param(
+            Kind.CLIENT,
+            {"net.peer.name": "127.0.0.5", "net.peer.port": 51234},
+            Peer("host", "127.0.0.5", ""),
+            id="a port of the loopback that only a client has",
+        ),
+        pytest.param(
+            Kind.CLIENT,
+            {"net.peer.name": "api.example", "net.peer.port": 443},
+            Peer("host", "api.example", ""),
+            id="a port elsewhere",
+        ),
+        pytest.param(
+            Kind.CLIENT,
+            {"upstream_cluster": "outbound|9080||reviews.default.svc", "http.url": "http://shop.example/reviews/0"},
+            Peer("host", "reviews.default.svc", ""),
+            id="a proxy passes a request on, which has the URL of the whole site",
+        ),
+        pytest.param(
+            Kind.CLIENT,
+            {"upstream_cluster": "PassthroughCluster", "http.url": "http://api.example/v1"},
+            Peer("host", "api.example", ""),
+            id="a proxy passes a request through",
+        ),
+        pytest.param(
+            Kind.SERVER, {"upstream_cluster": "inbound|9080||", "http.url": "http://a/b"}, None, id="a proxy's server"
+        ),
         pytest.param(Kind.CLIENT, {"db.system": ""}, None, id="empty is not told"),
         pytest.param(Kind.CLIENT, {}, None, id="nothing told"),
     ],
 )
 def test_what_a_span_talked_to(kind: Kind, attributes: Attributes, expected: Peer | None) -> None:
     assert peer(kind, attributes) == expected
+
+
+@pytest.mark.parametrize(
+    ("cluster", "expected"),
+    [
+        ("outbound|9080||reviews.default.svc.cluster.local", "reviews.default.svc.cluster.local"),
+        ("outbound|9080|v1|reviews.default.svc.cluster.local;", "reviews.default.svc.cluster.local"),
+        ("outbound_.80_._.httpbin.example.com", "httpbin.example.com"),
+        ("outbound_.80_.v2_.httpbin.example.com", "httpbin.example.com"),
+        ("reviews.default.dc1.internal.0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0.consul", "reviews.default.dc1"),
+        ("service_backend", "service_backend"),
+        ("inbound|9080||", None),
+        ("inbound|9080|http|reviews.default.svc.cluster.local", None),
+        ("InboundPassthroughClusterIpv4", None),
+        ("BlackHoleCluster", None),
+        ("outbound|||", None),
+        ("-", "-"),
+    ],
+)
+@pytest.mark.parametrize("key", ["upstream_cluster", "upstream_cluster.name"])
+def test_a_proxys_cluster_names_the_service_behind_it(key: str, cluster: str, expected: str | None) -> None:
+    found = peer(Kind.CLIENT, {key: cluster})
+
+    assert found == (None if expected is None else Peer("host", expected, ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("_INBOX.Xk3vB0aT.1", "(temporary)"),
+        ("amq.gen-JzTY20BRgKO-HjmUJj0wLg", "(temporary)"),
+        ("0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "(temporary)"),
+        ("temp-queue://ID:host-4242-1", "(temporary)"),
+        ("orders.reply.0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "orders.reply.*"),
+        ("orders.reply.0B1C2D3E4F506172", "orders.reply.*"),
+        ("orders-replies-17", "orders-replies-*"),
+        ("tmp_3", "tmp_*"),
+        ("devices/48213377/telemetry", "devices/*/telemetry"),
+        ("jobs.1764110000123", "jobs.*"),
+        ("spring.anonymous.CbMIwdkJSBO1ZoPDOtHtCg", "spring.anonymous.*"),
+        ("celeryev.0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "celeryev.*"),
+        ("message.events", "message.events"),
+        ("orders-v2", "orders-v2"),
+        ("shard-17", "shard-17"),
+        ("events.2026", "events.2026"),
+        ("deadbeef", "deadbeef"),
+        ("sha256sums", "sha256sums"),
+        ("", ""),
+    ],
+)
+def test_queues_and_topics_made_for_one_conversation_have_one_name(name: str, expected: str) -> None:
+    found = peer(Kind.PRODUCER, {"messaging.system": "nats", "messaging.destination.name": name})
+
+    assert found == Peer("messaging", "nats", expected)
 
 
 def test_a_peer_is_labelled_by_system_and_name() -> None:
@@ -218,7 +305,7 @@ def test_where_a_url_leads(url: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(ABRIDGED))
-@pytest.mark.parametrize("value", ["http://me:secret@a.example:81/b?c", "/b", "", 7, True, ["a"], None])
+@pytest.mark.parametrize("value", ["http://me:secret@a.example:81/b?c", "/b", "", "8080", 51234, 7, True, ["a"], None])
 def test_what_is_abridged_says_what_the_whole_says(key: str, value: AttributeValue) -> None:
     for beside in ({}, {"messaging.system": "kafka"}):
         whole: Attributes = {**beside, key: value_text(value)}

@@ -118,7 +118,12 @@ PEER_HOST = (
     "network.peer.address",
     "net.peer.ip",
 )
-_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1", "[::1]", "host.docker.internal"))
+PEER_PORT = ("net.peer.port", "peer.port")
+CLUSTER = ("upstream_cluster.name", "upstream_cluster")
+"""The group of hosts to which a proxy (Envoy) passed a request on."""
+_LOOPBACK = re.compile(r"(?i)localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[?::1\]?|(?:host|gateway)\.docker\.internal")
+_EPHEMERAL = 32768
+"""Ports from here on are those of clients: servers name them as their peers', a different one for each connection."""
 HOST = ("host.id", "host.name", "k8s.pod.name", "hostname", "ip", "host.ip")
 
 PEER_KEYS = frozenset(
@@ -134,6 +139,8 @@ PEER_KEYS = frozenset(
         *PEER_HOST,
         *WHOLE_URL,
         "server.port",
+        *PEER_PORT,
+        *CLUSTER,
     )
 )
 """All attributes that `peer` reads, so that a codec can keep only these."""
@@ -161,7 +168,8 @@ STATUS_KEYS = frozenset(("error", "otel.status_code"))
 TELLING = frozenset(("span.kind",)) | STATUS_KEYS | PEER_KEYS | ACTIVITY_KEYS
 """Keys of the attributes that become columns."""
 
-ABRIDGED = frozenset((*WHOLE_URL, *ROUTE, *CONSUMER_GROUP))
+SHORTENED = frozenset((*WHOLE_URL, *PEER_PORT))
+ABRIDGED = SHORTENED | frozenset((*ROUTE, *CONSUMER_GROUP))
 """Those of them that `abridged` shortens: whole, they would be a different value for nearly every span."""
 
 
@@ -279,10 +287,15 @@ def activity_from_name(name: str, destination: str) -> Activity:
 
 
 def abridged(key: str, value: AttributeValue) -> str:
-    """Shorten an attribute in `ABRIDGED` to what matters: a URL to its host, others to whether they are present."""
-    if key not in WHOLE_URL:
+    """Shorten an attribute in `ABRIDGED` to what matters: a URL to its host, others to whether they are present.
+
+    Ports that only clients have are left out.
+    """
+    if key not in SHORTENED:
         return ""
     text = value if type(value) is str else value_text(value)
+    if key not in WHOLE_URL:
+        return _served_port(text)
     scheme, slashes, rest = text.partition("://")
     host = rest.partition("/")[0]
     # Nearly every URL is a plain one, and this is called for each span that has one.
@@ -327,13 +340,24 @@ _CONSUMING = frozenset((Activity.RECEIVES, Activity.PROCESSES, Activity.MESSAGES
 
 
 def _destination(attributes: Attributes) -> str:
-    """Name a topic or queue; queues made for one conversation (replies) have one name, as OpenTelemetry proposes."""
+    """Name a topic or queue; those made for one conversation (replies) have one name, as OpenTelemetry proposes.
+
+    Where only a part of the name is made up (`orders.reply.6b1f...`), it is left out: `orders.reply.*`.
+    """
     name = first_text(attributes, MESSAGING_DESTINATION)
-    is_temporary = any(_is_true(attributes.get(key)) for key in TEMPORARY)
-    return "(temporary)" if is_temporary or name.startswith(_TEMPORARY_NAMES) else name
+    if any(_is_true(attributes.get(key)) for key in TEMPORARY) or name.startswith(_TEMPORARY_NAMES):
+        return "(temporary)"
+    kept = _MADE_UP.sub(r"\g<sep>*", name)
+    return kept if kept.strip("*-_.:/") or not name else "(temporary)"
 
 
-_TEMPORARY_NAMES = ("amq.gen-", "amq.rabbitmq.reply-to", "_INBOX.")
+_TEMPORARY_NAMES = ("amq.gen-", "amq.rabbitmq.reply-to", "_INBOX.", "temp-queue://", "temp-topic://", "ID:")
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_MADE_UP = re.compile(
+    rf"(?i)(?<![0-9a-z])(?:{_UUID}|\d{{6,}}|(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{{8,}})(?![0-9a-z])"
+    r"|(?:(?<=reply)|(?<=replies)|(?<=inbox)|(?<=temp)|(?<=tmp)|(?<=anonymous))(?P<sep>[-_.:/])(?:\d+|[\w-]{22})$"
+)
+"""Parts of names that are made up for one conversation: UUIDs, long numbers, hexadecimal digits."""
 
 
 def _remote_peer(attributes: Attributes) -> Peer | None:
@@ -343,14 +367,33 @@ def _remote_peer(attributes: Attributes) -> Peer | None:
     system = first_text(attributes, ("rpc.system",))
     if system:
         return Peer("rpc", system, first_text(attributes, ("rpc.service",)))
-    name = first_text(attributes, PEER_HOST)
+    # The URL of a request that a proxy passes on may name the proxy itself, or a whole site.
+    cluster = _cluster_host(first_text(attributes, CLUSTER))
+    name = cluster or first_text(attributes, PEER_HOST)
     host, port = _parted(authority(first_text(attributes, WHOLE_URL)))
     name = name or host
-    if name in _LOOPBACK:
+    if _LOOPBACK.fullmatch(name):
         # All services of a machine have this name: only the port distinguishes them.
-        port = port or first_text(attributes, ("server.port",))
+        port = port or first_text(attributes, ("server.port",)) or _served_port(first_text(attributes, PEER_PORT))
         name = f"{name}:{port}" if port else name
     return Peer("host", name, "") if name else None
+
+
+def _served_port(text: str) -> str:
+    return text if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < _EPHEMERAL else ""
+
+
+_CLUSTER = re.compile(
+    r"outbound\|\d*\|[^|]*\|(?P<istio>[^|;]+);?|outbound_\.\d*_\.[^_]*_\.(?P<gateway>[^|;]+)"
+    r"|(?P<consul>[\w.-]+?)\.(?:in|ex)ternal(?:-v\d+)?\.[0-9a-f-]{36}\.consul|(?P<named>[\w.:-]+)"
+)
+_OWN_CLUSTER = re.compile(r"(?i)inbound|passthrough|blackhole|original.dst")
+
+
+def _cluster_host(cluster: str) -> str:
+    """Name the service behind a proxy's cluster, as Istio, Consul or people name these; empty where it names none."""
+    found = None if _OWN_CLUSTER.match(cluster) else _CLUSTER.fullmatch(cluster)
+    return found[found.lastgroup or 0] if found else ""
 
 
 def _parted(address: str) -> tuple[str, str]:

@@ -30,7 +30,7 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
-from traceq.semantics import ABRIDGED, TELLING, WHOLE_URL, Attributes, AttributeValue, abridged, meaning
+from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged, meaning
 from traceq.traces import Event, Link, is_same_trace
 
 _NOTHING = msgspec.Raw(b"null")
@@ -388,7 +388,7 @@ def _wanted_texts(tags: Iterable[_Tag]) -> tuple[str, ...]:
             add(key)
             value = tag.value
             if key in ABRIDGED:
-                add(abridged(key, value) if key in WHOLE_URL else "")
+                add(abridged(key, value) if key in SHORTENED else "")
             elif tag.type == "string" and type(value) is str:
                 add(value)  # most of them
             else:

@@ -34,7 +34,7 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
-from traceq.semantics import ABRIDGED, TELLING, WHOLE_URL, Attributes, AttributeValue, Kind, Status, abridged, meaning
+from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, Kind, Status, abridged, meaning
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
@@ -405,7 +405,7 @@ def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[str, ...]:
                 add(read_text(bytes(sketch.value)))
             else:
                 # There are too many URLs to cache their texts.
-                add(abridged(key, read_value(sketch.value)) if key in WHOLE_URL else "")
+                add(abridged(key, read_value(sketch.value)) if key in SHORTENED else "")
     return tuple(found)
 
 
