@@ -28,7 +28,6 @@ from traceq.query import (
     cut_off_line,
     matching,
     sum_warnings,
-    with_warnings,
 )
 from traceq.sources.interface import (
     Found,
@@ -55,15 +54,13 @@ _LARGEST_SAMPLE = 3
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
+_Answer_co = TypeVar("_Answer_co", covariant=True)
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
 class Question(Protocol[_Sums_co]):
-    """A question to tables of traces; it has to be picklable.
-
-    Most questions have a method `rank` too, which turns the sums of all traces into the answer.
-    """
+    """A question to tables of traces; it has to be picklable."""
 
     @property
     def needs_details(self) -> bool:
@@ -74,6 +71,13 @@ class Question(Protocol[_Sums_co]):
 
     def collect(self, traces: Traces) -> _Sums_co:
         """Sum up a table."""
+
+
+class RankedQuestion(Question[_Sums], Protocol[_Sums, _Answer_co]):
+    """A question whose sums can be turned into its answer."""
+
+    def rank(self, sums: _Sums, /) -> _Answer_co:
+        """Turn the sums of all traces into the answer."""
 
 
 @runtime_checkable
@@ -204,7 +208,7 @@ class _OneTable:
             wanted = replace(wanted, trace_id=found.traces.trace_ids[0])
         limit = wanted.limit if isinstance(wanted, TraceQuery) else None
         asked = replace(
-            with_warnings(asked_of(self._source, wanted), sum_warnings(found.traces.warnings)),
+            asked_of(self._source, wanted, sum_warnings(found.traces.warnings)),
             notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()),
             is_cut_off=found.is_cut_off,
         )
@@ -228,7 +232,7 @@ class _Slices:
         summary = summarize(self.found, self.query, question, executor, self.source.progress)
         if not summary.trace_count:
             self.source.check_names(self.query, summary.met)
-        asked = with_warnings(asked_of(self.source, self.query), summary.warnings)
+        asked = asked_of(self.source, self.query, summary.warnings)
         return Reply(summary.sums, replace(asked, notes=self.found.notes))
 
     def _executor(self, *, with_details: bool) -> Executor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
 from traceq.analysis.call_sums import DependencyOptions
@@ -24,7 +24,7 @@ from traceq.analysis.self_time import SelfTime
 from traceq.analysis.self_time import self_time as measure_self_time
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
-from traceq.engine import Informed, Question, Workers
+from traceq.engine import Informed, RankedQuestion, Workers
 from traceq.engine import ask as put
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources import is_url, open_source
@@ -49,13 +49,6 @@ Data: TypeAlias = Traces | Iterable[Traces] | Source | str | Path
 A table; batches of tables, with each trace whole in one of them (`source.read(query)`); a source; a URL; or the path of
 a file, a directory or an archive. Files are read in slices, so memory does not depend on their size.
 """
-
-
-class RankedQuestion(Question[_Sums], Protocol[_Sums, _Answer_co]):
-    """A question whose sums can be turned into its answer."""
-
-    def rank(self, sums: _Sums, /) -> _Answer_co:
-        """Turn the sums of all traces into the answer."""
 
 
 def connect(url: str, options: ConnectionOptions | None = None) -> Source:

@@ -277,20 +277,6 @@ def command_about(locations: Iterable[str], *words: str) -> str:
     return shlex.join(("traceq", *words, *(word for location in locations for word in ("--source", location))))
 
 
-def asked_of(source: Place, wanted: Wanted) -> Asked:
-    """Describe a query to a source, before there is an answer."""
-    about = Asked(
-        location=source.location,
-        locations=source.locations,
-        trace_url=source.trace_url,
-        is_live=source.is_live,
-    )
-    if isinstance(wanted, OneTrace):
-        service = {"service": wanted.service} if wanted.service else {}
-        return replace(about, query={"trace_id": wanted.trace_id, **service})
-    return replace(about, query=wanted.to_dict(), window=window_text(wanted.window))
-
-
 def window_text(window: Window) -> str:
     """Give a time window in words (`last 1h`, `since 14:00:00.000`); empty for no limits."""
     if window.lookback_ns is not None:
@@ -333,9 +319,26 @@ def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
     return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)))
 
 
-def with_warnings(asked: Asked, warnings: WarningSums) -> Asked:
-    """Add the warnings about the traces that were found."""
-    return replace(asked, warnings=warnings.listed, warning_counts=warnings.counts)
+def asked_of(source: Place, wanted: Wanted, warnings: WarningSums = WarningSums()) -> Asked:
+    """Describe a query to a source.
+
+    Args:
+        source: What was asked.
+        wanted: Which traces.
+        warnings: About the traces that were found.
+    """
+    about = Asked(
+        location=source.location,
+        locations=source.locations,
+        trace_url=source.trace_url,
+        is_live=source.is_live,
+        warnings=warnings.listed,
+        warning_counts=warnings.counts,
+    )
+    if isinstance(wanted, OneTrace):
+        service = {"service": wanted.service} if wanted.service else {}
+        return replace(about, query={"trace_id": wanted.trace_id, **service})
+    return replace(about, query=wanted.to_dict(), window=window_text(wanted.window))
 
 
 def together(parts: Sequence[Asked], query: Mapping[str, object]) -> Asked:

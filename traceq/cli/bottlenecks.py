@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traceq.cli.options import (
-    AnswerOutputOptions,
-    FilterOptions,
-    MeasureOption,
-    RequestsOptions,
-    SourceOptions,
-    WorkersOptions,
-)
+from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions, parser
 from traceq.cli.output import emit
-from traceq.cli.service_options import RequestServiceOptions
-from traceq.cli.session import opened
+from traceq.cli.session import found_trace, opened
 from traceq.engine import Ask, asking
-from traceq.query import OneTrace, asked_of, sum_warnings, with_warnings
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums
@@ -28,14 +19,10 @@ if TYPE_CHECKING:
     from traceq.views.bottlenecks import Beside
 
 
-def shortening(text: str) -> Shortening:
-    """Read a change typed on the command line."""
+def _shortening(text: str) -> Shortening:
     from traceq.analysis.what_if import parse_shortening
 
-    try:
-        return parse_shortening(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    return parse_shortening(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +41,7 @@ class BottlenecksOptions:
         # Not `Shortening`: its module needs numpy, and options are imported for --help.
         list[Any] | None,
         typer.Option(
-            parser=shortening,
+            parser=parser(_shortening),
             metavar="NAME=CHANGE",
             help="Estimate the effect of shorter calls: 'mongodb.insert=-50%', 'mysql=2ms'; repeatable.",
         ),
@@ -68,10 +55,7 @@ class BottlenecksOptions:
             rich_help_panel="Findings",
         ),
     ] = None
-    workers: WorkersOptions = field(default_factory=WorkersOptions)
-    filters: FilterOptions = field(default_factory=FilterOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
+    asking: AskingOptions = field(default_factory=AskingOptions)
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
@@ -107,13 +91,13 @@ def bottlenecks(options: BottlenecksOptions) -> None:
     from traceq.views.bottlenecks import Shown, report
 
     question = BottleneckQuestion(options.request_options())
-    with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service.name, is_live=source.is_live)
-        with asking(source, query, options.workers.workers) as ask:
+    with opened(options.asking.source, options.asking.output) as source:
+        query = options.asking.filters.query(options.service.name, is_live=source.is_live)
+        with asking(source, query, options.asking.workers.workers) as ask:
             reply = ask(question)
             beside = _beside(reply.sums, ask, options)
     answer = question.rank(reply.sums)
-    emit(report(answer, reply.asked, Shown(options.top), beside), reply.asked, options.output)
+    emit(report(answer, reply.asked, Shown(options.top), beside), reply.asked, options.asking.output)
 
 
 def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:
@@ -143,8 +127,7 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     from traceq.analysis.one_trace import trace_bottlenecks
     from traceq.views.show import bottlenecks_report
 
-    with opened(options.source, options.output) as source:
-        traces = source.trace(trace_id)
-    about = asked_of(source, OneTrace(traces.trace_ids[0], options.service.name))
-    asked = with_warnings(about, sum_warnings(traces.warnings))
-    emit(bottlenecks_report(trace_bottlenecks(traces, options.request_options()), asked), asked, options.output)
+    with opened(options.asking.source, options.asking.output) as source:
+        traces, asked = found_trace(source, trace_id, options.service.name)
+    answer = trace_bottlenecks(traces, options.request_options())
+    emit(bottlenecks_report(answer, asked), asked, options.asking.output)

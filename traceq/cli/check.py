@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
+from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, share
 from traceq.cli.output import check_output, destination, emit
-from traceq.cli.service_options import ServiceOption
-from traceq.cli.session import opened
-from traceq.engine import Reply, ask
+from traceq.cli.session import answered
 from traceq.errors import CheckFailed
 from traceq.units import plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.checks import ChecksQuestion, ChecksSums
+    from traceq.analysis.checks import ChecksQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,8 @@ class CheckOptions:
         str | None, typer.Option(metavar="FILE", help="Also write the results as JUnit XML.", show_default=False)
     ] = None
     requests: RequestsOptions = field(default_factory=RequestsOptions)
-    workers: WorkersOptions = field(default_factory=WorkersOptions)
     service: ServiceOption = None
-    filters: FilterOptions = field(default_factory=FilterOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
+    asking: AskingOptions = field(default_factory=AskingOptions)
 
 
 def check(options: CheckOptions) -> None:
@@ -64,21 +59,21 @@ def check(options: CheckOptions) -> None:
     """
     from traceq.views.check import report
 
-    question = _question(options)
+    question, asking = _question(options), options.asking
     if options.junit is not None:
-        check_output(replace(options.output, output=options.junit))
-    reply = _sum_up(options.source, question, options)
-    answer = question.rank(reply.sums)
+        check_output(replace(asking.output, output=options.junit))
+    answer, asked = answered(question, asking, options.service)
     if options.baseline is not None:
-        before = _sum_up(replace(options.source, source=[options.baseline]), replace(question, expressions=()), options)
+        baseline = replace(asking, source=replace(asking.source, source=[options.baseline]))
+        before, _ = answered(replace(question, expressions=()), baseline, options.service)
         answer = answer.with_baseline(before.sums.cohort, options.tolerance)
-    shown = report(answer, reply.asked)
+    shown = report(answer, asked)
     if options.junit is not None:
         from traceq.render.junit import render_junit
 
         with destination(options.junit) as out:
-            out.write(render_junit(shown.records, reply.asked.location))
-    emit(shown, reply.asked, options.output)
+            out.write(render_junit(shown.records, asked.location))
+    emit(shown, asked, asking.output)
     if answer.failed:
         raise CheckFailed(f"{len(answer.failed)} of {plural(len(answer.results), 'check')} failed")
 
@@ -101,9 +96,3 @@ def _question(options: CheckOptions) -> ChecksQuestion:
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def _sum_up(place: SourceOptions, question: ChecksQuestion, options: CheckOptions) -> Reply[ChecksSums]:
-    with opened(place, options.output) as source:
-        query = options.filters.query(options.service, is_live=source.is_live)
-        return ask(source, query, question, options.workers.workers)

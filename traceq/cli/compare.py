@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions, share
+from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions
 from traceq.cli.output import emit
-from traceq.cli.service_options import ServiceOption, ServiceOptions
-from traceq.cli.session import opened, progress_line
-from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side
+from traceq.cli.session import found_trace, opened, progress_line
+from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide
 from traceq.engine import Ask, asking
-from traceq.query import Asked, OneTrace, asked_of, sum_warnings, together, with_warnings
+from traceq.query import Asked, together
 from traceq.sources.interface import Progress, Source
 from traceq.units import format_time
 
@@ -25,80 +23,20 @@ if TYPE_CHECKING:
     from traceq.analysis.comparison.tags import TaggedSample
     from traceq.analysis.requests import RequestOptions
 
-_WHAT = "What to compare"
-
-
-def side(text: str) -> Side:
-    """Read one side of a comparison typed on the command line."""
-    try:
-        return parse_side(text, time.time_ns())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """Of `compare`."""
+    """The options of `compare`."""
 
-    first: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[BEFORE|SERVICE]",
-            help="File, directory, URL or trace id; with --split-by, --slow or --failed the service.",
-            show_default=False,
-        ),
-    ] = None
-    second: Annotated[
-        Side | None, typer.Argument(parser=side, metavar="[AFTER]", help="What to compare it with.", show_default=False)
-    ] = None
-    before: Annotated[
-        Side | None,
-        typer.Option(
-            parser=side,
-            metavar="WINDOW",
-            help="A window: 'yesterday 14:00..15:00', '-2h..-1h'; also a file, URL or trace id.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    after: Annotated[
-        Side | None,
-        typer.Option(
-            parser=side, metavar="WINDOW", help="The same for the other side: '-1h..now'.", rich_help_panel=_WHAT
-        ),
-    ] = None
-    split_by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TAG[=VALUE]",
-            help="Traces with this value against traces with others; without VALUE, the one that appeared last.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
-    slow: Annotated[
-        float | None,
-        typer.Option(
-            parser=share, metavar="SHARE", help="The slowest traces (5%) against the rest.", rich_help_panel=_WHAT
-        ),
-    ] = None
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Traces with failed spans against the rest.", rich_help_panel=_WHAT)
-    ] = False
+    what: SidesOptions = field(default_factory=SidesOptions)
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of lines in each table.")] = 8
     requests: RequestsOptions = field(default_factory=RequestsOptions)
-    workers: WorkersOptions = field(default_factory=WorkersOptions)
     service: ServiceOption = None
-    filters: FilterOptions = field(default_factory=FilterOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
+    asking: AskingOptions = field(default_factory=AskingOptions)
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
         return self.requests.of(self.service_name)
-
-    @property
-    def splits(self) -> int:
-        """In how many ways one set is to be split in two."""
-        return sum((self.split_by is not None, self.slow is not None, self.failed))
 
     @property
     def service_name(self) -> str | None:
@@ -107,7 +45,7 @@ class CompareOptions:
         Raises:
             typer.BadParameter: If two different services were given.
         """
-        return ServiceOptions(self.first if self.splits else None, self.service).name
+        return ServiceOptions(self.what.first if self.what.split_count else None, self.service).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,53 +77,29 @@ def compare(options: CompareOptions) -> None:
 
       traceq compare 5b8aa5a2d2c872e8321cf37308d69df2 0af7651916cd43dd8448eb211c80319c
     """
-    splits = options.splits
-    sides = _sides(options)
-    if splits > 1 or (splits and sides):
-        raise typer.BadParameter("give two sides, or one of --split-by, --slow and --failed")
-    if options.slow in (0, 1):
-        raise typer.BadParameter("of all traces or of none nothing is left to compare with", param_hint="--slow")
-    if not sides and not splits:
-        raise typer.BadParameter("say what to compare: two sides, or --split-by, --slow or --failed")
-    if sides and all(isinstance(side, TraceSide) for side in sides):
-        _compare_traces(options, [side.trace_id for side in sides if isinstance(side, TraceSide)])
+    sides = options.what.sides()
+    traces = [side.trace_id for side in sides if isinstance(side, TraceSide)]
+    if traces:
+        _compare_traces(options, traces)
     elif sides:
-        _compare_sets([_fetch(side, options) for side in sides], options, frozenset())
+        _compare_sets([_fetch(side, options) for side in sides], options)
     else:
         _compare_parts(options)
-
-
-def _sides(options: CompareOptions) -> list[Side]:
-    """Give the two sides that were typed, in order; an empty list where there are none.
-
-    Raises:
-        typer.BadParameter: If there are one or more than two, or one is a trace and the other is not.
-    """
-    first = None if options.first is None or options.splits else side(options.first)
-    typed = [options.before, first, options.second, options.after]
-    sides = [side for side in typed if side is not None]
-    if not sides:
-        return []
-    if len(sides) != 2:
-        raise typer.BadParameter(f"a comparison has two sides, not {len(sides)}")
-    if len({isinstance(side, TraceSide) for side in sides}) == 2:
-        raise typer.BadParameter("a trace is compared with another trace")
-    return sides
 
 
 def _fetch(side: Side, options: CompareOptions) -> Fetched:
     from traceq.analysis.comparison.cohorts import CohortQuestion
 
-    filters, source = options.filters, options.source
+    filters, source = options.asking.filters, options.asking.source
     if isinstance(side, PlaceSide):
         source = replace(source, source=[side.location])
     elif (filters.when.lookback, filters.when.start, filters.when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
-    with opened(source, options.output) as place:
+    with opened(source, options.asking.output) as place:
         query = filters.query(options.service_name, is_live=place.is_live)
         if isinstance(side, WindowSide):
             query = replace(query, window=side.window)
-        with asking(place, query, options.workers.workers) as ask:
+        with asking(place, query, options.asking.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options()))
             (tagged,) = _tagged_samples(ask, [answered.sums.cohort])
     return Fetched(_title(side, place), answered.sums.cohort, tagged, answered.asked)
@@ -207,27 +121,28 @@ def _title(side: Side, place: Source) -> str:
     return f"{first} to {last[len('2026-11-22 ') :] if last[:10] == first[:10] else last}"
 
 
-def _compare_sets(sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str]) -> None:
+def _compare_sets(
+    sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str] = frozenset()
+) -> None:
     from traceq.analysis.comparison.compare import compare
     from traceq.analysis.comparison.tags import compare_tags
     from traceq.views.comparison import NamedSide, Shown, report
 
     before, after = sides
-    with progress_line(is_wanted=not options.output.quiet) as tell:
+    with progress_line(is_wanted=not options.asking.output.quiet) as tell:
         tell(Progress("comparing", 0, 0))
         comparison = compare(before.cohort, after.cohort)
         tags = compare_tags(before.tagged, after.tagged, ignored_keys)
     asked = _asked(sides, options)
     shown = Shown(NamedSide(before.title, before.asked), NamedSide(after.title, after.asked), options.top)
-    emit(report(replace(comparison, tags=tags), asked, shown), asked, options.output)
+    emit(report(replace(comparison, tags=tags), asked, shown), asked, options.asking.output)
 
 
 def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
     before, after = sides
     query: dict[str, object] = {"before": before.title, "after": after.title}
-    when = options.filters.when
-    query |= options.filters.query(options.service_name, is_live=False).to_dict()
-    if when.effective_lookback is not None:
+    query |= options.asking.filters.query(options.service_name, is_live=False).to_dict()
+    if options.asking.filters.when.effective_lookback is not None:
         query.pop("start_ns", None)
     # Two parts of one set were asked for once.
     return together(list({id(side.asked): side.asked for side in sides}.values()), query)
@@ -236,12 +151,13 @@ def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
 def _compare_parts(options: CompareOptions) -> None:
     from traceq.analysis.comparison.cohorts import CohortQuestion
 
-    key = None if options.split_by is None else options.split_by.partition("=")[0]
-    with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service_name, is_live=source.is_live)
-        with asking(source, query, options.workers.workers) as ask:
+    key = None if options.what.split_by is None else options.what.split_by.partition("=")[0]
+    place = options.asking
+    with opened(place.source, place.output) as source:
+        query = place.filters.query(options.service_name, is_live=source.is_live)
+        with asking(source, query, place.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options(), key))
-            split = _split(answered.sums, options)
+            split = _split(answered.sums, options.what)
             cohorts = [answered.sums.cohort.of(positions) for positions in (split.before, split.after)]
             tagged = _tagged_samples(ask, cohorts)
     asked = replace(answered.asked, notes=answered.asked.notes + split.notes)
@@ -252,7 +168,7 @@ def _compare_parts(options: CompareOptions) -> None:
     _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
 
 
-def _split(sums: CohortSums, options: CompareOptions) -> Split:
+def _split(sums: CohortSums, options: SidesOptions) -> Split:
     from traceq.analysis.comparison.cohorts import split_by_failure, split_by_latency, split_by_tag
 
     if options.split_by is not None:
@@ -266,10 +182,10 @@ def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
     from traceq.analysis.comparison.alignment import align
     from traceq.views.comparison import traces_report
 
-    with opened(options.source, options.output) as source:
-        before, after = (source.trace(trace_id) for trace_id in trace_ids)
+    with opened(options.asking.source, options.asking.output) as source:
+        found = [found_trace(source, trace_id) for trace_id in trace_ids]
+    (before, _), (after, _) = found
     alignment = align(before, after, options.request_options())
     query = {"before": alignment.before_id, "after": alignment.after_id}
-    about = replace(asked_of(source, OneTrace(alignment.after_id)), query=query)
-    asked = with_warnings(about, sum_warnings(before.warnings + after.warnings))
-    emit(traces_report(alignment, asked), asked, options.output)
+    asked = together([asked for _, asked in found], query)
+    emit(traces_report(alignment, asked), asked, options.asking.output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.messages import tell, warning_lines
-from traceq.cli.options import DEFAULT_ROTATE, size
+from traceq.cli.options import DEFAULT_ROTATE, SIZE
 from traceq.cli.session import progress_line
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import Progress, ProgressListener
@@ -37,10 +37,9 @@ class ConvertOptions:
             "--no-attributes", help="Leave out attributes, events and links: much smaller, but --tag finds nothing."
         ),
     ] = False
-    rotate: Annotated[
-        int,
-        typer.Option(parser=size, metavar="SIZE", help="In a directory: size after which a new file begins."),
-    ] = DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
+    rotate: Annotated[int, typer.Option(help="In a directory: size after which a new file begins.", **SIZE)] = (
+        DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
+    )
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No warnings, hints or progress.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False
 

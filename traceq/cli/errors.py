@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, RequestsOptions, SourceOptions, WorkersOptions
+from traceq.cli.options import AskingOptions, RequestServiceOptions, RequestsOptions, TraceOption
 from traceq.cli.output import emit
-from traceq.cli.service_options import RequestServiceOptions
-from traceq.cli.session import opened, wanted_by
-from traceq.engine import ask
+from traceq.cli.session import answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +17,10 @@ class ErrorsOptions:
     """The options of `errors`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
-    trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
+    trace: TraceOption = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of errors to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
-    workers: WorkersOptions = field(default_factory=WorkersOptions)
-    filters: FilterOptions = field(default_factory=FilterOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
+    asking: AskingOptions = field(default_factory=AskingOptions)
 
 
 def errors(options: ErrorsOptions) -> None:
@@ -47,7 +42,5 @@ def errors(options: ErrorsOptions) -> None:
     from traceq.views.errors import Shown, report
 
     question = ErrorQuestion(options.requests.of(options.service.name))
-    with opened(options.source, options.output) as source:
-        reply = ask(source, wanted_by(options, source), question, options.workers.workers)
-    answer = question.rank(reply.sums)
-    emit(report(answer, reply.asked, Shown(options.top)), reply.asked, options.output)
+    answer, asked = answered(question, options.asking, options.service.name, options.trace)
+    emit(report(answer, asked, Shown(options.top)), asked, options.asking.output)

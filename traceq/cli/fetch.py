@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,22 +11,22 @@ import typer
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import (
     DEFAULT_ROTATE,
+    DURATION,
+    SIZE,
     FilterOptions,
     OutputOptions,
+    ServiceOptions,
     SourceOptions,
     TracesOutputOptions,
-    duration,
-    size,
 )
 from traceq.cli.output import chosen_format, destination
-from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line
 from traceq.sources.bodies import Packing, packed, unpacked_name
 from traceq.sources.interface import Found, Source
 from traceq.units import plural
 
-_PANEL = "Whole windows"
+_harvest_option = partial(typer.Option, rich_help_panel="Whole windows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +35,20 @@ class HarvestOptions:
 
     everything: Annotated[
         bool,
-        typer.Option(
+        _harvest_option(
             "--all",
             help="Fetch everything in the window into the directory --output, one trace a line; run the same command "
             "again to continue. --limit is then the maximum of one answer.",
-            rich_help_panel=_PANEL,
         ),
     ] = False
-    compress: Annotated[Packing, typer.Option(help="Compression of the files of --all.", rich_help_panel=_PANEL)] = (
-        "zst"
+    compress: Annotated[Packing, _harvest_option(help="Compression of the files of --all.")] = "zst"
+    rotate: Annotated[int, _harvest_option(help="With --all: size after which a new file begins.", **SIZE)] = (
+        DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
     )
-    rotate: Annotated[
-        int,
-        typer.Option(
-            parser=size, metavar="SIZE", help="With --all: size after which a new file begins.", rich_help_panel=_PANEL
-        ),
-    ] = DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
     longest_slice: Annotated[
         int | None,
-        typer.Option(
-            "--slice",
-            parser=duration,
-            metavar="DURATION",
-            help="With --all: longest time to ask for at once; by default the whole window.",
-            rich_help_panel=_PANEL,
+        _harvest_option(
+            "--slice", help="With --all: longest time to ask for at once; by default the whole window.", **DURATION
         ),
     ] = None
 

@@ -10,28 +10,25 @@ import typer
 
 from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import (
-    AnswerOutputOptions,
-    FilterOptions,
+    DURATION,
+    AskingOptions,
+    RequestServiceOptions,
     RequestsOptions,
-    SourceOptions,
-    WorkersOptions,
-    duration,
+    TraceOption,
+    parser,
     share,
 )
 from traceq.cli.output import emit
-from traceq.cli.service_options import RequestServiceOptions
-from traceq.cli.session import opened, wanted_by
-from traceq.engine import ask
+from traceq.cli.session import answered
 from traceq.report import Unit
 from traceq.units import format_lookback
 
 
-def kind(text: str) -> str:
-    """Read a kind of finding typed on the command line."""
+def _kind(text: str) -> str:
     from traceq.analysis.findings import KINDS
 
     if text not in KINDS:
-        raise typer.BadParameter(f"'{text}' is no kind of finding, there are {', '.join(KINDS)}")
+        raise ValueError(f"'{text}' is no kind of finding, there are {', '.join(KINDS)}")
     return text
 
 
@@ -41,7 +38,7 @@ def threshold_option(threshold: Field[Any]) -> inspect.Parameter:
     default: Any = threshold.default
     typed: dict[str, Any] = {"metavar": "X" if about.unit is Unit.TEXT else "N", "min": about.least}
     if about.unit is Unit.DURATION:
-        typed = {"metavar": "DURATION", "parser": duration}
+        typed = DURATION
         default = format_lookback(default)  # defaults go through the parser as if typed
     elif about.unit is Unit.RATIO:
         typed = {"metavar": "SHARE", "parser": share}
@@ -60,18 +57,15 @@ class FindingsOptions:
     """The options of `findings`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
-    trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
+    trace: TraceOption = None
     kind: Annotated[
         list[str] | None,
-        typer.Option(parser=kind, metavar="KIND", help="Only findings of this kind; repeatable."),
+        typer.Option(parser=parser(_kind), metavar="KIND", help="Only findings of this kind; repeatable."),
     ] = None
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of findings to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     thresholds: Annotated[Thresholds, threshold_option] = field(default_factory=Thresholds)
-    workers: WorkersOptions = field(default_factory=WorkersOptions)
-    filters: FilterOptions = field(default_factory=FilterOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
+    asking: AskingOptions = field(default_factory=AskingOptions)
 
 
 def findings(options: FindingsOptions) -> None:
@@ -92,9 +86,7 @@ def findings(options: FindingsOptions) -> None:
     from traceq.views.findings import Shown, report
 
     question = FindingQuestion(options.requests.of(options.service.name), options.thresholds)
-    with opened(options.source, options.output) as source:
-        reply = ask(source, wanted_by(options, source), question, options.workers.workers)
-    answer = question.rank(reply.sums)
+    answer, asked = answered(question, options.asking, options.service.name, options.trace)
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
-    emit(report(answer, reply.asked, Shown(options.top)), reply.asked, options.output)
+    emit(report(answer, asked, Shown(options.top)), asked, options.asking.output)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
 from traceq.catalog import Window
+from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
@@ -21,47 +24,36 @@ if TYPE_CHECKING:
 
 DEFAULT_SOURCE = "http://localhost:16686"
 DEFAULT_LOOKBACK_NS = NS_PER_HOUR
-
-_SOURCE = "Source"
-FILTER = "Which traces"
-_CONNECTION = "Connection"
-_OUTPUT = "Output"
-
-
-def duration(text: str) -> int:
-    """Read a duration typed on the command line."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def timestamp(text: str) -> int:
-    """Read a point in time typed on the command line, relative to now."""
-    try:
-        return parse_time(text, time.time_ns())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def share(text: str) -> float:
-    """Read a share typed on the command line, as a percentage or a part of one."""
-    try:
-        return parse_share(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 DEFAULT_ROTATE = "500MB"
 
+_Value = TypeVar("_Value")
 
-def size(text: str) -> int:
-    """Read a size typed on the command line, in bytes."""
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
+def parser(read: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """Make a function that reads typed text into one for options: its ValueError becomes a usage error."""
+
+    def parse(text: str) -> _Value:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parse
+
+
+duration = parser(parse_duration)
+share = parser(parse_share)
+
+DURATION: dict[str, Any] = {"parser": duration, "metavar": "DURATION"}
+"""What options that take a duration have in common."""
+SIZE: dict[str, Any] = {"parser": parser(parse_size), "metavar": "SIZE"}
+"""What options that take a size have in common."""
+_TIME: dict[str, Any] = {"parser": parser(lambda text: parse_time(text, time.time_ns())), "metavar": "TIME"}
+
+_source_option = partial(typer.Option, rich_help_panel="Source")
+_connection_option = partial(typer.Option, rich_help_panel="Connection")
+_filter_option = partial(typer.Option, rich_help_panel="Which traces")
+_output_option = partial(typer.Option, rich_help_panel="Output")
 
 Measure = Literal["critical-time", "self-time", "duration"]
 
@@ -79,32 +71,28 @@ SkewOption = Annotated[
     bool, typer.Option("--no-skew-correction", help="Do not correct clock differences between hosts.")
 ]
 
-WholeTraceOption = Annotated[
-    bool, typer.Option("--whole-trace", help="Start at the roots of traces, not at the service's entry spans.")
-]
-
-StreamsOption = Annotated[
-    bool,
-    typer.Option("--include-streams", help="Also count connections that stay open (event streams, websockets)."),
-]
-
-NotOperationOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        help="Exclude requests of this operation, or of service:operation; repeatable.",
-        show_default=False,
-    ),
-]
+TraceOption = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestsOptions:
     """What a request is, and which clocks tell how long it took; whose requests they are is up to the command."""
 
-    whole_trace: WholeTraceOption = False
-    include_streams: StreamsOption = False
-    not_operation: NotOperationOption = None
+    whole_trace: Annotated[
+        bool, typer.Option("--whole-trace", help="Start at the roots of traces, not at the service's entry spans.")
+    ] = False
+    include_streams: Annotated[
+        bool,
+        typer.Option("--include-streams", help="Also count connections that stay open (event streams, websockets)."),
+    ] = False
+    not_operation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Exclude requests of this operation, or of service:operation; repeatable.",
+            show_default=False,
+        ),
+    ] = None
     no_skew_correction: SkewOption = False
 
     def of(self, service: str | None, by: Measure = "critical-time") -> RequestOptions:
@@ -133,65 +121,36 @@ class SourceOptions:
 
     source: Annotated[
         list[str] | None,
-        typer.Option(
+        _source_option(
             "--source",
             "-s",
             metavar="URL|PATH|-",
             help="Jaeger server, files, directories, or - for standard input; repeatable for files. "
             f"By default TRACEQ_SOURCE, else {DEFAULT_SOURCE}.",
-            rich_help_panel=_SOURCE,
         ),
     ] = None
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="TRACEQ_TOKEN", metavar="TOKEN", help="Bearer token.", rich_help_panel=_CONNECTION),
-    ] = None
+    token: Annotated[str | None, _connection_option(envvar="TRACEQ_TOKEN", metavar="TOKEN", help="Bearer token.")] = (
+        None
+    )
     header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="'NAME: VALUE'", help="Extra HTTP header; repeatable.", rich_help_panel=_CONNECTION),
+        list[str] | None, _connection_option(metavar="'NAME: VALUE'", help="Extra HTTP header; repeatable.")
     ] = None
     basic: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TRACEQ_BASIC", metavar="USER:PASSWORD", help="Basic authentication.", rich_help_panel=_CONNECTION
-        ),
+        str | None, _connection_option(envvar="TRACEQ_BASIC", metavar="USER:PASSWORD", help="Basic authentication.")
     ] = None
     tenant: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TRACEQ_TENANT", metavar="NAME", help="Tenant (header x-tenant).", rich_help_panel=_CONNECTION
-        ),
+        str | None, _connection_option(envvar="TRACEQ_TENANT", metavar="NAME", help="Tenant (header x-tenant).")
     ] = None
     ca_cert: Annotated[
         str | None,
-        typer.Option(
-            envvar="TRACEQ_CA_CERT",
-            metavar="FILE",
-            help="Trusted certificate authorities.",
-            rich_help_panel=_CONNECTION,
-        ),
+        _connection_option(envvar="TRACEQ_CA_CERT", metavar="FILE", help="Trusted certificate authorities."),
     ] = None
     cert: Annotated[
-        str | None,
-        typer.Option(envvar="TRACEQ_CERT", metavar="FILE", help="Client certificate.", rich_help_panel=_CONNECTION),
+        str | None, _connection_option(envvar="TRACEQ_CERT", metavar="FILE", help="Client certificate.")
     ] = None
-    key: Annotated[
-        str | None,
-        typer.Option(envvar="TRACEQ_KEY", metavar="FILE", help="Client key.", rich_help_panel=_CONNECTION),
-    ] = None
-    insecure: Annotated[
-        bool,
-        typer.Option("--insecure", help="Accept any server certificate.", rich_help_panel=_CONNECTION),
-    ] = False
-    timeout: Annotated[
-        int,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Longest wait for an answer.",
-            rich_help_panel=_CONNECTION,
-        ),
-    ] = "30s"  # type: ignore[assignment]  # defaults go through the parser as if typed
+    key: Annotated[str | None, _connection_option(envvar="TRACEQ_KEY", metavar="FILE", help="Client key.")] = None
+    insecure: Annotated[bool, _connection_option("--insecure", help="Accept any server certificate.")] = False
+    timeout: Annotated[int, _connection_option(help="Longest wait for an answer.", **DURATION)] = "30s"  # type: ignore[assignment]  # defaults go through the parser as if typed
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -226,34 +185,77 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+_COMPLETION_PATIENCE_NS = 1_500_000_000
+"""A shell that hangs on Tab is worse than one that offers nothing."""
+
+
+def _complete_service(incomplete: str) -> list[str]:
+    """Offer the services of the source in the environment that begin like this; none when it cannot be asked."""
+    # Late: completion alone needs it here.
+    from traceq.sources import open_source
+
+    location = os.environ.get("TRACEQ_SOURCE") or DEFAULT_SOURCE
+    options = ConnectionOptions(token=os.environ.get("TRACEQ_TOKEN"), timeout_ns=_COMPLETION_PATIENCE_NS)
+    try:
+        names = open_source((location,), options).services()
+    except TraceqError:
+        return []  # nothing to offer; the command itself will say what is wrong
+    return [name for name in names if name.startswith(incomplete)]
+
+
+service_argument = partial(typer.Argument, metavar="[SERVICE]", autocompletion=_complete_service)
+_service_option = partial(_filter_option, "--service", metavar="NAME", autocompletion=_complete_service)
+_ANY_SERVICE = "Name of the service, exact; all of them by default."
+
+ServiceOption = Annotated[str | None, _service_option(help=_ANY_SERVICE)]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """A service, by position or as an option, with the names that the source knows offered on Tab."""
+
+    service: Annotated[str | None, service_argument(help=_ANY_SERVICE)] = None
+    service_option: Annotated[str | None, _service_option(help="The same as the argument SERVICE.")] = None
+
+    @property
+    def name(self) -> str | None:
+        """The service; None where none was given.
+
+        Raises:
+            typer.BadParameter: If two different ones were given.
+        """
+        if None not in (self.service, self.service_option) and self.service != self.service_option:
+            told = (
+                f"'{self.service}' is given as the argument and '{self.service_option}' as the option: give one of them"
+            )
+            raise typer.BadParameter(told, param_hint="--service")
+        return self.service if self.service_option is None else self.service_option
+
+
+@dataclass(frozen=True, slots=True)
+class RequestServiceOptions(ServiceOptions):
+    """The service whose requests a command looks at."""
+
+    service: Annotated[
+        str | None, service_argument(help="Service whose requests to look at; by default every trace is one request.")
+    ] = None
+
+
 @dataclass(frozen=True, slots=True)
 class WindowOptions:
     """The time window."""
 
     lookback: Annotated[
         int | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
+        _filter_option(
             help="How far to look back from the end: 15m, 1h, 2d. By default 1h for a server, everything for files.",
-            rich_help_panel=FILTER,
+            **DURATION,
         ),
     ] = None
     start: Annotated[
-        int | None,
-        typer.Option(
-            parser=timestamp,
-            metavar="TIME",
-            help="Start of the window: -2h, 2026-11-22T14:00:00Z, or an epoch time.",
-            rich_help_panel=FILTER,
-        ),
+        int | None, _filter_option(help="Start of the window: -2h, 2026-11-22T14:00:00Z, or an epoch time.", **_TIME)
     ] = None
-    end: Annotated[
-        int | None,
-        typer.Option(
-            parser=timestamp, metavar="TIME", help="End of the window; now by default.", rich_help_panel=FILTER
-        ),
-    ] = None
+    end: Annotated[int | None, _filter_option(help="End of the window; now by default.", **_TIME)] = None
 
     @property
     def effective_lookback(self) -> int | None:
@@ -286,54 +288,25 @@ class FilterOptions:
     """The conditions on traces, apart from the service."""
 
     operation: Annotated[
-        str | None,
-        typer.Option("--operation", metavar="NAME", help="Name of the operation, exact.", rich_help_panel=FILTER),
+        str | None, _filter_option("--operation", metavar="NAME", help="Name of the operation, exact.")
     ] = None
     tag: Annotated[
         list[str] | None,
-        typer.Option(
+        _filter_option(
             metavar="KEY=VALUE",
             help='Attribute of a span; repeatable. Logfmt works: error=true http.method=GET note="a b".',
-            rich_help_panel=FILTER,
         ),
     ] = None
-    error: Annotated[bool, typer.Option("--error", help="Only traces with a failed span.", rich_help_panel=FILTER)] = (
-        False
-    )
-    min_duration: Annotated[
-        int | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Shortest matching span: 500ms, 1.5s.",
-            rich_help_panel=FILTER,
-        ),
-    ] = None
-    max_duration: Annotated[
-        int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="Longest matching span.", rich_help_panel=FILTER),
-    ] = None
-    min_trace_duration: Annotated[
-        int | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Shortest whole trace.",
-            rich_help_panel=FILTER,
-        ),
-    ] = None
-    max_trace_duration: Annotated[
-        int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="Longest whole trace.", rich_help_panel=FILTER),
-    ] = None
+    error: Annotated[bool, _filter_option("--error", help="Only traces with a failed span.")] = False
+    min_duration: Annotated[int | None, _filter_option(help="Shortest matching span: 500ms, 1.5s.", **DURATION)] = None
+    max_duration: Annotated[int | None, _filter_option(help="Longest matching span.", **DURATION)] = None
+    min_trace_duration: Annotated[int | None, _filter_option(help="Shortest whole trace.", **DURATION)] = None
+    max_trace_duration: Annotated[int | None, _filter_option(help="Longest whole trace.", **DURATION)] = None
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="At most this many traces, newest first; all of them by default for files.",
-            rich_help_panel=FILTER,
+        _filter_option(
+            min=1, metavar="N", help="At most this many traces, newest first; all of them by default for files."
         ),
     ] = None
 
@@ -381,9 +354,7 @@ class WorkersOptions:
     dask: Annotated[
         str | None,
         typer.Option(
-            "--dask",
-            metavar="ADDRESS|local",
-            help="Dask cluster that reads files, instead of local processes.",
+            "--dask", metavar="ADDRESS|local", help="Dask cluster that reads files, instead of local processes."
         ),
     ] = None
 
@@ -396,7 +367,7 @@ class WorkersOptions:
         return Workers(self.jobs, self.dask)
 
 
-_FORMAT_HELP = "Output format; by default as the suffix of --output says, else text."
+_SUFFIX_TELLS = "by default as the suffix of --output says, else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,31 +376,21 @@ class OutputOptions:
 
     format: Annotated[
         Format | None,
-        typer.Option(
+        _output_option(
             "--format",
             "-f",
             # All of them in the name of the value would be broken within a word in 80 columns.
             metavar="FORMAT",
-            help=f"{', '.join(get_args(Format))}; by default as the suffix of --output says, else text.",
-            rich_help_panel=_OUTPUT,
+            help=f"{', '.join(get_args(Format))}; {_SUFFIX_TELLS} text.",
         ),
     ] = None
     output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the answer to this file.", rich_help_panel=_OUTPUT),
+        str | None, _output_option("--output", "-o", metavar="FILE", help="Write the answer to this file.")
     ] = None
-    no_color: Annotated[
-        bool, typer.Option("--no-color", help="Use no colours, as with NO_COLOR.", rich_help_panel=_OUTPUT)
-    ] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print no warnings, hints or progress.", rich_help_panel=_OUTPUT)
-    ] = False
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log every request and count.", rich_help_panel=_OUTPUT)
-    ] = False
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback when something fails.", rich_help_panel=_OUTPUT)
-    ] = False
+    no_color: Annotated[bool, _output_option("--no-color", help="Use no colours, as with NO_COLOR.")] = False
+    quiet: Annotated[bool, _output_option("--quiet", "-q", help="Print no warnings, hints or progress.")] = False
+    verbose: Annotated[bool, _output_option("--verbose", "-v", help="Log every request and count.")] = False
+    debug: Annotated[bool, _output_option("--debug", help="Show a traceback when something fails.")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +398,7 @@ class AnswerOutputOptions(OutputOptions):
     """The same for answers that are no graphs."""
 
     format: Annotated[
-        AnswerFormat | None, typer.Option("--format", "-f", help=_FORMAT_HELP, rich_help_panel=_OUTPUT)
+        AnswerFormat | None, _output_option("--format", "-f", help=f"Output format; {_SUFFIX_TELLS} text.")
     ] = None
 
 
@@ -446,11 +407,15 @@ class TracesOutputOptions(OutputOptions):
     """The same for traces themselves."""
 
     format: Annotated[
-        TracesFormat | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="Output format; by default as the suffix of --output says, else json.",
-            rich_help_panel=_OUTPUT,
-        ),
+        TracesFormat | None, _output_option("--format", "-f", help=f"Output format; {_SUFFIX_TELLS} json.")
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskingOptions:
+    """Which traces a question is put to, who reads them, and how its answer is written."""
+
+    workers: WorkersOptions = field(default_factory=WorkersOptions)
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    source: SourceOptions = field(default_factory=SourceOptions)
+    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)

@@ -8,11 +8,10 @@ from typing import Annotated, get_args
 import typer
 
 from traceq.catalog import Order, TraceList
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, SourceOptions
+from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.output import emit
-from traceq.cli.service_options import ServiceOptions
 from traceq.cli.session import opened
-from traceq.query import TraceQuery, asked_of, cut_off_line, sum_warnings, with_warnings
+from traceq.query import TraceQuery, asked_of, cut_off_line, sum_warnings
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
 
@@ -27,10 +26,7 @@ class SearchOptions:
 
     service: ServiceOptions = field(default_factory=ServiceOptions)
     filters: FilterOptions = field(default_factory=FilterOptions)
-    sort: Annotated[
-        Order,
-        typer.Option(metavar="ORDER", help=_SORT_HELP),
-    ] = "recent"
+    sort: Annotated[Order, typer.Option(metavar="ORDER", help=_SORT_HELP)] = "recent"
     slowest: Annotated[
         int | None,
         typer.Option(
@@ -59,7 +55,7 @@ def search(options: SearchOptions) -> None:
         query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
         found = _find(source, query, options.slowest)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
-    about = with_warnings(asked_of(source, query), sum_warnings(found.warnings))
+    about = asked_of(source, query, sum_warnings(found.warnings))
     asked = replace(about, notes=notes, is_cut_off=found.is_cut_off)
     order: Order = "longest" if options.slowest is not None and options.sort == "recent" else options.sort
     emit(traces_report(TraceList.of(found.summaries, order, found.service_count), asked), asked, options.output)

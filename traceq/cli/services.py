@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from traceq.catalog import OperationList, ServiceList
-from traceq.cli.options import AnswerOutputOptions, SourceOptions
+from traceq.cli.options import AnswerOutputOptions, ServiceOptions, SourceOptions, service_argument
 from traceq.cli.output import emit
-from traceq.cli.service_options import ServiceOptions, complete_service
 from traceq.cli.session import opened
 from traceq.query import TraceQuery, asked_of
 from traceq.views.listings import operations_report, services_report
@@ -42,10 +41,7 @@ def services(options: ServicesOptions) -> None:
 class OwnerOptions(ServiceOptions):
     """The service whose operations are listed."""
 
-    service: Annotated[
-        str | None,
-        typer.Argument(metavar="SERVICE", help="Service whose operations to list.", autocompletion=complete_service),
-    ] = None
+    service: Annotated[str | None, service_argument(metavar="SERVICE", help="Service whose operations to list.")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,27 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
+from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
 from traceq.cli.output import check_output
-from traceq.cli.service_options import ServiceOptions
-from traceq.query import OneTrace, Wanted
+from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.sources import open_source
 from traceq.sources.interface import Progress, ProgressListener, Source, no_progress
+from traceq.traces import Traces
 from traceq.units import format_count, plural
 from traceq.untrusted import printable
 
 if TYPE_CHECKING:
     from rich.status import Status
+
+    from traceq.analysis.grouping import Sums
+    from traceq.engine import RankedQuestion
+
+_Sums = TypeVar("_Sums", bound="Sums")
+_Answer_co = TypeVar("_Answer_co", covariant=True)
 
 
 @contextmanager
@@ -51,27 +57,25 @@ def _log_to_standard_error() -> None:
     logger.setLevel(logging.DEBUG)
 
 
-class _Selecting(Protocol):
-    """Options that say which traces a question is about."""
+def answered(
+    question: RankedQuestion[_Sums, _Answer_co], options: AskingOptions, service: str | None, trace: str | None = None
+) -> tuple[_Answer_co, Asked]:
+    """Put a question to the traces that options select: one by its id, or all that meet the conditions."""
+    # Late: commands that only list need no engine.
+    from traceq.engine import ask
 
-    @property
-    def service(self) -> ServiceOptions:
-        """Whose."""
-
-    @property
-    def trace(self) -> str | None:
-        """The id of one trace; None for those that meet the conditions."""
-
-    @property
-    def filters(self) -> FilterOptions:
-        """The conditions."""
+    with opened(options.source, options.output) as source:
+        wanted: Wanted = OneTrace(trace or "", service)
+        if trace is None:
+            wanted = options.filters.query(service, is_live=source.is_live)
+        reply = ask(source, wanted, question, options.workers.workers)
+    return question.rank(reply.sums), reply.asked
 
 
-def wanted_by(options: _Selecting, source: Source) -> Wanted:
-    """Give which traces options select: one by its id, or all that meet the conditions."""
-    if options.trace is not None:
-        return OneTrace(options.trace, options.service.name)
-    return options.filters.query(options.service.name, is_live=source.is_live)
+def found_trace(source: Source, trace_id: str, service: str | None = None) -> tuple[Traces, Asked]:
+    """Get one trace by its id, as a table, with what there is to say about it."""
+    traces = source.trace(trace_id)
+    return traces, asked_of(source, OneTrace(traces.trace_ids[0], service), sum_warnings(traces.warnings))
 
 
 _PATIENCE_S = 1.0

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions, duration
+from traceq.cli.options import DURATION, AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions
 from traceq.cli.output import emit
-from traceq.cli.session import opened
+from traceq.cli.session import found_trace, opened
 from traceq.errors import NotFoundError
-from traceq.query import Asked, OneTrace, asked_of, sum_warnings, with_warnings
+from traceq.query import Asked
 from traceq.report import Report
 from traceq.sources import is_url
 from traceq.traces import Traces
@@ -35,7 +35,7 @@ class ShowOptions:
     errors: Annotated[bool, typer.Option("--errors", help="Only failed spans and the calls that lead to them.")] = False
     min_span_duration: Annotated[
         int | None,
-        typer.Option(parser=duration, metavar="DURATION", help="Shortest span to draw; its callers are drawn, too."),
+        typer.Option(help="Shortest span to draw; its callers are drawn, too.", **DURATION),
     ] = None
     no_fold: Annotated[bool, typer.Option("--no-fold", help="Draw every span on a row of its own.")] = False
     by: MeasureOption = "critical-time"
@@ -61,8 +61,7 @@ def show(options: ShowOptions) -> None:
     """
     location, trace_id, span_id = _target(options)
     with opened(replace(options.source, source=location), options.output) as source:
-        traces = source.trace(trace_id)
-    asked = with_warnings(asked_of(source, OneTrace(traces.trace_ids[0])), sum_warnings(traces.warnings))
+        traces, asked = found_trace(source, trace_id)
     span_id = options.span or span_id
     if span_id:
         asked = replace(asked, query={**asked.query, "span_id": span_id})

@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
+from time import time_ns
+from typing import Annotated, Any
+
+import typer
 
 from traceq.catalog import Window
+from traceq.cli.options import parser, share
 from traceq.sources import is_url
 from traceq.units import NS_PER_S, parse_time
 
@@ -104,3 +110,67 @@ def _moment(text: str, today: date, bare_day: date, now_ns: int) -> int:
 
 def _two_digits(clock: str) -> str:
     return clock if clock[2] == ":" else f"0{clock}"
+
+
+_read_side = parser(lambda text: parse_side(text, time_ns()))
+_SIDE: dict[str, Any] = {"parser": _read_side, "metavar": "WINDOW"}
+_what_option = partial(typer.Option, rich_help_panel="What to compare")
+
+
+@dataclass(frozen=True, slots=True)
+class SidesOptions:
+    """What is compared: two sides, or two parts of one set."""
+
+    first: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[BEFORE|SERVICE]",
+            help="File, directory, URL or trace id; with --split-by, --slow or --failed the service.",
+            show_default=False,
+        ),
+    ] = None
+    second: Annotated[
+        Side | None,
+        typer.Argument(parser=_read_side, metavar="[AFTER]", help="What to compare it with.", show_default=False),
+    ] = None
+    before: Annotated[
+        Side | None,
+        _what_option(help="A window: 'yesterday 14:00..15:00', '-2h..-1h'; also a file, URL or trace id.", **_SIDE),
+    ] = None
+    after: Annotated[Side | None, _what_option(help="The same for the other side: '-1h..now'.", **_SIDE)] = None
+    split_by: Annotated[
+        str | None,
+        _what_option(
+            metavar="TAG[=VALUE]",
+            help="Traces with this value against traces with others; without VALUE, the one that appeared last.",
+        ),
+    ] = None
+    slow: Annotated[
+        float | None, _what_option(parser=share, metavar="SHARE", help="The slowest traces (5%) against the rest.")
+    ] = None
+    failed: Annotated[bool, _what_option("--failed", help="Traces with failed spans against the rest.")] = False
+
+    @property
+    def split_count(self) -> int:
+        """In how many ways one set is to be split in two."""
+        return sum((self.split_by is not None, self.slow is not None, self.failed))
+
+    def sides(self) -> list[Side]:
+        """Give the two sides that were typed, in order; an empty list where one set is split.
+
+        Raises:
+            typer.BadParameter: If there is anything but two sides of one sort, or one set and one way to split it.
+        """
+        first = None if self.first is None or self.split_count else _read_side(self.first)
+        sides = [side for side in (self.before, first, self.second, self.after) if side is not None]
+        if self.split_count > 1 or (self.split_count and sides):
+            raise typer.BadParameter("give two sides, or one of --split-by, --slow and --failed")
+        if self.slow in (0, 1):
+            raise typer.BadParameter("of all traces or of none nothing is left to compare with", param_hint="--slow")
+        if not sides and not self.split_count:
+            raise typer.BadParameter("say what to compare: two sides, or --split-by, --slow or --failed")
+        if sides and len(sides) != 2:
+            raise typer.BadParameter(f"a comparison has two sides, not {len(sides)}")
+        if len({isinstance(side, TraceSide) for side in sides}) == 2:
+            raise typer.BadParameter("a trace is compared with another trace")
+        return sides

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, SkewOption, SourceOptions, WorkersOptions
+from traceq.cli.options import AskingOptions, ServiceOptions, SkewOption, TraceOption
 from traceq.cli.output import emit
-from traceq.cli.service_options import ServiceOptions
-from traceq.cli.session import opened, wanted_by
-from traceq.engine import ask
+from traceq.cli.session import answered
 
 if TYPE_CHECKING:
     from traceq.analysis.statistics import StatisticsOptions
@@ -25,7 +23,7 @@ class StatsOptions:
     """The options of `stats`."""
 
     service: ServiceOptions = field(default_factory=ServiceOptions)
-    trace: Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")] = None
+    trace: TraceOption = None
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,10 +35,7 @@ class StatsOptions:
     sort: Annotated[Order, typer.Option(metavar="ORDER", help=_SORT_HELP)] = "self"
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of rows to show on each level.")] = 20
     no_skew_correction: SkewOption = False
-    workers: WorkersOptions = field(default_factory=WorkersOptions)
-    filters: FilterOptions = field(default_factory=FilterOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
+    asking: AskingOptions = field(default_factory=AskingOptions)
 
     def statistics_options(self) -> StatisticsOptions:
         """Give what to count by.
@@ -78,8 +73,6 @@ def stats(options: StatsOptions) -> None:
     from traceq.views.stats import Shown, report
 
     question = StatisticsQuestion(options.statistics_options())
-    with opened(options.source, options.output) as source:
-        reply = ask(source, wanted_by(options, source), question, options.workers.workers)
-    answer = question.rank(reply.sums)
+    answer, asked = answered(question, options.asking, options.service.name, options.trace)
     shown = Shown(options.top, options.sort, is_default=options.by is None)
-    emit(report(answer, reply.asked, shown), reply.asked, options.output)
+    emit(report(answer, asked, shown), asked, options.asking.output)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Literal, TypeAlias, get_args
 
 import typer
 
-from traceq.cli.options import OutputOptions, SourceOptions, WindowOptions, WorkersOptions, duration
-from traceq.cli.service_options import ServiceOptions, complete_service
+from traceq.cli.options import (
+    DURATION,
+    OutputOptions,
+    ServiceOptions,
+    SourceOptions,
+    WindowOptions,
+    WorkersOptions,
+    service_argument,
+)
 from traceq.units import NS_PER_S
 from traceq.views.graphs import Shade, View
 
 Which: TypeAlias = Literal["both", "jaeger", "traces"]
 Grouping: TypeAlias = Literal["name", "system", "host", "none"]
 
-_PART = "Which part"
-_QUESTION = "Questions to the graph"
-_LOOK = "How it is drawn"
+_part_option = partial(typer.Option, rich_help_panel="Which part")
+_question_option = partial(typer.Option, rich_help_panel="Questions to the graph")
+_look_option = partial(typer.Option, rich_help_panel="How it is drawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +34,7 @@ class CenterOptions(ServiceOptions):
 
     service: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[SERVICE]",
-            help="Service, database or broker: only what is around it; by default the whole graph.",
-            autocompletion=complete_service,
-        ),
+        service_argument(help="Service, database or broker: only what is around it; by default the whole graph."),
     ] = None
 
 
@@ -40,41 +44,23 @@ class PartOptions:
 
     center: CenterOptions = field(default_factory=CenterOptions)
     depth: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Around a service: how many calls to follow each way.",
-            rich_help_panel=_PART,
-        ),
+        int, _part_option(min=0, metavar="N", help="Around a service: how many calls to follow each way.")
     ] = 1
-    upstream: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="How many calls to follow upstream.", rich_help_panel=_PART),
-    ] = None
-    downstream: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="How many calls to follow downstream.", rich_help_panel=_PART),
-    ] = None
-    min_calls: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Only edges with at least N calls.", rich_help_panel=_PART),
-    ] = 1
-    errors: Annotated[bool, typer.Option("--errors", help="Only edges with failures.", rich_help_panel=_PART)] = False
+    upstream: Annotated[int | None, _part_option(min=0, metavar="N", help="How many calls to follow upstream.")] = None
+    downstream: Annotated[int | None, _part_option(min=0, metavar="N", help="How many calls to follow downstream.")] = (
+        None
+    )
+    min_calls: Annotated[int, _part_option(min=1, metavar="N", help="Only edges with at least N calls.")] = 1
+    errors: Annotated[bool, _part_option("--errors", help="Only edges with failures.")] = False
     collapse: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Draw all services that match ('ts-*') as one node; repeatable.",
-            rich_help_panel=_PART,
-        ),
+        _part_option(metavar="PATTERN", help="Draw all services that match ('ts-*') as one node; repeatable."),
     ] = None
     group_peers: Annotated[
         Grouping,
-        typer.Option(
+        _part_option(
             help="Which databases, brokers and hosts become one node: those with the same system and name, the same "
             "system, the same host, or none.",
-            rich_help_panel=_PART,
         ),
     ] = "name"
 
@@ -95,21 +81,14 @@ class PartOptions:
 class QuestionOptions:
     """What to ask the graph instead of drawing it; one at a time."""
 
-    cycles: Annotated[
-        bool,
-        typer.Option("--cycles", help="Services that reach themselves.", rich_help_panel=_QUESTION),
-    ] = False
+    cycles: Annotated[bool, _question_option("--cycles", help="Services that reach themselves.")] = False
     path: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="FROM TO", help="How one service reaches the other.", rich_help_panel=_QUESTION),
+        tuple[str, str] | None, _question_option(metavar="FROM TO", help="How one service reaches the other.")
     ] = None
     impact: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Services that are affected when this one fails.", rich_help_panel=_QUESTION),
+        str | None, _question_option(metavar="NAME", help="Services that are affected when this one fails.")
     ] = None
-    critical: Annotated[
-        bool, typer.Option("--critical", help="Calls ranked by critical time.", rich_help_panel=_QUESTION)
-    ] = False
+    critical: Annotated[bool, _question_option("--critical", help="Calls ranked by critical time.")] = False
 
     def check(self) -> None:
         """Refuse several at once, and half a path.
@@ -139,33 +118,24 @@ class DepsOptions:
     question: QuestionOptions = field(default_factory=QuestionOptions)
     view: Annotated[
         View,
-        typer.Option(
+        _look_option(
             metavar="VIEW",
             help=f"What to draw: {', '.join(get_args(View))}; auto: boxes and arrows where they fit, else a tree.",
-            rich_help_panel=_LOOK,
         ),
     ] = "auto"
     color_by: Annotated[
         Shade,
-        typer.Option(
-            help="errors: yellow from the first, red from 5 %. latency: p95, yellow from 200 ms, red from 1 s.",
-            rich_help_panel=_LOOK,
+        _look_option(
+            help="errors: yellow from the first, red from 5 %. latency: p95, yellow from 200 ms, red from 1 s."
         ),
     ] = "errors"
-    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.", rich_help_panel=_LOOK)] = False
+    ascii: Annotated[bool, _look_option("--ascii", help="Draw with ASCII only.")] = False
     watch: Annotated[
-        int | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Draw again at this interval, with the changes since the last time.",
-            rich_help_panel=_LOOK,
-        ),
+        int | None, _look_option(help="Draw again at this interval, with the changes since the last time.", **DURATION)
     ] = None
-    origin: Annotated[
-        Which,
-        typer.Option("--from", help="What to count: traces, Jaeger's own table, or both."),
-    ] = "both"
+    origin: Annotated[Which, typer.Option("--from", help="What to count: traces, Jaeger's own table, or both.")] = (
+        "both"
+    )
     workers: WorkersOptions = field(default_factory=WorkersOptions)
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
