@@ -17,7 +17,7 @@ from tools.json_docs import JSON_DOCS, MARKED
 from tools.json_docs import rewritten as rewritten_keys
 from tools.readme import RECORDED_NS, answer_now, examples, rewritten
 from traceq.answer import Answer
-from traceq.cli import COMMANDS, main
+from traceq.cli import COMMANDS, imported, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def test_every_command_has_examples_in_its_help_that_name_it(command: str) -> No
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_list_of_commands_says_what_their_help_begins_with(command: str) -> None:
-    function = getattr(import_module(COMMANDS[command].module), command)
+    function = imported(command)
 
     assert " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()) == COMMANDS[command].summary
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -22,80 +22,43 @@ _SOURCES = "Explore and copy data"
 class Command(NamedTuple):
     """Where a command is, known without importing it: importing it would cost more than listing all commands."""
 
-    module: str
-    """The module that holds a function with the command's name."""
     panel: str
     """The heading that the command is listed under."""
     summary: str
     """The first sentence of the command's help."""
+    module: str = ""
+    """The module of `traceq.cli` that holds a function with the command's name; empty where its name is the same."""
 
 
 COMMANDS = {
-    "search": Command(
-        "traceq.cli.search",
-        _QUESTIONS,
-        "Find traces of one service, or of all services at once.",
-    ),
+    "search": Command(_QUESTIONS, "Find traces of one service, or of all services at once."),
     "show": Command(
-        "traceq.cli.show",
-        _QUESTIONS,
-        "Draw a trace: its span tree with times, the critical path, errors, and what held it up.",
+        _QUESTIONS, "Draw a trace: its span tree with times, the critical path, errors, and what held it up."
     ),
     "bottlenecks": Command(
-        "traceq.cli.bottlenecks",
-        _QUESTIONS,
-        "Rank where the time of a service's requests goes, and show what slow ones do differently.",
+        _QUESTIONS, "Rank where the time of a service's requests goes, and show what slow ones do differently."
     ),
     "findings": Command(
-        "traceq.cli.findings",
         _QUESTIONS,
         "Find what is worth changing: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.",
     ),
-    "errors": Command(
-        "traceq.cli.errors",
-        _QUESTIONS,
-        "Find where errors begin: failed spans without a failed child, grouped by message.",
-    ),
+    "errors": Command(_QUESTIONS, "Find where errors begin: failed spans without a failed child, grouped by message."),
     "stats": Command(
-        "traceq.cli.stats",
-        _QUESTIONS,
-        "Measure spans by service, operation or tag: durations, self times, percentiles, errors, rates.",
+        _QUESTIONS, "Measure spans by service, operation or tag: durations, self times, percentiles, errors, rates."
     ),
     "compare": Command(
-        "traceq.cli.compare",
-        _QUESTIONS,
-        "Say what changed: two windows of time, two files, two traces, or two parts of one set.",
+        _QUESTIONS, "Say what changed: two windows of time, two files, two traces, or two parts of one set."
     ),
-    "check": Command(
-        "traceq.cli.check",
-        _QUESTIONS,
-        "Check traces against limits, and exit with code 6 if one is exceeded.",
-    ),
-    "deps": Command(
-        "traceq.cli.deps",
-        _QUESTIONS,
-        "Draw who calls whom, how often and how well, databases and brokers included.",
-    ),
-    "services": Command(
-        "traceq.cli.services",
-        _SOURCES,
-        "List the services of the source.",
-    ),
+    "check": Command(_QUESTIONS, "Check traces against limits, and exit with code 6 if one is exceeded."),
+    "deps": Command(_QUESTIONS, "Draw who calls whom, how often and how well, databases and brokers included."),
+    "services": Command(_SOURCES, "List the services of the source."),
     "operations": Command(
-        "traceq.cli.services",
-        _SOURCES,
-        "List the operations of a service, with their span kinds if the source knows them.",
+        _SOURCES, "List the operations of a service, with their span kinds if the source knows them.", module="services"
     ),
     "fetch": Command(
-        "traceq.cli.fetch",
-        _SOURCES,
-        'Write what matches as Jaeger JSON, `{"data": [...]}`: traceq and Jaeger UI read it back.',
+        _SOURCES, 'Write what matches as Jaeger JSON, `{"data": [...]}`: traceq and Jaeger UI read it back.'
     ),
-    "convert": Command(
-        "traceq.cli.convert",
-        _SOURCES,
-        "Write traces as Parquet: one row a span, far smaller and faster to read than JSON.",
-    ),
+    "convert": Command(_SOURCES, "Write traces as Parquet: one row a span, far smaller and faster to read than JSON."),
 }
 """In the order in which help lists them."""
 
@@ -104,9 +67,14 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
     """Build the command line with these commands alone: only the command that runs is imported."""
     app = _bare_app()
     for name in commands:
-        command = COMMANDS[name]
-        add_command(app, getattr(import_module(command.module), name), command.panel)
+        add_command(app, imported(name), COMMANDS[name].panel)
     return app
+
+
+def imported(name: str) -> Callable[[Any], None]:
+    """Import the function of a command."""
+    run: Callable[[Any], None] = getattr(import_module(f"traceq.cli.{COMMANDS[name].module or name}"), name)
+    return run
 
 
 def _list_of_commands() -> typer.Typer:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from traceq.catalog import Window
 from traceq.cli.deps.options import DepsOptions
 from traceq.cli.output import chosen_format, emit
 from traceq.cli.session import opened
 from traceq.engine import Ask, asking
 from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery, asked_of
 from traceq.sources.interface import Source
-from traceq.units import NS_PER_DAY
 
 if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from traceq.report import Report
 
 __all__ = ("DepsOptions", "deps")
-
-_TABLE_LOOKBACK_NS = NS_PER_DAY
-"""Jaeger's own table is written by a daily job: an hour of it is empty even where the job runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,7 @@ def _ask(source: Source, options: DepsOptions) -> _Answered:
     query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
     with asking(source, query, options.workers.workers) as traces:
         graph, asked = _graph(source, traces, options)
-        asked = replace(asked, query=_query(source, options))
+        asked = replace(asked, query=options.query(is_live=source.is_live))
         return _Answered(graph, asked, _impact(graph, traces, options, asked))
 
 
@@ -96,7 +91,7 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
     from traceq.analysis.call_sums import DependencyOptions
     from traceq.analysis.dependencies import Coverage, DependencyQuestion, from_jaeger, together
 
-    table_window = _table_window(options, is_live=source.is_live)
+    table_window = options.table_window(is_live=source.is_live)
     calls = () if options.origin == "traces" else traces.recorded(table_window)
     # Few files hold such a table, so nobody misses it there unless it is asked for.
     is_wanted = options.origin == "jaeger" or (options.origin == "both" and (source.is_live or bool(calls)))
@@ -114,13 +109,6 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
     return replace(both, coverage=coverage), reply.asked
 
 
-def _table_window(options: DepsOptions, *, is_live: bool) -> Window:
-    when = options.when
-    if is_live and when.lookback is None and when.start is None:
-        when = replace(when, lookback=_TABLE_LOOKBACK_NS)
-    return when.window(is_live=is_live)
-
-
 def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked) -> ImpactSums | None:
     """Ask traces once more: which node is meant, and which peers are services, only the graph of all of them tells."""
     target = options.question.impact
@@ -130,39 +118,9 @@ def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked
     from traceq.analysis.graph_questions import known_name
     from traceq.analysis.impact import ImpactQuestion
 
-    node = known_name(target, _narrowed(graph, options, asked), asked)
+    node = known_name(target, options.part.of(graph, asked), asked)
     # Of the graph only the nodes matter; it goes to every worker with every slice.
     return traces(ImpactQuestion(node, replace(graph, calls=()), options.part.group_peers)).sums
-
-
-def _query(source: Source, options: DepsOptions) -> dict[str, object]:
-    window = options.when.window(is_live=source.is_live)
-    part = options.part
-    query = {
-        "service": part.service,
-        "min_calls": part.min_calls if part.min_calls > 1 else None,
-        "errors": part.errors or None,
-        "collapse": part.collapse or None,
-        "start_ns": window.start_ns,
-        "end_ns": window.end_ns,
-        "limit": options.limit,
-    }
-    return {key: value for key, value in query.items() if value is not None}
-
-
-def _narrowed(graph: Dependencies, options: DepsOptions, asked: Asked) -> Dependencies:
-    """Keep the part that was asked for.
-
-    Raises:
-        NotFoundError: If the service is not among the nodes.
-    """
-    from traceq.analysis.graph_questions import around, busy, collapse, known_name
-
-    part = options.part
-    graph = collapse(graph, part.collapse or ())
-    if part.service is not None:
-        graph = around(graph, known_name(part.service, graph, asked), *part.reach)
-    return busy(graph, part.min_calls, failing_only=part.errors)
 
 
 def _show(answer: _Answered, options: DepsOptions, last: _Answered | None) -> None:
@@ -176,7 +134,7 @@ def _report(answer: _Answered, options: DepsOptions, last: _Answered | None) -> 
     from traceq.views.graphs import changes
 
     asked, part = answer.asked, options.part
-    graph = _narrowed(answer.graph, options, asked)
+    graph = options.part.of(answer.graph, asked)
     question = _question_report(answer, graph, options)
     if question is not None:
         return question
@@ -186,7 +144,7 @@ def _report(answer: _Answered, options: DepsOptions, last: _Answered | None) -> 
         is_part=part.service is not None,
         is_limited=part.errors or part.min_calls > 1,
         fits_page=chosen_format(options.output) == "svg",
-        changed=None if last is None else changes(_narrowed(last.graph, options, asked), graph),
+        changed=None if last is None else changes(options.part.of(last.graph, asked), graph),
     )
     return report(graph, asked, shown)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
 
 import typer
 
+from traceq.catalog import Window
 from traceq.cli.options import (
     DURATION,
     OutputOptions,
@@ -17,11 +18,18 @@ from traceq.cli.options import (
     WorkersOptions,
     service_argument,
 )
-from traceq.units import NS_PER_S
+from traceq.units import NS_PER_DAY, NS_PER_S
 from traceq.views.graphs import Shade, View
+
+if TYPE_CHECKING:
+    from traceq.analysis.dependencies import Dependencies
+    from traceq.query import Asked
 
 Which: TypeAlias = Literal["both", "jaeger", "traces"]
 Grouping: TypeAlias = Literal["name", "system", "host", "none"]
+
+_TABLE_LOOKBACK_NS = NS_PER_DAY
+"""Jaeger's own table is written by a daily job: an hour of it is empty even where the job runs."""
 
 _part_option = partial(typer.Option, rich_help_panel="Which part")
 _question_option = partial(typer.Option, rich_help_panel="Questions to the graph")
@@ -75,6 +83,20 @@ class PartOptions:
         if self.upstream is None and self.downstream is None:
             return self.depth, self.depth
         return self.upstream or 0, self.downstream or 0
+
+    def of(self, graph: Dependencies, asked: Asked) -> Dependencies:
+        """Keep this part of a graph.
+
+        Raises:
+            NotFoundError: If the service is not among the nodes.
+        """
+        # Late: it needs numpy, and options are imported for --help.
+        from traceq.analysis.graph_questions import around, busy, collapse, known_name
+
+        graph = collapse(graph, self.collapse or ())
+        if self.service is not None:
+            graph = around(graph, known_name(self.service, graph, asked), *self.reach)
+        return busy(graph, self.min_calls, failing_only=self.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +166,27 @@ class DepsOptions:
     ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
+
+    def table_window(self, *, is_live: bool) -> Window:
+        """Give the window for Jaeger's own table."""
+        when = self.when
+        if is_live and when.lookback is None and when.start is None:
+            when = replace(when, lookback=_TABLE_LOOKBACK_NS)
+        return when.window(is_live=is_live)
+
+    def query(self, *, is_live: bool) -> dict[str, object]:
+        """Give what was asked for as it stands in JSON."""
+        window, part = self.when.window(is_live=is_live), self.part
+        query = {
+            "service": part.service,
+            "min_calls": part.min_calls if part.min_calls > 1 else None,
+            "errors": part.errors or None,
+            "collapse": part.collapse or None,
+            "start_ns": window.start_ns,
+            "end_ns": window.end_ns,
+            "limit": self.limit,
+        }
+        return {key: value for key, value in query.items() if value is not None}
 
     def check(self) -> None:
         """Refuse what makes no sense together.
