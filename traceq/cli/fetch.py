@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Annotated
 
 import typer
 
+from traceq.cli.fetch_all import HarvestOptions, fetch_all
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import (
-    DEFAULT_ROTATE,
-    DURATION,
-    SIZE,
     FilterOptions,
     OutputOptions,
     ServiceOptions,
@@ -22,35 +19,9 @@ from traceq.cli.options import (
 from traceq.cli.output import chosen_format, destination
 from traceq.cli.session import opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line
-from traceq.sources.bodies import Packing, packed, unpacked_name
+from traceq.sources.bodies import packed, unpacked_name
 from traceq.sources.interface import Found, Source
 from traceq.units import plural
-
-_harvest_option = partial(typer.Option, rich_help_panel="Whole windows")
-
-
-@dataclass(frozen=True, slots=True)
-class HarvestOptions:
-    """How `fetch --all` goes about a whole window."""
-
-    everything: Annotated[
-        bool,
-        _harvest_option(
-            "--all",
-            help="Fetch everything in the window into the directory --output, one trace a line; run the same command "
-            "again to continue. --limit is then the maximum of one answer.",
-        ),
-    ] = False
-    compress: Annotated[Packing, _harvest_option(help="Compression of the files of --all.")] = "zst"
-    rotate: Annotated[int, _harvest_option(help="With --all: size after which a new file begins.", **SIZE)] = (
-        DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
-    )
-    longest_slice: Annotated[
-        int | None,
-        _harvest_option(
-            "--slice", help="With --all: longest time to ask for at once; by default the whole window.", **DURATION
-        ),
-    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +58,9 @@ def fetch(options: FetchOptions) -> None:
       traceq fetch --all --lookback 2d -o incident/ --compress gz --rotate 250MB
     """
     if options.harvest.everything:
-        _fetch_all(options)
+        if options.trace:
+            raise typer.BadParameter("--all takes conditions, not ids", param_hint="--trace")
+        fetch_all(options.service.name, options.filters, options.source, options.output, options.harvest)
         return
     if chosen_format(options.output) == "csv":
         raise typer.BadParameter("traces are written as json or ndjson", param_hint="--format")
@@ -96,24 +69,6 @@ def fetch(options: FetchOptions) -> None:
         _write(parts, options.output)
     if not options.output.quiet:
         _tell(parts, options)
-
-
-def _fetch_all(options: FetchOptions) -> None:
-    from traceq.cli.fetch_all import HarvestRequest, fetch_all
-
-    if options.trace:
-        raise typer.BadParameter("--all takes conditions, not ids", param_hint="--trace")
-    how = options.harvest
-    request = HarvestRequest(
-        options.service.name,
-        options.filters,
-        options.source,
-        options.output,
-        how.compress,
-        how.rotate,
-        how.longest_slice,
-    )
-    fetch_all(request)
 
 
 def _found(source: Source, options: FetchOptions) -> list[Found]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from traceq.catalog import Window
 from traceq.cli.messages import tell
-from traceq.cli.options import FilterOptions, OutputOptions, SourceOptions
+from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, OutputOptions, SourceOptions
 from traceq.cli.session import opened, progress_line
 from traceq.errors import SourceError
 from traceq.query import TraceQuery
@@ -26,40 +28,57 @@ _LIMIT = 1000
 _SHOWN_OVERFULL = 3
 
 
+_harvest_option = partial(typer.Option, rich_help_panel="Whole windows")
+
+
 @dataclass(frozen=True, slots=True)
-class HarvestRequest:
-    """What `fetch` was asked, as far as a harvest heeds it."""
+class HarvestOptions:
+    """How `fetch --all` goes about a whole window."""
 
-    service: str | None
-    filters: FilterOptions
-    source: SourceOptions
-    output: OutputOptions
-    compress: Packing
-    rotate_bytes: int
-    """Size after which a new file begins."""
-    longest_slice_ns: int | None
-    """The longest time to ask for at once; None for the whole window."""
+    everything: Annotated[
+        bool,
+        _harvest_option(
+            "--all",
+            help="Fetch everything in the window into the directory --output, one trace a line; run the same command "
+            "again to continue. --limit is then the maximum of one answer.",
+        ),
+    ] = False
+    compress: Annotated[Packing, _harvest_option(help="Compression of the files of --all.")] = "zst"
+    rotate: Annotated[int, _harvest_option(help="With --all: size after which a new file begins.", **SIZE)] = (
+        DEFAULT_ROTATE  # type: ignore[assignment]  # defaults go through the parser as if typed
+    )
+    longest_slice: Annotated[
+        int | None,
+        _harvest_option(
+            "--slice", help="With --all: longest time to ask for at once; by default the whole window.", **DURATION
+        ),
+    ] = None
 
 
-def fetch_all(request: HarvestRequest) -> None:
+def fetch_all(
+    service: str | None,
+    filters: FilterOptions,
+    source_options: SourceOptions,
+    output: OutputOptions,
+    options: HarvestOptions,
+) -> None:
     """Harvest a window into a directory.
 
     Raises:
         typer.BadParameter: If the options do not fit together, or the directory holds something else.
         SourceError: If the server fails; the directory can go on.
     """
-    folder = _folder(request.output)
+    folder = _folder(output)
     # The directory is checked here, where opened() would refuse one; and one line of progress is enough.
-    silent = replace(request.output, output=None, format=None, quiet=True)
-    with opened(request.source, silent) as source, progress_line(is_wanted=not request.output.quiet) as listener:
+    silent = replace(output, output=None, format=None, quiet=True)
+    with opened(source_options, silent) as source, progress_line(is_wanted=not output.quiet) as listener:
         if not source.is_live:
             raise typer.BadParameter("--all harvests a server; `traceq convert` reads files", param_hint="--all")
-        query = request.filters.query(request.service, is_live=True, default_limit=_LIMIT)
-        archive = _archive(folder, source, query, request)
-        harvester = Harvester(source, query, archive, listener)
-        if not archive.state.is_finished:
-            _run(harvester, request.output, folder)
-    _tell(harvester, request.output, folder)
+        query = filters.query(service, is_live=True, default_limit=_LIMIT)
+        harvester = Harvester(source, query, _archive(folder, source, query, options), listener)
+        if not harvester.archive.state.is_finished:
+            _run(harvester, output, folder)
+    _tell(harvester, output, folder)
 
 
 def _folder(output: OutputOptions) -> Path:
@@ -73,23 +92,23 @@ def _folder(output: OutputOptions) -> Path:
     return folder
 
 
-def _archive(folder: Path, source: Source, query: TraceQuery, request: HarvestRequest) -> Archive:
+def _archive(folder: Path, source: Source, query: TraceQuery, options: HarvestOptions) -> Archive:
     """Begin an archive, or find the one to go on with."""
     conditions = replace(query, window=Window(), limit=None).to_dict()
-    asked = Asked(source.location, conditions, request.compress)
+    asked = Asked(source.location, conditions, options.compress)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = next(folder.iterdir(), None) is None
     known = read_state(folder)
     if known is None and not is_empty:
         raise typer.BadParameter(f"'{folder}' is not empty and holds no harvest to go on with", param_hint="--output")
-    state = State(asked, plan_window(query.window, request.longest_slice_ns)) if known is None else known
+    state = State(asked, plan_window(query.window, options.longest_slice)) if known is None else known
     if state.asked != asked:
         raise typer.BadParameter(f"'{folder}' holds a harvest of something else", param_hint="--output")
     if known is not None and not _is_same_window(known, query.window):
         what = "the finished harvest" if known.is_finished else "the harvest of another time"
         raise typer.BadParameter(f"'{folder}' holds {what}: {_window(known)}", param_hint="--output")
-    return Archive(folder, state, request.rotate_bytes)
+    return Archive(folder, state, options.rotate)
 
 
 def _is_same_window(state: State, window: Window) -> bool:
