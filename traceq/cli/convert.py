@@ -10,8 +10,10 @@ import typer
 
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
+from traceq.cli.output import failures_told
 from traceq.cli.session import progress_line
-from traceq.sources import is_url, open_source
+from traceq.sources import is_url
+from traceq.sources.bodies import expanded
 from traceq.sources.interface import Progress, ProgressListener
 from traceq.traces import TraceWarning
 from traceq.units import format_size, plural
@@ -61,12 +63,8 @@ def convert(options: ConvertOptions) -> None:
     from traceq.sources.parquet import require_pyarrow
 
     require_pyarrow(options.output)
-    with progress_line(is_wanted=not options.quiet) as listener:
-        try:
-            written = _convert(options, listener)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise typer.BadParameter(f"cannot write '{options.output}': {reason}", param_hint="--output") from error
+    with progress_line(is_wanted=not options.quiet) as listener, failures_told(Path(options.output)):
+        written = _convert(options, listener)
     if not options.quiet:
         _tell(written, options.output)
 
@@ -85,10 +83,7 @@ class _Written:
 def _convert(options: ConvertOptions, listener: ProgressListener) -> _Written:
     from traceq.sources.files import FileSource
 
-    source = open_source(tuple(options.sources), progress=listener)
-    if not isinstance(source, FileSource):
-        raise TypeError("files are opened as a FileSource")
-    with source.slices() as found:
+    with FileSource(expanded(options.sources), listener).slices() as found:
         for attempt in found.attempts():
             with attempt as trusted:
                 return _write(trusted, options, listener)

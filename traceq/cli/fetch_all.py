@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ import typer
 from traceq.catalog import Window
 from traceq.cli.messages import tell
 from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, OutputOptions, SourceOptions
+from traceq.cli.output import failures_told
 from traceq.cli.session import opened, progress_line
 from traceq.errors import SourceError
 from traceq.query import TraceQuery
@@ -96,7 +95,7 @@ def _archive(folder: Path, source: Source, query: TraceQuery, options: HarvestOp
     """Begin an archive, or find the one to go on with."""
     conditions = replace(query, window=Window(), limit=None).to_dict()
     asked = Asked(source.location, conditions, options.compress)
-    with _writing(folder):
+    with failures_told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = next(folder.iterdir(), None) is None
     known = read_state(folder)
@@ -130,7 +129,7 @@ def _run(harvester: Harvester, output: OutputOptions, folder: Path) -> None:
     if state.part_bytes and not output.quiet:
         tell("note", f"going on with the harvest of {_window(state)}: {_sum(state, folder)} so far")
     try:
-        with _writing(folder):
+        with failures_told(folder):
             harvester.run()
     except (SourceError, KeyboardInterrupt):
         if not output.quiet:
@@ -164,12 +163,3 @@ def _sum(state: State, folder: Path) -> str:
 
 def _window(state: State) -> str:
     return f"{format_time(state.plan.start_us * NS_PER_US)} to {format_time(state.plan.end_us * NS_PER_US)}"
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise typer.BadParameter(f"cannot write to '{folder}': {reason}", param_hint="--output") from error

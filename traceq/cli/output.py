@@ -174,13 +174,24 @@ def destination(path: str | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     target = Path(path or "")
-    try:
+    with failures_told(target):
         if _is_special(target):
             with target.open("wb") as out:
                 yield out
         else:
             with replacing(target) as out:
                 yield out
+
+
+@contextmanager
+def failures_told(target: Path) -> Iterator[None]:
+    """Turn a file or directory that cannot be written into a usage error.
+
+    Raises:
+        typer.BadParameter: If the system refuses to write.
+    """
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise typer.BadParameter(f"cannot write '{target}': {reason}", param_hint="--output") from error
