@@ -88,43 +88,17 @@ __all__ = [
     "what_if",
 ]
 
-_HOMES = {
-    "analysis.bottlenecks": ("Bottlenecks",),
-    "analysis.comparison.compare": ("Comparison",),
-    "analysis.critical_path": ("CriticalPath",),
-    "analysis.dependencies": ("Dependencies",),
-    "analysis.errors": ("ErrorOrigins",),
-    "analysis.findings": ("Finding", "Findings", "Thresholds"),
-    "analysis.self_time": ("SelfTime",),
-    "analysis.statistics": ("Statistics",),
-    "analysis.what_if": ("WhatIf",),
-    "catalog": ("Operation", "Window"),
-    "errors": ("DecodeError", "InputError", "LoginRequired", "NotFoundError", "SourceError", "TraceqError"),
-    "library": (
-        "bottlenecks",
-        "compare",
-        "connect",
-        "critical_path",
-        "dependencies",
-        "errors_by_origin",
-        "findings",
-        "load",
-        "self_time",
-        "statistics",
-        "what_if",
-    ),
-    "query": ("TraceQuery",),
-    "semantics": ("Kind", "Peer", "Status"),
-    "sources.interface": ("ConnectionOptions", "Found", "Source"),
-    "traces": ("Span", "TraceWarning", "Traces"),
-}
+_LIGHT = ("errors", "semantics", "catalog", "traces", "query", "sources.interface")
+"""Modules without numpy, so that a query costs no import of the analyses."""
+_HEAVY = ("library", "analysis.findings")
 
 
 def __getattr__(name: str) -> object:
     # Late, so that `traceq search` does not pay for numpy because the library's front door mentions analyses.
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"traceq.{module}"), name)
+    for module in (*_LIGHT, *_HEAVY) if name in __all__ else ():
+        found = import_module(f"traceq.{module}")
+        if hasattr(found, name):
+            return getattr(found, name)
     raise AttributeError(f"module 'traceq' has no attribute '{name}'")
 
 

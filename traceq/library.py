@@ -10,8 +10,9 @@ from typing import TypeAlias, TypeVar
 from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
 from traceq.analysis.call_sums import DependencyOptions
 from traceq.analysis.calls import PeerGrouping
-from traceq.analysis.comparison import compare as comparing
 from traceq.analysis.comparison.cohorts import CohortQuestion
+from traceq.analysis.comparison.compare import Comparison
+from traceq.analysis.comparison.compare import compare as compare_cohorts
 from traceq.analysis.critical_path import CriticalPath
 from traceq.analysis.critical_path import critical_path as find_critical_path
 from traceq.analysis.dependencies import Dependencies, DependencyQuestion
@@ -246,7 +247,7 @@ def compare(  # noqa: PLR0913 - the front door: options by name, all with defaul
     correct_skew: bool = True,
     query: TraceQuery | None = None,
     jobs: int | None = None,
-) -> comparing.Comparison:
+) -> Comparison:
     """Find what changed between two sets of requests: which services, operations and calls hold them longer.
 
     Args:
@@ -259,7 +260,7 @@ def compare(  # noqa: PLR0913 - the front door: options by name, all with defaul
         jobs: How many processes read files; see `ask`.
     """
     question = CohortQuestion(RequestOptions(service, whole_trace, correct_skew=correct_skew))
-    return comparing.compare(*(ask(side, question, query=query, jobs=jobs) for side in (before, after)))
+    return compare_cohorts(*(ask(side, question, query=query, jobs=jobs) for side in (before, after)))
 
 
 def what_if(
