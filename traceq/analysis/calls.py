@@ -155,14 +155,24 @@ def find_peer_calls(spans: Columns) -> PeerCalls:
     roles, parents = spans.roles, spans.parents
     is_message = _is_messaging(spans)
     takes, above = roles == Kind.CONSUMER, roles[parents]
-    asks = ((roles == Kind.CLIENT) | (roles == Kind.PRODUCER)) & (spans.peers > 0)
-    outgoing = asks & ~_is_answered(spans, is_message) & (spans.activities != Activity.SETTLES)
+    outgoing = _is_unanswered(spans, is_message) & (spans.peers > 0)
     # A consumer that does not name its broker received the message from the one that its producer names.
     told = (parents >= 0) & is_message[parents] & (above == Kind.PRODUCER)
     polls = find_polls(spans)
     incoming = takes & (is_message | told)
     incoming[polls[polls >= 0]] = False
     return PeerCalls(outgoing, incoming)
+
+
+def find_unanswered(spans: Columns) -> Flags:
+    """Tell the spans that represent a call, or a message sent, to something that sent no span of its own."""
+    return _is_unanswered(spans, _is_messaging(spans))
+
+
+def _is_unanswered(spans: Columns, is_message: Flags) -> Flags:
+    asks = (spans.roles == Kind.CLIENT) | (spans.roles == Kind.PRODUCER)
+    is_unanswered: Flags = asks & ~_is_answered(spans, is_message) & (spans.activities != Activity.SETTLES)
+    return is_unanswered
 
 
 def find_polls(spans: Columns) -> Ints:

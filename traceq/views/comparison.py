@@ -108,13 +108,13 @@ def _changes(answer: Comparison, top: int) -> list[Block]:
     def matters(change: Estimate) -> bool:
         return abs(change.change) >= max(_LEAST_RATIO * latency_ns, 1)
 
-    services = [change for change in answer.services if matters(change.held)]
+    services = [change for change in answer.services if matters(change.caused)]
     operations = [change for change in answer.operations if matters(change.held)]
     edges = [change for change in answer.edges if matters(change.between) and change.between.is_sure]
     multiplied = [change for change in answer.operations if _is_multiplied(change)]
     failing = [change for change in answer.operations if change.errors.is_sure]
     blocks: list[Block] = []
-    blocks += _section("Services, by the time they hold a request", _service_table(_ends(services, top)))
+    blocks += _section("Services, by what they change of the latency", _service_table(_ends(services, top)))
     blocks += _section("Operations", table(_OPERATIONS, _ends(operations, top)))
     blocks += _section("Between services", table(_EDGES, _ends(edges, top)))
     blocks += _section("Calls a request", table(_CALLS, multiplied[:top]))
@@ -138,6 +138,8 @@ def _ends(changes: Sequence[_Change], top: int) -> list[_Change]:
 
 
 def _held(change: ServiceChange | OperationChange | EdgeChange) -> Estimate:
+    if isinstance(change, ServiceChange):
+        return change.caused
     return change.between if isinstance(change, EdgeChange) else change.held
 
 
@@ -164,12 +166,14 @@ def _interval(change: Estimate) -> str:
 
 
 def _service_table(changes: Sequence[ServiceChange]) -> Table:
-    most = max((abs(change.held.change) for change in changes), default=0) or 1
-    bar = Column[ServiceChange]("bar", "", Unit.BAR, lambda change: abs(change.held.change) / most, priority=4)
+    most = max((abs(change.caused.change) for change in changes), default=0) or 1
+    bar = Column[ServiceChange]("bar", "", Unit.BAR, lambda change: abs(change.caused.change) / most, priority=4)
     service, between = picked(SERVICE_COLUMNS, "service", "between_change_ns")
     calls = Column[ServiceChange]("calls", "calls", value=lambda change: _calls(change.calls), priority=2)
-    times: tuple[Column[ServiceChange], ...] = _times(lambda change: change.held)
-    return table((service, bar, *times, replace(between, priority=3), calls), changes)
+    caused: tuple[Column[ServiceChange], ...] = _times(lambda change: change.caused)
+    held: tuple[Column[ServiceChange], ...] = _times(lambda change: change.held)
+    sides = (replace(held[-2], title="held before"), held[-1])
+    return table((service, bar, *caused[:3], *sides, replace(between, priority=3), calls), changes)
 
 
 _NAME = Column[OperationChange]("operation", "operation", value=lambda change: change.key.name, can_shrink=True)

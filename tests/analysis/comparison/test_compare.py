@@ -160,7 +160,7 @@ def test_the_headline_says_what_changed_by_how_much_and_how_sure() -> None:
     verdict = judge(compared(varying(10), varying(40)))
 
     assert (verdict.outcome, verdict.service) == ("slower", "cart")
-    assert verdict.headline.startswith("cart holds requests 30.0 ms longer on average (95 % sure: 2")
+    assert verdict.headline.startswith("cart makes requests 30.0 ms longer on average (95 % sure: 2")
     assert verdict.headline.endswith("mean latency 32.0 ms → 62.0 ms (+94 %)")
     assert verdict.remarks == ("100 % of it in Insert",)
 

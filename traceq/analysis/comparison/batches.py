@@ -94,6 +94,34 @@ class Gaps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """Calls of services, and of peers that send no spans; one entry for each kind of call in a request.
+
+    A request is itself a call that nobody made. Between two calls everything that a service does is one thing, whatever
+    spans it has.
+    """
+
+    requests: Codes = field(default_factory=lambda: _NO_CODES)
+    depths: Codes = field(default_factory=lambda: _NO_CODES)
+    """The number of calls above; 0 for the request itself."""
+    callers: Codes = field(default_factory=lambda: _NO_CODES)
+    """The operation at which the calling service was entered; -1 for the request itself."""
+    clients: Codes = field(default_factory=lambda: _NO_CODES)
+    """The operation of the client side; -1 where none is known."""
+    callees: Codes = field(default_factory=lambda: _NO_CODES)
+    """The operation at which the called service was entered; -1 where it sent no span."""
+    calls: Codes = field(default_factory=lambda: _NO_CODES)
+    errors: Codes = field(default_factory=lambda: _NO_CODES)
+    """The number of failed calls."""
+    begun: Codes = field(default_factory=lambda: _NO_CODES)
+    """The number of errors that began in the callee."""
+    own_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """Time on the critical path that the callee itself held, without network time; the client's where none answered."""
+    gap_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """Network time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Requests, reduced to about 40 bytes per span."""
 
@@ -104,6 +132,7 @@ class Batch:
     """The requests; those of one trace are in the order of its spans."""
     work: Work = field(default_factory=Work)
     gaps: Gaps = field(default_factory=Gaps)
+    calls: Calls = field(default_factory=Calls)
     durations_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """One duration per span, by the entries of `work` (`calls` of each); those called by other services come first."""
 
@@ -114,7 +143,7 @@ class Batch:
             kept: One flag a trace.
         """
         requests = kept[self.requests.traces]
-        work, gaps = requests[self.work.requests], requests[self.gaps.requests]
+        work, gaps, calls = (requests[part.requests] for part in (self.work, self.gaps, self.calls))
         used = np.zeros(len(self.operations), dtype=np.bool_)
         used[self.work.operations[work]] = True
         part = Batch(
@@ -123,6 +152,7 @@ class Batch:
             _kept(self.requests, requests),
             _kept(self.work, work),
             _kept(self.gaps, gaps),
+            _kept(self.calls, calls),
             self.durations_ns[np.repeat(work, self.work.calls)],
         )
         numbered = _numbered(part, _ranks(used), _ranks(kept), _ranks(requests))
@@ -137,7 +167,9 @@ def _ranks(flags: Flags) -> Codes:
 
 def _numbered(batch: Batch, operations: Codes, traces: Codes, requests: Codes) -> Batch:
     """Replace the numbers of operations, traces and requests by new ones."""
-    work, gaps = batch.work, batch.gaps
+    work, gaps, calls = batch.work, batch.gaps, batch.calls
+    # -1 stays what it is.
+    or_none = np.append(operations, np.int32(-1))
     return replace(
         batch,
         requests=replace(
@@ -152,10 +184,17 @@ def _numbered(batch: Batch, operations: Codes, traces: Codes, requests: Codes) -
             callers=operations[gaps.callers],
             callees=operations[gaps.callees],
         ),
+        calls=replace(
+            calls,
+            requests=requests[calls.requests],
+            callers=or_none[calls.callers],
+            clients=or_none[calls.clients],
+            callees=or_none[calls.callees],
+        ),
     )
 
 
-_Columns = TypeVar("_Columns", TraceColumns, CohortRequests, Work, Gaps)
+_Columns = TypeVar("_Columns", TraceColumns, CohortRequests, Work, Gaps, Calls)
 
 
 def _kept(columns: _Columns, kept: Flags | Ints) -> _Columns:
@@ -212,6 +251,7 @@ def _joined(batches: Sequence[Batch], numbers: Mapping[GroupKey, int]) -> Batch:
         _kept(end_to_end([batch.requests for batch in renumbered]), request_order),
         end_to_end([batch.work for batch in renumbered]),
         end_to_end([batch.gaps for batch in renumbered]),
+        end_to_end([batch.calls for batch in renumbered]),
         np.concatenate([batch.durations_ns for batch in batches]),
     )
 

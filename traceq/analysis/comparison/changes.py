@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
+from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.batches import MIN_REQUESTS
-from traceq.analysis.comparison.measuring import Estimate, estimate_specs
+from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Spread, spread_specs
@@ -62,9 +63,12 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
 
 @dataclass(frozen=True, slots=True)
 class ServiceChange:
-    """The change of the time that a service holds requests."""
+    """What changed in a service, or in a peer that sends no spans, and what that causes."""
 
     service: str
+    kind: NodeKind
+    caused: Estimate
+    """The change of the mean latency that it causes, in ns; see `blame`."""
     held: Estimate
     """Critical time per request in ns, network time included."""
     between_ns: float
@@ -73,6 +77,8 @@ class ServiceChange:
     """Calls from other services, per request."""
     errors: Estimate
     """Failed calls from other services, per request."""
+    begun: Estimate
+    """The share of requests in which errors began in it."""
     before: Spread
     """Durations before, of the spans at which the service was entered."""
     after: Spread
@@ -112,10 +118,15 @@ _BETWEEN = "the part of the change that passes between callers and callees"
 
 SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
     Column("service", "service", Unit.SERVICE, lambda line: line.service, can_shrink=True),
+    Column(
+        "kind", "kind", value=lambda line: line.kind, about="`service`; of peers `database`, `messaging`, `external`"
+    ),
+    *change_specs("caused", lambda line: line.caused, "the change of the mean latency that it causes", is_time=True),
     *estimate_specs("held", lambda line: line.held, _HELD, is_time=True),
     Column("between_change_ns", "between", Unit.DURATION, lambda line: round(line.between_ns), _BETWEEN),
     *estimate_specs("calls_per_request", lambda line: line.calls, "calls from other services"),
     *estimate_specs("errors_per_request", lambda line: line.errors, "failed ones of these calls"),
+    *estimate_specs("error_origin_ratio", lambda line: line.begun, "requests in which errors began in it"),
     *spread_specs("duration_before", "before", lambda line: line.before, "spans that entered the service"),
     *spread_specs("duration_after", "after", lambda line: line.after, "the same"),
     Column(
@@ -204,9 +215,9 @@ def judge(comparison: Changes) -> Verdict:
     if min(counts) < MIN_REQUESTS:
         few = f"Too few requests to tell change from chance: {counts[0]} before, {counts[1]} after"
         return Verdict("too-few", few, (_latency(comparison.latency),), "")
-    notable = [change for change in comparison.services if is_notable(change.held, comparison)]
-    slower = [change for change in notable if change.held.change > 0]
-    faster = [change for change in notable if change.held.change < 0][::-1]
+    notable = [change for change in comparison.services if is_notable(change.caused, comparison)]
+    slower = [change for change in notable if change.caused.change > 0]
+    faster = [change for change in notable if change.caused.change < 0][::-1]
     if not notable:
         return _nothing(comparison)
     first = (slower or faster)[0]
@@ -220,7 +231,7 @@ def judge(comparison: Changes) -> Verdict:
 
 
 def is_notable(change: Estimate, comparison: Changes) -> bool:
-    """Tell whether a change of held time deserves to be named."""
+    """Tell whether a change of the latency deserves to be named."""
     latency_ns = (comparison.latency.before + comparison.latency.after) / 2
     size = abs(change.change)
     if change.is_sure:
@@ -240,10 +251,10 @@ def _signed(ratio: float) -> str:
 
 
 def _headline(first: ServiceChange, comparison: Changes) -> str:
-    how = "longer" if first.held.change > 0 else "less"
-    amount = format_duration(round(abs(first.held.change)))
-    verb = "holds" if first.held.is_sure else "probably holds"
-    change = f"{first.service} {verb} requests {amount} {how} on average ({interval_text(first.held)})"
+    how = "longer" if first.caused.change > 0 else "shorter"
+    amount = format_duration(round(abs(first.caused.change)))
+    verb = "makes" if first.caused.is_sure else "probably makes"
+    change = f"{first.service} {verb} requests {amount} {how} on average ({interval_text(first.caused)})"
     return f"{change}; {_latency(comparison.latency)}"
 
 
@@ -256,22 +267,29 @@ def interval_text(change: Estimate) -> str:
 
 def _where(change: ServiceChange, comparison: Changes) -> str:
     """Say where a service's change lies: between it and others, or in which of its operations."""
-    if abs(change.between_ns) >= _MOSTLY * abs(change.held.change) and change.between_ns * change.held.change > 0:
+    caused = change.caused.change
+    if abs(change.between_ns) >= _MOSTLY * abs(caused) and change.between_ns * caused > 0:
         return _between(change, comparison)
-    ways = [line for line in comparison.operations if line.key.service == change.service]
-    line = max(ways, key=lambda line: line.held.change * (1 if change.held.change > 0 else -1))
-    share = line.held.change / change.held.change
-    return (
-        f"{format_ratio(min(share, 1))} of it in {line.key.name}"
-        if share >= 0.5
-        else f"in {plural(len(ways), 'operation')}"
-    )
+    ways = [line for line in comparison.operations if _is_of(line.key, change)]
+    line = max(ways, key=lambda line: line.held.change * caused, default=None)
+    if line is None or line.held.change * caused <= 0:
+        return ""
+    share = line.held.change / caused
+    if share >= _HALF:
+        whose = "" if line.key.service == change.service else f" of {line.key.service}"
+        return f"{format_ratio(min(share, 1))} of it in {line.key.name}{whose}"
+    return f"in {plural(len(ways), 'operation')}"
+
+
+def _is_of(key: GroupKey, change: ServiceChange) -> bool:
+    """Tell whether an operation is a service's, or a call to a peer."""
+    return key.service == change.service or (key.peer is not None and key.peer.label == change.service)
 
 
 def _between(change: ServiceChange, comparison: Changes) -> str:
     as_caller = [edge for edge in comparison.edges if edge.caller == change.service and edge.caller_share > 0]
     by_caller_ns = sum(edge.between.change * edge.caller_share for edge in as_caller)
-    more = "more" if change.held.change > 0 else "less"
+    more = "more" if change.caused.change > 0 else "less"
     if abs(by_caller_ns) >= _HALF * abs(change.between_ns):
         callees = plural(len(as_caller), "service")
         return (
@@ -286,12 +304,12 @@ def _between(change: ServiceChange, comparison: Changes) -> str:
 
 
 def _others(slower: list[ServiceChange], faster: list[ServiceChange]) -> list[str]:
-    told = [("also longer", slower), ("less", faster)]
+    told = [("also longer", slower), ("shorter", faster)]
     return [f"{how}: {', '.join(_amount(change) for change in changes)}" for how, changes in told if changes]
 
 
 def _amount(change: ServiceChange) -> str:
-    return f"{change.service} {format_duration(round(abs(change.held.change)))}"
+    return f"{change.service} {format_duration(round(abs(change.caused.change)))}"
 
 
 def _failures(comparison: Changes) -> list[str]:
@@ -304,10 +322,10 @@ def _failures(comparison: Changes) -> list[str]:
 def _nothing(comparison: Changes) -> Verdict:
     remarks = _failures(comparison)
     latency = _latency(comparison.latency)
-    greatest = max(comparison.services, key=lambda change: abs(change.held.change))
-    if not greatest.held.change:
+    greatest = max(comparison.services, key=lambda change: abs(change.caused.change))
+    if not greatest.caused.change:
         return Verdict("same", f"Nothing changed: {latency}", tuple(remarks), "")
-    change = greatest.held
+    change = greatest.caused
     sign = "+" if change.change > 0 else "-"
     why = "within chance" if not change.is_sure else f"under {format_ratio(NOTABLE_RATIO)} of the latency"
     told = f"the greatest change, {greatest.service} {sign}{format_duration(round(abs(change.change)))}, is {why}"

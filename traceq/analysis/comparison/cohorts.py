@@ -17,6 +17,7 @@ import numpy as np
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.batches import (
     Batch,
+    Calls,
     CohortRequests,
     Gaps,
     Hashes,
@@ -25,6 +26,7 @@ from traceq.analysis.comparison.batches import (
     end_to_end,
     sortable,
 )
+from traceq.analysis.comparison.called import find_calls
 from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import Charges, charge
@@ -83,7 +85,7 @@ def collect(traces: Traces, options: RequestOptions) -> Cohort:
     own_ns = np.where(requests.entry >= 0, find_paths(requests.spans).own_ns, 0)
     seen = _Seen(requests, charge(requests.spans, own_ns), rows, number_of, _is_entered(requests.spans))
     work, durations_ns = _work(seen)
-    return Cohort((Batch(tuple(keys), found, _requests(seen), work, _gaps(seen), durations_ns),))
+    return Cohort((Batch(tuple(keys), found, _requests(seen), work, _gaps(seen), _calls(seen), durations_ns),))
 
 
 def _trace_columns(spans: Columns, skew: Skew) -> TraceColumns:
@@ -240,6 +242,11 @@ def _gaps(seen: _Seen) -> Gaps:
     requests, callers, callees = (key[heads].astype(np.int32) for key in keys)
     gap_ns = np.add.reduceat(seen.charges.network_ns[rows][order], heads)
     return Gaps(requests, callers, callees, gap_ns, np.diff(heads, append=rows.size).astype(np.int32))
+
+
+def _calls(seen: _Seen) -> Calls:
+    is_head = (seen.entered | (seen.charges.client >= 0)) & (seen.found.entry >= 0)
+    return find_calls(seen.found, seen.charges, seen.operations, is_head)
 
 
 def _sorted(keys: tuple[Ints | Flags, ...]) -> tuple[tuple[Ints | Flags, ...], Ints]:

@@ -105,7 +105,7 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
         after=_side(other, unmatched_operations(other, sides.matching.after_kinds, sides.matching)),
         latency=found.latency,
         failures=found.failures,
-        services=_services(sides, edges, found),
+        services=_services(sides, found),
         operations=_operations(sides, found),
         edges=_edges(edges, found),
     )
@@ -124,25 +124,29 @@ def _side(batch: Batch, unmatched: dict[str, int]) -> SideSummary:
     )
 
 
-def _services(sides: Sides, edges: Edges, found: Measured) -> tuple[ServiceChange, ...]:
-    size = len(edges.services)
+def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
+    network = found.network
     before, after = (
-        _spreads(batch, edges.service_of, size, _is_entered(batch)) for batch in (sides.before, sides.after)
+        _spreads(batch, network.operations, len(network.names), _is_entered(batch, network.asks_peer))
+        for batch in (sides.before, sides.after)
     )
     changes = [
         ServiceChange(
             service,
+            network.kinds[number],
+            found.service_caused[number],
             found.service_held[number],
             found.service_between_ns[number],
             found.service_calls[number],
             found.service_errors[number],
+            found.service_begun[number],
             before[number],
             after[number],
             found.service_examples[number][found.service_held[number].change >= 0],
         )
-        for number, service in enumerate(edges.services)
+        for number, service in enumerate(network.names)
     ]
-    return tuple(sorted(changes, key=lambda change: (-change.held.change, change.service)))
+    return tuple(sorted(changes, key=lambda change: (-change.caused.change, change.service)))
 
 
 def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:
@@ -179,11 +183,12 @@ def _spreads(batch: Batch, group_of: Ints, size: int, counted: Flags | None = No
     return spreads(groups[counted], batch.durations_ns[counted], size)
 
 
-def _is_entered(batch: Batch) -> Flags:
-    """Tell the spans whose caller is another service: the first ones of each entry."""
+def _is_entered(batch: Batch, asks_peer: Flags) -> Flags:
+    """Tell the spans whose caller is another service: the first ones of each entry, and all that are calls to peers."""
     calls = batch.work.calls.astype(np.int64)
     first = np.repeat(np.cumsum(calls) - calls, calls)
-    entered: Flags = np.arange(first.size) - first < np.repeat(batch.work.entered, calls)
+    counted = np.where(asks_peer[batch.work.operations], calls, batch.work.entered)
+    entered: Flags = np.arange(first.size) - first < np.repeat(counted, calls)
     return entered
 
 

@@ -5,14 +5,16 @@ Network time is charged to the callee, or to the caller that many callees share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Floats, Gaps
-from traceq.analysis.comparison.measuring import Amounts, Estimate, Sides, amounts, estimate
+from traceq.analysis.comparison.blame import CallSums, Decomposition
+from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
+from traceq.analysis.comparison.measuring import Amounts, Estimate, Sides, amounts, both, estimate, estimate_derived
 from traceq.analysis.grouping import distinct
 
 
@@ -29,8 +31,12 @@ class Edges:
 
     def of(self, gaps: Gaps) -> Ints:
         """Give the edge of each entry of `gaps`."""
+        return self.between(gaps.callers, gaps.callees)
+
+    def between(self, callers: Codes, callees: Codes) -> Ints:
+        """Give the edges between operations."""
         keys = self.callers * len(self.services) + self.callees
-        wanted = self.service_of[gaps.callers] * len(self.services) + self.service_of[gaps.callees]
+        wanted = self.service_of[callers] * len(self.services) + self.service_of[callees]
         return np.searchsorted(keys, wanted)
 
 
@@ -88,9 +94,12 @@ class Measured:
 
     latency: Estimate
     failures: Estimate
+    network: Network
+    service_caused: list[Estimate]
     service_held: list[Estimate]
     service_calls: list[Estimate]
     service_errors: list[Estimate]
+    service_begun: list[Estimate]
     operation_held: list[Estimate]
     operation_calls: list[Estimate]
     operation_errors: list[Estimate]
@@ -109,23 +118,31 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     of_edge = [_by_edge(batch, edges) for batch in (sides.before, sides.after)]
     sums = [(gap.sums(weight), calls.sums(weight)) for (gap, calls), weight in zip(of_edge, weights, strict=True)]
     shares = caller_shares(edges, sums[0], sums[1])
-    levels = [_levels(batch, edges, shares) for batch in (sides.before, sides.after)]
+    network, *settled = settle_calls(sides.before, sides.after)
+    ends = tuple(
+        _Side(batch, network, calls, edges, shares)
+        for batch, calls in zip((sides.before, sides.after), settled, strict=True)
+    )
+    levels = [_levels(end) for end in ends]
     measured = estimate(sides, tuple(zip(*levels, strict=True)))
-    between = [_between(batch, edges, shares) for batch in (sides.before, sides.after)]
     grown = [
-        (second.sums(weights[1]) - first.sums(weights[0])).tolist() for first, second in zip(*between, strict=True)
+        (second.sums(weights[1]) - first.sums(weights[0])).tolist()
+        for first, second in zip(*(_between(end) for end in ends), strict=True)
     ]
     return Measured(
         latency=measured[0][0],
         failures=measured[1][0],
-        service_held=measured[2],
+        network=network,
+        service_caused=_caused(sides, network, ends, measured[_SERVICE_HELD]),
+        service_held=measured[_SERVICE_HELD],
         service_calls=measured[3],
         service_errors=measured[4],
-        operation_held=measured[5],
-        operation_calls=measured[6],
-        operation_errors=measured[7],
-        edge_between=measured[8],
-        edge_calls=measured[9],
+        service_begun=measured[5],
+        operation_held=measured[6],
+        operation_calls=measured[7],
+        operation_errors=measured[8],
+        edge_between=measured[9],
+        edge_calls=measured[10],
         service_between_ns=grown[0],
         operation_between_ns=grown[1],
         caller_shares=shares.tolist(),
@@ -133,24 +150,89 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     )
 
 
-def _levels(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, ...]:
+def _caused(sides: Sides, network: Network, ends: tuple[_Side, ...], held: list[Estimate]) -> list[Estimate]:
+    levels = tuple(zip(*(end.by_kind() for end in ends), strict=True))
+    weights = sides.weights()
+    sums = [CallSums(*(level[side].sums(weight)[None, :] for level in levels)) for side, weight in enumerate(weights)]
+    divide = Decomposition(network, ends[0].kind_shares(ends[1]), sums[0], sums[1])
+    return estimate_derived(
+        sides,
+        levels,
+        lambda before, after: divide(CallSums(*before), CallSums(*after)),
+        np.array([one.before + one.after for one in held]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """One side, with its calls settled."""
+
+    batch: Batch
+    network: Network
+    settled: SettledCalls
+    edges: Edges
+    shares: Floats
+
+    def entry_shares(self) -> Floats:
+        """Give for each kind of call in a request the share of its network time that is charged to the caller."""
+        calls = self.batch.calls
+        shares = np.zeros(calls.requests.size)
+        between = np.flatnonzero((calls.clients >= 0) & (calls.callees >= 0))
+        shares[between] = self.shares[self.edges.between(calls.clients[between], calls.callees[between])]
+        return shares
+
+    def kind_shares(self, other: _Side) -> Floats:
+        """Give the same for each kind of call."""
+        found = np.zeros(self.network.depths.size)
+        for end in (self, other):
+            found[end.settled.groups] = np.maximum(found[end.settled.groups], end.entry_shares()[end.settled.entries])
+        return found
+
+    def by_kind(self) -> tuple[Amounts, ...]:
+        """Give what `CallSums` adds up."""
+        calls, groups, size = self.batch.calls, self.settled.groups, self.network.depths.size
+        columns = (calls.calls, calls.own_ns, calls.gap_ns, calls.errors)
+        return tuple(self.settled.amounts(calls, column, groups, size) for column in columns)
+
+    def by_service(self, values: Ints | Codes | Flags | Floats, *, of_callers: bool = False) -> Amounts:
+        """Give amounts of calls by who is called, or who calls."""
+        network = self.network
+        groups = (network.calling if of_callers else network.called)[self.settled.groups]
+        return self.settled.amounts(self.batch.calls, values, groups, len(network.names))
+
+
+def _levels(end: _Side) -> tuple[Amounts, ...]:
     """Give the amounts that get intervals, in the order of `Measured`."""
-    work, requests = batch.work, batch.requests
-    service = edges.service_of[work.operations] if work.operations.size else work.operations
-    sizes = (len(edges.services), len(batch.operations))
+    batch, edges = end.batch, end.edges
+    work, requests, calls = batch.work, batch.requests, batch.calls
+    size = len(batch.operations)
     alone = np.arange(len(requests), dtype=np.int64)
-    held = _held(batch, edges, shares)
+    held = _held(batch, edges, end.shares)
+    begun = end.by_service(calls.begun)
     return (
         _sparse(alone, np.zeros_like(alone), requests.latency_ns, 1),
         _sparse(alone, np.zeros_like(alone), requests.failed, 1),
-        _sparse(held[0], edges.service_of[held[1]], held[2], sizes[0]),
-        _sparse(work.requests, service, work.entered, sizes[0]),
-        _sparse(work.requests, service, work.entered_errors, sizes[0]),
-        _sparse(held[0], held[1], held[2], sizes[1]),
-        _sparse(work.requests, work.operations, work.calls, sizes[1]),
-        _sparse(work.requests, work.operations, work.errors, sizes[1]),
+        both(
+            end.by_service(calls.own_ns + calls.gap_ns * (1 - end.entry_shares())),
+            end.by_service(calls.gap_ns * end.entry_shares(), of_callers=True),
+        ),
+        end.by_service(np.where(_comes_in(end), calls.calls, 0)),
+        end.by_service(np.where(_comes_in(end), calls.errors, 0)),
+        replace(begun, values=np.minimum(begun.values, 1)),
+        _sparse(held[0], held[1], held[2], size),
+        _sparse(work.requests, work.operations, work.calls, size),
+        _sparse(work.requests, work.operations, work.errors, size),
         *_by_edge(batch, edges),
     )
+
+
+def _comes_in(end: _Side) -> Flags:
+    """Tell the calls that come from another service, and requests."""
+    network, groups = end.network, end.settled.groups
+    crossing = (network.calling != network.called) | (network.callers < 0)
+    found = np.zeros(end.batch.calls.requests.size, dtype=np.bool_)
+    found[end.settled.entries] = crossing[groups]
+    return found
 
 
 def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[Batch, Amounts], ...]:
@@ -168,12 +250,13 @@ def _examples(batch: Batch, held: Amounts) -> list[str]:
     return found
 
 
-def _between(batch: Batch, edges: Edges, shares: Floats) -> tuple[Amounts, Amounts]:
+def _between(end: _Side) -> tuple[Amounts, Amounts]:
     """Give network time by the service and by the operation that are charged with it."""
-    requests, operations, values = _charged_gaps(batch, edges, shares)
+    requests, operations, values = _charged_gaps(end.batch, end.edges, end.shares)
+    gap_ns, shares = end.batch.calls.gap_ns, end.entry_shares()
     return (
-        _sparse(requests, edges.service_of[operations], values, len(edges.services)),
-        _sparse(requests, operations, values, len(batch.operations)),
+        both(end.by_service(gap_ns * (1 - shares)), end.by_service(gap_ns * shares, of_callers=True)),
+        _sparse(requests, operations, values, len(end.batch.operations)),
     )
 
 

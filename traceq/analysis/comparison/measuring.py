@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -137,6 +137,46 @@ def estimate_specs(
         about: What is estimated, per request.
         is_time: Whether it is a time, which is written in whole nanoseconds.
     """
+    number = _numbers(key, taken, is_time=is_time)
+    return (
+        number("before", "before", lambda found: found.before, f"{about}, before" if about else ""),
+        number("after", "after", lambda found: found.after),
+        *change_specs(key, taken, is_time=is_time),
+        Column(
+            "effect_size",
+            "effect",
+            value=lambda row: taken(row).effect,
+            about="the change in standard deviations of single requests (Cohen's d)",
+            within=key,
+        ),
+    )
+
+
+def change_specs(
+    key: str, taken: Callable[[_Row], Estimate], about: str = "", *, is_time: bool = False
+) -> tuple[Column[_Row], ...]:
+    """Describe the columns of a change alone; arguments as in `estimate_specs`."""
+    number = _numbers(key, taken, is_time=is_time)
+    return (
+        number("change", "change", lambda found: found.change, about),
+        number("change_low", "low", lambda found: found.low, "the lower end of the change; null with too few requests"),
+        number("change_high", "high", lambda found: found.high, "the upper end; 95 % of intervals hold the change"),
+        Column("is_sure", "sure", value=lambda row: taken(row).is_sure, about="the interval excludes 0", within=key),
+        Column(
+            "is_likely",
+            "likely",
+            value=lambda row: taken(row).is_likely,
+            about="beyond chance when looked at alone, not as one of many",
+            within=key,
+        ),
+    )
+
+
+class _Number(Protocol[_Row]):
+    def __call__(self, name: str, title: str, fact: Callable[[Estimate], float], about: str = "") -> Column[_Row]: ...
+
+
+def _numbers(key: str, taken: Callable[[_Row], Estimate], *, is_time: bool) -> _Number[_Row]:
     suffix, unit = ("_ns", Unit.DURATION) if is_time else ("", Unit.TEXT)
 
     def number(name: str, title: str, fact: Callable[[Estimate], float], about: str = "") -> Column[_Row]:
@@ -148,28 +188,7 @@ def estimate_specs(
 
         return Column(f"{name}{suffix}", title, unit, value, about, within=key)
 
-    return (
-        number("before", "before", lambda found: found.before, f"{about}, before" if about else ""),
-        number("after", "after", lambda found: found.after),
-        number("change", "change", lambda found: found.change),
-        number("change_low", "low", lambda found: found.low, "the lower end of the change; null with too few requests"),
-        number("change_high", "high", lambda found: found.high, "the upper end; 95 % of intervals hold the change"),
-        Column("is_sure", "sure", value=lambda row: taken(row).is_sure, about="the interval excludes 0", within=key),
-        Column(
-            "is_likely",
-            "likely",
-            value=lambda row: taken(row).is_likely,
-            about="beyond chance when looked at alone, not as one of many",
-            within=key,
-        ),
-        Column(
-            "effect_size",
-            "effect",
-            value=lambda row: taken(row).effect,
-            about="the change in standard deviations of single requests (Cohen's d)",
-            within=key,
-        ),
-    )
+    return number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,6 +228,13 @@ def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: 
     of_group = found // reach
     heads = np.flatnonzero(np.diff(of_group, prepend=-1))
     return Amounts(found % reach, sums, of_group[heads], heads, size)
+
+
+def both(one: Amounts, other: Amounts) -> Amounts:
+    """Add two kinds of amounts of the same groups."""
+    groups = (np.repeat(part.groups, np.diff(part.heads, append=part.requests.size)) for part in (one, other))
+    requests, values = np.concatenate((one.requests, other.requests)), np.concatenate((one.values, other.values))
+    return amounts(requests, np.concatenate(tuple(groups)), values, one.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,6 +299,53 @@ def _intervals(
             found[number] = second.sums(weights[1]) - first.sums(weights[0])
     counted = [_matters(size) for size in sizes]
     return [intervals(*parts) for parts in zip(changes, replicates, sizes, counted, strict=True)]
+
+
+_AT_ONCE = 1 << 20
+"""So many sums are kept for several replicates at once."""
+
+
+def estimate_derived(
+    sides: Sides,
+    levels: tuple[tuple[Amounts, Amounts], ...],
+    change: Callable[[tuple[Floats, ...], tuple[Floats, ...]], Floats],
+    sizes: Floats,
+) -> list[Estimate]:
+    """Measure a change that is no difference of sums, but is computed from sums of both sides.
+
+    Args:
+        sides: Two sets of requests.
+        levels: The amounts that are added up.
+        change: Computes the changes from the sums before and after; one row for each replicate.
+        sizes: The size of what changes, for each change.
+    """
+    whole = [
+        tuple(level[side].sums(weights)[None, :] for level in levels) for side, weights in enumerate(sides.weights())
+    ]
+    scale = np.full(sizes.size, sizes.sum())
+    changes = settled(change(whole[0], whole[1])[0], scale)
+    if not sides.is_enough:
+        low, high, likely = _unknown(changes.size)
+    else:
+        rows = max(1, min(REPLICATES, _AT_ONCE // max(levels[0][0].size, 1)))
+        parts = [
+            change(*_sums(sides, levels, range(first, min(first + rows, REPLICATES))))
+            for first in range(0, REPLICATES, rows)
+        ]
+        low, high, likely = intervals(changes, np.concatenate(parts), scale, _matters(sizes))
+    columns = (changes.tolist(), low.tolist(), high.tolist(), likely.tolist())
+    return [Estimate(0.0, *parts, None) for parts in zip(*columns, strict=True)]
+
+
+def _sums(
+    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], numbers: range
+) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+    found = [tuple(np.zeros((len(numbers), level[side].size)) for level in levels) for side in (0, 1)]
+    for row, number in enumerate(numbers):
+        for side, weights in enumerate(sides.drawn_weights(number)):
+            for sums, level in zip(found[side], levels, strict=True):
+                sums[row] = level[side].sums(weights)
+    return found[0], found[1]
 
 
 def _unknown(size: int) -> tuple[Floats, Floats, Flags]:
