@@ -1,10 +1,11 @@
 """How often traceq is right about programs whose waiting is known.
 
 ```
-python -m benchmarks.truth                                   # everything, of the tuning seeds: a minute
+python -m benchmarks.truth                                   # everything, of the tuning seeds: a few minutes
 python -m benchmarks.truth --condition clean --condition '5 ms skew' --seed 3 7 --requests 200 --format json
 python -m benchmarks.truth --condition clean --worst 1       # the smallest wrong trace of each seed, drawn
-python -m benchmarks.truth --findings --requests 40           # only problems and healthy requests
+python -m benchmarks.truth --only findings --requests 40      # only problems and healthy requests
+python -m benchmarks.truth --only faults --only tags --jobs 2 # only what `compare` says
 python -m benchmarks.truth --docs > docs/truth.md            # of the reporting seeds
 ```
 

@@ -1,167 +1,229 @@
-"""Ask traceq what changed, and what is worth a change, where the simulation knows."""
+"""Ask traceq what changed, where the simulation knows: after a fault, and after nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import fmean
+from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 import traceq
-from benchmarks.truth.execution import Request, execute
-from benchmarks.truth.faults import FAULTS, OF_CALLEES, PROBLEMS, Fault, FaultKind, inject, plant
+from benchmarks.truth.execution import Request, TrueSpan, execute
+from benchmarks.truth.faults import FAULTS, OF_CALLEES, Fault, FaultKind, changed_operations, inject
 from benchmarks.truth.measuring import load
-from benchmarks.truth.programs import Operation, System, draw_system
+from benchmarks.truth.programs import System, draw_system
 from benchmarks.truth.recording import Condition, record
 from traceq.analysis.comparison.changes import judge
+from traceq.analysis.comparison.measuring import Estimate
+from traceq.semantics import Kind
 
 _CLEAN = Condition("clean")
 _LOSING = Condition("5 % lost", lost=0.05)
 _VISIBLE = 0.05
-"""Share of the mean latency, or of the requests that fail, from which a fault can be asked after."""
-_HALVES = 4
-"""How often the requests of a system are dealt out to two sides."""
-_NEVER = ("clock-skew", "incomplete-trace", "gap", "n+1", "slow-query", "queue-delay", "fan-out")
-"""Findings that the healthy programs, recorded cleanly, give no reason for."""
+"""Share of the mean latency, or of the requests, from which a fault can be asked after."""
+_PAIRS = 6
+"""How many pairs of sides, of which nothing distinguishes one from the other, a system is asked for."""
+TIMED: tuple[FaultKind, ...] = ("latency", "network")
+"""Faults that add a time to each call."""
+_PLACES = 3
+"""In how many services of a system such faults are injected, one after the other; others in one."""
+_SIZES = (60, 100, 200)
+
+Strength: TypeAlias = Literal["strong", "quarter", "40 requests"]
+STRENGTHS: Mapping[Strength, tuple[float, tuple[int, ...]]] = {
+    "strong": (1.0, _SIZES),
+    "quarter": (0.25, _SIZES),
+    "40 requests": (0.5, (40,)),
+}
+"""The share of the full strength, and numbers of requests on each side of which one is drawn.
+
+At full strength each call takes longer by 0.6 times the mean latency, 30 % fail, or calls are made six times.
+"""
+_FULL = 0.6
+
+
+class Case(NamedTuple):
+    """A sort of fault."""
+
+    kind: FaultKind
+    strength: Strength
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What `compare` said of injected faults, of nothing, and `findings` of planted problems; adds to others."""
+class Blame:
+    """What `compare` said of faults of one sort; adds to others."""
 
     fault_count: int = 0
+    """Faults that can be seen: those that change the latency, calls or errors by 5 % or more."""
     first_count: int = 0
-    """Faults whose service comes first by how much longer, or less long, it holds requests."""
+    """Of them those whose culprit comes first among the services (for errors: by errors)."""
     among_three_count: int = 0
-    headline_count: int = 0
-    """Faults that change the latency, so that the headline has to name a service."""
     right_count: int = 0
+    """The headline names the culprit ..."""
     wrong_count: int = 0
-    """The rest is silent."""
-    same_count: int = 0
-    """Comparisons of requests with their like."""
-    same_alarm_count: int = 0
+    """... or another; the rest is silent."""
+
+    def __add__(self, other: Blame) -> Blame:
+        return Blame(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What `compare` said of two sides that nothing distinguishes; adds to others."""
+
+    count: int = 0
+    sure_count: int = 0
+    """Those where the time of a service or of an operation is called sure ..."""
+    sure_of_any_count: int = 0
+    """... or the number of its calls or errors, or anything of an edge."""
+    alarm_count: int = 0
+    """Those where the headline says that something changed."""
     losing_alarm_count: int = 0
     """The same where one side lost 5 % of its spans."""
-    problem_count: int = 0
-    told_count: int = 0
-    """Problems that a finding tells by their kind and service."""
-    told_ns: float = 0.0
-    """What these findings cost a request, together ..."""
-    saved_ns: float = 0.0
-    """... and what requests without the problem really save."""
-    healthy_count: int = 0
-    """Requests without a problem."""
-    false_count: int = 0
-    """Findings about them that nothing gives a reason for, by request."""
 
-    def __add__(self, other: Verdicts) -> Verdicts:
-        return Verdicts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+    def __add__(self, other: Alarms) -> Alarms:
+        return Alarms(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-def examine(seed: int, request_count: int) -> Verdicts:
-    """Draw a system, and ask about faults, about nothing and about problems."""
-    system, random = draw_system(seed), Random(f"faults {seed}")  # noqa: S311  the same every time is the point
-    healthy = execute(system, request_count, seed)
-    mean_ns = fmean(map(_latency_ns, healthy))
-    found = Verdicts()
-    for fault in _faults(system, mean_ns, random):
-        found += _compare_fault(system, healthy, fault, seed)
-    found += _compare_nothing(system, healthy, random)
-    found += _find_problems(system, request_count, seed, random)
-    return found + _find_nothing(system, healthy, seed)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All that was asked of `compare` without tags."""
+
+    blames: Mapping[Case, Blame] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
+
+    def __add__(self, other: Compared) -> Compared:
+        cases = dict.fromkeys((*self.blames, *other.blames))
+        blames = {case: self.blames.get(case, Blame()) + other.blames.get(case, Blame()) for case in cases}
+        return Compared(blames, self.alarms + other.alarms)
 
 
-def _latency_ns(request: Request) -> int:
-    return request.spans[0].ended_ns - request.spans[0].begun_ns
+def compare_system(seed: int, kinds: Iterable[FaultKind] = FAULTS) -> Compared:
+    """Draw a system, and ask about faults of these kinds and about nothing."""
+    found = Compared(alarms=sum(_alarms(seed), Alarms()))
+    for strength in STRENGTHS:
+        for case, blame in _faults(seed, strength, kinds):
+            found += Compared({case: blame})
+    return found
 
 
-def _failed(requests: Sequence[Request]) -> float:
-    return fmean(request.spans[0].failed for request in requests)
-
-
-def _faults(system: System, mean_ns: float, random: Random) -> Iterator[Fault]:
+def _faults(seed: int, strength: Strength, kinds: Iterable[FaultKind]) -> Iterator[tuple[Case, Blame]]:
+    system, random = draw_system(seed), Random(f"faults {seed} {strength}")  # noqa: S311  the same every time
+    share, sizes = STRENGTHS[strength]
+    size = random.choice(sizes)
+    before = execute(system, size, seed)
+    told = recorded(system, before, seed)
+    mean_us = fmean(map(latency_ns, before)) / 1000
     services = [service.name for service in system.services]
     for kind in FAULTS:
-        place = random.choice(services[1:] if kind in OF_CALLEES else services)
-        yield Fault(kind, place, mean_ns / 1000 * random.choice((0.15, 0.3, 0.6)))
+        places = iter(random.sample(services[1:] if kind in OF_CALLEES else services, len(services) - 1))
+        found = 0
+        while kind in kinds and found < (_PLACES if kind in TIMED else 1) and (place := next(places, None)):
+            fault = Fault(kind, place, mean_us * _FULL * share, share)
+            changed = inject(system, fault)
+            after = execute(changed, size, seed + 1_000_000)
+            if _is_visible(system, replace(fault, strength_us=mean_us * _FULL), before, after):
+                found += 1
+                yield Case(kind, strength), _blame(fault, told, recorded(changed, after, seed + 1))
 
 
-def _compare_fault(system: System, before: Sequence[Request], fault: Fault, seed: int) -> Verdicts:
-    changed = inject(system, fault)
-    after = execute(changed, len(before), seed + 1_000_000)
-    if not _is_visible(fault.kind, before, after):
-        return Verdicts()
-    comparison = traceq.compare(_traces(system, before, seed), _traces(changed, after, seed + 1))
-    by_errors = fault.kind == "errors"
-    services = sorted(comparison.services, key=lambda one: -abs((one.errors if by_errors else one.held).change))
-    names = [service.service for service in services]
-    verdict = judge(comparison)
-    return Verdicts(
+def _is_visible(system: System, full: Fault, before: Sequence[Request], after: Sequence[Request]) -> bool:
+    """Tell whether a fault can be asked after.
+
+    Args:
+        system: The system without it.
+        full: The fault at full strength, at which it changes the latency, or affects requests, by at least 5 %.
+        before: Requests without it.
+        after: Requests with it.
+    """
+    match full.kind:
+        case "latency" | "network":
+            # What is added to one call is known, so that chance has no part in this.
+            calls = sum(_calls_that_hold(request, full.service) for request in before)
+            return calls * full.strength_us * 1000 >= _VISIBLE * sum(map(latency_ns, before))
+        case "errors" | "down" | "aborting" | "unreachable":
+            return fmean(_fails(request, full.service) for request in after) >= _VISIBLE
+        case "multiplied" | "stopped" | "begun" | "swapped":
+            changed = changed_operations(system, full)
+            return fmean(any(span.name in changed for span in request.spans) for request in before) >= _VISIBLE
+        case _:
+            assert_never(full.kind)
+
+
+def _calls_that_hold(request: Request, service: str) -> int:
+    spans = (request.spans[number] for number, held_ns in request.held_ns.items() if held_ns)
+    return sum(span.service == service and span.kind is Kind.SERVER for span in spans)
+
+
+def _fails(request: Request, service: str) -> bool:
+    """Tell whether a call of a service failed, with or without a span of its own."""
+    failed = (span for span in request.spans if span.failed)
+    return any(service == (_called(span) if span.kind is Kind.CLIENT else span.service) for span in failed)
+
+
+def _called(span: TrueSpan) -> str:
+    return host_name(str(span.attributes.get("server.address", "")))
+
+
+def host_name(peer: str) -> str:
+    """Give the service that a host of the simulation belongs to."""
+    return peer.partition(".")[0]
+
+
+def _blame(fault: Fault, before: traceq.Traces, after: traceq.Traces) -> Blame:
+    comparison = traceq.compare(before, after)
+    services = list(comparison.services)
+    if fault.kind == "errors":
+        services.sort(key=lambda one: -abs(one.errors.change))
+    if fault.kind == "stopped":
+        services.reverse()
+    names = [host_name(service.service) for service in services]
+    named = host_name(judge(comparison).service)
+    return Blame(
         fault_count=1,
-        first_count=names[:1] == [fault.service],
+        first_count=names[0] == fault.service,
         among_three_count=fault.service in names[:3],
-        headline_count=not by_errors,
-        right_count=not by_errors and verdict.service == fault.service,
-        wrong_count=not by_errors and verdict.service not in {"", fault.service},
+        right_count=named == fault.service,
+        wrong_count=named not in {"", fault.service},
     )
 
 
-def _is_visible(kind: FaultKind, before: Sequence[Request], after: Sequence[Request]) -> bool:
-    if kind == "errors":
-        return _failed(after) - _failed(before) >= _VISIBLE
-    # Requests of one operation each: their mix differs by chance from side to side.
-    changes = 0.0
-    for operation in {id(request.operation): request.operation for request in before}.values():
-        sides = [[_latency_ns(r) for r in side if r.operation.name == operation.name] for side in (before, after)]
-        if all(sides):
-            changes += (fmean(sides[1]) - fmean(sides[0])) * len(sides[0])
-    return abs(changes) >= _VISIBLE * sum(map(_latency_ns, before))
+def _alarms(seed: int) -> Iterator[Alarms]:
+    system, random = draw_system(seed), Random(f"pairs {seed}")  # noqa: S311  the same every time is the point
+    for number in range(_PAIRS):
+        size = random.choice((40, *_SIZES))
+        one, other = (execute(system, size, seed + 1_000_000 * (2 * number + side)) for side in (2, 3))
+        before = recorded(system, one, 0)
+        comparison = traceq.compare(before, recorded(system, other, 1))
+        losing = traceq.compare(before, recorded(system, other, 1, _LOSING))
+        services, operations = comparison.services, comparison.operations
+        is_sure = _any_sure([line.held for line in services] + [line.held for line in operations])
+        others = [estimate for line in services for estimate in (line.calls, line.errors)]
+        others += [estimate for line in operations for estimate in (line.calls, line.errors)]
+        others += [estimate for edge in comparison.edges for estimate in (edge.between, edge.calls)]
+        yield Alarms(
+            count=1,
+            sure_count=is_sure,
+            sure_of_any_count=is_sure or _any_sure(others),
+            alarm_count=_is_alarm(comparison),
+            losing_alarm_count=_is_alarm(losing),
+        )
 
 
-def _traces(system: System, requests: Sequence[Request], seed: int, condition: Condition = _CLEAN) -> traceq.Traces:
+def _any_sure(estimates: Iterable[Estimate]) -> bool:
+    return any(estimate.is_sure for estimate in estimates)
+
+
+def _is_alarm(comparison: traceq.Comparison) -> bool:
+    return judge(comparison).outcome not in {"same", "too-few", "incomparable"}
+
+
+def latency_ns(request: Request) -> int:
+    """Give how long a request truly took."""
+    return request.spans[0].ended_ns - request.spans[0].begun_ns
+
+
+def recorded(system: System, requests: Sequence[Request], seed: int, condition: Condition = _CLEAN) -> traceq.Traces:
+    """Give requests as traceq reads them."""
     return load(record(system, requests, condition, seed))
-
-
-def _compare_nothing(system: System, requests: Sequence[Request], random: Random) -> Verdicts:
-    found = Verdicts()
-    for _ in range(_HALVES):
-        dealt = random.sample(requests, len(requests))
-        one, other = dealt[: len(dealt) // 2], dealt[len(dealt) // 2 :]
-        before = _traces(system, one, 0)
-        alarms = [_is_alarm(before, _traces(system, other, 1, condition)) for condition in (_CLEAN, _LOSING)]
-        found += Verdicts(same_count=1, same_alarm_count=alarms[0], losing_alarm_count=alarms[1])
-    return found
-
-
-def _is_alarm(before: traceq.Traces, after: traceq.Traces) -> bool:
-    return judge(traceq.compare(before, after)).outcome in {"slower", "faster", "mixed"}
-
-
-def _find_problems(system: System, request_count: int, seed: int, random: Random) -> Verdicts:
-    found = Verdicts()
-    for kind in PROBLEMS:
-        healthy = random.choice(system.entries)
-        planted = plant(healthy, kind, random)
-        sides = [_of_one(system, operation, request_count, seed) for operation in (healthy, planted)]
-        answer = traceq.findings(_traces(system, sides[1], seed)).findings
-        told = [finding for finding in answer if finding.key.kind == kind and "frontend" in _places(finding)]
-        saved_ns = fmean(map(_latency_ns, sides[1])) - fmean(map(_latency_ns, sides[0]))
-        told_ns = sum(finding.totals.cost_ns for finding in told) / request_count
-        cost = Verdicts(told_ns=told_ns, saved_ns=saved_ns) if told else Verdicts()
-        found += Verdicts(problem_count=1, told_count=bool(told)) + cost
-    return found
-
-
-def _of_one(system: System, operation: Operation, request_count: int, seed: int) -> list[Request]:
-    return execute(replace(system, entries=(operation,)), request_count, seed)
-
-
-def _places(finding: traceq.Finding) -> tuple[str, str]:
-    return (finding.key.service, finding.key.caller_service)
-
-
-def _find_nothing(system: System, requests: Sequence[Request], seed: int) -> Verdicts:
-    found = traceq.findings(_traces(system, requests, seed)).findings
-    false_count = sum(finding.totals.request_count for finding in found if finding.key.kind in _NEVER)
-    return Verdicts(healthy_count=len(requests), false_count=false_count)

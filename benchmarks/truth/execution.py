@@ -63,6 +63,8 @@ class TrueSpan:
     failed: bool = False
     follows: bool = False
     circumstance: Circumstance = "plain"
+    resource: Attributes = field(default_factory=dict)
+    """Attributes of its process, beside its service and host."""
     is_cut: bool = False
     """Whether it never came to be, since what would have made it was cancelled."""
 

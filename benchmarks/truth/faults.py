@@ -1,11 +1,10 @@
-"""Something goes wrong: faults that change what requests take, and problems that findings should tell."""
+"""Something goes wrong: faults that change what requests take, or come to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from random import Random
 from typing import Literal, TypeAlias, get_args
 
 from benchmarks.truth.programs import (
@@ -32,8 +31,6 @@ its own, and one that is unreachable lets its callers wait until they give up.""
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 OF_CALLEES: frozenset[FaultKind] = frozenset(("network", "down", "aborting", "unreachable"))
 """Faults of services that others call; the entry cannot have them."""
-ProblemKind: TypeAlias = Literal["n+1", "slow-query", "straggler", "retries", "sequential-calls", "network", "gap"]
-PROBLEMS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +41,23 @@ class Fault:
     service: str
     strength_us: float
     """Time added; what does not add a fixed time (errors, down, aborting, stopped, swapped) does without."""
+    share: float = 1.0
+    """How strong an error fault or repeated calls are: at 1, 30 % fail, and calls are made six times."""
 
 
 def inject(system: System, fault: Fault) -> System:
     """Give the system with a fault: in what its service does, or in calls to it."""
+    return _injected(system, fault)[0]
+
+
+def changed_operations(system: System, fault: Fault) -> frozenset[str]:
+    """Name the operations of the fault's service that take other steps because of it."""
+    return frozenset(_injected(system, fault)[1].changed)
+
+
+def _injected(system: System, fault: Fault) -> tuple[System, _Changer]:
     changer = _Changer(_changes_of_calls(fault), _changes_of_service(fault), fault.service)
-    return replace(system, entries=tuple(changer.operation(entry) for entry in system.entries))
-
-
-def plant(operation: Operation, kind: ProblemKind, random: Random) -> Operation:
-    """Give an operation with a problem that findings should tell."""
-    return replace(operation, steps=(*operation.steps, *_problem(kind, operation, random)))
+    return replace(system, entries=tuple(changer.operation(entry) for entry in system.entries)), changer
 
 
 def _changes_of_service(fault: Fault) -> Callable[[Operation], Operation]:
@@ -69,9 +72,11 @@ def _changes_of_service(fault: Fault) -> Callable[[Operation], Operation]:
             case "begun":
                 return replace(operation, steps=(query, *steps))
             case "errors":
-                return replace(operation, failing=max(operation.failing, 0.3))
-            case "multiplied" | "stopped":
-                return replace(operation, steps=_repeat(steps, 0 if fault.kind == "stopped" else 6))
+                return replace(operation, failing=max(operation.failing, 0.3 * fault.share))
+            case "multiplied":
+                return replace(operation, steps=_repeat(steps, 1 + round(5 * fault.share)))
+            case "stopped":
+                return replace(operation, steps=_repeat(steps, 0))
             case "swapped":
                 return replace(operation, steps=swapped(steps))
             case _:
@@ -134,12 +139,15 @@ class _Changer:
         self.change_service = service
         self.place = place
         self.done: dict[int, Operation] = {}
+        self.changed: set[str] = set()
 
     def operation(self, operation: Operation) -> Operation:
         if id(operation) not in self.done:
-            changed = replace(operation, steps=self.steps(operation.steps))
+            same = replace(operation, steps=self.steps(operation.steps))
             here = operation.service.name == self.place
-            self.done[id(operation)] = self.change_service(changed) if here else changed
+            self.done[id(operation)] = self.change_service(same) if here else same
+            if self.done[id(operation)].steps is not same.steps:
+                self.changed.add(operation.name)
         return self.done[id(operation)]
 
     def steps(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -165,28 +173,3 @@ class _Changer:
                 return replace(step, consumer=self.operation(step.consumer))
             case _:
                 return step
-
-
-def _problem(kind: ProblemKind, operation: Operation, random: Random) -> tuple[Step, ...]:
-    pause = Work(Latency(15, 0.3))
-    query = Query("mysql", "shop", "SELECT * FROM tags WHERE item = ?", Latency(random.uniform(1000, 4000), 0.3))
-    callees = [step.callee for step in operation.steps if isinstance(step, Call)]
-    leaf = Operation(replace(operation.service, name="planted", hosts=("planted-0",)), "GET /planted", (query,))
-    call = Call(callees[0] if callees and kind == "network" else leaf, Latency(200, 0.3))
-    match kind:
-        case "n+1":
-            return (query, pause) * 15
-        case "slow-query":
-            return (replace(query, latency=Latency(400_000, 0.2)),)
-        case "straggler":
-            slow = replace(call, callee=replace(leaf, steps=(replace(query, latency=Latency(60_000, 0.2)),)))
-            return (Fork(((call,),) * 4 + ((slow,),), 5),)
-        case "retries":
-            return (replace(call, callee=replace(leaf, failing=0.6), attempts=4, backoff=Latency(20_000, 0.2)),)
-        case "sequential-calls":
-            work = replace(leaf, steps=(replace(query, latency=Latency(20_000, 0.2)),))
-            return (replace(call, callee=work), pause) * 4
-        case "network":
-            return (replace(call, network=Latency(40_000, 0.2)),)
-        case "gap":
-            return (Work(Latency(120_000, 0.2)), query)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from benchmarks.truth.execution import EPOCH_NS, Circumstance, Request, TrueSpan
+from benchmarks.truth.execution import EPOCH_NS, Attributes, Circumstance, Request, TrueSpan
 from benchmarks.truth.programs import System
 from traceq.semantics import Kind
 
@@ -144,7 +144,7 @@ class _Recorder:
             circumstances={ids[number]: span.circumstance for number, span in enumerate(spans)},
             edges=Counter(edge for number in range(len(spans)) for edge in _edges(spans, number, told, homes)),
         )
-        processes = {span.host: _process(span) for span in spans}
+        processes = {_process_id(span): _process(span) for span in spans}
         return {"traceID": trace_id, "spans": rows, "processes": processes, "warnings": None}, true
 
     def is_told(self, span: TrueSpan) -> bool:
@@ -195,7 +195,7 @@ class _Recorder:
             "duration": self.read_us(span.host, span.ended_ns + late_ns) - start_us,
             "tags": [*self.kind(span), *_tags(span)],
             "logs": [],
-            "processID": span.host,
+            "processID": _process_id(span),
             "warnings": None,
         }
 
@@ -237,12 +237,20 @@ def _called(span: TrueSpan) -> str:
 
 
 def _tags(span: TrueSpan) -> list[dict[str, object]]:
-    tags: list[dict[str, object]] = [
-        {"key": key, "type": "string" if isinstance(value, str) else "int64", "value": value}
-        for key, value in span.attributes.items()
-    ]
+    tags = _key_values(span.attributes)
     return [*tags, {"key": "error", "type": "bool", "value": True}] if span.failed else tags
 
 
+def _key_values(attributes: Attributes) -> list[dict[str, object]]:
+    return [
+        {"key": key, "type": "string" if isinstance(value, str) else "int64", "value": value}
+        for key, value in attributes.items()
+    ]
+
+
+def _process_id(span: TrueSpan) -> str:
+    return "/".join((span.host, *map(str, span.resource.values())))
+
+
 def _process(span: TrueSpan) -> dict[str, object]:
-    return {"serviceName": span.service, "tags": [{"key": "host.name", "type": "string", "value": span.host}]}
+    return {"serviceName": span.service, "tags": _key_values({"host.name": span.host, **span.resource})}

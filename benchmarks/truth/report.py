@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks.truth.asking import Alarms, Recall, Told
-from benchmarks.truth.comparing import Verdicts
+from benchmarks.truth.comparing import STRENGTHS as FAULT_STRENGTHS
+from benchmarks.truth.comparing import TIMED, Blame, Case, Compared, Strength
 from benchmarks.truth.execution import Circumstance
+from benchmarks.truth.faults import FAULTS
 from benchmarks.truth.measuring import Score
 from benchmarks.truth.planted import STRENGTHS
 from benchmarks.truth.recording import Condition
+from benchmarks.truth.tagging import Tagged
 
 _CIRCUMSTANCES: tuple[Circumstance, ...] = get_args(Circumstance)
 
@@ -25,7 +28,9 @@ class Figures:
     request_count: int
     """Of each seed."""
     scores: tuple[tuple[Condition, Score], ...]
-    verdicts: Verdicts | None
+    compared: Compared | None = None
+    """None where it was not asked for."""
+    tagged: Tagged | None = None
     """None where it was not asked for."""
     told: Told | None = None
     """None where it was not asked for."""
@@ -33,12 +38,12 @@ class Figures:
 
 def document(figures: Figures) -> dict[str, object]:
     """Give the figures as they stand in JSON; shares 0..1."""
-    verdicts = figures.verdicts
     return {
         "seeds": figures.seeds,
         "requests": figures.request_count,
         "conditions": [_condition(condition, score) for condition, score in figures.scores],
-        "verdicts": None if verdicts is None else {name: getattr(verdicts, name) for name in _fields(verdicts)},
+        "faults": None if figures.compared is None else _compared(figures.compared),
+        "tags": None if figures.tagged is None else _tagged(figures.tagged),
         "findings": None if figures.told is None else _told(figures.told),
     }
 
@@ -57,8 +62,13 @@ def _by_strength(recalls: Sequence[Recall]) -> Iterator[tuple[float, Recall]]:
     return zip(STRENGTHS, recalls, strict=True)
 
 
-def _fields(record: Verdicts) -> tuple[str, ...]:
-    return tuple(record.__dataclass_fields__)
+def _compared(compared: Compared) -> dict[str, object]:
+    blames = [{**case._asdict(), **asdict(blame)} for case, blame in compared.blames.items()]
+    return {"by_kind": blames, "nothing": asdict(compared.alarms)}
+
+
+def _tagged(tagged: Tagged) -> list[dict[str, object]]:
+    return [{**planted._asdict(), **asdict(named)} for planted, named in tagged.named.items()]
 
 
 def _condition(condition: Condition, score: Score) -> dict[str, object]:
@@ -92,14 +102,16 @@ def text(figures: Figures) -> Iterator[str]:
 def markdown(figures: Figures) -> str:
     """Give docs/truth.md."""
     tables = [_markdown_table(table) for table in _tables(figures)]
-    by_condition, by_circumstance, answers, problems, shapes = (*tables, "", "")[:5]
+    by_condition, by_circumstance, faults, nothing, tags, problems, shapes = (*tables, *[""] * 5)[:7]
     page = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     return page.format(
         seeds=f"{figures.seeds[0]} to {figures.seeds[-1]}",
         requests=figures.request_count,
         by_condition=by_condition,
         by_circumstance=by_circumstance,
-        answers=answers,
+        faults=faults,
+        nothing=nothing,
+        tags=tags,
         problems=problems,
         shapes=shapes,
     )
@@ -114,8 +126,11 @@ def _tables(figures: Figures) -> Iterator[list[tuple[str, ...]]]:
     if figures.scores:
         yield [_SCORED, *(_scored(condition, score) for condition, score in figures.scores)]
         yield [("condition", *_CIRCUMSTANCES), *(_split(condition, score) for condition, score in figures.scores)]
-    if figures.verdicts is not None:
-        yield [("answer", "count", "share"), *_answers(figures.verdicts)]
+    if figures.compared is not None:
+        yield [_BLAMED, *_blames(figures.compared)]
+        yield [("answer", "count", "share"), *_alarms(figures.compared)]
+    if figures.tagged is not None:
+        yield [_NAMED, *_named(figures.tagged)]
     if figures.told is not None:
         strengths = (f"{strength:g} x" for strength in STRENGTHS)
         yield [
@@ -146,22 +161,41 @@ def _split(condition: Condition, score: Score) -> tuple[str, ...]:
     return (condition.name, *(f"{share:.2%}" for share in shares))
 
 
-def _answers(verdicts: Verdicts) -> Iterator[tuple[str, str, str]]:
-    silent = verdicts.headline_count - verdicts.right_count - verdicts.wrong_count
-    yield _answer("culprit of a fault first", verdicts.first_count, verdicts.fault_count)
-    yield _answer("culprit among the first three", verdicts.among_three_count, verdicts.fault_count)
-    yield _answer("headline names the culprit", verdicts.right_count, verdicts.headline_count)
-    yield _answer("headline names another", verdicts.wrong_count, verdicts.headline_count)
-    yield _answer("headline names nobody", silent, verdicts.headline_count)
-    yield _answer("alarm between like and like", verdicts.same_alarm_count, verdicts.same_count)
-    yield _answer("... where one side lost 5 % of its spans", verdicts.losing_alarm_count, verdicts.same_count)
-    yield _answer("planted problems found", verdicts.told_count, verdicts.problem_count)
-    yield (
-        "cost that findings give, of what removing them saves",
-        "",
-        f"{_ratio(verdicts.told_ns, verdicts.saved_ns):.1%}",
-    )
-    yield _answer("findings about healthy requests", verdicts.false_count, verdicts.healthy_count)
+_BLAMED = ("fault", "strength", "faults", "first", "among three", "headline right", "wrong", "silent")
+
+
+def _blames(compared: Compared) -> Iterator[tuple[str, ...]]:
+    blames = compared.blames
+    for strength in FAULT_STRENGTHS:
+        timed = (blames.get(Case(kind, strength), Blame()) for kind in TIMED)
+        yield _blamed("latency or network", strength, sum(timed, Blame()))
+    for kind in FAULTS:
+        for strength in FAULT_STRENGTHS:
+            yield _blamed(kind, strength, blames.get(Case(kind, strength), Blame()))
+
+
+def _blamed(name: str, strength: Strength, blame: Blame) -> tuple[str, ...]:
+    silent = blame.fault_count - blame.right_count - blame.wrong_count
+    counts = (blame.first_count, blame.among_three_count, blame.right_count, blame.wrong_count, silent)
+    shares = (f"{_ratio(count, blame.fault_count):.1%}" for count in counts)
+    return (name, strength, str(blame.fault_count), *shares)
+
+
+def _alarms(compared: Compared) -> Iterator[tuple[str, str, str]]:
+    alarms = compared.alarms
+    yield _answer("the time of a service or operation is sure", alarms.sure_count, alarms.count)
+    yield _answer("... or calls, errors, or anything of an edge", alarms.sure_of_any_count, alarms.count)
+    yield _answer("the headline says that something changed", alarms.alarm_count, alarms.count)
+    yield _answer("... where one side lost 5 % of its spans", alarms.losing_alarm_count, alarms.count)
+
+
+_NAMED = ("tag", "frequent", "on spans of", "asked", "first", "stands out")
+
+
+def _named(tagged: Tagged) -> Iterator[tuple[str, ...]]:
+    for planted, named in tagged.named.items():
+        shares = (f"{_ratio(count, named.count):.1%}" for count in (named.first_count, named.among_count))
+        yield (*planted, str(named.count), *shares)
 
 
 def _recalled(name: str, recalls: Sequence[Recall]) -> tuple[str, ...]:
