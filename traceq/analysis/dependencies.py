@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls, linked
 from traceq.analysis.calls import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.grouping import merged
-from traceq.analysis.spread import Spread
+from traceq.analysis.spread import Spread, spread_specs
 from traceq.answer import Answer
 from traceq.catalog import ServiceCall, Window
 from traceq.report import Column, Rows, Unit
@@ -70,19 +70,8 @@ class Dependency:
 
 
 def _view_specs(key: str, about: str, taken: Callable[[CallSums], Spread]) -> tuple[Column[Dependency], ...]:
-    def fact(name: str, unit: Unit, value: Callable[[Spread], int], told: str = "") -> Column[Dependency]:
-        def known(call: Dependency) -> int | None:
-            view = taken(call.counted)
-            return value(view) if view.count else None
-
-        return Column(name, f"{key} {name}".replace("_", " "), unit, known, told, within=key)
-
-    return (
-        fact("count", Unit.COUNT, lambda view: view.count, f"calls of which {about} is known"),
-        fact("p50_ns", Unit.DURATION, lambda view: view.percentile(0.5), about),
-        fact("p95_ns", Unit.DURATION, lambda view: view.percentile(0.95)),
-        fact("max_ns", Unit.DURATION, lambda view: view.max_ns),
-    )
+    facts = ("count", "p50", "p95", "max")
+    return spread_specs(key, key.replace("_", " "), lambda call: taken(call.counted), about, facts)
 
 
 def _if_counted(value: Callable[[CallSums], int]) -> Callable[[Dependency], int | None]:
@@ -103,10 +92,10 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
     ),
     Column("error_count", "err", Unit.ERRORS, _if_counted(lambda sums: sums.error_count)),
     Column("protocols", "protocol", value=lambda call: sorted(call.counted.protocols)),
-    *_view_specs("callee_time", "how long a call takes as its callee sees it", lambda sums: sums.callee),
-    *_view_specs("caller_time", "the same as its caller sees it", lambda sums: sums.caller),
-    *_view_specs("network_time", "the difference of the two", lambda sums: sums.network),
-    *_view_specs("queue_delay", "how long a message waited to be processed", lambda sums: sums.queue),
+    *_view_specs("callee_time", "durations of the calls as the callee sees them", lambda sums: sums.callee),
+    *_view_specs("caller_time", "durations of the calls as the caller sees them", lambda sums: sums.caller),
+    *_view_specs("network_time", "network times of the calls", lambda sums: sums.network),
+    *_view_specs("queue_delay", "times that messages waited to be processed", lambda sums: sums.queue),
     Column(
         "critical_ns",
         "critical",

@@ -32,16 +32,6 @@ class GroupKey(NamedTuple):
     kind: Kind
     peer: Peer | None
 
-    def to_dict(self) -> dict[str, object]:
-        """Give the key as it stands in JSON."""
-        peer = self.peer
-        return {
-            "service": self.service,
-            "operation": self.name,
-            "kind": self.kind.name.lower(),
-            "peer": None if peer is None else {"kind": peer.kind, "system": peer.system, "name": peer.name or None},
-        }
-
 
 _Row = TypeVar("_Row")
 

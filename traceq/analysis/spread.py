@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from operator import sub
@@ -178,29 +178,39 @@ class Spread:
         """The number of values."""
         return self.counts.total
 
+    @property
+    def average_ns(self) -> int:
+        """The average to the nanosecond; 0 for none."""
+        return round(self.total_ns / self.count) if self.count else 0
+
     def percentile(self, quantile: float) -> int:
         """Give the value below which this share lies, accurate to 1 %; exact at the ends and for a single value."""
         if quantile >= 1:
             return self.max_ns
         return self.counts.percentile(quantile, self.min_ns, self.max_ns)
 
-    def to_dict(self) -> dict[str, int]:
-        """Give the spread as it stands in JSON."""
-        return {
-            "total_ns": self.total_ns,
-            "min_ns": self.min_ns,
-            "p50_ns": self.percentile(0.5),
-            "p95_ns": self.percentile(0.95),
-            "p99_ns": self.percentile(0.99),
-            "max_ns": self.max_ns,
-        }
-
 
 _Row = TypeVar("_Row")
 
 
+_FACTS: dict[str, tuple[str, Callable[[Spread], int]]] = {
+    "count": ("number", lambda spread: spread.count),
+    "total": ("sum", lambda spread: spread.total_ns),
+    "avg": ("average", lambda spread: spread.average_ns),
+    "min": ("minimum", lambda spread: spread.min_ns),
+    "p50": ("median", lambda spread: spread.percentile(0.5)),
+    "p90": ("90th percentile", lambda spread: spread.percentile(0.9)),
+    "p95": ("95th percentile", lambda spread: spread.percentile(0.95)),
+    "p99": ("99th percentile", lambda spread: spread.percentile(0.99)),
+    "max": ("maximum", lambda spread: spread.max_ns),
+}
+"""By heading: what it is, and how it is taken from a spread."""
+_NAMES = {"count": "count", "avg": "average_ns"}
+_USUAL = ("total", "min", "p50", "p95", "p99", "max")
+
+
 def spread_specs(
-    key: str, title: str, taken: Callable[[_Row], Spread | None], about: str = ""
+    key: str, title: str, taken: Callable[[_Row], Spread | None], about: str, facts: Iterable[str] = _USUAL
 ) -> tuple[Column[_Row], ...]:
     """Describe the columns of a spread.
 
@@ -208,26 +218,22 @@ def spread_specs(
         key: Key of the object that holds them.
         title: Beginning of their headings; empty for none.
         taken: How the spread is taken from a row; None or an empty one makes the object null.
-        about: What the durations are.
+        about: What the durations are: "durations of the spans".
+        facts: Which facts: `count`, `total`, `avg`, `min`, `max` and percentiles.
     """
-    facts: tuple[tuple[str, str, Callable[[Spread], int]], ...] = (
-        ("total_ns", "total", lambda spread: spread.total_ns),
-        ("min_ns", "min", lambda spread: spread.min_ns),
-        ("p50_ns", "p50", lambda spread: spread.percentile(0.5)),
-        ("p95_ns", "p95", lambda spread: spread.percentile(0.95)),
-        ("p99_ns", "p99", lambda spread: spread.percentile(0.99)),
-        ("max_ns", "max", lambda spread: spread.max_ns),
-    )
 
-    def column(name: str, heading: str, fact: Callable[[Spread], int]) -> Column[_Row]:
+    def column(heading: str) -> Column[_Row]:
+        what, fact = _FACTS[heading]
+
         def value(row: _Row) -> int | None:
             spread = taken(row)
             return None if spread is None or not spread.count else fact(spread)
 
-        heading = f"{title} {heading}".strip()
-        return Column(name, heading, Unit.DURATION, value, f"{about}: {heading}" if about else heading, within=key)
+        name, full = _NAMES.get(heading, f"{heading}_ns"), f"{title} {heading}".strip()
+        unit = Unit.COUNT if heading == "count" else Unit.DURATION
+        return Column(name, full, unit, value, f"The {what} of the {about}.", within=key)
 
-    return tuple(column(*fact) for fact in facts)
+    return tuple(column(heading) for heading in facts)
 
 
 def spread(values_ns: Ints) -> Spread:

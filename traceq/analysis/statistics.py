@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -13,7 +13,7 @@ from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.grouping import added, merged, numbered_rows
 from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
-from traceq.analysis.spread import Spread, spreads
+from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Table, Unit, table
 from traceq.semantics import Status, value_text
@@ -164,34 +164,7 @@ class StatisticsRow:
     rows: tuple[StatisticsRow, ...] = ()
 
 
-def average_ns(spread: Spread) -> int:
-    """Give the average to the nanosecond; 0 for none."""
-    return round(spread.total_ns / spread.count) if spread.count else 0
-
-
-def _spread_columns(
-    key: str, title: str, taken: Callable[[StatisticsRow], Spread], about: str
-) -> tuple[Column[StatisticsRow], ...]:
-    """Describe the columns of a spread, in more detail than `spread.spread_specs` does."""
-    facts: tuple[tuple[str, str, Callable[[Spread], int]], ...] = (
-        ("total_ns", "total", lambda spread: spread.total_ns),
-        ("average_ns", "avg", average_ns),
-        ("min_ns", "min", lambda spread: spread.min_ns),
-        ("max_ns", "max", lambda spread: spread.max_ns),
-        ("p50_ns", "p50", lambda spread: spread.percentile(0.5)),
-        ("p90_ns", "p90", lambda spread: spread.percentile(0.9)),
-        ("p95_ns", "p95", lambda spread: spread.percentile(0.95)),
-        ("p99_ns", "p99", lambda spread: spread.percentile(0.99)),
-    )
-
-    def column(name: str, heading: str, fact: Callable[[Spread], int]) -> Column[StatisticsRow]:
-        def value(row: StatisticsRow) -> int:
-            return fact(taken(row))
-
-        return Column(name, f"{title} {heading}".strip(), Unit.DURATION, value, f"{about}: {heading}", within=key)
-
-    return tuple(column(*fact) for fact in facts)
-
+_FACTS = ("total", "avg", "min", "max", "p50", "p90", "p95", "p99")
 
 VALUE = Column[StatisticsRow](
     "value",
@@ -213,8 +186,8 @@ FIGURES: tuple[Column[StatisticsRow], ...] = (
         about="spans a second between `first_ns` and `last_ns`; null where that is no time",
     ),
     Column("self_ratio", "share", Unit.RATIO, lambda row: row.self_ratio, "self time as a share of `traces_ns`"),
-    *_spread_columns("duration", "", lambda row: row.totals.duration, "durations"),
-    *_spread_columns("self_time", "self", lambda row: row.totals.self_time, "self times"),
+    *spread_specs("duration", "", lambda row: row.totals.duration, "durations of the spans", _FACTS),
+    *spread_specs("self_time", "self", lambda row: row.totals.self_time, "self times of the spans", _FACTS),
 )
 
 

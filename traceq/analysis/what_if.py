@@ -165,8 +165,10 @@ class WhatIf(Answer):
         Column("shortened_ns", value=lambda answer: answer.sums.shortened_ns, about="what these are shortened by"),
         Column("saved_ns", value=lambda answer: answer.sums.saved_ns, about="how much less all requests would take"),
         Column("request_count", value=lambda answer: answer.sums.before.count, about="requests that were looked at"),
-        *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies as they are"),
-        *spread_specs("latency_after", "", lambda answer: answer.sums.after, "latencies as they would be"),
+        *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies of the requests as they are"),
+        *spread_specs(
+            "latency_after", "", lambda answer: answer.sums.after, "latencies of the requests as they would be"
+        ),
         Rows(
             "operations",
             OPERATION_COLUMNS,

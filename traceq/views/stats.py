@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from traceq.analysis.spread import Spread
-from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow, average_ns
+from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow
 from traceq.answer import report_of
 from traceq.query import Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, picked, table
@@ -26,7 +26,7 @@ _KEYS: dict[Order, Callable[[StatisticsRow], float]] = {
     "self": lambda row: -row.totals.self_time.total_ns,
     "total": lambda row: -row.totals.duration.total_ns,
     "count": lambda row: -row.totals.duration.count,
-    "average": lambda row: -average_ns(row.totals.duration),
+    "average": lambda row: -row.totals.duration.average_ns,
     "p95": lambda row: -row.totals.duration.percentile(0.95),
     "max": lambda row: -row.totals.duration.max_ns,
     "errors": lambda row: -row.error_ratio,

@@ -49,7 +49,7 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
         count("failed_request_count", lambda side: side.failed_count, "their entry span failed"),
         count("trace_count", lambda side: side.trace_count),
         count("span_count", lambda side: side.span_count, "in these requests"),
-        *spread_specs(f"{key}.latency", "", lambda row: taken(row).latency, "of the requests"),
+        *spread_specs(f"{key}.latency", "", lambda row: taken(row).latency, "latencies of the requests"),
         Column(
             "unmatched_requests",
             unit=Unit.OBJECT,
@@ -127,8 +127,8 @@ SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
     *estimate_specs("calls_per_request", lambda line: line.calls, "calls from other services"),
     *estimate_specs("errors_per_request", lambda line: line.errors, "failed ones of these calls"),
     *estimate_specs("error_origin_ratio", lambda line: line.begun, "requests in which errors began in it"),
-    *spread_specs("duration_before", "before", lambda line: line.before, "spans that entered the service"),
-    *spread_specs("duration_after", "after", lambda line: line.after, "the same"),
+    *spread_specs("duration_before", "before", lambda line: line.before, "durations of entry spans before"),
+    *spread_specs("duration_after", "after", lambda line: line.after, "durations of entry spans after"),
     Column(
         "example_trace_id",
         "example",
@@ -146,8 +146,8 @@ OPERATION_COLUMNS: tuple[Column[OperationChange], ...] = (
     *estimate_specs("errors_per_request", lambda line: line.errors, "failed calls"),
     Column("span_count_before", "spans before", Unit.COUNT, lambda line: line.before.count),
     Column("span_count_after", "spans after", Unit.COUNT, lambda line: line.after.count),
-    *spread_specs("duration_before", "before", lambda line: line.before, "durations"),
-    *spread_specs("duration_after", "after", lambda line: line.after, "durations"),
+    *spread_specs("duration_before", "before", lambda line: line.before, "durations of the spans before"),
+    *spread_specs("duration_after", "after", lambda line: line.after, "durations of the spans after"),
 )
 
 EDGE_COLUMNS: tuple[Column[EdgeChange], ...] = (

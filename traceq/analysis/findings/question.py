@@ -236,7 +236,7 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
     ),
     Column("span_count", "spans", Unit.COUNT, lambda finding: finding.totals.span_count, "spans that show it"),
     Column("most_spans", "most spans", Unit.COUNT, lambda finding: finding.totals.most_spans, "spans of one sighting"),
-    *spread_specs("time", "", lambda finding: finding.totals.time, "how long it went on, waited for or not"),
+    *spread_specs("time", "", lambda finding: finding.totals.time, "times that it took, waited for or not"),
     Column("statement", "statement", value=lambda finding: finding.statement or None, about="the query or the URL"),
     Column("remark", "remark", value=lambda finding: finding.remark or None, about="of the costliest example"),
     Column("advice", "advice", value=lambda finding: finding.advice, about="what to try"),
