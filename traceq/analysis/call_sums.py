@@ -78,15 +78,12 @@ class DependencySums:
     """
 
     def __add__(self, other: DependencySums) -> DependencySums:
-        return DependencySums(
-            self.trace_count + other.trace_count,
-            self.span_count + other.span_count,
-            self.critical_ns + other.critical_ns,
-            frozenset(united((*self.nodes, *other.nodes)).values()),
-            merged((*self.calls.items(), *other.calls.items())),
-            self.sent + other.sent,
-            self.taken + other.taken,
-            _first_of_each((*self.spoken.items(), *other.spoken.items())),
+        return added(
+            self,
+            other,
+            nodes=frozenset(united((*self.nodes, *other.nodes)).values()),
+            calls=merged((*self.calls.items(), *other.calls.items())),
+            spoken=_first_of_each((*self.spoken.items(), *other.spoken.items())),
         )
 
 

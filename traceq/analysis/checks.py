@@ -16,6 +16,7 @@ from traceq.analysis.comparison.compare import Comparison, compare
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.expressions import Expression
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
+from traceq.analysis.grouping import added
 from traceq.analysis.requests import RequestOptions, requests_of
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
@@ -40,13 +41,8 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         fewest = [least for least in (self.least, other.least) if least is not None]
-        return Tally(
-            self.durations + other.durations,
-            self.error_count + other.error_count,
-            max(self.most, other.most),
-            min(fewest, default=None),
-            max(self.slowest, other.slowest),
-        )
+        most, slowest = max(self.most, other.most), max(self.slowest, other.slowest)
+        return added(self, other, most=most, least=min(fewest, default=None), slowest=slowest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class CheckSums:
 
     def __add__(self, other: CheckSums) -> CheckSums:
         tallies = zip(self.meanings, other.meanings, strict=True)
-        return CheckSums(self.trace_count + other.trace_count, tuple(one + more for one, more in tallies))
+        return added(self, other, meanings=tuple(one + more for one, more in tallies))
 
 
 def tally(traces: Traces, expression: Expression, options: RequestOptions) -> CheckSums:
@@ -115,13 +111,8 @@ class ChecksSums:
     """The requests, for the baseline; empty where there is none."""
 
     def __add__(self, other: ChecksSums) -> ChecksSums:
-        return ChecksSums(
-            self.trace_count + other.trace_count,
-            self.span_count + other.span_count,
-            tuple(one + more for one, more in zip(self.measured, other.measured, strict=True)),
-            self.findings + other.findings,
-            self.cohort + other.cohort,
-        )
+        measured = tuple(one + more for one, more in zip(self.measured, other.measured, strict=True))
+        return added(self, other, measured=measured)
 
 
 @dataclass(frozen=True, slots=True)

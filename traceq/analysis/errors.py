@@ -123,22 +123,20 @@ class ErrorTotals:
     last_ns: int
     services: frozenset[str]
     """The services that failed with it, including the one in which it began."""
-    http_statuses: Mapping[str, int]
+    http_statuses: Counter[str]
     """The number of requests by the HTTP status of their answer; requests without one are not counted."""
     examples: tuple[ErrorExample, ...]
     """The newest origins, each from a different trace."""
 
     def __add__(self, other: ErrorTotals) -> ErrorTotals:
-        return ErrorTotals(
-            self.origin_count + other.origin_count,
-            self.request_count + other.request_count,
-            self.failed_request_count + other.failed_request_count,
-            max(self.most_spans, other.most_spans),
-            min(self.first_ns, other.first_ns),
-            max(self.last_ns, other.last_ns),
-            self.services | other.services,
-            Counter(self.http_statuses) + Counter(other.http_statuses),
-            _newest((*self.examples, *other.examples)),
+        return added(
+            self,
+            other,
+            most_spans=max(self.most_spans, other.most_spans),
+            first_ns=min(self.first_ns, other.first_ns),
+            last_ns=max(self.last_ns, other.last_ns),
+            services=self.services | other.services,
+            examples=_newest((*self.examples, *other.examples)),
         )
 
 
@@ -223,9 +221,9 @@ def _totals(requests: Requests, chains: _Chains, rows: Ints, messages: Mapping[i
     )
 
 
-def _http_statuses(traces: Traces, entries: Ints) -> Mapping[str, int]:
+def _http_statuses(traces: Traces, entries: Ints) -> Counter[str]:
     if traces.details is None:
-        return {}
+        return Counter()
     told = (first_text(traces.span(row).details.attributes(), HTTP_STATUS) for row in entries.tolist())
     return Counter(status for status in told if status)
 

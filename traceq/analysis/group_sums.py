@@ -10,7 +10,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.culprits import Examined
-from traceq.analysis.grouping import distinct, moved, numbered_rows, sum_by_group
+from traceq.analysis.grouping import added, distinct, moved, numbered_rows, sum_by_group
 from traceq.analysis.spread import Buckets, Cells, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
 from traceq.report import Column, Unit
 from traceq.semantics import Kind, Peer, Status
@@ -115,17 +115,7 @@ class GroupTable:
         keys = tuple(dict.fromkeys((*self.keys, *other.keys)))
         positions = {key: number for number, key in enumerate(keys)}
         mine, theirs = (one.renumbered(keys, positions) for one in (self, other))
-        return GroupTable(
-            keys,
-            mine.request_count + theirs.request_count,
-            mine.error_count + theirs.error_count,
-            mine.critical_ns + theirs.critical_ns,
-            mine.network_ns + theirs.network_ns,
-            mine.duration + theirs.duration,
-            mine.self_time + theirs.self_time,
-            mine.by_latency + theirs.by_latency,
-            tuple(map(_longer, mine.examples, theirs.examples)),
-        )
+        return added(mine, theirs, keys=keys, examples=tuple(map(_longer, mine.examples, theirs.examples)))
 
     def renumbered(self, keys: tuple[GroupKey, ...], positions: dict[GroupKey, int]) -> GroupTable:
         """Give the same among more groups: their keys, and the position of each."""
