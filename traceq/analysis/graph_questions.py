@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from math import inf
 from typing import Any, ClassVar
 
 from traceq.analysis.call_sums import CallSums
@@ -32,8 +33,8 @@ def around(dependencies: Dependencies, service: str, upstream: int, downstream: 
     """
     if service not in dependencies.kinds:
         raise ValueError(f"no service named '{service}' among the dependencies")
-    above = _reach(((call.callee, call.caller) for call in dependencies.drawn), service, upstream)
-    below = _reach(((call.caller, call.callee) for call in dependencies.drawn), service, downstream)
+    above = _distances(((call.callee, call.caller) for call in dependencies.drawn), service, upstream)
+    below = _distances(((call.caller, call.callee) for call in dependencies.drawn), service, downstream)
     return only(dependencies, above | below)
 
 
@@ -70,7 +71,8 @@ def only(dependencies: Dependencies, names: Iterable[str]) -> Dependencies:
     )
 
 
-def _reach(steps: Iterable[tuple[str, str]], start: str, depth: int) -> set[str]:
+def _distances(steps: Iterable[tuple[str, str]], start: str, most: float = inf) -> dict[str, int]:
+    """Count the steps from one node to each that is at most so many steps away."""
     following: dict[str, list[str]] = {}
     for near, far in steps:
         following.setdefault(near, []).append(far)
@@ -79,10 +81,10 @@ def _reach(steps: Iterable[tuple[str, str]], start: str, depth: int) -> set[str]
     while waiting:
         near = waiting.popleft()
         for far in following.get(near, ()):
-            if distance[near] < depth and far not in distance:
+            if distance[near] < most and far not in distance:
                 distance[far] = distance[near] + 1
                 waiting.append(far)
-    return set(distance)
+    return distance
 
 
 def busy(dependencies: Dependencies, min_calls: int, *, failing_only: bool = False) -> Dependencies:
@@ -220,7 +222,7 @@ def ways(dependencies: Dependencies, start: str, end: str, most: int = 10) -> tu
         The paths, the shortest first, by name within a length; empty when there is none.
     """
     following = _following(dependencies)
-    left = _distances(dependencies, end)
+    left = _distances(((call.callee, call.caller) for call in dependencies.drawn), end)
     found: list[Way] = []
     if start == end or start not in left:
         return ()
@@ -242,21 +244,6 @@ def _following(dependencies: Dependencies) -> dict[str, list[Dependency]]:
     for call in sorted(best.values()):
         following.setdefault(call.caller, []).append(call)
     return following
-
-
-def _distances(dependencies: Dependencies, end: str) -> dict[str, int]:
-    callers: dict[str, list[str]] = {}
-    for call in dependencies.drawn:
-        callers.setdefault(call.callee, []).append(call.caller)
-    distance = {end: 0}
-    waiting = deque([end])
-    while waiting:
-        near = waiting.popleft()
-        for far in callers.get(near, ()):
-            if far not in distance:
-                distance[far] = distance[near] + 1
-                waiting.append(far)
-    return distance
 
 
 def _of_length(
