@@ -29,6 +29,9 @@ class Details:
     links: bool = False
 
 
+_ALL_DETAILS = Details(attributes=True, events=True, links=True)
+
+
 @dataclass(frozen=True, slots=True)
 class ExaminedSpan:
     """A span with its critical time and its clock correction."""
@@ -134,32 +137,45 @@ def _peer_spec(span: Callable[[_Row], Span]) -> Column[_Row]:
     return Column("peer", "peer", value=label, about="what it called, as text")
 
 
-def _attribute_spec(span: Callable[[_Row], Span], is_wanted: Callable[[_Row], bool]) -> Column[_Row]:
-    return Column(
+_EVENT_COLUMNS: tuple[Column[Event], ...] = (
+    Column("time_ns", unit=Unit.TIME, value=lambda event: event.time_ns, about="The time of the event."),
+    Column("name", value=lambda event: event.name, about="The name of the event."),
+    Column(
         "attributes",
         unit=Unit.OBJECT,
-        value=lambda row: _attributes(span(row).details.attributes()) if is_wanted(row) else None,
-        about="null unless `--attributes` or `--span` asks for them",
+        value=lambda event: _attributes(event.attributes),
+        about="The attributes of the event.",
+    ),
+)
+_LINK_COLUMNS: tuple[Column[Link], ...] = (
+    Column("trace_id", value=lambda link: link.trace_id, about="The id of the trace that the link leads to."),
+    Column("span_id", value=lambda link: link.span_id, about="The id of the span that the link leads to."),
+)
+
+
+def _detail_specs(
+    span: Callable[[_Row], Span], wanted: Callable[[_Row], Details]
+) -> tuple[Column[_Row] | Rows[_Row], Column[_Row] | Rows[_Row], Column[_Row] | Rows[_Row]]:
+    """Describe attributes, events and links of a span; each is null where it is not wanted."""
+
+    def about(what: str) -> str:
+        return f"The {what} of the span; null unless `--{what}` or `--span` asks for them."
+
+    def attributes(row: _Row) -> dict[str, object] | None:
+        return _attributes(span(row).details.attributes()) if wanted(row).attributes else None
+
+    return (
+        Column("attributes", unit=Unit.OBJECT, value=attributes, about=about("attributes")),
+        Rows(
+            "events",
+            _EVENT_COLUMNS,
+            lambda row: span(row).details.events() if wanted(row).events else None,
+            about("events"),
+        ),
+        Rows(
+            "links", _LINK_COLUMNS, lambda row: span(row).details.links() if wanted(row).links else None, about("links")
+        ),
     )
-
-
-def _event_spec(span: Callable[[_Row], Span], is_wanted: Callable[[_Row], bool]) -> Rows[_Row]:
-    columns: tuple[Column[Event], ...] = (
-        Column("time_ns", value=lambda event: event.time_ns, about="since the epoch"),
-        Column("name", value=lambda event: event.name),
-        Column("attributes", unit=Unit.OBJECT, value=lambda event: _attributes(event.attributes)),
-    )
-    about = "null unless `--events` or `--span` asks for them"
-    return Rows("events", columns, lambda row: span(row).details.events() if is_wanted(row) else None, about)
-
-
-def _link_spec(span: Callable[[_Row], Span], is_wanted: Callable[[_Row], bool]) -> Rows[_Row]:
-    columns: tuple[Column[Link], ...] = (
-        Column("trace_id", value=lambda link: link.trace_id),
-        Column("span_id", value=lambda link: link.span_id),
-    )
-    about = "null unless `--links` or `--span` asks for them"
-    return Rows("links", columns, lambda row: span(row).details.links() if is_wanted(row) else None, about)
 
 
 SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
@@ -184,9 +200,7 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
     ),
     Column("shift_ns", "shift", Unit.DURATION, lambda one: one.shift_ns, "how far its clock was moved"),
     _peer_spec(lambda one: one.span),
-    _attribute_spec(lambda one: one.span, lambda one: one.details.attributes),
-    _event_spec(lambda one: one.span, lambda one: one.details.events),
-    _link_spec(lambda one: one.span, lambda one: one.details.links),
+    *_detail_specs(lambda one: one.span, lambda one: one.details),
 )
 
 
@@ -226,15 +240,17 @@ def examine_trace(traces: Traces, options: RequestOptions, details: Details = De
     return ExaminedTrace(found.examined, found.summary, found.measure, found.culprits, findings, details)
 
 
+_ATTRIBUTES, _EVENTS, _LINKS = _detail_specs(lambda span: span, lambda _: _ALL_DETAILS)
+
 _WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
     *_span_specs(lambda span: span),
     Column("start_ns", "start", Unit.TIME, lambda span: span.start_ns, "since the epoch, as its own clock told it"),
     Column("duration_ns", "duration", Unit.DURATION, lambda span: span.duration_ns),
     _peer_spec(lambda span: span),
-    _attribute_spec(lambda span: span, lambda _: True),
+    _ATTRIBUTES,
     Column("resource", unit=Unit.OBJECT, value=lambda span: _attributes(span.details.resource()), about="who sent it"),
-    _event_spec(lambda span: span, lambda _: True),
-    _link_spec(lambda span: span, lambda _: True),
+    _EVENTS,
+    _LINKS,
     Column(
         "warnings",
         value=lambda span: list(dict.fromkeys(span.details.warnings())),
