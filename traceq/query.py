@@ -272,6 +272,10 @@ class Asked:
         return command_about(self.locations, *words)
 
 
+NOT_ASKED = Asked()
+"""For answers about tables that no source was asked for."""
+
+
 def command_about(locations: Iterable[str], *words: str) -> str:
     """Give a command about a source, ready to be pasted into a shell."""
     return shlex.join(("traceq", *words, *(word for location in locations for word in ("--source", location))))

@@ -88,7 +88,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         return
     # Late: these need numpy, and options are imported for --help.
     from traceq.analysis.bottlenecks import BottleneckQuestion
-    from traceq.views.bottlenecks import Shown, report
+    from traceq.views.bottlenecks import report
 
     question = BottleneckQuestion(options.request_options())
     with opened(options.asking.source, options.asking.output) as source:
@@ -97,7 +97,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
             reply = ask(question)
             beside = _beside(reply.sums, ask, options)
     answer = question.rank(reply.sums)
-    emit(report(answer, reply.asked, Shown(options.top), beside), reply.asked, options.asking.output)
+    emit(report(answer, reply.asked, options.top, beside), reply.asked, options.asking.output)
 
 
 def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:

@@ -39,8 +39,8 @@ def errors(options: ErrorsOptions) -> None:
       traceq errors --source traces.json --format csv
     """
     from traceq.analysis.errors import ErrorQuestion
-    from traceq.views.errors import Shown, report
+    from traceq.views.errors import report
 
     question = ErrorQuestion(options.requests.of(options.service.name))
     answer, asked = answered(question, options.asking, options.service.name, options.trace)
-    emit(report(answer, asked, Shown(options.top)), asked, options.asking.output)
+    emit(report(answer, asked, options.top), asked, options.asking.output)

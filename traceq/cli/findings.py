@@ -83,10 +83,10 @@ def findings(options: FindingsOptions) -> None:
       traceq findings --source traces.json --slow-query 50ms --format json
     """
     from traceq.analysis.findings import FindingQuestion
-    from traceq.views.findings import Shown, report
+    from traceq.views.findings import report
 
     question = FindingQuestion(options.requests.of(options.service.name), options.thresholds)
     answer, asked = answered(question, options.asking, options.service.name, options.trace)
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
-    emit(report(answer, asked, Shown(options.top)), asked, options.asking.output)
+    emit(report(answer, asked, options.top), asked, options.asking.output)

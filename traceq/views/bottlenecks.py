@@ -9,7 +9,7 @@ from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGr
 from traceq.analysis.requests import Measure
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.wording import (
@@ -20,9 +20,11 @@ from traceq.views.wording import (
     looked_at,
     more,
     next_line,
-    nothing_found,
+    nothing_reported,
+    reported,
     service_text,
     set_apart_lines,
+    strong,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 _SHOWN_SLOWEST = 5
 _NOTABLE_EXCESS = 0.1
 """An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
-_NO_ASKED = Asked()
 MOST_SPANS = 50_000
 """In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
 _SHOWN_FINDINGS = 3
@@ -53,7 +54,7 @@ class Beside:
             # Late, as below: most of what stands beside a ranking is seldom wanted, and costs its import.
             from traceq.views.findings import finding_lines
 
-            blocks += [Line(), Line((Part("Findings", "strong"),))]
+            blocks += [Line(), strong("Findings")]
             shown = self.findings.findings[:_SHOWN_FINDINGS]
             blocks += finding_lines(shown, self.findings.sums.request_count, is_brief=True)[1:]
         if self.saving is not None:
@@ -73,28 +74,17 @@ class Beside:
 _NOTHING_BESIDE = Beside()
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How much of the ranking is shown."""
-
-    top: int = 10
-    """Lines of it."""
-
-
 @report_of.register
-def report(
-    answer: Bottlenecks, asked: Asked = _NO_ASKED, shown: Shown = Shown(), beside: Beside = _NOTHING_BESIDE
-) -> Report:
+def report(answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = 10, beside: Beside = _NOTHING_BESIDE) -> Report:
     """Show a ranking, and what was found beside it."""
-    document = {**answer.to_dict(), **beside.to_dict()}
     if not answer.sums.latency.count:
-        nothing = Line((Part(nothing_found(asked, "requests"), "hint"),))
-        apart = tuple(set_apart_lines(answer.sums.set_apart))
-        return Report("bottlenecks", document, answer.records(), (nothing,), apart, asked.trace_url)
-    blocks: list[Block] = [*_overview(answer, asked), Line(), Line((Part("Where the time goes", "strong"),))]
-    blocks += [_ranking(answer, shown.top), *_contrast(answer), Line(), *_slowest(answer), *beside.blocks(), Line()]
-    footer = _footer(answer, asked, shown.top)
-    return Report("bottlenecks", document, answer.records(), tuple(blocks), footer, asked.trace_url)
+        nothing = nothing_reported("bottlenecks", answer, asked, answer.sums.set_apart)
+        return replace(nothing, document={**nothing.document, **beside.to_dict()})
+    blocks: list[Block] = [*_overview(answer, asked), Line(), strong("Where the time goes")]
+    blocks += [_ranking(answer, top), *_contrast(answer), Line(), strong("Slowest requests")]
+    blocks += [table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST]), *beside.blocks(), Line()]
+    found = reported("bottlenecks", answer, asked, blocks, _footer(answer, asked, top))
+    return replace(found, document={**found.document, **beside.to_dict()})
 
 
 def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
@@ -168,11 +158,6 @@ _SLOWEST_COLUMNS: tuple[Column[Any], ...] = (
     Column[SlowRequest]("start_ns", "start", Unit.TIME, lambda request: request.start_ns, priority=2),
     Column[SlowRequest]("held_by", "held up by", value=_held_by, can_shrink=True),
 )
-
-
-def _slowest(answer: Bottlenecks) -> list[Block]:
-    heading = Line((Part("Slowest requests", "strong"),))
-    return [heading, table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST])]
 
 
 def _footer(answer: Bottlenecks, asked: Asked, top: int) -> tuple[Line, ...]:

@@ -6,16 +6,14 @@ from dataclasses import replace
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Line, Part, Report, picked, table
 from traceq.units import plural
-from traceq.views.wording import dim, looked_at, next_line
-
-_NO_ASKED = Asked()
+from traceq.views.wording import dim, looked_at, next_line, reported
 
 
 @report_of.register
-def report(answer: Checks, asked: Asked = _NO_ASKED) -> Report:
+def report(answer: Checks, asked: Asked = NOT_ASKED) -> Report:
     """Show the checks, and the reasons of those that failed."""
     count = len(answer.failed)
     told = f"{count} of {plural(len(answer.results), 'check')} failed" if count else "all checks passed"
@@ -27,7 +25,7 @@ def report(answer: Checks, asked: Asked = _NO_ASKED) -> Report:
     footer = [dim(looked_at(answer.sums, asked))]
     shown = next((result.example for result in answer.failed if result.example), "")
     footer += [next_line(asked, "show", shown)] if shown else []
-    return Report("check", answer.to_dict(), answer.records(), tuple(blocks), tuple(footer), asked.trace_url)
+    return reported("check", answer, asked, blocks, footer)
 
 
 def _reason(result: CheckResult) -> Line:

@@ -20,10 +20,10 @@ from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, plural
-from traceq.views.wording import dim, next_line, service_text
+from traceq.views.wording import dim, next_line, reported, service_text, strong
 
 _LEAST_RATIO = 0.005
 """Changes below this share of the latency are left to the machine formats."""
@@ -33,7 +33,6 @@ _UNMATCHED_SHOWN = 3
 _WHOLE = 10
 _LEAST_CALLS = 0.02
 """Calls a request, on either side, from which on a change is told."""
-_NO_ASKED = Asked()
 
 _Row = TypeVar("_Row")
 
@@ -43,7 +42,7 @@ class NamedSide:
     """What one of the two sets is called, and where it is from."""
 
     title: str = ""
-    asked: Asked = _NO_ASKED
+    asked: Asked = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,10 @@ _ALL = Shown()
 
 
 @report_of.register
-def report(answer: Comparison, asked: Asked = _NO_ASKED, shown: Shown = _ALL) -> Report:
+def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) -> Report:
     """Show what changed."""
     verdict, tags = answer.verdict, answer.tags
-    blocks: list[Block] = [Line((Part(verdict.headline, "strong"),))]
+    blocks: list[Block] = [strong(verdict.headline)]
     blocks += [Line((Part(f"  {remark}"),)) for remark in verdict.remarks]
     blocks += [Line(), _requests(answer, shown)]
     if verdict.outcome != "incomparable":
@@ -71,7 +70,7 @@ def report(answer: Comparison, asked: Asked = _NO_ASKED, shown: Shown = _ALL) ->
     if tags is not None:
         blocks += _section("Tags that stand out after", table(_TAGS, tags.changes[: shown.top]))
     footer = (*(dim(text) for text in _looked_at(answer, tags)), *_next(answer, shown))
-    return Report("compare", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+    return reported("compare", answer, asked, blocks, footer)
 
 
 _REQUESTS: tuple[Column[Any], ...] = (
@@ -123,7 +122,7 @@ def _changes(answer: Comparison, top: int) -> list[Block]:
 
 
 def _section(title: str, table: Table) -> list[Block]:
-    return [Line(), Line((Part(title, "strong"),)), table] if table.rows else []
+    return [Line(), strong(title), table] if table.rows else []
 
 
 _Change = TypeVar("_Change", ServiceChange, OperationChange, EdgeChange)
@@ -310,15 +309,15 @@ _LEAST_DIFFERENCE = 0.01
 
 
 @report_of.register
-def traces_report(answer: Alignment, asked: Asked = _NO_ASKED) -> Report:
+def traces_report(answer: Alignment, asked: Asked = NOT_ASKED) -> Report:
     """Show two traces side by side."""
     shown = _differing(answer)
-    blocks: tuple[Block, ...] = (Line((Part(answer.headline, "strong"),)), Line(), table(_ALIGNED_COLUMNS, shown))
+    blocks: tuple[Block, ...] = (strong(answer.headline), Line(), table(_ALIGNED_COLUMNS, shown))
     footer = [dim(f"before {answer.before_id}, after {answer.after_id}")]
     if len(shown) < len(answer.calls):
         hidden = plural(len(answer.calls) - len(shown), "call path")
         footer.append(dim(f"{hidden} without a notable difference left out, --format json has all"))
-    return Report("compare", answer.to_dict(), answer.records(), blocks, tuple(footer), asked.trace_url)
+    return reported("compare", answer, asked, blocks, footer)
 
 
 def _differing(alignment: Alignment) -> list[AlignedCall]:

@@ -9,18 +9,17 @@ from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Depen
 from traceq.analysis.graph_questions import CriticalCalls, Cycle, Cycles, Way, Ways, busiest
 from traceq.analysis.impact import AFFECTED_COLUMNS, Impact
 from traceq.answer import report_of
-from traceq.query import Asked, window_text
+from traceq.query import NOT_ASKED, Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.graphs import Changes, Shade, View, graph_of, matrix_of
-from traceq.views.wording import dim
+from traceq.views.wording import dim, hint, reported, strong
 
 _MOST_DRAWN = 25, 60
 """Nodes and edges that a picture of everything holds in a terminal; a part that was asked for is drawn whole."""
 _MOST_CELLS = 60, 1800
 _MOST_PIXELS = 100, 250
 _MOST_TOLD = 5
-_NO_ASKED = Asked()
 
 _WHY_EMPTY = (
     "Jaeger's own table is empty: on Elasticsearch, OpenSearch and Cassandra it is, until a job "
@@ -49,12 +48,11 @@ _PLAIN = Shown()
 
 
 @report_of.register
-def report(answer: Dependencies, asked: Asked = _NO_ASKED, shown: Shown = _PLAIN) -> Report:
+def report(answer: Dependencies, asked: Asked = NOT_ASKED, shown: Shown = _PLAIN) -> Report:
     """Draw who calls whom."""
     picture = graph_of(_cut(answer, _MOST_PIXELS) if shown.fits_page else answer, "auto", shown.color_by)
-    blocks = _blocks(answer, shown)
-    footer = _provenance(answer, asked)
-    return Report("deps", answer.to_dict(), answer.records(), blocks, footer, asked.trace_url, graph=picture)
+    found = reported("deps", answer, asked, _blocks(answer, shown), _provenance(answer, asked))
+    return replace(found, graph=picture)
 
 
 def _provenance(graph: Dependencies, asked: Asked) -> tuple[Line, ...]:
@@ -82,13 +80,13 @@ def _cut(graph: Dependencies, most: tuple[int, int]) -> Dependencies:
 
 def _blocks(graph: Dependencies, shown: Shown) -> tuple[Block, ...]:
     if not graph.nodes:
-        return (Line((Part(_nothing(shown), "hint"),)),)
+        return (hint(_nothing(shown)),)
     if shown.view == "table":
         return (_table(graph), *_doubts(graph), Line())
     drawn = graph
     if not shown.is_part and shown.view != "tree":
         drawn = _cut(graph, _MOST_CELLS if shown.view == "matrix" else _MOST_DRAWN)
-    left_out = () if drawn is graph else (Line((Part(_left_out(drawn, graph), "hint"),)),)
+    left_out = () if drawn is graph else (hint(_left_out(drawn, graph)),)
     if shown.view == "matrix":
         return (matrix_of(drawn), *left_out, *_doubts(graph), Line())
     picture = graph_of(drawn, shown.view, shown.color_by, shown.changed)
@@ -111,7 +109,7 @@ def _left_out(drawn: Dependencies, whole: Dependencies) -> str:
 
 def _gone(changed: Mapping[tuple[str, str, bool], str]) -> tuple[Line, ...]:
     gone = [f"{caller} -> {callee}" for (caller, callee, _), change in changed.items() if change == "gone"]
-    return (Line((Part(f"gone since the last time: {', '.join(gone)}", "hint"),)),) if gone else ()
+    return (hint(f"gone since the last time: {', '.join(gone)}"),) if gone else ()
 
 
 def _doubts(graph: Dependencies) -> tuple[Line, ...]:
@@ -120,7 +118,7 @@ def _doubts(graph: Dependencies) -> tuple[Line, ...]:
     lines = []
     for where, calls in (("Jaeger's table", found.only_jaeger), ("the traces", found.only_traces)):
         if calls:
-            lines.append(Line((Part(f"only in {where}: {_listed(calls)}", "strong"),)))
+            lines.append(strong(f"only in {where}: {_listed(calls)}"))
     return tuple(lines)
 
 
@@ -182,12 +180,7 @@ _ARROW, _ASYNC_ARROW = " -> ", " ..> "
 
 
 def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, *blocks: Block) -> Report:
-    footer = _provenance(answer.graph, asked)
-    return Report("deps", answer.to_dict(), answer.records(), (*blocks, Line()), footer, asked.trace_url)
-
-
-def _strong(text: str) -> Line:
-    return Line((Part(text, "strong"),))
+    return reported("deps", answer, asked, (*blocks, Line()), _provenance(answer.graph, asked))
 
 
 def _plain(text: str) -> Line:
@@ -195,13 +188,13 @@ def _plain(text: str) -> Line:
 
 
 @report_of.register
-def cycles_report(answer: Cycles, asked: Asked = _NO_ASKED) -> Report:
+def cycles_report(answer: Cycles, asked: Asked = NOT_ASKED) -> Report:
     """Show who calls itself."""
     if not answer.cycles:
         nobody = _plain("no cycles: nobody calls itself, directly or through others")
         return _answer(answer, asked, nobody)
     lines = [Line((Part(f" {_ring(cycle)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles]
-    return _answer(answer, asked, _strong(plural(len(answer.cycles), "cycle")), *lines)
+    return _answer(answer, asked, strong(plural(len(answer.cycles), "cycle")), *lines)
 
 
 def _ring(cycle: Cycle) -> str:
@@ -217,13 +210,13 @@ def _remark(cycle: Cycle) -> str:
 
 
 @report_of.register
-def ways_report(answer: Ways, asked: Asked = _NO_ASKED) -> Report:
+def ways_report(answer: Ways, asked: Asked = NOT_ASKED) -> Report:
     """Show how one node reaches another."""
     if not answer.ways:
         back = f"; {answer.end} reaches {answer.start}" if answer.leads_back else ""
         return _answer(answer, asked, _plain(f"{answer.start} does not reach {answer.end}{back}"))
     ways = plural(len(answer.ways), "way")
-    title = _strong(f"{answer.start} reaches {answer.end} in {ways}, the shortest first")
+    title = strong(f"{answer.start} reaches {answer.end} in {ways}, the shortest first")
     return _answer(answer, asked, title, *(_way_line(way) for way in answer.ways))
 
 
@@ -238,13 +231,13 @@ def _way_line(way: Way) -> Line:
 
 
 @report_of.register
-def impact_report(answer: Impact, asked: Asked = _NO_ASKED) -> Report:
+def impact_report(answer: Impact, asked: Asked = NOT_ASKED) -> Report:
     """Show who is affected when a node fails."""
     share = ""
     if answer.trace_count and answer.needing_count is not None:
         ratio = format_ratio(answer.needing_count / answer.trace_count)
         share = f": in {format_count(answer.needing_count)} of {plural(answer.trace_count, 'trace')} ({ratio})"
-    blocks: list[Block] = [_strong(f"when {answer.target} fails{share}"), Line()]
+    blocks: list[Block] = [strong(f"when {answer.target} fails{share}"), Line()]
     # Without traces there are no shares to tell.
     columns = AFFECTED_COLUMNS[:3] if answer.trace_count is None else AFFECTED_COLUMNS
     blocks.append(table(columns, answer.affected) if answer.affected else _plain(" nobody waits for it"))
@@ -254,7 +247,7 @@ def impact_report(answer: Impact, asked: Asked = _NO_ASKED) -> Report:
 
 
 @report_of.register
-def critical_report(answer: CriticalCalls, asked: Asked = _NO_ASKED) -> Report:
+def critical_report(answer: CriticalCalls, asked: Asked = NOT_ASKED) -> Report:
     """Show which calls hold critical time."""
     whole, outside_ns = answer.graph.critical_ns, answer.outside_ns
     if not whole or outside_ns is None:

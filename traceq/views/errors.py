@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Line, Part, Report
 from traceq.units import format_count, format_ratio, format_time, plural
-from traceq.views.wording import dim, looked_at, more, next_line, nothing_found, set_apart_lines
-
-_NO_ASKED = Asked()
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How much of the list is shown."""
-
-    top: int = 10
-    """Number of errors."""
+from traceq.views.wording import (
+    count_parts,
+    dim,
+    looked_at,
+    more,
+    next_line,
+    nothing_reported,
+    reported,
+    set_apart_lines,
+)
 
 
 @report_of.register
-def report(answer: ErrorOrigins, asked: Asked = _NO_ASKED, shown: Shown = Shown()) -> Report:
+def report(answer: ErrorOrigins, asked: Asked = NOT_ASKED, top: int = 10) -> Report:
     """Show where errors begin."""
-    blocks, footer = [Line((Part(nothing_found(asked, "requests"), "hint"),))], _footer(answer, asked, shown.top)
-    if answer.sums.request_count:
-        lines = error_lines(answer.origins[: shown.top], answer.sums.request_count)
-        blocks = [_headline(answer, asked), *lines]
-    else:
-        footer = tuple(set_apart_lines(answer.sums.set_apart))
-    return Report("errors", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+    if not answer.sums.request_count:
+        return nothing_reported("errors", answer, asked, answer.sums.set_apart)
+    lines = error_lines(answer.origins[:top], answer.sums.request_count)
+    return reported("errors", answer, asked, (_headline(answer, asked), *lines), _footer(answer, asked, top))
 
 
 def _headline(answer: ErrorOrigins, asked: Asked) -> Line:
-    sums, count, service = answer.sums, len(answer.origins), answer.options.service
-    parts = [
-        Part(plural(count, "error") if count else "no errors", "strong"),
-        Part(f" in {plural(sums.request_count, 'request')}{f' of {service}' if service else ''}"),
-        Part(f", {asked.window}" if asked.window else ""),
-    ]
-    if count:
+    sums = answer.sums
+    parts = count_parts(len(answer.origins), "error", sums.request_count, answer.options.service, asked)
+    if answer.origins:
         failed = f"{format_count(sums.failed_request_count)} failed"
         ratio = format_ratio(sums.failed_request_count / sums.request_count)
         parts.append(Part(f"   {failed} ({ratio})", "error" if sums.failed_request_count else "plain"))

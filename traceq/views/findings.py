@@ -3,51 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from traceq.analysis.findings import KINDS, Finding, Findings
 from traceq.answer import report_of
-from traceq.query import Asked
-from traceq.report import Block, Line, Part, Report
+from traceq.query import NOT_ASKED, Asked
+from traceq.report import Line, Part, Report
 from traceq.units import format_count, format_duration, format_ratio, plural
-from traceq.views.wording import dim, looked_at, more, next_line, nothing_found, set_apart_lines
+from traceq.views.wording import (
+    count_parts,
+    dim,
+    looked_at,
+    more,
+    next_line,
+    nothing_reported,
+    reported,
+    set_apart_lines,
+)
 
 _COST_WIDTH = len("1 m 00 s")
 _SHARE_WIDTH = len("100 %")
 _INDENT = " " * 5
 _LONGEST_TEXT = 300
-_NO_ASKED = Asked()
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How much of the list is shown."""
-
-    top: int = 10
-    """Number of findings."""
 
 
 @report_of.register
-def report(answer: Findings, asked: Asked = _NO_ASKED, shown: Shown = Shown()) -> Report:
+def report(answer: Findings, asked: Asked = NOT_ASKED, top: int = 10) -> Report:
     """Show what is worth a change, each finding with its evidence and advice."""
     if not answer.sums.request_count:
-        nothing = (Line((Part(nothing_found(asked, "requests"), "hint"),)),)
-        apart = tuple(set_apart_lines(answer.sums.set_apart))
-        return Report("findings", answer.to_dict(), answer.records(), nothing, apart, asked.trace_url)
-    lines = finding_lines(answer.findings[: shown.top], answer.sums.request_count)
-    blocks: tuple[Block, ...] = (_headline(answer, asked), *lines)
-    footer = _footer(answer, asked, shown.top)
-    return Report("findings", answer.to_dict(), answer.records(), blocks, footer, asked.trace_url)
+        return nothing_reported("findings", answer, asked, answer.sums.set_apart)
+    lines = finding_lines(answer.findings[:top], answer.sums.request_count)
+    return reported("findings", answer, asked, (_headline(answer, asked), *lines), _footer(answer, asked, top))
 
 
 def _headline(answer: Findings, asked: Asked) -> Line:
-    count, service = len(answer.findings), answer.options.service
-    parts = [
-        Part(plural(count, "finding") if count else "no findings", "strong"),
-        Part(f" in {plural(answer.sums.request_count, 'request')}{f' of {service}' if service else ''}"),
-        Part(f", {asked.window}" if asked.window else ""),
-    ]
+    count = len(answer.findings)
+    parts = count_parts(count, "finding", answer.sums.request_count, answer.options.service, asked)
     if answer.sums.latency_ns and count:
         parts.append(Part(f"   latency together {format_duration(answer.sums.latency_ns)}"))
     return Line(tuple(parts))

@@ -7,18 +7,17 @@ from dataclasses import replace
 
 from traceq.answer import report_of
 from traceq.catalog import SUMMARY_COLUMNS, OperationList, ServiceList, TraceList, TraceSummary, summarize
-from traceq.query import Asked
-from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
+from traceq.query import NOT_ASKED, Asked
+from traceq.report import Column, Line, Report, Table, Unit, picked, table
 from traceq.traces import Traces
 from traceq.units import plural
-from traceq.views.wording import dim, nothing_found
+from traceq.views.wording import dim, hint, nothing_found, reported
 
-_NO_ASKED = Asked()
 _ORDER_TEXTS = {"recent": "newest first", "oldest": "oldest first", "name": "by name", "name-desc": "by name, Z to A"}
 
 
 @report_of.register
-def traces_report(answer: TraceList, asked: Asked = _NO_ASKED) -> Report:
+def traces_report(answer: TraceList, asked: Asked = NOT_ASKED) -> Report:
     """Show traces, a line each."""
     told = plural(len(answer.summaries), "trace")
     told += f" from {plural(answer.service_count, 'service')}" if answer.service_count else ""
@@ -26,13 +25,13 @@ def traces_report(answer: TraceList, asked: Asked = _NO_ASKED) -> Report:
     told = ", ".join(text for text in (told, asked.window, order) if text)
     footer = [dim(told + (f" ({asked.location})" if asked.location else ""))]
     if not answer.summaries:
-        footer.append(Line((Part(nothing_found(asked, "traces"), "hint"),)))
+        footer.append(hint(nothing_found(asked, "traces")))
     blocks = (_table(answer.summaries),) if answer.summaries else ()
-    return Report("search", answer.to_dict(), answer.records(), blocks, tuple(footer), asked.trace_url)
+    return reported("search", answer, asked, blocks, footer)
 
 
 @report_of.register
-def report_of_traces(traces: Traces, asked: Asked = _NO_ASKED) -> Report:
+def report_of_traces(traces: Traces, asked: Asked = NOT_ASKED) -> Report:
     """Show what a span table holds, as if it had been searched for."""
     return traces_report(TraceList.of(summarize(traces)), asked)
 
@@ -67,14 +66,14 @@ def _root(summary: TraceSummary) -> str:
 
 
 @report_of.register
-def services_report(answer: ServiceList, asked: Asked = _NO_ASKED) -> Report:
+def services_report(answer: ServiceList, asked: Asked = NOT_ASKED) -> Report:
     """List the services of a source."""
     found = answer.records()
     return Report("services", answer.to_dict(), found, (found,), (_count(answer.services, "service", asked),))
 
 
 @report_of.register
-def operations_report(answer: OperationList, asked: Asked = _NO_ASKED) -> Report:
+def operations_report(answer: OperationList, asked: Asked = NOT_ASKED) -> Report:
     """List the operations of a service."""
     found = answer.records()
     footer = _count(answer.operations, "operation", asked, f" of {answer.service}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath
 from traceq.analysis.culprits import Culprit
@@ -10,26 +10,25 @@ from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottleneck
 from traceq.analysis.self_time import SELF_TIME_COLUMNS, SelfTime
 from traceq.answer import report_of
 from traceq.catalog import TraceSummary
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Fields, Line, Part, Report, table
 from traceq.units import format_duration, format_ratio, format_time, plural
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
-from traceq.views.wording import call_text, chain_text, dim, next_line
+from traceq.views.wording import call_text, chain_text, dim, next_line, reported, strong
 
 __all__ = ("Shown", "bottlenecks_report", "report", "span_report")
 
 _SHOWN_FINDINGS = 5
-_NO_ASKED = Asked()
 _ALL = Shown()
 
 
 @report_of.register
-def report(answer: ExaminedTrace, asked: Asked = _NO_ASKED, shown: Shown = _ALL) -> Report:
+def report(answer: ExaminedTrace, asked: Asked = NOT_ASKED, shown: Shown = _ALL) -> Report:
     """Draw a trace."""
     drawn = waterfall(answer, shown, answer.details)
     blocks: tuple[Block, ...] = (_headline(answer.summary), Line(), drawn.timeline, *_findings(answer), Line())
-    return Report("show", answer.to_dict(), answer.records(), blocks, _footer(answer, drawn, asked), asked.trace_url)
+    return reported("show", answer, asked, blocks, _footer(answer, drawn, asked))
 
 
 def _headline(summary: TraceSummary) -> Line:
@@ -53,7 +52,7 @@ def _findings(answer: ExaminedTrace) -> list[Line]:
     if not shown:
         return []
     lines = finding_lines(shown, answer.findings.sums.request_count, is_brief=True)
-    return [Line(), Line((Part("Findings", "strong"),)), *lines[1:]]
+    return [Line(), strong("Findings"), *lines[1:]]
 
 
 def _footer(answer: ExaminedTrace, drawn: Waterfall, asked: Asked) -> tuple[Line, ...]:
@@ -89,16 +88,16 @@ def _counts(drawn: Waterfall) -> str:
 
 
 @report_of.register
-def span_report(answer: FoundSpans, asked: Asked = _NO_ASKED) -> Report:
+def span_report(answer: FoundSpans, asked: Asked = NOT_ASKED) -> Report:
     """Show everything about the spans of one id."""
     blocks: list[Block] = []
     for span in answer.spans:
-        blocks += [Line((Part(span.name, "strong"),)), Fields(tuple(facts(span)))]
-    return Report("show", answer.to_dict(), answer.records(), tuple(blocks), (), asked.trace_url)
+        blocks += [strong(span.name), Fields(tuple(facts(span)))]
+    return reported("show", answer, asked, blocks)
 
 
 @report_of.register
-def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = _NO_ASKED) -> Report:
+def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = NOT_ASKED) -> Report:
     """Draw a trace down to its bottlenecks."""
     flagged = frozenset(row for culprit in answer.culprits for row in culprit.rows)
     drawn = waterfall(answer, replace(Shown(), only=flagged or None))
@@ -112,7 +111,7 @@ def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = _NO_ASKED) -> Re
             dim(f"{plural(drawn.hidden_count, 'span')} not shown, `traceq show` draws all of them"),
             next_line(asked, "show", answer.summary.trace_id),
         )
-    return Report("bottlenecks", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+    return reported("bottlenecks", answer, asked, blocks, footer)
 
 
 def _sentence(culprit: Culprit) -> Line:
@@ -138,36 +137,25 @@ def _sentence(culprit: Culprit) -> Line:
     return Line(tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """How much is shown."""
-
-    top: int = 20
-    """Number of rows."""
-
-
 @report_of.register
-def critical_path_report(answer: CriticalPath, asked: Asked = _NO_ASKED, shown: Rows = Rows()) -> Report:
+def critical_path_report(answer: CriticalPath, asked: Asked = NOT_ASKED, top: int = 20) -> Report:
     """Show the longest stretches of critical paths."""
     held = answer.held
     longest = sorted(held, key=lambda stretch: (stretch.start_ns - stretch.end_ns, stretch.start_ns, stretch.span.row))
-    heading = Line(
-        (Part(f"{plural(len(held), 'stretch', 'stretches')} of critical paths, the longest first", "strong"),)
-    )
-    blocks = (heading, table(STRETCH_COLUMNS, longest[: shown.top]))
-    return Report("critical-path", answer.to_dict(), answer.records(), blocks, _rest(len(held), shown), asked.trace_url)
+    heading = strong(f"{plural(len(held), 'stretch', 'stretches')} of critical paths, the longest first")
+    blocks = (heading, table(STRETCH_COLUMNS, longest[:top]))
+    return reported("critical-path", answer, asked, blocks, _rest(len(held) - top))
 
 
 @report_of.register
-def self_time_report(answer: SelfTime, asked: Asked = _NO_ASKED, shown: Rows = Rows()) -> Report:
+def self_time_report(answer: SelfTime, asked: Asked = NOT_ASKED, top: int = 20) -> Report:
     """Show the spans that were busy longest themselves."""
     spans = answer.spans_with_times
     busiest = sorted(spans, key=lambda timed: (-timed[1], timed[0].row))
-    heading = Line((Part(f"{plural(len(spans), 'span')}, those first that were busy longest themselves", "strong"),))
-    blocks = (heading, table(SELF_TIME_COLUMNS, busiest[: shown.top]))
-    return Report("self-time", answer.to_dict(), answer.records(), blocks, _rest(len(spans), shown), asked.trace_url)
+    heading = strong(f"{plural(len(spans), 'span')}, those first that were busy longest themselves")
+    blocks = (heading, table(SELF_TIME_COLUMNS, busiest[:top]))
+    return reported("self-time", answer, asked, blocks, _rest(len(spans) - top))
 
 
-def _rest(count: int, shown: Rows) -> tuple[Line, ...]:
-    left = count - shown.top
+def _rest(left: int) -> tuple[Line, ...]:
     return (dim(f"{plural(left, 'row')} more"),) if left > 0 else ()

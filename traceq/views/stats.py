@@ -9,12 +9,11 @@ from typing import Literal, TypeAlias
 from traceq.analysis.spread import Spread
 from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, picked, table
 from traceq.units import format_count, format_duration, plural
-from traceq.views.wording import dim, duration_histogram, more, next_line, nothing_found
+from traceq.views.wording import dim, duration_histogram, hint, more, next_line, nothing_found, reported, strong
 
-_NO_ASKED = Asked()
 _HISTOGRAMS = 5
 """Sorts of spans whose durations are drawn."""
 _DRAWN_FROM = 5
@@ -45,16 +44,16 @@ class Shown:
 
 
 @report_of.register
-def report(answer: Statistics, asked: Asked = _NO_ASKED, shown: Shown = Shown()) -> Report:
+def report(answer: Statistics, asked: Asked = NOT_ASKED, shown: Shown = Shown()) -> Report:
     """Show how many spans there are of each sort, how long they took, and how often they failed."""
-    blocks: list[Block] = [Line((Part(nothing_found(asked, "spans"), "hint"),))]
+    blocks: list[Block] = [hint(nothing_found(asked, "spans"))]
     footer: tuple[Line, ...] = ()
     if answer.total.duration.count:
         rows = _sorted(answer.rows, shown.sort)
         blocks = [_headline(answer, asked), Line(), _table(rows, answer, shown)]
         blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
         footer = _footer(answer, asked, shown)
-    return Report("stats", answer.to_dict(), answer.records(), tuple(blocks), footer, asked.trace_url)
+    return reported("stats", answer, asked, blocks, footer)
 
 
 def _sorted(rows: Sequence[StatisticsRow], order: Order) -> list[StatisticsRow]:
@@ -155,7 +154,7 @@ def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block
     """Draw how durations spread, all between the same two ends, so that they can be compared."""
     rows = rows[:_HISTOGRAMS]
     spreads = [row.totals.duration for row in rows]
-    blocks: list[Block] = [Line(), Line((Part("Durations", "strong"),))] if rows else []
+    blocks: list[Block] = [Line(), strong("Durations")] if rows else []
     for row in rows:
         name = name_of(row, answer.options.by[0])
         service = f"  {row.value.service}" if row.value.service and not answer.options.service else ""

@@ -7,28 +7,26 @@ from dataclasses import replace
 from traceq.analysis.spread import Spread
 from traceq.analysis.what_if import OPERATION_COLUMNS, HeldOperation, WhatIf, WhatIfSums
 from traceq.answer import report_of
-from traceq.query import Asked
+from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_duration, format_ratio, plural
-from traceq.views.wording import nothing_found, service_text
-
-_NO_ASKED = Asked()
+from traceq.views.wording import hint, nothing_found, reported, service_text, strong
 
 
 @report_of.register
-def report(answer: WhatIf, asked: Asked = _NO_ASKED) -> Report:
+def report(answer: WhatIf, asked: Asked = NOT_ASKED) -> Report:
     """Show what shorter calls would save."""
     blocks = what_if_blocks(answer)
     if not answer.sums.before.count:
-        blocks = [Line((Part(nothing_found(asked, "requests"), "hint"),))]
-    return Report("what-if", answer.to_dict(), answer.records(), tuple(blocks), (), asked.trace_url)
+        blocks = [hint(nothing_found(asked, "requests"))]
+    return reported("what-if", answer, asked, blocks)
 
 
 def what_if_blocks(answer: WhatIf, top: int = 5) -> list[Block]:
     """Say what shortening spans would save, and what would hold requests then."""
     found, changes = answer.sums, answer.changes
     told = ", ".join(change.text for change in changes)
-    blocks: list[Block] = [Line((Part(f"What if {told}", "strong"),))]
+    blocks: list[Block] = [strong(f"What if {told}")]
     matched = found.matched_counts or (0,) * len(changes)
     missing = [change.name for change, count in zip(changes, matched, strict=True) if not count]
     blocks += [Line((Part(f"no span goes by the name '{name}'", "error"),)) for name in missing]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
+from traceq.answer import Answer
 from traceq.query import Asked
-from traceq.report import Histogram, Line, Part
+from traceq.report import Block, Histogram, Line, Part, Report
 from traceq.semantics import Kind
 from traceq.units import plural
 
@@ -56,6 +57,20 @@ def nothing_found(asked: Asked, what: str) -> str:
     return f"no {what} match: {narrower}"
 
 
+def nothing_reported(command: str, answer: Answer, asked: Asked, apart: SetApart) -> Report:
+    """Say that no request matches, what to try, and what is not counted among the requests."""
+    return reported(command, answer, asked, (hint(nothing_found(asked, "requests")),), set_apart_lines(apart))
+
+
+def count_parts(count: int, noun: str, request_count: int, service: str | None, asked: Asked) -> list[Part]:
+    """Say how many were found of something, in how many requests, whose, and of which time."""
+    return [
+        Part(plural(count, noun) if count else f"no {noun}s", "strong"),
+        Part(f" in {plural(request_count, 'request')}{f' of {service}' if service else ''}"),
+        Part(f", {asked.window}" if asked.window else ""),
+    ]
+
+
 def looked_at(sums: Counted, asked: Asked) -> str:
     """Say how much was looked at, and where it came from."""
     where = f" ({asked.location})" if asked.location else ""
@@ -76,6 +91,23 @@ def next_line(asked: Asked, *words: str) -> Line:
 def dim(text: str) -> Line:
     """Say something beside the answer."""
     return Line((Part(text, "dim"),))
+
+
+def strong(text: str) -> Line:
+    """Give a heading, or what matters most."""
+    return Line((Part(text, "strong"),))
+
+
+def hint(text: str) -> Line:
+    """Say what to try."""
+    return Line((Part(text, "hint"),))
+
+
+def reported(
+    command: str, answer: Answer, asked: Asked, blocks: Iterable[Block], footer: Iterable[Line] = ()
+) -> Report:
+    """Put what people see of an answer beside its document and its records."""
+    return Report(command, answer.to_dict(), answer.records(), tuple(blocks), tuple(footer), asked.trace_url)
 
 
 def service_text(key: GroupKey) -> str:
