@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -70,13 +70,13 @@ class _Process(msgspec.Struct, gc=False):
     tags: msgspec.Raw = _NOTHING
 
 
-class _DetailedSpan(msgspec.Struct, gc=False):
-    """A span as it is in JSON; it serves as its own `SpanDetails`, so that a span costs one object."""
+class _AnySpan(msgspec.Struct, gc=False):
+    """What is read of every span."""
 
     span_id: str = msgspec.field(name="spanID")
     name: str | None = msgspec.field(name="operationName", default=None)
     references: list[_Reference] | None = None
-    """After reading: only those that do not name the parent."""
+    """After reading details: only those that do not name the parent."""
     parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
     """In exports of Jaeger before 1.8, which had no references."""
     start_us: Microseconds = msgspec.field(name="startTime", default=None)
@@ -84,11 +84,20 @@ class _DetailedSpan(msgspec.Struct, gc=False):
     start_ns: Nanoseconds = msgspec.field(name="startTimeUnixNano", default=None)
     """In files that traceq wrote, if the time is not a whole number of microseconds; takes precedence."""
     duration_ns: Nanoseconds = msgspec.field(name="durationNano", default=None)
-    tags: msgspec.Raw = _NOTHING
-    logs: msgspec.Raw = _NOTHING
     process_id: str | None = msgspec.field(name="processID", default=None)
     process: _Process | None = None
-    """After reading: the one that `processID` names, if there is one."""
+    """After reading details: the one that `processID` names, if there is one."""
+
+
+class _Span(_AnySpan, gc=False):
+    tags: list[_Tag] | None = None
+
+
+class _DetailedSpan(_AnySpan, gc=False):
+    """A span as it is in JSON; it serves as its own `SpanDetails`, so that a span costs one object."""
+
+    tags: msgspec.Raw = _NOTHING
+    logs: msgspec.Raw = _NOTHING
     remarks: msgspec.Raw = msgspec.field(name="warnings", default=_NOTHING)
 
     def attributes(self) -> Attributes:
@@ -121,12 +130,6 @@ class _DetailedSpan(msgspec.Struct, gc=False):
         return tuple(decode(_REMARKS, self.remarks, f"cannot read the warnings of span {self.span_id}") or ())
 
 
-class _DetailedTrace(msgspec.Struct, gc=False):
-    spans: list[_DetailedSpan] | None
-    processes: dict[str, _Process | None] | None = None
-    warnings: list[str] | None = None
-
-
 class _SpanId(msgspec.Struct, gc=False):
     trace_id: str | None = msgspec.field(name="traceID", default=None)
 
@@ -136,39 +139,22 @@ class _TraceId(msgspec.Struct, gc=False):
     trace_id: str | None = msgspec.field(name="traceID", default=None)
 
 
-class _Span(msgspec.Struct, gc=False):
-    span_id: str = msgspec.field(name="spanID")
-    name: str | None = msgspec.field(name="operationName", default=None)
-    references: list[_Reference] | None = None
-    parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
-    start_us: Microseconds = msgspec.field(name="startTime", default=None)
-    duration_us: Microseconds = msgspec.field(name="duration", default=None)
-    start_ns: Nanoseconds = msgspec.field(name="startTimeUnixNano", default=None)
-    duration_ns: Nanoseconds = msgspec.field(name="durationNano", default=None)
-    tags: list[_Tag] | None = None
-    process_id: str | None = msgspec.field(name="processID", default=None)
-    process: _Process | None = None
+_Item = TypeVar("_Item")
 
 
-class _Trace(msgspec.Struct, gc=False):
-    spans: list[_Span] | None
+class _Trace(msgspec.Struct, Generic[_Item], gc=False):
+    spans: list[_Item] | None
     processes: dict[str, _Process | None] | None = None
     warnings: list[str] | None = None
 
 
-class _LargeTrace(msgspec.Struct, gc=False):
-    spans: list[msgspec.Raw] | None
-    processes: dict[str, _Process | None] | None = None
-    warnings: list[str] | None = None
-
-
-_DETAILED_TRACE = msgspec.json.Decoder(_DetailedTrace, strict=False)
+_DETAILED_TRACE = msgspec.json.Decoder(_Trace[_DetailedSpan], strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
 _TAGS = msgspec.json.Decoder(list[_Tag] | None)
 _LOGS = msgspec.json.Decoder(list[_Log] | None, strict=False)
 _REMARKS = msgspec.json.Decoder(list[str] | None)
-_TRACE = msgspec.json.Decoder(_Trace, strict=False)
-_LARGE_TRACE = msgspec.json.Decoder(_LargeTrace, strict=False)
+_TRACE = msgspec.json.Decoder(_Trace[_Span], strict=False)
+_LARGE_TRACE = msgspec.json.Decoder(_Trace[msgspec.Raw], strict=False)
 _SPANS = msgspec.json.Decoder(list[_Span], strict=False)
 _NO_PROCESS = _Process()
 
@@ -247,7 +233,7 @@ def read_coded(
     return coded
 
 
-def _read_detailed(trace: _DetailedTrace, trace_id: str, codes: Codebook) -> CodedTrace:
+def _read_detailed(trace: _Trace[_DetailedSpan], trace_id: str, codes: Codebook) -> CodedTrace:
     spans, processes = trace.spans or [], trace.processes or {}
     coded = _coded(trace_id, [spans], trace, codes)
     for span in spans:
@@ -272,7 +258,7 @@ def _some_at_a_time(spans: list[msgspec.Raw]) -> Iterable[list[_Span]]:
 def _coded(
     trace_id: str,
     batches: Iterable[list[_Span] | list[_DetailedSpan]],
-    trace: _Trace | _LargeTrace | _DetailedTrace,
+    trace: _Trace[_Item],
     codes: Codebook,
 ) -> CodedTrace:
     coded = CodedTrace(trace_id, warnings=trace.warnings or [])

@@ -101,31 +101,28 @@ class _TraceId(msgspec.Struct, gc=False, rename="camel"):
     trace_id: str | None = None
 
 
-class _DetailedSpan(msgspec.Struct, gc=False, rename="camel"):
+class _AnySpan(msgspec.Struct, gc=False, rename="camel"):
+    """What is read of every span."""
+
     span_id: str | None = None
     parent_span_id: str | None = None
     name: str | None = None
     kind: int | str | None = None
     start_time_unix_nano: Nanoseconds = None
     end_time_unix_nano: Nanoseconds = None
+    links: list[_SpanLink] | None = None
+    """After reading details: only those that do not stand in for the parent."""
+    status: _SpanStatus | None = None
+
+
+class _Span(_AnySpan, gc=False, rename="camel"):
+    attributes: list[_Sketch] | None = None
+
+
+class _DetailedSpan(_AnySpan, gc=False, rename="camel"):
     trace_state: str | None = None
     attributes: msgspec.Raw = _NOTHING
     events: msgspec.Raw = _NOTHING
-    links: list[_SpanLink] | None = None
-    """After reading: only those that do not stand in for the parent."""
-    status: _SpanStatus | None = None
-
-
-class _Span(msgspec.Struct, gc=False, rename="camel"):
-    span_id: str | None = None
-    parent_span_id: str | None = None
-    name: str | None = None
-    kind: int | str | None = None
-    start_time_unix_nano: Nanoseconds = None
-    end_time_unix_nano: Nanoseconds = None
-    attributes: list[_Sketch] | None = None
-    links: list[_SpanLink] | None = None
-    status: _SpanStatus | None = None
 
 
 _DETAILED_SPAN = msgspec.json.Decoder(_DetailedSpan, strict=False)

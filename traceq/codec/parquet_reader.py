@@ -268,9 +268,8 @@ def _span_details(columns: Mapping[str, _Array], count: int) -> tuple[SpanDetail
         columns: By name, each an Arrow array.
         count: How many rows.
     """
-    if "attributes" not in columns:
-        return tuple(repeat(_NoDetails(), count))
-    kept = _Columns(*(columns[name] for name in _Columns.__dataclass_fields__))
+    nothing = pa.nulls(count)
+    kept = _Columns(*(columns.get(name, nothing) for name in _Columns.__dataclass_fields__))
     return tuple(map(_Details, repeat(kept), range(count)))
 
 
@@ -309,27 +308,3 @@ class _Details:
     def warnings(self) -> tuple[str, ...]:
         """Read the server's remarks."""
         return tuple(self.columns.warnings[self.row].as_py() or ())
-
-
-class _NoDetails:
-    """The details of a file that was written without them."""
-
-    def attributes(self) -> Attributes:
-        """Give none."""
-        return {}
-
-    def resource(self) -> Attributes:
-        """Give none."""
-        return {}
-
-    def events(self) -> tuple[Event, ...]:
-        """Give none."""
-        return ()
-
-    def links(self) -> tuple[Link, ...]:
-        """Give none."""
-        return ()
-
-    def warnings(self) -> tuple[str, ...]:
-        """Give none."""
-        return ()
