@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -42,6 +43,49 @@ class ClockError(NamedTuple):
     drift: float
     """The time that the clock gains in each second, in seconds."""
     since_ns: int
+
+
+class EventKind(IntEnum):
+    """What happens at an instant within a span."""
+
+    CHILD_STARTS = 0
+    CHILD_ENDS = 1
+    STARTS = 2
+    ENDS = 3
+
+
+class Event(NamedTuple):
+    """A start or end within a span: its own, or that of a child."""
+
+    service: str
+    name: str
+    kind: EventKind
+
+
+class Gap(NamedTuple):
+    """A kind of gap: two events that follow each other within the spans of an operation."""
+
+    service: str
+    name: str
+    before: Event
+    after: Event
+
+
+class GapSum(NamedTuple):
+    """What was recorded of the gaps of one kind."""
+
+    gap_count: int = 0
+    sum_ns: int = 0
+    nothing_count: int = 0
+    """The number of gaps that were recorded as nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Services whose clocks tick coarsely, and how long gaps between their events are."""
+
+    tick_ns: Mapping[str, int] = field(default_factory=dict)
+    gaps: Mapping[Gap, GapSum] = field(default_factory=dict)
 
 
 class Operation(NamedTuple):
@@ -141,3 +185,5 @@ class Learned:
     """Which operations occur above others."""
     clocks: Mapping[Clock, ClockError] = field(default_factory=dict)
     """The errors of clocks that some call proves wrong, and of the clocks with which these are compared."""
+    ticks: Ticks = field(default_factory=Ticks)
+    """Which clocks tick coarsely."""

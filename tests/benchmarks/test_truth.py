@@ -125,7 +125,7 @@ def _score(name: str) -> Score:
         ("5 ms skew", 0.01),
         ("no kinds, 5 ms skew", 0.01),
         ("20 us jitter", 0.015),
-        ("ms clock", 0.08),
+        ("ms clock", 0.055),
         ("500 ppm drift", 0.03),
         ("2 % lost", 0.05),
         ("10 % lost", 0.16),

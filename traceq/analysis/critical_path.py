@@ -16,6 +16,7 @@ from traceq.analysis.outliving import are_any_of, find_superseded, is_followed_a
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected, skew_specs
+from traceq.analysis.ticks import place_in_ticks
 from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
@@ -124,7 +125,8 @@ def find_paths(spans: Columns) -> Paths:
     overlap up to a hundredth of the parent, here the nearer end wins.
     """
     awaited = find_awaited(spans)
-    low_ns, high_ns = clip_to_ancestors(spans.parents, spans.start_ns, awaited.end_ns)
+    times_ns = place_in_ticks(spans, awaited.end_ns, learned_of(spans).ticks)
+    low_ns, high_ns = clip_to_ancestors(spans.parents, *times_ns)
     attached = all_above(spans.parents, awaited.flags)
     candidates = np.flatnonzero(attached & (spans.parents >= 0) & (high_ns > low_ns))
     keys = TimeKeys(spans.parents.size, low_ns, high_ns)

@@ -12,6 +12,7 @@ from traceq.analysis.clocks import ClockCalls, collect_clock_calls, find_clock_e
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.grouping import added, numbered_rows
 from traceq.analysis.outliving import Outliving, count_outliving
+from traceq.analysis.ticks import TickSums, count_ticks
 from traceq.learned import NOTHING_KNOWN, Learned, Lineage, Operation
 from traceq.traces import Traces, normal_id
 
@@ -52,6 +53,7 @@ class LearnedSums:
     outliving: Outliving = field(default_factory=Outliving)
     lineage: Lineage = NOTHING_KNOWN
     clock_calls: ClockCalls = field(default_factory=ClockCalls)
+    ticks: TickSums = field(default_factory=TickSums)
 
     def __add__(self, other: LearnedSums) -> LearnedSums:
         return added(self, other)
@@ -59,7 +61,8 @@ class LearnedSums:
     def learned(self) -> Learned:
         """Draw conclusions."""
         calls, clocks = self.outliving, find_clock_errors(self.clock_calls)
-        return Learned(calls.asynchronous(), calls.left_running(), self.lineage, clocks)
+        ticks = self.ticks.ticks(clocks_agree=not clocks)
+        return Learned(calls.asynchronous(), calls.left_running(), self.lineage, clocks, ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def _learn(spans: Columns, level: int) -> LearnedSums:
     if level:
         chosen = [position for position, trace_id in enumerate(spans.traces.trace_ids) if is_sampled(trace_id, level)]
         spans = _of_traces(spans, np.array(chosen, dtype=np.int64))
-    return LearnedSums(count_outliving(spans), learn_lineage(spans), collect_clock_calls(spans))
+    return LearnedSums(count_outliving(spans), learn_lineage(spans), collect_clock_calls(spans), count_ticks(spans))
 
 
 def _of_traces(spans: Columns, positions: Ints) -> Columns:

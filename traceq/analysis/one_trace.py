@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
 from traceq.analysis.findings.question import FINDING_COLUMNS
+from traceq.analysis.learning import learned_of
 from traceq.analysis.outliving import crosses_clocks, is_comparable
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.skew import skew_specs
@@ -67,6 +68,10 @@ def find_assumptions(examined: Examined) -> tuple[str, ...]:
     assumed = (
         (bool(is_timely.any()), "calls that ended before their callers were waited for"),
         (bool(crosses_clocks(spans).any()), "clocks are right where a call fits into its caller"),
+        (
+            bool(learned_of(spans).ticks.tick_ns),
+            "within ticks of coarse clocks, gaps are as long as others of their kind",
+        ),
     )
     return tuple(text for applies, text in assumed if applies)
 

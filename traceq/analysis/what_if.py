@@ -14,11 +14,13 @@ from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import charge
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
+from traceq.analysis.learning import learned_of
 from traceq.analysis.requests import RequestOptions, find_requests
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors
 from traceq.answer import Answer
+from traceq.learned import Ticks
 from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
 from traceq.units import parse_duration
@@ -205,6 +207,8 @@ class WhatIfQuestion:
         are those of the critical path: spans are clipped to their ancestors, and what is handed over is left out.
         """
         spans, _ = corrected(columns(traces), correct_skew=self.options.correct_skew)
+        # Both times are calculated: estimates within ticks of a coarse clock would differ for other reasons.
+        spans = replace(spans, learned=replace(learned_of(spans), ticks=Ticks()))
         requests = find_requests(spans, self.options)
         paths = find_paths(requests.spans)
         matched, lengths_ns = _shortened(paths, requests.entry >= 0, self.changes)
