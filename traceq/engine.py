@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec.wire import collector_paused
@@ -104,6 +104,15 @@ class Informed(Protocol):
     @property
     def learns(self) -> bool:
         """Whether the question needs this knowledge, with its options."""
+
+
+@runtime_checkable
+class InformedOfOrders(Protocol):
+    """A question that also needs to know which calls of a caller wait for each other."""
+
+    @property
+    def learns_orders(self) -> Literal[True]:
+        """Whether it does."""
 
 
 class Executor(Protocol):
@@ -290,7 +299,7 @@ def summarize_slice(
         kept: Iterable[tuple[Traces, Traces]] = tables
         if learned is None and _learns(question):
             kept = list(tables)
-            learned = _learned_from(found for _, found in kept)
+            learned = learned_from((found for _, found in kept), question)
         for table, found in kept:
             if len(found):
                 known = found if learned is None else replace(found, learned=learned)
@@ -304,11 +313,12 @@ def _learns(question: Question[Sums]) -> bool:
     return isinstance(question, Informed) and question.learns
 
 
-def _learned_from(tables: Iterable[Traces]) -> Learned:
+def learned_from(tables: Iterable[Traces], question: object) -> Learned:
+    """Learn from tables what a question needs."""
     # Late: it needs numpy.
     from traceq.analysis.learning import learn_from
 
-    return learn_from(list(tables))
+    return learn_from(list(tables), with_orders=isinstance(question, InformedOfOrders))
 
 
 def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
@@ -370,7 +380,9 @@ def summarize(
     for attempt in found.attempts():
         with attempt as trusted:
             slices = trusted.slices
-            learned = _learn(slices, query, here) if _learns(question) and not _is_kept(slices, here) else None
+            learned = (
+                _learn(slices, query, question, here) if _learns(question) and not _is_kept(slices, here) else None
+            )
             work = partial(summarize_slice, query=query, question=question, learned=learned)
             total = Summary(question.nothing())
             done = Progress("summing up traces", total=sum(piece.byte_count for piece in slices), is_bytes=True)
@@ -402,14 +414,15 @@ def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
     return len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor)
 
 
-def _learn(slices: Sequence[Slice], query: TraceQuery, executor: Executor) -> Learned:
+def _learn(slices: Sequence[Slice], query: TraceQuery, question: object, executor: Executor) -> Learned:
     """Learn from a sample of the traces that match, or from a larger one where too few of the first sample match."""
     # Late: it needs numpy.
     from traceq.analysis.learning import LEAST_SAMPLED, LearnedSums, LearningQuestion, Sample, sample_level
 
     level = sample_level(sum(piece.trace_count for piece in slices))
     while True:
-        work = partial(summarize_slice, query=query, question=LearningQuestion(Sample(level)))
+        lesson = LearningQuestion(Sample(level), isinstance(question, InformedOfOrders))
+        work = partial(summarize_slice, query=query, question=lesson)
         told = sum(executor.map(work, slices), Summary(LearnedSums()))
         if level <= _LARGEST_SAMPLE or told.trace_count >= LEAST_SAMPLED // 4:
             return told.sums.learned()

@@ -26,6 +26,21 @@ class Call(NamedTuple):
     callee: str
 
 
+class Place(NamedTuple):
+    """One of the calls that a caller makes."""
+
+    call: Call
+    number: int
+    """How many like it begin before."""
+
+
+class Unordered(NamedTuple):
+    """Two calls of one caller of which the second does not wait for the first, though it may begin after its end."""
+
+    first: Place
+    then: Place
+
+
 class Clock(NamedTuple):
     """A clock of spans: that of a host, or of a service where hosts are not given."""
 
@@ -187,3 +202,5 @@ class Learned:
     """The errors of clocks that some call proves wrong, and of the clocks with which these are compared."""
     ticks: Ticks = field(default_factory=Ticks)
     """Which clocks tick coarsely."""
+    unordered: frozenset[Unordered] = field(default_factory=frozenset)
+    """Calls that do not wait for each other; empty where the question does not need it."""

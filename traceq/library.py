@@ -19,13 +19,12 @@ from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.grouping import Sums
-from traceq.analysis.learning import learn_from
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.self_time import SelfTime
 from traceq.analysis.self_time import self_time as measure_self_time
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
-from traceq.engine import Informed, RankedQuestion, Workers
+from traceq.engine import Informed, RankedQuestion, Workers, learned_from
 from traceq.engine import ask as put
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources import is_url, open_source
@@ -123,7 +122,7 @@ def ask(
     if isinstance(question, Informed) and question.learns:
         # Kept, because each batch is looked at with what all of them tell.
         batches = tuple(batches)
-        learned = learn_from(batches)
+        learned = learned_from(batches, question)
         batches = (batch if batch.learned else replace(batch, learned=learned) for batch in batches)
     return question.rank(sum(map(question.collect, batches), question.nothing()))
 

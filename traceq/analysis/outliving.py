@@ -189,12 +189,12 @@ def count_outliving(spans: Columns) -> Outliving:
     has_outlived = outlives(spans)
     _, is_superseded = find_superseded(spans, has_outlived)
     proves = has_outlived & ~is_superseded & (spans.statuses != Status.ERROR)
-    places, number = _number_calls(spans, rows)
+    places, number = number_calls(spans, rows)
     made = np.bincount(number, minlength=places.size)
     outlived = sum_by_group(number, proves[rows].astype(np.int64), places.size)
     left = sum_by_group(number, _is_left_running(spans)[rows].astype(np.int64), places.size)
     counts = zip(made.tolist(), outlived.tolist(), left.tolist(), strict=True)
-    return Outliving(dict(zip(_calls(spans, rows[places]), counts, strict=True)))
+    return Outliving(dict(zip(calls_of(spans, rows[places]), counts, strict=True)))
 
 
 def _is_left_running(spans: Columns) -> Flags:
@@ -236,13 +236,14 @@ def are_any_of(spans: Columns, known: frozenset[Call]) -> Flags:
     is_named = np.array([name in names for name in spans.traces.names], dtype=np.bool_)
     rows = np.flatnonzero((spans.parents >= 0) & is_named[spans.names]) if names else np.zeros(0, dtype=np.int64)
     if rows.size:
-        places, number = _number_calls(spans, rows)
-        is_known = np.array([call in known for call in _calls(spans, rows[places])], dtype=np.bool_)
+        places, number = number_calls(spans, rows)
+        is_known = np.array([call in known for call in calls_of(spans, rows[places])], dtype=np.bool_)
         flags[rows] = is_known[number]
     return flags
 
 
-def _number_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
+def number_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
+    """Number calls by caller and callee: the first row of each number as an index of `rows`, and all numbers."""
     parents = spans.parents[rows]
     callee_service, callee = _callees(spans)
     told = (spans.services[parents], spans.names[parents], spans.services[rows], spans.names[rows])
@@ -261,7 +262,8 @@ def _callees(spans: Columns) -> tuple[Ints, Ints]:
     return service, name
 
 
-def _calls(spans: Columns, rows: Ints) -> Iterator[Call]:
+def calls_of(spans: Columns, rows: Ints) -> Iterator[Call]:
+    """Give the calls that rows are."""
     traces, parents = spans.traces, spans.parents[rows]
     callee_services, callees = _callees(spans)
     for caller_service, caller, service, name, callee_service, callee in zip(

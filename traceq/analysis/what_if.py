@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import charge
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
-from traceq.analysis.learning import learned_of
+from traceq.analysis.learning import learned_of, with_learned
+from traceq.analysis.orders import find_unordered
 from traceq.analysis.requests import RequestOptions, find_requests
+from traceq.analysis.schedule import Calls, replay
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors
@@ -81,7 +83,7 @@ class WhatIfSums:
     on_path_count: int = 0
     """The number of shortened spans that are on the critical path."""
     shortened_ns: int = 0
-    """The time by which these are shortened: the most that could be saved."""
+    """The time by which these are shortened."""
     before: Spread = field(default_factory=Spread)
     """Latencies as they were."""
     after: Spread = field(default_factory=Spread)
@@ -107,7 +109,7 @@ class WhatIfSums:
 
     @property
     def saved_ns(self) -> int:
-        """The time that all requests together would save; never negative, never above `shortened_ns`."""
+        """The time that all requests together would save; never negative."""
         return self.before.total_ns - self.after.total_ns
 
 
@@ -189,6 +191,7 @@ class WhatIfQuestion:
     changes: tuple[Shortening, ...]
     needs_details: bool = False
     learns: bool = True
+    learns_orders: Literal[True] = True
 
     def nothing(self) -> WhatIfSums:
         """Give the sums of no traces."""
@@ -202,11 +205,12 @@ class WhatIfQuestion:
         """Calculate new times of requests with some spans shorter.
 
         Everything inside a shortened span shrinks with it; of shortened spans within each other the outermost counts.
-        Among the calls of one caller, each keeps its distance from the last end before its start: so sequential calls
-        move forward, parallel ones still wait for the slowest, and the caller's end moves with the last of them. Times
-        are those of the critical path: spans are clipped to their ancestors, and what is handed over is left out.
+        Among the calls of one caller, each keeps its distance from what it waited for (see `schedule.replay`), and the
+        caller's end from the last of them. Times are those of the critical path: spans are clipped to their ancestors,
+        and what is handed over is left out.
         """
-        spans, _ = corrected(columns(traces), correct_skew=self.options.correct_skew)
+        spans = with_learned(columns(traces), with_orders=True)
+        spans, _ = corrected(spans, correct_skew=self.options.correct_skew)
         # Both times are calculated: estimates within ticks of a coarse clock would differ for other reasons.
         spans = replace(spans, learned=replace(learned_of(spans), ticks=Ticks()))
         requests = find_requests(spans, self.options)
@@ -311,9 +315,13 @@ def _settle(paths: Paths, shortened: Ints, blocking: Flags, new_ns: Ints) -> Int
     order = calls[np.lexsort((low_ns[calls], parents[calls]))]
     firsts = np.searchsorted(parents[order], callers)
     lasts = np.searchsorted(parents[order], callers, side="right")
+    learned = paths.spans.learned
+    places, unordered = find_unordered(paths.spans, order, learned.unordered if learned else frozenset())
+    end_ns = low_ns + old_ns
     for caller, first, last in zip(callers.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
         rows = order[first:last]
-        moves, saved_ns = _settle_calls(low_ns[rows].tolist(), old_ns[rows].tolist(), new_ns[rows].tolist())
+        start, end, new = (times_ns[rows].tolist() for times_ns in (low_ns, end_ns, new_ns))
+        moves, saved_ns = replay(Calls(start, end, new, places[first:last], unordered))
         moved_ns[rows] = moves
         new_ns[caller] -= saved_ns
     return moved_ns
@@ -330,30 +338,6 @@ def _ancestors(parents: Ints, rows: Ints) -> Ints:
     callers = np.flatnonzero(above)
     order: Ints = callers[np.argsort(-depths(parents)[callers], kind="stable")]
     return order
-
-
-def _settle_calls(starts: list[int], old_ns: list[int], new_ns: list[int]) -> tuple[list[int], int]:
-    """Calculate new times of the calls of one caller, given in order of start; none of them has zero duration.
-
-    Each keeps its distance from the last end before its start, and so does the caller's own end.
-
-    Returns:
-        By how much each start moves, and by how much the caller's end comes earlier.
-    """
-    if not starts:
-        return [], 0
-    ends = [start + length for start, length in zip(starts, old_ns, strict=True)]
-    by_end = sorted(range(len(starts)), key=lambda call: ends[call])
-    moves: list[int] = []
-    seen, last_end, last_new = 0, starts[0], starts[0]
-    for start in (*starts, max(ends)):
-        while seen < len(by_end) and ends[by_end[seen]] <= start:
-            call = by_end[seen]
-            new_end = starts[call] + moves[call] + new_ns[call]
-            last_end, last_new = ends[call], new_end if seen == 0 else max(last_new, new_end)
-            seen += 1
-        moves.append(last_new - last_end)
-    return moves[:-1], -moves[-1]
 
 
 def _held(spans: Columns, inside: Flags, before_ns: Ints, after_ns: Ints) -> dict[GroupKey, tuple[int, int]]:
