@@ -119,6 +119,13 @@ def _gap(draw: Draw, strength: float) -> Planted:
     return Planted((query, Work(Latency(_BOUNDS.gap_ns / 1000 * strength, 0.02)), query), (query, _TICK, query))
 
 
+def _chatty(draw: Draw, strength: float) -> Planted:
+    """Draw very many different queries, in an order that never varies."""
+    latency = draw.latency(2000, 4000)
+    queries = tuple(draw.select(table, latency) for table in draw.tables(_count(_BOUNDS.chatty_calls, strength)))
+    return Planted(tuple(step for query in queries for step in (query, _TICK)), queries[:1])
+
+
 def _rounds(draw: Draw, strength: float) -> Planted:
     """Draw a loop that asks for several things of each item."""
     latency = draw.latency(1000, 4000)
@@ -127,6 +134,24 @@ def _rounds(draw: Draw, strength: float) -> Planted:
         asked[0] = draw.call("items", latency, "/items/{id}")
     once = tuple(step for part in asked for step in (part, _TICK))
     return Planted(once * _count(_BOUNDS.n_plus_one_calls, strength), once)
+
+
+_US_PER_BYTE = 0.02
+"""Of 50 MB/s."""
+_US_PER_ROW = 4
+
+
+def _large_answer(draw: Draw, strength: float) -> Planted:
+    size = round(_BOUNDS.payload_bytes * strength)
+    call = draw.call("export", draw.latency(1000, 4000), "/export/{user}")
+    large = replace(call, network=Latency(size * _US_PER_BYTE / 2, 0.05), body_bytes=size)
+    return Planted((large,), (replace(call, body_bytes=2000),))
+
+
+def _many_rows(draw: Draw, strength: float) -> Planted:
+    count = round(_BOUNDS.payload_rows * strength)
+    query = draw.select("events", Latency(count * _US_PER_ROW, 0.05), "owner = {user}")
+    return Planted((replace(query, row_count=count),), (replace(query, latency=Latency(1000), row_count=50),))
 
 
 def _fan_out(draw: Draw, strength: float) -> Planted:
@@ -162,6 +187,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "retries": Problem(_retries, frozenset(("retries",))),
     "calls in turn": Problem(_calls_in_turn, frozenset(("sequential-calls",))),
     "queries in turn": Problem(_queries_in_turn, frozenset(("sequential-queries",))),
+    "chatty": Problem(_chatty, frozenset(("chatty",))),
+    "large answer": Problem(_large_answer, frozenset(("payload",))),
+    "many rows": Problem(_many_rows, frozenset(("payload",))),
     "slow network": Problem(_network, frozenset(("network",))),
     "gap": Problem(_gap, frozenset(("gap",))),
     "queue delay": Problem(_queue_delay, frozenset(("queue-delay",))),

@@ -66,6 +66,14 @@ class Thresholds:
     straggler_factor: float = _bound(
         1.25, "straggler-factor", "Duration of a straggler as a multiple of the others' median.", Unit.TEXT
     )
+    chatty_calls: int = _bound(30, "chatty", "Number of different calls of one span that are too many.", least=2)
+    chatty_ratio: float = _bound(
+        0.5, "chatty-share", "Smallest share of the request's latency that these calls together must take.", Unit.RATIO
+    )
+    payload_bytes: int = _bound(
+        1_000_000, "payload", "Number of bytes of a request, an answer or a message that are too many.", least=1
+    )
+    payload_rows: int = _bound(10_000, "payload-rows", "Number of rows of a query's answer that are too many.", least=1)
     fan_out_calls: int = _bound(30, "fan-out", "Number of calls side by side that are too many.", least=2)
     retries: int = _bound(1, "retries", "Number of further attempts.", least=1)
     network_ns: int = _bound(

@@ -9,6 +9,7 @@ import numpy as np
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
 from traceq.analysis.findings.wording import NOTHING_SAID, Wording, may_page, names_what_it_asks, of_statement, of_url
+from traceq.analysis.tree import TimeKeys
 from traceq.semantics import PEER_HOST, STATEMENT, URL, Kind, first_text
 
 _IN_TURN_RATIO = 0.8
@@ -64,6 +65,7 @@ def _many(scene: Scene, rows: Ints, above: Ints) -> tuple[Groups, Flags]:
     spans, least = scene.spans, scene.thresholds.n_plus_one_calls
     # Most spans make few calls: counting first saves sorting these.
     rows = rows[np.bincount(above[rows], minlength=1)[above[rows]] >= least]
+    idle_ns = _idle_ns(scene, rows, above[rows])
     parents, operations = spans.parents[rows], scene.operations
     wrappers = np.where(parents == above[rows], -1, operations[parents])
     callees = np.where(scene.callees >= 0, operations[scene.callees], -1)
@@ -73,7 +75,7 @@ def _many(scene: Scene, rows: Ints, above: Ints) -> tuple[Groups, Flags]:
     groups, texts = _same_wording(scene, groups, least)
     in_turn = groups.sum(scene.follows(groups).astype(np.int64)) >= _IN_TURN_RATIO * (groups.sizes - 1)
     fits = [
-        _is_n_plus_one(scene, groups.rows[start:stop], texts[start:stop], is_in_turn=is_in_turn)
+        _is_n_plus_one(scene, groups.rows[start:stop], texts[start:stop], idle_ns if is_in_turn else None)
         for start, stop, is_in_turn in zip(
             groups.heads.tolist(), groups.offsets[1:].tolist(), in_turn.tolist(), strict=True
         )
@@ -116,17 +118,20 @@ def _text(scene: Scene, row: int) -> _Text:
     return _Text(text, of_url(text), "")
 
 
-def _is_n_plus_one(scene: Scene, rows: Ints, texts: list[_Text], *, is_in_turn: bool) -> bool:
-    """Tell whether alike calls of one span could have been one call, as far as is recorded."""
+def _is_n_plus_one(scene: Scene, rows: Ints, texts: list[_Text], idle_ns: Ints | None) -> bool:
+    """Tell whether alike calls of one span could have been one call, as far as is recorded.
+
+    `idle_ns` is None for calls side by side.
+    """
     wording, is_query = texts[0].wording, bool(scene.is_query[rows[0]])
     is_same = not wording.is_open and len({told.text for told in texts}) == 1
     if wording.pages or wording.controls:
         return False
-    if not is_in_turn:
+    if idle_ns is None:
         # Calls of services side by side are how answers are gathered, and so are queries of many shards.
         shards = {told.host for told in texts}
         return is_query and bool(wording.alike) and 2 * len(shards) <= len(texts)
-    if _is_paced(scene, rows, _SAME_BUSY_RATIO if is_same else _BUSY_RATIO):
+    if _is_paced(scene, rows, idle_ns, _SAME_BUSY_RATIO if is_same else _BUSY_RATIO):
         return False
     return bool(wording.alike) or _is_told_by_name(scene, int(rows[0]))
 
@@ -140,13 +145,35 @@ def _is_told_by_name(scene: Scene, row: int) -> bool:
     return any(names_what_it_asks(name, general) for name in names) and not may_page(names[-1])
 
 
-def _is_paced(scene: Scene, rows: Ints, busy_ratio: float) -> bool:
-    """Tell whether the pauses between calls of one span are their reason: polling, or a loop with a sleep."""
-    start_ns, end_ns = scene.spans.start_ns[rows], scene.spans.end_ns[rows]
-    pauses_ns = np.sort(start_ns[1:] - end_ns[:-1])
+def _idle_ns(scene: Scene, rows: Ints, above: Ints) -> Ints:
+    """Give for each of these calls how long none of those of the same span was running until it began.
+
+    The difference between two calls of one span is what the span did not spend on calls between them. The array has an
+    entry for each span; `above` has one for each of the rows.
+    """
+    spans = scene.spans
+    idle_ns = np.zeros(spans.parents.size, dtype=np.int64)
+    keys = TimeKeys(spans.parents.size, spans.start_ns[rows], spans.end_ns[rows])
+    begins = keys.key(above, spans.start_ns[rows])
+    order = np.lexsort((rows, begins))
+    # The key contains the span above, so the running maximum of ends begins anew with each one.
+    reached = np.maximum.accumulate(keys.key(above, spans.end_ns[rows])[order][:-1])
+    pauses_ns = keys.time(begins[order][1:]) - keys.time(reached)
+    is_next = np.diff(above[order]) == 0
+    idle_ns[rows[order[1:]]] = np.cumsum(np.where(is_next, np.maximum(pauses_ns, 0), 0))
+    return idle_ns
+
+
+def _is_paced(scene: Scene, rows: Ints, idle_ns: Ints, busy_ratio: float) -> bool:
+    """Tell whether the pauses between calls of one span are their reason: polling, or a loop with a sleep.
+
+    Time in which the span makes other calls is no pause.
+    """
+    pauses_ns = np.sort(np.diff(idle_ns[rows]))
     # Work between calls that is short does not keep them apart.
     is_apart = pauses_ns[pauses_ns.size // 2] > scene.thresholds.sequential_gap_ns
-    return bool(is_apart and (end_ns - start_ns).sum() < busy_ratio * (end_ns.max() - start_ns[0]))
+    lasted_ns = scene.spans.end_ns[rows].max() - scene.spans.start_ns[rows[0]]
+    return bool(is_apart and lasted_ns - pauses_ns.sum() < busy_ratio * lasted_ns)
 
 
 def _joined(one: Groups, other: Groups) -> Groups:
@@ -201,5 +228,6 @@ def _polls(scene: Scene, groups: Groups) -> Flags:
     parents = scene.spans.parents[groups.rows]
     is_one = groups.max(parents) == -groups.max(-parents)
     bounds = zip(groups.heads.tolist(), groups.offsets[1:].tolist(), is_one.tolist(), strict=True)
-    polls = [one and _is_paced(scene, groups.rows[start:stop], _BUSY_RATIO) for start, stop, one in bounds]
+    idle_ns = _idle_ns(scene, groups.rows, parents)
+    polls = [one and _is_paced(scene, groups.rows[start:stop], idle_ns, _BUSY_RATIO) for start, stop, one in bounds]
     return np.array(polls, dtype=np.bool_)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import alike, series, single
+from traceq.analysis.findings import alike, amounts, series, single
+from traceq.analysis.findings.rounds import rounds
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.findings.wording import of_statement
 from traceq.semantics import Peer
@@ -111,6 +112,13 @@ KINDS: dict[str, FindingKind] = {
         _alike_calls,
         "Ask once for all of them: one call with a list of ids.",
     ),
+    "m*n+1": FindingKind(
+        "M*N+1",
+        lambda seen: (
+            f"{seen.up_to}{seen.calls} calls in a loop that makes the same few in each round, {seen.longest} together"
+        ),
+        "Ask once for each of them before the loop, with a list of ids, or join.",
+    ),
     "slow-query": FindingKind(
         "slow query",
         _slow_query,
@@ -149,6 +157,17 @@ KINDS: dict[str, FindingKind] = {
         lambda seen: f"alike statements {seen.up_to}{seen.calls} times in a request, {seen.longest} together",
         "Ask once for all values; where these are the same too, run it once and pass the answer on.",
     ),
+    "chatty": FindingKind(
+        "chatty",
+        lambda seen: f"{seen.up_to}{seen.calls} calls to answer one request, {seen.longest} together",
+        "Ask for more at once: fewer, larger queries, or a cache for what seldom changes.",
+    ),
+    "payload": FindingKind(
+        "large payload",
+        lambda seen: f"very large, {seen.up_to}{seen.longest} to get it across" if seen.longest_ns else "very large",
+        "Ask for less: only the fields and rows that are needed, page by page, compressed.",
+        remark=amounts.amount_told,
+    ),
     "network": FindingKind(
         "network",
         lambda seen: f"{seen.up_to}{seen.longest} between the call and the server's work",
@@ -186,13 +205,18 @@ KINDS: dict[str, FindingKind] = {
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
     many = alike.n_plus_one(scene)
+    alone, loops = rounds(scene, many)
+    repeated, in_turn = alike.repeated_queries(scene, many), series.sequential_calls(scene, many)
     tried = series.retries(scene)
     parallel = series.side_by_side(scene)
     return (
-        many,
-        alike.repeated_queries(scene, many),
+        alone,
+        loops,
+        repeated,
         tried,
-        series.sequential_calls(scene, many),
+        in_turn,
+        amounts.chatty(scene, (many, repeated, in_turn)),
+        amounts.payloads(scene),
         series.stragglers(scene, parallel),
         series.fan_outs(scene, parallel),
         single.slow_queries(scene),
