@@ -139,6 +139,18 @@ def test_a_late_end_among_calls_that_fit_is_no_proof() -> None:
     assert shifts([pair(0, 100), pair(0, 200), pair(0, 700), pair(0, 300)]) == {0}
 
 
+def test_a_handful_of_late_ends_is_no_proof_and_more_are() -> None:
+    late = [pair(0, 600), pair(7, 700), pair(20, 650), pair(30, 600)]
+
+    assert shifts(late) == {0}
+    assert shifts([*late, pair(40, 700)]) == {-450}
+
+
+def test_a_call_that_begins_after_its_caller_ended_is_a_proof() -> None:
+    assert shifts([pair(0, 1_000), pair(7, 900)]) == {-750}
+    assert shifts([pair(0, 999), pair(7, 900)]) == {0}
+
+
 def test_calls_in_both_directions_bound_an_offset() -> None:
     calls = [
         [client("c", None, 0, 100), server("s", "c", 1_010, 1_090)],

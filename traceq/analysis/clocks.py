@@ -41,6 +41,8 @@ class ClockCalls:
     """The minimum by which it has to be ahead if its caller waited for it; `-UNBOUNDED_NS` if that is unknown."""
     is_call: Flags = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """Whether it is a SERVER under its CLIENT, two spans for the same work."""
+    is_after: Flags = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """Whether it begins only when its caller, which should have waited for it, has ended."""
 
     def __add__(self, other: ClockCalls) -> ClockCalls:
         if not other.clocks or not self.clocks:
@@ -56,6 +58,7 @@ class ClockCalls:
             np.concatenate((self.most_ns, other.most_ns)),
             np.concatenate((self.least_ns, other.least_ns)),
             np.concatenate((self.is_call, other.is_call)),
+            np.concatenate((self.is_after, other.is_after)),
         )
 
 
@@ -70,6 +73,7 @@ def collect_clock_calls(spans: Columns) -> ClockCalls:
     rows = np.flatnonzero(crosses_clocks(spans) & ~is_told_free(spans) & ~spans.rejoined)
     above = parents[rows]
     callers, callees = clock_codes(spans, above, rows)
+    is_bound = is_bound_by_end(spans, above, rows)
     met = np.zeros(len(spans.traces.hosts) + len(spans.traces.services), dtype=np.bool_)
     met[callers] = met[callees] = True
     number = np.cumsum(met) - 1
@@ -79,8 +83,9 @@ def collect_clock_calls(spans: Columns) -> ClockCalls:
         number[callees],
         spans.start_ns[rows],
         spans.start_ns[rows] - spans.start_ns[above],
-        np.where(is_bound_by_end(spans, above, rows), spans.end_ns[rows] - spans.end_ns[above], -UNBOUNDED_NS),
+        np.where(is_bound, spans.end_ns[rows] - spans.end_ns[above], -UNBOUNDED_NS),
         is_served(spans, above, rows),
+        is_bound & (spans.start_ns[rows] >= spans.end_ns[above]),
     )
 
 
@@ -120,6 +125,8 @@ _EARLY_RATIO = 0.02
 """The minimum share of all calls that an offset corrects because they begin before they were made."""
 _LATE_RATIO = 0.5
 """The minimum share of all calls that an offset corrects where these only end late, as servers do by themselves."""
+_LEAST_LATE = 5
+"""The minimum number of such calls, unless one begins only when its caller has ended."""
 _MOST_DRIFT = 0.01
 """The largest drift: what seems to be more is a time that is wrong altogether."""
 _OUTLIERS = 0.01
@@ -144,6 +151,8 @@ class _Pair:
     high_ns: Ints
     early: Flags
     """Which calls begin before they were made."""
+    after: Flags
+    """Which calls begin only when their callers have ended."""
     is_call: bool
     """Whether there is a SERVER under its CLIENT among them."""
 
@@ -214,6 +223,7 @@ def _pairs(calls: ClockCalls) -> Iterator[_Pair]:
             low_ns[at],
             high_ns[at],
             calls.most_ns[at] < -CLOSE_NS,
+            calls.is_after[at],
             bool(calls.is_call[at].any()),
         )
 
@@ -235,7 +245,7 @@ def _compare(pair: _Pair, since_ns: int) -> _Apart:
     explained = _explained(pair, best, since_ns)
     mended_count = int(np.count_nonzero(pair.early & explained))
     is_early = min(gained, mended_count) >= max(1, _EARLY_RATIO * count)
-    is_late = gained > _LATE_RATIO * count
+    is_late = gained > _LATE_RATIO * count and (gained >= _LEAST_LATE or bool((pair.after & explained).any()))
     return best if is_early or is_late else _right(pair)
 
 
