@@ -72,10 +72,13 @@ def large(path: Path) -> str:
 
 
 def test_a_large_graph_shows_its_busiest_edges_and_says_how_to_see_the_rest(run: Run, tmp_path: Path) -> None:
-    drawn = run("deps", "--source", large(tmp_path / "table.json"), width=400).out
+    source = large(tmp_path / "table.json")
+
+    drawn = run("deps", "--source", source, width=400).out
 
     assert "┌" in drawn
     assert "the busiest" in drawn
+    assert f"next: traceq deps --view table --source {source}\n" in drawn
     assert "of 1,200 nodes: --service NAME shows what is around one" in drawn
 
 

@@ -116,7 +116,7 @@ def free_port() -> int:
         ),
         pytest.param(
             ("bottlenecks", "--trace", "e0eecb53", "--findings", *CHAT),
-            "Invalid value for --findings: `traceq show` lists those of one trace",
+            "Invalid value for --findings: `traceq show e0eecb53 --source fixtures/chat.json` lists those of one trace",
             "`traceq bottlenecks --help` shows how",
             id="findings of one trace",
         ),

@@ -45,6 +45,15 @@ def test_paragraphs_of_help_are_wrapped_where_the_terminal_ends(command: str, ru
     assert short == []
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_are_indented_and_fit_a_line_each(command: str, run: Run) -> None:
+    text = run(command, "--help").out.partition("Examples:")[2].partition("Arguments ─")[0].partition("Options ─")[0]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip() and "╭" not in line]
+
+    assert lines
+    assert [line for line in lines if not line.startswith("   traceq ")] == []
+
+
 def completed(words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> list[str]:
     """Give the completions of the last of these words, as the shell gets them."""
     monkeypatch.setenv("_TRACEQ_COMPLETE", "complete_bash")

@@ -11,6 +11,7 @@ from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptio
 from traceq.cli.output import emit
 from traceq.cli.session import found_trace, opened
 from traceq.engine import Ask, asking
+from traceq.query import command_about
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums
@@ -71,7 +72,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
     Examples:
       traceq bottlenecks chat-service
 
-      traceq bottlenecks chat-service --operation 'POST /rooms/{room_id}/messages' --lookback 6h --limit 1000
+      traceq bottlenecks chat-service --operation 'GET /rooms' --limit 1000
 
       traceq bottlenecks --trace 5b8aa5a2d2c872e8321cf37308d69df2
 
@@ -83,7 +84,8 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         if options.what_if:
             raise typer.BadParameter("it is estimated over many requests, not for one --trace", param_hint="--what-if")
         if options.findings:
-            raise typer.BadParameter("`traceq show` lists those of one trace", param_hint="--findings")
+            command = command_about(options.asking.source.locations, "show", options.trace)
+            raise typer.BadParameter(f"`{command}` lists those of one trace", param_hint="--findings")
         _one_trace(options, options.trace)
         return
     # Late: these need numpy, and options are imported for --help.

@@ -51,9 +51,9 @@ def check(options: CheckOptions) -> None:
     Names: an operation, service:operation, a service (its entry spans), or what is called: mysql, kafka.
 
     Examples:
-      traceq check 'p95(chat-service:POST /rooms/{room_id}/messages) < 500ms' --source after.json
+      traceq check 'p95(chat-service:GET /rooms) < 500ms' --source after.json
 
-      traceq check 'error_rate(chat-service) < 1%' 'calls(mysql) <= 5' 'no(n+1)' --junit traceq.xml
+      traceq check 'calls(mysql) <= 5' 'no(n+1)' --junit traceq.xml
 
       traceq check --baseline before.json --tolerance 10% --source after.json
     """

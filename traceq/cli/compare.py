@@ -13,7 +13,7 @@ from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, Se
 from traceq.cli.output import emit
 from traceq.cli.session import found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide
-from traceq.engine import Ask, asking
+from traceq.engine import Ask, Reply, asking
 from traceq.query import Asked, together
 from traceq.sources.interface import Progress, Source
 from traceq.units import format_time
@@ -75,7 +75,7 @@ def compare(options: CompareOptions) -> None:
 
       traceq compare --split-by resource.service.version --lookback 1d
 
-      traceq compare 5b8aa5a2d2c872e8321cf37308d69df2 0af7651916cd43dd8448eb211c80319c
+      traceq compare 5b8aa5a2 0af76519 --source traces.json
     """
     sides = options.what.sides()
     traces = [side.trace_id for side in sides if isinstance(side, TraceSide)]
@@ -157,7 +157,7 @@ def _compare_parts(options: CompareOptions) -> None:
         query = place.filters.query(options.service_name, is_live=source.is_live)
         with asking(source, query, place.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options(), key))
-            split = _split(answered.sums, options.what)
+            split = _split(answered, options.what)
             cohorts = [answered.sums.cohort.of(positions) for positions in (split.before, split.after)]
             tagged = _tagged_samples(ask, cohorts)
     asked = replace(answered.asked, notes=answered.asked.notes + split.notes)
@@ -168,14 +168,17 @@ def _compare_parts(options: CompareOptions) -> None:
     _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
 
 
-def _split(sums: CohortSums, options: SidesOptions) -> Split:
+def _split(reply: Reply[CohortSums], options: SidesOptions) -> Split:
     from traceq.analysis.comparison.cohorts import split_by_failure, split_by_latency, split_by_tag
 
-    if options.split_by is not None:
-        return split_by_tag(sums.values, sums.cohort.traces.start_ns.tolist(), options.split_by)
+    cohort = reply.sums.cohort
     if options.slow is not None:
-        return split_by_latency(sums.cohort, options.slow)
-    return split_by_failure(sums.cohort)
+        return split_by_latency(cohort, options.slow)
+    if options.split_by is None:
+        return split_by_failure(cohort)
+    first = cohort.traces.ids.tolist()[:1]
+    listing = reply.asked.command("show", *first, "--attributes") if first else ""
+    return split_by_tag(reply.sums.values, cohort.traces.start_ns.tolist(), options.split_by, listing)
 
 
 def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ def convert(options: ConvertOptions) -> None:
       traceq bottlenecks chat-service --source traces.parquet
     """
     if any(is_url(source) for source in options.sources):
-        raise typer.BadParameter("a server's traces are fetched first: `traceq fetch --all`", param_hint="SOURCE")
+        raise typer.BadParameter("a server's traces are fetched first, see `traceq fetch --help`", param_hint="SOURCE")
     from traceq.sources.parquet import require_pyarrow
 
     require_pyarrow(options.output)

@@ -72,7 +72,9 @@ def fetch_all(
     silent = replace(output, output=None, format=None, quiet=True)
     with opened(source_options, silent) as source, progress_line(is_wanted=not output.quiet) as listener:
         if not source.is_live:
-            raise typer.BadParameter("--all harvests a server; `traceq convert` reads files", param_hint="--all")
+            raise typer.BadParameter(
+                "--all harvests a server; for files see `traceq convert --help`", param_hint="--all"
+            )
         query = filters.query(service, is_live=True, default_limit=_LIMIT)
         harvester = Harvester(source, query, _archive(folder, source, query, options), listener)
         if not harvester.archive.state.is_finished:

@@ -78,7 +78,7 @@ def findings(options: FindingsOptions) -> None:
 
       traceq findings --trace 5b8aa5a2d2c872e8321cf37308d69df2
 
-      traceq findings chat-service --kind n+1 --kind slow-query --lookback 6h --limit 1000
+      traceq findings chat-service --kind n+1 --kind slow-query --lookback 6h
 
       traceq findings --source traces.json --slow-query 50ms --format json
     """

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
@@ -32,6 +32,7 @@ _Value = TypeVar("_Value")
 def parser(read: Callable[[str], _Value]) -> Callable[[str], _Value]:
     """Make a function that reads typed text into one for options: its ValueError becomes a usage error."""
 
+    @wraps(read)
     def parse(text: str) -> _Value:
         try:
             return read(text)

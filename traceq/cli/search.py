@@ -42,6 +42,8 @@ class SearchOptions:
 def search(options: SearchOptions) -> None:
     """Find traces of one service, or of all services at once.
 
+    Each trace is one line: its root, when it started, how long it took, how many spans it has, and their services.
+
     Examples:
       traceq search --min-duration 500ms
 

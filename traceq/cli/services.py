@@ -26,6 +26,8 @@ class ServicesOptions:
 def services(options: ServicesOptions) -> None:
     """List the services of the source.
 
+    These are the names that --service takes.
+
     Examples:
       traceq services
 
@@ -55,6 +57,8 @@ class OperationsOptions:
 
 def operations(options: OperationsOptions) -> None:
     """List the operations of a service, with their span kinds if the source knows them.
+
+    These are the names that --operation takes.
 
     Examples:
       traceq operations chat-service

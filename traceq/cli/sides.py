@@ -112,8 +112,13 @@ def _two_digits(clock: str) -> str:
     return clock if clock[2] == ":" else f"0{clock}"
 
 
-_read_side = parser(lambda text: parse_side(text, time_ns()))
-_SIDE: dict[str, Any] = {"parser": _read_side, "metavar": "WINDOW"}
+@parser
+def side(text: str) -> Side:
+    """Read one side of a comparison typed on the command line."""
+    return parse_side(text, time_ns())
+
+
+_SIDE: dict[str, Any] = {"parser": side, "metavar": "WINDOW"}
 _what_option = partial(typer.Option, rich_help_panel="What to compare")
 
 
@@ -131,7 +136,7 @@ class SidesOptions:
     ] = None
     second: Annotated[
         Side | None,
-        typer.Argument(parser=_read_side, metavar="[AFTER]", help="What to compare it with.", show_default=False),
+        typer.Argument(parser=side, metavar="[AFTER]", help="What to compare it with.", show_default=False),
     ] = None
     before: Annotated[
         Side | None,
@@ -161,8 +166,8 @@ class SidesOptions:
         Raises:
             typer.BadParameter: If there is anything but two sides of one sort, or one set and one way to split it.
         """
-        first = None if self.first is None or self.split_count else _read_side(self.first)
-        sides = [side for side in (self.before, first, self.second, self.after) if side is not None]
+        first = None if self.first is None or self.split_count else side(self.first)
+        sides = [each for each in (self.before, first, self.second, self.after) if each is not None]
         if self.split_count > 1 or (self.split_count and sides):
             raise typer.BadParameter("give two sides, or one of --split-by, --slow and --failed")
         if self.slow in (0, 1):
@@ -171,6 +176,6 @@ class SidesOptions:
             raise typer.BadParameter("say what to compare: two sides, or --split-by, --slow or --failed")
         if sides and len(sides) != 2:
             raise typer.BadParameter(f"a comparison has two sides, not {len(sides)}")
-        if len({isinstance(side, TraceSide) for side in sides}) == 2:
+        if len({isinstance(each, TraceSide) for each in sides}) == 2:
             raise typer.BadParameter("a trace is compared with another trace")
         return sides

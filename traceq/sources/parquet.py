@@ -45,7 +45,7 @@ def parquet_files(locations: Iterable[str]) -> list[Path]:
         if not holds_parquet(location):
             raise InputError(
                 f"{printable(location)} is not Parquet, and other files given are",
-                hint="ask them one after the other, or `traceq convert` them to Parquet first",
+                hint="ask them one after the other, or convert them to Parquet first, see `traceq convert --help`",
             )
         path = Path(location)
         files |= dict.fromkeys(parquet_below(path) if path.is_dir() else (path,))

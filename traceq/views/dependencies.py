@@ -13,7 +13,7 @@ from traceq.query import NOT_ASKED, Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.graphs import Changes, Shade, View, graph_of, matrix_of
-from traceq.views.wording import dim, hint, reported, strong
+from traceq.views.wording import dim, hint, next_line, reported, strong
 
 _MOST_DRAWN = 25, 60
 """Nodes and edges that a picture of everything holds in a terminal; a part that was asked for is drawn whole."""
@@ -51,7 +51,7 @@ _PLAIN = Shown()
 def report(answer: Dependencies, asked: Asked = NOT_ASKED, shown: Shown = _PLAIN) -> Report:
     """Draw who calls whom."""
     picture = graph_of(_cut(answer, _MOST_PIXELS) if shown.fits_page else answer, "auto", shown.color_by)
-    found = reported("deps", answer, asked, _blocks(answer, shown), _provenance(answer, asked))
+    found = reported("deps", answer, asked, _blocks(answer, asked, shown), _provenance(answer, asked))
     return replace(found, graph=picture)
 
 
@@ -78,7 +78,7 @@ def _cut(graph: Dependencies, most: tuple[int, int]) -> Dependencies:
     return graph if len(linked) <= most[0] and len(graph.drawn) <= most[1] else busiest(graph, *most)
 
 
-def _blocks(graph: Dependencies, shown: Shown) -> tuple[Block, ...]:
+def _blocks(graph: Dependencies, asked: Asked, shown: Shown) -> tuple[Block, ...]:
     if not graph.nodes:
         return (hint(_nothing(shown)),)
     if shown.view == "table":
@@ -86,7 +86,9 @@ def _blocks(graph: Dependencies, shown: Shown) -> tuple[Block, ...]:
     drawn = graph
     if not shown.is_part and shown.view != "tree":
         drawn = _cut(graph, _MOST_CELLS if shown.view == "matrix" else _MOST_DRAWN)
-    left_out = () if drawn is graph else (hint(_left_out(drawn, graph)),)
+    left_out: tuple[Line, ...] = ()
+    if drawn is not graph:
+        left_out = (hint(_left_out(drawn, graph)), next_line(asked, "deps", "--view", "table"))
     if shown.view == "matrix":
         return (matrix_of(drawn), *left_out, *_doubts(graph), Line())
     picture = graph_of(drawn, shown.view, shown.color_by, shown.changed)
@@ -103,7 +105,7 @@ def _left_out(drawn: Dependencies, whole: Dependencies) -> str:
     return (
         f"the busiest {format_count(len(drawn.drawn))} of {plural(len(whole.drawn), 'edge')} and "
         f"{format_count(len(drawn.nodes))} of {plural(len(whole.nodes), 'node')}: --service NAME shows what is around "
-        "one, --collapse 'team-*' takes some together, --view tree or table and --format html show all"
+        "one node, --collapse 'team-*' draws several as one"
     )
 
 

@@ -108,7 +108,7 @@ def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = NOT_ASKED) -> Re
     footer: tuple[Line, ...] = ()
     if drawn.hidden_count:
         footer = (
-            dim(f"{plural(drawn.hidden_count, 'span')} not shown, `traceq show` draws all of them"),
+            dim(f"{plural(drawn.hidden_count, 'span')} not shown, the next command draws all of them"),
             next_line(asked, "show", answer.summary.trace_id),
         )
     return reported("bottlenecks", answer, asked, blocks, footer)

@@ -250,7 +250,7 @@ def test_a_value_is_told_from_the_only_other_one() -> None:
 @pytest.mark.parametrize(
     ("values", "text", "error", "hint"),
     [
-        ([()], "zone", "no span carries the tag 'zone'", "`traceq show TRACE --attributes` lists tags"),
+        ([()], "zone", "no span carries the tag 'zone'", "`traceq show 1 --attributes` lists tags"),
         (
             [(value,) for value in "gfedcbaab"],
             "zone=x",
@@ -267,6 +267,6 @@ def test_a_value_is_told_from_the_only_other_one() -> None:
 )
 def test_what_splits_nothing_is_refused(values: list[tuple[str, ...]], text: str, error: str, hint: str) -> None:
     with pytest.raises(NotFoundError) as refused:
-        split_by_tag(values, [0] * len(values), text)
+        split_by_tag(values, [0] * len(values), text, "traceq show 1 --attributes")
 
     assert (str(refused.value), refused.value.hint) == (error, hint)

@@ -319,7 +319,7 @@ def split_by_failure(cohort: Cohort) -> Split:
     return Split(*parts, "without failed spans", "with failed spans")
 
 
-def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str) -> Split:
+def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str, listing: str = "") -> Split:
     """Separate the traces that have one value of a tag from those that have only other values.
 
     Without a given value, it is the one whose first trace started last: the version that was rolled out. Traces without
@@ -329,6 +329,7 @@ def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], te
         values: Values of the tag, for each trace.
         starts_ns: When each trace started.
         text: The tag, alone or with a value.
+        listing: The command that lists tags; empty where there is none.
 
     Raises:
         NotFoundError: If no trace has the tag or the value, or all have the same value.
@@ -337,6 +338,8 @@ def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], te
     counts = Counter(value for found in values for value in found)
     chosen = wanted if equals else _newest(values, starts_ns)
     if chosen not in counts or len(counts) < 2:
+        if not counts:
+            raise NotFoundError(f"no span carries the tag '{key}'", hint=listing and f"`{listing}` lists tags")
         raise _cannot_split(key, chosen if equals else None, counts)
     after = [position for position, found in enumerate(values) if chosen in found]
     before = [position for position, found in enumerate(values) if found and chosen not in found]
@@ -356,8 +359,6 @@ def _newest(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int]) -> str:
 
 
 def _cannot_split(key: str, value: str | None, counts: Counter[str]) -> NotFoundError:
-    if not counts:
-        return NotFoundError(f"no span carries the tag '{key}'", hint="`traceq show TRACE --attributes` lists tags")
     most = sorted(counts, key=lambda found: (-counts[found], found))
     known = ", ".join(f"'{found}'" for found in most[:_VALUES_SHOWN])
     if value is not None and value not in counts:
