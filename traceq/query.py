@@ -271,6 +271,21 @@ class Asked:
         """Give a command about the same source, ready to be pasted into a shell."""
         return command_about(self.locations, *words)
 
+    def head(self, command: str) -> dict[str, object]:
+        """Give what the JSON document of a command begins with."""
+        return {
+            "schema": f"traceq.{command}/1",
+            "source": self.location,
+            "query": dict(self.query),
+            "is_cut_off": self.is_cut_off,
+            "notes": list(self.notes),
+            "warnings": [
+                {"code": each.code, "trace_id": each.trace_id, "span_id": each.span_id or None, "message": each.message}
+                for each in self.warnings
+            ],
+            "warning_counts": dict(sorted(self.warning_counts.items())),
+        }
+
 
 NOT_ASKED = Asked()
 """For answers about tables that no source was asked for."""

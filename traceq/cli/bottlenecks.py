@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions, parser
-from traceq.cli.output import emit
-from traceq.cli.session import found_trace, opened
+from traceq.cli.session import emit, found_trace, opened
 from traceq.engine import Ask, asking
 from traceq.query import command_about
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, share
-from traceq.cli.output import check_output, destination, emit
-from traceq.cli.session import answered
+from traceq.cli.session import answered, check_output, destination, emit
 from traceq.errors import CheckFailed
 from traceq.units import plural
 

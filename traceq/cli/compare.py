@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions
-from traceq.cli.output import emit
-from traceq.cli.session import found_trace, opened, progress_line
+from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide
 from traceq.engine import Ask, Reply, asking
 from traceq.query import Asked, together

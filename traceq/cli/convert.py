@@ -10,8 +10,7 @@ import typer
 
 from traceq.cli.messages import tell, warning_lines
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
-from traceq.cli.output import failures_told
-from traceq.cli.session import progress_line
+from traceq.cli.session import failures_told, progress_line
 from traceq.sources import is_url
 from traceq.sources.bodies import expanded
 from traceq.sources.interface import Progress, ProgressListener

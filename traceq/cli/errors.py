@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from traceq.cli.options import AskingOptions, RequestServiceOptions, RequestsOptions, TraceOption
-from traceq.cli.output import emit
-from traceq.cli.session import answered
+from traceq.cli.session import answered, emit
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from traceq.cli.options import (
     SourceOptions,
     TracesOutputOptions,
 )
-from traceq.cli.output import chosen_format, destination
-from traceq.cli.session import opened
+from traceq.cli.session import chosen_format, destination, opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line
 from traceq.sources.bodies import packed, unpacked_name
 from traceq.sources.interface import Found, Source

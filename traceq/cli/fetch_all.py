@@ -12,8 +12,7 @@ import typer
 from traceq.catalog import Window
 from traceq.cli.messages import tell
 from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, OutputOptions, SourceOptions
-from traceq.cli.output import failures_told
-from traceq.cli.session import opened, progress_line
+from traceq.cli.session import failures_told, opened, progress_line
 from traceq.errors import SourceError
 from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing

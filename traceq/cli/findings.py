@@ -18,8 +18,7 @@ from traceq.cli.options import (
     parser,
     share,
 )
-from traceq.cli.output import emit
-from traceq.cli.session import answered
+from traceq.cli.session import answered, emit
 from traceq.report import Unit
 from traceq.units import format_lookback
 

@@ -9,8 +9,7 @@ import typer
 
 from traceq.catalog import Order, TraceList
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
-from traceq.cli.output import emit
-from traceq.cli.session import opened
+from traceq.cli.session import emit, opened
 from traceq.query import TraceQuery, asked_of, cut_off_line, sum_warnings
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report

@@ -9,8 +9,7 @@ import typer
 
 from traceq.catalog import OperationList, ServiceList
 from traceq.cli.options import AnswerOutputOptions, ServiceOptions, SourceOptions, service_argument
-from traceq.cli.output import emit
-from traceq.cli.session import opened
+from traceq.cli.session import emit, opened
 from traceq.query import TraceQuery, asked_of
 from traceq.views.listings import operations_report, services_report
 

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from traceq.cli.options import DURATION, AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions
-from traceq.cli.output import emit
-from traceq.cli.session import found_trace, opened
+from traceq.cli.session import emit, found_trace, opened
 from traceq.errors import NotFoundError
 from traceq.query import Asked
 from traceq.report import Report

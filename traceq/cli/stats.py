@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from traceq.cli.options import AskingOptions, ServiceOptions, SkewOption, TraceOption
-from traceq.cli.output import emit
-from traceq.cli.session import answered
+from traceq.cli.session import answered, emit
 
 if TYPE_CHECKING:
     from traceq.analysis.statistics import StatisticsOptions

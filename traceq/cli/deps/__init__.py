@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from traceq.cli.deps.options import DepsOptions
-from traceq.cli.output import chosen_format, emit
-from traceq.cli.session import opened
+from traceq.cli.session import chosen_format, emit, opened
 from traceq.engine import Ask, asking
 from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery, asked_of
 from traceq.sources.interface import Source
