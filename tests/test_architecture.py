@@ -24,12 +24,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources": GROUND | {"codec"},
     "analysis": GROUND,
     "render": {"report", "untrusted", "units"},
-    "executors": {"errors"},
-    "engine": GROUND | {"codec", "sources", "analysis", "executors", "cluster"},
-    "cluster": {"errors", "untrusted"},
+    "executors": {"errors", "untrusted"},
+    "engine": GROUND | {"codec", "sources", "analysis", "executors"},
     "views": GROUND | {"analysis"},
     "library": GROUND | {"sources", "analysis", "engine", "views"},
-    "cli": GROUND | {"codec", "sources", "analysis", "views", "render", "engine", "executors", "cluster"},
+    "cli": GROUND | {"codec", "sources", "analysis", "views", "render", "engine", "executors"},
     "__main__": {"cli"},
     "__init__": GROUND | {"sources", "analysis", "library"},
 }
@@ -43,8 +42,8 @@ OWNERS = {
     "rich": {"render/terminal", "cli/session.py"},
     "msgspec": {"codec"},
     "pyarrow": {"codec/parquet"},
-    "dask": {"cluster.py"},
-    "distributed": {"cluster.py"},
+    "dask": {"executors.py"},
+    "distributed": {"executors.py"},
     "typer": {"cli"},
 }
 """Package -> the only modules that may import it."""

@@ -15,10 +15,10 @@ import pytest
 
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.requests import RequestOptions
-from traceq.cluster import DaskExecutor
 from traceq.codec.parquet import SpanWriter
 from traceq.engine import Executor, summarize
 from traceq.errors import SourceError
+from traceq.executors import DaskExecutor
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 

@@ -246,7 +246,7 @@ class _Slices:
 
     def _executor(self, *, with_details: bool) -> Executor:
         if self.workers.cluster is not None:
-            from traceq.cluster import DaskExecutor
+            from traceq.executors import DaskExecutor
 
             return DaskExecutor(self.workers.cluster)
         return local_executor(self.found.slices, self.workers.jobs, with_details=with_details)

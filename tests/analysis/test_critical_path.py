@@ -10,9 +10,8 @@ from hypothesis import given
 from tests.analysis import obvious
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanLike, span, trace
-from traceq.analysis.columns import columns
+from traceq.analysis.columns import columns, self_times
 from traceq.analysis.critical_path import critical_path, find_awaited, find_paths, segments
-from traceq.analysis.self_time import self_times
 from traceq.semantics import Kind
 from traceq.traces import Traces
 

@@ -11,11 +11,10 @@ from typing import assert_never
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.grouping import numbered_rows, sum_by_group
 from traceq.analysis.requests import Measure, RequestOptions, Requests, find_requests
-from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import Skew, corrected
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, Kind, Peer, first_text

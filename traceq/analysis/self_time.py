@@ -5,52 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from traceq.analysis.columns import Columns, Ints, columns
+from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.skew import corrected
-from traceq.analysis.tree import TimeKeys, sum_by_run
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.traces import Span, Traces
-
-
-def self_times(spans: Columns) -> Ints:
-    """Subtract from each span's duration the time that its direct children cover.
-
-    All children count, whatever their kind, clipped to the span; time that several cover counts once. The result is
-    never negative; for a leaf it is the duration. Spans are sorted once by (parent, start); the running maximum of ends
-    restarts with each parent, because the key contains the parent.
-
-    Returns:
-        Self times in ns, one per span.
-
-    Source: jaeger-ui, utils/compute-span-self-time.ts.
-    """
-    children = np.flatnonzero(spans.parents >= 0)
-    parents = spans.parents[children]
-    starts = np.maximum(spans.start_ns[children], spans.start_ns[parents])
-    ends = np.minimum(spans.end_ns[children], spans.end_ns[parents])
-    inside = ends > starts
-    parents, starts, ends = parents[inside], starts[inside], ends[inside]
-    keys = TimeKeys(spans.parents.size, starts, ends)
-    order = np.argsort(keys.key(parents, starts))
-    parents, starts, ends = parents[order], starts[order], ends[order]
-    covered = _newly_covered(keys, parents, starts, ends)
-    return spans.duration_ns - sum_by_run(parents, covered, spans.parents.size)
-
-
-def _newly_covered(keys: TimeKeys, parents: Ints, starts: Ints, ends: Ints) -> Ints:
-    """Give the time that each child covers and no child before it does; children are sorted by (parent, start)."""
-    if not parents.size:
-        return ends
-    reached = np.maximum.accumulate(keys.key(parents, ends))
-    before = np.roll(reached, 1)
-    has_before = np.diff(parents, prepend=-1) == 0
-    begin = np.where(has_before, np.maximum(keys.time(before), starts), starts)
-    return np.maximum(ends - begin, 0)
-
 
 SELF_TIME_COLUMNS: tuple[Column[tuple[Span, int]], ...] = (
     Column("trace_id", "trace", Unit.TRACE_ID, lambda timed: timed[0].trace_id),
@@ -90,7 +50,7 @@ def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
         correct_skew: Whether to correct clocks first; see `skew.find_skew`.
 
     Returns:
-        Self times in ns, one per span, never negative; see `self_times` for the definition.
+        Self times in ns, one per span, never negative; see `columns.self_times` for the definition.
     """
     spans, _ = corrected(columns(traces), correct_skew=correct_skew)
     spans = with_rejoined(spans)

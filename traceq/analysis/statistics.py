@@ -9,9 +9,8 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.columns import Columns, Flags, Ints, columns, self_times
 from traceq.analysis.grouping import added, merged, numbered_rows
-from traceq.analysis.self_time import self_times
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.answer import Answer
