@@ -68,7 +68,7 @@ def check(options: CheckOptions) -> None:
         answer = answer.with_baseline(before.sums.cohort, options.tolerance)
     shown = report(answer, asked)
     if options.junit is not None:
-        from traceq.render.junit import render_junit
+        from traceq.render.records import render_junit
 
         with destination(options.junit) as out:
             out.write(render_junit(shown.records, asked.location))

@@ -163,11 +163,11 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
 
         return render_json(asked.head(report.command), report.document)
     if chosen == "ndjson":
-        from traceq.render.json import render_ndjson
+        from traceq.render.records import render_ndjson
 
         return render_ndjson(report.records)
     if chosen == "csv":
-        from traceq.render.csv import render_csv
+        from traceq.render.records import render_csv
 
         return render_csv(report.records)
     if chosen == "text" or report.graph is None:

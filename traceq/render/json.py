@@ -1,4 +1,4 @@
-"""An answer as JSON: one document, or one record a line."""
+"""An answer as JSON: one document."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-
-from traceq.report import Table
 
 _UNSAFE = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
@@ -57,9 +55,3 @@ def _without_nan(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_without_nan(item) for item in value]
     return value
-
-
-def render_ndjson(records: Table) -> str:
-    """Write one object a line, keyed by the columns' keys; no records make no output."""
-    keys = [column.flat_key for column in records.columns]
-    return "".join(encode(dict(zip(keys, row, strict=True))) + "\n" for row in records.rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from traceq.render.csv import render_csv
+from traceq.render.records import render_csv
 from traceq.report import Column, Table, Value
 
 
