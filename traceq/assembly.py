@@ -8,11 +8,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from operator import lt
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from traceq.records import Codebook, CodedTrace, Codes
 from traceq.semantics import Kind, Peer
-from traceq.traces import SpanDetails, Traces, TraceWarning, WarningCode, normal_id
+from traceq.traces import PLAIN_COLUMNS, SpanDetails, Traces, TraceWarning, WarningCode, normal_id
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -112,18 +112,17 @@ def joined(tables: Sequence[Traces], *, with_details: bool) -> Traces:
     services, names, hosts, peers = Codes[str](), Codes[str](), Codes(""), Codes[Peer | None](None)
     bases = list(accumulate((table.span_count for table in tables), initial=0))
     placed = list(zip(bases, tables, strict=False))
+    plain: dict[str, Any] = {
+        name: _behind_each_other([getattr(each, name) for each in tables]) for name in PLAIN_COLUMNS
+    }
     return Traces(
+        **plain,
         trace_ids=tuple(chain.from_iterable(table.trace_ids for table in tables)),
         offsets=array("q", [0, *(base + end for base, table in placed for end in table.offsets[1:])]),
         span_ids=tuple(chain.from_iterable(table.span_ids for table in tables)),
         parents=array("q", [row + base if row >= 0 else -1 for base, table in placed for row in table.parents]),
         missing_parents={base + row: each for base, table in placed for row, each in table.missing_parents.items()},
         follows_from=frozenset(base + row for base, table in placed for row in table.follows_from),
-        start_ns=_behind_each_other([table.start_ns for table in tables]),
-        duration_ns=_behind_each_other([table.duration_ns for table in tables]),
-        kinds=_behind_each_other([table.kinds for table in tables]),
-        statuses=_behind_each_other([table.statuses for table in tables]),
-        activities=_behind_each_other([table.activities for table in tables]),
         service_codes=_recoded([(table.service_codes, table.services) for table in tables], services),
         name_codes=_recoded([(table.name_codes, table.names) for table in tables], names),
         host_codes=_recoded([(table.host_codes, table.hosts) for table in tables], hosts),

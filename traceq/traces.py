@@ -11,9 +11,9 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from traceq.answer import HTML_ROWS, html_of, report_of
 from traceq.learned import Learned
@@ -218,6 +218,12 @@ class Traces:
         )
 
 
+PLAIN_COLUMNS = ("start_ns", "duration_ns", "kinds", "statuses", "activities")
+"""Columns of numbers that mean the same in every table."""
+CODE_COLUMNS = ("service_codes", "name_codes", "host_codes", "peer_codes")
+"""Columns of codes, which stand for what their own table lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A row of a span table under the names of its columns."""
@@ -351,29 +357,18 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
     places = {trace_id: place for place, trace_id in enumerate(trace_ids)}
     told = [warning for warning in traces.warnings if warning.trace_id in places]
     missing = traces.missing_parents
-    return Traces(
+    columns: dict[str, Any] = {name: _cut(getattr(traces, name), runs) for name in PLAIN_COLUMNS + CODE_COLUMNS}
+    return replace(
+        traces,
+        **columns,
         trace_ids=trace_ids,
         offsets=starts,
         span_ids=_cut_texts(traces.span_ids, runs),
         parents=_cut_parents(traces.parents, runs),
         missing_parents={new: missing[old] for new, old in _cut_rows(missing, runs, starts)},
         follows_from=frozenset(new for new, _ in _cut_rows(traces.follows_from, runs, starts)),
-        start_ns=_cut(traces.start_ns, runs),
-        duration_ns=_cut(traces.duration_ns, runs),
-        kinds=_cut(traces.kinds, runs),
-        statuses=_cut(traces.statuses, runs),
-        activities=_cut(traces.activities, runs),
-        service_codes=_cut(traces.service_codes, runs),
-        name_codes=_cut(traces.name_codes, runs),
-        host_codes=_cut(traces.host_codes, runs),
-        peer_codes=_cut(traces.peer_codes, runs),
-        services=traces.services,
-        names=traces.names,
-        hosts=traces.hosts,
-        peers=traces.peers,
         details=None if traces.details is None else _cut_texts(traces.details, runs),
         warnings=tuple(sorted(told, key=lambda warning: places[warning.trace_id])),
-        learned=traces.learned,
     )
 
 
