@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import Bottlenecks
     from traceq.analysis.comparison.compare import Comparison
-    from traceq.analysis.critical_path import CriticalPath
+    from traceq.analysis.critical_path import CriticalPath, critical_path
     from traceq.analysis.dependencies import Dependencies
     from traceq.analysis.errors import ErrorOrigins
     from traceq.analysis.findings import Finding, Findings, Thresholds
-    from traceq.analysis.self_time import SelfTime
+    from traceq.analysis.self_time import SelfTime, self_time
     from traceq.analysis.statistics import Statistics
     from traceq.analysis.what_if import WhatIf
     from traceq.catalog import Operation, Window
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
         bottlenecks,
         compare,
         connect,
-        critical_path,
         dependencies,
         errors_by_origin,
         findings,
         load,
-        self_time,
         statistics,
         what_if,
     )
@@ -90,7 +88,8 @@ __all__ = [
 
 _LIGHT = ("errors", "semantics", "catalog", "traces", "query", "sources.interface")
 """Modules without numpy, so that a query costs no import of the analyses."""
-_HEAVY = ("library", "analysis.findings")
+_HEAVY = ("library", "analysis.findings", "analysis.critical_path", "analysis.self_time")
+"""The library comes first: with it every kind of answer learns how it is shown."""
 
 
 def __getattr__(name: str) -> object:

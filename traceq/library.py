@@ -13,15 +13,11 @@ from traceq.analysis.calls import PeerGrouping
 from traceq.analysis.comparison.cohorts import CohortQuestion
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.compare import compare as compare_cohorts
-from traceq.analysis.critical_path import CriticalPath
-from traceq.analysis.critical_path import critical_path as find_critical_path
 from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.grouping import Sums
 from traceq.analysis.requests import Measure, RequestOptions
-from traceq.analysis.self_time import SelfTime
-from traceq.analysis.self_time import self_time as measure_self_time
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
 from traceq.engine import Informed, RankedQuestion, Workers, learned_from
@@ -130,16 +126,6 @@ def ask(
 def _default_query(source: Source, question: object) -> TraceQuery:
     service = getattr(getattr(question, "options", None), "service", None)
     return TraceQuery(service=service, limit=DEFAULT_LIMIT if source.is_live else None)
-
-
-def critical_path(traces: Traces, *, correct_skew: bool = True) -> CriticalPath:
-    """Find the intervals that determine each trace's duration. See `CriticalPath`."""
-    return find_critical_path(traces, correct_skew=correct_skew)
-
-
-def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
-    """Measure how long each span was busy itself. See `SelfTime`."""
-    return measure_self_time(traces, correct_skew=correct_skew)
 
 
 def bottlenecks(  # noqa: PLR0913 - the front door: options by name, all with defaults
