@@ -62,15 +62,11 @@ class _Summary(msgspec.Struct, gc=False, rename="camel"):
     services: list[_ServiceShare] | None = None
 
 
-class _V3Services(msgspec.Struct, gc=False):
+class _V3Answer(msgspec.Struct, gc=False):
+    """What v3 answers hold, each one of these."""
+
     services: list[str] | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class _V3Operations(msgspec.Struct, gc=False):
     operations: list[_Operation | str] | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class _V3Summaries(msgspec.Struct, gc=False):
     summaries: list[_Summary] | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -89,9 +85,7 @@ class _V3Failure(msgspec.Struct, gc=False):
 _SERVICES = msgspec.json.Decoder(_Envelope[str], strict=False)
 _OPERATIONS = msgspec.json.Decoder(_Envelope[_Operation | str], strict=False)
 _CALLS = msgspec.json.Decoder(_Envelope[_Call] | list[_Call], strict=False)
-_V3_SERVICES = msgspec.json.Decoder(_V3Services, strict=False)
-_V3_OPERATIONS = msgspec.json.Decoder(_V3Operations, strict=False)
-_V3_SUMMARIES = msgspec.json.Decoder(_V3Summaries, strict=False)
+_V3 = msgspec.json.Decoder(_V3Answer, strict=False)
 _TOLD = msgspec.json.Decoder(_Told, strict=False)
 
 CALL = msgspec.json.Decoder(_Call, strict=False)
@@ -133,7 +127,7 @@ def read_v3_services(body: Body) -> tuple[str, ...]:
     Raises:
         DecodeError: If it is not such an answer.
     """
-    names = _decode(_V3_SERVICES, body, "services").services
+    names = _decode(_V3, body, "services").services
     return tuple(sorted(set(_v3_list(names, body, "services"))))
 
 
@@ -143,7 +137,7 @@ def read_v3_operations(body: Body) -> tuple[Operation, ...]:
     Raises:
         DecodeError: If it is not such an answer.
     """
-    operations = _decode(_V3_OPERATIONS, body, "operations").operations
+    operations = _decode(_V3, body, "operations").operations
     return _operations(_v3_list(operations, body, "operations"))
 
 
@@ -153,7 +147,7 @@ def read_summaries(body: Body) -> tuple[TraceSummary, ...]:
     Raises:
         DecodeError: If it is not such an answer, or a summary names no trace.
     """
-    summaries = _decode(_V3_SUMMARIES, body, "trace summaries").summaries
+    summaries = _decode(_V3, body, "trace summaries").summaries
     return tuple(_summary(summary) for summary in _v3_list(summaries, body, "trace summaries"))
 
 
