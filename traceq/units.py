@@ -127,9 +127,9 @@ def format_duration(duration_ns: int) -> str:
 
 
 def _three_digits(value: float) -> str:
-    if value < 9.995:
+    if abs(value) < 9.995:
         return f"{value:.2f}"
-    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) < 99.95 else f"{value:.0f}"
 
 
 def _clock(seconds: int) -> str:
@@ -173,14 +173,8 @@ def format_count(count: int) -> str:
         return f"{count:,}"
     for suffix, size in (("k", 1_000), ("M", 1_000_000)):
         if abs(count) * 2 < size * 1_999:
-            return f"{_compact(count / size)}{suffix}"
-    return f"{_compact(count / 1_000_000_000)}G"
-
-
-def _compact(value: float) -> str:
-    if abs(value) < 9.995:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if abs(value) < 99.95 else f"{value:.0f}"
+            return f"{_three_digits(count / size)}{suffix}"
+    return f"{_three_digits(count / 1_000_000_000)}G"
 
 
 def format_ratio(ratio: float) -> str:
