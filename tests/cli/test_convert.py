@@ -102,7 +102,7 @@ def test_a_server_is_refused(run: Run) -> None:
     refused = run("convert", "http://localhost:16686", "-o", "x.parquet", width=200)
 
     assert refused.code == 2
-    assert "`traceq fetch --all`" in refused.err
+    assert "`traceq fetch --help`" in refused.err
 
 
 def test_without_pyarrow_the_hint_says_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

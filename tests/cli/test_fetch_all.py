@@ -107,7 +107,7 @@ def test_a_failing_server_leaves_a_harvest_that_goes_on(run: Run, tmp_path: Path
         pytest.param(("-o", "docs"), "is not empty and holds no harvest", id="another directory"),
         pytest.param(("-o", "x", "-f", "json"), "one trace a line", id="another format"),
         pytest.param(("-o", "x", "--trace", "a1"), "takes conditions, not ids", id="one trace"),
-        pytest.param(("-o", "x", "--source", "fixtures/chat.json"), "`traceq convert` reads files", id="files"),
+        pytest.param(("-o", "x", "--source", "fixtures/chat.json"), "see `traceq convert --help`", id="files"),
         pytest.param(("-o", "x", "--rotate", "big"), "'big' is not a size", id="no size"),
     ],
 )
