@@ -6,11 +6,14 @@ rings are opened as in Eades, Lin and Smyth, A fast and effective heuristic for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 _SWEEPS = 12
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,25 @@ class _Grid:
             ends = [other for stop in layer for other in sorted(self.place[right] for right in self._right[stop])]
             count += _inversions(ends)
         return count
+
+
+def stacked(
+    floors: Sequence[_Number], wanted: Sequence[_Number], middle: Callable[[Sequence[_Number]], _Number]
+) -> list[_Number]:
+    """Put things above each other as near to where they want to be as their order allows (isotonic regression).
+
+    Args:
+        floors: How far down each lies when all are as far up as they can be.
+        wanted: Where each wants to be.
+        middle: The mean or the median, which things that push each other agree on.
+    """
+    groups: list[list[_Number]] = []
+    for floor, want in zip(floors, wanted, strict=True):
+        groups.append([want - floor])
+        while len(groups) > 1 and middle(groups[-2]) > middle(groups[-1]):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    shifts = [middle(group) for group in groups for _ in group]
+    return [floor + shift for floor, shift in zip(floors, shifts, strict=True)]
 
 
 def _inversions(values: Sequence[int]) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
-from traceq.render.layering import Layout, lay_out
+from traceq.render.layering import Layout, lay_out, stacked
 from traceq.report import Graph, GraphEdge, GraphNode
 from traceq.untrusted import printable
 
@@ -149,18 +149,9 @@ def _wanted(box: Box, *, is_rightward: bool) -> float:
 
 
 def _stack(layer: Sequence[Box], wanted: Sequence[float]) -> None:
-    """Put boxes as near to where they want to be as their order allows (isotonic regression)."""
-    floors = [0.0]
-    for box in layer[:-1]:
-        floors.append(floors[-1] + box.height + _GAP)
-    groups: list[list[float]] = []
-    for floor, want in zip(floors, wanted, strict=False):
-        groups.append([want - floor])
-        while len(groups) > 1 and _mean(groups[-2]) > _mean(groups[-1]):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    shifts = [_mean(group) for group in groups for _ in group]
-    for box, floor, shift in zip(layer, floors, shifts, strict=False):
-        box.top = floor + shift
+    floors = list(accumulate((box.height + _GAP for box in layer[:-1]), initial=0.0))[: len(layer)]
+    for box, top in zip(layer, stacked(floors, wanted, _mean), strict=True):
+        box.top = top
 
 
 def _mean(values: Sequence[float]) -> float:

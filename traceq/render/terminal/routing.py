@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate, pairwise
 
-from traceq.render.layering import Layout
+from traceq.render.layering import Layout, stacked
 from traceq.render.terminal.canvas import Pen, width_of
 from traceq.report import GraphEdge, GraphNode
 
@@ -247,16 +247,9 @@ def _wanted(stop: Stop, *, from_left: bool) -> int:
 
 
 def _place(layer: Layer, wanted: Sequence[int]) -> None:
-    """Put stops as near to where they want to be as their order allows (isotonic regression on medians)."""
-    floors = list(accumulate((stop.rows + 1 for stop in layer.stops[:-1]), initial=0))
-    groups: list[list[int]] = []
-    for floor, want in zip(floors, wanted, strict=True):
-        groups.append([want - floor])
-        while len(groups) > 1 and _median(groups[-2]) > _median(groups[-1]):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    shifts = [_median(group) for group in groups for _ in group]
-    for stop, floor, shift in zip(layer.stops, floors, shifts, strict=True):
-        stop.top = floor + shift
+    floors = list(accumulate((stop.rows + 1 for stop in layer.stops[:-1]), initial=0))[: len(layer.stops)]
+    for stop, top in zip(layer.stops, stacked(floors, wanted, _median), strict=True):
+        stop.top = top
 
 
 def _median(values: Sequence[int]) -> int:
