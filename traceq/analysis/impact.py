@@ -160,14 +160,8 @@ def impact(dependencies: Dependencies, target: str, sums: ImpactSums | None = No
         raise ValueError(f"no service named '{target}' among the dependencies")
     nearest = _waiting(dependencies, target)
     affected = [
-        Affected(
-            name,
-            distance,
-            through,
-            None if sums is None else sums.affected[name],
-            None if sums is None else sums.seen[name],
-        )
-        for name, (distance, through) in nearest.items()
+        Affected(name, *way, *((None, None) if sums is None else (sums.affected[name], sums.seen[name])))
+        for name, way in nearest.items()
     ]
     affected.sort(key=lambda one: (one.distance, -(one.trace_count or 0), one.name))
     told = (None, None) if sums is None else (sums.trace_count, sums.needing_count)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.messages import tell, warning_lines
+from traceq.cli.messages import tell, tell_remarks
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
 from traceq.cli.session import failures_told, progress_line
 from traceq.sources import is_url
@@ -125,10 +125,7 @@ def _check_target(target: Path) -> None:
 
 
 def _tell(written: _Written, output: str) -> None:
-    for note in written.notes:
-        tell("note", note)
-    for line in warning_lines(written.warnings):
-        tell("warning", line)
+    tell_remarks(written.notes, written.warnings)
     counts = f"{plural(written.trace_count, 'trace')}, {plural(written.span_count, 'span')}"
     took = format_size(sum(path.stat().st_size for path in written.paths))
     files = f" in {plural(len(written.paths), 'file')}" if len(written.paths) > 1 else ""

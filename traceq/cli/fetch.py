@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from traceq.cli.fetch_all import HarvestOptions, fetch_all
-from traceq.cli.messages import tell, warning_lines
+from traceq.cli.messages import tell, tell_remarks
 from traceq.cli.options import (
     FilterOptions,
     OutputOptions,
@@ -79,12 +79,9 @@ def _found(source: Source, options: FetchOptions) -> list[Found]:
 
 def _tell(parts: list[Found], options: FetchOptions) -> None:
     for found in parts:
-        for note in found.notes:
-            tell("note", note)
-        if found.is_cut_off:
-            tell("note", cut_off_line(options.filters.limit or DEFAULT_LIMIT))
-    for line in warning_lines(warning for found in parts for warning in found.traces.warnings):
-        tell("warning", line)
+        cut_off = (cut_off_line(options.filters.limit or DEFAULT_LIMIT),) if found.is_cut_off else ()
+        tell_remarks((*found.notes, *cut_off), ())
+    tell_remarks((), (warning for found in parts for warning in found.traces.warnings))
     traces = plural(sum(len(found.traces) for found in parts), "trace")
     spans = plural(sum(found.traces.span_count for found in parts), "span")
     where = f" to {options.output.output}" if options.output.output else ""

@@ -38,17 +38,23 @@ def tell_error(message: str, hint: str = "") -> None:
         tell("hint", hint)
 
 
-def warning_lines(warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None) -> list[str]:
-    """Sum up warnings: a line for each kind, with how many spans and traces and one of them by name.
+def tell_remarks(
+    notes: Iterable[str], warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None
+) -> None:
+    """Write notes, and a line for each kind of warning, with how many spans and traces and one of them by name.
 
     Args:
+        notes: Sentences without a full stop.
         warnings: The first of each kind, or all.
         counts: How many there are of each kind, listed or not; None where all are listed.
     """
     by_code: dict[WarningCode, list[TraceWarning]] = {}
     for warning in warnings:
         by_code.setdefault(warning.code, []).append(warning)
-    return [_line(found, (counts or {}).get(code, len(found))) for code, found in by_code.items()]
+    for note in notes:
+        tell("note", note)
+    for code, found in by_code.items():
+        tell("warning", _line(found, (counts or {}).get(code, len(found))))
 
 
 def _line(found: list[TraceWarning], count: int) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import typer
 
-from traceq.cli.messages import tell, warning_lines
+from traceq.cli.messages import tell_remarks
 from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
@@ -151,10 +151,7 @@ def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool
         else:
             out.write(_rendered(report, asked, chosen).encode("utf-8", "backslashreplace"))
     if not options.quiet:
-        for note in asked.notes:
-            tell("note", note)
-        for line in warning_lines(asked.warnings, asked.warning_counts):
-            tell("warning", line)
+        tell_remarks(asked.notes, asked.warnings, asked.warning_counts)
 
 
 def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
@@ -182,7 +179,7 @@ def _write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_asc
 
     from traceq.render.terminal import Canvas, print_report
 
-    terminal = _terminal(options)
+    terminal = _file_output() if options.output not in (None, "-") else _standard_output(no_color=options.no_color)
     is_ascii = is_ascii or terminal.is_ascii
     stream = io.TextIOWrapper(out, encoding="ascii" if is_ascii else "utf-8", errors="backslashreplace")
     console = Console(
@@ -197,11 +194,6 @@ def _write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_asc
     print_report(report, console, Canvas(terminal.width, is_ascii=is_ascii, has_links=terminal.has_links))
     stream.flush()
     stream.detach()
-
-
-def _terminal(options: OutputOptions) -> Terminal:
-    to_file = options.output not in (None, "-")
-    return _file_output() if to_file else _standard_output(no_color=options.no_color)
 
 
 @contextmanager
@@ -249,7 +241,6 @@ def _is_special(path: Path) -> bool:
 class Terminal:
     """What the terminal, or the file, that the answer goes to can do."""
 
-    is_tty: bool
     width: int
     has_color: bool
     has_links: bool
@@ -263,7 +254,6 @@ def _standard_output(*, no_color: bool) -> Terminal:
     forced = bool(os.environ.get("FORCE_COLOR"))
     dumb = os.environ.get("TERM") == "dumb"
     return Terminal(
-        is_tty=is_tty,
         width=max(20, shutil.get_terminal_size((fallback, 24)).columns if is_tty else _columns(fallback)),
         has_color=not no_color and not os.environ.get("NO_COLOR") and (forced or (is_tty and not dumb)),
         has_links=is_tty and _draws_links(),
@@ -273,7 +263,7 @@ def _standard_output(*, no_color: bool) -> Terminal:
 
 def _file_output() -> Terminal:
     """Tell what text in a file can do."""
-    return Terminal(is_tty=False, width=_columns(_PIPED_WIDTH), has_color=False, has_links=False, is_ascii=False)
+    return Terminal(width=_columns(_PIPED_WIDTH), has_color=False, has_links=False, is_ascii=False)
 
 
 def _columns(fallback: int) -> int:
