@@ -60,6 +60,8 @@ class Activity(IntEnum):
     """Names a broker, but not what it does there."""
     STREAMS = 9
     """Keeps a connection open: an event stream, a websocket, a conversation of messages."""
+    CREATES = 10
+    """Creates a message that another span sends, with others."""
 
 
 PeerKind: TypeAlias = Literal["database", "messaging", "rpc", "service", "host"]
@@ -150,7 +152,8 @@ ACTIVITY_KEYS |= frozenset((*CONSUMER_GROUP, *WHOLE_URL, *ROUTE, *CONTENT_TYPE, 
 """All attributes that `activity` reads."""
 
 _OPERATIONS: Mapping[Activity, tuple[str, ...]] = {
-    Activity.PUBLISHES: ("publish", "send", "create", "produce", "enqueue"),
+    Activity.CREATES: ("create",),
+    Activity.PUBLISHES: ("publish", "send", "produce", "enqueue"),
     Activity.RECEIVES: ("receive", "poll", "fetch", "pull", "peek"),
     Activity.PROCESSES: ("process", "consume", "deliver", "handle"),
     Activity.SETTLES: ("settle", "ack", "nack", "commit", "reject", "complete", "abandon"),

@@ -22,7 +22,7 @@ def told_role(span: Span) -> Kind:
         return span.kind
     if span.kind is Kind.SERVER:
         return Kind.CONSUMER if does in (*_CONSUMED, Activity.MESSAGES) else Kind.SERVER
-    if does is Activity.PUBLISHES:
+    if does in (Activity.PUBLISHES, Activity.CREATES):
         return Kind.PRODUCER
     if does in _CONSUMED:
         return Kind.CONSUMER
@@ -39,6 +39,8 @@ def role(traces: Traces, row: int) -> Kind:
     """Give the role of a span, by itself and by the spans around it."""
     span, told = traces.span(row), told_role(traces.span(row))
     if any(_is_part(traces, span, other) for other in range(traces.span_count)) or _is_driver(traces, span):
+        return Kind.INTERNAL
+    if _sends_created(traces, span):
         return Kind.INTERNAL
     parent = _parent(traces, span)
     below = [other for other in map(traces.span, range(traces.span_count)) if traces.parents[other.row] == row]
@@ -116,6 +118,20 @@ def _outer(traces: Traces, span: Span) -> int | None:
     if above is None or above.service != span.service or above.peer is None:
         return None
     return above.row if above.peer[:2] == span.peer[:2] else None
+
+
+def _sends_created(traces: Traces, span: Span) -> bool:
+    """Say whether a span only sends what siblings created before."""
+    if told_role(span) is not Kind.PRODUCER or activity(span) is Activity.CREATES or traces.parents[span.row] < 0:
+        return False
+    return any(
+        activity(other) is Activity.CREATES
+        and told_role(other) is Kind.PRODUCER
+        and traces.parents[other.row] == traces.parents[span.row]
+        and (other.service, other.peer and other.peer[:2]) == (span.service, span.peer and span.peer[:2])
+        and other.start_ns <= span.start_ns
+        for other in map(traces.span, range(traces.span_count))
+    )
 
 
 def _is_driver(traces: Traces, span: Span) -> bool:

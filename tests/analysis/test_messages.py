@@ -210,6 +210,38 @@ def test_a_producer_is_named_by_its_span_or_the_one_around_it() -> None:
     assert edges(found) == of(1)
 
 
+@pytest.mark.parametrize("kind", [Kind.CLIENT, Kind.PRODUCER, Kind.INTERNAL])
+def test_messages_that_are_created_one_by_one_and_sent_together_are_counted_by_their_creation(kind: Kind) -> None:
+    created: Attributes = {**ORDERS, "messaging.operation.type": "create"}
+    together: Attributes = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.batch.message_count": 2,
+    }
+    batch = [
+        span("h", None, 0, 50, service="shop", kind=Kind.SERVER),
+        span("p", "h", 5, 6, service="shop", kind=Kind.PRODUCER, attributes=created),
+        span("q", "h", 7, 8, service="shop", kind=Kind.PRODUCER, attributes=created),
+        span(
+            "s",
+            "h",
+            10,
+            20,
+            service="shop",
+            kind=kind,
+            attributes=together,
+            links=[Link("a1", "p", {}), Link("a1", "q", {})],
+        ),
+    ]
+    by_id = {
+        "a1": batch,
+        "b1": [taken("s", None, 60, links("a1"))],
+        "c1": [taken("s", None, 70, [Link("a1", "q", {})])],
+    }
+
+    assert edges(dependencies(traces(by_id))) == of(2)
+
+
 def test_a_message_has_one_broker_as_its_producer_names_it() -> None:
     exchange = {"messaging.system": "rabbitmq", "messaging.destination.name": "shop:order.created"}
     queue = {**exchange, "messaging.destination.name": "shop:order.created:pay", "messaging.operation": "process"}

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
 from traceq.analysis.findings.question import FINDING_COLUMNS
 from traceq.analysis.learning import learned_of
+from traceq.analysis.messages import find_waits
 from traceq.analysis.outliving import crosses_clocks, is_comparable
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.skew import skew_specs
@@ -50,6 +53,8 @@ class ExaminedSpan:
     network_ns: int
     shift_ns: int
     """The time by which its clock was corrected."""
+    queue_ns: int
+    """How long the message that it takes from its parent waited; -1 where that is not known, and for other spans."""
 
 
 def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
@@ -204,6 +209,13 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
         "the part of `critical_ns` between caller and callee",
     ),
     Column("shift_ns", "shift", Unit.DURATION, lambda one: one.shift_ns, "how far its clock was moved"),
+    Column(
+        "queue_delay_ns",
+        "queue delay",
+        Unit.DURATION,
+        lambda one: one.queue_ns if one.queue_ns >= 0 else None,
+        "how long the message from its parent waited",
+    ),
     _peer_spec(lambda one: one.span),
     *_detail_specs(lambda one: one.span, lambda one: one.details),
 )
@@ -232,7 +244,8 @@ class ExaminedTrace(TraceBottlenecks):
         examined, traces = self.examined, self.examined.spans.traces
         starts = examined.spans.start_ns.tolist()
         charged = (examined.charged_ns, examined.paths.own_ns, examined.network_ns)
-        columns = (examined.self_ns, *charged, examined.skew.shift_ns)
+        queue_ns = find_waits(examined.spans, np.arange(len(starts), dtype=np.int64))
+        columns = (examined.self_ns, *charged, examined.skew.shift_ns, queue_ns)
         facts = list(zip(starts, *(column.tolist() for column in columns), strict=True))
         for row in sorted(range(len(starts)), key=lambda row: (starts[row], traces.span_ids[row], row)):
             yield ExaminedSpan(traces.span(row), self.details, *facts[row])

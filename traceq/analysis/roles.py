@@ -55,7 +55,7 @@ def find_roles(around: Surroundings) -> Roles:
     told = _TOLD[kinds, activities]
     told[_is_either_side(around, kinds, activities)] = Kind.INTERNAL
     own = _Own(kinds, told, activities)
-    settled = _same_calls(around, own) | _drivers(around, own)
+    settled = _same_calls(around, own) | _drivers(around, own) | _senders(around, own)
     played = np.where(settled, np.int8(Kind.INTERNAL), told)
     _settle_neighbours(around, own, settled, played)
     return Roles(played, told, activities)
@@ -79,7 +79,7 @@ def _told_role(kind: Kind, activity: Activity) -> Kind:
             return Kind.CONSUMER
         case Kind.SERVER, _:
             return kind
-        case _, Activity.PUBLISHES:
+        case _, (Activity.PUBLISHES | Activity.CREATES):
             return Kind.PRODUCER
         case _, (Activity.RECEIVES | Activity.PROCESSES):
             return Kind.CONSUMER
@@ -215,6 +215,23 @@ def _drivers(around: Surroundings, own: _Own) -> Flags:
     within = is_bare & (before >= 0) & (group[over] == group) & (ends <= ends[over])
     drivers[queries[within]] = True
     return drivers
+
+
+def _senders(around: Surroundings, own: _Own) -> Flags:
+    """Tell the spans that send messages which siblings created before, through the same system: these are the messages.
+
+    Whoever sends many messages at once creates each of them in a span of its own, to which the consumer links.
+    """
+    senders = np.zeros(own.told.size, dtype=np.bool_)
+    creates = own.activities == Activity.CREATES
+    if not creates.any():
+        return senders
+    rows = np.flatnonzero((own.told == Kind.PRODUCER) & (around.parents >= 0))
+    _, group = numbered_rows(around.parents[rows], around.services[rows], _makes(around)[rows])
+    first_ns = np.full(int(group.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first_ns, group[creates[rows]], around.start_ns[rows[creates[rows]]])
+    senders[rows] = ~creates[rows] & (first_ns[group] <= around.start_ns[rows])
+    return senders
 
 
 def _first_words(around: Surroundings, rows: Ints) -> tuple[Ints, Flags]:

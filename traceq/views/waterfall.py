@@ -11,6 +11,7 @@ import numpy as np
 
 from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
+from traceq.analysis.messages import find_waits
 from traceq.analysis.one_trace import Details, TraceBottlenecks
 from traceq.analysis.tree import depths, find_roots
 from traceq.report import Relation, Timeline, TimelineRow
@@ -105,6 +106,7 @@ class _Drawing:
         self.roots = find_roots(spans.parents).tolist()
         self.depths = depths(spans.parents)
         self.awaited = examined.paths.awaited.tolist()
+        self.queue_ns = find_waits(spans, np.arange(spans.parents.size, dtype=np.int64)).tolist()
         self.latest_ends = self._find_latest_ends()
         self.origin_ns = min(self.starts, default=0)
         self.duration_ns = max(self.ends, default=0) - self.origin_ns
@@ -310,6 +312,8 @@ class _Drawing:
         if len(node.rows) > 1:
             texts.append(self._fold_note(node.rows))
         texts += self._overhang_notes(row)
+        if self.queue_ns[row] > 0 and len(node.rows) == 1:
+            texts.append(f"queued {format_duration(self.queue_ns[row])}")
         if self.examined.spans.rejoined[row]:
             texts.append("parent missing, put where others of its kind are")
         shift = self.shift_ns[row]
