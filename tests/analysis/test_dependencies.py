@@ -58,6 +58,27 @@ def test_a_call_has_both_views_and_what_lies_between() -> None:
     assert (views, call.sums.error_count, call.sums.trace_count, call.protocol) == ([400, 300, 100], 1, 1, "http")
 
 
+def test_what_misses_its_server_span_is_called_by_whom_other_traces_show() -> None:
+    whole = [
+        span("1", None, 0, 100, service="a", name="GET", kind=Kind.SERVER),
+        span("2", "1", 10, 90, service="a", name="ask", kind=Kind.CLIENT),
+        span("3", "2", 20, 80, service="b", name="find", kind=Kind.SERVER),
+        span("4", "3", 30, 50, service="b", name="one", kind=Kind.INTERNAL),
+        span("5", "3", 50, 70, service="b", name="two", kind=Kind.INTERNAL),
+    ]
+    without_server = [spec for spec in whole if spec.span_id != "3"]
+    without_client = [spec for spec in whole if spec.span_id != "2"]
+
+    (call,) = dependencies(traces({"1": whole, "2": without_server, "3": without_client})).calls
+
+    # The two spans of the lost server were called once; its duration and the time between are not known.
+    assert call.sums is not None
+    assert (call.caller, call.callee, call.call_count, call.sums.rejoined_count) == ("a", "b", 3, 2)
+    views = (call.sums.caller, call.sums.callee, call.sums.network)
+    assert [(view.count, view.max_ns) for view in views] == [(2, 80), (2, 60), (1, 20)]
+    assert dependencies(traces({"2": without_server})).calls == ()
+
+
 def test_a_failure_that_only_the_caller_saw_is_one() -> None:
     found = dependencies(
         trace(

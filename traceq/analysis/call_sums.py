@@ -14,6 +14,7 @@ from traceq.analysis.critical_path import find_paths
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
 from traceq.analysis.learning import with_learned
 from traceq.analysis.messages import Sent, Taken, Way, find_messages, find_waits, find_ways
+from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spreads
 from traceq.semantics import Kind
@@ -39,6 +40,8 @@ class CallSums:
     """The number of traces with such calls."""
     error_count: int = 0
     """The number of calls that failed on either side."""
+    rejoined_count: int = 0
+    """The number of calls whose span on one side is missing, found because a fragment was put where it belongs."""
     callee: Spread = field(default_factory=Spread)
     """Durations of the callee's spans."""
     caller: Spread = field(default_factory=Spread)
@@ -110,6 +113,7 @@ def count_calls(traces: Traces, options: DependencyOptions = DependencyOptions()
     """Sum up the calls of a table; each trace has to be whole in it. See `find_calls` for what a call is."""
     recorded = with_learned(columns(traces))
     spans, _ = corrected(recorded)
+    spans = with_rejoined(spans)
     every = find_calls(spans, options.grouping)
     held_ns, path_ns = np.zeros(every.caller.size, dtype=np.int64), 0
     if options.with_critical:
@@ -146,7 +150,11 @@ def _edges(calls: Calls) -> tuple[list[CallKey], Ints]:
 def _sums(calls: Calls, edge_of: Ints, held_ns: Ints, size: int) -> list[CallSums]:
     spans = calls.spans
     in_trace, _ = _distinct(edge_of, spans.trace[calls.row], len(spans.traces))
-    far = np.flatnonzero(calls.far >= 0)
+    is_rejoined = (calls.far >= 0) & spans.rejoined[calls.far]
+    # The span that served a call may be the missing one: what was below it tells nothing about its duration.
+    far = np.flatnonzero(
+        (calls.far >= 0) & ~(is_rejoined & ~np.isin(spans.roles[calls.far], (Kind.SERVER, Kind.CONSUMER)))
+    )
     # A client span that reached two servers belongs to both calls.
     asked = np.flatnonzero(calls.near >= 0)
     near_edge, near = _distinct(edge_of[asked], calls.near[asked], spans.parents.size)
@@ -159,6 +167,7 @@ def _sums(calls: Calls, edge_of: Ints, held_ns: Ints, size: int) -> list[CallSum
         np.bincount(edge_of, minlength=size).tolist(),
         np.bincount(in_trace, minlength=size).tolist(),
         np.bincount(edge_of[calls.has_failed], minlength=size).tolist(),
+        np.bincount(edge_of[is_rejoined], minlength=size).tolist(),
         spreads(edge_of[far], spans.duration_ns[calls.far[far]], size),
         spreads(near_edge, spans.duration_ns[near], size),
         spreads(gap_edge, gap_ns, size),
@@ -178,7 +187,7 @@ def _distinct(groups: Ints, values: Ints, size: int) -> tuple[Ints, Ints]:
 def _gaps(calls: Calls, edge_of: Ints) -> tuple[Ints, Ints]:
     """Measure network time, which only the caller saw, where its CLIENT span made only this call."""
     spans = calls.spans
-    both = np.flatnonzero((calls.near >= 0) & (calls.far >= 0) & ~calls.is_async)
+    both = np.flatnonzero((calls.near >= 0) & (calls.far >= 0) & ~calls.is_async & ~spans.rejoined[calls.far])
     near, far = calls.near[both], calls.far[both]
     asked = np.bincount(near, minlength=1)
     single = (asked[near] == 1) & (spans.roles[near] == Kind.CLIENT)

@@ -14,6 +14,7 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.rejoining import find_fragments
 from traceq.analysis.tree import find_roots
 from traceq.report import Column, Unit
 from traceq.semantics import (
@@ -315,7 +316,21 @@ def _between_services(spans: Columns) -> Ints:
     serves = (spans.roles[children] == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
     takes = (spans.roles[children] == Kind.CONSUMER) & (spans.roles[parents] == Kind.PRODUCER)
     found: Ints = children[other | serves | takes]
-    return found
+    return _once_a_fragment(spans, found) if spans.rejoined.any() else found
+
+
+def _once_a_fragment(spans: Columns, rows: Ints) -> Ints:
+    """Keep one span of each service of a fragment, the one that serves or else the first: they were called together."""
+    rejoined = spans.rejoined[rows]
+    fragments = find_fragments(spans)
+    loose = rows[rejoined]
+    number = fragments.number[np.searchsorted(fragments.rows, loose)]
+    serves = np.isin(spans.roles[loose], (Kind.SERVER, Kind.CONSUMER))
+    order = np.lexsort((loose, spans.start_ns[loose], ~serves, spans.services[loose], number))
+    heads = np.flatnonzero(
+        np.diff(number[order] * len(spans.traces.services) + spans.services[loose[order]], prepend=-1)
+    )
+    return np.sort(np.concatenate((rows[~rejoined], loose[order[heads]])))
 
 
 def _is_message(spans: Columns, rows: Ints) -> Flags:

@@ -91,6 +91,13 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
         value=lambda call: call.counted.call_count / call.counted.trace_count if call.counted.trace_count else None,
     ),
     Column("error_count", "err", Unit.ERRORS, _if_counted(lambda sums: sums.error_count)),
+    Column(
+        "rejoined_count",
+        "rejoined",
+        Unit.COUNT,
+        _if_counted(lambda sums: sums.rejoined_count),
+        "of these calls, those of which a span is missing: other traces show who called",
+    ),
     Column("protocols", "protocol", value=lambda call: sorted(call.counted.protocols)),
     *_view_specs("callee_time", "durations of the calls as the callee sees them", lambda sums: sums.callee),
     *_view_specs("caller_time", "durations of the calls as the caller sees them", lambda sums: sums.caller),

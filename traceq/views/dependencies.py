@@ -115,12 +115,15 @@ def _gone(changed: Mapping[tuple[str, str, bool], str]) -> tuple[Line, ...]:
 
 
 def _doubts(graph: Dependencies) -> tuple[Line, ...]:
-    """Tell what only one of Jaeger's table and the traces knows."""
+    """Tell what only one of Jaeger's table and the traces knows, and which calls are not recorded as a whole."""
     found = disagreement(graph)
     lines = []
     for where, calls in (("Jaeger's table", found.only_jaeger), ("the traces", found.only_traces)):
         if calls:
             lines.append(strong(f"only in {where}: {_listed(calls)}"))
+    rejoined = sum(call.counted.rejoined_count for call in graph.calls if not call.via)
+    if rejoined:
+        lines.append(dim(f"{plural(rejoined, 'call')} with a missing span: other traces show who called"))
     return tuple(lines)
 
 
