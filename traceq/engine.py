@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec.wire import collector_paused
-from traceq.learned import Learned
+from traceq.learned import Learned, Lesson
 from traceq.query import (
     Asked,
     OneTrace,
@@ -107,12 +107,12 @@ class Informed(Protocol):
 
 
 @runtime_checkable
-class InformedOfOrders(Protocol):
-    """A question that also needs to know which calls of a caller wait for each other."""
+class InformedOfMore(Protocol):
+    """A question that needs something else to be learned, too."""
 
     @property
-    def learns_orders(self) -> Literal[True]:
-        """Whether it does."""
+    def lesson(self) -> Lesson | None:
+        """What it is."""
 
 
 class Executor(Protocol):
@@ -313,12 +313,16 @@ def _learns(question: Question[Sums]) -> bool:
     return isinstance(question, Informed) and question.learns
 
 
+def _lesson(question: object) -> Lesson | None:
+    return question.lesson if isinstance(question, InformedOfMore) else None
+
+
 def learned_from(tables: Iterable[Traces], question: object) -> Learned:
     """Learn from tables what a question needs."""
     # Late: it needs numpy.
     from traceq.analysis.learning import learn_from
 
-    return learn_from(list(tables), with_orders=isinstance(question, InformedOfOrders))
+    return learn_from(list(tables), more=_lesson(question))
 
 
 def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
@@ -421,7 +425,7 @@ def _learn(slices: Sequence[Slice], query: TraceQuery, question: object, executo
 
     level = sample_level(sum(piece.trace_count for piece in slices))
     while True:
-        lesson = LearningQuestion(Sample(level), isinstance(question, InformedOfOrders))
+        lesson = LearningQuestion(Sample(level), _lesson(question))
         work = partial(summarize_slice, query=query, question=lesson)
         told = sum(executor.map(work, slices), Summary(LearnedSums()))
         if level <= _LARGEST_SAMPLE or told.trace_count >= LEAST_SAMPLED // 4:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -188,6 +188,46 @@ def _added(one: Mapping[_Key, int], other: Mapping[_Key, int]) -> dict[_Key, int
     return sums
 
 
+PeerCall: TypeAlias = tuple[Call, str]
+"""A kind of call, and the label of its peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """How long a kind of call takes beside others, the longest of each time left out; can be added to others.
+
+    Logarithms of nanoseconds to base 2 are counted in 1024ths: whole numbers, so that sums are exact in any order.
+    """
+
+    count: int = 0
+    sum: int = 0
+    square_sum: int = 0
+
+    def __add__(self, other: Scatter) -> Scatter:
+        return Scatter(self.count + other.count, self.sum + other.sum, self.square_sum + other.square_sum)
+
+    def variance(self, prior: float, weight: int) -> float:
+        """Give the variance of the logarithms to base 2, with a first guess that counts like so many calls."""
+        if not self.count:
+            return prior
+        squares = (self.square_sum - self.sum * self.sum / self.count) / SCATTER_UNIT**2
+        return (squares + weight * prior) / (self.count + weight)
+
+
+SCATTER_UNIT = 1024
+"""Of a doubling of a duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What calls of one span usually are to each other."""
+
+    free: frozenset[tuple[PeerCall, PeerCall]] = field(default_factory=frozenset)
+    """Pairs of calls of which now the one and now the other is made first, so that neither needs the other's answer;
+    both orders of each pair."""
+    scatter: Mapping[PeerCall, Scatter] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What was learned from many traces."""
@@ -204,3 +244,9 @@ class Learned:
     """Which clocks tick coarsely."""
     unordered: frozenset[Unordered] = field(default_factory=frozenset)
     """Calls that do not wait for each other; empty where the question does not need it."""
+    habits: Habits = field(default_factory=Habits)
+    """What calls of one span are to each other; empty where the question does not need it."""
+
+
+Lesson: TypeAlias = Literal["orders", "habits"]
+"""What some questions need to know besides: `Learned.unordered`, `Learned.habits`."""

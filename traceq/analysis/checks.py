@@ -20,6 +20,7 @@ from traceq.analysis.grouping import added
 from traceq.analysis.requests import RequestOptions, requests_of
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
+from traceq.learned import Lesson
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import Status
 from traceq.traces import Traces
@@ -208,6 +209,11 @@ class ChecksQuestion:
     def needs_details(self) -> bool:
         """Whether findings are needed; measures need only columns."""
         return len(self.bounds) < len(self.expressions)
+
+    @property
+    def lesson(self) -> Lesson | None:
+        """Give what findings need to know."""
+        return "habits" if self.needs_details else None
 
     def nothing(self) -> ChecksSums:
         """Give the sums of no traces."""

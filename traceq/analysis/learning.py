@@ -11,10 +11,11 @@ import numpy as np
 from traceq.analysis.clocks import ClockCalls, collect_clock_calls, find_clock_errors
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.grouping import added, numbered_rows
+from traceq.analysis.habits import HabitSums, learn_habits
 from traceq.analysis.orders import Orders, count_orders
 from traceq.analysis.outliving import Outliving, count_outliving
 from traceq.analysis.ticks import TickSums, count_ticks
-from traceq.learned import NOTHING_KNOWN, Learned, Lineage, Operation
+from traceq.learned import NOTHING_KNOWN, Learned, Lesson, Lineage, Operation
 from traceq.traces import Traces, normal_id
 
 
@@ -56,6 +57,7 @@ class LearnedSums:
     clock_calls: ClockCalls = field(default_factory=ClockCalls)
     ticks: TickSums = field(default_factory=TickSums)
     orders: Orders = field(default_factory=Orders)
+    habits: HabitSums = field(default_factory=HabitSums)
 
     def __add__(self, other: LearnedSums) -> LearnedSums:
         return added(self, other)
@@ -64,8 +66,8 @@ class LearnedSums:
         """Draw conclusions."""
         calls, clocks = self.outliving, find_clock_errors(self.clock_calls)
         ticks = self.ticks.ticks(clocks_agree=not clocks)
-        unordered = self.orders.unordered()
-        return Learned(calls.asynchronous(), calls.left_running(), self.lineage, clocks, ticks, unordered)
+        more = self.orders.unordered(), self.habits.habits()
+        return Learned(calls.asynchronous(), calls.left_running(), self.lineage, clocks, ticks, *more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class LearningQuestion:
     """What traces show about others: a question to a sample, put before the question that needs the answer."""
 
     trace_ids: Sample
-    with_orders: bool = False
-    """Whether to learn which calls wait for each other, too."""
+    more: Lesson | None = None
+    """What to learn besides what every question needs."""
     needs_details: bool = False
 
     def nothing(self) -> LearnedSums:
@@ -83,45 +85,46 @@ class LearningQuestion:
 
     def collect(self, traces: Traces) -> LearnedSums:
         """Learn from all traces of a table, which belong to the sample."""
-        return learn(traces, level=0, with_orders=self.with_orders)
+        return learn(traces, level=0, more=self.more)
 
 
-def learn(traces: Traces, level: int | None = None, *, with_orders: bool = False) -> LearnedSums:
+def learn(traces: Traces, level: int | None = None, *, more: Lesson | None = None) -> LearnedSums:
     """Learn from traces.
 
     Args:
         traces: A table.
         level: The level of the sample; None to choose it for a table that holds all traces.
-        with_orders: Whether to learn which calls wait for each other, too.
+        more: What to learn besides what every question needs.
     """
-    return _learn(columns(traces), sample_level(len(traces)) if level is None else level, with_orders=with_orders)
+    return _learn(columns(traces), sample_level(len(traces)) if level is None else level, more=more)
 
 
-def learn_from(tables: Sequence[Traces], *, with_orders: bool = False) -> Learned:
+def learn_from(tables: Sequence[Traces], *, more: Lesson | None = None) -> Learned:
     """Learn from several tables together."""
     level = sample_level(sum(map(len, tables)))
-    return sum((learn(table, level, with_orders=with_orders) for table in tables), LearnedSums()).learned()
+    return sum((learn(table, level, more=more) for table in tables), LearnedSums()).learned()
 
 
-def learned_of(spans: Columns, *, with_orders: bool = False) -> Learned:
+def learned_of(spans: Columns, *, more: Lesson | None = None) -> Learned:
     """Give what was learned about spans; if nothing was given with them, learn from their own table."""
     if spans.learned is not None:
         return spans.learned
-    return _learn(spans, sample_level(len(spans.traces)), with_orders=with_orders).learned()
+    return _learn(spans, sample_level(len(spans.traces)), more=more).learned()
 
 
-def with_learned(spans: Columns, *, with_orders: bool = False) -> Columns:
+def with_learned(spans: Columns, *, more: Lesson | None = None) -> Columns:
     """Give the same spans with what was learned about them."""
-    return spans if spans.learned is not None else replace(spans, learned=learned_of(spans, with_orders=with_orders))
+    return spans if spans.learned is not None else replace(spans, learned=learned_of(spans, more=more))
 
 
-def _learn(spans: Columns, level: int, *, with_orders: bool) -> LearnedSums:
+def _learn(spans: Columns, level: int, *, more: Lesson | None) -> LearnedSums:
     if level:
         chosen = [position for position, trace_id in enumerate(spans.traces.trace_ids) if is_sampled(trace_id, level)]
         spans = _of_traces(spans, np.array(chosen, dtype=np.int64))
-    orders = count_orders(spans) if with_orders else Orders()
+    orders = count_orders(spans) if more == "orders" else Orders()
+    habits = learn_habits(spans) if more == "habits" else HabitSums()
     clock_calls = collect_clock_calls(spans)
-    return LearnedSums(count_outliving(spans), learn_lineage(spans), clock_calls, count_ticks(spans), orders)
+    return LearnedSums(count_outliving(spans), learn_lineage(spans), clock_calls, count_ticks(spans), orders, habits)
 
 
 def _of_traces(spans: Columns, positions: Ints) -> Columns:

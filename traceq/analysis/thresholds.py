@@ -64,7 +64,7 @@ class Thresholds:
         3, "straggler-calls", "Number of calls side by side, of which one is a straggler.", least=2
     )
     straggler_factor: float = _bound(
-        1.25, "straggler-factor", "Duration of a straggler as a multiple of the others' median.", Unit.TEXT
+        2.0, "straggler-factor", "Smallest duration of a straggler as a multiple of the others' median.", Unit.TEXT
     )
     chatty_calls: int = _bound(30, "chatty", "Number of different calls of one span that are too many.", least=2)
     chatty_ratio: float = _bound(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors
 from traceq.answer import Answer
-from traceq.learned import Ticks
+from traceq.learned import Lesson, Ticks
 from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
 from traceq.units import parse_duration
@@ -191,7 +191,7 @@ class WhatIfQuestion:
     changes: tuple[Shortening, ...]
     needs_details: bool = False
     learns: bool = True
-    learns_orders: Literal[True] = True
+    lesson: Lesson = "orders"
 
     def nothing(self) -> WhatIfSums:
         """Give the sums of no traces."""
@@ -209,7 +209,7 @@ class WhatIfQuestion:
         caller's end from the last of them. Times are those of the critical path: spans are clipped to their ancestors,
         and what is handed over is left out.
         """
-        spans = with_learned(columns(traces), with_orders=True)
+        spans = with_learned(columns(traces), more="orders")
         spans, _ = corrected(spans, correct_skew=self.options.correct_skew)
         # Both times are calculated: estimates within ticks of a coarse clock would differ for other reasons.
         spans = replace(spans, learned=replace(learned_of(spans), ticks=Ticks()))

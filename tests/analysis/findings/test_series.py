@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.analysis.findings.requests import call, costs, entry, found, part, query, rest
+from tests.analysis.findings.requests import call, costs, entry, found, part, rest
 from tests.builders import EPOCH_NS, SpanSpec, traces
 from traceq.analysis.findings import Thresholds
 from traceq.library import findings
@@ -9,41 +9,120 @@ from traceq.traces import Event
 from traceq.units import NS_PER_MS
 
 
-def test_calls_in_turn_with_hardly_a_pause_could_run_side_by_side() -> None:
-    (finding,) = found(entry(100), call("a", 0, 30), call("b", 31, 51), call("c", 52, 72))
-
-    assert (finding.key.kind, finding.totals.most_spans) == ("sequential-calls", 3)
-    assert finding.totals.cost_ns == 40_000_000
-
-
-def test_calls_with_work_between_them_may_need_each_others_answers() -> None:
-    assert costs(entry(100), call("a", 0, 30), call("b", 36, 56), call("c", 62, 82)) == {}
-    wide = Thresholds(sequential_gap_ns=6_000_000)
-    assert costs(entry(100), call("a", 0, 30), call("b", 36, 56), call("c", 62, 82), thresholds=wide) == {
-        "sequential-calls": 40
+def parts(*turns: str, pause_ms: float = 1) -> dict[str, list[SpanSpec]]:
+    """Give requests that call services in turn, for 20, 21, 22 ... ms: a letter for each call."""
+    return {
+        f"{number:x}": [
+            entry(200),
+            *(
+                call(
+                    letter, at * (30 + pause_ms), at * (30 + pause_ms) + 20 + ord(letter) - ord("a"), name=f"/{letter}"
+                )
+                for at, letter in enumerate(turn)
+            ),
+            rest(185, 200),
+        ]
+        for number, turn in enumerate(turns, start=1)
     }
 
 
-def test_two_calls_queries_and_functions_in_turn_are_left_alone() -> None:
-    assert costs(entry(100), call("a", 0, 30), call("b", 31, 51)) == {}
-    assert costs(entry(100), query("a", 0, 30), query("b", 31, 51), query("c", 52, 72)) == {}
-    assert costs(entry(100), part("a", "0", 0, 30), part("b", "0", 31, 51), part("c", "0", 52, 72)) == {}
+def told_in_turn(
+    *turns: str, pause_ms: float = 1, thresholds: Thresholds | None = None
+) -> list[tuple[int, int, float]]:
+    """Give requests, calls and cost of calls in turn."""
+    answer = findings(traces(parts(*turns, pause_ms=pause_ms)), thresholds=thresholds)
+    return [
+        (one.totals.request_count, one.totals.most_spans, one.totals.cost_ns / NS_PER_MS)
+        for one in answer.findings
+        if one.key.kind == "sequential-calls"
+    ]
+
+
+WIDE = Thresholds(sequential_gap_ns=20 * NS_PER_MS)
+
+
+def test_calls_whose_order_varies_could_run_side_by_side() -> None:
+    assert told_in_turn("abc", "cba", "bac", "cab", thresholds=WIDE) == [(4, 3, 164)]
+
+
+def test_calls_that_are_always_made_in_the_same_order_may_need_each_others_answers() -> None:
+    assert told_in_turn(*["abc"] * 20, thresholds=WIDE) == []
+
+
+def test_only_the_calls_whose_order_varies_are_told() -> None:
+    turns = ["xabcd", "xcbad", "xbacd", "xcabd"] * 2
+    table = traces(parts(*turns))
+
+    answer = findings(table, thresholds=Thresholds(sequential_gap_ns=20 * NS_PER_MS, min_ratio=0))
+
+    (finding,) = (one for one in answer.findings if one.key.kind == "sequential-calls")
+    assert (finding.key.name, finding.totals.request_count, finding.totals.most_spans) == ("/a", 8, 3)
+
+
+def test_calls_that_usually_run_side_by_side_are_not_in_turn() -> None:
+    beside = {
+        f"b{number}": [entry(200), *(call(letter, at, 150, name=f"/{letter}") for at, letter in enumerate("abc"))]
+        for number in range(4)
+    }
+
+    answer = findings(traces(parts("abc", "cba", "bac", "cab") | beside), thresholds=WIDE)
+
+    assert [one for one in answer.findings if one.key.kind == "sequential-calls"] == []
+
+
+def test_calls_with_pauses_two_calls_and_queries_are_left_alone() -> None:
+    assert told_in_turn("abc", "cba", "bac", "cab", pause_ms=30, thresholds=WIDE) == []
+    assert told_in_turn("ab", "ba", "ab", "ba", thresholds=WIDE) == []
+
+
+def test_one_request_does_not_show_whether_calls_need_each_other() -> None:
+    assert costs(entry(100), call("a", 0, 30), call("b", 31, 51), call("c", 52, 72)) == {}
 
 
 def test_calls_in_turn_that_are_a_small_part_of_the_request_are_left_alone() -> None:
-    assert costs(entry(1000), call("a", 0, 30), call("b", 31, 51), call("c", 52, 72), rest(72, 1000)) == {}
+    small = Thresholds(sequential_gap_ns=20 * NS_PER_MS, min_ratio=0.3)
+
+    assert told_in_turn("abc", "cba", "bac", "cab", thresholds=small) == []
 
 
 def test_a_fan_out_that_waits_for_one_is_held_up_by_it() -> None:
-    (finding,) = found(entry(100), call("a", 0, 30), call("b", 1, 35), call("c", 2, 90))
+    (finding,) = found(entry(400), call("a", 0, 20), call("b", 1, 22), call("c", 2, 390))
 
-    assert (finding.key.kind, finding.totals.cost_ns) == ("straggler", 55_000_000)
+    assert (finding.key.kind, finding.totals.cost_ns) == ("straggler", 368_000_000)
     assert finding.totals.examples[0].span_ids == ("a", "b", "c")
     assert finding.totals.examples[0].span_count == 3
 
 
-def test_functions_side_by_side_count_as_what_they_call() -> None:
-    assert costs(entry(100), part("a", "0", 0, 30), part("b", "0", 1, 35), part("c", "0", 2, 90)) == {"straggler": 55}
+def test_one_request_of_calls_that_scatter_has_no_straggler() -> None:
+    assert costs(entry(100), call("a", 0, 30), call("b", 1, 35), call("c", 2, 90)) == {}
+
+
+def fans(*lasts_ms: float, usual: tuple[float, ...] = (20, 21, 22, 19)) -> list[float]:
+    """Give the costs of stragglers in requests of four calls that usually take so long, and one more."""
+    table = traces(
+        {
+            f"{number:x}": [
+                entry(last_ms + 1),
+                *(call(f"c{at}", 0, ms + (number % 3) / 10) for at, ms in enumerate(usual)),
+                call("last", 0, last_ms),
+            ]
+            for number, last_ms in enumerate(lasts_ms, start=1)
+        }
+    )
+    told = [one for one in findings(table).findings if one.key.kind == "straggler"]
+    return [example.cost_ns / NS_PER_MS for one in told for example in one.totals.examples]
+
+
+def test_a_straggler_is_told_by_how_much_such_calls_usually_scatter() -> None:
+    assert fans(*[21.0] * 30, 50) == [27.9]
+    assert fans(*[21.0] * 30, 50, usual=(5, 12, 45, 8)) == []
+
+
+def test_a_straggler_of_a_name_of_its_own_has_to_be_clearer() -> None:
+    usual = [call(f"c{at}", 0, ms) for at, ms in enumerate((20, 21, 22, 19, 20))]
+
+    assert costs(entry(400), *usual, call("slow", 0, 100, name="/slow"), rest(0, 400)) == {}
+    assert costs(entry(400), *usual, call("slow", 0, 390, name="/slow")) == {"straggler": 368}
 
 
 def test_a_fan_out_whose_calls_end_together_has_no_straggler() -> None:
@@ -59,7 +138,7 @@ def test_bookkeeping_beside_a_long_call_is_no_fan_out() -> None:
 
 
 def test_two_calls_side_by_side_have_no_straggler() -> None:
-    assert costs(entry(100), call("a", 0, 30), call("c", 2, 90)) == {}
+    assert costs(entry(400), call("a", 0, 20), call("c", 2, 390)) == {}
 
 
 def test_messages_nobody_waits_for_are_no_stragglers() -> None:

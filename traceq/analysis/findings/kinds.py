@@ -139,8 +139,8 @@ KINDS: dict[str, FindingKind] = {
     ),
     "sequential-calls": FindingKind(
         "calls in turn",
-        lambda seen: f"{seen.up_to}{seen.calls} calls one after the other, {seen.longest} together",
-        "If none needs another's answer, make them side by side (asyncio.gather, a task group).",
+        lambda seen: f"{seen.up_to}{seen.calls} calls one after the other, in varying order, {seen.longest} together",
+        "Their order varies, so none needs another's answer: make them side by side (asyncio.gather, a task group).",
     ),
     "straggler": FindingKind(
         "straggler",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,10 +17,12 @@ from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for, detect
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
+from traceq.analysis.learning import learn_from
 from traceq.analysis.requests import RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.answer import Answer
+from traceq.learned import Lesson
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, URL, Peer, first_text
 from traceq.traces import Traces
@@ -286,6 +288,7 @@ class FindingQuestion:
     needs_details: bool = True
     """Whether attributes and events are needed: statements, errors and retries are recorded there."""
     learns: bool = True
+    lesson: Lesson = "habits"
 
     def nothing(self) -> FindingSums:
         """Give the sums of no traces."""
@@ -293,6 +296,8 @@ class FindingQuestion:
 
     def collect(self, traces: Traces) -> FindingSums:
         """Sum up what is worth changing in the requests of a span table."""
+        if traces.learned is None:
+            traces = replace(traces, learned=learn_from([traces], more=self.lesson))
         return sum_up(examine(traces, self.options), self.thresholds)
 
     def rank(self, sums: FindingSums) -> Findings:

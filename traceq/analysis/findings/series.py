@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
-from traceq.analysis.tree import TimeKeys
+from traceq.analysis.habits import number_peer_calls, overlapping, peer_calls
+from traceq.learned import Scatter
 from traceq.semantics import Kind, Status, value_text
 
 _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]?(?:\d+|attempt))?")
@@ -20,34 +24,68 @@ _PROBED = 10
 The limit holds for each trace, not for a table: the number of traces in a table must make no difference.
 """
 
-_COMPARABLE_RATIO = 0.1
-"""Others below this share of a call do not make it a straggler: they are bookkeeping, not the same kind of work."""
-
 
 def sequential_calls(scene: Scene, known: Sightings) -> Sightings:
-    """Find sequential calls of one span to services, with hardly a pause between them.
+    """Find sequential calls of one span to services of which none needs another's answer.
 
-    The pause is the evidence: a caller that needs the answer for its next call usually does something with it first.
-    Queries are left to the N+1. The cost is the path time of all calls but the longest.
+    The evidence is the order: other requests make each two of them the other way round. Queries are left to the N+1.
+    The cost is the path time of all calls but the longest.
 
     Args:
         scene: What to look at.
         known: The N+1 queries, which are not told twice.
     """
-    spans = scene.spans
+    spans, least = scene.spans, scene.thresholds.sequential_calls
     is_messaging = np.array([peer is not None and peer.kind == "messaging" for peer in spans.traces.peers])
     calls = (spans.roles == Kind.CLIENT) & ~scene.is_query & ~is_messaging[spans.peers]
     calls &= scene.is_asked & (spans.parents >= 0)
     calls[known.members] = False
-    groups = _by_parent(scene, np.flatnonzero(calls), scene.thresholds.sequential_calls)
+    groups = _by_parent(scene, np.flatnonzero(calls), least)
     pause_ns = np.zeros(groups.rows.size, dtype=np.int64)
     pause_ns[1:] = spans.start_ns[groups.rows[1:]] - spans.end_ns[groups.rows[:-1]]
     runs = groups.split(~scene.follows(groups) | (pause_ns > scene.thresholds.sequential_gap_ns))
-    path_ns = scene.path_ns[runs.rows]
+    runs = runs.keep((runs.sizes >= least) & _worth_a_change(scene, runs))
+    runs = runs.split(_needs_one_before(scene, runs))
+    runs = runs.keep((runs.sizes >= least) & _worth_a_change(scene, runs))
+    path_ns, time_ns = scene.path_ns[runs.rows], spans.duration_ns[runs.rows]
     cost_ns = runs.sum(path_ns) - runs.max(path_ns)
-    wanted = (runs.sizes >= scene.thresholds.sequential_calls) & scene.is_notable(runs.rows[runs.heads], cost_ns)
-    time_ns = runs.sum(spans.duration_ns[runs.rows])
-    return scene.seen("sequential-calls", runs.keep(wanted), cost_ns[wanted], time_ns[wanted])
+    return replace(scene.seen("sequential-calls", runs, cost_ns, runs.sum(time_ns)), rows=_first_by_name(scene, runs))
+
+
+def _first_by_name(scene: Scene, runs: Groups) -> Ints:
+    """Give the call of each run whose name comes first, so that runs of the same calls in any order are one finding."""
+    peers = ["" if peer is None else peer.label for peer in scene.spans.traces.peers]
+    places = (_places(scene.operation_names)[scene.operations], _places(peers)[scene.spans.peers])
+    rows = runs.rows
+    return rows[np.lexsort((rows, *(place[rows] for place in reversed(places)), runs.number))[runs.heads]]
+
+
+def _places(texts: Sequence[str]) -> Ints:
+    """Give the place of each text in alphabetical order."""
+    places = np.zeros(len(texts), dtype=np.int64)
+    places[sorted(range(len(texts)), key=lambda code: texts[code])] = np.arange(len(texts))
+    return places
+
+
+def _worth_a_change(scene: Scene, runs: Groups) -> Flags:
+    path_ns = scene.path_ns[runs.rows]
+    return scene.is_notable(runs.rows[runs.heads], runs.sum(path_ns) - runs.max(path_ns))
+
+
+def _needs_one_before(scene: Scene, runs: Groups) -> Flags:
+    """Tell the calls that may need the answer of one before them in their run, back to the last such call."""
+    places, number = number_peer_calls(scene.spans, runs.rows)
+    calls = {call: code for code, call in enumerate(peer_calls(scene.spans, runs.rows[places]))}
+    free = {(calls[one], calls[other]) for one, other in scene.habits.free if one in calls and other in calls}
+    needs = np.ones(runs.rows.size, dtype=np.bool_)
+    if not free:
+        return needs
+    before: list[int] = []
+    heads = set(runs.heads.tolist())
+    for at, call in enumerate(number.tolist()):
+        needs[at] = at in heads or any((call, earlier) not in free for earlier in before)
+        before = [call] if needs[at] else [*before, call]
+    return needs
 
 
 def _by_parent(scene: Scene, rows: Ints, least: int) -> Groups:
@@ -63,27 +101,27 @@ def side_by_side(scene: Scene) -> Groups:
     works = np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL)) | scene.is_query
     rows = np.flatnonzero(works & scene.is_asked & (spans.parents >= 0))
     groups = _by_parent(scene, rows, min(scene.thresholds.straggler_calls, scene.thresholds.fan_out_calls))
-    return groups.split(~_overlaps(scene, groups))
+    return groups.split(np.diff(overlapping(spans, groups.rows), prepend=-1) != 0)
 
 
-def _overlaps(scene: Scene, groups: Groups) -> Flags:
-    """Tell which rows start before all those before them in their group have ended."""
-    spans, rows = scene.spans, groups.rows
-    overlaps = np.zeros(rows.size, dtype=np.bool_)
-    if rows.size:
-        parents = spans.parents[rows]
-        keys = TimeKeys(spans.parents.size, spans.start_ns[rows], spans.end_ns[rows])
-        # The key contains the parent, so the running maximum of ends begins anew with each one.
-        reached = np.maximum.accumulate(keys.key(parents, spans.end_ns[rows]))
-        overlaps[1:] = keys.key(parents, spans.start_ns[rows])[1:] < reached[:-1]
-        overlaps[groups.heads] = False
-    return overlaps
+_COMPARABLE_RATIO = 0.1
+"""Where calls, queries and functions are mixed, others below this share of a call are not the same kind of work."""
+_USUAL = 0.5
+"""The variance, of logarithms of durations to base 2, that is assumed of calls of which little is known."""
+_UNLIKE = 4.0
+"""The same of calls of different names beside each other."""
+_USUAL_WEIGHT = 4
+_UNLIKE_WEIGHT = 1
+"""The number of calls for which these first guesses count."""
+_DEVIATIONS = 4.5
+"""Number of standard deviations from the median of the others that is more than scatter."""
 
 
 def stragglers(scene: Scene, groups: Groups) -> Sightings:
     """Find parallel calls of which all but one have ended, and that one is waited for.
 
-    The cost is the path time in which only that call was still running.
+    It takes several times as long as the others, and more than these scatter. The cost is the path time in which only
+    that call was still running.
 
     Args:
         scene: What to look at.
@@ -91,11 +129,18 @@ def stragglers(scene: Scene, groups: Groups) -> Sightings:
     """
     groups = groups.keep(groups.sizes >= scene.thresholds.straggler_calls)
     last, alone_ns = _last(scene, groups)
-    duration_ns = scene.spans.duration_ns[last]
-    others_ns = _medians_of_others(scene, groups)
     cost_ns = np.minimum(alone_ns, scene.path_ns[last])
-    wanted = scene.is_notable(last, cost_ns) & (others_ns >= _COMPARABLE_RATIO * duration_ns)
-    wanted &= duration_ns >= scene.thresholds.straggler_factor * others_ns
+    duration_ns = scene.spans.duration_ns[last]
+    wanted = scene.is_notable(last, cost_ns)
+    groups, last, cost_ns, alone_ns, duration_ns = (
+        groups.keep(wanted),
+        *(column[wanted] for column in (last, cost_ns, alone_ns, duration_ns)),
+    )
+    factors = np.maximum(scene.thresholds.straggler_factor, np.exp2(_DEVIATIONS * np.sqrt(_variances(scene, groups))))
+    median_ns = _medians_of_others(scene, groups)
+    kinds = scene.spans.roles[groups.rows].astype(np.int64) * 2 + scene.is_query[groups.rows]
+    wanted = _are_equal(groups, kinds) | (median_ns >= _COMPARABLE_RATIO * duration_ns)
+    wanted &= duration_ns >= factors * median_ns
     kept = groups.keep(wanted)
     return Sightings("straggler", last[wanted], cost_ns[wanted], alone_ns[wanted], kept.rows, kept.offsets)
 
@@ -110,11 +155,44 @@ def _last(scene: Scene, groups: Groups) -> tuple[Ints, Ints]:
 
 
 def _medians_of_others(scene: Scene, groups: Groups) -> Ints:
-    """Give the median duration of each group without its longest, the lower of two middle values."""
+    """Give the median duration of each group without its longest, the higher of two middle values."""
     lengths = scene.spans.duration_ns[groups.rows]
     by_length = lengths[np.lexsort((lengths, groups.number))]
-    medians: Ints = by_length[groups.heads + (groups.sizes - 2) // 2]
+    medians: Ints = by_length[groups.heads + (groups.sizes - 1) // 2]
     return medians
+
+
+def _variances(scene: Scene, groups: Groups) -> npt.NDArray[np.float64]:
+    """Give the variance that durations of each group's calls usually have, the longest left out.
+
+    Calls of different names do not take equally long even if none is slow: their differences count too.
+    """
+    spans, rows = scene.spans, groups.rows
+    places, number = number_peer_calls(spans, rows)
+    usual = [
+        scene.habits.scatter.get(call, Scatter()).variance(_USUAL, _USUAL_WEIGHT)
+        for call in peer_calls(spans, rows[places])
+    ]
+    order = np.lexsort((spans.duration_ns[rows], groups.number))
+    counts = np.ones(rows.size)
+    counts[groups.offsets[1:] - 1] = 0
+    others = np.maximum(groups.sizes - 1, 1)
+    logs = np.log2(np.maximum(spans.duration_ns[rows[order]], 1)) * counts
+
+    def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.add.reduceat(values * counts, groups.heads) / others if rows.size else np.zeros(0)
+
+    within = mean(np.array(usual)[number[order]])
+    deviations = (logs - mean(logs)[groups.number]) ** 2
+    between = (mean(deviations) * others + _UNLIKE_WEIGHT * _UNLIKE) / (others - 1 + _UNLIKE_WEIGHT)
+    is_alike = _are_equal(groups, scene.operations[rows].astype(np.int64))
+    return np.where(is_alike, within, np.maximum(within, between))
+
+
+def _are_equal(groups: Groups, values: Ints) -> Flags:
+    """Tell the groups all of whose rows have the same value."""
+    equal: Flags = groups.max(values) == -groups.max(-values)
+    return equal
 
 
 def fan_outs(scene: Scene, groups: Groups) -> Sightings:

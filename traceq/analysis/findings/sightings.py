@@ -13,7 +13,9 @@ import numpy.typing as npt
 from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
 from traceq.analysis.culprits import Examined
 from traceq.analysis.findings.wording import of_statement, without_ids
+from traceq.analysis.learning import learned_of
 from traceq.analysis.thresholds import Thresholds
+from traceq.learned import Habits
 from traceq.semantics import STATEMENT, Kind, first_text
 
 
@@ -118,6 +120,11 @@ class Scene:
     def recorded(self) -> Columns:
         """The table as it was read: with uncorrected clocks, and parents above the request's entry."""
         return columns(self.spans.traces)
+
+    @cached_property
+    def habits(self) -> Habits:
+        """What calls of one span usually are to each other."""
+        return learned_of(self.spans).habits
 
     @cached_property
     def is_asked(self) -> Flags:

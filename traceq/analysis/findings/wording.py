@@ -94,8 +94,8 @@ _ID = re.compile(
 )
 """A number, a UUID or a long hexadecimal number that is a whole part of a path or key."""
 _PAGING = re.compile(
-    r"page(?:_?(?:no|number|token))?|cursor|offset|after|before|start|skip|marker|(?:continuation|next)(?:_?token)?|token"
-    r"|since|until|from|last_?id|scroll(?:_?id)?|seq(?:uence)?|position"
+    r"page|cursor|offset|after|before|start|skip|marker|continuation|next|token|since|until|from|last|scroll|seq|sequence"
+    r"|position"
 )
 
 
@@ -107,7 +107,8 @@ def of_url(text: str) -> Wording:
     path, _, parameters = text.partition("#")[0].partition("?")
     keys = sorted({part.partition("=")[0].lower() for part in parameters.split("&") if part})
     alike = "&".join((without_ids(path), *keys))
-    return Wording(alike, is_open=False, pages=any(map(_PAGING.fullmatch, keys)))
+    words = [word for key in parameters.split("&") for word in _words(key.partition("=")[0])]
+    return Wording(alike, is_open=False, pages=any(map(_PAGING.fullmatch, words)))
 
 
 def without_ids(name: str) -> str:

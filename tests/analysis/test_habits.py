@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import SpanSpec, span, traces
+from traceq.analysis.columns import columns
+from traceq.analysis.habits import HabitSums, Met, learn_habits
+from traceq.learned import Call, Habits, PeerCall, Scatter
+from traceq.semantics import Kind, Status
+
+
+def peer_call(name: str) -> PeerCall:
+    return Call("app", "GET /", "app", name, "", ""), ""
+
+
+def request(*calls: tuple[str, int, int], failed: str = "") -> list[SpanSpec]:
+    """Give a request with calls: names, starts and ends."""
+    made = [
+        span(
+            str(at),
+            "0",
+            start,
+            end,
+            service="app",
+            name=name,
+            kind=Kind.CLIENT,
+            status=Status.ERROR if name == failed else Status.UNSET,
+        )
+        for at, (name, start, end) in enumerate(calls, start=1)
+    ]
+    return [span("0", None, 0, 100_000, service="app", name="GET /", kind=Kind.SERVER), *made]
+
+
+def learned(*requests: list[SpanSpec]) -> HabitSums:
+    return learn_habits(columns(traces({f"{at:x}": each for at, each in enumerate(requests, start=1)})))
+
+
+AB = request(("a", 0, 10), ("b", 10, 20))
+BA = request(("b", 0, 10), ("a", 12, 20))
+BESIDE = request(("a", 0, 10), ("b", 9, 20))
+
+
+def test_each_two_calls_of_a_span_are_counted_by_their_order() -> None:
+    sums = learned(AB, AB, BA, BESIDE)
+
+    assert dict(sums.orders) == {
+        (peer_call("a"), peer_call("b")): Met(after=2, beside=1),
+        (peer_call("b"), peer_call("a")): Met(after=1),
+    }
+    assert sums.habits() == Habits()
+
+
+def test_calls_are_free_when_each_was_first_twice() -> None:
+    pair = (peer_call("a"), peer_call("b"))
+
+    assert learned(AB, AB, BA, BA).habits().free == {pair, pair[::-1]}
+    assert learned(*[AB] * 19, BA, BA).habits().free == set()
+    assert learned(AB, AB, BA, BA, BESIDE).habits().free == set()
+
+
+def test_failed_calls_and_calls_made_twice_show_no_order() -> None:
+    failed = request(("a", 0, 10), ("b", 10, 20), failed="a")
+    twice = request(("a", 0, 10), ("b", 10, 20), ("a", 20, 30))
+
+    assert learned(failed, twice).orders == {}
+
+
+def test_scatter_is_that_of_all_but_the_longest_side_by_side() -> None:
+    sums = learned(request(("a", 0, 1024), ("a", 1, 2049), ("a", 2, 90_000), ("b", 95_000, 96_000)))
+
+    assert sums.scatter == {peer_call("a"): Scatter(2, 10 * 1024 + 11 * 1024, 1024**2 * (10**2 + 11**2))}
+    assert sums.scatter[peer_call("a")].variance(2.0, 2) == (0.5 + 4.0) / 4
+    assert Scatter().variance(2.0, 2) == 2.0
+
+
+calls = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.integers(1, 50)).map(
+        lambda call: (call[0], call[1], call[1] + call[2])
+    ),
+    max_size=6,
+)
+
+
+@given(st.lists(calls, min_size=2, max_size=5), st.integers(1, 4))
+def test_sums_of_parts_are_the_sum_of_the_whole(drawn: list[list[tuple[str, int, int]]], cut: int) -> None:
+    requests = [request(*each) for each in drawn]
+
+    parts = learned(*requests[:cut]) + learned(*requests[cut:]) if cut < len(requests) else learned(*requests)
+
+    assert parts == learned(*requests)

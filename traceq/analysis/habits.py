@@ -1,0 +1,190 @@
+"""What calls of one span usually are to each other: in which order they are made, and how much their durations scatter.
+
+Both need many traces. That one call of two is always made first suggests that the other needs its answer; if each of
+them is made first at times, neither does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.grouping import added, merged, numbered_rows, sum_by_group
+from traceq.analysis.outliving import calls_of, number_calls
+from traceq.analysis.tree import TimeKeys
+from traceq.learned import SCATTER_UNIT, Habits, PeerCall, Scatter
+from traceq.semantics import Kind, Status
+
+_MOST = 80
+"""The maximum number of calls of one span whose order is counted; spans with more make them in loops."""
+_LEAST_TIMES = 2
+_LEAST_RATIO = Fraction(1, 10)
+"""Calls can be made in any order if each of two is made first this often, and in this share of all cases."""
+_LEAST_BESIDE = 3
+"""The minimum number of calls side by side whose durations are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """How often a call was made after another one of the same span, and while that was running; adds to others."""
+
+    after: int = 0
+    beside: int = 0
+
+    def __add__(self, other: Met) -> Met:
+        return added(self, other)
+
+
+@dataclass(frozen=True, slots=True)
+class HabitSums:
+    """How often calls of one span met, and sums of the logarithms of durations; can be added to others."""
+
+    orders: Mapping[tuple[PeerCall, PeerCall], Met] = field(default_factory=dict)
+    """By the call that was made first and another one; of two side by side, the lesser counts as the first."""
+    scatter: Mapping[PeerCall, Scatter] = field(default_factory=dict)
+
+    def __add__(self, other: HabitSums) -> HabitSums:
+        return HabitSums(
+            merged((*self.orders.items(), *other.orders.items())),
+            merged((*self.scatter.items(), *other.scatter.items())),
+        )
+
+    def habits(self) -> Habits:
+        """Draw conclusions."""
+        return Habits(frozenset(self._free()), self.scatter)
+
+    def _free(self) -> Iterator[tuple[PeerCall, PeerCall]]:
+        for (first, second), met in self.orders.items():
+            back = self.orders.get((second, first), Met())
+            count = met.after + back.after + met.beside + back.beside
+            often = min(met.after, back.after)
+            if often >= _LEAST_TIMES and often >= _LEAST_RATIO * count and _is_rare(met.beside + back.beside, count):
+                yield first, second
+
+
+def _is_rare(count: int, of: int) -> bool:
+    return count < _LEAST_RATIO * of
+
+
+def learn_habits(spans: Columns) -> HabitSums:
+    """Count how calls of one span are to each other."""
+    calls = np.flatnonzero((spans.parents >= 0) & (spans.roles == Kind.CLIENT))
+    works = np.flatnonzero((spans.parents >= 0) & np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL)))
+    return HabitSums(_count_orders(spans, calls), _measure_scatter(spans, works))
+
+
+def number_peer_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
+    """Number the calls that these rows are, with their peers: a row for each number, and the number of each row."""
+    _, number = number_calls(spans, rows)
+    return numbered_rows(number, spans.peers[rows])
+
+
+def peer_calls(spans: Columns, rows: Ints) -> Iterator[PeerCall]:
+    """Give the call that each of these rows is, with its peer."""
+    peers = (spans.traces.peers[code] for code in spans.peers[rows].tolist())
+    return zip(calls_of(spans, rows), ("" if peer is None else peer.label for peer in peers), strict=True)
+
+
+def _count_orders(spans: Columns, rows: Ints) -> dict[tuple[PeerCall, PeerCall], Met]:
+    """Count how often each of two different calls of one span was made after the other; failed calls do not count."""
+    parents = spans.parents
+    made = np.bincount(parents[rows], minlength=parents.size)[parents[rows]]
+    rows = rows[(made > 1) & (made <= _MOST)]
+    places, number = number_peer_calls(spans, rows)
+    # Which of several alike calls belongs to which other one, nobody knows.
+    is_single = _is_single(parents[rows], number) & (spans.statuses[rows] != Status.ERROR)
+    rows, number = rows[is_single], number[is_single]
+    order = np.lexsort((number, spans.start_ns[rows], parents[rows]))
+    rows, number = rows[order], number[order]
+    firsts, seconds, beside = [], [], []
+    for step in range(1, _MOST):
+        at = np.flatnonzero(parents[rows[:-step]] == parents[rows[step:]])
+        if not at.size:
+            break
+        firsts.append(number[at])
+        seconds.append(number[at + step])
+        start_ns = spans.start_ns[rows]
+        beside.append((start_ns[at + step] < spans.end_ns[rows[at]]) | (start_ns[at + step] == start_ns[at]))
+    if not firsts:
+        return {}
+    first, second, is_beside = np.concatenate(firsts), np.concatenate(seconds), np.concatenate(beside)
+    pairs, pair = numbered_rows(first, second)
+    besides = sum_by_group(pair, is_beside.astype(np.int64), pairs.size)
+    afters = np.bincount(pair, minlength=pairs.size) - besides
+    calls = list(peer_calls(spans, _rows_of(places, number, rows)))
+    told = zip(first[pairs].tolist(), second[pairs].tolist(), afters.tolist(), besides.tolist(), strict=True)
+    found: list[tuple[tuple[PeerCall, PeerCall], Met]] = []
+    for one, other, after, beside_count in told:
+        met = (calls[one], calls[other])
+        found += [(met, Met(after))] if after else []
+        # Side by side, neither is first.
+        found += [(min(met, met[::-1]), Met(beside=beside_count))] if beside_count else []
+    return merged(found)
+
+
+def _rows_of(places: Ints, number: Ints, rows: Ints) -> Ints:
+    """Give a row for each number; numbers of which no row is left get any row."""
+    found = np.zeros(places.size, dtype=np.int64)
+    found[number] = rows
+    return found
+
+
+def _is_single(parents: Ints, number: Ints) -> Flags:
+    """Tell the calls that their span makes once."""
+    _, pair = numbered_rows(parents, number)
+    single: Flags = np.bincount(pair)[pair] == 1
+    return single
+
+
+def overlapping(spans: Columns, rows: Ints) -> Ints:
+    """Number groups of rows of one span that run side by side.
+
+    Args:
+        spans: The table.
+        rows: Rows with parents, ordered by parent, then by start.
+
+    Returns:
+        For each row the number of its group; numbers rise.
+    """
+    parents = spans.parents[rows]
+    if not rows.size:
+        return parents
+    keys = TimeKeys(spans.parents.size, spans.start_ns[rows], spans.end_ns[rows])
+    # The key contains the parent, so the running maximum of ends begins anew with each one.
+    reached = np.maximum.accumulate(keys.key(parents, spans.end_ns[rows]))
+    begins = np.ones(rows.size, dtype=np.bool_)
+    begins[1:] = keys.key(parents, spans.start_ns[rows])[1:] >= reached[:-1]
+    begins[1:] |= parents[1:] != parents[:-1]
+    return np.cumsum(begins) - 1
+
+
+def _measure_scatter(spans: Columns, rows: Ints) -> dict[PeerCall, Scatter]:
+    """Sum up how long calls side by side take, all but the longest of each group."""
+    rows = rows[np.bincount(spans.parents[rows], minlength=1)[spans.parents[rows]] >= _LEAST_BESIDE]
+    rows = rows[np.lexsort((spans.start_ns[rows], spans.parents[rows]))]
+    group = overlapping(spans, rows)
+    is_large = np.bincount(group, minlength=1)[group] >= _LEAST_BESIDE
+    rows, group = rows[is_large], group[is_large]
+    if not rows.size:
+        return {}
+    order = np.lexsort((spans.duration_ns[rows], group))
+    is_longest = np.diff(group[order], append=-1) != 0
+    rows = rows[order][~is_longest]
+    places, number = number_peer_calls(spans, rows)
+    logs = log_units(spans.duration_ns[rows])
+    sums = (
+        np.bincount(number, minlength=places.size),
+        *(sum_by_group(number, part, places.size) for part in (logs, logs**2)),
+    )
+    told = zip(*(part.tolist() for part in sums), strict=True)
+    return {call: Scatter(*part) for call, part in zip(peer_calls(spans, rows[places]), told, strict=True)}
+
+
+def log_units(durations_ns: Ints) -> Ints:
+    """Give logarithms of durations to base 2, in units of `Scatter`."""
+    logs: Ints = np.rint(np.log2(np.maximum(durations_ns, 1)) * SCATTER_UNIT).astype(np.int64)
+    return logs
