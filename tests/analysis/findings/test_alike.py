@@ -12,7 +12,7 @@ COMMENTS = {"db.system": "mysql", "db.statement": "SELECT * FROM comments WHERE 
 
 
 def test_many_alike_queries_in_turn_are_an_n_plus_one_that_costs_all_but_the_longest() -> None:
-    queries = [query(f"q{i}", 10 * i, 10 * i + (9 if i else 10)) for i in range(12)]
+    queries = [query(f"q{i}", 10 * i + 0.25, 10 * i + (9.25 if i else 10.25)) for i in range(12)]
 
     (finding,) = found(entry(125), *queries)
 
