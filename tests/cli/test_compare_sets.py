@@ -32,9 +32,9 @@ MODES = {
 
 
 @pytest.fixture(autouse=True)
-def few_replicates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw less often: what is compared here is two ways to the same numbers."""
-    monkeypatch.setattr("traceq.analysis.comparison.measuring.REPLICATES", 10)
+def few_deals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deal less often: what is compared here is two ways to the same numbers."""
+    monkeypatch.setattr("traceq.analysis.comparison.dealing.DEALS", 10)
 
 
 def arguments(mode: str, source: str) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ def test_the_headline_says_what_changed_by_how_much_and_how_sure() -> None:
     assert verdict.remarks == ("100 % of it in Insert",)
 
 
-@examples(0.2)  # each bootstraps, which takes a while
+@examples(0.2)  # each deals 200 times, which takes a while
 @given(tables())
 def test_a_set_against_itself_has_not_changed(traces: Traces) -> None:
     cohort = collect(traces, OPTIONS)
@@ -177,7 +177,7 @@ def test_a_set_against_itself_has_not_changed(traces: Traces) -> None:
     assert judge(found).outcome in {"same", "too-few", "incomparable"}
 
 
-@examples(0.2)  # each bootstraps, which takes a while
+@examples(0.2)  # each deals 200 times, which takes a while
 @given(tables(), tables())
 def test_swapped_sets_mirror_every_change(one: Traces, other: Traces) -> None:
     first, second = collect(one, OPTIONS), collect(other, OPTIONS)
@@ -191,7 +191,7 @@ def test_swapped_sets_mirror_every_change(one: Traces, other: Traces) -> None:
         assert (held.before, held.after, held.low) == pytest.approx((swapped.after, swapped.before, -swapped.high))
 
 
-@examples(0.2)  # each bootstraps, which takes a while
+@examples(0.2)  # each deals 200 times, which takes a while
 @given(tables())
 def test_the_order_of_traces_and_batches_does_not_matter(traces: Traces) -> None:
     forward = collect(traces, OPTIONS)
@@ -203,7 +203,7 @@ def test_the_order_of_traces_and_batches_does_not_matter(traces: Traces) -> None
         assert document(OPERATION_COLUMNS, mine) == document(OPERATION_COLUMNS, theirs)
 
 
-@examples(0.2)  # each bootstraps, which takes a while
+@examples(0.2)  # each deals 200 times, which takes a while
 @given(tables())
 def test_what_services_hold_adds_up_to_the_latency(traces: Traces) -> None:
     cohort = collect(traces, OPTIONS)

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from tests.builders import traces
-from traceq.analysis.comparison.batches import match, on_one_table
-from traceq.analysis.comparison.cohorts import collect, stable_hash
+from traceq.analysis.comparison.batches import on_one_table
+from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.comparison.measuring import (
-    REPLICATES,
+    Chance,
     Estimate,
     Sides,
     amounts,
-    drawn,
     estimate,
     estimate_specs,
-    intervals,
+    pair,
+    reach_of,
     settled,
 )
 from traceq.analysis.requests import RequestOptions
@@ -46,14 +46,14 @@ def sides(before_ns: list[int], after_ns: list[int]) -> Sides:
         for prefix, lengths in (("a", before_ns), ("b", after_ns))
     ]
     one, other = on_one_table(cohorts[0].batches, cohorts[1].batches)
-    return Sides(one, other, match(one, other))
+    return pair(one, other)
 
 
 def measured(both: Sides) -> Estimate:
     columns = [batch.requests.latency_ns.astype(float) for batch in (both.before, both.after)]
     alone = [np.arange(column.size) for column in columns]
     first, second = (amounts(at, at * 0, column, 1) for at, column in zip(alone, columns, strict=True))
-    ((found,),) = estimate(both, ((first, second),))
+    ((found,),), _ = estimate(both, ((first, second),))
     return found
 
 
@@ -86,75 +86,55 @@ def test_of_few_requests_nothing_is_sure() -> None:
     }
 
 
-YES = np.array([True])
+def chance(replicates: list[list[float]], changes: list[float], shares: list[float]) -> Chance:
+    return Chance(np.array(replicates), np.array(changes), np.full(len(changes), 99.0), np.array(shares))
 
 
-def test_a_trace_is_drawn_as_its_hash_says() -> None:
-    seed = np.array([1234567, 0, 1234567], dtype=np.uint64)
-
-    # SplitMix64 from this seed, as published: 0.35, 0.17, 0.53, 0.25 and 0.89 of 2^64; Poisson's steps are at 0.37,
-    # 0.74 and 0.92.
-    first, other, again = zip(*(drawn(seed, replicate).tolist() for replicate in range(5)), strict=True)
-    assert first == again == (0, 0, 1, 0, 2)
-    assert other != first
+NONE_LEFT = [0.0] * 4
 
 
-def test_traces_are_drawn_once_on_average_with_a_variance_of_one() -> None:
-    hashes = np.array([stable_hash(str(number)) for number in range(500)], dtype=np.uint64)
+def test_the_reach_is_the_greatest_change_of_95_of_100_deals_in_deviations() -> None:
+    found = chance([[1.0, 0], [-1, 0], [1, 4], [-1, -4]], [0, 0], NONE_LEFT)
 
-    times = np.stack([drawn(hashes, replicate) for replicate in range(REPLICATES)])
-
-    assert times.mean() == pytest.approx(1, abs=0.02)
-    assert times.var() == pytest.approx(1, abs=0.02)
-
-
-def test_the_interval_reaches_as_far_as_replicates_deviate() -> None:
-    replicates = np.array([[10.0 + number % 5 - 2] for number in range(100)])
-
-    low, high, likely = intervals(np.array([10.0]), replicates, np.array([20.0]), YES)
-
-    assert (low.tolist(), high.tolist(), likely.tolist()) == ([8], [12], [True])
+    assert found.deviations.tolist() == [1, math.sqrt(8)]
+    assert found.greatest().tolist() == pytest.approx([1, 1, math.sqrt(2), math.sqrt(2)])
+    assert reach_of(np.arange(100.0)) == 94
+    assert reach_of(np.arange(20.0)) == 18
 
 
-def test_replicates_that_do_not_deviate_count_half_on_either_side() -> None:
-    rare = np.array([[0.0]] * 96 + [[1.0]] * 2 + [[-1.0]] * 2)
+def test_a_change_that_chance_does_not_reach_is_sure_and_others_have_intervals_over_0() -> None:
+    found = chance([[1.0] * 3, [-1] * 3, [1] * 3, [-1] * 3], [2.5, 2, -1], NONE_LEFT)
 
-    changes = [intervals(np.array([size]), rare + size, np.array([9.0]), YES) for size in (0.39, 0.4)]
+    low, high = found.intervals(2)
 
-    # Half of 96 and 2 make 50, so a deviation is sqrt(2 / 50): 0.2.
-    assert [likely.tolist() for *_, likely in changes] == [[False], [True]]
-
-
-def test_of_many_changes_the_most_uncertain_one_bounds_all() -> None:
-    steady = [1.0, -1.0] * 50
-    tailed = [0.1, -0.1] * 40 + [4.0, -4.0] * 10
-    replicates = np.array([steady, tailed]).T
-    none, sizes = np.zeros(2), np.full(2, 100.0)
-
-    alone, _, _ = intervals(none, replicates, sizes, np.array([True, False]))
-    together, _, _ = intervals(none, replicates, sizes, np.array([True, True]))
-
-    assert alone[0] == -1
-    assert together[0] < -2
+    assert (low.tolist(), high.tolist()) == ([0.5, 0, -3], [4.5, 4, 1])
 
 
-def test_a_change_within_two_deviations_may_be_chance() -> None:
-    replicates = np.array([[value] for value in (0.0, 2.0) * 50])
+def test_what_deals_left_in_place_widens_no_interval() -> None:
+    found = chance([[11.0], [-11], [9], [-9]], [10], [1.0, -1, 1, -1])
 
-    ends = [intervals(np.array([change]), replicates - 1 + change, np.array([9.0]), YES) for change in (1.9, 2.0, -2.0)]
-
-    assert [likely.tolist() for *_, likely in ends] == [[False], [True], [True]]
+    # Of each deal's change 10 are what changed; 1 is chance. But deals do reach a change of 10.05.
+    assert [end.tolist() for end in found.intervals(0.9)] == [[9.1], [10.9]]
+    assert [end.tolist() for end in found.intervals(1)] == [[0], [20]]
 
 
 def test_what_rounding_makes_is_no_change_and_no_deviation() -> None:
-    settled_ones = settled(np.array([1e-12, -1e-12, 1e-6, 0]), np.array([1.0, 1, 1, 0]))
-    low, high, likely = intervals(np.array([0.0]), np.array([[1e-16], [-3e-16], [0.0]]), np.array([2.0]), YES)
+    found = Chance(np.array([[1e-16], [-3e-16]]), np.array([0.0]), np.array([2.0]), np.zeros(2))
 
-    assert settled_ones.tolist() == [0, 0, 1e-6, 0]
-    assert (low.tolist(), high.tolist(), likely.tolist()) == ([0], [0], [False])
+    assert settled(np.array([1e-12, -1e-12, 1e-6, 0]), np.array([1.0, 1, 1, 0])).tolist() == [0, 0, 1e-6, 0]
+    assert (found.deviations.tolist(), [end.tolist() for end in found.intervals(3)]) == ([0], [[0], [0]])
 
 
-def test_without_anything_that_counts_changes_stand_as_they_are() -> None:
-    low, high, likely = intervals(np.array([0.0, 3.0]), np.zeros((4, 2)), np.zeros(2), np.array([False, False]))
+def test_a_change_in_fewer_than_five_requests_of_both_sides_is_never_sure() -> None:
+    rare, frequent = (measured(sides([0] * 300, [0] * (20 - count) + [100] * count)) for count in (4, 5))
 
-    assert (low.tolist(), high.tolist(), likely.tolist()) == ([0, 3], [0, 3], [False, True])
+    assert (rare.change, rare.low, rare.high, rare.is_sure, rare.is_likely) == (20, -math.inf, math.inf, False, False)
+    assert (frequent.change, frequent.is_sure) == (25, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "deviation", "weight"),
+    [(10.0, 2.0, 50.0), (-10.0, 2.0, -50.0), (10.0, 0.0, 1000.0), (0.0, 0.0, 0.0), (10.0, math.inf, 10.0)],
+)
+def test_a_change_weighs_more_the_less_chance_reaches_it(change: float, deviation: float, weight: float) -> None:
+    assert Estimate(5, 5 + change, 0, 0, False, deviation).weight == weight  # noqa: FBT003  only the change matters

@@ -288,6 +288,8 @@ class Matching:
     """The share of all requests that each stratum stands for; they add up to 1."""
     unmatched: Ints
     """The kinds whose entry operation the other side does not have at all."""
+    pools: Ints
+    """For each kind the number of all kinds whose requests could as well have come on the other side."""
 
     def weights(self, kinds: Ints, strata: Floats, multiplicity: Floats | None = None) -> Floats:
         """Give the weights of the requests of one side, with which the sums of both sides differ by what changed.
@@ -317,14 +319,18 @@ def match(before: Batch, after: Batch) -> Matching:
     alike = np.flatnonzero(np.minimum(*counts) >= MIN_REQUESTS)
     strata = [(np.array([kind]), np.array([kind]), int(counts[0][kind] + counts[1][kind])) for kind in alike.tolist()]
     unmatched: list[int] = []
+    pools = np.arange(entry_of.size)
     for entry in distinct(entry_of).tolist():
         kinds = np.flatnonzero(entry_of == entry)
         left = np.setdiff1d(kinds, alike)
         if min(count[kinds].sum() for count in counts) == 0:
             unmatched += kinds.tolist()
         elif left.size:
-            strata += _leftovers(kinds, left, counts[0], counts[1])
-    return _matching(before_kinds, after_kinds, strata, entry_of.size, np.array(unmatched, dtype=np.int64))
+            found = _leftovers(kinds, left, counts[0], counts[1])
+            strata += found
+            together = np.union1d(found[0][0], found[0][1])
+            pools[together] = together[0]
+    return _matching(before_kinds, after_kinds, strata, np.array(unmatched, dtype=np.int64), pools)
 
 
 _Stratum = tuple[Ints, Ints, int]
@@ -352,15 +358,13 @@ def _kinds(before: Batch, after: Batch) -> tuple[Ints, Ints, Ints]:
     return kinds[:size], kinds[size:], entries[order][heads].astype(np.int64)
 
 
-def _matching(
-    before_kinds: Ints, after_kinds: Ints, strata: list[_Stratum], kind_count: int, unmatched: Ints
-) -> Matching:
-    sides = np.zeros((2, len(strata), kind_count))
+def _matching(before_kinds: Ints, after_kinds: Ints, strata: list[_Stratum], unmatched: Ints, pools: Ints) -> Matching:
+    sides = np.zeros((2, len(strata), pools.size))
     for number, (kinds_before, kinds_after, _) in enumerate(strata):
         sides[0, number, kinds_before] = 1
         sides[1, number, kinds_after] = 1
     sizes = np.array([size for *_, size in strata], dtype=np.float64)
-    return Matching(before_kinds, after_kinds, sides[0], sides[1], sizes / max(sizes.sum(), 1), unmatched)
+    return Matching(before_kinds, after_kinds, sides[0], sides[1], sizes / max(sizes.sum(), 1), unmatched, pools)
 
 
 def unmatched_operations(batch: Batch, kinds: Ints, matching: Matching) -> dict[str, int]:

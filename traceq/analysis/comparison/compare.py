@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
-from traceq.analysis.comparison.batches import Batch, match, on_one_table, sortable, unmatched_operations
+from traceq.analysis.comparison.batches import Batch, on_one_table, sortable, unmatched_operations
 from traceq.analysis.comparison.changes import (
     EDGE_COLUMNS,
     OPERATION_COLUMNS,
@@ -24,7 +24,7 @@ from traceq.analysis.comparison.changes import (
 )
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
-from traceq.analysis.comparison.measuring import Sides, estimate_specs
+from traceq.analysis.comparison.measuring import Sides, estimate_specs, pair
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.grouping import distinct
 from traceq.analysis.spread import Spread, spread, spreads
@@ -60,8 +60,18 @@ class Comparison(Changes, Answer):
         *side_specs("after", lambda answer: answer.after),
         *estimate_specs("latency", lambda answer: answer.latency, "mean latency", is_time=True),
         *estimate_specs("failed_ratio", lambda answer: answer.failures, "share of requests that failed"),
-        Rows("services", SERVICE_COLUMNS, lambda answer: answer.services, "what holds requests longer first"),
-        Rows("operations", OPERATION_COLUMNS, lambda answer: answer.operations, "in the same order"),
+        Rows(
+            "services",
+            SERVICE_COLUMNS,
+            lambda answer: answer.services,
+            "what makes requests longer first, by size and evidence",
+        ),
+        Rows(
+            "operations",
+            OPERATION_COLUMNS,
+            lambda answer: answer.operations,
+            "what holds requests longer first, likewise",
+        ),
         Rows("edges", EDGE_COLUMNS, lambda answer: answer.edges, "what passes between two services"),
         *tag_specs(lambda answer: answer.tags),
     )
@@ -94,10 +104,11 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
 
     Requests are compared with their like (`batches.match`). Times are critical time: over all services they add up to
     the latency. What passes between a caller and its callee is charged to the callee, unless the caller waits longer
-    for most services that it calls (`levels.caller_shares`). Intervals are bootstrapped over traces (`measuring`).
+    for most services that it calls (`levels.caller_shares`). How far chance reaches is measured by dealing the requests
+    out anew (`dealing`).
     """
     one, other = on_one_table(before.batches, after.batches)
-    sides = Sides(one, other, match(one, other))
+    sides = pair(one, other)
     edges = find_edges(one, other)
     found = measure(sides, edges)
     return Comparison(
@@ -146,7 +157,7 @@ def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
         )
         for number, service in enumerate(network.names)
     ]
-    return tuple(sorted(changes, key=lambda change: (-change.caused.change, change.service)))
+    return tuple(sorted(changes, key=lambda change: (-change.caused.weight, change.service)))
 
 
 def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:
@@ -165,7 +176,7 @@ def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:
         )
         for number, key in enumerate(keys)
     ]
-    return tuple(sorted(changes, key=lambda change: (-change.held.change, sortable(change.key))))
+    return tuple(sorted(changes, key=lambda change: (-change.held.weight, sortable(change.key))))
 
 
 def _spreads(batch: Batch, group_of: Ints, size: int, counted: Flags | None = None) -> list[Spread]:

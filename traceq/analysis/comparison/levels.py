@@ -14,7 +14,16 @@ from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Floats, Gaps
 from traceq.analysis.comparison.blame import CallSums, Decomposition
 from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
-from traceq.analysis.comparison.measuring import Amounts, Estimate, Sides, amounts, both, estimate, estimate_derived
+from traceq.analysis.comparison.measuring import (
+    Amounts,
+    Estimate,
+    Seen,
+    Sides,
+    amounts,
+    both,
+    estimate,
+    estimate_derived,
+)
 from traceq.analysis.grouping import distinct
 
 
@@ -124,7 +133,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         for batch, calls in zip((sides.before, sides.after), settled, strict=True)
     )
     levels = [_levels(end) for end in ends]
-    measured = estimate(sides, tuple(zip(*levels, strict=True)))
+    measured, seen = estimate(sides, tuple(zip(*levels, strict=True)))
     grown = [
         (second.sums(weights[1]) - first.sums(weights[0])).tolist()
         for first, second in zip(*(_between(end) for end in ends), strict=True)
@@ -133,7 +142,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         latency=measured[0][0],
         failures=measured[1][0],
         network=network,
-        service_caused=_caused(sides, network, ends, measured[_SERVICE_HELD]),
+        service_caused=_caused(sides, network, ends, measured[_SERVICE_HELD], seen),
         service_held=measured[_SERVICE_HELD],
         service_calls=measured[3],
         service_errors=measured[4],
@@ -150,7 +159,9 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     )
 
 
-def _caused(sides: Sides, network: Network, ends: tuple[_Side, ...], held: list[Estimate]) -> list[Estimate]:
+def _caused(
+    sides: Sides, network: Network, ends: tuple[_Side, ...], held: list[Estimate], seen: Seen
+) -> list[Estimate]:
     levels = tuple(zip(*(end.by_kind() for end in ends), strict=True))
     weights = sides.weights()
     sums = [CallSums(*(level[side].sums(weight)[None, :] for level in levels)) for side, weight in enumerate(weights)]
@@ -160,6 +171,7 @@ def _caused(sides: Sides, network: Network, ends: tuple[_Side, ...], held: list[
         levels,
         lambda before, after: divide(CallSums(*before), CallSums(*after)),
         np.array([one.before + one.after for one in held]),
+        seen,
     )
 
 

@@ -1,11 +1,6 @@
 """Amounts per request on both sides of a comparison, with their changes and how sure these are.
 
-How sure a change is, is measured by the bootstrap over traces, without a random number generator. Each replicate draws
-every trace 0, 1, 2, ... times (Poisson with mean 1, the limit of drawing with replacement for many traces). The number
-of times is computed from the trace's id and the replicate's number: it is the same in every run, for every order of
-traces, and for a trace on both sides, so that a set compared with itself has no spread at all.
-
-Source: Chamandy, Muralidharan, Najmi and Naidu, Estimating uncertainty for massive data streams, 2012.
+How sure a change is, is measured by dealing out the requests anew (`dealing`).
 """
 
 from __future__ import annotations
@@ -18,31 +13,18 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Floats, Hashes, Matching
+from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Floats, Matching, match
+from traceq.analysis.comparison.dealing import Deals
 from traceq.analysis.grouping import numbered
 from traceq.report import Column, Unit
 
-REPLICATES = 200
 _COVERAGE = 0.95
 _ALONE = 1.96
 """Number of standard deviations within which 95 of 100 single values lie."""
+_CLEAREST = 100.0
+"""More deviations than these make a change no clearer."""
 _NOISE = 1e-9
 """Differences below this share of the compared values come from rounding, at 1e-16 per operation."""
-_POISSON = np.cumsum(np.exp(-1) / np.array([1, 1, 2, 6, 24, 120, 720, 5040, 40320], dtype=np.float64))
-"""The probability that a trace is drawn at most 0, 1, 2, ... times."""
-
-
-def drawn(hashes: Hashes, replicate: int) -> Floats:
-    """Give the number of times that a replicate draws each trace.
-
-    Source of the mixing: Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
-    """
-    mixed = hashes + np.uint64((replicate + 1) * 0x9E3779B97F4A7C15 % 2**64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    uniform = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return np.searchsorted(_POISSON, uniform, side="right").astype(np.float64)
 
 
 def settled(differences: Floats, sizes: Floats) -> Floats:
@@ -55,47 +37,56 @@ def settled(differences: Floats, sizes: Floats) -> Floats:
     return np.where(np.abs(differences) > _NOISE * sizes, differences, 0.0)
 
 
-def intervals(changes: Floats, replicates: Floats, sizes: Floats, counted: Flags) -> tuple[Floats, Floats, Flags]:
-    """Give bounds between which all changes lie simultaneously, in 95 of 100 cases.
+@dataclass(frozen=True, slots=True, eq=False)
+class Chance:
+    """What deals made of the changes of some groups; one row for each deal, one column for each group."""
 
-    They are simultaneous because the greatest of many changes is reported: of hundreds of operations some seem to
-    change by chance. The greatest deviation over all of them, each in units of its own standard deviation, determines
-    the bounds, separately for the lower and the upper ones.
+    replicates: Floats
+    changes: Floats
+    """What really changed."""
+    sizes: Floats
+    """The size of the amounts that change."""
+    shares: Floats
+    """How much of the sides was not dealt anew: 1 for the sides as they are, -1 for the sides exchanged."""
 
-    Args:
-        changes: The measured change of each group.
-        replicates: One row for each replicate, one column for each group.
-        sizes: The size of the amounts that change.
-        counted: Which groups to bound simultaneously. The intervals of the others have the same width in units of their
-        own standard deviation.
+    @property
+    def deviations(self) -> Floats:
+        """How far chance deviates, for each group: the standard deviation."""
+        return _deviation(settled(self.replicates, self.sizes))
 
-    Returns:
-        The lower bounds, the upper bounds, and which changes are beyond chance when taken alone.
-    """
-    if not counted.any():
-        return changes, changes, changes != 0
-    deviations = settled(replicates - changes, sizes)
-    below, above = (_half_deviation(deviations, sign) for sign in (-1, 1))
-    scale = np.where(deviations < 0, below, above)
-    greatest = np.abs(deviations / np.where(scale > 0, scale, 1))[:, counted].max(axis=1)
-    reach = np.sort(greatest)[int(_COVERAGE * (greatest.size - 1))]
-    likely = np.where(changes > 0, changes > _ALONE * below, -changes > _ALONE * above)
-    low, high = (settled(end, sizes) for end in (changes - reach * below, changes + reach * above))
-    return low, high, likely
+    def greatest(self) -> Floats:
+        """Give for each deal the greatest change, each in units of its own deviation."""
+        scale = self.deviations
+        found: Floats = np.abs(settled(self.replicates, self.sizes) / np.where(scale > 0, scale, 1)).max(
+            axis=1, initial=0
+        )
+        return found
 
+    def intervals(self, reach: float) -> tuple[Floats, Floats]:
+        """Give bounds of the changes.
 
-def _half_deviation(deviations: Floats, sign: int) -> Floats:
-    """Give the standard deviation on one side of the middle, since times have long tails on one side only.
+        Deals mix what changed into chance, so the part that each deal left in place is taken out first. A change that
+        deals reach too is never called sure.
 
-    Values without any deviation, frequent in counts and errors of few requests, count half on each side.
-    """
-    one_side = np.maximum(sign * deviations, 0)
-    counts = np.count_nonzero(one_side, axis=0) + np.count_nonzero(deviations == 0, axis=0) / 2
-    half: Floats = np.sqrt((one_side**2).sum(axis=0) / np.maximum(counts, 1))
-    return half
+        Args:
+            reach: How many deviations chance reaches.
+        """
+        left = settled(self.replicates - self.shares[:, None] * self.changes, self.sizes)
+        size = np.abs(self.changes)
+        is_sure = size > reach * self.deviations
+        half = np.where(is_sure, reach * _deviation(left), np.maximum(reach * _deviation(left), size))
+        low, high = (settled(end, self.sizes) for end in (self.changes - half, self.changes + half))
+        return low, high
 
 
-_RARE = 0.01
+def _deviation(values: Floats) -> Floats:
+    found: Floats = np.sqrt((values**2).mean(axis=0))
+    return found
+
+
+def reach_of(greatest: Floats) -> float:
+    """Give how many deviations the greatest of many changes reaches in 95 of 100 deals."""
+    return float(np.sort(greatest)[math.ceil(_COVERAGE * greatest.size) - 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +100,23 @@ class Estimate:
     high: float
     is_likely: bool
     """Whether the change is beyond chance when taken alone, not as the greatest of many."""
-    effect: float | None
+    deviation: float
+    """The standard deviation of the changes that chance makes; infinite with too few requests."""
+    effect: float | None = None
     """The change in standard deviations of single requests (Cohen's d); None where the deviation is 0."""
 
     @property
     def change(self) -> float:
         """The mean after minus the mean before."""
         return self.after - self.before
+
+    @property
+    def weight(self) -> float:
+        """The change times how many deviations it is: what is great and hardly by chance weighs most."""
+        if not math.isfinite(self.deviation):
+            return self.change
+        beyond = abs(self.change) / self.deviation if self.deviation else _CLEAREST
+        return self.change * min(beyond, _CLEAREST)
 
     @property
     def is_sure(self) -> bool:
@@ -212,8 +213,12 @@ class Amounts:
         """Add up the squares by group, with the weights of requests."""
         return self._added_up(weights[self.requests] * self.values**2)
 
+    def counts(self) -> Floats:
+        """Count the requests that have an amount, by group."""
+        return self._added_up((self.values != 0).astype(np.float64))
+
     def _added_up(self, values: Floats) -> Floats:
-        # Adding up runs takes half the time of scattered groups, and the bootstrap does it 200 times.
+        # Adding up runs takes half the time of scattered groups, and each deal does it.
         sums = np.zeros(self.size)
         if self.heads.size:
             sums[self.groups] = np.add.reduceat(values, self.heads)
@@ -244,6 +249,8 @@ class Sides:
     before: Batch
     after: Batch
     matching: Matching
+    deals: Deals | None
+    """The requests dealt out anew; None with too few requests for an interval."""
 
     def weights(self) -> tuple[Floats, Floats]:
         """Give the weights of all requests, before and after."""
@@ -253,25 +260,26 @@ class Sides:
             matching.weights(matching.after_kinds, matching.after_strata),
         )
 
-    def drawn_weights(self, replicate: int) -> tuple[Floats, Floats]:
-        """Give the same for one replicate of the bootstrap."""
-        matching = self.matching
-        times = [drawn(batch.traces.hashes, replicate)[batch.requests.traces] for batch in (self.before, self.after)]
-        return (
-            matching.weights(matching.before_kinds, matching.before_strata, times[0]),
-            matching.weights(matching.after_kinds, matching.after_strata, times[1]),
-        )
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether both sides have enough requests for an interval."""
-        return min(len(self.before.requests), len(self.after.requests)) >= MIN_REQUESTS
+def pair(before: Batch, after: Batch) -> Sides:
+    """Prepare two batches with the same numbers for operations."""
+    matching = match(before, after)
+    is_enough = min(len(before.requests), len(after.requests)) >= MIN_REQUESTS
+    return Sides(before, after, matching, Deals(before, after, matching) if is_enough else None)
 
 
-def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[list[Estimate]]:
+def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> tuple[list[list[Estimate]], Seen]:
     """Measure what changed, for each group of each level.
 
-    With fewer than `MIN_REQUESTS` requests on a side, nothing is sure: the intervals are unbounded.
+    With fewer than `MIN_REQUESTS` requests on a side, nothing is sure: the intervals are unbounded. So are those of
+    groups that have amounts in fewer requests on both sides.
+
+    Args:
+        sides: Two sets of requests.
+        levels: The amounts that are added up.
+
+    Returns:
+        The estimates, and what was seen of the deals.
     """
     weights = sides.weights()
     before = [first.sums(weights[0]) for first, _ in levels]
@@ -279,30 +287,61 @@ def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[
     sizes = [behind + ahead for behind, ahead in zip(before, after, strict=True)]
     changes = [settled(ahead - behind, size) for behind, ahead, size in zip(before, after, sizes, strict=True)]
     after = [np.where(change == 0, behind, ahead) for change, behind, ahead in zip(changes, before, after, strict=True)]
-    ends = _intervals(sides, levels, changes, sizes)
     effects = [_effects(level, weights, change) for level, change in zip(levels, changes, strict=True)]
+    bounds, seen = _bounds(sides, levels, changes, sizes)
     return [
         [Estimate(*parts) for parts in zip(*map(np.ndarray.tolist, columns), found_effects, strict=True)]
-        for *columns, found_effects in zip(before, after, *zip(*ends, strict=True), effects, strict=True)
-    ]
+        for *columns, found_effects in zip(before, after, *zip(*bounds, strict=True), effects, strict=True)
+    ], seen
 
 
-def _intervals(
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What was seen of the deals; one entry for each."""
+
+    greatest: Floats
+    """The greatest change of all, in deviations."""
+    shares: Floats
+    """How much was left in place; see `Chance`."""
+
+
+_Bounds = tuple[Floats, Floats, Flags, Floats]
+"""Lower and upper bounds, what is beyond chance alone, and deviations."""
+
+
+def _bounds(
     sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], changes: list[Floats], sizes: list[Floats]
-) -> list[tuple[Floats, Floats, Flags]]:
-    if not sides.is_enough:
-        return [_unknown(change.size) for change in changes]
-    replicates = [np.zeros((REPLICATES, change.size)) for change in changes]
-    for number in range(REPLICATES):
-        weights = sides.drawn_weights(number)
+) -> tuple[list[_Bounds], Seen]:
+    deals = sides.deals
+    if deals is None:
+        return [_unknown(change.size) for change in changes], Seen(np.zeros(0), np.zeros(0))
+    replicates, shares = [np.zeros((len(deals), change.size)) for change in changes], np.zeros(len(deals))
+    for number in range(len(deals)):
+        dealt = deals(number)
+        weights = dealt.after - dealt.before
+        shares[number] = weights[deals.half :].sum()
         for found, (first, second) in zip(replicates, levels, strict=True):
-            found[number] = second.sums(weights[1]) - first.sums(weights[0])
-    counted = [_matters(size) for size in sizes]
-    return [intervals(*parts) for parts in zip(changes, replicates, sizes, counted, strict=True)]
+            found[number] = first.sums(weights[: deals.half]) + second.sums(weights[deals.half :])
+    chances = [Chance(*parts, shares) for parts in zip(replicates, changes, sizes, strict=True)]
+    greatest = np.max([chance.greatest() for chance in chances], axis=0)
+    few = [np.maximum(first.counts(), second.counts()) < MIN_REQUESTS for first, second in levels]
+    return [_bounded(chance, greatest, rare) for chance, rare in zip(chances, few, strict=True)], Seen(greatest, shares)
+
+
+def _bounded(chance: Chance, greatest: Floats, few: Flags) -> _Bounds:
+    low, high = chance.intervals(reach_of(greatest))
+    is_likely = np.abs(chance.changes) > _ALONE * chance.deviations
+    unknown = few & (chance.changes != 0)
+    return (
+        np.where(unknown, -np.inf, low),
+        np.where(unknown, np.inf, high),
+        is_likely & ~unknown,
+        chance.deviations,
+    )
 
 
 _AT_ONCE = 1 << 20
-"""So many sums are kept for several replicates at once."""
+"""So many sums are kept for several deals at once."""
 
 
 def estimate_derived(
@@ -310,52 +349,49 @@ def estimate_derived(
     levels: tuple[tuple[Amounts, Amounts], ...],
     change: Callable[[tuple[Floats, ...], tuple[Floats, ...]], Floats],
     sizes: Floats,
+    seen: Seen,
 ) -> list[Estimate]:
     """Measure a change that is no difference of sums, but is computed from sums of both sides.
 
     Args:
         sides: Two sets of requests.
         levels: The amounts that are added up.
-        change: Computes the changes from the sums before and after; one row for each replicate.
+        change: Computes the changes from the sums before and after; one row for each deal.
         sizes: The size of what changes, for each change.
+        seen: What was seen of the deals when other changes were measured.
     """
     whole = [
         tuple(level[side].sums(weights)[None, :] for level in levels) for side, weights in enumerate(sides.weights())
     ]
     scale = np.full(sizes.size, sizes.sum())
     changes = settled(change(whole[0], whole[1])[0], scale)
-    if not sides.is_enough:
-        low, high, likely = _unknown(changes.size)
+    if sides.deals is None:
+        bounds = _unknown(changes.size)
     else:
-        rows = max(1, min(REPLICATES, _AT_ONCE // max(levels[0][0].size, 1)))
-        parts = [
-            change(*_sums(sides, levels, range(first, min(first + rows, REPLICATES))))
-            for first in range(0, REPLICATES, rows)
-        ]
-        low, high, likely = intervals(changes, np.concatenate(parts), scale, _matters(sizes))
-    columns = (changes.tolist(), low.tolist(), high.tolist(), likely.tolist())
-    return [Estimate(0.0, *parts, None) for parts in zip(*columns, strict=True)]
+        count = len(sides.deals)
+        rows = max(1, min(count, _AT_ONCE // max(levels[0][0].size, 1)))
+        ranges = [range(first, min(first + rows, count)) for first in range(0, count, rows)]
+        parts = [change(*_sums(sides.deals, levels, numbers)) for numbers in ranges]
+        chance = Chance(np.concatenate(parts), changes, scale, seen.shares)
+        bounds = _bounded(chance, np.maximum(chance.greatest(), seen.greatest), np.zeros(changes.size, dtype=np.bool_))
+    columns = (column.tolist() for column in (changes, *bounds))
+    return [Estimate(0.0, *parts) for parts in zip(*columns, strict=True)]
 
 
 def _sums(
-    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], numbers: range
+    deals: Deals, levels: tuple[tuple[Amounts, Amounts], ...], numbers: range
 ) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
-    found = [tuple(np.zeros((len(numbers), level[side].size)) for level in levels) for side in (0, 1)]
+    found = [tuple(np.zeros((len(numbers), first.size)) for first, _ in levels) for _ in (0, 1)]
     for row, number in enumerate(numbers):
-        for side, weights in enumerate(sides.drawn_weights(number)):
-            for sums, level in zip(found[side], levels, strict=True):
-                sums[row] = level[side].sums(weights)
+        dealt = deals(number)
+        for side, weights in enumerate((dealt.before, dealt.after)):
+            for sums, (first, second) in zip(found[side], levels, strict=True):
+                sums[row] = first.sums(weights[: deals.half]) + second.sums(weights[deals.half :])
     return found[0], found[1]
 
 
-def _unknown(size: int) -> tuple[Floats, Floats, Flags]:
-    return np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size, dtype=np.bool_)
-
-
-def _matters(sizes: Floats) -> Flags:
-    """Tell the groups with at least a hundredth of everything: rarer ones vary most and would widen all intervals."""
-    matters: Flags = (sizes > 0) & (sizes >= _RARE * sizes.sum())
-    return matters
+def _unknown(size: int) -> _Bounds:
+    return np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size, dtype=np.bool_), np.full(size, np.inf)
 
 
 def _effects(level: tuple[Amounts, Amounts], weights: tuple[Floats, Floats], changes: Floats) -> list[float | None]:
