@@ -220,6 +220,7 @@ class _OneTable:
             asked_of(self._source, wanted, sum_warnings(found.traces.warnings)),
             notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()),
             is_cut_off=found.is_cut_off,
+            is_partial=found.is_partial,
         )
         return Reply(sums, asked)
 

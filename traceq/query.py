@@ -266,6 +266,8 @@ class Asked:
     """Sentences without a full stop, for standard error and for JSON."""
     is_cut_off: bool = False
     """Whether the limit left traces out, or may have."""
+    is_partial: bool = False
+    """Whether something is missing for another reason: a service that gave no answer, or the rest of a trace."""
 
     def command(self, *words: str) -> str:
         """Give a command about the same source, ready to be pasted into a shell."""
@@ -376,6 +378,7 @@ def together(parts: Sequence[Asked], query: Mapping[str, object]) -> Asked:
         warning_counts=sum((Counter(part.warning_counts) for part in parts), Counter()),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         is_cut_off=any(part.is_cut_off for part in parts),
+        is_partial=any(part.is_partial for part in parts),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.render.graphs import meshed
 from tests.sources.replay import FIXTURES
-from tests.sources.servers import Reply, Seen, serving
+from tests.sources.servers import NO_TRACE, Reply, Seen, serving
 from traceq.analysis.dependencies import Dependencies, from_jaeger
 from traceq.catalog import ServiceCall
 from traceq.cli.deps.watch import watch
@@ -201,6 +201,8 @@ def server(edges: bytes) -> Callable[[str, Seen], Reply]:
             return Reply(edges)
         if route == "/api/services":
             return Reply(b'{"data":["chat-service"]}')
+        if route.startswith("/api/traces/"):
+            return NO_TRACE
         return Reply(traces) if route == "/api/traces" else Reply(b"404 page not found", 404)
 
     return answer

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.cli.conftest import ROOT, Run
-from tests.sources.servers import Answer, Reply, Seen, serving
+from tests.sources.servers import NO_TRACE, Answer, Reply, Seen, serving
 from traceq.query import TraceQuery
 from traceq.sources import open_source
 
@@ -45,6 +45,8 @@ def jaeger(*, searches: int = 10**9) -> Answer:
         url = urlsplit(target)
         if url.path == "/api/services":
             return reply(sorted(set().union(*map(services, TRACES))))
+        if url.path.startswith("/api/traces/"):
+            return NO_TRACE
         if url.path != "/api/traces":
             return Reply(b"404 page not found\n", 404, {"Content-Type": "text/plain"})
         left[0] -= 1

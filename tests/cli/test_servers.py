@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import ROOT, Run
-from tests.sources.servers import Reply, Seen, serving
+from tests.sources.servers import NO_TRACE, Reply, Seen, serving
 
 TRACES = (ROOT / "fixtures" / "chat.json").read_bytes()
 WHOLE_WINDOW = ("--start", "2020-01-01", "--limit", "1000")
@@ -24,6 +24,8 @@ def jaeger(target: str, _: Seen) -> Reply:
             return Reply(b'{"data":["chat-service"]}')
         case "/api/traces":
             return Reply(TRACES)
+        case path if path.startswith("/api/traces/"):
+            return NO_TRACE
         case _:
             return Reply(b"404 page not found", 404)
 
@@ -44,7 +46,10 @@ def test_a_server_is_asked_once_and_answers_like_a_file(run: Run, more: tuple[st
     told_otherwise = {"source", "query", "notes"}
     assert {key for key in live if live[key] != filed[key]} <= told_otherwise
     assert any(each["statement"] for request in live["slowest_requests"] for each in request["bottlenecks"])
-    assert [target.partition("?")[0] for target, _ in seen.requests] == ["/api/services", "/api/traces"]
+    asked = [target.partition("?")[0] for target, _ in seen.requests]
+    assert asked[:2] == ["/api/services", "/api/traces"]
+    # The chat holds a trace without its root: it is asked for by id, in vain.
+    assert [path[:12] for path in asked[2:]] == ["/api/traces/"]
 
 
 def test_verbose_tells_every_request(run: Run) -> None:

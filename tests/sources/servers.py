@@ -34,6 +34,9 @@ class Seen:
     """Set when the test is over: a server that stays silent waits for it."""
 
 
+NO_TRACE = Reply(b'{"errors":[{"code":404,"msg":"trace not found"}]}', 404)
+"""To a trace's id, by a server that knows the route."""
+
 Answer = Callable[[str, Seen], Reply | None]
 """Gives the reply for a target; None for no reply at all."""
 

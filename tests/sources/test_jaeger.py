@@ -118,6 +118,8 @@ def v3_error(code: int, text: str) -> httpx.Response:
 
 
 NO_ROUTE = httpx.Response(404, text="404 page not found\n")
+UNAUTHORIZED = f"Jaeger at {BASE} wants credentials (401)"
+TIMEOUT = f"Jaeger at {BASE} answered 500 Internal Server Error: timeout"
 UI_PAGE = '<!DOCTYPE html><html><base href="/jaeger/" data-inject-target="BASE_URL"/><title>Jaeger UI</title></html>'
 
 
@@ -129,6 +131,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def server() -> Iterator[respx.MockRouter]:
     with respx.mock(base_url=BASE, assert_all_called=False) as router:
+        # Asked for to find out whether searches give parts of traces; tests of single traces have an `a` in their ids.
+        router.get(url__regex=r"/api/(v3/)?traces/0{20}[0-9b-f]+$").respond(
+            404, json={"errors": [{"msg": "not found"}]}
+        )
         yield router
 
 
@@ -137,6 +143,8 @@ def v1(server: respx.MockRouter) -> respx.MockRouter:
     """Speak v1 as Jaeger before 2.19 does, with one service."""
     server.get("/api/services").respond(json=enveloped("chat-service", "friend-service"))
     server.get("/api/v3/trace-summaries").mock(return_value=NO_ROUTE)
+    server.get("/api/v3/traces").mock(return_value=NO_ROUTE)
+    server.get("/api/v3/traces/00000000000000000000000000000abc").mock(return_value=NO_ROUTE)
     return server
 
 
@@ -654,7 +662,7 @@ class TestUnknownNames:
         )
 
     def test_names_are_not_asked_for_while_something_is_found(self, v1: respx.MockRouter, source: JaegerSource) -> None:
-        v1.get("/api/traces").respond(json=enveloped(v1_trace(1, span())))
+        v1.get("/api/traces").respond(json=enveloped(v1_trace(1, span(), span())))
 
         source.find(CHAT)
 
@@ -711,29 +719,44 @@ class TestAllServices:
 
         assert (numbers(found.summaries), found.service_count) == ([7, 5, 2], 2)
 
-    @pytest.mark.parametrize(
-        ("refusal", "kind", "why"),
-        [
-            (v1_error(500, "timeout"), SourceError, f"Jaeger at {BASE} answered 500 Internal Server Error: timeout"),
-            (httpx.Response(401), LoginRequired, f"Jaeger at {BASE} wants credentials (401)"),
-        ],
-        ids=["failed", "refused"],
-    )
-    def test_one_service_that_fails_fails_the_whole(
-        self,
-        v1: respx.MockRouter,
-        source: JaegerSource,
-        refusal: httpx.Response,
-        kind: type[TraceqError],
-        why: str,
-    ) -> None:
-        v1.get("/api/traces", params={"service": "friend-service"}).mock(return_value=refusal)
+    def test_one_service_that_refuses_fails_the_whole(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        v1.get("/api/traces", params={"service": "friend-service"}).respond(401)
         v1.get("/api/traces").respond(json=enveloped(v1_trace(1, span())))
 
         assert failure(lambda: source.find(TraceQuery(window=WINDOW)))[:2] == (
-            kind,
-            f"no answer for service 'friend-service', one of several asked for: {why}",
+            LoginRequired,
+            f"no answer for service 'friend-service', one of several asked for: {UNAUTHORIZED}",
         )
+
+    def test_one_service_that_the_server_fails_over_is_named_and_the_others_are_given(
+        self, v1: respx.MockRouter, source: JaegerSource
+    ) -> None:
+        v1.get("/api/traces", params={"service": "friend-service"}).mock(return_value=v1_error(500, "NaN"))
+        v1.get("/api/traces").respond(json=enveloped(v1_trace(1, span())))
+
+        found = source.find(TraceQuery(window=WINDOW))
+
+        assert (numbers(found.traces), found.is_partial) == ([1], True)
+        assert found.notes == (
+            f"no answer for service 'friend-service': Jaeger at {BASE} answered 500 Internal Server Error: NaN",
+        )
+
+    def test_services_that_all_fail_are_a_failure(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        v1.get("/api/traces").mock(return_value=v1_error(500, "timeout"))
+
+        assert failure(lambda: source.find(TraceQuery(window=WINDOW)))[:2] == (
+            SourceError,
+            f"no answer for service 'chat-service', one of several asked for: {TIMEOUT}",
+        )
+
+    def test_what_v1_cannot_write_is_read_in_v3(self, server: respx.MockRouter, source: JaegerSource) -> None:
+        server.get("/api/services").respond(json=enveloped("chat-service"))
+        server.get("/api/traces").mock(return_value=v1_error(500, "json: unsupported value: NaN"))
+        server.get("/api/v3/traces").respond(json=v3_traces(v1_trace(1, span())))
+
+        found = source.find(CHAT)
+
+        assert (numbers(found.traces), found.is_partial, found.notes) == ([1], False, ())
 
     def test_a_server_without_services_has_no_traces(self, server: respx.MockRouter, source: JaegerSource) -> None:
         server.get("/api/services").respond(json={"data": None, "total": 0, "errors": None})
@@ -802,6 +825,70 @@ class TestSamples:
 
         assert numbers(source.find(TraceQuery(window=WINDOW, limit=2)).traces) == [9, 8]
         assert numbers(source.find(TraceQuery(window=WINDOW, limit=2), is_sample=True).traces) == [9, 8, 1]
+
+
+class TestPartsOfTraces:
+    """Traces whose spans name a parent that the search did not give."""
+
+    @staticmethod
+    def part(number: int) -> dict[str, Any]:
+        trace = v1_trace(number, span("db"), span("db"))
+        for each in trace["spans"]:
+            each["references"] = [{"refType": "CHILD_OF", "traceID": trace["traceID"], "spanID": "00000000000000ff"}]
+        return trace
+
+    @classmethod
+    def whole(cls, number: int) -> dict[str, Any]:
+        trace = cls.part(number)
+        root = v1_trace(number, span(ms=500))
+        root["spans"][0]["spanID"] = "00000000000000ff"
+        root["spans"][0]["processID"] = "root"
+        trace["spans"].append(root["spans"][0])
+        trace["processes"]["root"] = {"serviceName": "chat-service", "tags": []}
+        return trace
+
+    def test_they_are_asked_for_by_id(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        v1.get("/api/traces").respond(json=enveloped(self.part(10), v1_trace(26, span(), span())))
+        v1.get(f"/api/traces/{10:032x}").respond(json=enveloped(self.whole(10)))
+
+        found = source.find(replace(CHAT, service="db"))
+
+        assert numbers(found.traces) == [10]
+        assert (found.traces.span_count, found.traces.warnings, found.is_partial) == (3, (), False)
+        assert found.notes == (LEFT_OUT, "the search gave only a part of 1 trace: asked for by id")
+
+    def test_asking_ends_where_by_id_there_is_no_more(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        numbered = (10, 26, 42, 58)
+        v1.get("/api/traces").respond(json=enveloped(*(self.part(number) for number in numbered)))
+        for number in numbered:
+            v1.get(f"/api/traces/{number:032x}").respond(json=enveloped(self.part(number)))
+
+        found = source.find(replace(CHAT, service="db"))
+
+        assert (len(found.traces), found.notes, found.is_partial) == (4, (), False)
+        assert sum("/api/traces/" in str(call.request.url) for call in v1.calls) == 3
+
+    def test_servers_that_give_the_roots_only_are_found_out(self, v1: respx.MockRouter, source: JaegerSource) -> None:
+        v1.get("/api/traces").respond(json=enveloped(*(v1_trace(number, span()) for number in (10, 26))))
+        for number in (10, 26):
+            v1.get(f"/api/traces/{number:032x}").respond(json=enveloped(v1_trace(number, span(), span("db"))))
+
+        found = source.find(CHAT)
+
+        assert (numbers(found.traces), found.traces.span_count) == ([26, 10], 4)
+
+    def test_a_trace_at_the_limit_of_a_storage_is_doubted(
+        self, v1: respx.MockRouter, source: JaegerSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("traceq.sources.dialects.V1Dialect.most_spans", 2)
+        v1.get("/api/traces").respond(json=enveloped(v1_trace(10, span(), span())))
+
+        found = source.find(CHAT)
+
+        assert (found.is_partial, found.notes) == (
+            True,
+            (f"the server may have cut off 1 trace at 2 spans: {10:032x}",),
+        )
 
 
 class TestDurationsOfTraces:
@@ -944,9 +1031,14 @@ class TestSummaries:
 
         assert numbers(found.summaries) == [2]
 
-    def test_a_failing_route_is_not_taken_for_a_missing_one(self, v1: respx.MockRouter, source: JaegerSource) -> None:
-        v1.get("/api/v3/trace-summaries").mock(return_value=v3_error(500, "storage is down"))
+    def test_whole_traces_are_asked_for_where_the_server_fails_over_summaries(
+        self, v1: respx.MockRouter, source: JaegerSource
+    ) -> None:
+        v1.get("/api/v3/trace-summaries").mock(return_value=v3_error(500, "scripts are disabled"))
+        traces = v1.get("/api/traces").respond(json=enveloped(v1_trace(1, span())))
 
+        assert numbers(source.summaries(CHAT).summaries) == [1]
+        traces.mock(return_value=v1_error(500, "storage is down"))
         assert _kind(failure(lambda: source.summaries(CHAT)))[1] == (
             f"Jaeger at {BASE} answered 500 Internal Server Error: storage is down"
         )

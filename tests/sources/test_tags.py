@@ -78,6 +78,8 @@ def _matches(pattern: str, value: str) -> bool:
 def server() -> Iterator[respx.MockRouter]:
     with respx.mock(base_url=BASE, assert_all_called=False) as router:
         router.get("/api/services").respond(json=enveloped("chat-service"))
+        router.get(url__regex="/api/v3").respond(404, text="404 page not found")
+        router.get(url__regex="/api/traces/0").respond(404, json={"errors": [{"msg": "not found"}]})
         yield router
 
 

@@ -116,6 +116,9 @@ class ChecksSums:
         return added(self, other, measured=measured)
 
 
+_ON_PARTS = "within bounds as far as it was measured, but something is missing in the answer"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check and its result."""
@@ -173,6 +176,11 @@ class Checks(Answer):
     def failed(self) -> list[CheckResult]:
         """The checks that did not pass."""
         return [result for result in self.results if not result.passed]
+
+    def on_parts(self) -> Checks:
+        """Fail the checks that passed, because what is missing in the traces could have broken them."""
+        doubted = (replace(each, passed=False, remark=_ON_PARTS) if each.passed else each for each in self.results)
+        return replace(self, results=tuple(doubted))
 
     def with_baseline(self, before: Cohort, tolerance: float) -> Checks:
         """Add checks against the requests of a baseline; see `against_baseline`."""

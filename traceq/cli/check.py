@@ -66,6 +66,8 @@ def check(options: CheckOptions) -> None:
         baseline = replace(asking, source=replace(asking.source, source=[options.baseline]))
         before, _ = answered(replace(question, expressions=()), baseline, options.service)
         answer = answer.with_baseline(before.sums.cohort, options.tolerance)
+    if asked.is_partial:
+        answer = answer.on_parts()
     shown = report(answer, asked)
     if options.junit is not None:
         from traceq.render.records import render_junit

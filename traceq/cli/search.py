@@ -57,7 +57,7 @@ def search(options: SearchOptions) -> None:
         found = _find(source, query, options.slowest)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     about = asked_of(source, query, sum_warnings(found.warnings))
-    asked = replace(about, notes=notes, is_cut_off=found.is_cut_off)
+    asked = replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
     order: Order = "longest" if options.slowest is not None and options.sort == "recent" else options.sort
     emit(traces_report(TraceList.of(found.summaries, order, found.service_count), asked), asked, options.output)
 

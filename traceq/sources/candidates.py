@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,13 +12,14 @@ from traceq.errors import LoginRequired, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.dialects import Parts
 from traceq.sources.interface import Progress, ProgressListener
+from traceq.sources.refusals import is_refusal
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 from traceq.untrusted import printable
 
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
 
-_MOST_AT_ONCE = 8
+MOST_AT_ONCE = 8
 """Concurrent requests: enough to hide waiting, few enough for a server that others use too."""
 
 _MOST_SHARES = 1000
@@ -43,6 +44,8 @@ class Candidates(Generic[_Trace]):
     """The services among them whose answers were as long as the limit."""
     empty: tuple[str, ...] = ()
     """Those of which nothing was found."""
+    is_partial: bool = False
+    """Whether a service gave no answer; the notes name it."""
 
 
 def ask_each(
@@ -53,41 +56,63 @@ def ask_each(
 ) -> Candidates[_Trace]:
     """Ask for the traces of each service, several at a time, and combine the answers.
 
+    A service over which the server fails is left out and named: one trace that cannot be written as JSON is enough for
+    that.
+
     Raises:
-        SourceError: When one of them fails, with the service's name: an answer with a hole in it would look whole.
+        SourceError: If the server refuses every question, or cannot be reached.
     """
     what = f"asking {plural(len(services), 'service')}"
     by_id: dict[str, _Trace] = {}
     counts: dict[str, int] = {}
     answers: dict[str, Candidates[_Trace]] = {}
-    executor = ThreadPoolExecutor(_MOST_AT_ONCE)
+    failures: dict[str, SourceError] = {}
+    executor = ThreadPoolExecutor(MOST_AT_ONCE)
     try:
         asked = {executor.submit(ask, service): service for service in services}
         progress(Progress(what, 0, len(services)))
         for future in as_completed(asked):
-            answer = answers[asked[future]] = _answer(future, asked[future])
-            add_copies(by_id, counts, answer.by_id, span_count)
-            progress(Progress(what, len(answers), len(services), len(by_id)))
+            service = asked[future]
+            try:
+                answers[service] = future.result()
+            except SourceError as error:
+                if not is_refusal(error):
+                    raise _of_service(error, service) from error
+                failures[service] = error
+                continue
+            add_copies(by_id, counts, answers[service].by_id, span_count)
+            progress(Progress(what, len(answers) + len(failures), len(services), len(by_id)))
     finally:
         executor.shutdown(cancel_futures=True)
+    for service, failure in sorted(failures.items()):
+        if not answers:
+            raise _of_service(failure, service) from failure
+    return _combined(by_id, answers, failures)
+
+
+def _combined(
+    by_id: Mapping[str, _Trace], answers: Mapping[str, Candidates[_Trace]], failures: Mapping[str, SourceError]
+) -> Candidates[_Trace]:
+    """Combine the answers for several services, of which some may have failed."""
+    notes = {note for answer in answers.values() for note in answer.notes}
+    for service, failure in failures.items():
+        notes.add(f"no answer for service '{printable(service)}': {failure.message}")
     return Candidates(
         by_id,
         any(answer.is_cut_off for answer in answers.values()),
         any(answer.is_relaxed for answer in answers.values()),
-        tuple(sorted({note for answer in answers.values() for note in answer.notes})),
-        len(services),
-        tuple(service for service in services if answers[service].is_cut_off),
-        tuple(service for service in services if not answers[service].by_id),
+        tuple(sorted(notes)),
+        len(answers) + len(failures),
+        tuple(service for service, answer in sorted(answers.items()) if answer.is_cut_off),
+        tuple(service for service, answer in sorted(answers.items()) if not answer.by_id),
+        bool(failures),
     )
 
 
-def _answer(future: Future[Candidates[_Trace]], service: str) -> Candidates[_Trace]:
-    try:
-        return future.result()
-    except SourceError as error:
-        kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
-        message = f"no answer for service '{printable(service)}', one of several asked for: {error.message}"
-        raise kind(message, hint=error.hint) from error
+def _of_service(error: SourceError, service: str) -> SourceError:
+    kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
+    message = f"no answer for service '{printable(service)}', one of several asked for: {error.message}"
+    return kind(message, hint=error.hint)
 
 
 def add_copies(

@@ -75,6 +75,10 @@ class Dialect(Protocol):
     def resolution_ns(self) -> int:
         """The resolution of the times in its answers."""
 
+    @property
+    def most_spans(self) -> int | None:
+        """The number of spans at which it may cut a trace off; None if it does not."""
+
     def services(self) -> tuple[str, ...]:
         """Ask for the services."""
 
@@ -110,6 +114,8 @@ class V1Dialect:
 
     searches_all_services = False
     resolution_ns = NS_PER_US
+    most_spans = 10_000
+    """The window of results in Elasticsearch, beyond which Jaeger up to 2.20 loses spans of one microsecond."""
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
@@ -131,13 +137,28 @@ class V1Dialect:
 
     def search(self, bounded: BoundedQuery) -> Answered[Parts]:
         """Ask for traces: candidates."""
-        return _traces(self._client, _accepted(self._client, self._client.get("/api/traces", _v1_params(bounded))))
+        answer = self._client.get("/api/traces", _v1_params(bounded))
+        return self._traces(answer, lambda other: other.search(bounded))
 
     def trace(self, trace_id: str) -> Answered[Parts]:
         """Ask for one trace; empty if there is none."""
         answer = self._client.get(f"/api/traces/{trace_id}")
         if _says_not_found(answer):
             return Answered()
+        return self._traces(answer, lambda other: other.trace(trace_id))
+
+    def _traces(self, answer: Answer, ask_again: Callable[[V3Dialect], Answered[Parts]]) -> Answered[Parts]:
+        """Read traces, or ask for them in v3 where the server failed.
+
+        v1 has no way to write a number that is not finite, so that a single attribute spoils all of an answer.
+        """
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            try:
+                again = ask_again(V3Dialect(self._client))
+            except SourceError:
+                again = Answered()
+            if again.by_id:
+                return again
         return _traces(self._client, _accepted(self._client, answer))
 
 
@@ -149,6 +170,7 @@ class V3Dialect:
 
     searches_all_services = True
     resolution_ns = 1
+    most_spans = None
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client

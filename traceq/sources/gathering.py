@@ -110,12 +110,12 @@ class Gatherer:
         return Candidates(answered.by_id, len(answered.by_id) >= bounded.limit, is_relaxed, answered.notes)
 
     def _bounded(self, query: TraceQuery) -> BoundedQuery:
-        start_ns, end_ns = self._ends(query.window)
+        start_ns, end_ns = self.ends(query.window)
         limit = MOST_TRACES if query.limit is None or query.has_trace_bounds else query.limit
         # v3 refuses a window without length.
         return BoundedQuery(_narrowed(query), start_ns, max(end_ns, start_ns + NS_PER_US), limit)
 
-    def _ends(self, window: Window) -> tuple[int, int]:
+    def ends(self, window: Window) -> tuple[int, int]:
         """Close a window that is open on a side."""
         now_ns = self.clock()
         end_ns = now_ns + _CLOCK_ALLOWANCE_NS if window.end_ns is None else window.end_ns
@@ -145,7 +145,7 @@ class Gatherer:
             # Nearly every trace of that duration has a span of it: these are found whatever the window holds.
             longest_ns = max(query.min_duration_ns or 0, query.min_trace_duration_ns)
             take(self._whole_window(replace(query, min_duration_ns=longest_ns), asking, is_sample=False).by_id)
-        start_ns, end_ns = self._ends(query.window)
+        start_ns, end_ns = self.ends(query.window)
         since_ns, is_cut_off = end_ns, False
         for page in pages(ask, Window(start_ns, end_ns), MOST_TRACES):
             since_ns, is_cut_off = page.since_ns, is_cut_off or page.is_cut_off

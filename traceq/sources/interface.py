@@ -62,6 +62,8 @@ class Found:
     """What the user should know of how the answer came about, one sentence each without a final stop."""
     left_out: LeftOut | None = field(default=None, repr=False)
     """Where the traces were found without attributes."""
+    is_partial: bool = False
+    """Whether something is missing for another reason than the limit; the notes say what."""
 
     def document(self, position: int) -> bytes:
         """Give the trace at this position as Jaeger's v1 JSON in one line."""
@@ -88,6 +90,8 @@ class FoundSummaries:
     """How many services were asked, 0 where the source was asked once for all."""
     warnings: tuple[TraceWarning, ...] = ()
     """What is strange about these traces, where they were read as a whole."""
+    is_partial: bool = False
+    """Whether something is missing for another reason than the limit; the notes say what."""
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ from traceq.query import TraceQuery
 from traceq.records import Codebook
 from traceq.sources.candidates import Candidates, fitting, lasts_as_asked, may_match, newest_summaries
 from traceq.sources.checking import Check, Checked
+from traceq.sources.completing import Completer
 from traceq.sources.dialects import (
     Dialect,
     NoSuchRouteError,
@@ -44,7 +45,7 @@ from traceq.sources.interface import (
 )
 from traceq.sources.refusals import is_refusal
 from traceq.sources.tags import LONGEST_INDEXED, other_ways
-from traceq.traces import Traces
+from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, plural
 from traceq.untrusted import printable
 
@@ -90,6 +91,7 @@ class JaegerSource:
         # What the request that finds the dialect out tells besides: good for the first who wants to know, not for ever.
         self._first_services: tuple[str, ...] | None = None
         self._known_gatherer: Gatherer | None = None
+        self._known_completer: Completer | None = None
         # Found out by asking, once.
         self._has_summaries = True
 
@@ -166,7 +168,9 @@ class JaegerSource:
             return found
         whole, service_count = self._search(query, with_details=False)
         summaries = tuple(summarize(whole.traces))
-        return FoundSummaries(summaries, whole.is_cut_off, whole.notes, service_count, whole.traces.warnings)
+        return FoundSummaries(
+            summaries, whole.is_cut_off, whole.notes, service_count, whole.traces.warnings, whole.is_partial
+        )
 
     def trace(self, trace_id: str) -> Traces:
         """Give one trace by its id; a prefix will not do, no version of Jaeger looks for one.
@@ -208,6 +212,15 @@ class JaegerSource:
         return self._known_dialect
 
     @property
+    def _completer(self) -> Completer:
+        if self._known_completer is None:
+            self._known_completer = Completer(self._by_id, self._span_count, self._dialect.most_spans)
+        return self._known_completer
+
+    def _by_id(self, trace_id: str) -> Parts | None:
+        return self._dialect.trace(trace_id).by_id.get(normal_id(trace_id))
+
+    @property
     def _gatherer(self) -> Gatherer:
         if self._known_gatherer is None:
             can_search_all = self._dialect.searches_all_services
@@ -218,19 +231,26 @@ class JaegerSource:
         """Find whole traces, and tell how many services were asked one by one."""
         has_details = with_details or bool(query.attributes)
         read = partial(self._read, with_details=has_details)
-        checked = self._exact(Check(query, self._dialect.resolution_ns, read), is_sample=is_sample)
+        check = Check(query, self._dialect.resolution_ns, read)
+        checked = self._exact(check, is_sample=is_sample)
         if not checked.kept:
             self._check_names(query)
+        chosen = checked.traces.select(checked.kept[: None if is_sample else query.limit])
         candidates = checked.candidates
-        chosen = checked.traces.select(checked.kept if is_sample else checked.kept[: query.limit])
+        notes = _notes(query, candidates, checked.dropped_count)
+        notes += tuple(_sample_notes(query, candidates)) if is_sample else ()
+        completed = self._completer.complete(chosen, self._gatherer.ends(query.window)[1])
+        if completed.by_id:
+            by_id = {key: completed.by_id.get(key, candidates.by_id[key]) for key in map(normal_id, chosen.trace_ids)}
+            candidates = replace(candidates, by_id=by_id)
+            again = check(candidates)
+            chosen = again.traces.select(again.kept)
         found = Found(
             chosen,
             candidates.is_cut_off or len(checked.kept) > len(chosen),
-            (
-                *_notes(query, candidates, checked.dropped_count),
-                *(_sample_notes(query, candidates) if is_sample else ()),
-            ),
+            (*notes, *completed.notes),
             None if has_details else self._left_out(candidates, chosen),
+            candidates.is_partial or completed.is_partial,
         )
         return found, candidates.service_count
 
@@ -284,7 +304,13 @@ class JaegerSource:
         except NoSuchRouteError:
             self._has_summaries = False
             return None
-        if candidates.is_relaxed:
+        except SourceError as error:
+            if not is_refusal(error):
+                raise
+            # Elasticsearch without scripts, for example; whole traces may be found all the same.
+            self._has_summaries = False
+            return None
+        if candidates.is_relaxed or candidates.is_partial:
             return None
         if not candidates.by_id:
             self._check_names(query)
