@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 import traceq
+from benchmarks.truth.crowds import execute_crowd
 from benchmarks.truth.execution import Request, execute
 from benchmarks.truth.measuring import load
 from benchmarks.truth.planted import PROBLEMS, STRENGTHS, plant
@@ -82,7 +83,7 @@ def ask(seed: int, request_count: int) -> Told:
 def ask_problem(name: str, strength: float, seed: int, request_count: int) -> Recall:
     """Plant one problem, and ask."""
     systems = plant(name, strength, seed)
-    with_it, without = (execute(system, request_count, seed) for system in systems)
+    with_it, without = (serve(system, request_count, seed) for system in systems)
     found = _findings(systems[0], with_it, seed)
     told = [finding for finding in found if finding.key.kind in PROBLEMS[name].kinds]
     if not told:
@@ -94,10 +95,15 @@ def ask_problem(name: str, strength: float, seed: int, request_count: int) -> Re
 def ask_shape(name: str, seed: int, request_count: int) -> Alarms:
     """Ask about healthy requests."""
     system, shape = healthy(name, seed), SHAPES[name]
-    requests = execute(system, request_count, seed, streams=float(shape.stream))
+    requests = serve(system, request_count, seed, streams=float(shape.stream))
     found = [one for one in _findings(system, requests, seed) if one.key.kind not in shape.true_kinds]
     worst = max((finding.totals.request_count for finding in found), default=0)
     return Alarms(1, request_count, bool(found), worst, Counter({finding.key.kind for finding in found}))
+
+
+def serve(system: System, count: int, seed: int, streams: float = 0.0) -> list[Request]:
+    """Execute requests, each on its own or as a crowd."""
+    return execute_crowd(system, count, seed) if system.crowd else execute(system, count, seed, streams=streams)
 
 
 def _findings(system: System, requests: Sequence[Request], seed: int) -> Sequence[traceq.Finding]:

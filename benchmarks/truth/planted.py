@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from benchmarks.truth.programs import TICK, Fork, Latency, Publish, Query, Section, Shuffled, Step, System, Work
+from benchmarks.truth.programs import TICK, Crowd, Fork, Latency, Publish, Query, Section, Shuffled, Step, System, Work
 from benchmarks.truth.shapes import Draw
 from traceq.analysis.thresholds import Thresholds
 
@@ -24,6 +24,8 @@ class Planted(NamedTuple):
 
     steps: Steps
     mended: Steps
+    crowds: tuple[Crowd, Crowd] | tuple[None, None] = (None, None)
+    """The same for requests that are served at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ def plant(name: str, strength: float, seed: int) -> tuple[System, System]:
     """Draw a system with a problem, and the same system without it."""
     draw = Draw(Random(f"planted {name} {strength} {seed}"))  # noqa: S311  the same every time is the point
     planted, around = PROBLEMS[name].planted(draw, strength), draw.around()
-    return draw.system((*around, *planted.steps)), draw.system((*around, *planted.mended))
+    with_it, without = (
+        replace(draw.system((*around, *steps)), crowd=crowd)
+        for steps, crowd in zip((planted.steps, planted.mended), planted.crowds, strict=True)
+    )
+    return with_it, without
 
 
 def _count(threshold: float, strength: float) -> int:
@@ -168,6 +174,20 @@ def _repeated(draw: Draw, strength: float) -> Planted:
     return Planted(places, (places[0],))
 
 
+_LOADS = dict(zip(STRENGTHS, (1.1, 1.3, 2.0, 5.0), strict=True))
+"""What is asked of a pool by what it can give, instead of a multiple of a threshold."""
+
+
+def _pool(draw: Draw, strength: float) -> Planted:
+    """Draw requests that need more connections than there are."""
+    connections, query_us = draw.random.randint(1, 8), draw.random.uniform(30_000, 80_000)
+    query = draw.select("orders", Latency(query_us, 0.3), draw.random.choice(("id = ?", "id = {id}")))
+    count = draw.random.randint(1, 3)
+    every = Latency(query_us * count / connections / len(draw.entry.hosts) / _LOADS[strength], 0.8)
+    crowd = Crowd(connections, 1000, every, draw.latency(500, 3000), query, count)
+    return Planted((), (), (crowd, replace(crowd, connections=1000)))
+
+
 def _queue_delay(draw: Draw, strength: float) -> Planted:
     delivered = Latency(_BOUNDS.queue_delay_ns / 1000 * strength, 0.02)
     consumer = draw.leaf("mailer", draw.latency(1000, 5000))
@@ -190,6 +210,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "chatty": Problem(_chatty, frozenset(("chatty",))),
     "large answer": Problem(_large_answer, frozenset(("payload",))),
     "many rows": Problem(_many_rows, frozenset(("payload",))),
+    "pool exhausted": Problem(_pool, frozenset(("pool",))),
     "slow network": Problem(_network, frozenset(("network",))),
     "gap": Problem(_gap, frozenset(("gap",))),
     "queue delay": Problem(_queue_delay, frozenset(("queue-delay",))),

@@ -163,12 +163,31 @@ Step: TypeAlias = "Work | Call | Query | Section | Fork | Shuffled | Staggered |
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Requests of one program that come while others are served, and share what they need."""
+
+    connections: int
+    """To the database, of each process."""
+    workers: int
+    """The number of requests that each process serves at once; others wait before their span begins."""
+    every: Latency
+    """From one request to the next."""
+    work: Latency
+    """Before each query, and after the last."""
+    query: Query
+    query_count: int
+    """By request, one after the other, each with a connection of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """Services, and the operations at which requests enter; the last entries may be streams."""
 
     services: tuple[Service, ...]
     entries: tuple[Operation, ...]
     streams: tuple[Operation, ...]
+    crowd: Crowd | None = None
+    """How requests of the first entry are executed, instead of each on its own, by its steps."""
 
 
 _NAMES = (

@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
-from benchmarks.truth.programs import TICK, Call, Fork, Latency, Operation, Query, Section, Service, Step, System, Work
+from benchmarks.truth.programs import (
+    TICK,
+    Call,
+    Crowd,
+    Fork,
+    Latency,
+    Operation,
+    Query,
+    Section,
+    Service,
+    Step,
+    System,
+    Work,
+)
 
 _NETWORK = Latency(150, 0.3)
 _TICK = Work(TICK)
@@ -23,6 +36,8 @@ class Shape:
     stream: bool = False
     ends_late: bool = False
     """Whether servers keep their span open after their answer."""
+    crowd: Callable[[Draw], Crowd] | None = None
+    """Draws what requests share that are served at the same time, if this matters."""
 
 
 class Draw:
@@ -72,6 +87,8 @@ def healthy(name: str, seed: int) -> System:
     if shape.ends_late:
         draw.tail = Latency(2500, 0.6)
         draw.entry = replace(draw.entry, tail=draw.tail)
+    if shape.crowd is not None:
+        return replace(draw.system(()), crowd=shape.crowd(draw))
     around = () if shape.stream else draw.around()
     return draw.system((*around, *shape.steps(draw)), stream=shape.stream)
 
@@ -181,6 +198,20 @@ def _pages(draw: Draw) -> tuple[Step, ...]:
     return (pages, _TICK) * draw.random.randint(3, 20)
 
 
+def _busy(draw: Draw) -> Crowd:
+    """Draw many requests at once, with connections for all of them and pauses before they use these."""
+    query = draw.select("orders", draw.latency(10_000, 60_000))
+    work = draw.latency(3000, 15_000)
+    return Crowd(1000, 1000, draw.latency(2000, 20_000, 1.0), work, query, draw.random.randint(1, 3))
+
+
+def _workers(draw: Draw) -> Crowd:
+    """Draw requests that wait for a worker before they begin; each worker has its own connection."""
+    busy = _busy(draw)
+    count = draw.random.randint(1, 8)
+    return replace(busy, connections=count, workers=count)
+
+
 SHAPES: Mapping[str, Shape] = {
     "plain": Shape(_plain),
     "dependent calls": Shape(_dependent),
@@ -196,5 +227,7 @@ SHAPES: Mapping[str, Shape] = {
     "late ends": Shape(_late_ends, ends_late=True),
     "cache-aside": Shape(_cache_aside),
     "pages by cursor": Shape(_pages),
+    "many at once": Shape(lambda _: (), crowd=_busy),
+    "few workers": Shape(lambda _: (), crowd=_workers),
 }
 """All shapes by name."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
 from traceq.analysis.findings import alike, amounts, series, single
+from traceq.analysis.findings.pools import pool_waits
 from traceq.analysis.findings.rounds import rounds
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.findings.wording import of_statement
@@ -168,6 +169,11 @@ KINDS: dict[str, FindingKind] = {
         "Ask for less: only the fields and rows that are needed, page by page, compressed.",
         remark=amounts.amount_told,
     ),
+    "pool": FindingKind(
+        "pool exhausted",
+        lambda seen: f"{seen.up_to}{seen.longest} until a call began, while as many were running as ever are",
+        "It waits for a connection: make calls shorter or fewer, or the pool larger, if the other side can take it.",
+    ),
     "network": FindingKind(
         "network",
         lambda seen: f"{seen.up_to}{seen.longest} between the call and the server's work",
@@ -217,6 +223,7 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         in_turn,
         amounts.chatty(scene, (many, repeated, in_turn)),
         amounts.payloads(scene),
+        pool_waits(scene),
         series.stragglers(scene, parallel),
         series.fan_outs(scene, parallel),
         single.slow_queries(scene),

@@ -6,6 +6,7 @@ Sightings of all detectors are grouped by call, in sums that can be added, of wh
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from traceq.analysis.columns import Ints
 from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for, detect
+from traceq.analysis.findings.pools import PoolSums, measure_pools
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
 from traceq.analysis.learning import learn_from
@@ -150,6 +152,8 @@ class FindingSums:
     latency_ns: int = 0
     """The sum of the latencies of all requests."""
     findings: Mapping[FindingKey, FindingTotals] = field(default_factory=dict)
+    """All sightings; those of kind `pool` are findings only if `pools` shows it."""
+    pools: PoolSums = field(default_factory=PoolSums)
     set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: FindingSums) -> FindingSums:
@@ -304,9 +308,24 @@ class FindingQuestion:
         """Turn sums into the answer, ordered by cost, then by kind, then by the number of requests."""
         found = [
             Finding(key, totals, totals.cost_ns / sums.latency_ns if sums.latency_ns else 0.0)
-            for key, totals in sums.findings.items()
+            for key, totals in _shown(sums, self.thresholds).items()
         ]
         return Findings(self.options, self.thresholds, sums, tuple(sorted(found, key=rank_of)))
+
+
+def _shown(sums: FindingSums, thresholds: Thresholds) -> dict[FindingKey, FindingTotals]:
+    """Leave out waits for connections where no pool is exhausted, and gaps that are nothing but such waits."""
+    exhausted = sums.pools.exhausted(max(1, thresholds.min_cost_ns))
+    found, waited_ns = dict(sums.findings), Counter[tuple[str, str]]()
+    for key, totals in sums.findings.items():
+        if key.kind != "pool":
+            continue
+        if key.peer is None or (key.service, key.peer.label) not in exhausted:
+            del found[key]
+        else:
+            waited_ns[key.caller_service, key.caller_name] += totals.cost_ns
+    explained = {key for key in found if key.kind == "gap" and waited_ns[key.service, key.name] >= found[key].cost_ns}
+    return {key: totals for key, totals in found.items() if key not in explained}
 
 
 def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
@@ -322,6 +341,7 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
         span_count=int(np.count_nonzero(scene.is_asked)),
         latency_ns=int(spans.duration_ns[entries].sum()),
         findings=findings,
+        pools=measure_pools(scene),
         set_apart=examined.requests.set_apart,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
+from traceq.analysis.critical_path import Segments, segments
 from traceq.analysis.culprits import Examined
 from traceq.analysis.findings.wording import of_statement, without_ids
 from traceq.analysis.learning import learned_of
@@ -140,6 +141,23 @@ class Scene:
     def path_ns(self) -> Ints:
         """How long a span, with everything below it, holds the critical path."""
         return np.where(self.is_asked, self.examined.paths.held_ns, 0)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """The segments of all critical paths."""
+        return segments(self.examined.paths)
+
+    @cached_property
+    def waits_ns(self) -> Ints:
+        """How long the caller holds the path just before it makes each call; 0 for what is not on the path."""
+        found, spans = self.segments, self.spans
+        callers, calls = found.rows[:-1], found.rows[1:]
+        is_begun = (spans.parents[calls] == callers) & (found.end_ns[:-1] == found.start_ns[1:])
+        # A call may come back to the path; it begins where it is met first.
+        at = np.flatnonzero(is_begun)[::-1]
+        waits_ns = np.zeros(spans.parents.size, dtype=np.int64)
+        waits_ns[calls[at]] = (found.end_ns - found.start_ns)[:-1][at]
+        return waits_ns
 
     @cached_property
     def operations(self) -> Codes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from traceq.analysis.columns import Flags
-from traceq.analysis.critical_path import segments
 from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, single
 from traceq.analysis.rejoining import find_fragments
@@ -47,7 +46,7 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
         explained: Spans in which something was tried again: the reason for their pauses is known.
     """
     spans = scene.spans
-    found = segments(scene.examined.paths)
+    found = scene.segments
     is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.roles != Kind.PRODUCER)
     is_open &= ~(_misses_spans(scene)[spans.trace] | scene.examined.requests.streams)
     length_ns = found.end_ns - found.start_ns
