@@ -280,6 +280,7 @@ class Asked:
             "source": self.location,
             "query": dict(self.query),
             "is_cut_off": self.is_cut_off,
+            "is_partial": self.is_partial,
             "notes": list(self.notes),
             "warnings": [
                 {"code": each.code, "trace_id": each.trace_id, "span_id": each.span_id or None, "message": each.message}
