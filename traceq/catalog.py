@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Table, Unit, document, table
+from traceq.report import Column, Rows, Table, Unit, document, json_key, table
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
@@ -103,12 +103,18 @@ SUMMARY_COLUMNS: tuple[Column[TraceSummary] | Rows[TraceSummary], ...] = (
         "service",
         Unit.SERVICE,
         lambda summary: summary.root_service,
-        "of the span that the trace is named after; empty where the server does not tell",
+        "service of the trace's root; empty where the server does not tell",
     ),
-    Column("root_operation", "operation", value=lambda summary: summary.root_name, about="of the same span"),
+    Column(
+        "root_operation", "operation", value=lambda summary: summary.root_name, about="operation of the trace's root"
+    ),
     Column("start_ns", "start", Unit.TIME, lambda summary: summary.start_ns, "earliest start of a span"),
     Column(
-        "duration_ns", "duration", Unit.DURATION, lambda summary: summary.duration_ns, "from there to the latest end"
+        "duration_ns",
+        "duration",
+        Unit.DURATION,
+        lambda summary: summary.duration_ns,
+        "from the earliest start to the latest end",
     ),
     Column("span_count", "spans", Unit.COUNT, lambda summary: summary.span_count),
     Column("error_count", "errors", Unit.ERRORS, lambda summary: summary.error_count, "spans that failed"),
@@ -217,7 +223,7 @@ class TraceList(Answer):
     """The number of services that were searched one by one; 0 where one search covered all of them."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "in the order that was asked for"),
+        Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "traces in the order that was asked for"),
     )
     MAIN: ClassVar[str] = "traces"
 
@@ -236,7 +242,7 @@ class ServiceList(Answer):
     services: tuple[str, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("services", value=lambda answer: list(answer.services), about="names, sorted; in CSV one a line"),
+        json_key("services", lambda answer: list(answer.services), "names, sorted; in CSV one a line"),
     )
 
     def records(self) -> Table:
@@ -263,7 +269,7 @@ class OperationList(Answer):
     operations: tuple[Operation, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("service", value=lambda answer: answer.service, about="whose operations"),
+        json_key("service", lambda answer: answer.service, "service whose operations these are"),
         Rows("operations", OPERATION_COLUMNS, lambda answer: answer.operations),
     )
     MAIN: ClassVar[str] = "operations"

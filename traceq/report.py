@@ -74,6 +74,13 @@ class Column(Generic[_Row]):
         return self.path.replace(".", "_")
 
 
+def json_key(
+    key: str, value: Callable[[_Row], Value], about: str = "", unit: Unit = Unit.TEXT, *, within: str = ""
+) -> Column[_Row]:
+    """Define a column that the terminal has no heading for; see `Column`."""
+    return Column(key, "", unit, value, about, within=within)
+
+
 @dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
 class Rows(Generic[_Row]):
     """A list of rows in a JSON document."""

@@ -16,11 +16,11 @@ import numpy as np
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
-from traceq.analysis.requests import Measure, RequestOptions, SetApart, set_apart_specs
+from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Buckets, Spread, bucket_of, spread, spread_specs, sum_cells
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.semantics import STATEMENT, Attributes, Status, first_text
 from traceq.traces import Traces
 
@@ -56,7 +56,7 @@ class SlowRequest:
 
 _REQUEST_COLUMNS: tuple[Column[SlowRequest] | Rows[SlowRequest], ...] = (
     Column("trace_id", "trace", Unit.TRACE_ID, lambda request: request.trace_id),
-    Column("span_id", "span", value=lambda request: request.span_id, about="of the entry span"),
+    Column("span_id", "span", value=lambda request: request.span_id, about="id of the entry span"),
     Column("service", "service", Unit.SERVICE, lambda request: request.service),
     Column("operation", "operation", value=lambda request: request.name),
     Column("start_ns", "start", Unit.TIME, lambda request: request.start_ns, "since the epoch", priority=2),
@@ -177,7 +177,9 @@ OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
         lambda line: line.sums.critical_ns,
         "critical time, what passes between caller and callee charged to the callee",
     ),
-    Column("critical_ratio", "of all", Unit.RATIO, lambda line: line.critical_ratio, "of the latency of all requests"),
+    Column(
+        "critical_ratio", "of all", Unit.RATIO, lambda line: line.critical_ratio, "share of the latency of all requests"
+    ),
     Column(
         "network_ns",
         "network",
@@ -190,9 +192,15 @@ OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
         "of slow",
         Unit.RATIO,
         lambda line: line.slow_ratio,
-        "of the latency of slow requests; null where there are too few requests to tell",
+        "share of the latency of slow requests; null where there are too few to tell",
     ),
-    Column("typical_ratio", "of typical", Unit.RATIO, lambda line: line.typical_ratio, "of that of typical requests"),
+    Column(
+        "typical_ratio",
+        "of typical",
+        Unit.RATIO,
+        lambda line: line.typical_ratio,
+        "share of the latency of typical requests",
+    ),
     *spread_specs("duration", "", lambda line: line.sums.duration, "durations of the spans"),
     *spread_specs("self_time", "self", lambda line: line.sums.self_time, "self times of the spans"),
     Column(
@@ -200,7 +208,7 @@ OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
         "example",
         Unit.TRACE_ID,
         lambda line: line.example_id,
-        "the request held longest",
+        "trace of the request that was held longest",
         within="example",
     ),
     Column(
@@ -214,7 +222,7 @@ OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
         "example's critical time",
         Unit.DURATION,
         lambda line: line.sums.example and line.sums.example.held_ns,
-        "held in it",
+        "critical time in that request",
         within="example",
     ),
 )
@@ -234,19 +242,24 @@ class Bottlenecks(Answer):
     """The latency from which requests count as slow, accurate to 1 %; None where there are too few requests."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
-        Column("by", value=lambda answer: answer.options.measure, about="what ranks"),
-        Column("request_count", value=lambda answer: answer.sums.request_count),
-        Column("failed_request_count", value=lambda answer: answer.sums.failed_count, about="their entry span failed"),
-        Column("trace_count", value=lambda answer: answer.sums.trace_count),
-        Column("span_count", value=lambda answer: answer.sums.span_count, about="in these requests"),
+        ASKED_SERVICE,
+        json_key("by", lambda answer: answer.options.measure, "measure that ranks"),
+        json_key("request_count", lambda answer: answer.sums.request_count),
+        json_key("failed_request_count", lambda answer: answer.sums.failed_count, "requests whose entry span failed"),
+        json_key("trace_count", lambda answer: answer.sums.trace_count),
+        json_key("span_count", lambda answer: answer.sums.span_count, "spans in these requests"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
         *spread_specs("latency", "", lambda answer: answer.sums.latency, "latencies of the requests"),
-        Column("slow_request_count", value=lambda answer: answer.slow_count, about="null where there are too few"),
-        Column("slow_from_ns", value=lambda answer: answer.slow_from_ns, about="latency from which requests are slow"),
+        json_key("slow_request_count", lambda answer: answer.slow_count, "slow requests; null where there are too few"),
+        json_key("slow_from_ns", lambda answer: answer.slow_from_ns, "latency from which requests are slow"),
         *skew_specs(lambda answer: (answer.sums.moved_span_count, answer.sums.largest_shift_ns)),
-        Rows("operations", OPERATION_COLUMNS, lambda answer: answer.groups, "the ranking"),
-        Rows("slowest_requests", _REQUEST_COLUMNS, lambda answer: answer.sums.slowest, "the slowest first"),
+        Rows(
+            "operations",
+            OPERATION_COLUMNS,
+            lambda answer: answer.groups,
+            "operations, those first that hold requests longest",
+        ),
+        Rows("slowest_requests", _REQUEST_COLUMNS, lambda answer: answer.sums.slowest, "requests, the slowest first"),
     )
     MAIN: ClassVar[str] = "operations"
 

@@ -21,7 +21,7 @@ from traceq.analysis.requests import RequestOptions, requests_of
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
 from traceq.learned import Lesson
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.semantics import Status
 from traceq.traces import Traces
 from traceq.units import format_duration, plural
@@ -138,7 +138,7 @@ class CheckResult:
 
 
 RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
-    Column("check", "check", value=lambda result: result.text, about="as it was written", can_shrink=True),
+    Column("check", "check", value=lambda result: result.text, about="check as it was written", can_shrink=True),
     Column("passed", "passed", value=lambda result: result.passed),
     Column("measured", "measured", value=lambda result: result.measured, about="what was found, for people"),
     Column(
@@ -167,8 +167,8 @@ class Checks(Answer):
     results: tuple[CheckResult, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("passed", value=lambda answer: not answer.failed, about="whether all checks did"),
-        Rows("checks", RESULT_COLUMNS, lambda answer: answer.results, "in the order in which they were given"),
+        json_key("passed", lambda answer: not answer.failed, "whether all checks passed"),
+        Rows("checks", RESULT_COLUMNS, lambda answer: answer.results, "checks in the order in which they were given"),
     )
     MAIN: ClassVar[str] = "checks"
 

@@ -258,12 +258,19 @@ class Stretch(NamedTuple):
 
 STRETCH_COLUMNS: tuple[Column[Stretch], ...] = (
     Column("trace_id", "trace", Unit.TRACE_ID, lambda stretch: stretch.span.trace_id),
-    Column("root_span_id", "root", value=lambda stretch: stretch.root_id, about="of the root whose path it is"),
-    Column("span_id", "span", value=lambda stretch: stretch.span.span_id, about="of the span that holds the path"),
+    Column("root_span_id", "root", value=lambda stretch: stretch.root_id, about="id of the root whose path it is"),
+    Column("span_id", "span", value=lambda stretch: stretch.span.span_id, about="id of the span that holds the path"),
     Column("service", "service", Unit.SERVICE, lambda stretch: stretch.span.service, can_shrink=True),
     Column("operation", "operation", value=lambda stretch: stretch.span.name, can_shrink=True),
-    Column("start_ns", "start", Unit.TIME, lambda stretch: stretch.start_ns, "clocks corrected", priority=1),
-    Column("end_ns", "end", Unit.TIME, lambda stretch: stretch.end_ns, "clocks corrected", priority=2),
+    Column(
+        "start_ns",
+        "start",
+        Unit.TIME,
+        lambda stretch: stretch.start_ns,
+        "since the epoch, clocks corrected",
+        priority=1,
+    ),
+    Column("end_ns", "end", Unit.TIME, lambda stretch: stretch.end_ns, "since the epoch, clocks corrected", priority=2),
     Column("length_ns", "length", Unit.DURATION, lambda stretch: stretch.end_ns - stretch.start_ns),
 )
 
@@ -299,7 +306,7 @@ class CriticalPath(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *skew_specs(lambda answer: (answer.skew.span_count, answer.skew.largest_ns)),
-        Rows("segments", STRETCH_COLUMNS, lambda answer: answer.held, "by root and time"),
+        Rows("segments", STRETCH_COLUMNS, lambda answer: answer.held, "segments by root and time"),
     )
     MAIN: ClassVar[str] = "segments"
 

@@ -147,17 +147,17 @@ class Culprit:
 
 
 CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
-    Column("span_id", "span", value=lambda one: one.span_id, about="of the call that held most"),
+    Column("span_id", "span", value=lambda one: one.span_id, about="id of the call that held most"),
     Column("service", "service", Unit.SERVICE, lambda one: one.service),
     Column("operation", "operation", value=lambda one: one.name),
     Column(
         "peer", "peer", value=lambda one: None if one.peer is None else one.peer.label, about="what was called, as text"
     ),
-    Column("call_count", "calls", Unit.COUNT, lambda one: len(one.rows), "alike siblings count together"),
-    Column("held_ns", "held", Unit.DURATION, lambda one: one.held_ns, "of the measure that ranks, all calls together"),
-    Column("ratio", "share", Unit.RATIO, lambda one: one.ratio, "of the request's latency"),
+    Column("call_count", "calls", Unit.COUNT, lambda one: len(one.rows), "calls, alike siblings together"),
+    Column("held_ns", "held", Unit.DURATION, lambda one: one.held_ns, "by the measure that ranks, all calls together"),
+    Column("ratio", "share", Unit.RATIO, lambda one: one.ratio, "share of the request's latency"),
     Column("network_ns", "network", Unit.DURATION, lambda one: one.network_ns, "the part between caller and callee"),
-    Column("duration_ns", "duration", Unit.DURATION, lambda one: one.duration_ns, "of the call that held most"),
+    Column("duration_ns", "duration", Unit.DURATION, lambda one: one.duration_ns, "that of the longest call"),
     Rows(
         "chain",
         (

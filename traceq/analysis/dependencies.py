@@ -12,7 +12,7 @@ from traceq.analysis.grouping import merged
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.answer import Answer
 from traceq.catalog import ServiceCall, Window
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.traces import Traces
 
 Origin: TypeAlias = Literal["jaeger", "traces", "both"]
@@ -160,13 +160,13 @@ class Dependencies(Answer):
     coverage: Coverage = Coverage()
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("origin", value=lambda answer: answer.origin, about="who counted: `jaeger`, `traces` or `both`"),
-        Column("trace_count", value=lambda answer: answer.trace_count, about="null for Jaeger's own table alone"),
-        Column("services", value=lambda answer: answer.services, about="names, sorted; those without calls too"),
+        json_key("origin", lambda answer: answer.origin, "who counted: `jaeger`, `traces` or `both`"),
+        json_key("trace_count", lambda answer: answer.trace_count, "traces; null for Jaeger's own table alone"),
+        json_key("services", lambda answer: answer.services, "names, sorted; those without calls too"),
         *_window_specs("traces_window", "which time was asked for traces", lambda coverage: coverage.traces),
         *_window_specs("table_window", "which time Jaeger's own table was asked for", lambda coverage: coverage.table),
         Rows("nodes", NODE_COLUMNS, lambda answer: answer.nodes),
-        Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "by caller and callee"),
+        Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "edges by caller and callee"),
     )
     MAIN: ClassVar[str] = "dependencies"
 

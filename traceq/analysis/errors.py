@@ -13,10 +13,10 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import added, distinct, merged
-from traceq.analysis.requests import RequestOptions, Requests, SetApart, requests_of, set_apart_specs
+from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
 from traceq.analysis.tree import depths, find_roots
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.semantics import HTTP_STATUS, Status, first_text
 from traceq.traces import Span, Traces
 
@@ -241,21 +241,26 @@ class ErrorOrigin:
 
 
 _EXAMPLE_COLUMNS: tuple[Column[ErrorExample], ...] = (
-    Column("start_ns", "start", Unit.TIME, lambda example: example.start_ns, "of the span"),
+    Column("start_ns", "start", Unit.TIME, lambda example: example.start_ns, "start of the span"),
     Column("trace_id", "trace", Unit.TRACE_ID, lambda example: example.trace_id),
     Column("span_id", "span", value=lambda example: example.span_id),
-    Column("message", "message", value=lambda example: example.message, about="as it was"),
+    Column("message", "message", value=lambda example: example.message, about="message, unchanged"),
 )
 
 ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
-    Column("service", "service", Unit.SERVICE, lambda origin: origin.key.service, "where the error begins"),
+    Column("service", "service", Unit.SERVICE, lambda origin: origin.key.service, "service where the error begins"),
     Column("operation", "operation", value=lambda origin: origin.key.name),
-    Column("error_type", "type", value=lambda origin: origin.key.error_type or None, about="null where it is not told"),
+    Column(
+        "error_type",
+        "type",
+        value=lambda origin: origin.key.error_type or None,
+        about="type of the error; null where not given",
+    ),
     Column(
         "message",
         "message",
         value=lambda origin: origin.key.message or None,
-        about="numbers, ids and quoted values masked; null where there is none",
+        about="message, with numbers, ids and quoted values masked; null where there is none",
     ),
     Column("origin_count", "origins", Unit.COUNT, lambda origin: origin.totals.origin_count, "spans where it begins"),
     Column(
@@ -312,18 +317,18 @@ class ErrorOrigins(Answer):
     origins: tuple[ErrorOrigin, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
-        Column("request_count", value=lambda answer: answer.sums.request_count, about="requests that were looked at"),
-        Column(
-            "failed_request_count",
-            value=lambda answer: answer.sums.failed_request_count,
-            about="requests whose entry span failed",
+        ASKED_SERVICE,
+        json_key("request_count", lambda answer: answer.sums.request_count, "requests that were looked at"),
+        json_key(
+            "failed_request_count", lambda answer: answer.sums.failed_request_count, "requests whose entry span failed"
         ),
-        Column("trace_count", value=lambda answer: answer.sums.trace_count, about="traces with these requests"),
-        Column("span_count", value=lambda answer: answer.sums.span_count, about="spans of these requests"),
-        Column("failed_span_count", value=lambda answer: answer.sums.failed_span_count, about="failed ones of them"),
+        json_key("trace_count", lambda answer: answer.sums.trace_count, "traces with these requests"),
+        json_key("span_count", lambda answer: answer.sums.span_count, "spans of these requests"),
+        json_key("failed_span_count", lambda answer: answer.sums.failed_span_count, "those of them that failed"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
-        Rows("errors", ERROR_COLUMNS, lambda answer: answer.origins, "those first that failed the most requests"),
+        Rows(
+            "errors", ERROR_COLUMNS, lambda answer: answer.origins, "errors, those first that failed the most requests"
+        ),
     )
     MAIN: ClassVar[str] = "errors"
 

@@ -16,7 +16,7 @@ from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Depen
 from traceq.answer import Answer, records
 from traceq.errors import NotFoundError
 from traceq.query import Asked
-from traceq.report import Column, Rows, Table, Unit
+from traceq.report import Column, Rows, Table, Unit, json_key
 from traceq.units import plural
 
 _MORE_STEPS = 2
@@ -174,7 +174,7 @@ class Way:
 
 
 _WAY_COLUMNS: tuple[Column[Way] | Rows[Way], ...] = (
-    Column("nodes", "nodes", value=lambda way: way.names, about="both ends included"),
+    Column("nodes", "nodes", value=lambda way: way.names, about="nodes on the way, both ends included"),
     Rows("calls", DEPENDENCY_COLUMNS, lambda way: way.calls, "the calls along it, as in `dependencies`"),
 )
 
@@ -192,9 +192,9 @@ class Ways(Answer):
     """Whether there is a path in the opposite direction."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("question", value=lambda _: "path", about="`path`"),
-        Column("from", value=lambda answer: answer.start),
-        Column("to", value=lambda answer: answer.end),
+        json_key("question", lambda _: "path", "always `path`"),
+        json_key("from", lambda answer: answer.start),
+        json_key("to", lambda answer: answer.end),
         Rows("ways", _WAY_COLUMNS, lambda answer: answer.ways, "the shortest first"),
     )
     MAIN: ClassVar[str] = "ways"
@@ -283,8 +283,14 @@ class Cycle:
 
 
 _CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
-    Column("nodes", "who", value=lambda cycle: cycle.names, about="all of which reach each other", can_shrink=True),
-    Column("example", "shortest ring", value=lambda cycle: cycle.example, about="through the first", can_shrink=True),
+    Column("nodes", "who", value=lambda cycle: cycle.names, about="nodes that all reach each other", can_shrink=True),
+    Column(
+        "example",
+        "shortest ring",
+        value=lambda cycle: cycle.example,
+        about="shortest ring through the first node",
+        can_shrink=True,
+    ),
     Column("is_blocking", "blocking", value=lambda cycle: cycle.is_blocking, about="whether no message is on the way"),
     Column("call_count", "calls", Unit.COUNT, lambda cycle: cycle.call_count, "the fewest along an edge of the ring"),
 )
@@ -299,8 +305,8 @@ class Cycles(Answer):
     """The groups of nodes that reach each other, the largest first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("question", value=lambda _: "cycles", about="`cycles`"),
-        Rows("cycles", _CYCLE_COLUMNS, lambda answer: answer.cycles, "the greatest groups first"),
+        json_key("question", lambda _: "cycles", "always `cycles`"),
+        Rows("cycles", _CYCLE_COLUMNS, lambda answer: answer.cycles, "groups of such nodes, the largest first"),
     )
     MAIN: ClassVar[str] = "cycles"
 
@@ -314,14 +320,14 @@ class CriticalCalls(Answer):
     """The calls, those with most critical time first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("question", value=lambda _: "critical", about="`critical`"),
-        Column("critical_ns", value=lambda answer: answer.graph.critical_ns, about="the length of all critical paths"),
-        Column(
+        json_key("question", lambda _: "critical", "always `critical`"),
+        json_key("critical_ns", lambda answer: answer.graph.critical_ns, "the length of all critical paths"),
+        json_key(
             "before_first_call_ns",
-            value=lambda answer: answer.outside_ns,
-            about="the part in no call that is shown: the work of the services that were asked first",
+            lambda answer: answer.outside_ns,
+            "part of it in no call that is shown: the work of the services that were asked first",
         ),
-        Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "what holds most first"),
+        Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "calls, those first that hold most"),
     )
     MAIN: ClassVar[str] = "dependencies"
 

@@ -43,8 +43,10 @@ def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
         key: Takes the group's key from a row.
     """
     return (
-        Column("service", "service", Unit.SERVICE, lambda row: key(row).service, "of the spans", can_shrink=True),
-        Column("operation", "operation", value=lambda row: key(row).name, about="their name", can_shrink=True),
+        Column(
+            "service", "service", Unit.SERVICE, lambda row: key(row).service, "service of the spans", can_shrink=True
+        ),
+        Column("operation", "operation", value=lambda row: key(row).name, about="name of the spans", can_shrink=True),
         Column("kind", "kind", value=lambda row: key(row).kind.name.lower(), about="what they are in a conversation"),
         *peer_specs(lambda row: key(row).peer),
     )

@@ -18,7 +18,7 @@ from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.skew import skew_specs
 from traceq.answer import Answer
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
-from traceq.report import Column, Rows, Table, Unit
+from traceq.report import Column, Rows, Table, Unit, json_key
 from traceq.semantics import Attributes, value_text
 from traceq.traces import Event, Link, Span, Traces, normal_id
 from traceq.units import format_duration, format_time
@@ -100,7 +100,7 @@ class TraceBottlenecks(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
-        Column("by", value=lambda answer: answer.measure, about="what flags"),
+        json_key("by", lambda answer: answer.measure, "measure that flags spans"),
         _ASSUMPTIONS,
         Rows("bottlenecks", CULPRIT_COLUMNS, lambda answer: answer.culprits, "the calls that hold the trace up"),
     )
@@ -131,7 +131,12 @@ def _span_specs(span: Callable[[_Row], Span]) -> tuple[Column[_Row], ...]:
     return (
         Column("trace_id", "trace", Unit.TRACE_ID, lambda row: span(row).trace_id),
         Column("span_id", "span", value=lambda row: span(row).span_id),
-        Column("parent_id", "parent", value=lambda row: span(row).parent_id, about="whether the trace has it or not"),
+        Column(
+            "parent_id",
+            "parent",
+            value=lambda row: span(row).parent_id,
+            about="of the parent, whether it is in the trace or not",
+        ),
         Column("service", "service", Unit.SERVICE, lambda row: span(row).service),
         Column("operation", "operation", value=lambda row: span(row).name),
         Column("kind", "kind", value=lambda row: span(row).kind.name.lower()),
@@ -148,18 +153,15 @@ def _peer_spec(span: Callable[[_Row], Span]) -> Column[_Row]:
 
 
 _EVENT_COLUMNS: tuple[Column[Event], ...] = (
-    Column("time_ns", unit=Unit.TIME, value=lambda event: event.time_ns, about="The time of the event."),
-    Column("name", value=lambda event: event.name, about="The name of the event."),
-    Column(
-        "attributes",
-        unit=Unit.OBJECT,
-        value=lambda event: _attributes(event.attributes),
-        about="The attributes of the event.",
+    json_key("time_ns", lambda event: event.time_ns, "The time of the event.", unit=Unit.TIME),
+    json_key("name", lambda event: event.name, "The name of the event."),
+    json_key(
+        "attributes", lambda event: _attributes(event.attributes), "The attributes of the event.", unit=Unit.OBJECT
     ),
 )
 _LINK_COLUMNS: tuple[Column[Link], ...] = (
-    Column("trace_id", value=lambda link: link.trace_id, about="The id of the trace that the link leads to."),
-    Column("span_id", value=lambda link: link.span_id, about="The id of the span that the link leads to."),
+    json_key("trace_id", lambda link: link.trace_id, "The id of the trace that the link leads to."),
+    json_key("span_id", lambda link: link.span_id, "The id of the span that the link leads to."),
 )
 
 
@@ -175,7 +177,7 @@ def _detail_specs(
         return _attributes(span(row).details.attributes()) if wanted(row).attributes else None
 
     return (
-        Column("attributes", unit=Unit.OBJECT, value=attributes, about=about("attributes")),
+        json_key("attributes", attributes, about("attributes"), unit=Unit.OBJECT),
         Rows(
             "events",
             _EVENT_COLUMNS,
@@ -200,7 +202,9 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
         lambda one: one.charged_ns,
         "critical time, what passes between caller and callee charged to the callee",
     ),
-    Column("own_critical_ns", "own critical", Unit.DURATION, lambda one: one.own_ns, "what it holds itself"),
+    Column(
+        "own_critical_ns", "own critical", Unit.DURATION, lambda one: one.own_ns, "critical time of the span itself"
+    ),
     Column(
         "network_ns",
         "network",
@@ -266,14 +270,10 @@ _WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
     Column("duration_ns", "duration", Unit.DURATION, lambda span: span.duration_ns),
     _peer_spec(lambda span: span),
     _ATTRIBUTES,
-    Column("resource", unit=Unit.OBJECT, value=lambda span: _attributes(span.details.resource()), about="who sent it"),
+    json_key("resource", lambda span: _attributes(span.details.resource()), "who sent it", unit=Unit.OBJECT),
     _EVENTS,
     _LINKS,
-    Column(
-        "warnings",
-        value=lambda span: list(dict.fromkeys(span.details.warnings())),
-        about="what Jaeger remarks on it",
-    ),
+    json_key("warnings", lambda span: list(dict.fromkeys(span.details.warnings())), "what Jaeger remarks on it"),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from traceq.analysis.rejoining import Fragments, find_fragments, rejoin
 from traceq.analysis.skew import corrected
 from traceq.analysis.tree import find_roots
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
-from traceq.report import Column, Unit
+from traceq.report import Column, Unit, json_key
 from traceq.semantics import Activity, Kind
 from traceq.traces import Traces
 
@@ -124,6 +124,11 @@ class SetApart:
 _Row = TypeVar("_Row")
 
 
+ASKED_SERVICE: Column[Any] = json_key(
+    "service", lambda answer: answer.options.service, "service whose requests these are; null for every root"
+)
+
+
 def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ...]:
     """Describe the columns of what is set apart, and of incomplete requests.
 
@@ -135,7 +140,7 @@ def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ..
         ("fragment_trace_count", lambda apart: apart.fragment_trace_count, "the traces that hold them"),
         ("stream_count", lambda apart: apart.stream_count, "connections that stay open"),
         ("excluded_request_count", lambda apart: apart.excluded_count, "requests of operations that are left out"),
-        ("span_count", lambda apart: apart.span_count, "in all of these"),
+        ("span_count", lambda apart: apart.span_count, "spans in all of these"),
     )
 
     def column(key: str, count: Callable[[SetApart], int], about: str) -> Column[_Row]:

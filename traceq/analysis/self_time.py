@@ -37,7 +37,9 @@ class SelfTime(Answer):
         return list(zip(spans, self.self_ns.tolist(), strict=True))
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Rows("spans", SELF_TIME_COLUMNS, lambda answer: answer.spans_with_times, "in the order of the span table"),
+        Rows(
+            "spans", SELF_TIME_COLUMNS, lambda answer: answer.spans_with_times, "spans in the order of the span table"
+        ),
     )
     MAIN: ClassVar[str] = "spans"
 

@@ -15,7 +15,7 @@ from traceq.analysis.learning import learned_of, with_learned
 from traceq.analysis.outliving import crosses_clocks, is_told_free
 from traceq.analysis.tree import fold_ancestors
 from traceq.learned import Clock, ClockError
-from traceq.report import Column
+from traceq.report import Column, json_key
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +38,8 @@ def skew_specs(taken: Callable[[Any], tuple[int, int]], within: str = "skew") ->
         within: The object that holds the columns.
     """
     return (
-        Column("span_count", value=lambda row: taken(row)[0], about="moved to correct clocks", within=within),
-        Column("largest_shift_ns", value=lambda row: taken(row)[1], about="how far at most", within=within),
+        json_key("span_count", lambda row: taken(row)[0], "spans moved to correct clocks", within=within),
+        json_key("largest_shift_ns", lambda row: taken(row)[1], "how far they were moved at most", within=within),
     )
 
 

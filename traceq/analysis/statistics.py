@@ -14,7 +14,7 @@ from traceq.analysis.grouping import added, merged, numbered_rows
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Table, Unit, table
+from traceq.report import Column, Rows, Table, Unit, json_key, table
 from traceq.semantics import Status, value_text
 from traceq.traces import Span, Traces
 from traceq.units import NS_PER_S
@@ -172,7 +172,7 @@ VALUE = Column[StatisticsRow](
     about="service, operation or value of the tag; null for spans without the tag",
 )
 SERVICE = Column[StatisticsRow](
-    "service", "service", Unit.SERVICE, lambda row: row.value.service, "of an operation; other rows have none"
+    "service", "service", Unit.SERVICE, lambda row: row.value.service, "service of an operation; other rows have none"
 )
 FIGURES: tuple[Column[StatisticsRow], ...] = (
     Column("span_count", "spans", Unit.COUNT, lambda row: row.totals.duration.count),
@@ -201,18 +201,14 @@ class Statistics(Answer):
     rows: tuple[StatisticsRow, ...]
 
     _HEAD: ClassVar[tuple[Column[Statistics], ...]] = (
-        Column(
-            "service", value=lambda answer: answer.options.service, about="only spans of this service; null for all"
-        ),
-        Column(
-            "by", value=lambda answer: list(answer.options.by), about="the levels: `service`, `operation`, `tag:KEY`"
-        ),
-        Column("trace_count", value=lambda answer: answer.sums.trace_count, about="traces that were looked at"),
-        Column("traces_ns", value=lambda answer: answer.sums.traces_ns, about="durations of all traces together"),
-        Column("span_count", value=lambda answer: answer.total.duration.count, about="spans that were counted"),
-        Column("error_count", value=lambda answer: answer.total.error_count, about="failed ones of them"),
-        Column("first_ns", value=lambda answer: answer.sums.first_ns, about="first start; null for no spans"),
-        Column("last_ns", value=lambda answer: answer.sums.last_ns, about="last start; null for no spans"),
+        json_key("service", lambda answer: answer.options.service, "only spans of this service; null for all"),
+        json_key("by", lambda answer: list(answer.options.by), "the levels: `service`, `operation`, `tag:KEY`"),
+        json_key("trace_count", lambda answer: answer.sums.trace_count, "traces that were looked at"),
+        json_key("traces_ns", lambda answer: answer.sums.traces_ns, "durations of all traces together"),
+        json_key("span_count", lambda answer: answer.total.duration.count, "spans that were counted"),
+        json_key("error_count", lambda answer: answer.total.error_count, "those of them that failed"),
+        json_key("first_ns", lambda answer: answer.sums.first_ns, "first start; null for no spans", Unit.TIME),
+        json_key("last_ns", lambda answer: answer.sums.last_ns, "last start; null for no spans", Unit.TIME),
     )
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *_HEAD,
@@ -223,11 +219,14 @@ class Statistics(Answer):
                 *FIGURES,
                 SERVICE,
                 Rows(
-                    "rows", (VALUE, *FIGURES, SERVICE), lambda row: row.rows, "of the second level, where there are two"
+                    "rows",
+                    (VALUE, *FIGURES, SERVICE),
+                    lambda row: row.rows,
+                    "rows of the second level, where there are two",
                 ),
             ),
             lambda answer: answer.rows,
-            "of the first level; in CSV those of the innermost level, with a column for each level",
+            "rows of the first level; in CSV those of the innermost, with a column for each level",
         ),
     )
     MAIN: ClassVar[str] = "rows"

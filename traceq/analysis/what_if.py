@@ -23,7 +23,7 @@ from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.analysis.tree import all_above, depths, find_roots, fold_ancestors
 from traceq.answer import Answer
 from traceq.learned import Lesson, Ticks
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.traces import Traces
 from traceq.units import parse_duration
 
@@ -138,7 +138,7 @@ OPERATION_COLUMNS: tuple[Column[HeldOperation], ...] = (
         lambda held: held.before_ns,
         "time on the critical paths as they are",
     ),
-    Column("critical_after_ns", "what if", Unit.DURATION, lambda held: held.after_ns, "as they would be"),
+    Column("critical_after_ns", "what if", Unit.DURATION, lambda held: held.after_ns, "the same as it would be"),
 )
 
 
@@ -156,19 +156,19 @@ class WhatIf(Answer):
         return sorted(held, key=lambda line: (-line.after_ns, -line.before_ns, line.key.service, line.key.name))
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column(
+        json_key(
             "matched_span_counts",
-            value=lambda answer: list(answer.sums.matched_counts),
-            about="number of spans that each change means, in the order in which the changes were given",
+            lambda answer: list(answer.sums.matched_counts),
+            "number of spans that each change means, in the order in which the changes were given",
         ),
-        Column(
+        json_key(
             "on_path_span_count",
-            value=lambda answer: answer.sums.on_path_count,
-            about="shortened spans that hold the critical path",
+            lambda answer: answer.sums.on_path_count,
+            "shortened spans that hold the critical path",
         ),
-        Column("shortened_ns", value=lambda answer: answer.sums.shortened_ns, about="what these are shortened by"),
-        Column("saved_ns", value=lambda answer: answer.sums.saved_ns, about="how much less all requests would take"),
-        Column("request_count", value=lambda answer: answer.sums.before.count, about="requests that were looked at"),
+        json_key("shortened_ns", lambda answer: answer.sums.shortened_ns, "what these are shortened by"),
+        json_key("saved_ns", lambda answer: answer.sums.saved_ns, "how much less all requests would take"),
+        json_key("request_count", lambda answer: answer.sums.before.count, "requests that were looked at"),
         *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies of the requests as they are"),
         *spread_specs(
             "latency_after", "", lambda answer: answer.sums.after, "latencies of the requests as they would be"

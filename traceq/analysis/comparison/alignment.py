@@ -12,7 +12,7 @@ from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.tree import depths
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit, Value
+from traceq.report import Column, Rows, Unit, Value, json_key
 from traceq.traces import Traces
 from traceq.units import format_duration
 
@@ -80,16 +80,18 @@ def _side_specs(
     return (
         fact("span_ids", Unit.TEXT, lambda calls: calls.span_ids, "in the order in which they started"),
         fact("call_count", Unit.COUNT, lambda calls: len(calls.span_ids)),
-        fact("start_ns", Unit.DURATION, lambda calls: calls.start_ns, "of the first, since the start of the trace"),
-        fact("duration_ns", Unit.DURATION, lambda calls: calls.duration_ns, "of all calls on the path together"),
+        fact(
+            "start_ns", Unit.DURATION, lambda calls: calls.start_ns, "start of the first, since the start of the trace"
+        ),
+        fact("duration_ns", Unit.DURATION, lambda calls: calls.duration_ns, "time of all calls on the path together"),
         fact("self_ns", Unit.DURATION, lambda calls: calls.self_ns),
-        fact("critical_ns", Unit.DURATION, lambda calls: calls.held_ns, "charged as in `bottlenecks`"),
+        fact("critical_ns", Unit.DURATION, lambda calls: calls.held_ns, "critical time, charged as in `bottlenecks`"),
         fact("error_count", Unit.ERRORS, lambda calls: calls.error_count),
     )
 
 
 CALL_COLUMNS: tuple[Column[AlignedCall], ...] = (
-    Column("depth", "depth", Unit.COUNT, lambda call: call.depth, "0 for roots"),
+    Column("depth", "depth", Unit.COUNT, lambda call: call.depth, "levels below the root; 0 for roots"),
     Column("service", "service", Unit.SERVICE, lambda call: call.service, can_shrink=True, priority=2),
     Column("operation", "operation", value=lambda call: call.name),
     *_side_specs("before", "before", lambda call: call.before),
@@ -129,12 +131,12 @@ class Alignment(Answer):
         return f"The second trace takes {how} ({told}): {_cause(self.greatest)}"
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("headline", value=lambda answer: answer.headline, about="what changed most, in one sentence"),
-        Column("trace_id", unit=Unit.TRACE_ID, value=lambda answer: answer.before_id, within="before"),
-        Column("duration_ns", unit=Unit.DURATION, value=lambda answer: answer.before_ns, within="before"),
-        Column("trace_id", unit=Unit.TRACE_ID, value=lambda answer: answer.after_id, within="after"),
-        Column("duration_ns", unit=Unit.DURATION, value=lambda answer: answer.after_ns, within="after"),
-        Column("duration_change_ns", value=lambda answer: answer.after_ns - answer.before_ns),
+        json_key("headline", lambda answer: answer.headline, "what changed most, in one sentence"),
+        json_key("trace_id", lambda answer: answer.before_id, unit=Unit.TRACE_ID, within="before"),
+        json_key("duration_ns", lambda answer: answer.before_ns, unit=Unit.DURATION, within="before"),
+        json_key("trace_id", lambda answer: answer.after_id, unit=Unit.TRACE_ID, within="after"),
+        json_key("duration_ns", lambda answer: answer.after_ns, unit=Unit.DURATION, within="after"),
+        json_key("duration_change_ns", lambda answer: answer.after_ns - answer.before_ns),
         Rows("calls", CALL_COLUMNS, lambda answer: answer.calls, "a caller before what it calls"),
     )
     MAIN: ClassVar[str] = "calls"

@@ -12,7 +12,7 @@ from traceq.analysis.comparison.measuring import Estimate, change_specs, estimat
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Spread, spread_specs
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.units import format_duration, format_ratio, plural
 
 _Row = TypeVar("_Row")
@@ -46,15 +46,15 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
 
     return (
         count("request_count", lambda side: side.request_count),
-        count("failed_request_count", lambda side: side.failed_count, "their entry span failed"),
+        count("failed_request_count", lambda side: side.failed_count, "requests whose entry span failed"),
         count("trace_count", lambda side: side.trace_count),
-        count("span_count", lambda side: side.span_count, "in these requests"),
+        count("span_count", lambda side: side.span_count, "spans in these requests"),
         *spread_specs(f"{key}.latency", "", lambda row: taken(row).latency, "latencies of the requests"),
-        Column(
+        json_key(
             "unmatched_requests",
+            lambda row: taken(row).unmatched,
+            "entry operations that only this side has, with how many requests: they are compared with nothing",
             unit=Unit.OBJECT,
-            value=lambda row: taken(row).unmatched,
-            about="entry operations that only this side has, with how many requests: they are compared with nothing",
             within=key,
         ),
         *skew_specs(lambda row: (taken(row).moved_span_count, taken(row).largest_shift_ns), f"{key}.skew"),

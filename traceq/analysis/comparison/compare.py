@@ -29,7 +29,7 @@ from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.grouping import distinct
 from traceq.analysis.spread import Spread, spread, spreads
 from traceq.answer import Answer, records
-from traceq.report import Column, Rows, Table, Value
+from traceq.report import Column, Rows, Table, Value, json_key
 
 _Specs: TypeAlias = "tuple[Column[Any] | Rows[Any], ...]"
 
@@ -42,18 +42,18 @@ class Comparison(Changes, Answer):
     """Tag values that stand out in the second set; None where tags were not compared."""
 
     SPECS: ClassVar[_Specs] = (
-        Column(
+        json_key(
             "outcome",
-            value=lambda answer: answer.verdict.outcome,
-            about="`slower`, `faster`, `mixed`, `same`, `too-few` or `incomparable`",
+            lambda answer: answer.verdict.outcome,
+            "`slower`, `faster`, `mixed`, `same`, `too-few` or `incomparable`",
             within="verdict",
         ),
-        Column("headline", value=lambda answer: answer.verdict.headline, about="in one sentence", within="verdict"),
-        Column("remarks", value=lambda answer: answer.verdict.remarks, about="further sentences", within="verdict"),
-        Column(
+        json_key("headline", lambda answer: answer.verdict.headline, "verdict in one sentence", within="verdict"),
+        json_key("remarks", lambda answer: answer.verdict.remarks, "further sentences", within="verdict"),
+        json_key(
             "service",
-            value=lambda answer: answer.verdict.service or None,
-            about="whom the headline names; null for nobody",
+            lambda answer: answer.verdict.service or None,
+            "service that the headline names; null for none",
             within="verdict",
         ),
         *side_specs("before", lambda answer: answer.before),
@@ -64,13 +64,13 @@ class Comparison(Changes, Answer):
             "services",
             SERVICE_COLUMNS,
             lambda answer: answer.services,
-            "what makes requests longer first, by size and evidence",
+            "services, those first that make requests longer, by size and evidence",
         ),
         Rows(
             "operations",
             OPERATION_COLUMNS,
             lambda answer: answer.operations,
-            "what holds requests longer first, likewise",
+            "operations, those first that hold requests longer",
         ),
         Rows("edges", EDGE_COLUMNS, lambda answer: answer.edges, "what passes between two services"),
         *tag_specs(lambda answer: answer.tags),

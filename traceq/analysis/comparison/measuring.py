@@ -162,12 +162,14 @@ def change_specs(
         number("change", "change", lambda found: found.change, about),
         number("change_low", "low", lambda found: found.low, "the lower end of the change; null with too few requests"),
         number("change_high", "high", lambda found: found.high, "the upper end; 95 % of intervals hold the change"),
-        Column("is_sure", "sure", value=lambda row: taken(row).is_sure, about="the interval excludes 0", within=key),
+        Column(
+            "is_sure", "sure", value=lambda row: taken(row).is_sure, about="whether the interval excludes 0", within=key
+        ),
         Column(
             "is_likely",
             "likely",
             value=lambda row: taken(row).is_likely,
-            about="beyond chance when looked at alone, not as one of many",
+            about="whether it is beyond chance when looked at alone, not as one of many",
             within=key,
         ),
     )

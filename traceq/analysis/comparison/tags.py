@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from traceq.analysis.comparison.batches import TraceColumns
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.semantics import Attributes, value_text
 from traceq.traces import Traces, normal_id
 
@@ -222,7 +222,7 @@ TAG_COLUMNS: tuple[Column[TagChange] | Rows[TagChange], ...] = (
     Column("value", "value", value=lambda change: change.value),
     Column("before_trace_count", "before", Unit.COUNT, lambda change: change.before_count, "traces that have it"),
     Column("after_trace_count", "traces", Unit.COUNT, lambda change: change.after_count, priority=1),
-    Column("before_ratio", "before", Unit.RATIO, lambda change: change.before_ratio, "of the traces looked at"),
+    Column("before_ratio", "before", Unit.RATIO, lambda change: change.before_ratio, "share of the traces looked at"),
     Column("after_ratio", "after", Unit.RATIO, lambda change: change.after_ratio),
     Column("lift", "times", value=lambda change: change.lift, about="how many times as frequent; null when new"),
     Rows(
@@ -279,7 +279,7 @@ def tag_specs(taken: Callable[[_Row], TagChanges | None]) -> tuple[Column[_Row] 
         count("after_sampled_trace_count", lambda tags: tags.after_sampled, "the same"),
         count("before_trace_count", lambda tags: tags.before_traces, "traces they were chosen from"),
         count("after_trace_count", lambda tags: tags.after_traces, "the same"),
-        Column("keys_left_out", value=left_out, about="keys with thousands of values", within="tags"),
+        json_key("keys_left_out", left_out, "keys with thousands of values", within="tags"),
     )
 
 

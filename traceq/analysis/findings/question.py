@@ -20,12 +20,12 @@ from traceq.analysis.findings.pools import PoolSums, measure_pools
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
 from traceq.analysis.learning import learn_from
-from traceq.analysis.requests import RequestOptions, SetApart, set_apart_specs
+from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.answer import Answer
 from traceq.learned import Lesson
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Rows, Unit, json_key
 from traceq.semantics import STATEMENT, URL, Peer, first_text
 from traceq.traces import Traces
 
@@ -87,7 +87,7 @@ _EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
         "request_span_id",
         "request",
         value=lambda example: example.request_span_id or None,
-        about="of the request's entry span; null outside of requests",
+        about="id of the request's entry span; null outside of requests",
     ),
     Column(
         "span_ids",
@@ -223,7 +223,7 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
         "caller",
         Unit.SERVICE,
         lambda finding: finding.key.caller_service if finding.has_caller else None,
-        "of the span above; `caller` is null where there is none",
+        "service of the span above; `caller` is null where there is none",
         within="caller",
     ),
     Column(
@@ -244,7 +244,9 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
     Column("most_spans", "most spans", Unit.COUNT, lambda finding: finding.totals.most_spans, "spans of one sighting"),
     *spread_specs("time", "", lambda finding: finding.totals.time, "times that it took, waited for or not"),
     Column("statement", "statement", value=lambda finding: finding.statement or None, about="the query or the URL"),
-    Column("remark", "remark", value=lambda finding: finding.remark or None, about="of the costliest example"),
+    Column(
+        "remark", "remark", value=lambda finding: finding.remark or None, about="remark about the costliest example"
+    ),
     Column("advice", "advice", value=lambda finding: finding.advice, about="what to try"),
     Rows(
         "examples",
@@ -266,13 +268,13 @@ class Findings(Answer):
     findings: tuple[Finding, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("service", value=lambda answer: answer.options.service, about="whose requests; null for every root"),
-        Column("request_count", value=lambda answer: answer.sums.request_count, about="requests that were looked at"),
-        Column("trace_count", value=lambda answer: answer.sums.trace_count, about="traces with these requests"),
-        Column("span_count", value=lambda answer: answer.sums.span_count, about="spans of these requests"),
-        Column("latency_ns", value=lambda answer: answer.sums.latency_ns, about="of all requests together"),
+        ASKED_SERVICE,
+        json_key("request_count", lambda answer: answer.sums.request_count, "requests that were looked at"),
+        json_key("trace_count", lambda answer: answer.sums.trace_count, "traces with these requests"),
+        json_key("span_count", lambda answer: answer.sums.span_count, "spans of these requests"),
+        json_key("latency_ns", lambda answer: answer.sums.latency_ns, "latency of all requests together"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
-        Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings, "the costliest first"),
+        Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings, "findings, the costliest first"),
     )
     MAIN: ClassVar[str] = "findings"
 
