@@ -26,7 +26,7 @@ from traceq.sources.files import FileSource
 from traceq.sources.interface import Progress, Slice
 from traceq.sources.parquet import ParquetSlice
 from traceq.sources.slices import sliced
-from traceq.traces import Traces, TraceWarning, normal_id
+from traceq.traces import TraceWarning, normal_id
 
 EVERYTHING = TraceQuery()
 REQUESTS = RequestOptions()
@@ -121,30 +121,16 @@ def test_any_number_of_workers_gives_the_same_bytes(archive: str) -> None:
     assert one.warnings == two.warnings
 
 
-@dataclass(frozen=True)
-class Naming:
-    """A question about some traces: keeps the ids of those that it gets."""
-
-    trace_ids: frozenset[str]
-    needs_details: bool = True
-
-    def nothing(self) -> tuple[str, ...]:
-        return ()
-
-    def collect(self, traces: Traces) -> tuple[str, ...]:
-        assert traces.details is not None
-        return traces.trace_ids
-
-
-def test_of_a_question_about_some_traces_no_others_are_decoded(archive: str) -> None:
+def test_of_some_traces_no_others_are_decoded(archive: str) -> None:
     every = FileSource((archive,)).find(EVERYTHING).traces.trace_ids
     wanted = sorted(every)[::7]
+    ids = frozenset(map(normal_id, [*wanted, "dead"]))
 
     with sliced((archive,), slice_bytes=20_000) as found:
-        summary = summarize(found, EVERYTHING, Naming(frozenset(map(normal_id, [*wanted, "dead"]))))
+        tables = [table for piece in found.slices for table in piece.traces(ids, with_details=True)]
 
-    assert sorted(summary.sums) == wanted
-    assert summary.trace_count == len(wanted)
+    assert sorted(trace_id for table in tables for trace_id in table.trace_ids) == wanted
+    assert all(table.details is not None for table in tables)
 
 
 def test_a_wrong_guess_costs_a_second_look(tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ and when the work was done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
+from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
+from traceq.codec import BATCH_SPANS
 from traceq.codec.wire import collector_paused
 from traceq.learned import Learned, Lesson
 from traceq.query import (
@@ -44,6 +46,7 @@ from traceq.traces import FoundAttributes, Traces
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
+    from traceq.analysis.learning import LearnedSums, Sample
 
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Inputs smaller than this are read by this process alone: a worker takes about 0.3 s to start."""
@@ -51,6 +54,9 @@ _KEPT_BYTES = 40 * 10**6
 """Inputs up to this size are kept while they are learned from."""
 _LARGEST_SAMPLE = 3
 """The level of the largest sample: a second search for matching traces reads at most an eighth of an archive."""
+
+_LEARNED_TOGETHER = 8
+"""The number of slices from which a worker learns at once."""
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
@@ -86,15 +92,6 @@ class Completing(Protocol[_Sums]):
 
     def complete(self, sums: _Sums, look_up: LookUp) -> _Sums:
         """Look up what the sums need in addition to columns."""
-
-
-@runtime_checkable
-class AboutTraces(Protocol):
-    """A question about a few traces with known ids; the others are not decoded."""
-
-    @property
-    def trace_ids(self) -> Container[str]:
-        """The ids of these traces, in the form that `normal_id` gives."""
 
 
 @runtime_checkable
@@ -296,7 +293,8 @@ def summarize_slice(
     met: set[tuple[str, Operation]] = set()
     # The garbage collector would take a tenth of the time, and finds nothing to free in a slice.
     with collector_paused():
-        tables = ((table, _matching(table, query)) for table in _tables(piece, query, question))
+        read = piece.tables(with_details=needs_details(question, query))
+        tables = ((table, _matching(table, query)) for table in read)
         kept: Iterable[tuple[Traces, Traces]] = tables
         if learned is None and _learns(question):
             kept = list(tables)
@@ -324,12 +322,6 @@ def learned_from(tables: Iterable[Traces], question: object) -> Learned:
     from traceq.analysis.learning import learn_from
 
     return learn_from(list(tables), more=_lesson(question))
-
-
-def _tables(piece: Slice, query: TraceQuery, question: Question[_Sums]) -> Iterator[Traces]:
-    if isinstance(question, AboutTraces):
-        return piece.traces(question.trace_ids, with_details=needs_details(question, query))
-    return piece.tables(with_details=needs_details(question, query))
 
 
 def _matching(table: Traces, query: TraceQuery) -> Traces:
@@ -422,16 +414,43 @@ def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
 def _learn(slices: Sequence[Slice], query: TraceQuery, question: object, executor: Executor) -> Learned:
     """Learn from a sample of the traces that match, or from a larger one where too few of the first sample match."""
     # Late: it needs numpy.
-    from traceq.analysis.learning import LEAST_SAMPLED, LearnedSums, LearningQuestion, Sample, sample_level
+    from traceq.analysis.learning import LEAST_SAMPLED, LearnedSums, Sample, sample_level
 
+    some = [slices[first : first + _LEARNED_TOGETHER] for first in range(0, len(slices), _LEARNED_TOGETHER)]
     level = sample_level(sum(piece.trace_count for piece in slices))
     while True:
-        lesson = LearningQuestion(Sample(level), _lesson(question))
-        work = partial(summarize_slice, query=query, question=lesson)
-        told = sum(executor.map(work, slices), Summary(LearnedSums()))
+        work = partial(_summarize_sample, query=query, sample=Sample(level), more=_lesson(question))
+        told = sum(executor.map(work, some), Summary(LearnedSums()))
         if level <= _LARGEST_SAMPLE or told.trace_count >= LEAST_SAMPLED // 4:
             return told.sums.learned()
         level = max(level - 3, _LARGEST_SAMPLE)
+
+
+def _summarize_sample(
+    pieces: Sequence[Slice], query: TraceQuery, sample: Sample, *, more: Lesson | None
+) -> Summary[LearnedSums]:
+    """Learn from the sampled traces of slices; small tables are joined, since summing them up costs as much as one."""
+    from traceq.analysis.learning import LearnedSums, learn
+
+    with_details = bool(query.attributes)
+    summary = Summary(LearnedSums())
+    with collector_paused():
+        tables = [piece.traces(sample, with_details=with_details) for piece in pieces]
+        for some in _batches(_matching(table, query) for table in chain.from_iterable(tables)):
+            found = joined(some, with_details=with_details)
+            summary += Summary(learn(found, level=0, more=more), len(found))
+    return summary
+
+
+def _batches(tables: Iterable[Traces]) -> Iterator[list[Traces]]:
+    batch: list[Traces] = []
+    for table in filter(len, tables):
+        batch.append(table)
+        if sum(one.span_count for one in batch) >= BATCH_SPANS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _look_up(found: Input, executor: Executor, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:

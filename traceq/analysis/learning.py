@@ -70,24 +70,6 @@ class LearnedSums:
         return Learned(calls.asynchronous(), calls.left_running(), self.lineage, clocks, ticks, *more)
 
 
-@dataclass(frozen=True, slots=True)
-class LearningQuestion:
-    """What traces show about others: a question to a sample, put before the question that needs the answer."""
-
-    trace_ids: Sample
-    more: Lesson | None = None
-    """What to learn besides what every question needs."""
-    needs_details: bool = False
-
-    def nothing(self) -> LearnedSums:
-        """Give the sums of no traces."""
-        return LearnedSums()
-
-    def collect(self, traces: Traces) -> LearnedSums:
-        """Learn from all traces of a table, which belong to the sample."""
-        return learn(traces, level=0, more=self.more)
-
-
 def learn(traces: Traces, level: int | None = None, *, more: Lesson | None = None) -> LearnedSums:
     """Learn from traces.
 
