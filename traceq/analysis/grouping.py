@@ -13,6 +13,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int32]
 Small: TypeAlias = npt.NDArray[np.int8]
 Flags: TypeAlias = npt.NDArray[np.bool_]
+Selected: TypeAlias = Ints | slice
+"""Some rows of a table, or all."""
 
 
 class Sums(Protocol):
@@ -27,6 +29,10 @@ _Whole = TypeVar("_Whole", np.int32, np.int64)
 
 _CLOSE = 4
 """Codes lie close together when a table of all numbers between them has at most this number of entries per code."""
+
+
+_FEW_ROWS = 1_000
+"""So few rows are sorted in less time than their numbers are made small."""
 
 
 class _Dataclass(Protocol):
@@ -90,11 +96,17 @@ def numbered_rows(*columns: npt.NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
     Returns:
         For each number the position of a row that has it, and for each row its number.
     """
-    numbers = np.zeros(columns[0].size, dtype=np.int64)
+    numbers, size = np.zeros(columns[0].size, dtype=np.int64), 1
+    most = 2**62 if numbers.size <= _FEW_ROWS else _CLOSE * numbers.size
     for column in columns:
-        low = int(column.min(initial=0))
-        # The numbers are made small each time, so that they can be combined with the next column.
-        _, numbers = numbered(numbers * (int(column.max(initial=0)) - low + 1) + (column - low))
+        low, high = int(column.min(initial=0)), int(column.max(initial=0))
+        if size > 1 and size * (high - low + 1) > most:
+            # They are made small, so that they can be combined with the next column.
+            known, numbers = numbered(numbers)
+            size = known.size
+        numbers = numbers * (high - low + 1) + (column - low)
+        size *= high - low + 1
+    _, numbers = numbered(numbers)
     places = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
     places[numbers] = np.arange(numbers.size)
     return places, numbers

@@ -27,6 +27,8 @@ _LOG_RATIO = math.log(_RATIO)
 BUCKETS = 4096
 """An upper bound of the number of buckets: 2^63 ns lies in bucket 2207."""
 _NO_CELLS = np.zeros(0, dtype=np.int64)
+_DENSE = 8
+"""With at most this number of possible cells a value, counting in a table of all of them is faster than a sort."""
 _LOOSE_CELLS = 100_000
 """The maximum number of cells that wait to be added up: 1.6 MB."""
 
@@ -136,6 +138,13 @@ class Cells:
 
 def count_cells(groups: Ints, buckets: Ints) -> Cells:
     """Count by group and bucket."""
+    low = int(buckets.min(initial=BUCKETS))
+    width = int(buckets.max(initial=low)) - low + 1
+    size = (int(groups.max(initial=0)) + 1) * width
+    if size <= _DENSE * groups.size:
+        counts = np.bincount(groups * width + (buckets - low), minlength=size)
+        found = np.flatnonzero(counts > 0)
+        return Cells(((found // width * BUCKETS + found % width + low, counts[found]),))
     keys = np.sort(groups * BUCKETS + buckets)
     heads = np.flatnonzero(np.diff(keys, prepend=-1))
     return Cells(((keys[heads], np.diff(heads, append=keys.size)),))
