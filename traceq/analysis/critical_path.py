@@ -17,7 +17,7 @@ from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected, skew_specs
 from traceq.analysis.ticks import place_in_ticks
-from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots
+from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.traces import Span, Traces
@@ -135,30 +135,32 @@ def find_paths(spans: Columns) -> Paths:
     beside = fill_in(siblings, met, low_ns)
     windows = _main_windows(spans, waited, low_ns, high_ns)
     if beside.rows.size:
-        windows = _with_pieces_beside(windows, waited, beside, keys, spans.parents.size)
+        windows = _with_pieces_beside(windows, waited, beside, keys, spans.parents)
     return _paths(spans, awaited, windows, (low_ns, high_ns))
 
 
 def _main_windows(spans: Columns, waited: Pieces, low_ns: Ints, high_ns: Ints) -> Windows:
     """Give a window to each span that is connected with its root by calls that were waited for."""
     parents = spans.parents
-    chosen = parents < 0
-    chosen[waited.rows] = True
-    until_ns = high_ns.copy()
+    # A span that was not waited for ends before everything, and so does all below it.
+    until_ns = np.where(parents < 0, high_ns, np.iinfo(np.int64).min)
     until_ns[waited.rows] = waited.high_ns
-    _, until_ns = clip_to_ancestors(parents, low_ns, until_ns)
-    on_path = all_above(parents, chosen) & ((until_ns > low_ns) | (parents < 0))
+    until_ns = fold_ancestors(parents, until_ns, np.minimum)
+    on_path = (until_ns > low_ns) | (parents < 0)
     rows = np.flatnonzero(on_path)
     number = np.cumsum(on_path) - 1
     above = np.where(parents[rows] < 0, -1, number[parents[rows]])
     return Windows(rows, low_ns[rows], until_ns[rows], above)
 
 
-def _with_pieces_beside(main: Windows, waited: Pieces, beside: Pieces, keys: TimeKeys, size: int) -> Windows:
+def _with_pieces_beside(main: Windows, waited: Pieces, beside: Pieces, keys: TimeKeys, parents: Ints) -> Windows:
     """Add what spans hold that cover a stretch beside others, and what is below them, level by level."""
+    size = parents.size
     number = np.full(size, -1, dtype=np.int64)
     number[main.rows] = np.arange(main.rows.size)
-    pieces = _sorted(_end_to_end(waited, beside), keys)
+    is_outside = np.ones(size, dtype=np.bool_)
+    is_outside[beside.rows] = False
+    pieces = _sorted(_end_to_end(waited, beside).among(~all_above(parents, is_outside)), keys)
     starts, ends = keys.key(pieces.parents, pieces.low_ns), keys.key(pieces.parents, pieces.high_ns)
     level = _cut(main, beside, np.arange(beside.rows.size), number[beside.parents])
     levels, count = [main], main.rows.size

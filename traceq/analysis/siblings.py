@@ -101,6 +101,11 @@ class Pieces:
     low_ns: Ints
     high_ns: Ints
 
+    def among(self, parents: Flags) -> Pieces:
+        """Give those that these spans leave to their children."""
+        kept = np.flatnonzero(parents[self.parents])
+        return Pieces(self.parents[kept], self.rows[kept], self.low_ns[kept], self.high_ns[kept])
+
 
 def tolerance_ns(duration_ns: Ints) -> Ints:
     """Give the time by which a call may seem to end too late, for a caller of this duration."""
@@ -123,9 +128,11 @@ def find_siblings(
     rows = _by_end(spans, keys, candidates, high_ns)
     parents, lows, highs = spans.parents[rows], low_ns[rows], high_ns[rows]
     starts = keys.key(parents, lows)
-    latest = filler = _latest(parents, starts)
-    if left_running[rows].any():
-        filler = _latest(parents, starts, ~left_running[rows])
+    by_start = np.argsort(starts, kind="stable")
+    latest = filler = _latest(parents, starts, by_start, by_start)
+    left = left_running[rows]
+    if left.any():
+        filler = _latest(parents, starts, by_start, np.where(left[by_start], -1, by_start))
     before = latest.copy()
     # Where no earlier one is still running, the last one to end is the one that was waited for.
     beside = np.flatnonzero((latest >= 0) & (highs[latest] > lows))
@@ -139,7 +146,7 @@ def find_siblings(
 def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> Ints:
     """Sort candidates by (parent, clipped end), with ties such that the one to choose comes last."""
     ends = keys.key(spans.parents[candidates], high_ns[candidates])
-    sorting = np.argsort(ends)
+    sorting = np.argsort(ends, kind="stable")  # fast, because most are in order already
     order, ends = candidates[sorting], ends[sorting]
     same = ends[1:] == ends[:-1]
     if same.any():
@@ -149,11 +156,16 @@ def _by_end(spans: Columns, keys: TimeKeys, candidates: Ints, high_ns: Ints) -> 
     return order
 
 
-def _latest(parents: Ints, starts: Ints, counted: Flags | None = None) -> Ints:
-    """Find which sibling ends last of those that began before each one; `starts` are keys of (parent, start)."""
-    by_start = np.argsort(starts, kind="stable")
+def _latest(parents: Ints, starts: Ints, by_start: Ints, positions: Ints) -> Ints:
+    """Find which sibling ends last of those that began before each one.
+
+    Args:
+        parents: Rows of the parents.
+        starts: Keys of (parent, start).
+        by_start: The order of these.
+        positions: The same, with -1 for siblings that do not count.
+    """
     # Positions are ordered by parent first, so the running maximum begins anew with each one.
-    positions = by_start if counted is None else np.where(counted[by_start], by_start, -1)
     reached = np.append(np.maximum.accumulate(positions), -1)
     begins = np.diff(starts[by_start], prepend=-1) != 0
     first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
