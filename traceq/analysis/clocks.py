@@ -70,7 +70,8 @@ def collect_clock_calls(spans: Columns) -> ClockCalls:
     consumers begin to ask before there is a message.
     """
     parents = spans.parents
-    rows = np.flatnonzero(crosses_clocks(spans) & ~is_told_free(spans) & ~spans.rejoined)
+    rows = np.flatnonzero(crosses_clocks(spans) & ~spans.rejoined)
+    rows = rows[~is_told_free(spans, rows)]
     above = parents[rows]
     callers, callees = clock_codes(spans, above, rows)
     is_bound = is_bound_by_end(spans, above, rows)

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import numbered_rows, sum_by_group
+from traceq.analysis.grouping import Selected, numbered_rows, sum_by_group
 from traceq.analysis.siblings import tolerance_ns
 from traceq.analysis.tree import TimeKeys
 from traceq.learned import Call
@@ -24,54 +24,59 @@ CANCELLED_NS = 2_000_000
 """A cancelled call ends at most this long after the one that made it needless."""
 
 
-def is_handed_over(spans: Columns) -> Flags:
-    """Tell the spans that consume a message of their parent or of another service: nobody waits for them.
+_EVERY = slice(None)
+"""Stands for the rows of all spans."""
+
+
+def is_handed_over(spans: Columns, rows: Selected = _EVERY) -> Flags:
+    """Tell which of these spans consume a message of their parent or of another service: nobody waits for them.
 
     A message comes from another service when the parent belongs to one, or when the span was rejoined.
     """
-    parents = spans.parents
-    sent = (spans.told_roles[parents] == Kind.PRODUCER) | (spans.services[parents] != spans.services)
-    handed_over: Flags = (sent & (parents >= 0) | spans.rejoined) & (spans.roles == Kind.CONSUMER)
+    parents = spans.parents[rows]
+    sent = (spans.told_roles[parents] == Kind.PRODUCER) | (spans.services[parents] != spans.services[rows])
+    handed_over: Flags = (sent & (parents >= 0) | spans.rejoined[rows]) & (spans.roles[rows] == Kind.CONSUMER)
     return handed_over
 
 
-def is_told_free(spans: Columns) -> Flags:
-    """Tell the spans that by definition nobody waits for: those handed over, and FOLLOWS_FROM."""
+def is_told_free(spans: Columns, rows: Selected = _EVERY) -> Flags:
+    """Tell which of these spans by definition nobody waits for: those handed over, and FOLLOWS_FROM."""
     # A root follows from nothing, even if it names a parent that is missing.
-    free: Flags = (is_handed_over(spans) | spans.follows) & (spans.parents >= 0)
+    free: Flags = (is_handed_over(spans, rows) | spans.follows[rows]) & (spans.parents[rows] >= 0)
     return free
 
 
-def crosses_clocks(spans: Columns) -> Flags:
-    """Tell the spans whose parent was timed by another clock.
+def crosses_clocks(spans: Columns, rows: Selected = _EVERY) -> Flags:
+    """Tell which of these spans have a parent that was timed by another clock.
 
     Spans share a clock when they name the same host, or, where one names none, when they belong to one service.
     """
-    parents = spans.parents
-    told = spans.hosts > 0
-    both_told = told & told[parents]
-    other: Flags = np.where(both_told, spans.hosts != spans.hosts[parents], spans.services != spans.services[parents])
+    parents, hosts = spans.parents[rows], spans.hosts[rows]
+    both_told = (hosts > 0) & (spans.hosts[parents] > 0)
+    other: Flags = np.where(both_told, hosts != spans.hosts[parents], spans.services[rows] != spans.services[parents])
     return other & (parents >= 0)
 
 
-def is_comparable(spans: Columns) -> Flags:
-    """Tell the spans whose end can be compared with their parent's.
+def is_comparable(spans: Columns, rows: Selected = _EVERY) -> Flags:
+    """Tell which of these spans have an end that can be compared with their parent's.
 
     Both have one clock, the span is not one that by definition nobody waits for, and it is not a SERVER under its
     CLIENT.
     """
-    parents = spans.parents
-    is_served = (spans.roles == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
-    comparable: Flags = (parents >= 0) & ~crosses_clocks(spans) & ~is_served & ~is_told_free(spans)
+    parents = spans.parents[rows]
+    is_served = (spans.roles[rows] == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT)
+    comparable: Flags = (parents >= 0) & ~crosses_clocks(spans, rows) & ~is_served & ~is_told_free(spans, rows)
     return comparable
 
 
 def outlives(spans: Columns) -> Flags:
     """Tell the spans that end clearly after their parents on the same clock."""
-    parents = spans.parents
-    late_ns = np.maximum(LATE_NS, tolerance_ns(spans.duration_ns[parents]))
-    late: Flags = spans.end_ns - spans.end_ns[parents] > late_ns
-    return late & is_comparable(spans)
+    over_ns = spans.end_ns - spans.end_ns[spans.parents]
+    rows = np.flatnonzero((over_ns > LATE_NS) & (spans.parents >= 0))
+    rows = rows[over_ns[rows] > tolerance_ns(spans.duration_ns[spans.parents[rows]])]
+    late = np.zeros(spans.parents.size, dtype=np.bool_)
+    late[rows] = is_comparable(spans, rows)
+    return late
 
 
 def find_superseded(spans: Columns, has_outlived: Flags) -> tuple[Ints, Flags]:

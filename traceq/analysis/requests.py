@@ -57,14 +57,17 @@ def find_streams(spans: Columns) -> Flags:
 
 def _named(spans: Columns, pattern: re.Pattern[str]) -> Flags:
     by_code = np.array([pattern.search(name) is not None for name in spans.traces.names], dtype=np.bool_)
-    named: Flags = by_code[spans.names]
+    named: Flags = by_code[spans.names] if by_code.any() else np.zeros(spans.names.size, dtype=np.bool_)
     return named
 
 
 def _sends_on(spans: Columns) -> Flags:
     """Tell the long spans that do nothing but send or receive messages from time to time."""
     size = spans.parents.size
-    is_long = (spans.duration_ns >= LIFETIME_NS) & np.isin(spans.roles, (Kind.SERVER, Kind.CLIENT, Kind.UNSPECIFIED))
+    is_long = spans.duration_ns >= LIFETIME_NS
+    if not is_long.any():
+        return is_long
+    is_long &= np.isin(spans.roles, (Kind.SERVER, Kind.CLIENT, Kind.UNSPECIFIED))
     children = np.flatnonzero((spans.parents >= 0) & is_long[spans.parents])
     if not children.size:
         return np.zeros(size, dtype=np.bool_)

@@ -101,7 +101,9 @@ def _left_early(spans: Columns, above: Ints, rows: Ints, shift_ns: Ints) -> Ints
     """
     extra_ns = np.zeros(rows.size, dtype=np.int64)
     most_ns = spans.start_ns[rows] + shift_ns - spans.start_ns[above]
-    is_early = (most_ns < 0) & crosses_clocks(spans)[rows] & ~is_told_free(spans)[rows] & ~spans.rejoined[rows]
+    is_early = most_ns < 0
+    some = np.flatnonzero(is_early)
+    is_early[some] = crosses_clocks(spans, rows[some]) & ~is_told_free(spans, rows[some]) & ~spans.rejoined[rows[some]]
     if not is_early.any():
         return extra_ns
     callers, callees = clock_codes(spans, above, rows)
