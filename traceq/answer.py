@@ -7,7 +7,7 @@ from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from traceq.report import Column, Report, Rows, Table, Unit, Value, document, table
+from traceq.report import Column, Report, Rows, Table, Unit, Value, document, getter, table
 from traceq.units import format_count, format_duration, format_ratio
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Answer:
     def records(self) -> Table:
         """Give the answer's rows, one record each."""
         rows = next(spec for spec in self.specs if isinstance(spec, Rows) and spec.key == self.MAIN)
-        return records(rows.columns, rows.rows(self) or ())
+        return records(rows.columns, getter(rows)(self) or ())
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per record, under the keys of the document, nested ones joined by dots. Needs pandas."""
@@ -120,12 +120,11 @@ def _is_whole(cells: Iterable[Value]) -> bool:
 
 
 def _fact(spec: Column[Any] | Rows[Any], answer: Answer) -> str:
+    found = getter(spec)(answer)
     if isinstance(spec, Rows):
-        found = spec.rows(answer)
         count = 0 if found is None else len(found) if isinstance(found, Sized) else sum(1 for _ in found)
         return f"{spec.key}={'None' if found is None else f'[{format_count(count)}]'}"
-    value = spec.value(answer) if spec.value is not None else None
-    return f"{spec.key}={'{...}' if spec.unit is Unit.OBJECT and value else repr(value)}"
+    return f"{spec.key}={'{...}' if spec.unit is Unit.OBJECT and found else repr(found)}"
 
 
 def _cell(column: Column[Any], value: Value) -> str:

@@ -91,39 +91,31 @@ class TraceSummary:
 
 
 _SERVICE_COLUMNS: tuple[Column[ServiceSummary], ...] = (
-    Column("name", "service", Unit.SERVICE, lambda share: share.name),
-    Column("span_count", "spans", Unit.COUNT, lambda share: share.span_count),
-    Column("error_count", "errors", Unit.ERRORS, lambda share: share.error_count),
+    Column("name", "service", Unit.SERVICE),
+    Column("span_count", "spans", Unit.COUNT),
+    Column("error_count", "errors", Unit.ERRORS),
 )
 
 SUMMARY_COLUMNS: tuple[Column[TraceSummary] | Rows[TraceSummary], ...] = (
-    Column("trace_id", "trace", Unit.TRACE_ID, lambda summary: summary.trace_id),
+    Column("trace_id", "trace", Unit.TRACE_ID),
     Column(
         "root_service",
         "service",
         Unit.SERVICE,
-        lambda summary: summary.root_service,
-        "service of the trace's root; empty where the server does not tell",
+        about="service of the trace's root; empty where the server does not tell",
     ),
     Column(
         "root_operation", "operation", value=lambda summary: summary.root_name, about="operation of the trace's root"
     ),
-    Column("start_ns", "start", Unit.TIME, lambda summary: summary.start_ns, "earliest start of a span"),
-    Column(
-        "duration_ns",
-        "duration",
-        Unit.DURATION,
-        lambda summary: summary.duration_ns,
-        "from the earliest start to the latest end",
-    ),
-    Column("span_count", "spans", Unit.COUNT, lambda summary: summary.span_count),
-    Column("error_count", "errors", Unit.ERRORS, lambda summary: summary.error_count, "spans that failed"),
-    Column("orphan_count", "orphans", Unit.COUNT, lambda summary: summary.orphan_count, "spans without their parent"),
+    Column("start_ns", "start", Unit.TIME, about="earliest start of a span"),
+    Column("duration_ns", "duration", Unit.DURATION, about="from the earliest start to the latest end"),
+    Column("span_count", "spans", Unit.COUNT),
+    Column("error_count", "errors", Unit.ERRORS, about="spans that failed"),
+    Column("orphan_count", "orphans", Unit.COUNT, about="spans without their parent"),
     Rows(
         "services",
         _SERVICE_COLUMNS,
-        lambda summary: summary.services,
-        "most spans first; in CSV their names",
+        about="most spans first; in CSV their names",
         text=lambda summary: tuple(share.name for share in summary.services),
     ),
 )
@@ -269,7 +261,7 @@ class OperationList(Answer):
     operations: tuple[Operation, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("service", lambda answer: answer.service, "service whose operations these are"),
-        Rows("operations", OPERATION_COLUMNS, lambda answer: answer.operations),
+        Column("service", about="service whose operations these are"),
+        Rows("operations", OPERATION_COLUMNS),
     )
     MAIN: ClassVar[str] = "operations"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 Value: TypeAlias = "str | int | float | bool | Sequence[str] | Mapping[str, object] | None"
@@ -51,7 +52,7 @@ class Column(Generic[_Row]):
     """The heading of the column in the terminal."""
     unit: Unit = Unit.TEXT
     value: Callable[[_Row], Value] | None = None
-    """Takes the column's value from a row; None where a table gets its values directly."""
+    """Takes the column's value from a row; None for what the row has under the column's key."""
     about: str = ""
     """What the column contains, for the reference of JSON documents."""
     can_shrink: bool = False
@@ -62,6 +63,8 @@ class Column(Generic[_Row]):
     """The object of the JSON document that contains it, dots between nested ones; it begins the name in CSV."""
     text: Callable[[_Row], Value] | None = None
     """Writes a mapping as one cell, in CSV and newline-delimited JSON; None where it is left out there."""
+    of: str = ""
+    """The part of the row that has the value (`totals`), where none is given; empty for the row itself."""
 
     @property
     def path(self) -> str:
@@ -88,13 +91,15 @@ class Rows(Generic[_Row]):
     key: str
     columns: tuple[Column[Any] | Rows[Any], ...]
     """The columns of each row."""
-    rows: Callable[[_Row], Iterable[object] | None]
-    """How the rows are taken from what holds them; None for what was not looked for."""
+    rows: Callable[[_Row], Iterable[object] | None] | None = None
+    """Takes the rows (None for what was not looked for) from what holds them; None for what it has under the key."""
     about: str = ""
     text: Callable[[_Row], Value] | None = None
     """How they are written as one cell, in CSV and newline-delimited JSON; None where they are left out there."""
     within: str = ""
     """The object of the JSON document that the list is part of, as for columns."""
+    of: str = ""
+    """The part of the holder that has the rows, as for columns."""
 
     @property
     def path(self) -> str:
@@ -115,14 +120,10 @@ class Table:
 
 
 def table(columns: Iterable[Column[_Row]], rows: Iterable[_Row]) -> Table:
-    """Take the values of columns from rows.
-
-    Raises:
-        ValueError: If a column does not say how.
-    """
+    """Take the values of columns from rows."""
     kept = tuple(columns)
-    getters = [_getter(column) for column in kept]
-    return Table(kept, tuple(tuple(getter(row) for getter in getters) for row in rows))
+    getters = [getter(column) for column in kept]
+    return Table(kept, tuple(tuple(taken(row) for taken in getters) for row in rows))
 
 
 def picked(specs: Specs[_Row], *paths: str) -> tuple[Column[_Row], ...]:
@@ -158,16 +159,16 @@ def _object(objects: dict[str, dict[str, object]], path: str) -> dict[str, objec
 
 
 def _part(spec: Column[_Row] | Rows[_Row], row: _Row) -> object:
-    if isinstance(spec, Column):
-        return _getter(spec)(row)
-    found = spec.rows(row)
-    return None if found is None else [document(spec.columns, each) for each in found]
+    found = getter(spec)(row)
+    if isinstance(spec, Column) or found is None:
+        return found
+    return [document(spec.columns, each) for each in found]
 
 
-def _getter(column: Column[_Row]) -> Callable[[_Row], Value]:
-    if column.value is None:
-        raise ValueError(f"the column '{column.key}' does not say how its value is taken")
-    return column.value
+def getter(spec: Column[_Row] | Rows[_Row]) -> Callable[[_Row], Any]:
+    """Give what takes the value of a column, or the rows of a list, from the row that it is part of."""
+    given = spec.value if isinstance(spec, Column) else spec.rows
+    return given or attrgetter(f"{spec.of}.{spec.key}" if spec.of else spec.key)
 
 
 Role: TypeAlias = Literal["plain", "strong", "dim", "error", "service", "hint"]

@@ -55,12 +55,12 @@ class SlowRequest:
 
 
 _REQUEST_COLUMNS: tuple[Column[SlowRequest] | Rows[SlowRequest], ...] = (
-    Column("trace_id", "trace", Unit.TRACE_ID, lambda request: request.trace_id),
-    Column("span_id", "span", value=lambda request: request.span_id, about="id of the entry span"),
-    Column("service", "service", Unit.SERVICE, lambda request: request.service),
+    Column("trace_id", "trace", Unit.TRACE_ID),
+    Column("span_id", "span", about="id of the entry span"),
+    Column("service", "service", Unit.SERVICE),
     Column("operation", "operation", value=lambda request: request.name),
-    Column("start_ns", "start", Unit.TIME, lambda request: request.start_ns, "since the epoch", priority=2),
-    Column("latency_ns", "latency", Unit.DURATION, lambda request: request.latency_ns, "duration of the entry span"),
+    Column("start_ns", "start", Unit.TIME, about="since the epoch", priority=2),
+    Column("latency_ns", "latency", Unit.DURATION, about="duration of the entry span"),
     Rows("bottlenecks", CULPRIT_COLUMNS, lambda request: request.culprits, "the calls that hold it up"),
 )
 
@@ -161,46 +161,26 @@ class RankedGroup:
 OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
     *group_specs(lambda line: line.key),
     Column("span_count", "spans", Unit.COUNT, lambda line: line.sums.duration.count),
-    Column(
-        "request_count",
-        "in",
-        Unit.COUNT,
-        lambda line: line.sums.request_count,
-        "requests whose critical path they hold",
-        priority=1,
-    ),
-    Column("error_count", "errors", Unit.ERRORS, lambda line: line.sums.error_count, "spans that failed", priority=1),
+    Column("request_count", "in", Unit.COUNT, of="sums", about="requests whose critical path they hold", priority=1),
+    Column("error_count", "errors", Unit.ERRORS, of="sums", about="spans that failed", priority=1),
     Column(
         "critical_ns",
         "critical",
         Unit.DURATION,
-        lambda line: line.sums.critical_ns,
-        "critical time, what passes between caller and callee charged to the callee",
+        of="sums",
+        about="critical time, what passes between caller and callee charged to the callee",
     ),
+    Column("critical_ratio", "of all", Unit.RATIO, about="share of the latency of all requests"),
     Column(
-        "critical_ratio", "of all", Unit.RATIO, lambda line: line.critical_ratio, "share of the latency of all requests"
-    ),
-    Column(
-        "network_ns",
-        "network",
-        Unit.DURATION,
-        lambda line: line.sums.network_ns,
-        "the part of `critical_ns` between caller and callee",
+        "network_ns", "network", Unit.DURATION, of="sums", about="the part of `critical_ns` between caller and callee"
     ),
     Column(
         "slow_ratio",
         "of slow",
         Unit.RATIO,
-        lambda line: line.slow_ratio,
-        "share of the latency of slow requests; null where there are too few to tell",
+        about="share of the latency of slow requests; null where there are too few to tell",
     ),
-    Column(
-        "typical_ratio",
-        "of typical",
-        Unit.RATIO,
-        lambda line: line.typical_ratio,
-        "share of the latency of typical requests",
-    ),
+    Column("typical_ratio", "of typical", Unit.RATIO, about="share of the latency of typical requests"),
     *spread_specs("duration", "", lambda line: line.sums.duration, "durations of the spans"),
     *spread_specs("self_time", "self", lambda line: line.sums.self_time, "self times of the spans"),
     Column(
@@ -244,14 +224,14 @@ class Bottlenecks(Answer):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         ASKED_SERVICE,
         json_key("by", lambda answer: answer.options.measure, "measure that ranks"),
-        json_key("request_count", lambda answer: answer.sums.request_count),
+        Column("request_count", of="sums"),
         json_key("failed_request_count", lambda answer: answer.sums.failed_count, "requests whose entry span failed"),
-        json_key("trace_count", lambda answer: answer.sums.trace_count),
-        json_key("span_count", lambda answer: answer.sums.span_count, "spans in these requests"),
+        Column("trace_count", of="sums"),
+        Column("span_count", of="sums", about="spans in these requests"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
         *spread_specs("latency", "", lambda answer: answer.sums.latency, "latencies of the requests"),
         json_key("slow_request_count", lambda answer: answer.slow_count, "slow requests; null where there are too few"),
-        json_key("slow_from_ns", lambda answer: answer.slow_from_ns, "latency from which requests are slow"),
+        Column("slow_from_ns", about="latency from which requests are slow"),
         *skew_specs(lambda answer: (answer.sums.moved_span_count, answer.sums.largest_shift_ns)),
         Rows(
             "operations",

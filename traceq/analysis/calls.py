@@ -58,8 +58,8 @@ class Node:
 
 
 NODE_COLUMNS: tuple[Column[Node], ...] = (
-    Column("name", "name", Unit.SERVICE, lambda node: node.name),
-    Column("kind", "kind", value=lambda node: node.kind, about="`service`, `database`, `messaging` or `external`"),
+    Column("name", "name", Unit.SERVICE),
+    Column("kind", "kind", about="`service`, `database`, `messaging` or `external`"),
     Column("system", "system", value=lambda node: node.system or None, about="`mysql`, `kafka`, ...; null of services"),
 )
 

@@ -259,20 +259,13 @@ class Stretch(NamedTuple):
 
 
 STRETCH_COLUMNS: tuple[Column[Stretch], ...] = (
-    Column("trace_id", "trace", Unit.TRACE_ID, lambda stretch: stretch.span.trace_id),
+    Column("trace_id", "trace", Unit.TRACE_ID, of="span"),
     Column("root_span_id", "root", value=lambda stretch: stretch.root_id, about="id of the root whose path it is"),
-    Column("span_id", "span", value=lambda stretch: stretch.span.span_id, about="id of the span that holds the path"),
-    Column("service", "service", Unit.SERVICE, lambda stretch: stretch.span.service, can_shrink=True),
+    Column("span_id", "span", of="span", about="id of the span that holds the path"),
+    Column("service", "service", Unit.SERVICE, of="span", can_shrink=True),
     Column("operation", "operation", value=lambda stretch: stretch.span.name, can_shrink=True),
-    Column(
-        "start_ns",
-        "start",
-        Unit.TIME,
-        lambda stretch: stretch.start_ns,
-        "since the epoch, clocks corrected",
-        priority=1,
-    ),
-    Column("end_ns", "end", Unit.TIME, lambda stretch: stretch.end_ns, "since the epoch, clocks corrected", priority=2),
+    Column("start_ns", "start", Unit.TIME, about="since the epoch, clocks corrected", priority=1),
+    Column("end_ns", "end", Unit.TIME, about="since the epoch, clocks corrected", priority=2),
     Column("length_ns", "length", Unit.DURATION, lambda stretch: stretch.end_ns - stretch.start_ns),
 )
 

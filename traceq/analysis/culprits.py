@@ -147,29 +147,28 @@ class Culprit:
 
 
 CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
-    Column("span_id", "span", value=lambda one: one.span_id, about="id of the call that held most"),
-    Column("service", "service", Unit.SERVICE, lambda one: one.service),
+    Column("span_id", "span", about="id of the call that held most"),
+    Column("service", "service", Unit.SERVICE),
     Column("operation", "operation", value=lambda one: one.name),
     Column(
         "peer", "peer", value=lambda one: None if one.peer is None else one.peer.label, about="what was called, as text"
     ),
     Column("call_count", "calls", Unit.COUNT, lambda one: len(one.rows), "calls, alike siblings together"),
-    Column("held_ns", "held", Unit.DURATION, lambda one: one.held_ns, "by the measure that ranks, all calls together"),
-    Column("ratio", "share", Unit.RATIO, lambda one: one.ratio, "share of the request's latency"),
-    Column("network_ns", "network", Unit.DURATION, lambda one: one.network_ns, "the part between caller and callee"),
-    Column("duration_ns", "duration", Unit.DURATION, lambda one: one.duration_ns, "that of the longest call"),
+    Column("held_ns", "held", Unit.DURATION, about="by the measure that ranks, all calls together"),
+    Column("ratio", "share", Unit.RATIO, about="share of the request's latency"),
+    Column("network_ns", "network", Unit.DURATION, about="the part between caller and callee"),
+    Column("duration_ns", "duration", Unit.DURATION, about="that of the longest call"),
     Rows(
         "chain",
         (
             Column[tuple[str, str]]("service", value=lambda step: step[0]),
             Column[tuple[str, str]]("operation", value=lambda step: step[1]),
         ),
-        lambda one: one.chain,
-        "from the request's entry down to the call",
-        lambda one: " > ".join(name for _, name in one.chain),
+        about="from the request's entry down to the call",
+        text=lambda one: " > ".join(name for _, name in one.chain),
     ),
     Column("statement", "statement", value=lambda one: one.statement or None, about="the query or the URL, if told"),
-    Column("is_entry", "itself", value=lambda one: one.is_entry, about="whether it is the request itself, and no call"),
+    Column("is_entry", "itself", about="whether it is the request itself, and no call"),
 )
 
 

@@ -12,7 +12,7 @@ from traceq.analysis.grouping import merged
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.answer import Answer
 from traceq.catalog import ServiceCall, Window
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.report import Column, Rows, Unit
 from traceq.traces import Traces
 
 Origin: TypeAlias = Literal["jaeger", "traces", "both"]
@@ -79,11 +79,11 @@ def _if_counted(value: Callable[[CallSums], int]) -> Callable[[Dependency], int 
 
 
 DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
-    Column("caller", "caller", Unit.SERVICE, lambda call: call.caller, can_shrink=True),
-    Column("callee", "callee", Unit.SERVICE, lambda call: call.callee, can_shrink=True),
+    Column("caller", "caller", Unit.SERVICE, can_shrink=True),
+    Column("callee", "callee", Unit.SERVICE, can_shrink=True),
     Column("asynchronous", "async", value=lambda call: call.is_async, about="messages that the caller does not await"),
     Column("via", "via", value=lambda call: call.via or None, about="the broker of a message", can_shrink=True),
-    Column("call_count", "calls", Unit.COUNT, lambda call: call.call_count),
+    Column("call_count", "calls", Unit.COUNT),
     Column("trace_count", "traces", Unit.COUNT, _if_counted(lambda sums: sums.trace_count)),
     Column(
         "calls_per_trace",
@@ -110,12 +110,11 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
         lambda call: call.held_ns if call.has_critical else None,
         "how long the calls held critical paths; null unless `--critical` asks for it",
     ),
-    Column("jaeger_count", "jaeger", Unit.COUNT, lambda call: call.jaeger_count, "calls in Jaeger's own table"),
-    Column("known_to", "known to", value=lambda call: call.known_to, about="`traces`, `jaeger` or `both`"),
+    Column("jaeger_count", "jaeger", Unit.COUNT, about="calls in Jaeger's own table"),
+    Column("known_to", "known to", about="`traces`, `jaeger` or `both`"),
     Column(
         "is_spurious",
         "spurious",
-        value=lambda call: call.is_spurious,
         about="whether it is not drawn: Jaeger's table takes spans below others of their service for calls to itself",
     ),
 )
@@ -160,12 +159,12 @@ class Dependencies(Answer):
     coverage: Coverage = Coverage()
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("origin", lambda answer: answer.origin, "who counted: `jaeger`, `traces` or `both`"),
-        json_key("trace_count", lambda answer: answer.trace_count, "traces; null for Jaeger's own table alone"),
-        json_key("services", lambda answer: answer.services, "names, sorted; those without calls too"),
+        Column("origin", about="who counted: `jaeger`, `traces` or `both`"),
+        Column("trace_count", about="traces; null for Jaeger's own table alone"),
+        Column("services", about="names, sorted; those without calls too"),
         *_window_specs("traces_window", "which time was asked for traces", lambda coverage: coverage.traces),
         *_window_specs("table_window", "which time Jaeger's own table was asked for", lambda coverage: coverage.table),
-        Rows("nodes", NODE_COLUMNS, lambda answer: answer.nodes),
+        Rows("nodes", NODE_COLUMNS),
         Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "edges by caller and callee"),
     )
     MAIN: ClassVar[str] = "dependencies"

@@ -16,7 +16,7 @@ from traceq.analysis.grouping import added, distinct, merged
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
 from traceq.analysis.tree import depths, find_roots
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import HTTP_STATUS, Status, first_text
 from traceq.traces import Span, Traces
 
@@ -241,14 +241,14 @@ class ErrorOrigin:
 
 
 _EXAMPLE_COLUMNS: tuple[Column[ErrorExample], ...] = (
-    Column("start_ns", "start", Unit.TIME, lambda example: example.start_ns, "start of the span"),
-    Column("trace_id", "trace", Unit.TRACE_ID, lambda example: example.trace_id),
-    Column("span_id", "span", value=lambda example: example.span_id),
-    Column("message", "message", value=lambda example: example.message, about="message, unchanged"),
+    Column("start_ns", "start", Unit.TIME, about="start of the span"),
+    Column("trace_id", "trace", Unit.TRACE_ID),
+    Column("span_id", "span"),
+    Column("message", "message", about="message, unchanged"),
 )
 
 ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
-    Column("service", "service", Unit.SERVICE, lambda origin: origin.key.service, "service where the error begins"),
+    Column("service", "service", Unit.SERVICE, of="key", about="service where the error begins"),
     Column("operation", "operation", value=lambda origin: origin.key.name),
     Column(
         "error_type",
@@ -262,17 +262,9 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
         value=lambda origin: origin.key.message or None,
         about="message, with numbers, ids and quoted values masked; null where there is none",
     ),
-    Column("origin_count", "origins", Unit.COUNT, lambda origin: origin.totals.origin_count, "spans where it begins"),
-    Column(
-        "request_count", "requests", Unit.COUNT, lambda origin: origin.totals.request_count, "requests that it is in"
-    ),
-    Column(
-        "failed_request_count",
-        "failed",
-        Unit.ERRORS,
-        lambda origin: origin.totals.failed_request_count,
-        "requests that failed with it",
-    ),
+    Column("origin_count", "origins", Unit.COUNT, of="totals", about="spans where it begins"),
+    Column("request_count", "requests", Unit.COUNT, of="totals", about="requests that it is in"),
+    Column("failed_request_count", "failed", Unit.ERRORS, of="totals", about="requests that failed with it"),
     Column(
         "longest_chain_span_count",
         "longest chain",
@@ -296,13 +288,13 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
             f"{status} x {count}" for status, count in sorted(origin.totals.http_statuses.items())
         ),
     ),
-    Column("first_ns", "first", Unit.TIME, lambda origin: origin.totals.first_ns, "start of the first span"),
-    Column("last_ns", "last", Unit.TIME, lambda origin: origin.totals.last_ns, "start of the last span"),
+    Column("first_ns", "first", Unit.TIME, of="totals", about="start of the first span"),
+    Column("last_ns", "last", Unit.TIME, of="totals", about="start of the last span"),
     Rows(
         "examples",
         _EXAMPLE_COLUMNS,
-        lambda origin: origin.totals.examples,
-        "up to three, the newest first; in CSV the ids of their traces",
+        of="totals",
+        about="up to three, the newest first; in CSV the ids of their traces",
         text=lambda origin: tuple(example.trace_id for example in origin.totals.examples),
     ),
 )
@@ -318,13 +310,11 @@ class ErrorOrigins(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         ASKED_SERVICE,
-        json_key("request_count", lambda answer: answer.sums.request_count, "requests that were looked at"),
-        json_key(
-            "failed_request_count", lambda answer: answer.sums.failed_request_count, "requests whose entry span failed"
-        ),
-        json_key("trace_count", lambda answer: answer.sums.trace_count, "traces with these requests"),
-        json_key("span_count", lambda answer: answer.sums.span_count, "spans of these requests"),
-        json_key("failed_span_count", lambda answer: answer.sums.failed_span_count, "those of them that failed"),
+        Column("request_count", of="sums", about="requests that were looked at"),
+        Column("failed_request_count", of="sums", about="requests whose entry span failed"),
+        Column("trace_count", of="sums", about="traces with these requests"),
+        Column("span_count", of="sums", about="spans of these requests"),
+        Column("failed_span_count", of="sums", about="those of them that failed"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
         Rows(
             "errors", ERROR_COLUMNS, lambda answer: answer.origins, "errors, those first that failed the most requests"

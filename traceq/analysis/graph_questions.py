@@ -175,7 +175,7 @@ class Way:
 
 _WAY_COLUMNS: tuple[Column[Way] | Rows[Way], ...] = (
     Column("nodes", "nodes", value=lambda way: way.names, about="nodes on the way, both ends included"),
-    Rows("calls", DEPENDENCY_COLUMNS, lambda way: way.calls, "the calls along it, as in `dependencies`"),
+    Rows("calls", DEPENDENCY_COLUMNS, about="the calls along it, as in `dependencies`"),
 )
 
 
@@ -195,7 +195,7 @@ class Ways(Answer):
         json_key("question", lambda _: "path", "always `path`"),
         json_key("from", lambda answer: answer.start),
         json_key("to", lambda answer: answer.end),
-        Rows("ways", _WAY_COLUMNS, lambda answer: answer.ways, "the shortest first"),
+        Rows("ways", _WAY_COLUMNS, about="the shortest first"),
     )
     MAIN: ClassVar[str] = "ways"
 
@@ -284,15 +284,9 @@ class Cycle:
 
 _CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
     Column("nodes", "who", value=lambda cycle: cycle.names, about="nodes that all reach each other", can_shrink=True),
-    Column(
-        "example",
-        "shortest ring",
-        value=lambda cycle: cycle.example,
-        about="shortest ring through the first node",
-        can_shrink=True,
-    ),
-    Column("is_blocking", "blocking", value=lambda cycle: cycle.is_blocking, about="whether no message is on the way"),
-    Column("call_count", "calls", Unit.COUNT, lambda cycle: cycle.call_count, "the fewest along an edge of the ring"),
+    Column("example", "shortest ring", about="shortest ring through the first node", can_shrink=True),
+    Column("is_blocking", "blocking", about="whether no message is on the way"),
+    Column("call_count", "calls", Unit.COUNT, about="the fewest along an edge of the ring"),
 )
 
 
@@ -306,7 +300,7 @@ class Cycles(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         json_key("question", lambda _: "cycles", "always `cycles`"),
-        Rows("cycles", _CYCLE_COLUMNS, lambda answer: answer.cycles, "groups of such nodes, the largest first"),
+        Rows("cycles", _CYCLE_COLUMNS, about="groups of such nodes, the largest first"),
     )
     MAIN: ClassVar[str] = "cycles"
 
@@ -321,7 +315,7 @@ class CriticalCalls(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         json_key("question", lambda _: "critical", "always `critical`"),
-        json_key("critical_ns", lambda answer: answer.graph.critical_ns, "the length of all critical paths"),
+        Column("critical_ns", of="graph", about="the length of all critical paths"),
         json_key(
             "before_first_call_ns",
             lambda answer: answer.outside_ns,

@@ -114,19 +114,11 @@ class Affected:
 
 
 AFFECTED_COLUMNS: tuple[Column[Affected], ...] = (
-    Column("name", "affected", Unit.SERVICE, lambda one: one.name, can_shrink=True),
-    Column(
-        "distance",
-        "calls away",
-        Unit.COUNT,
-        lambda one: one.distance,
-        "calls away; 1 for those that call it themselves",
-    ),
-    Column("through", "through", Unit.SERVICE, lambda one: one.through, "the next on the way there", can_shrink=True),
-    Column(
-        "trace_count", "traces", Unit.COUNT, lambda one: one.trace_count, "traces in which it needs the failing one"
-    ),
-    Column("seen_count", "of", Unit.COUNT, lambda one: one.seen_count, "traces that it is in"),
+    Column("name", "affected", Unit.SERVICE, can_shrink=True),
+    Column("distance", "calls away", Unit.COUNT, about="calls away; 1 for those that call it themselves"),
+    Column("through", "through", Unit.SERVICE, about="the next on the way there", can_shrink=True),
+    Column("trace_count", "traces", Unit.COUNT, about="traces in which it needs the failing one"),
+    Column("seen_count", "of", Unit.COUNT, about="traces that it is in"),
     Column("trace_ratio", "share", Unit.RATIO, lambda one: one.ratio, "share of its traces; null without traces"),
 )
 
@@ -147,11 +139,11 @@ class Impact(Answer):
     """The number of traces that contain the node; None where no traces were read."""
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         json_key("question", lambda _: "impact", "always `impact`"),
-        json_key("target", lambda answer: answer.target, "what fails"),
-        json_key("trace_count", lambda answer: answer.trace_count, "traces looked at; null without"),
-        json_key("needing_count", lambda answer: answer.needing_count, "traces that it is in"),
-        Rows("affected", AFFECTED_COLUMNS, lambda answer: answer.affected, "who waits for it, the nearest first"),
-        json_key("starved", lambda answer: answer.starved, "who gets its messages, and has nothing to do"),
+        Column("target", about="what fails"),
+        Column("trace_count", about="traces looked at; null without"),
+        Column("needing_count", about="traces that it is in"),
+        Rows("affected", AFFECTED_COLUMNS, about="who waits for it, the nearest first"),
+        Column("starved", about="who gets its messages, and has nothing to do"),
     )
     MAIN: ClassVar[str] = "affected"
 

@@ -18,7 +18,7 @@ from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.skew import skew_specs
 from traceq.answer import Answer
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
-from traceq.report import Column, Rows, Table, Unit, json_key
+from traceq.report import Column, Rows, Table, Unit, getter, json_key
 from traceq.semantics import Attributes, value_text
 from traceq.traces import Event, Link, Span, Traces, normal_id
 from traceq.units import format_duration, format_time
@@ -59,11 +59,10 @@ class ExaminedSpan:
 
 def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
     """Move a column of summaries into the answer's `trace`."""
+    taken = getter(spec)
     if isinstance(spec, Rows):
-        rows = spec.rows
-        return replace(spec, rows=lambda answer: rows(answer.summary), within="trace")
-    value = spec.value
-    return replace(spec, value=lambda answer: value and value(answer.summary), within="trace")
+        return replace(spec, rows=lambda answer: taken(answer.summary), within="trace")
+    return replace(spec, value=lambda answer: taken(answer.summary), within="trace")
 
 
 def find_assumptions(examined: Examined) -> tuple[str, ...]:
@@ -153,15 +152,15 @@ def _peer_spec(span: Callable[[_Row], Span]) -> Column[_Row]:
 
 
 _EVENT_COLUMNS: tuple[Column[Event], ...] = (
-    json_key("time_ns", lambda event: event.time_ns, "The time of the event.", unit=Unit.TIME),
-    json_key("name", lambda event: event.name, "The name of the event."),
+    Column("time_ns", about="The time of the event.", unit=Unit.TIME),
+    Column("name", about="The name of the event."),
     json_key(
         "attributes", lambda event: _attributes(event.attributes), "The attributes of the event.", unit=Unit.OBJECT
     ),
 )
 _LINK_COLUMNS: tuple[Column[Link], ...] = (
-    json_key("trace_id", lambda link: link.trace_id, "The id of the trace that the link leads to."),
-    json_key("span_id", lambda link: link.span_id, "The id of the span that the link leads to."),
+    Column("trace_id", about="The id of the trace that the link leads to."),
+    Column("span_id", about="The id of the span that the link leads to."),
 )
 
 
@@ -192,9 +191,9 @@ def _detail_specs(
 
 SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
     *_span_specs(lambda one: one.span),
-    Column("start_ns", "start", Unit.TIME, lambda one: one.start_ns, "since the epoch, with its clock corrected"),
-    Column("duration_ns", "duration", Unit.DURATION, lambda one: one.span.duration_ns),
-    Column("self_ns", "self", Unit.DURATION, lambda one: one.self_ns, "time without children"),
+    Column("start_ns", "start", Unit.TIME, about="since the epoch, with its clock corrected"),
+    Column("duration_ns", "duration", Unit.DURATION, of="span"),
+    Column("self_ns", "self", Unit.DURATION, about="time without children"),
     Column(
         "critical_ns",
         "critical",
@@ -205,14 +204,8 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
     Column(
         "own_critical_ns", "own critical", Unit.DURATION, lambda one: one.own_ns, "critical time of the span itself"
     ),
-    Column(
-        "network_ns",
-        "network",
-        Unit.DURATION,
-        lambda one: one.network_ns,
-        "the part of `critical_ns` between caller and callee",
-    ),
-    Column("shift_ns", "shift", Unit.DURATION, lambda one: one.shift_ns, "how far its clock was moved"),
+    Column("network_ns", "network", Unit.DURATION, about="the part of `critical_ns` between caller and callee"),
+    Column("shift_ns", "shift", Unit.DURATION, about="how far its clock was moved"),
     Column(
         "queue_delay_ns",
         "queue delay",
@@ -239,7 +232,7 @@ class ExaminedTrace(TraceBottlenecks):
         _ASSUMPTIONS,
         TraceBottlenecks.SPECS[-1],
         Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "in order of start, clocks corrected"),
-        Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings.findings, "as in `findings`"),
+        Rows("findings", FINDING_COLUMNS, of="findings", about="as in `findings`"),
     )
     MAIN: ClassVar[str] = "spans"
 
@@ -266,8 +259,8 @@ _ATTRIBUTES, _EVENTS, _LINKS = _detail_specs(lambda span: span, lambda _: _ALL_D
 
 _WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
     *_span_specs(lambda span: span),
-    Column("start_ns", "start", Unit.TIME, lambda span: span.start_ns, "since the epoch, as its own clock told it"),
-    Column("duration_ns", "duration", Unit.DURATION, lambda span: span.duration_ns),
+    Column("start_ns", "start", Unit.TIME, about="since the epoch, as its own clock told it"),
+    Column("duration_ns", "duration", Unit.DURATION),
     _peer_spec(lambda span: span),
     _ATTRIBUTES,
     json_key("resource", lambda span: _attributes(span.details.resource()), "who sent it", unit=Unit.OBJECT),
@@ -286,9 +279,7 @@ class FoundSpans(Answer):
 
     spans: tuple[Span, ...]
 
-    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Rows("spans", _WHOLE_SPAN_COLUMNS, lambda answer: answer.spans),
-    )
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (Rows("spans", _WHOLE_SPAN_COLUMNS),)
     MAIN: ClassVar[str] = "spans"
 
     def records(self) -> Table:

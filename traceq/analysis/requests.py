@@ -19,7 +19,7 @@ from traceq.analysis.rejoining import Fragments, find_fragments, rejoin
 from traceq.analysis.skew import corrected
 from traceq.analysis.tree import find_roots
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
-from traceq.report import Column, Unit, json_key
+from traceq.report import Column, Unit
 from traceq.semantics import Activity, Kind
 from traceq.traces import Traces
 
@@ -127,8 +127,8 @@ class SetApart:
 _Row = TypeVar("_Row")
 
 
-ASKED_SERVICE: Column[Any] = json_key(
-    "service", lambda answer: answer.options.service, "service whose requests these are; null for every root"
+ASKED_SERVICE: Column[Any] = Column(
+    "service", of="options", about="service whose requests these are; null for every root"
 )
 
 

@@ -176,15 +176,10 @@ SERVICE = Column[StatisticsRow](
 )
 FIGURES: tuple[Column[StatisticsRow], ...] = (
     Column("span_count", "spans", Unit.COUNT, lambda row: row.totals.duration.count),
-    Column("error_count", "errors", Unit.ERRORS, lambda row: row.totals.error_count, "spans that failed"),
-    Column("error_ratio", "failed", Unit.RATIO, lambda row: row.error_ratio, "failed ones as a share of the spans"),
-    Column(
-        "per_second",
-        "per s",
-        value=lambda row: row.per_second,
-        about="spans a second between `first_ns` and `last_ns`; null where that is no time",
-    ),
-    Column("self_ratio", "share", Unit.RATIO, lambda row: row.self_ratio, "self time as a share of `traces_ns`"),
+    Column("error_count", "errors", Unit.ERRORS, of="totals", about="spans that failed"),
+    Column("error_ratio", "failed", Unit.RATIO, about="failed ones as a share of the spans"),
+    Column("per_second", "per s", about="spans a second between `first_ns` and `last_ns`; null where that is no time"),
+    Column("self_ratio", "share", Unit.RATIO, about="self time as a share of `traces_ns`"),
     *spread_specs("duration", "", lambda row: row.totals.duration, "durations of the spans", _FACTS),
     *spread_specs("self_time", "self", lambda row: row.totals.self_time, "self times of the spans", _FACTS),
 )
@@ -201,14 +196,14 @@ class Statistics(Answer):
     rows: tuple[StatisticsRow, ...]
 
     _HEAD: ClassVar[tuple[Column[Statistics], ...]] = (
-        json_key("service", lambda answer: answer.options.service, "only spans of this service; null for all"),
+        Column("service", of="options", about="only spans of this service; null for all"),
         json_key("by", lambda answer: list(answer.options.by), "the levels: `service`, `operation`, `tag:KEY`"),
-        json_key("trace_count", lambda answer: answer.sums.trace_count, "traces that were looked at"),
-        json_key("traces_ns", lambda answer: answer.sums.traces_ns, "durations of all traces together"),
+        Column("trace_count", of="sums", about="traces that were looked at"),
+        Column("traces_ns", of="sums", about="durations of all traces together"),
         json_key("span_count", lambda answer: answer.total.duration.count, "spans that were counted"),
-        json_key("error_count", lambda answer: answer.total.error_count, "those of them that failed"),
-        json_key("first_ns", lambda answer: answer.sums.first_ns, "first start; null for no spans", Unit.TIME),
-        json_key("last_ns", lambda answer: answer.sums.last_ns, "last start; null for no spans", Unit.TIME),
+        Column("error_count", of="total", about="those of them that failed"),
+        Column("first_ns", of="sums", about="first start; null for no spans", unit=Unit.TIME),
+        Column("last_ns", of="sums", about="last start; null for no spans", unit=Unit.TIME),
     )
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *_HEAD,
@@ -218,15 +213,9 @@ class Statistics(Answer):
                 VALUE,
                 *FIGURES,
                 SERVICE,
-                Rows(
-                    "rows",
-                    (VALUE, *FIGURES, SERVICE),
-                    lambda row: row.rows,
-                    "rows of the second level, where there are two",
-                ),
+                Rows("rows", (VALUE, *FIGURES, SERVICE), about="rows of the second level, where there are two"),
             ),
-            lambda answer: answer.rows,
-            "rows of the first level; in CSV those of the innermost, with a column for each level",
+            about="rows of the first level; in CSV those of the innermost, with a column for each level",
         ),
     )
     MAIN: ClassVar[str] = "rows"
@@ -239,7 +228,7 @@ class Statistics(Answer):
             service = (SERVICE,) if level == "operation" else ()
             within = (Rows[StatisticsRow]("rows", columns, lambda row: row.rows),) if columns else ()
             columns = (VALUE, *FIGURES, *service, *within)
-        return (*self._HEAD, Rows("rows", columns, lambda answer: answer.rows))
+        return (*self._HEAD, Rows("rows", columns))
 
     def records(self) -> Table:
         """Give one record for each row of the innermost level, with its values on every level."""

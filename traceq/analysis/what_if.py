@@ -122,7 +122,7 @@ class HeldOperation(NamedTuple):
 
 
 OPERATION_COLUMNS: tuple[Column[HeldOperation], ...] = (
-    Column("service", "service", Unit.SERVICE, lambda held: held.key.service, can_shrink=True),
+    Column("service", "service", Unit.SERVICE, of="key", can_shrink=True),
     Column("operation", "operation", value=lambda held: held.key.name, can_shrink=True),
     Column("kind", "kind", value=lambda held: held.key.kind.name.lower()),
     Column(
@@ -166,19 +166,14 @@ class WhatIf(Answer):
             lambda answer: answer.sums.on_path_count,
             "shortened spans that hold the critical path",
         ),
-        json_key("shortened_ns", lambda answer: answer.sums.shortened_ns, "what these are shortened by"),
-        json_key("saved_ns", lambda answer: answer.sums.saved_ns, "how much less all requests would take"),
+        Column("shortened_ns", of="sums", about="what these are shortened by"),
+        Column("saved_ns", of="sums", about="how much less all requests would take"),
         json_key("request_count", lambda answer: answer.sums.before.count, "requests that were looked at"),
         *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies of the requests as they are"),
         *spread_specs(
             "latency_after", "", lambda answer: answer.sums.after, "latencies of the requests as they would be"
         ),
-        Rows(
-            "operations",
-            OPERATION_COLUMNS,
-            lambda answer: answer.operations,
-            "those first that would hold the critical paths longest",
-        ),
+        Rows("operations", OPERATION_COLUMNS, about="those first that would hold the critical paths longest"),
     )
     MAIN: ClassVar[str] = "operations"
 

@@ -25,7 +25,7 @@ from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.answer import Answer
 from traceq.learned import Lesson
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.report import Column, Rows, Unit
 from traceq.semantics import STATEMENT, URL, Peer, first_text
 from traceq.traces import Traces
 
@@ -82,7 +82,7 @@ class FindingExample(NamedTuple):
 
 
 _EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
-    Column("trace_id", "trace", Unit.TRACE_ID, lambda example: example.trace_id),
+    Column("trace_id", "trace", Unit.TRACE_ID),
     Column(
         "request_span_id",
         "request",
@@ -95,9 +95,9 @@ _EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
         value=lambda example: list(example.span_ids),
         about="the first five of the spans that show it",
     ),
-    Column("span_count", "spans", Unit.COUNT, lambda example: example.span_count, "number of spans that show it"),
-    Column("cost_ns", "cost", Unit.DURATION, lambda example: example.cost_ns, "its time on the critical path"),
-    Column("time_ns", "time", Unit.DURATION, lambda example: example.time_ns, "how long it went on, waited for or not"),
+    Column("span_count", "spans", Unit.COUNT, about="number of spans that show it"),
+    Column("cost_ns", "cost", Unit.DURATION, about="its time on the critical path"),
+    Column("time_ns", "time", Unit.DURATION, about="how long it went on, waited for or not"),
     Column("statement", "statement", value=lambda example: example.statement or None, about="the query or the URL"),
     Column(
         "remark",
@@ -209,8 +209,8 @@ class Finding:
 
 
 FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
-    Column("kind", "kind", value=lambda finding: finding.key.kind, about="see [findings](analyses/findings.md)"),
-    Column("service", "service", Unit.SERVICE, lambda finding: finding.key.service),
+    Column("kind", "kind", of="key", about="see [findings](analyses/findings.md)"),
+    Column("service", "service", Unit.SERVICE, of="key"),
     Column("operation", "operation", value=lambda finding: finding.key.name),
     Column(
         "peer",
@@ -232,27 +232,23 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
         value=lambda finding: finding.key.caller_name if finding.has_caller else None,
         within="caller",
     ),
-    Column("cost_ns", "cost", Unit.DURATION, lambda finding: finding.totals.cost_ns, "time on the critical paths"),
-    Column("ratio", "of all", Unit.RATIO, lambda finding: finding.ratio, "the cost as a share of `latency_ns`"),
-    Column(
-        "request_count", "requests", Unit.COUNT, lambda finding: finding.totals.request_count, "requests that show it"
-    ),
-    Column(
-        "sighting_count", "sightings", Unit.COUNT, lambda finding: finding.totals.sighting_count, "times it was seen"
-    ),
-    Column("span_count", "spans", Unit.COUNT, lambda finding: finding.totals.span_count, "spans that show it"),
-    Column("most_spans", "most spans", Unit.COUNT, lambda finding: finding.totals.most_spans, "spans of one sighting"),
+    Column("cost_ns", "cost", Unit.DURATION, of="totals", about="time on the critical paths"),
+    Column("ratio", "of all", Unit.RATIO, about="the cost as a share of `latency_ns`"),
+    Column("request_count", "requests", Unit.COUNT, of="totals", about="requests that show it"),
+    Column("sighting_count", "sightings", Unit.COUNT, of="totals", about="times it was seen"),
+    Column("span_count", "spans", Unit.COUNT, of="totals", about="spans that show it"),
+    Column("most_spans", "most spans", Unit.COUNT, of="totals", about="spans of one sighting"),
     *spread_specs("time", "", lambda finding: finding.totals.time, "times that it took, waited for or not"),
     Column("statement", "statement", value=lambda finding: finding.statement or None, about="the query or the URL"),
     Column(
         "remark", "remark", value=lambda finding: finding.remark or None, about="remark about the costliest example"
     ),
-    Column("advice", "advice", value=lambda finding: finding.advice, about="what to try"),
+    Column("advice", "advice", about="what to try"),
     Rows(
         "examples",
         _EXAMPLE_COLUMNS,
-        lambda finding: finding.totals.examples,
-        "up to three, the costliest first; in CSV the ids of their traces",
+        of="totals",
+        about="up to three, the costliest first; in CSV the ids of their traces",
         text=lambda finding: tuple(example.trace_id for example in finding.totals.examples),
     ),
 )
@@ -269,12 +265,12 @@ class Findings(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         ASKED_SERVICE,
-        json_key("request_count", lambda answer: answer.sums.request_count, "requests that were looked at"),
-        json_key("trace_count", lambda answer: answer.sums.trace_count, "traces with these requests"),
-        json_key("span_count", lambda answer: answer.sums.span_count, "spans of these requests"),
-        json_key("latency_ns", lambda answer: answer.sums.latency_ns, "latency of all requests together"),
+        Column("request_count", of="sums", about="requests that were looked at"),
+        Column("trace_count", of="sums", about="traces with these requests"),
+        Column("span_count", of="sums", about="spans of these requests"),
+        Column("latency_ns", of="sums", about="latency of all requests together"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
-        Rows("findings", FINDING_COLUMNS, lambda answer: answer.findings, "findings, the costliest first"),
+        Rows("findings", FINDING_COLUMNS, about="findings, the costliest first"),
     )
     MAIN: ClassVar[str] = "findings"
 
