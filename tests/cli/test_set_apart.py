@@ -79,6 +79,33 @@ def test_checks_and_comparisons_leave_them_out(run: Run, mixed: str) -> None:
     assert json.loads(compared.out)["before"]["request_count"] == 20
 
 
+def test_checks_and_comparisons_say_what_they_leave_out(run: Run, mixed: str) -> None:
+    apart = {
+        "fragment_count": 2,
+        "fragment_trace_count": 1,
+        "stream_count": 1,
+        "excluded_request_count": 2,
+        "span_count": 5,
+    }
+    poll = ("--not-operation", "GET /poll")
+    told = "2 fragments of 1 trace whose parents are missing"
+
+    compared = ("compare", mixed, mixed, "--service", "chat", *poll)
+    document = json.loads(run(*compared, "--format", "json").out)
+    sides = [document[side] for side in ("before", "after")]
+    assert [(side["incomplete_request_count"], side["set_apart"]) for side in sides] == [(1, apart), (1, apart)]
+    lines = " ".join(run(*compared).out.split())
+    assert f"set apart before: {told}" in lines
+    assert f"set apart after: {told}" in lines
+
+    checked = ("check", "max(chat) < 100ms", "calls(POST /messages) <= 1", "no(slow-query)", "--source", mixed, *poll)
+    results = json.loads(run(*checked, "--format", "json").out)["checks"]
+    nothing = dict.fromkeys(apart, 0)
+    # Of spans that are named, all count. Without a service, spans of two lost parents are all that is left of a trace.
+    assert [result["set_apart"] for result in results] == [apart, nothing, apart]
+    assert " ".join(run(*checked).out.split()).count(f"set apart: {told}") == 1
+
+
 def test_where_nothing_else_is_there_it_is_said(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "stream.json"
     path.write_bytes(b'{"data": [%s]}' % encode_trace(traces({"c": request(attributes=EVENTS, name="GET /s")}), 0))

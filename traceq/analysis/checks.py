@@ -17,7 +17,7 @@ from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.expressions import Expression
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
 from traceq.analysis.grouping import added
-from traceq.analysis.requests import RequestOptions, requests_of
+from traceq.analysis.requests import RequestOptions, SetApart, requests_of, set_apart_specs
 from traceq.analysis.spread import Spread, spread
 from traceq.answer import Answer
 from traceq.learned import Lesson
@@ -53,11 +53,18 @@ class CheckSums:
     trace_count: int = 0
     meanings: tuple[Tally, ...] = (Tally(), Tally(), Tally(), Tally())
     """One tally for each of `columns.meanings`: which of them is meant is known when all traces were read."""
+    set_apart: SetApart = field(default_factory=SetApart)
+    """What is no request of the service that the name means; empty where no service has it."""
 
     @property
     def meant(self) -> Tally:
         """The first meaning that fits any span; an empty tally where the name fits no span."""
         return next((tally for tally in self.meanings if tally.durations.count), self.meanings[-1])
+
+    @property
+    def left_out(self) -> SetApart:
+        """What does not count; nothing where the name means spans, of which all count."""
+        return self.set_apart if self.meant is self.meanings[-1] else SetApart()
 
     def __add__(self, other: CheckSums) -> CheckSums:
         tallies = zip(self.meanings, other.meanings, strict=True)
@@ -77,9 +84,13 @@ def tally(traces: Traces, expression: Expression, options: RequestOptions) -> Ch
     spans = columns(traces)
     *others, service = meanings(spans, expression.target)
     entered = service & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
+    set_apart = SetApart()
     if entered.any():
-        entered &= requests_of(traces, replace(options, service=expression.target, whole_trace=False)).entry >= 0
-    return CheckSums(len(traces), tuple(_tally(spans, np.flatnonzero(flags)) for flags in (*others, entered)))
+        requests = requests_of(traces, replace(options, service=expression.target, whole_trace=False))
+        entered &= requests.entry >= 0
+        set_apart = requests.set_apart
+    tallies = tuple(_tally(spans, np.flatnonzero(flags)) for flags in (*others, entered))
+    return CheckSums(len(traces), tallies, set_apart)
 
 
 def _tally(spans: Columns, rows: Ints) -> Tally:
@@ -135,6 +146,8 @@ class CheckResult:
     """Further information: how much was measured, or why nothing was."""
     example: str = ""
     """The id of a trace that shows the result; empty for none."""
+    set_apart: SetApart = field(default_factory=SetApart)
+    """What does not count among the requests that were looked at."""
 
 
 RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
@@ -156,6 +169,7 @@ RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
         lambda result: result.example or None,
         "a trace that shows it; null where none does",
     ),
+    *set_apart_specs(lambda result: result.set_apart),
 )
 
 
@@ -184,7 +198,9 @@ class Checks(Answer):
 
     def with_baseline(self, before: Cohort, tolerance: float) -> Checks:
         """Add checks against the requests of a baseline; see `against_baseline`."""
-        regressions = against_baseline(compare(before, self.sums.cohort), tolerance)
+        comparison = compare(before, self.sums.cohort)
+        apart = comparison.after.set_apart
+        regressions = (replace(result, set_apart=apart) for result in against_baseline(comparison, tolerance))
         return replace(self, results=(*self.results, *regressions))
 
 
@@ -239,19 +255,20 @@ class ChecksQuestion:
         findings = FindingQuestion(self.options).rank(sums.findings).findings
         measured = iter(sums.measured)
         results = (
-            _without_finding(findings, each, sums.trace_count) if each.measure == "no" else judge(next(measured), each)
+            _without_finding(findings, each, sums) if each.measure == "no" else judge(next(measured), each)
             for each in self.expressions
         )
         return Checks(sums, tuple(results))
 
 
-def _without_finding(findings: Sequence[Finding], expression: Expression, trace_count: int) -> CheckResult:
+def _without_finding(findings: Sequence[Finding], expression: Expression, sums: ChecksSums) -> CheckResult:
     there = [finding for finding in findings if finding.key.kind == expression.target]
-    remark, example = f"in {plural(trace_count, 'trace')}", ""
+    remark, example = f"in {plural(sums.trace_count, 'trace')}", ""
     if there:
         remark = f"{there[0].key.service} {there[0].key.name} {remark}"
         example = there[0].totals.examples[0].trace_id
-    return CheckResult(expression.text, plural(len(there), "finding"), len(there), 0, not there, remark, example)
+    measured, apart = plural(len(there), "finding"), sums.findings.set_apart
+    return CheckResult(expression.text, measured, len(there), 0, not there, remark, example, apart)
 
 
 def judge(sums: CheckSums, expression: Expression) -> CheckResult:
@@ -263,10 +280,10 @@ def judge(sums: CheckSums, expression: Expression) -> CheckResult:
     value = _value(sums, expression)
     if value is None:
         remark = f"no span goes by this name in {plural(sums.trace_count, 'trace')}"
-        return CheckResult(expression.text, "nothing", None, expression.bound, passed=False, remark=remark)
+        return CheckResult(expression.text, "nothing", None, expression.bound, False, remark, "", sums.set_apart)  # noqa: FBT003
     remark, example = _circumstances(sums, expression)
-    measured = expression.written(value)
-    return CheckResult(expression.text, measured, value, expression.bound, expression.holds(value), remark, example)
+    measured, passed = expression.written(value), expression.holds(value)
+    return CheckResult(expression.text, measured, value, expression.bound, passed, remark, example, sums.left_out)
 
 
 def _value(sums: CheckSums, expression: Expression) -> float | None:

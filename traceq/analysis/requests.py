@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -109,14 +109,9 @@ class SetApart:
         return added(self, other)
 
     @staticmethod
-    def of_entries(unwanted: Flags, streams: Flags, top: Ints) -> SetApart:
-        """Count entry spans that are left out, with the spans below them."""
-        return SetApart(
-            excluded_count=int(np.count_nonzero(unwanted)),
-            excluded_span_count=int(np.count_nonzero(unwanted[top])),
-            stream_count=int(np.count_nonzero(streams)),
-            stream_span_count=int(np.count_nonzero(streams[top])),
-        )
+    def of(by_trace: Ints) -> SetApart:
+        """Add up counts of traces: one row for each trace, with the fields of this class."""
+        return SetApart(*by_trace.sum(axis=0).tolist())
 
     @property
     def span_count(self) -> int:
@@ -132,11 +127,12 @@ ASKED_SERVICE: Column[Any] = Column(
 )
 
 
-def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ...]:
+def set_apart_specs(taken: Callable[[_Row], SetApart], within: str = "") -> tuple[Column[_Row], ...]:
     """Describe the columns of what is set apart, and of incomplete requests.
 
     Args:
         taken: Takes it from a row.
+        within: The object that holds the columns; empty for the document, whose requests include incomplete ones.
     """
     counts: tuple[tuple[str, Callable[[SetApart], int], str], ...] = (
         ("fragment_count", lambda apart: apart.fragment_count, "parts of traces whose parents are missing"),
@@ -145,17 +141,20 @@ def set_apart_specs(taken: Callable[[_Row], SetApart]) -> tuple[Column[_Row], ..
         ("excluded_request_count", lambda apart: apart.excluded_count, "requests of operations that are left out"),
         ("span_count", lambda apart: apart.span_count, "spans in all of these"),
     )
+    whose = "requests" if within else "of these, those"
 
-    def column(key: str, count: Callable[[SetApart], int], about: str) -> Column[_Row]:
-        return Column(key, unit=Unit.COUNT, value=lambda row: count(taken(row)), about=about, within="set_apart")
+    def column(key: str, count: Callable[[SetApart], int], about: str, within: str) -> Column[_Row]:
+        return Column(key, unit=Unit.COUNT, value=lambda row: count(taken(row)), about=about, within=within)
 
-    incomplete = Column[_Row](
-        "incomplete_request_count",
-        unit=Unit.COUNT,
-        value=lambda row: taken(row).incomplete_count,
-        about="of these, those whose own span is missing: they have no latency",
+    return (
+        column(
+            "incomplete_request_count",
+            lambda apart: apart.incomplete_count,
+            f"{whose} whose own span is missing: they have no latency",
+            within,
+        ),
+        *(column(*each, f"{within}.set_apart" if within else "set_apart") for each in counts),
     )
-    return (incomplete, *(column(*each) for each in counts))
 
 
 class LooseEnds:
@@ -220,27 +219,46 @@ class LooseEnds:
         entries[self.rows[~self.is_whole]] = False
         return entries
 
-    def count(self, entries: Flags, top: Ints) -> SetApart:
-        """Count what is set apart, and the requests whose entry spans are missing.
+    def count(self, entries: Flags, top: Ints) -> Ints:
+        """Count by trace what is set apart, and the requests whose entry spans are missing; see `SetApart.of`.
 
         A fragment that was rejoined below another service has lost the span with which it entered this one. For other
         fragments this is assumed in traces without a complete request.
         """
-        apart = ~self.is_whole
+        apart, size = ~self.is_whole, len(self._whole.traces)
         rows, number = self.rows[apart], self._number[apart]
+        trace_of = np.zeros(int(self._number.max(initial=-1)) + 1, dtype=np.int64)
+        trace_of[number] = self._whole.trace[rows]
         traces = self._whole.trace[rows]
-        has_entry = np.zeros(len(self._whole.traces), dtype=np.bool_)
+        has_entry = np.zeros(size, dtype=np.bool_)
         has_entry[self._whole.trace[entries]] = True
         joined = self._whole.parents[rows] >= 0
-        lost = distinct(number[joined]).size + distinct(traces[~joined & ~has_entry[traces]]).size
+        lost = (trace_of[distinct(number[joined])], distinct(traces[~joined & ~has_entry[traces]]))
         is_apart = np.zeros(top.size, dtype=np.bool_)
         is_apart[rows] = True
-        return SetApart(
-            fragment_count=distinct(number).size,
-            fragment_trace_count=distinct(traces).size,
-            fragment_span_count=int(np.count_nonzero(is_apart[top])),
-            incomplete_count=lost,
+        fragments = np.bincount(trace_of[distinct(number)], minlength=size)
+        return _by_trace(
+            fragment_count=fragments,
+            fragment_trace_count=fragments > 0,
+            fragment_span_count=np.bincount(self._whole.trace[is_apart[top]], minlength=size),
+            incomplete_count=np.bincount(np.concatenate(lost), minlength=size),
         )
+
+
+def _by_trace(**counts: Ints | Flags) -> Ints:
+    """Put counts of traces beside each other, in the order of the fields of `SetApart`."""
+    size = next(iter(counts.values())).size
+    nothing = np.zeros(size, dtype=np.int64)
+    return np.column_stack([counts.get(field.name, nothing) for field in fields(SetApart)])
+
+
+def _count_entries(spans: Columns, unwanted: Flags, streams: Flags, top: Ints) -> Ints:
+    """Count by trace the entry spans that are left out, with the spans below them; see `SetApart.of`."""
+    counted = (unwanted, unwanted[top], streams, streams[top])
+    names = ("excluded_count", "excluded_span_count", "stream_count", "stream_span_count")
+    size = len(spans.traces)
+    counts = (np.bincount(spans.trace[flags], minlength=size) for flags in counted)
+    return _by_trace(**dict(zip(names, counts, strict=True)))
 
 
 STREAM_RATIO = 0.9
@@ -285,8 +303,13 @@ class Requests:
     """For each span whether a request begins with it, or something that is set apart."""
     streams: Flags
     """For each span whether it is a connection that stays open; see `find_streams`."""
-    set_apart: SetApart
-    """What looks like requests and is not counted as such."""
+    apart: Ints
+    """What looks like requests and is not counted as such, by trace; see `SetApart.of`."""
+
+    @property
+    def set_apart(self) -> SetApart:
+        """What looks like requests and is not counted as such."""
+        return SetApart.of(self.apart)
 
 
 def find_requests(spans: Columns, options: RequestOptions) -> Requests:
@@ -312,20 +335,20 @@ def find_requests(spans: Columns, options: RequestOptions) -> Requests:
     tops = _find_tops(whole, options)
     cut = whole.with_parents(np.where(tops, -1, whole.parents))
     top = find_roots(cut.parents)
-    is_entry, set_apart = tops.copy(), SetApart()
+    is_entry, apart = tops.copy(), np.zeros((len(spans.traces), len(fields(SetApart))), dtype=np.int64)
     if fragments.count and not options.with_fragments:
         loose = LooseEnds(whole, fragments, lineage, tops, None if options.whole_trace else options.service)
         is_entry = loose.without(tops)
-        set_apart = loose.count(is_entry, top)
+        apart += loose.count(is_entry, top)
     unwanted = is_entry & _is_named(whole, options.without_operations)
     streams = find_streams(cut)
     is_stream = is_entry & ~unwanted & _lasts_as_long(cut, top, streams)
     if options.include_streams:
         is_stream[:] = False
-    set_apart += SetApart.of_entries(unwanted, is_stream, top)
+    apart += _count_entries(cut, unwanted, is_stream, top)
     is_entry &= ~(unwanted | is_stream)
     entries, entry = np.flatnonzero(is_entry), np.where(is_entry[top], top, -1)
-    return Requests(cut, whole, entries, entry, tops, streams, set_apart)
+    return Requests(cut, whole, entries, entry, tops, streams, apart)
 
 
 def requests_of(traces: Traces, options: RequestOptions) -> Requests:

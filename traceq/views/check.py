@@ -9,7 +9,7 @@ from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Line, Part, Report, picked, table
 from traceq.units import plural
-from traceq.views.wording import dim, looked_at, next_line, reported
+from traceq.views.wording import dim, looked_at, next_line, reported, set_apart_lines
 
 
 @report_of.register
@@ -23,6 +23,8 @@ def report(answer: Checks, asked: Asked = NOT_ASKED) -> Report:
     blocks += [table((outcome, *columns), answer.results)]
     blocks += [Line(), *(_reason(result) for result in answer.failed)] if count else []
     footer = [dim(looked_at(answer.sums, asked))]
+    for apart in dict.fromkeys(result.set_apart for result in answer.results):
+        footer += set_apart_lines(apart)
     shown = next((result.example for result in answer.failed if result.example), "")
     footer += [next_line(asked, "show", shown)] if shown else []
     return reported("check", answer, asked, blocks, footer)

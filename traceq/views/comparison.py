@@ -23,7 +23,7 @@ from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, plural
-from traceq.views.wording import dim, next_line, reported, service_text, strong
+from traceq.views.wording import dim, next_line, reported, service_text, set_apart_lines, strong
 
 _LEAST_RATIO = 0.005
 """Changes below this share of the latency are left to the machine formats."""
@@ -69,7 +69,8 @@ def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) ->
         blocks += _changes(answer, shown.top)
     if tags is not None:
         blocks += _section("Tags that stand out after", table(_TAGS, tags.changes[: shown.top]))
-    footer = (*(dim(text) for text in _looked_at(answer, tags)), *_next(answer, shown))
+    apart = [*set_apart_lines(answer.before.set_apart, "before"), *set_apart_lines(answer.after.set_apart, "after")]
+    footer = (*(dim(text) for text in _looked_at(answer, tags)), *apart, *_next(answer, shown))
     return reported("compare", answer, asked, blocks, footer)
 
 

@@ -117,8 +117,8 @@ def service_text(key: GroupKey) -> str:
     return f"{key.service} {'←' if key.kind is Kind.CONSUMER else '→'} {key.peer.system}"
 
 
-def set_apart_lines(apart: SetApart) -> list[Line]:
-    """Say what is not counted among the requests; nothing where nothing is."""
+def set_apart_lines(apart: SetApart, side: str = "") -> list[Line]:
+    """Say what is not counted among the requests (of a side of a comparison); nothing where nothing is."""
     fragments = f"{plural(apart.fragment_count, 'fragment')} of {plural(apart.fragment_trace_count, 'trace')}"
     incomplete = f", all that is left of {plural(apart.incomplete_count, 'request')}" if apart.incomplete_count else ""
     texts = (
@@ -127,7 +127,7 @@ def set_apart_lines(apart: SetApart) -> list[Line]:
         f"{plural(apart.excluded_count, 'request')} left out by --not-operation" if apart.excluded_count else "",
     )
     told = "; ".join(text for text in texts if text)
-    return [dim(f"set apart: {told}")] if told else []
+    return [dim(f"set apart{side and f' {side}'}: {told}")] if told else []
 
 
 def duration_histogram(spread: Spread, beside: Sequence[Spread]) -> Histogram:

@@ -74,6 +74,7 @@ def test_a_request_becomes_a_few_numbers_an_operation() -> None:
         "trace.failed": [True],
         "trace.moved_spans": [0],
         "trace.shift_ns": [0],
+        "trace.apart": [[0, 0, 0, 0, 0, 0, 0, 0]],
         "request.traces": [0],
         "request.operations": [2],
         "request.latency_ns": [100],

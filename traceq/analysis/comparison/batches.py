@@ -17,6 +17,7 @@ import numpy.typing as npt
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
+from traceq.analysis.requests import SetApart
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
@@ -25,6 +26,7 @@ _NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
 _NO_INTS: Ints = np.zeros(0, dtype=np.int64)
 _NO_CODES: Codes = np.zeros(0, dtype=np.int32)
 _NO_FLAGS: Flags = np.zeros(0, dtype=np.bool_)
+_NOTHING_APART: Ints = np.zeros((0, len(fields(SetApart))), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,8 @@ class TraceColumns:
     """The number of spans that were moved because of wrong clocks."""
     shift_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """The greatest distance by which a span was moved, forward or back."""
+    apart: Ints = field(default_factory=lambda: _NOTHING_APART)
+    """What looks like requests and is not counted: a row for each trace; see `SetApart.of`."""
 
     def __len__(self) -> int:
         return int(self.ids.size)

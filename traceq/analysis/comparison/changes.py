@@ -10,6 +10,7 @@ from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
 from traceq.analysis.group_sums import GroupKey, group_specs
+from traceq.analysis.requests import SetApart, set_apart_specs
 from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.report import Column, Rows, Unit, json_key
@@ -31,6 +32,7 @@ class SideSummary:
     """The number of requests by entry operation that the other side does not have; they are not compared."""
     moved_span_count: int
     largest_shift_ns: int
+    set_apart: SetApart
 
 
 def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_Row] | Rows[_Row], ...]:
@@ -58,6 +60,7 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
             within=key,
         ),
         *skew_specs(lambda row: (taken(row).moved_span_count, taken(row).largest_shift_ns), f"{key}.skew"),
+        *set_apart_specs(lambda row: taken(row).set_apart, key),
     )
 
 

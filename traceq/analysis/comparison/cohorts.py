@@ -76,7 +76,7 @@ def collect(traces: Traces, options: RequestOptions) -> Cohort:
     spans, skew = corrected(table, correct_skew=options.correct_skew)
     requests = find_requests(spans, options)
     rows = np.flatnonzero(requests.entry >= 0)
-    found = _trace_columns(table, skew)
+    found = _trace_columns(table, skew, requests.apart)
     if not rows.size:
         return Cohort((Batch(traces=found),))
     keys, numbers = number_operations(spans, rows)
@@ -88,7 +88,7 @@ def collect(traces: Traces, options: RequestOptions) -> Cohort:
     return Cohort((Batch(tuple(keys), found, _requests(seen), work, _gaps(seen), _calls(seen), durations_ns),))
 
 
-def _trace_columns(spans: Columns, skew: Skew) -> TraceColumns:
+def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
     ids, size = spans.traces.trace_ids, len(spans.traces)
     latest = np.iinfo(np.int64).max
     start_ns = np.full(size, latest)
@@ -105,6 +105,7 @@ def _trace_columns(spans: Columns, skew: Skew) -> TraceColumns:
         failed=failed,
         moved_spans=np.bincount(spans.trace[moved], minlength=size).astype(np.int32),
         shift_ns=shift_ns,
+        apart=apart,
     )
 
 

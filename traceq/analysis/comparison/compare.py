@@ -27,6 +27,7 @@ from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measu
 from traceq.analysis.comparison.measuring import Sides, estimate_specs, pair
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.grouping import distinct
+from traceq.analysis.requests import SetApart
 from traceq.analysis.spread import Spread, spread, spreads
 from traceq.answer import Answer, records
 from traceq.report import Column, Rows, Table, Value, json_key
@@ -132,6 +133,7 @@ def _side(batch: Batch, unmatched: dict[str, int]) -> SideSummary:
         unmatched=unmatched,
         moved_span_count=int(batch.traces.moved_spans.sum()),
         largest_shift_ns=int(batch.traces.shift_ns.max(initial=0)),
+        set_apart=SetApart.of(batch.traces.apart),
     )
 
 
