@@ -8,8 +8,8 @@ import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
-from traceq.analysis.findings.wording import NOTHING_SAID, Wording, may_page, names_what_it_asks, of_statement, of_url
 from traceq.analysis.tree import TimeKeys
+from traceq.analysis.wording import NOTHING_SAID, Wording, may_page, names_what_it_asks, of_statement, of_url
 from traceq.semantics import PEER_HOST, STATEMENT, URL, Kind, first_text
 
 _IN_TURN_RATIO = 0.8

@@ -15,7 +15,7 @@ from traceq.analysis.findings import alike, amounts, series, single
 from traceq.analysis.findings.pools import pool_waits
 from traceq.analysis.findings.rounds import rounds
 from traceq.analysis.findings.sightings import Scene, Sightings
-from traceq.analysis.findings.wording import of_statement
+from traceq.analysis.wording import of_statement
 from traceq.semantics import Peer
 from traceq.traces import Span
 from traceq.units import format_count, format_duration, plural

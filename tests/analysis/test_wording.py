@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.analysis.findings.wording import (
+from traceq.analysis.wording import (
     NOTHING_SAID,
     Wording,
     may_page,
