@@ -432,7 +432,8 @@ def _summarize_sample(
     """Learn from the sampled traces of slices; small tables are joined, since summing them up costs as much as one."""
     from traceq.analysis.learning import LearnedSums, learn
 
-    with_details = bool(query.attributes)
+    # Statements tell queries of one name apart.
+    with_details = bool(query.attributes) or more == "habits"
     summary = Summary(LearnedSums())
     with collector_paused():
         tables = [piece.traces(sample, with_details=with_details) for piece in pieces]

@@ -189,7 +189,7 @@ def _added(one: Mapping[_Key, int], other: Mapping[_Key, int]) -> dict[_Key, int
 
 
 PeerCall: TypeAlias = tuple[Call, str]
-"""A kind of call, and the label of its peer."""
+"""A kind of call, and the label of its peer, with what it asks if it is a query."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ def _queue_delay(draw: Draw, strength: float) -> Planted:
 PROBLEMS: Mapping[str, Problem] = {
     "N+1": Problem(_n_plus_one, frozenset(("n+1",))),
     "N+1 of calls": Problem(_n_plus_one_calls, frozenset(("n+1",))),
-    "N+1 side by side": Problem(_side_by_side, frozenset(("n+1", "fan-out"))),
+    "N+1 side by side": Problem(_side_by_side, frozenset(("n+1",))),
     "M*N+1": Problem(_rounds, frozenset(("m*n+1",))),
     "slow query": Problem(_slow_query, frozenset(("slow-query",))),
     "repeated query": Problem(_repeated, frozenset(("repeated-query",))),

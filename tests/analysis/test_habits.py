@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis.columns import columns
 from traceq.analysis.habits import HabitSums, Met, learn_habits
+from traceq.analysis.learning import learn
 from traceq.learned import Call, Habits, PeerCall, Scatter
-from traceq.semantics import Kind, Status
+from traceq.semantics import Attributes, Kind, Status
 
 
 def peer_call(name: str) -> PeerCall:
@@ -59,6 +60,23 @@ def test_calls_are_free_when_each_was_first_twice() -> None:
     assert learned(AB, AB, BA, BA, BESIDE).habits().free == set()
 
 
+def test_queries_of_one_name_are_different_calls_if_they_ask_for_different_things() -> None:
+    def ask(*tables: str) -> list[SpanSpec]:
+        statements = [f"SELECT {number} FROM {table}" for number, table in enumerate(tables)]  # noqa: S608
+        asked: list[Attributes] = [{"db.system": "x", "db.statement": statement} for statement in statements]
+        spans = [
+            span(str(at), "0", 10 * at, 10 * at + 5, service="app", name="SELECT", kind=Kind.CLIENT, attributes=each)
+            for at, each in enumerate(asked, start=1)
+        ]
+        return [*request(), *spans]
+
+    sums = learned(ask("a", "b"), ask("b", "a"))
+
+    call = peer_call("SELECT")[0]
+    pair = ((call, "x select ? from a"), (call, "x select ? from b"))
+    assert dict(sums.orders) == {pair: Met(after=1), pair[::-1]: Met(after=1)}
+
+
 def test_failed_calls_and_calls_made_twice_show_no_order() -> None:
     failed = request(("a", 0, 10), ("b", 10, 20), failed="a")
     twice = request(("a", 0, 10), ("b", 10, 20), ("a", 20, 30))
@@ -89,3 +107,30 @@ def test_sums_of_parts_are_the_sum_of_the_whole(drawn: list[list[tuple[str, int,
     parts = learned(*requests[:cut]) + learned(*requests[cut:]) if cut < len(requests) else learned(*requests)
 
     assert parts == learned(*requests)
+
+
+def test_the_statements_of_a_sample_are_those_of_its_own_spans() -> None:
+    requests = {
+        f"{at:x}": [
+            *request(),
+            *(
+                span(
+                    str(number),
+                    "0",
+                    10 * number,
+                    10 * number + 5,
+                    service="app",
+                    name="SELECT",
+                    kind=Kind.CLIENT,
+                    attributes={"db.system": "x", "db.statement": table},
+                )
+                for number, table in enumerate(("users", f"own of {'x' * at}"), start=1)
+            ),
+        ]
+        for at in range(1, 500)
+    }
+
+    met = learn(traces(requests), more="habits").habits.orders
+
+    assert 100 < len(met) < 400
+    assert all((first[1], second[1][:8]) == ("x users", "x own of") for first, second in met)

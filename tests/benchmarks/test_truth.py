@@ -204,10 +204,9 @@ def test_texts_have_their_blanks_filled_the_same_name_with_the_same_number() -> 
     assert known == {"user": text.partition(" ")[0]}
 
 
-_MISSED = {"straggler", "retries", "queries in turn"}
+_MISSED = {"straggler", "retries"}
 """Problems that are not told at every strength yet."""
-_ALARMING = {"dependent calls", "scatter", "scatter of services", "computing", "polling", "pages by cursor"}
-_ALARMING |= {"different statements", "late ends"}
+_ALARMING = {"computing", "polling"}
 """Shapes of which something false is told."""
 
 

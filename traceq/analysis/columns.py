@@ -54,11 +54,14 @@ class Columns:
     """Whether the span names a missing parent and was put below another span because of what other traces show."""
     learned: Learned | None = None
     """What was learned from other traces; None to learn from the table itself."""
+    table_rows: Ints | None = None
+    """The rows of these spans in `traces`, where attributes are read; None where they are the same rows."""
 
     def taken(self, rows: Ints, parents: Ints) -> Columns:
         """Give some of the spans, with parents among these; `traces` still explains the codes."""
         taken: dict[str, Any] = {name: _frozen(getattr(self, name)[rows]) for name in _BY_SPAN}
-        return replace(self, **taken, parents=_frozen(parents))
+        table_rows = _frozen(rows if self.table_rows is None else self.table_rows[rows])
+        return replace(self, **taken, parents=_frozen(parents), table_rows=table_rows)
 
     def shifted(self, shift_ns: Ints) -> Columns:
         """Give the same spans at other times; durations stay."""
@@ -70,7 +73,8 @@ class Columns:
         return replace(self, parents=_frozen(parents))
 
 
-_BY_SPAN = tuple(each.name for each in fields(Columns) if each.name not in ("traces", "parents", "learned"))
+_NOT_BY_SPAN = {"traces", "parents", "learned", "table_rows"}
+_BY_SPAN = tuple(each.name for each in fields(Columns) if each.name not in _NOT_BY_SPAN)
 
 
 def columns(traces: Traces) -> Columns:

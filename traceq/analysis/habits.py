@@ -16,8 +16,9 @@ from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import added, merged, numbered_rows, sum_by_group
 from traceq.analysis.outliving import calls_of, number_calls
 from traceq.analysis.tree import TimeKeys
+from traceq.analysis.wording import of_statement
 from traceq.learned import SCATTER_UNIT, Habits, PeerCall, Scatter
-from traceq.semantics import Kind, Status
+from traceq.semantics import STATEMENT, Kind, Status, first_text
 
 _MOST = 80
 """The maximum number of calls of one span whose order is counted; spans with more make them in loops."""
@@ -83,6 +84,27 @@ def number_peer_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
     return numbered_rows(number, spans.peers[rows])
 
 
+def number_asked(spans: Columns, rows: Ints) -> tuple[Ints, list[PeerCall]]:
+    """Number the calls that these rows are by what they ask as well, and give the call of each number.
+
+    Queries of one name that ask for different things are different calls; without attributes they are the same.
+    """
+    places, number = number_peer_calls(spans, rows)
+    told = list(peer_calls(spans, rows[places]))
+    texts = {"": 0}
+    asked = np.zeros(rows.size, dtype=np.int64)
+    details = spans.traces.details
+    table_rows = rows if spans.table_rows is None else spans.table_rows[rows]
+    if details is not None:
+        is_database = np.array([peer is not None and peer.kind == "database" for peer in spans.traces.peers])
+        for at in np.flatnonzero(is_database[spans.peers[rows]]).tolist():
+            statement = first_text(details[table_rows[at]].attributes(), STATEMENT)
+            asked[at] = texts.setdefault(of_statement(statement).alike, len(texts))
+    places, finer = numbered_rows(number, asked)
+    known, wordings = zip(number[places].tolist(), asked[places].tolist(), strict=True), list(texts)
+    return finer, [(told[call][0], f"{told[call][1]} {wordings[text]}".rstrip()) for call, text in known]
+
+
 def peer_calls(spans: Columns, rows: Ints) -> Iterator[PeerCall]:
     """Give the call that each of these rows is, with its peer."""
     peers = (spans.traces.peers[code] for code in spans.peers[rows].tolist())
@@ -94,7 +116,7 @@ def _count_orders(spans: Columns, rows: Ints) -> dict[tuple[PeerCall, PeerCall],
     parents = spans.parents
     made = np.bincount(parents[rows], minlength=parents.size)[parents[rows]]
     rows = rows[(made > 1) & (made <= _MOST)]
-    places, number = number_peer_calls(spans, rows)
+    number, calls = number_asked(spans, rows)
     # Which of several alike calls belongs to which other one, nobody knows.
     is_single = _is_single(parents[rows], number) & (spans.statuses[rows] != Status.ERROR)
     rows, number = rows[is_single], number[is_single]
@@ -115,7 +137,6 @@ def _count_orders(spans: Columns, rows: Ints) -> dict[tuple[PeerCall, PeerCall],
     pairs, pair = numbered_rows(first, second)
     besides = sum_by_group(pair, is_beside.astype(np.int64), pairs.size)
     afters = np.bincount(pair, minlength=pairs.size) - besides
-    calls = list(peer_calls(spans, _rows_of(places, number, rows)))
     told = zip(first[pairs].tolist(), second[pairs].tolist(), afters.tolist(), besides.tolist(), strict=True)
     found: list[tuple[tuple[PeerCall, PeerCall], Met]] = []
     for one, other, after, beside_count in told:
@@ -124,13 +145,6 @@ def _count_orders(spans: Columns, rows: Ints) -> dict[tuple[PeerCall, PeerCall],
         # Side by side, neither is first.
         found += [(min(met, met[::-1]), Met(beside=beside_count))] if beside_count else []
     return merged(found)
-
-
-def _rows_of(places: Ints, number: Ints, rows: Ints) -> Ints:
-    """Give a row for each number; numbers of which no row is left get any row."""
-    found = np.zeros(places.size, dtype=np.int64)
-    found[number] = rows
-    return found
 
 
 def _is_single(parents: Ints, number: Ints) -> Flags:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from tests.analysis.findings.requests import call, costs, entry, found, part, rest
+from tests.analysis.findings.requests import call, costs, entry, found, part, query, rest
 from tests.builders import EPOCH_NS, SpanSpec, traces
-from traceq.analysis.findings import Thresholds
+from traceq.analysis.findings import Finding, Thresholds
 from traceq.library import findings
-from traceq.semantics import Kind, Status
+from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import Event
 from traceq.units import NS_PER_MS
 
@@ -83,6 +83,40 @@ def test_calls_in_turn_that_are_a_small_part_of_the_request_are_left_alone() -> 
     small = Thresholds(sequential_gap_ns=20 * NS_PER_MS, min_ratio=0.3)
 
     assert told_in_turn("abc", "cba", "bac", "cab", thresholds=small) == []
+
+
+def queries_in_turn(*turns: str, statements: bool = True) -> list[Finding]:
+    """Give what is found of requests with queries of one name in turn, for 20 of 31 ms: a letter for each table."""
+    requests = {
+        f"{number:x}": [
+            entry(100),
+            *(
+                query(f"q{at}", 31 * at, 31 * at + 20, attributes=_asking(letter if statements else "", number))
+                for at, letter in enumerate(turn)
+            ),
+        ]
+        for number, turn in enumerate(turns, start=1)
+    }
+    return list(findings(traces(requests), thresholds=WIDE).findings)
+
+
+def _asking(table: str, number: int) -> Attributes:
+    statement = {"db.statement": f"SELECT * FROM {table} WHERE id = {number}"} if table else {}  # noqa: S608
+    return {"db.system": "mysql", **statement}
+
+
+def test_queries_are_told_apart_by_what_they_ask_whatever_their_name() -> None:
+    (finding,) = queries_in_turn("abc", "cba", "bac", "cab")
+
+    assert (finding.key.kind, finding.key.name) == ("sequential-queries", "SELECT users")
+    assert (finding.totals.request_count, finding.totals.most_spans) == (4, 3)
+    assert finding.totals.cost_ns == 4 * 40 * NS_PER_MS
+
+
+def test_queries_whose_order_never_varies_or_is_not_known_are_left_alone() -> None:
+    assert queries_in_turn(*["abc"] * 20) == []
+    assert queries_in_turn("aba", "bab", "aba", "bab") == []
+    assert queries_in_turn("abc", "cba", "bac", "cab", statements=False) == []
 
 
 def test_a_fan_out_that_waits_for_one_is_held_up_by_it() -> None:

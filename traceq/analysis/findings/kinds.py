@@ -143,6 +143,11 @@ KINDS: dict[str, FindingKind] = {
         lambda seen: f"{seen.up_to}{seen.calls} calls one after the other, in varying order, {seen.longest} together",
         "Their order varies, so none needs another's answer: make them side by side (asyncio.gather, a task group).",
     ),
+    "sequential-queries": FindingKind(
+        "queries in turn",
+        lambda seen: f"{seen.up_to}{seen.calls} queries one after the other, in varying order, {seen.longest} together",
+        "Their order varies, so none needs another's answer: make them side by side, each on its own connection.",
+    ),
     "straggler": FindingKind(
         "straggler",
         lambda seen: f"{seen.up_to}{seen.calls} calls side by side, the others done {seen.up_to}{seen.longest} earlier",
@@ -212,7 +217,8 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
     many = alike.n_plus_one(scene)
     alone, loops = rounds(scene, many)
-    repeated, in_turn = alike.repeated_queries(scene, many), series.sequential_calls(scene, many)
+    repeated = alike.repeated_queries(scene, many)
+    in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
     tried = series.retries(scene)
     parallel = series.side_by_side(scene)
     return (
@@ -221,7 +227,8 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         repeated,
         tried,
         in_turn,
-        amounts.chatty(scene, (many, repeated, in_turn)),
+        queries,
+        amounts.chatty(scene, (many, repeated, in_turn, queries)),
         amounts.payloads(scene),
         pool_waits(scene),
         series.stragglers(scene, parallel),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
-from traceq.analysis.habits import number_peer_calls, overlapping, peer_calls
+from traceq.analysis.habits import number_asked, number_peer_calls, overlapping, peer_calls
 from traceq.learned import Scatter
 from traceq.semantics import Kind, Status, value_text
 
@@ -28,16 +28,26 @@ The limit holds for each trace, not for a table: the number of traces in a table
 def sequential_calls(scene: Scene, known: Sightings) -> Sightings:
     """Find sequential calls of one span to services of which none needs another's answer.
 
-    The evidence is the order: other requests make each two of them the other way round. Queries are left to the N+1.
-    The cost is the path time of all calls but the longest.
+    The evidence is the order: other requests make each two of them the other way round. The cost is the path time of
+    all calls but the longest.
 
     Args:
         scene: What to look at.
-        known: The N+1 queries, which are not told twice.
+        known: The N+1, which are not told twice.
     """
-    spans, least = scene.spans, scene.thresholds.sequential_calls
+    spans = scene.spans
     is_messaging = np.array([peer is not None and peer.kind == "messaging" for peer in spans.traces.peers])
     calls = (spans.roles == Kind.CLIENT) & ~scene.is_query & ~is_messaging[spans.peers]
+    return _in_turn(scene, "sequential-calls", calls, known)
+
+
+def sequential_queries(scene: Scene, known: Sightings) -> Sightings:
+    """Find sequential queries of one span of which none needs another's answer, by the same evidence."""
+    return _in_turn(scene, "sequential-queries", scene.is_query.copy(), known)
+
+
+def _in_turn(scene: Scene, kind: str, calls: Flags, known: Sightings) -> Sightings:
+    spans, least = scene.spans, scene.thresholds.sequential_calls
     calls &= scene.is_asked & (spans.parents >= 0)
     calls[known.members] = False
     groups = _by_parent(scene, np.flatnonzero(calls), least)
@@ -49,7 +59,7 @@ def sequential_calls(scene: Scene, known: Sightings) -> Sightings:
     runs = runs.keep((runs.sizes >= least) & _worth_a_change(scene, runs))
     path_ns, time_ns = scene.path_ns[runs.rows], spans.duration_ns[runs.rows]
     cost_ns = runs.sum(path_ns) - runs.max(path_ns)
-    return replace(scene.seen("sequential-calls", runs, cost_ns, runs.sum(time_ns)), rows=_first_by_name(scene, runs))
+    return replace(scene.seen(kind, runs, cost_ns, runs.sum(time_ns)), rows=_first_by_name(scene, runs))
 
 
 def _first_by_name(scene: Scene, runs: Groups) -> Ints:
@@ -74,8 +84,8 @@ def _worth_a_change(scene: Scene, runs: Groups) -> Flags:
 
 def _needs_one_before(scene: Scene, runs: Groups) -> Flags:
     """Tell the calls that may need the answer of one before them in their run, back to the last such call."""
-    places, number = number_peer_calls(scene.spans, runs.rows)
-    calls = {call: code for code, call in enumerate(peer_calls(scene.spans, runs.rows[places]))}
+    number, told = number_asked(scene.spans, runs.rows)
+    calls = {call: code for code, call in enumerate(told)}
     free = {(calls[one], calls[other]) for one, other in scene.habits.free if one in calls and other in calls}
     needs = np.ones(runs.rows.size, dtype=np.bool_)
     if not free:
