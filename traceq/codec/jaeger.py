@@ -279,35 +279,46 @@ def _coded(
 
 
 def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) -> None:
-    add, trace_id = coded.parent_ids.append, coded.trace_id
+    parent_ids, trace_id = coded.parent_ids, coded.trace_id
     # What is left of them are links, which only spans with details have.
     has_links = bool(spans) and isinstance(spans[0], _DetailedSpan)
     for span in spans:
         references = span.references
-        if not references and not span.parent_id:
-            add(None)
-            continue
         first = references[0] if references and len(references) == 1 else None
         # Nearly every span has this single reference, to its parent.
-        if first and first.trace_id == trace_id and first.span_id and first.span_id not in VOID_IDS:
+        if first is not None and first.trace_id == trace_id and (parent_id := first.span_id or "") not in VOID_IDS:
             if first.type == _FOLLOWS_FROM:
-                coded.child_of_counts[len(coded.parent_ids)] = 0
-            add(first.span_id)
+                coded.child_of_counts[len(parent_ids)] = 0
+            parent_ids.append(parent_id)
             if has_links:
                 span.references = None
-            continue
-        coded.add_parents(*_take_parents(span, trace_id))
+        elif references or span.parent_id:
+            coded.add_parents(*_take_parents(span, trace_id))
+        else:
+            parent_ids.append(None)
 
 
 def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
-    add, told = coded.meanings.append, codes.told
+    """Select the tags that become columns, as keys and values (text) in turn. This is the hot path of reading."""
+    meanings, told = coded.meanings, codes.told
     for span in spans:
-        tags = span.tags if isinstance(span, _Span) else _TAGS.decode(span.tags)
-        texts = _wanted_texts(tags) if tags else ()
+        found: list[str] = []
+        for tag in (span.tags if isinstance(span, _Span) else _TAGS.decode(span.tags)) or ():
+            key = tag.key
+            if key in TELLING:
+                found.append(key)
+                value = tag.value
+                if key in ABRIDGED:
+                    found.append(abridged(key, value) if key in SHORTENED else "")
+                elif tag.type == "string" and type(value) is str:
+                    found.append(value)  # most of them
+                else:
+                    found.append(semantics.value_text(_value(tag)))
+        texts = tuple(found)
         code = told.get(texts)
         if code is None:
             code = told[texts] = codes.meanings[meaning(texts)]
-        add(code)
+        meanings.append(code)
 
 
 def _origins(spans: list[_Span] | list[_DetailedSpan], known: dict[str, int], codes: Codebook) -> list[int]:
@@ -364,26 +375,8 @@ def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
     return trace_id is None or is_same_trace(named, trace_id)
 
 
-def _wanted_texts(tags: Iterable[_Tag]) -> tuple[str, ...]:
-    """Select the tags that become columns, as keys and values (text) in turn. This is the hot path of reading."""
-    found: list[str] = []
-    add = found.append
-    for tag in tags:
-        key = tag.key
-        if key in TELLING:
-            add(key)
-            value = tag.value
-            if key in ABRIDGED:
-                add(abridged(key, value) if key in SHORTENED else "")
-            elif tag.type == "string" and type(value) is str:
-                add(value)  # most of them
-            else:
-                add(semantics.value_text(_value(tag)))
-    return tuple(found)
-
-
 def _attributes(tags: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
-    # Text is handled inline, as in `_wanted_texts`.
+    # Text is handled inline, as in `_add_meanings`.
     return {
         tag.key: tag.value if tag.type == "string" else _value(tag)
         for tag in decode(_TAGS, tags, "cannot read tags") or ()
