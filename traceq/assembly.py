@@ -150,7 +150,9 @@ def _recoded(columns: Iterable[tuple[array[int], Sequence[_Value]]], known: Code
 
 def _taken(typecode: str, values: Sequence[int], codes: array[int]) -> array[int]:
     """Look up the value of each code."""
-    return array(typecode, [values[code] for code in codes])
+    found = [values[code] for code in codes]
+    # Kinds and the like are small; from bytes an array is made in half the time.
+    return array(typecode, bytes(found) if typecode == "b" else found)
 
 
 def _plain_parents(trace: CodedTrace, base: int) -> list[int] | None:
