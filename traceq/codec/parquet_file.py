@@ -130,7 +130,7 @@ class SpanFile:
 
     def trace_ids(self, group: int) -> list[str]:
         """List the traces of a row group, in order."""
-        ids = _first_rows(self.rows(group, ["trace_id", "row"])).column("trace_id").to_pylist()
+        ids = _first_rows(self.rows(group, ["trace_id", "row"])).column("trace_id").cast(pa.string()).to_pylist()
         for empty in self.empty_traces(group):
             ids.insert(empty.position, empty.trace_id)
         return cast(list[str], ids)

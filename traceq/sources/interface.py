@@ -163,7 +163,7 @@ class Slice(Protocol):
 
         Args:
             wanted: Their ids, as `normal_id` gives them.
-            with_details: Whether attributes, events and links are wanted.
+            with_details: Whether attributes, events and links are wanted; without, ids of spans may be empty.
 
         Raises:
             InputError: If the bytes cannot be read or are not traces.

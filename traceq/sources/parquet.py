@@ -129,7 +129,11 @@ class ParquetSlice:
         """Read some traces; of row groups that hold none of them, only the ids are read."""
         kept = (_only(selection, wanted) for selection in _selections(self.places))
         places = tuple(replace(place, positions=at) for place, at in zip(self.places, kept, strict=True) if at)
-        return replace(self, places=places).tables(with_details=with_details)
+        if self.is_scattered or with_details:
+            return replace(self, places=places).tables(with_details=with_details)
+        from traceq.codec.parquet_reader import read_traces
+
+        return iter([read_traces(_selections(places), with_details=False, with_ids=False)])
 
     def attributes(self, wanted: Mapping[str, Collection[str]]) -> Iterator[FoundAttributes]:
         """Read the attributes of some spans."""
