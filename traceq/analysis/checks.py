@@ -152,15 +152,10 @@ class CheckResult:
 
 RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
     Column("check", "check", value=lambda result: result.text, about="check as it was written", can_shrink=True),
-    Column("passed", "passed", value=lambda result: result.passed),
-    Column("measured", "measured", value=lambda result: result.measured, about="what was found, for people"),
-    Column(
-        "value",
-        "value",
-        value=lambda result: result.value,
-        about="the same as a number: ns, 0..1 or a count; null where nothing could be measured",
-    ),
-    Column("bound", "bound", value=lambda result: result.bound, about="in the same unit; null where there is none"),
+    Column("passed", "passed"),
+    Column("measured", "measured", about="what was found, for people"),
+    Column("value", "value", about="the same as a number: ns, 0..1 or a count; null where nothing could be measured"),
+    Column("bound", "bound", about="in the same unit; null where there is none"),
     Column("remark", "remark", value=lambda result: result.remark or None, about="how much was looked at"),
     Column(
         "example_trace_id",

@@ -91,12 +91,12 @@ def _side_specs(
 
 
 CALL_COLUMNS: tuple[Column[AlignedCall], ...] = (
-    Column("depth", "depth", Unit.COUNT, lambda call: call.depth, "levels below the root; 0 for roots"),
-    Column("service", "service", Unit.SERVICE, lambda call: call.service, can_shrink=True, priority=2),
+    Column("depth", "depth", Unit.COUNT, about="levels below the root; 0 for roots"),
+    Column("service", "service", Unit.SERVICE, can_shrink=True, priority=2),
     Column("operation", "operation", value=lambda call: call.name),
     *_side_specs("before", "before", lambda call: call.before),
     *_side_specs("after", "after", lambda call: call.after),
-    Column("duration_change_ns", "change", Unit.DURATION, lambda call: call.duration_change_ns),
+    Column("duration_change_ns", "change", Unit.DURATION),
     Column("critical_change_ns", "on path", Unit.DURATION, lambda call: call.held_change_ns),
 )
 
@@ -131,13 +131,13 @@ class Alignment(Answer):
         return f"The second trace takes {how} ({told}): {_cause(self.greatest)}"
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("headline", lambda answer: answer.headline, "what changed most, in one sentence"),
+        Column("headline", about="what changed most, in one sentence"),
         json_key("trace_id", lambda answer: answer.before_id, unit=Unit.TRACE_ID, within="before"),
         json_key("duration_ns", lambda answer: answer.before_ns, unit=Unit.DURATION, within="before"),
         json_key("trace_id", lambda answer: answer.after_id, unit=Unit.TRACE_ID, within="after"),
         json_key("duration_ns", lambda answer: answer.after_ns, unit=Unit.DURATION, within="after"),
         json_key("duration_change_ns", lambda answer: answer.after_ns - answer.before_ns),
-        Rows("calls", CALL_COLUMNS, lambda answer: answer.calls, "a caller before what it calls"),
+        Rows("calls", CALL_COLUMNS, about="a caller before what it calls"),
     )
     MAIN: ClassVar[str] = "calls"
 

@@ -120,10 +120,8 @@ _HELD = "critical time a request, what passes between caller and callee included
 _BETWEEN = "the part of the change that passes between callers and callees"
 
 SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
-    Column("service", "service", Unit.SERVICE, lambda line: line.service, can_shrink=True),
-    Column(
-        "kind", "kind", value=lambda line: line.kind, about="`service`; of peers `database`, `messaging`, `external`"
-    ),
+    Column("service", "service", Unit.SERVICE, can_shrink=True),
+    Column("kind", "kind", about="`service`; of peers `database`, `messaging`, `external`"),
     *change_specs("caused", lambda line: line.caused, "the change of the mean latency that it causes", is_time=True),
     *estimate_specs("held", lambda line: line.held, _HELD, is_time=True),
     Column("between_change_ns", "between", Unit.DURATION, lambda line: round(line.between_ns), _BETWEEN),
@@ -154,8 +152,8 @@ OPERATION_COLUMNS: tuple[Column[OperationChange], ...] = (
 )
 
 EDGE_COLUMNS: tuple[Column[EdgeChange], ...] = (
-    Column("caller", "caller", Unit.SERVICE, lambda line: line.caller, can_shrink=True),
-    Column("callee", "callee", Unit.SERVICE, lambda line: line.callee, can_shrink=True),
+    Column("caller", "caller", Unit.SERVICE, can_shrink=True),
+    Column("callee", "callee", Unit.SERVICE, can_shrink=True),
     *estimate_specs("between", lambda line: line.between, "critical time between the two, a request", is_time=True),
     *estimate_specs("calls_per_request", lambda line: line.calls, "calls"),
     Column(

@@ -43,14 +43,14 @@ class Comparison(Changes, Answer):
     """Tag values that stand out in the second set; None where tags were not compared."""
 
     SPECS: ClassVar[_Specs] = (
-        json_key(
+        Column(
             "outcome",
-            lambda answer: answer.verdict.outcome,
-            "`slower`, `faster`, `mixed`, `same`, `too-few` or `incomparable`",
+            of="verdict",
+            about="`slower`, `faster`, `mixed`, `same`, `too-few` or `incomparable`",
             within="verdict",
         ),
-        json_key("headline", lambda answer: answer.verdict.headline, "verdict in one sentence", within="verdict"),
-        json_key("remarks", lambda answer: answer.verdict.remarks, "further sentences", within="verdict"),
+        Column("headline", of="verdict", about="verdict in one sentence", within="verdict"),
+        Column("remarks", of="verdict", about="further sentences", within="verdict"),
         json_key(
             "service",
             lambda answer: answer.verdict.service or None,
@@ -62,18 +62,10 @@ class Comparison(Changes, Answer):
         *estimate_specs("latency", lambda answer: answer.latency, "mean latency", is_time=True),
         *estimate_specs("failed_ratio", lambda answer: answer.failures, "share of requests that failed"),
         Rows(
-            "services",
-            SERVICE_COLUMNS,
-            lambda answer: answer.services,
-            "services, those first that make requests longer, by size and evidence",
+            "services", SERVICE_COLUMNS, about="services, those first that make requests longer, by size and evidence"
         ),
-        Rows(
-            "operations",
-            OPERATION_COLUMNS,
-            lambda answer: answer.operations,
-            "operations, those first that hold requests longer",
-        ),
-        Rows("edges", EDGE_COLUMNS, lambda answer: answer.edges, "what passes between two services"),
+        Rows("operations", OPERATION_COLUMNS, about="operations, those first that hold requests longer"),
+        Rows("edges", EDGE_COLUMNS, about="what passes between two services"),
         *tag_specs(lambda answer: answer.tags),
     )
     MAIN: ClassVar[str] = "operations"

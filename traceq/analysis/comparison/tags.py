@@ -218,18 +218,17 @@ class TagChange:
 
 
 TAG_COLUMNS: tuple[Column[TagChange] | Rows[TagChange], ...] = (
-    Column("key", "tag", value=lambda change: change.key),
-    Column("value", "value", value=lambda change: change.value),
+    Column("key", "tag"),
+    Column("value", "value"),
     Column("before_trace_count", "before", Unit.COUNT, lambda change: change.before_count, "traces that have it"),
     Column("after_trace_count", "traces", Unit.COUNT, lambda change: change.after_count, priority=1),
-    Column("before_ratio", "before", Unit.RATIO, lambda change: change.before_ratio, "share of the traces looked at"),
-    Column("after_ratio", "after", Unit.RATIO, lambda change: change.after_ratio),
-    Column("lift", "times", value=lambda change: change.lift, about="how many times as frequent; null when new"),
+    Column("before_ratio", "before", Unit.RATIO, about="share of the traces looked at"),
+    Column("after_ratio", "after", Unit.RATIO),
+    Column("lift", "times", about="how many times as frequent; null when new"),
     Rows(
         "alike",
         (Column[Tag]("key", value=lambda tag: tag[0]), Column[Tag]("value", value=lambda tag: tag[1])),
-        lambda change: change.alike,
-        "further tags of exactly the same traces",
+        about="further tags of exactly the same traces",
     ),
 )
 
