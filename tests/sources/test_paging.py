@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceq.catalog import Window
-from traceq.sources.paging import pages
+from traceq.sources.gathering import pages
 
 US = 1000
 

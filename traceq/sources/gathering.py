@@ -5,7 +5,7 @@ Which way is needed is found out by asking, once for each server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -14,11 +14,11 @@ from traceq.query import TraceQuery
 from traceq.sources.candidates import Candidates, add_copies, ask_each
 from traceq.sources.dialects import Answered, BoundedQuery, Parts
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.sources.paging import pages
 from traceq.sources.refusals import ServerError
 from traceq.units import NS_PER_HOUR, NS_PER_US, format_time, plural
 
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
+_Paged = TypeVar("_Paged")
 
 MOST_TRACES = 1000
 """Asked for when the query has no limit, or one that counts only after a check here.
@@ -32,6 +32,8 @@ _LOOKBACK_NS = 48 * NS_PER_HOUR
 look at 20,000 daily indices and refuses."""
 _CLOCK_ALLOWANCE_NS = NS_PER_HOUR
 """Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
+_NARROWEST_NS = NS_PER_US
+"""The narrowest slice of a window: what servers tell apart."""
 _NEEDS_SERVICE = "requires a service name"
 _NOT_TOGETHER = "cannot query for duration and tags simultaneously"
 
@@ -164,3 +166,47 @@ def _narrowed(query: TraceQuery) -> TraceQuery:
     if longest_ns is None or longest_ns < (query.min_duration_ns or 0):
         return query
     return replace(query, max_duration_ns=min(longest_ns, query.max_duration_ns or longest_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Paged]):
+    """The traces of a slice of a window."""
+
+    by_id: Mapping[str, _Paged]
+    is_cut_off: bool
+    """Whether the limit left some of the slice out; with the narrowest slices nothing can be done about it."""
+    since_ns: int
+    """Where the slice begins: everything from here to the end of the window was asked for."""
+
+
+AskPage = Callable[[Window], tuple[Mapping[str, _Paged], bool]]
+"""Gives the traces of a slice of time, and whether the limit cut the answer off."""
+
+
+def pages(ask: AskPage[_Paged], window: Window, limit: int) -> Iterator[Page[_Paged]]:
+    """Give the traces of a window, newest slice first, in slices whose answers fit into the limit.
+
+    A slice whose answer does not fit is halved and asked for again; after an answer of less than half the limit, the
+    next slice is twice as wide. A trace with spans in several slices comes with each of them.
+
+    Args:
+        ask: Asks for a slice.
+        window: With two ends; its answer as a whole did not fit.
+        limit: The limit of one answer.
+
+    Raises:
+        ValueError: If an end is open.
+    """
+    start_ns, end_ns = window.start_ns, window.end_ns
+    if start_ns is None or end_ns is None:
+        raise ValueError("a window is looked through between two ends")
+    width_ns = max(_NARROWEST_NS, (end_ns - start_ns) // 2)
+    while end_ns >= start_ns:
+        since_ns = max(start_ns, end_ns - width_ns + 1)
+        by_id, is_cut_off = ask(Window(since_ns, end_ns))
+        if is_cut_off and end_ns - since_ns + 1 > _NARROWEST_NS:
+            width_ns = max(_NARROWEST_NS, (end_ns - since_ns + 1) // 2)
+            continue
+        yield Page(by_id, is_cut_off, since_ns)
+        end_ns = since_ns - 1
+        width_ns *= 2 if 2 * len(by_id) < limit else 1

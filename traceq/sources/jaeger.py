@@ -20,8 +20,7 @@ from traceq.codec.wire import collector_paused
 from traceq.errors import NotFoundError, SourceError
 from traceq.query import TraceQuery
 from traceq.records import Codebook
-from traceq.sources.candidates import Candidates, fitting, lasts_as_asked, may_match, newest_summaries
-from traceq.sources.checking import Check, Checked
+from traceq.sources.candidates import Candidates, Check, Checked, fitting, lasts_as_asked, may_match, newest_summaries
 from traceq.sources.completing import Completer
 from traceq.sources.dialects import (
     Dialect,

@@ -12,8 +12,8 @@ from math import isqrt
 
 from traceq.catalog import TraceSummary, Window
 from traceq.query import TraceQuery
+from traceq.sources.gathering import pages
 from traceq.sources.interface import FoundSummaries
-from traceq.sources.paging import pages
 from traceq.traces import TraceWarning, normal_id
 from traceq.units import NS_PER_US, format_duration, format_time, plural
 
