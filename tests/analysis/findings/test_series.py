@@ -185,7 +185,8 @@ def test_messages_nobody_waits_for_are_no_stragglers() -> None:
 def test_thirty_calls_at_once_are_too_many() -> None:
     calls = [call(f"c{i}", i / 100, 50 + i / 100) for i in range(30)]
 
-    assert found(entry(60), *calls)[0].key.kind == "fan-out"
+    # One call instead of all would still take 50 ms.
+    assert costs(entry(60), *calls) == {"fan-out": 0.29}
     assert costs(entry(60), *calls[1:]) == {}
 
 

@@ -232,7 +232,7 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         amounts.payloads(scene),
         pool_waits(scene),
         series.stragglers(scene, parallel),
-        series.fan_outs(scene, parallel),
+        series.fan_outs(scene, parallel, many),
         single.slow_queries(scene),
         single.network_times(scene),
         single.gaps(scene, series.holders(scene, tried)),
