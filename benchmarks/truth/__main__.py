@@ -13,15 +13,18 @@ from benchmarks.truth.asking import ask, nothing_told
 from benchmarks.truth.comparing import Compared, compare_system
 from benchmarks.truth.examples import smallest
 from benchmarks.truth.measuring import Score, run
+from benchmarks.truth.queues import queue
 from benchmarks.truth.recording import CONDITIONS
 from benchmarks.truth.report import Figures, document, markdown, text
+from benchmarks.truth.saving import save
 from benchmarks.truth.tagging import Tagged, tag_system
+from traceq.analysis.grouping import merged
 
 TUNING_SEEDS = tuple(range(6))
 """Rules were made while looking at these, and at some of 1000 to 2010 ..."""
 REPORTING_SEEDS = tuple(range(3000, 3020))
 """... and are reported on these."""
-_PARTS = ("conditions", "faults", "tags", "findings")
+_PARTS = ("conditions", "faults", "tags", "findings", "messages", "savings")
 _NAMES = [condition.name for condition in CONDITIONS]
 
 
@@ -46,7 +49,11 @@ def main(arguments: Sequence[str]) -> None:
         tagged = sum(pool.map(tag_system, seeds), Tagged()) if "tags" in parts else None
         asked = pool.map(partial(ask, request_count=options.requests), seeds if "findings" in parts else ())
         told = sum(asked, nothing_told()) if "findings" in parts else None
-    figures = Figures(seeds, options.requests, scores, compared, tagged, told)
+        queued = pool.map(partial(queue, message_count=options.requests), seeds if "messages" in parts else ())
+        saved = pool.map(partial(save, request_count=options.requests), seeds if "savings" in parts else ())
+        by_style = merged(item for each in queued for item in each.items())
+        by_shape = merged(item for each in saved for item in each.items())
+    figures = Figures(seeds, options.requests, scores, compared, tagged, told, by_style, by_shape)
     if options.docs:
         sys.stdout.write(markdown(figures))
     elif options.format == "json":

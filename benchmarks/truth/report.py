@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +14,9 @@ from benchmarks.truth.execution import Circumstance
 from benchmarks.truth.faults import FAULTS
 from benchmarks.truth.measuring import Score
 from benchmarks.truth.planted import STRENGTHS
+from benchmarks.truth.queues import Queued
 from benchmarks.truth.recording import Condition
+from benchmarks.truth.saving import Savings
 from benchmarks.truth.tagging import Tagged
 
 _CIRCUMSTANCES: tuple[Circumstance, ...] = get_args(Circumstance)
@@ -34,6 +36,10 @@ class Figures:
     """None where it was not asked for."""
     told: Told | None = None
     """None where it was not asked for."""
+    queued: Mapping[str, Queued] = field(default_factory=dict)
+    """By how consumers write down what they take; empty where it was not asked for."""
+    saved: Mapping[str, Savings] = field(default_factory=dict)
+    """By shape of program; empty where it was not asked for."""
 
 
 def document(figures: Figures) -> dict[str, object]:
@@ -45,6 +51,8 @@ def document(figures: Figures) -> dict[str, object]:
         "faults": None if figures.compared is None else _compared(figures.compared),
         "tags": None if figures.tagged is None else _tagged(figures.tagged),
         "findings": None if figures.told is None else _told(figures.told),
+        "messages": [{"style": name, **asdict(queued)} for name, queued in figures.queued.items()],
+        "savings": [{"shape": name, **asdict(saved)} for name, saved in figures.saved.items()],
     }
 
 
@@ -102,7 +110,8 @@ def text(figures: Figures) -> Iterator[str]:
 def markdown(figures: Figures) -> str:
     """Give docs/truth.md."""
     tables = [_markdown_table(table) for table in _tables(figures)]
-    by_condition, by_circumstance, faults, nothing, tags, problems, shapes = (*tables, *[""] * 5)[:7]
+    tables += [""] * 7
+    by_condition, by_circumstance, faults, nothing, tags, problems, shapes, messages, savings = tables[:9]
     page = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     return page.format(
         seeds=f"{figures.seeds[0]} to {figures.seeds[-1]}",
@@ -114,6 +123,8 @@ def markdown(figures: Figures) -> str:
         tags=tags,
         problems=problems,
         shapes=shapes,
+        messages=messages,
+        savings=savings,
     )
 
 
@@ -138,6 +149,10 @@ def _tables(figures: Figures) -> Iterator[list[tuple[str, ...]]]:
             *map(_recalled, *zip(*figures.told.recalls.items(), strict=True)),
         ]
         yield [_ALARMS, *map(_alarmed, *zip(*figures.told.alarms.items(), strict=True))]
+    if figures.queued:
+        yield [_QUEUED, *(_queued(name, queued) for name, queued in figures.queued.items())]
+    if figures.saved:
+        yield [_SAVED, *(_saved(name, saved) for name, saved in figures.saved.items())]
 
 
 _SCORED = ("condition", "roots", "wrong", "unknowable", "requests", "moved wrongly", "called skew", "edges wrong")
@@ -219,6 +234,33 @@ def _alarmed(name: str, alarms: Alarms) -> tuple[str, ...]:
 
 def _answer(name: str, count: int, of: int) -> tuple[str, str, str]:
     return (name, f"{count} of {of}", f"{_ratio(count, of):.1%}")
+
+
+_QUEUED = ("consumers", "messages", "edges wrong", "queue delays known", "told / true")
+
+
+def _queued(name: str, queued: Queued) -> tuple[str, ...]:
+    return (
+        name,
+        str(queued.message_count),
+        f"{_ratio(queued.edge_difference, queued.call_count):.2%}",
+        f"{_ratio(queued.known_count, queued.message_count):.1%}",
+        f"{_ratio(queued.told_ns, queued.delay_ns):.1%}",
+    )
+
+
+_SAVED = ("program", "told / saved", "changes", "told to a tenth", "least", "most")
+
+
+def _saved(name: str, saved: Savings) -> tuple[str, ...]:
+    return (
+        name,
+        f"{_ratio(saved.told_ns, saved.saved_ns):.1%}",
+        str(saved.change_count),
+        f"{_ratio(saved.near_count, saved.change_count):.1%}",
+        f"{min(saved.ratios, default=0):.0%}",
+        f"{max(saved.ratios, default=0):.0%}",
+    )
 
 
 def _ratio(part: float, whole: float) -> float:

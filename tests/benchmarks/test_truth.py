@@ -20,8 +20,10 @@ from benchmarks.truth.planted import PROBLEMS as PLANTED
 from benchmarks.truth.planted import STRENGTHS
 from benchmarks.truth.planted import plant as plant_problem
 from benchmarks.truth.programs import Call, Latency, Operation, Query, Service, Spawn, Step, System, Work, draw_system
+from benchmarks.truth.queues import Queued, queue
 from benchmarks.truth.recording import CONDITIONS, Recorded, record
 from benchmarks.truth.report import Figures, markdown
+from benchmarks.truth.saving import Savings, save
 from benchmarks.truth.shapes import SHAPES
 from benchmarks.truth.tagging import Named, Tagged, tag_system
 from benchmarks.truth.texts import fill
@@ -170,7 +172,10 @@ def test_the_tag_of_slow_requests_comes_first_at_least_so_often() -> None:
 
 
 def test_the_page_says_what_the_simulation_measures() -> None:
-    page = markdown(Figures(REPORTING_SEEDS, 60, ((CONDITIONS[0], Score()),), Compared(), Tagged(), nothing_told()))
+    queued, saved = {"child": Queued()}, {"pool": Savings()}
+    page = markdown(
+        Figures(REPORTING_SEEDS, 60, ((CONDITIONS[0], Score()),), Compared(), Tagged(), nothing_told(), queued, saved)
+    )
 
     def prose(text: str) -> list[str]:
         return [line for line in text.splitlines() if not line.startswith("|")]
@@ -223,3 +228,20 @@ def test_planted_problems_are_told_at_every_strength(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SHAPES.keys() - _ALARMING))
 def test_nothing_false_is_told_of_healthy_requests(name: str) -> None:
     assert ask_shape(name, 1000, 20).kinds == {}
+
+
+def test_messages_are_counted_along_the_right_edges_however_they_are_written_down() -> None:
+    found = queue(1000, 20)
+
+    assert {style: (queued.edge_difference, queued.known_count) for style, queued in found.items()} == {
+        style: (0, queued.message_count) for style, queued in found.items()
+    }
+    assert all(queued.told_ns == queued.delay_ns > 0 for queued in found.values())
+
+
+def test_what_a_faster_operation_saves_is_told() -> None:
+    found = save(1000, 20)
+
+    whole = sum(found.values(), Savings())
+    assert all(abs(saved.told_ns - saved.saved_ns) <= 0.1 * saved.saved_ns for saved in found.values())
+    assert whole.near_count >= 0.9 * whole.change_count > 0
