@@ -54,6 +54,7 @@ def test_what_is_no_window_is_refused(text: str, told: str, utc: None) -> None:
         ("-", PlaceSide("-")),
         ("../gone.json", PlaceSide("../gone.json")),
         ("gone.json.gz", PlaceSide("gone.json.gz")),
+        ("gone.parquet", PlaceSide("gone.parquet")),
         ("5b8aa5a2d2c872e8321cf37308d69df2", TraceSide("5b8aa5a2d2c872e8321cf37308d69df2")),
         ("-1h..now", WindowSide(Window(NOW - 3600 * 10**9, NOW))),
     ],

@@ -19,7 +19,7 @@ from traceq.units import NS_PER_S, parse_time
 
 _DAY_AND_TIME = re.compile(r"(today|yesterday)(?:\s+(\d{1,2}:\d{2}(?::\d{2})?))?|(\d{1,2}:\d{2}(?::\d{2})?)")
 _TRACE_ID = re.compile(r"[0-9a-fA-F]{4,32}")
-_FILE_SUFFIXES = (".json", ".ndjson", ".jsonl", ".gz", ".zst", ".zstd")
+_FILE_SUFFIXES = (".json", ".ndjson", ".jsonl", ".gz", ".zst", ".zstd", ".parquet")
 
 
 class Side:
