@@ -14,7 +14,7 @@ from traceq.analysis.comparison.alignment import align
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import CULPRIT_COLUMNS, charge, culprits, examine
-from traceq.analysis.findings.sightings import Scene
+from traceq.analysis.findings.sightings import Scene, none_seen
 from traceq.analysis.findings.single import network_times
 from traceq.analysis.group_sums import sum_groups
 from traceq.analysis.requests import Measure, RequestOptions
@@ -83,7 +83,7 @@ def test_every_question_charges_a_span_with_the_same() -> None:
     charged_ns, network_ns = int(examined.charged_ns[row]), int(examined.network_ns[row])
     ranked = next(line for line in traceq.bottlenecks(found).groups if line.key.name == "GET /users/me")
     aligned = next(call for call in align(found, found, RequestOptions()).calls if call.name == "GET /users/me")
-    seen = network_times(Scene(examined, Thresholds(min_cost_ns=0, min_ratio=0, network_ns=1)))
+    seen = network_times(Scene(examined, Thresholds(min_cost_ns=0, min_ratio=0, network_ns=1)), none_seen("payload"))
     assert charged_ns > network_ns > 0
     assert (ranked.sums.critical_ns, ranked.sums.network_ns) == (charged_ns, network_ns)
     assert aligned.after is not None

@@ -128,3 +128,10 @@ def test_a_large_answer_that_takes_no_time_is_nothing() -> None:
     quick = part("c", "0", 96, 100, kind=Kind.CLIENT, attributes={"http.response.body.size": 5_000_000})
 
     assert costs(entry(100), part("work", "0", 0, 96, name="work"), quick) == {}
+
+
+def test_time_that_a_large_payload_takes_is_not_told_as_network_time_too() -> None:
+    bounds = Thresholds(network_ns=10_000_000)
+
+    assert costs(*fetch({"http.response.body.size": 5_000_000}), thresholds=bounds) == {"payload": 15}
+    assert costs(*fetch({}), thresholds=bounds) == {"network": 15}

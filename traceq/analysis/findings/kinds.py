@@ -219,6 +219,7 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
     alone, loops = rounds(scene, many)
     repeated = alike.repeated_queries(scene, many)
     in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
+    large = amounts.payloads(scene)
     tried = series.retries(scene)
     parallel = series.side_by_side(scene)
     return (
@@ -229,12 +230,12 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         in_turn,
         queries,
         amounts.chatty(scene, (many, repeated, in_turn, queries)),
-        amounts.payloads(scene),
+        large,
         pool_waits(scene),
         series.stragglers(scene, parallel),
         series.fan_outs(scene, parallel, many),
         single.slow_queries(scene),
-        single.network_times(scene),
+        single.network_times(scene, large),
         single.gaps(scene, series.holders(scene, tried)),
         single.queue_delays(scene),
         single.error_origins(scene, series.superseded(scene, tried)),

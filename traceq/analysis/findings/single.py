@@ -23,15 +23,19 @@ def slow_queries(scene: Scene) -> Sightings:
     return single("slow-query", rows, scene.path_ns[rows], spans.duration_ns[rows])
 
 
-def network_times(scene: Scene) -> Sightings:
+def network_times(scene: Scene, large: Sightings) -> Sightings:
     """Find calls that lose time between client and server: network, queue, connection pool, a busy event loop.
 
     Each is named after the server's span, and measured as in the ranking of bottlenecks: it is the own critical time of
     the client's span.
+
+    Args:
+        scene: What to look at.
+        large: Calls with large payloads, which are the reason of their time.
     """
     network_ns = scene.examined.network_ns
     rows = np.flatnonzero((network_ns >= max(1, scene.thresholds.network_ns)) & scene.is_asked)
-    rows = rows[scene.is_notable(rows, network_ns[rows])]
+    rows = rows[scene.is_notable(rows, network_ns[rows]) & ~np.isin(scene.spans.parents[rows], large.rows)]
     return single("network", rows, network_ns[rows], network_ns[rows])
 
 
