@@ -63,6 +63,20 @@ class SourceError(TraceqError):
     exit_code = ExitCode.SOURCE_FAILED
 
 
+class ServerError(SourceError):
+    """An answer other than 2xx; a class of its own because some of them are met by asking differently.
+
+    Args:
+        status: The HTTP status.
+        told: The server's message, safe to show; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int, told: str) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.told = told
+
+
 class LoginRequired(SourceError):  # noqa: N818 - says what to do, as the other names do
     """A server, or a proxy before it, that wants credentials."""
 

@@ -13,12 +13,16 @@ from traceq.sources.harvest import Met, Plan, TimeSlice, plan_window
 MS = 1_000_000
 
 
+def _next(plan: Plan) -> TimeSlice | None:
+    return next(iter(plan.questions), None)
+
+
 def run(plan: Plan, starts_us: Iterable[int], limit: int) -> tuple[set[int], list[TimeSlice], Plan]:
     """Answer every question from these spans, an arbitrary choice of them where the limit cuts off."""
     known, asked = sorted(starts_us), []
     found: set[int] = set()
     chance = random.Random(len(known))  # noqa: S311 - not a secret
-    while (question := plan.next) is not None:
+    while (question := _next(plan)) is not None:
         there = [start for start in known if question.first_us <= start <= question.last_us]
         is_cut_off = len(there) >= limit
         found |= set(chance.sample(there, limit) if is_cut_off else there)
@@ -53,14 +57,14 @@ def test_a_microsecond_that_holds_more_than_the_limit_is_told(starts_us: list[in
 def test_a_slice_that_is_cut_off_is_halved_and_grows_again_when_answers_are_sparse() -> None:
     plan = plan_window(Window(0, 7_999)).with_services(["a"])
     whole = TimeSlice("a", 0, 7)
-    assert plan.next == whole
+    assert _next(plan) == whole
 
     halved = plan.answered(whole, is_cut_off=True, is_sparse=False)
-    assert halved.next == TimeSlice("a", 0, 3)
+    assert _next(halved) == TimeSlice("a", 0, 3)
 
     full = halved.answered(TimeSlice("a", 0, 3), is_cut_off=False, is_sparse=False)
     sparse = halved.answered(TimeSlice("a", 0, 3), is_cut_off=False, is_sparse=True)
-    assert full.next == TimeSlice("a", 4, 7)
+    assert _next(full) == TimeSlice("a", 4, 7)
     assert [(lane.next_us, lane.width_us) for lane in sparse.lanes] == [(4, 8)]
 
 
@@ -72,14 +76,14 @@ def test_every_service_has_its_lane_and_new_services_get_one() -> None:
 
     assert after_a.done_ratio == 0.5
     assert [lane.service for lane in again.lanes] == ["a", "b", "c"]
-    assert again.next == TimeSlice("b", 0, 0)
+    assert _next(again) == TimeSlice("b", 0, 0)
 
 
 @given(st.lists(st.booleans(), max_size=30))
 def test_a_plan_survives_being_written_down(answers: list[bool]) -> None:
     plan = plan_window(Window(5, 10**9), 10**7).with_services(["a", None])
     for is_cut_off in answers:
-        if (question := plan.next) is not None:
+        if (question := _next(plan)) is not None:
             plan = plan.answered(question, is_cut_off=is_cut_off, is_sparse=not is_cut_off)
 
     assert Plan.from_dict(plan.to_dict()) == plan
@@ -107,8 +111,32 @@ def test_a_trace_is_news_once_and_again_when_it_has_more_spans() -> None:
 def test_a_server_that_does_not_look_at_times_is_found_out() -> None:
     plan = plan_window(Window(0, 10**9)).with_services(["a"])
     while not plan.is_hopeless:
-        question = plan.next
+        question = _next(plan)
         assert question is not None
         plan = plan.answered(question, is_cut_off=True, is_sparse=False)
 
     assert len(plan.overfull) == 1000
+
+
+def test_a_question_that_the_server_fails_over_is_halved_down_to_a_hole() -> None:
+    plan = plan_window(Window(0, 7_999)).with_services(["a"])
+    while (question := _next(plan)) is not None:
+        fails = question.first_us <= 5 <= question.last_us
+        after = plan.failed(question) if fails else plan.answered(question, is_cut_off=False, is_sparse=True)
+        assert after is not None
+        plan = after
+
+    assert plan.holes == (TimeSlice("a", 5, 5),)
+    assert Plan.from_dict(plan.to_dict()) == plan
+
+
+def test_a_server_that_fails_over_everything_is_no_hole() -> None:
+    plan: Plan | None = plan_window(Window(0, 7_999)).with_services(["a"])
+    for _ in range(20):
+        assert plan is not None
+        question = _next(plan)
+        assert question is not None
+        plan = plan.failed(question)
+        if plan is None:
+            break
+    assert plan is None

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.builders import EPOCH_NS, SpanLike, span, traces
 from tests.laws import examples
 from traceq.catalog import Operation, ServiceCall, Window, summarize
-from traceq.errors import InputError, NotFoundError, SourceError
+from traceq.errors import InputError, NotFoundError, ServerError, SourceError
 from traceq.query import TraceQuery, matching
 from traceq.sources import open_source
 from traceq.sources.bodies import Packing, lines_of
-from traceq.sources.harvest import plan_window
+from traceq.sources.harvest import TimeSlice, plan_window
 from traceq.sources.harvester import INDEX_NAME, STATE_NAME, Archive, Asked, Harvester, State, read_state
 from traceq.sources.interface import Found, FoundSummaries
 from traceq.traces import Traces
@@ -78,7 +78,7 @@ class FakeServer:
 
 def begin(folder: Path, *, rotate_bytes: int = 10**9, packing: Packing = "none") -> Archive:
     known = read_state(folder)
-    state = known or State(Asked("http://fake", {}, packing), plan_window(WINDOW))
+    state = known or State(Asked("http://fake", {}, {}, packing), plan_window(WINDOW))
     return Archive(folder, state, rotate_bytes, clock=lambda: 0.0)
 
 
@@ -270,3 +270,34 @@ def test_a_state_that_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> N
 
     with pytest.raises(InputError, match="cannot read"):
         read_state(tmp_path)
+
+
+def test_services_that_traces_lead_to_are_harvested_too() -> None:
+    class Forgetful(FakeServer):
+        def services(self) -> tuple[str, ...]:
+            return ("a",)
+
+    server = Forgetful(table({"1": [("a", 1), ("hidden", 2)], "2": [("hidden", 500)]}))
+
+    with TemporaryDirectory() as folder:
+        harvest(server, Path(folder))
+
+        assert sorted(ids_in(Path(folder))) == ["1", "2"]
+
+
+def test_what_the_server_fails_over_is_a_hole_and_everything_else_is_harvested() -> None:
+    class Failing(FakeServer):
+        def find(self, query: TraceQuery, *, with_attributes: bool = True, is_sample: bool = False) -> Found:
+            if query.service == "bad" and EPOCH_NS + 300_000 in query.window:
+                raise ServerError("answered 500", status=500, told="NaN")
+            return super().find(query)
+
+    server = Failing(table({"1": [("a", 1)], "2": [("bad", 300)], "3": [("bad", 301)], "4": [("bad", 900)]}))
+
+    with TemporaryDirectory() as folder:
+        harvester = harvest(server, Path(folder))
+
+        assert sorted(ids_in(Path(folder))) == ["1", "3", "4"]
+        first_us = EPOCH_NS // 1000 + 300
+        # Both ends of a question reach into the microseconds beside it.
+        assert harvester.archive.state.plan.holes == (TimeSlice("bad", first_us, first_us),)

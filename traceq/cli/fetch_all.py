@@ -14,16 +14,15 @@ from traceq.cli.messages import tell
 from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, OutputOptions, SourceOptions
 from traceq.cli.session import failures_told, opened, progress_line
 from traceq.errors import SourceError
-from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing
 from traceq.sources.harvest import TimeSlice, plan_window
 from traceq.sources.harvester import Archive, Asked, Harvester, State, read_state
-from traceq.sources.interface import Source
 from traceq.units import NS_PER_S, NS_PER_US, format_size, format_time, plural
+from traceq.untrusted import printable
 
 _LIMIT = 1000
 """Traces an answer: as many as every storage takes as it is configured by default."""
-_SHOWN_OVERFULL = 3
+_MOST_SHOWN = 3
 
 
 _harvest_option = partial(typer.Option, rich_help_panel="Whole windows")
@@ -75,7 +74,9 @@ def fetch_all(
                 "--all harvests a server; for files see `traceq convert --help`", param_hint="--all"
             )
         query = filters.query(service, is_live=True, default_limit=_LIMIT)
-        harvester = Harvester(source, query, _archive(folder, source, query, options), listener)
+        conditions = replace(query, window=Window(), limit=None).to_dict()
+        asked = Asked(source.location, source_options.connection.identity, conditions, options.compress)
+        harvester = Harvester(source, query, _archive(folder, asked, query.window, options), listener)
         if not harvester.archive.state.is_finished:
             _run(harvester, output, folder)
     _tell(harvester, output, folder)
@@ -92,20 +93,18 @@ def _folder(output: OutputOptions) -> Path:
     return folder
 
 
-def _archive(folder: Path, source: Source, query: TraceQuery, options: HarvestOptions) -> Archive:
+def _archive(folder: Path, asked: Asked, window: Window, options: HarvestOptions) -> Archive:
     """Begin an archive, or find the one to go on with."""
-    conditions = replace(query, window=Window(), limit=None).to_dict()
-    asked = Asked(source.location, conditions, options.compress)
     with failures_told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = next(folder.iterdir(), None) is None
     known = read_state(folder)
     if known is None and not is_empty:
         raise typer.BadParameter(f"'{folder}' is not empty and holds no harvest to go on with", param_hint="--output")
-    state = State(asked, plan_window(query.window, options.longest_slice)) if known is None else known
+    state = State(asked, plan_window(window, options.longest_slice)) if known is None else known
     if state.asked != asked:
         raise typer.BadParameter(f"'{folder}' holds a harvest of something else", param_hint="--output")
-    if known is not None and not _is_same_window(known, query.window):
+    if known is not None and not _is_same_window(known, window):
         what = "the finished harvest" if known.is_finished else "the harvest of another time"
         raise typer.BadParameter(f"'{folder}' holds {what}: {_window(known)}", param_hint="--output")
     return Archive(folder, state, options.rotate)
@@ -140,10 +139,14 @@ def _run(harvester: Harvester, output: OutputOptions, folder: Path) -> None:
 
 def _tell(harvester: Harvester, output: OutputOptions, folder: Path) -> None:
     state = harvester.archive.state
-    for each in state.plan.overfull[:_SHOWN_OVERFULL]:
-        tell("warning", _overfull_line(each))
-    if len(state.plan.overfull) > _SHOWN_OVERFULL:
-        tell("warning", f"the same for {len(state.plan.overfull) - _SHOWN_OVERFULL} other microseconds")
+    for each in state.plan.overfull[:_MOST_SHOWN]:
+        tell("warning", f"the limit left traces out {_when(each)}: raise --limit")
+    if len(state.plan.overfull) > _MOST_SHOWN:
+        tell("warning", f"the same for {len(state.plan.overfull) - _MOST_SHOWN} other microseconds")
+    for each in state.plan.holes[:_MOST_SHOWN]:
+        tell("warning", f"what started {_when(each)} cannot be read: the server fails over it")
+    if len(state.plan.holes) > _MOST_SHOWN:
+        tell("warning", f"the same for {len(state.plan.holes) - _MOST_SHOWN} other microseconds")
     if output.quiet:
         return
     for note in harvester.notes:
@@ -151,10 +154,9 @@ def _tell(harvester: Harvester, output: OutputOptions, folder: Path) -> None:
     tell("note", f"wrote {_sum(state, folder)}")
 
 
-def _overfull_line(overfull: TimeSlice) -> str:
-    whom = "" if overfull.service is None else f" of {overfull.service}"
-    when = format_time(overfull.first_us * NS_PER_US)
-    return f"the limit left traces{whom} out within the microsecond {overfull.first_us} ({when}): raise --limit"
+def _when(each: TimeSlice) -> str:
+    whom = "" if each.service is None else f" in {printable(each.service)}"
+    return f"within the microsecond {each.first_us} ({format_time(each.first_us * NS_PER_US)}){whom}"
 
 
 def _sum(state: State, folder: Path) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from traceq.errors import ServerError
 from traceq.sources.candidates import MOST_AT_ONCE
 from traceq.sources.dialects import Parts
-from traceq.sources.refusals import ServerError
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from traceq.catalog import TraceSummary, Window
+from traceq.errors import ServerError
 from traceq.query import TraceQuery
 from traceq.sources.candidates import Candidates, add_copies, ask_each
 from traceq.sources.dialects import Answered, BoundedQuery, Parts
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.sources.refusals import ServerError
 from traceq.units import NS_PER_HOUR, NS_PER_US, format_time, plural
 
 _Trace = TypeVar("_Trace", Parts, TraceSummary)

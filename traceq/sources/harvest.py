@@ -59,6 +59,8 @@ class Plan:
     lanes: tuple[Lane, ...] = ()
     overfull: tuple[TimeSlice, ...] = ()
     """Slices of one microsecond whose answers still reached the limit: they may hold more traces."""
+    holes: tuple[TimeSlice, ...] = ()
+    """Slices of one microsecond over which the server fails: what is in them cannot be read."""
 
     def with_services(self, services: Iterable[str | None]) -> Plan:
         """Add a lane for each service that has none yet."""
@@ -68,12 +70,13 @@ class Plan:
         return replace(self, lanes=(*self.lanes, *lanes))
 
     @property
-    def next(self) -> TimeSlice | None:
-        """The next question; None if all are answered."""
-        lane = next((lane for lane in self.lanes if lane.next_us <= self.end_us), None)
-        if lane is None:
-            return None
-        return TimeSlice(lane.service, lane.next_us, min(lane.next_us + lane.width_us - 1, self.end_us))
+    def questions(self) -> list[TimeSlice]:
+        """The next question of each lane; none if all are answered."""
+        return [
+            TimeSlice(lane.service, lane.next_us, min(lane.next_us + lane.width_us - 1, self.end_us))
+            for lane in self.lanes
+            if lane.next_us <= self.end_us
+        ]
 
     @property
     def done_ratio(self) -> float:
@@ -103,6 +106,20 @@ class Plan:
         moved = self._with(Lane(asked.service, asked.last_us + 1, width_us))
         return replace(moved, overfull=(*self.overfull, asked)) if is_cut_off else moved
 
+    def failed(self, asked: TimeSlice) -> Plan | None:
+        """Return the plan after the server failed over a question; None if it fails over everything.
+
+        The slice is halved, down to a microsecond that is given up. Two of these in a row are no bad trace.
+        """
+        length_us = asked.last_us - asked.first_us + 1
+        if length_us > 1:
+            return self._with(Lane(asked.service, asked.first_us, length_us // 2))
+        if any(hole.service == asked.service and hole.last_us == asked.first_us - 1 for hole in self.holes):
+            return None
+        # The next answer shows whether the server has recovered; if it did, slices soon grow again.
+        moved = self._with(Lane(asked.service, asked.last_us + 1, 1))
+        return replace(moved, holes=(*self.holes, asked))
+
     def _with(self, changed: Lane) -> Plan:
         return replace(self, lanes=tuple(changed if lane.service == changed.service else lane for lane in self.lanes))
 
@@ -114,6 +131,7 @@ class Plan:
             "widest_us": self.widest_us,
             "lanes": [[lane.service, lane.next_us, lane.width_us] for lane in self.lanes],
             "overfull": [[each.service, each.first_us, each.last_us] for each in self.overfull],
+            "holes": [[each.service, each.first_us, each.last_us] for each in self.holes],
         }
 
     @classmethod
@@ -124,8 +142,8 @@ class Plan:
             KeyError, TypeError: If it is something else.
         """
         lanes = tuple(Lane(*lane) for lane in told["lanes"])
-        overfull = tuple(TimeSlice(*each) for each in told["overfull"])
-        return cls(told["start_us"], told["end_us"], told["widest_us"], lanes, overfull)
+        overfull, holes = (tuple(TimeSlice(*each) for each in told[key]) for key in ("overfull", "holes"))
+        return cls(told["start_us"], told["end_us"], told["widest_us"], lanes, overfull, holes)
 
 
 def plan_window(window: Window, widest_ns: int | None = None) -> Plan:

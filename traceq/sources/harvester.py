@@ -13,16 +13,19 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from traceq.codec import read_table
-from traceq.errors import InputError, LoginRequired, NotFoundError, SourceError
+from traceq.errors import InputError, LoginRequired, NotFoundError, ServerError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing, lines_of, pack
+from traceq.sources.candidates import MOST_AT_ONCE
 from traceq.sources.harvest import Met, Plan, TimeSlice
 from traceq.sources.interface import Found, Progress, ProgressListener, Source, no_progress
+from traceq.sources.refusals import is_refusal
 from traceq.traces import normal_id
 from traceq.units import format_ratio
 from traceq.untrusted import printable
@@ -46,6 +49,8 @@ class Harvester:
     progress: ProgressListener = no_progress
     notes: dict[str, None] = field(default_factory=dict)
     """Remarks about the answers, without repetition."""
+    _plan: Plan = field(init=False)
+    _listed: tuple[str | None, ...] = ()
 
     def run(self) -> None:
         """Ask until the window is harvested; if this ends early, the archive can be continued.
@@ -61,18 +66,18 @@ class Harvester:
         if self.archive.state.is_finished:
             return
         self.archive.go_on()
-        plan = self.archive.state.plan.with_services(self._services())
+        self._listed = self._services()
+        self._plan = self.archive.state.plan.with_services(self._listed)
+        executor = ThreadPoolExecutor(MOST_AT_ONCE)
         try:
-            while (asked := plan.next) is not None:
-                plan = self._after(plan, asked)
-                if self.archive.is_due():
-                    self.archive.commit(plan)
+            self._harvest(executor)
         except SourceError as error:
             kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
             hint = "the same command again goes on from here"
             raise kind(error.message, hint=f"{error.hint}; {hint}" if error.hint else hint) from error
         finally:
-            self.archive.commit(plan)
+            executor.shutdown(cancel_futures=True)
+            self.archive.commit(self._plan)
         self.archive.finish()
 
     def _services(self) -> tuple[str | None, ...]:
@@ -83,10 +88,38 @@ class Harvester:
         plan = self.archive.state.plan
         window = TimeSlice(None, plan.start_us, plan.end_us).window
         found = self.source.summaries(TraceQuery(window=window, limit=1))
-        return self.source.services() if found.service_count else (None,)
+        if not found.service_count:
+            return (None,)
+        # Elasticsearch lists the services of the last 72 hours only; not every server has a table of calls.
+        try:
+            calls = self.source.dependencies(window)
+        except ServerError:
+            calls = ()
+        return tuple(sorted({*self.source.services(), *(name for call in calls for name in (call.parent, call.child))}))
 
-    def _after(self, plan: Plan, asked: TimeSlice) -> Plan:
-        found = self._ask(asked)
+    def _harvest(self, executor: ThreadPoolExecutor) -> None:
+        """Ask for several services at a time, each of them one slice after the other."""
+        flying: dict[Future[Found | SourceError], TimeSlice] = {}
+        while True:
+            busy = {asked.service for asked in flying.values()}
+            waiting = [asked for asked in self._plan.questions if asked.service not in busy]
+            for asked in waiting[: MOST_AT_ONCE - len(flying)]:
+                flying[executor.submit(self._ask, asked)] = asked
+            if not flying:
+                return
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                self._take(flying.pop(future), future.result())
+            if self.archive.is_due():
+                self.archive.commit(self._plan)
+
+    def _take(self, asked: TimeSlice, found: Found | SourceError) -> None:
+        """Add an answer to the archive, and to the plan."""
+        if isinstance(found, SourceError):
+            failed = self._plan.failed(asked)
+            if failed is None:
+                raise found
+            self._plan = failed
+            return
         self.notes |= dict.fromkeys(found.notes)
         traces = found.traces
         for position, trace_id in enumerate(traces.trace_ids):
@@ -94,25 +127,34 @@ class Harvester:
             if self.archive.met.is_news(trace_id, span_count):
                 self.archive.add(trace_id, span_count, found.document(position))
         is_sparse = not found.is_cut_off and 2 * len(traces) < (self.query.limit or 0)
-        plan = plan.answered(asked, is_cut_off=found.is_cut_off, is_sparse=is_sparse)
+        plan = self._plan.answered(asked, is_cut_off=found.is_cut_off, is_sparse=is_sparse)
+        if asked.service is not None and self.query.service is None:
+            # A service that the server did not list may be in its traces.
+            plan = plan.with_services(sorted(set(traces.services)))
+        self._plan = plan
         self._tell(plan, asked)
         if plan.is_hopeless:
             raise SourceError(
                 f"{self.source.location} answers with as many traces for a microsecond as for any other time",
                 hint="does it look at the times it is asked for? a higher --limit may help",
             )
-        return plan
 
-    def _ask(self, asked: TimeSlice) -> Found:
+    def _ask(self, asked: TimeSlice) -> Found | SourceError:
+        """Ask for a slice; give a failure over this question alone, do not raise it."""
         query = replace(self.query, service=asked.service, window=asked.window)
         try:
             return self.source.find(query, with_attributes=False)
         except NotFoundError as error:
             if self.query.service is not None:
                 raise
-            # The server listed the service and no longer does: its last traces expired during the harvest.
-            self.notes[f"forgotten by the server since the harvest began: {error.message}"] = None
+            if asked.service in self._listed:
+                # The server listed the service and no longer does: its last traces expired during the harvest.
+                self.notes[f"forgotten by the server since the harvest began: {error.message}"] = None
             return Found(read_table((), with_details=False))
+        except SourceError as error:
+            if is_refusal(error):
+                return error
+            raise
 
     def _tell(self, plan: Plan, asked: TimeSlice) -> None:
         whom = "all services" if asked.service is None else printable(asked.service)
@@ -122,7 +164,7 @@ class Harvester:
 
 STATE_NAME = ".traceq-harvest.json"
 INDEX_NAME = ".traceq-harvest.index"
-_SCHEMA = "traceq.harvest/1"
+_SCHEMA = "traceq.harvest/2"
 _BLOCK_BYTES = 4 * 2**20
 """Large enough to compress well, small enough to lose."""
 _COMMIT_AFTER_S = 5.0
@@ -134,6 +176,8 @@ class Asked:
     """What a harvest asks for; it can be continued only if this is the same, except for the window."""
 
     location: str
+    identity: dict[str, str]
+    """As whom: tenants and accounts see different traces."""
     conditions: dict[str, object]
     """The conditions of the query, without window and limit."""
     packing: Packing
@@ -157,6 +201,7 @@ class State:
         return {
             "schema": _SCHEMA,
             "source": self.asked.location,
+            "identity": self.asked.identity,
             "conditions": self.asked.conditions,
             "packing": self.asked.packing,
             "plan": self.plan.to_dict(),
@@ -181,7 +226,7 @@ def read_state(folder: Path) -> State | None:
         if told["schema"] != _SCHEMA:
             raise InputError(f"cannot read {printable(str(path))}: it is of another version of traceq", hint=hint)
         return State(
-            Asked(told["source"], told["conditions"], told["packing"]),
+            Asked(told["source"], told["identity"], told["conditions"], told["packing"]),
             Plan.from_dict(told["plan"]),
             tuple(told["part_bytes"]),
             told["index_bytes"],
@@ -233,7 +278,7 @@ class Archive:
         """
         self._committed_at = self.clock()
         sweep(self.folder, "trace")
-        if self.state.plan.lanes and self.state.plan.next is None:
+        if self.state.plan.lanes and not self.state.plan.questions:
             # Only finishing was left, which makes files shorter and can be repeated.
             self.state = replace(self.state, part_bytes=self._sizes())
         for number, size in enumerate(self.state.part_bytes, 1):

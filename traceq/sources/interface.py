@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
@@ -263,6 +264,9 @@ class SlicedSource(Source, Protocol):
         """
 
 
+_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
     """How to reach a server; secrets are kept out of `repr`, so out of logs and tracebacks."""
@@ -284,6 +288,17 @@ class ConnectionOptions:
     """Whether to accept any server certificate."""
     timeout_ns: int = 30_000_000_000
     """For connecting, and for each wait on an answer."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """As whom the server is asked, without secrets; a token may change during a long read, an account not."""
+        headers = {
+            f"header {name.lower()}": sha256(value.encode()).hexdigest()[:16]
+            for name, value in self.headers
+            if name.lower() not in _CREDENTIALS
+        }
+        known = {"tenant": self.tenant, "user": self.basic.partition(":")[0] if self.basic else None}
+        return headers | {key: value for key, value in known.items() if value is not None}
 
 
 _MOST_NEAR = 3

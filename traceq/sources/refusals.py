@@ -6,25 +6,11 @@ import re
 from http import HTTPStatus
 
 from traceq.codec.answers import error_message
-from traceq.errors import LoginRequired, SourceError
+from traceq.errors import LoginRequired, ServerError, SourceError
 from traceq.sources.http import Address, Answer
 from traceq.untrusted import printable
 
 _MAX_TITLE = 80
-
-
-class ServerError(SourceError):
-    """An answer other than 2xx; a class of its own because some of them are met by asking differently.
-
-    Args:
-        status: The HTTP status.
-        told: The server's message, safe to show; may be empty.
-    """
-
-    def __init__(self, message: str, *, hint: str = "", status: int, told: str) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
-        self.told = told
 
 
 def is_refusal(error: SourceError) -> bool:

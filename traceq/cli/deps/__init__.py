@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from traceq.catalog import ServiceCall
 from traceq.cli.deps.options import DepsOptions
 from traceq.cli.session import chosen_format, emit, opened
 from traceq.engine import Ask, asking
+from traceq.errors import ServerError
 from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery, asked_of
 from traceq.sources.interface import Source
 
@@ -91,21 +93,30 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
     from traceq.analysis.dependencies import Coverage, DependencyQuestion, from_jaeger, together
 
     table_window = options.table_window(is_live=source.is_live)
-    calls = () if options.origin == "traces" else traces.recorded(table_window)
+    calls: tuple[ServiceCall, ...] = ()
+    without_table: tuple[str, ...] = ()
+    if options.origin != "traces":
+        try:
+            calls = traces.recorded(table_window)
+        except ServerError as error:
+            # Quickwit has none, VictoriaTraces refuses, others fail over theirs; traces tell as well.
+            without_table = (f"calls were counted in traces, Jaeger's own table cannot be read: {error.message}",)
     # Few files hold such a table, so nobody misses it there unless it is asked for.
-    is_wanted = options.origin == "jaeger" or (options.origin == "both" and (source.is_live or bool(calls)))
+    is_expected = options.origin == "jaeger" or (options.origin == "both" and (source.is_live or bool(calls)))
+    is_wanted = is_expected and not without_table
     coverage = Coverage(None, table_window if is_wanted else None, len(calls) if is_wanted else None)
     if options.origin == "jaeger" and calls:
         return replace(from_jaeger(calls), coverage=coverage), asked_of(source, TraceQuery())
     question = DependencyQuestion(DependencyOptions(options.part.group_peers, with_critical=options.question.critical))
     reply = traces(question)
+    asked = replace(reply.asked, notes=(*without_table, *reply.asked.notes))
     counted = question.rank(reply.sums)
     coverage = replace(coverage, traces=options.when.window(is_live=source.is_live))
     if not calls:
-        return replace(counted, coverage=coverage), reply.asked
+        return replace(counted, coverage=coverage), asked
     recorded = from_jaeger(calls)
     both = together(counted, recorded) if counted.trace_count else recorded
-    return replace(both, coverage=coverage), reply.asked
+    return replace(both, coverage=coverage), asked
 
 
 def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked) -> ImpactSums | None:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 Which: TypeAlias = Literal["both", "jaeger", "traces"]
 Grouping: TypeAlias = Literal["name", "system", "host", "none"]
 
-_TABLE_LOOKBACK_NS = NS_PER_DAY
-"""Jaeger's own table is written by a daily job: an hour of it is empty even where the job runs."""
+_TABLE_LOOKBACK_NS = 7 * NS_PER_DAY
+"""As in Jaeger UI. A job writes the table at the end of a day and stamps it with that day's midnight: an hour of it is
+empty, and nearly always a day of it too."""
 
 _part_option = partial(typer.Option, rich_help_panel="Which part")
 _question_option = partial(typer.Option, rich_help_panel="Questions to the graph")
