@@ -60,7 +60,7 @@ def _held(traces: Traces, call: _Call, start: int, end: int) -> list[tuple[int, 
 
 def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
     """Cut a span's interval into what its children hold and what it holds itself (None), latest first."""
-    ends = [(child, until(traces, child.row)) for child in children(traces, call.span.row)]
+    ends = [(child, until(traces, child.row)) for child in _inside(traces, call.span.row)]
     waiting = [
         _Call(child, max(child.start_ns, call.low), min(end, call.high)) for child, end in ends if end is not None
     ]
@@ -93,6 +93,42 @@ def _pieces(traces: Traces, call: _Call) -> list[tuple[_Call | None, int, int]]:
             pieces.append((ended, ended.low, ended.high))
             cursor = ended.low
     return pieces
+
+
+def _inside(traces: Traces, row: int) -> list[Span]:
+    """Give the children of a span, or the siblings that it wraps, without what its own child wraps."""
+    parent = traces.parents[row]
+    if parent >= 0 and _wrapped(traces, parent)[0] == row:
+        return _wrapped(traces, parent)[1]
+    wrapped = [child.row for child in _wrapped(traces, row)[1]]
+    return [child for child in children(traces, row) if child.row not in wrapped]
+
+
+def _wrapped(traces: Traces, parent: int) -> tuple[int, list[Span]]:
+    """Find the child of a span that wraps its siblings, and these; -1 for none."""
+    below = [child for child in children(traces, parent) if until(traces, child.row) is not None]
+    busy = [child for child in below if children(traces, child.row)]
+    longest = max(busy, key=lambda child: (child.duration_ns, child.row), default=None)
+
+    def encloses(outer: Span, inner: Span) -> bool:
+        return outer.start_ns <= inner.start_ns and inner.end_ns <= outer.end_ns
+
+    wrappers = [
+        child
+        for child in below
+        if longest is not None
+        and not children(traces, child.row)
+        and role(traces, child.row) is Kind.INTERNAL
+        and child.peer is None
+        and child.duration_ns > 0
+        and 2 * child.duration_ns >= traces.span(parent).duration_ns
+        and 10 * longest.duration_ns >= 9 * child.duration_ns
+        and encloses(child, longest)
+    ]
+    wrapper = max(wrappers, key=lambda child: (child.duration_ns, child.row), default=None)
+    if wrapper is None:
+        return -1, []
+    return wrapper.row, [child for child in below if child is not wrapper and encloses(wrapper, child)]
 
 
 def until(traces: Traces, row: int) -> int | None:

@@ -258,3 +258,26 @@ def test_the_frame_names_trace_and_span() -> None:
         "start_ns": [EPOCH_NS, EPOCH_NS + 2, EPOCH_NS + 6],
         "end_ns": [EPOCH_NS + 2, EPOCH_NS + 6, EPOCH_NS + 10],
     }
+
+
+def wrapped(wrapper_ns: int = 100, *, kind: Kind = Kind.INTERNAL) -> Traces:
+    """Give a request of 100, in which a span without children is recorded beside what it wraps."""
+    return trace(
+        span("request", None, 0, 100, kind=Kind.SERVER),
+        span("wrapper", "request", 100 - wrapper_ns, 100, kind=kind),
+        span("agent", "request", 5, 97),
+        span("query", "agent", 10, 90),
+    )
+
+
+@pytest.mark.parametrize(
+    ("traces", "own_ns"),
+    [
+        pytest.param(wrapped(), [0, 8, 12, 80], id="beside what it wraps"),
+        pytest.param(wrapped(95), [5, 3, 12, 80], id="tightly"),
+        pytest.param(wrapped(94), [5, 94, 1, 0], id="not what began before"),
+        pytest.param(wrapped(kind=Kind.CLIENT), [0, 100, 0, 0], id="a call wraps nothing"),
+    ],
+)
+def test_a_wrapper_without_children_hides_nothing_beside_it(traces: Traces, own_ns: list[int]) -> None:
+    assert find_paths(columns(traces)).own_ns.tolist() == own_ns

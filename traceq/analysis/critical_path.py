@@ -6,6 +6,7 @@ Only spans that their callers waited for do, and only until the callers went on.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from traceq.analysis.ticks import place_in_ticks
 from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
+from traceq.semantics import Kind
 from traceq.traces import Span, Traces
 
 if TYPE_CHECKING:
@@ -58,6 +60,49 @@ def find_awaited(spans: Columns) -> Awaited:
         is_refuted &= ~is_followed_at_once(spans)
     is_asynchronous = is_refuted | (has_outlived & ~is_superseded)
     return Awaited(~(is_told_free(spans) | is_asynchronous), end_ns, are_any_of(spans, learned.left_running))
+
+
+_MOSTLY = Fraction(9, 10)
+"""The share of a wrapper's time that a sibling covers."""
+
+
+def around_siblings(spans: Columns, awaited: Awaited) -> Ints:
+    """Give parents such that a wrapper recorded beside what it wraps is above it; see the page on critical paths.
+
+    A wrapper is an INTERNAL span without children that lasts at least half as long as its parent, and encloses the
+    longest of its siblings that have children, which covers nine tenths of it.
+    """
+    parents, duration_ns = spans.parents, spans.duration_ns
+    has_children = np.zeros(parents.size + 1, dtype=np.bool_)
+    has_children[parents] = True
+    is_long = (2 * duration_ns >= duration_ns[parents]) & (duration_ns > 0) & (parents >= 0) & awaited.flags
+    leaves = np.flatnonzero(is_long & ~has_children[:-1] & (spans.roles == Kind.INTERNAL) & (spans.peers == 0))
+    if not leaves.size:
+        return parents
+    concerned = np.zeros(parents.size, dtype=np.bool_)
+    concerned[parents[leaves]] = True
+    siblings = np.flatnonzero((parents >= 0) & concerned[parents] & awaited.flags)
+    longest = _longest_below(spans, siblings[has_children[siblings]])[parents[leaves]]
+    covers = duration_ns[longest] * _MOSTLY.denominator >= duration_ns[leaves] * _MOSTLY.numerator
+    leaves = leaves[(longest >= 0) & covers & _encloses(spans, leaves, longest)]
+    wrapper = _longest_below(spans, leaves)[parents[siblings]]
+    inside = (wrapper >= 0) & (wrapper != siblings) & _encloses(spans, wrapper, siblings)
+    moved = parents.copy()
+    moved[siblings[inside]] = wrapper[inside]
+    return moved
+
+
+def _longest_below(spans: Columns, rows: Ints) -> Ints:
+    """Give for each span the longest of its children among these, of equal ones the last; -1 for none."""
+    longest = np.full(spans.parents.size, -1, dtype=np.int64)
+    in_order = rows[np.argsort(spans.duration_ns[rows], kind="stable")]
+    longest[spans.parents[in_order]] = in_order
+    return longest
+
+
+def _encloses(spans: Columns, outer: Ints, inner: Ints) -> Flags:
+    encloses: Flags = (spans.start_ns[outer] <= spans.start_ns[inner]) & (spans.end_ns[inner] <= spans.end_ns[outer])
+    return encloses
 
 
 _DEEPEST = 1_000
@@ -125,6 +170,7 @@ def find_paths(spans: Columns) -> Paths:
     overlap up to a hundredth of the parent, here the nearer end wins.
     """
     awaited = find_awaited(spans)
+    recorded, spans = spans, spans.with_parents(around_siblings(spans, awaited))
     times_ns = place_in_ticks(spans, awaited.end_ns, learned_of(spans).ticks)
     low_ns, high_ns = clip_to_ancestors(spans.parents, *times_ns)
     attached = all_above(spans.parents, awaited.flags)
@@ -136,7 +182,7 @@ def find_paths(spans: Columns) -> Paths:
     windows = _main_windows(spans, waited, low_ns, high_ns)
     if beside.rows.size:
         windows = _with_pieces_beside(windows, waited, beside, keys, spans.parents)
-    return _paths(spans, awaited, windows, (low_ns, high_ns))
+    return _paths(recorded, awaited, windows, (low_ns, high_ns))
 
 
 def _main_windows(spans: Columns, waited: Pieces, low_ns: Ints, high_ns: Ints) -> Windows:
