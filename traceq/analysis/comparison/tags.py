@@ -118,12 +118,14 @@ def count_tags(traces: Traces, sample: Sample) -> TagCounts:
 def _tags(traces: Traces, position: int) -> set[Tag]:
     """List the tags of a trace. The spans of a trace repeat each other, so their attributes are combined first."""
     own: set[Tag] = set()
-    shared: set[Tag] = set()
+    # Most spans share the object of their resource with others; by its identity each one is read once.
+    resources: dict[int, Attributes] = {}
     for row in traces.rows(position):
         details = traces.span(row).details
         own.update(_texts(details.attributes()))
-        shared.update(_texts(details.resource()))
-    return own | {("resource." + key, value) for key, value in shared}
+        resource = details.resource()
+        resources[id(resource)] = resource
+    return own | {("resource." + key, value) for shared in resources.values() for key, value in _texts(shared)}
 
 
 def _texts(attributes: Attributes) -> list[Tag]:
