@@ -14,8 +14,8 @@ from benchmarks.truth.faults import FAULTS, OF_CALLEES, Fault, FaultKind, change
 from benchmarks.truth.measuring import load
 from benchmarks.truth.programs import System, draw_system
 from benchmarks.truth.recording import Condition, record
-from traceq.analysis.comparison.changes import judge
 from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.comparison.verdict import judge
 from traceq.semantics import Kind
 
 _CLEAN = Condition("clean")
@@ -57,7 +57,7 @@ class Blame:
     fault_count: int = 0
     """Faults that can be seen: those that change the latency, calls or errors by 5 % or more."""
     first_count: int = 0
-    """Of them those whose culprit comes first among the services (for errors: by errors)."""
+    """Of them those whose culprit comes first among the services."""
     among_three_count: int = 0
     right_count: int = 0
     """The headline names the culprit ..."""
@@ -173,12 +173,7 @@ def host_name(peer: str) -> str:
 
 def _blame(fault: Fault, before: traceq.Traces, after: traceq.Traces) -> Blame:
     comparison = traceq.compare(before, after)
-    services = list(comparison.services)
-    if fault.kind == "errors":
-        services.sort(key=lambda one: -abs(one.errors.change))
-    if fault.kind == "stopped":
-        services.reverse()
-    names = [host_name(service.service) for service in services]
+    names = [host_name(service.service) for service in comparison.services]
     named = host_name(judge(comparison).service)
     return Blame(
         fault_count=1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from traceq.analysis.comparison.alignment import CALL_COLUMNS, AlignedCall, Alignment, PathCalls
 from traceq.analysis.comparison.changes import (
@@ -17,6 +17,7 @@ from traceq.analysis.comparison.changes import (
 )
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS, CallChange
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
@@ -27,12 +28,9 @@ from traceq.views.wording import dim, next_line, reported, service_text, set_apa
 
 _LEAST_RATIO = 0.005
 """Changes below this share of the latency are left to the machine formats."""
-_MULTIPLIED = 1.5
 _HALF = 0.5
 _UNMATCHED_SHOWN = 3
 _WHOLE = 10
-_LEAST_CALLS = 0.02
-"""Calls a request, on either side, from which on a change is told."""
 
 _Row = TypeVar("_Row")
 
@@ -111,13 +109,12 @@ def _changes(answer: Comparison, top: int) -> list[Block]:
     services = [change for change in answer.services if matters(change.caused)]
     operations = [change for change in answer.operations if matters(change.held)]
     edges = [change for change in answer.edges if matters(change.between) and change.between.is_sure]
-    multiplied = [change for change in answer.operations if _is_multiplied(change)]
     failing = [change for change in answer.operations if change.errors.is_sure]
     blocks: list[Block] = []
     blocks += _section("Services, by what they change of the latency", _service_table(_ends(services, top)))
     blocks += _section("Operations", table(_OPERATIONS, _ends(operations, top)))
     blocks += _section("Between services", table(_EDGES, _ends(edges, top)))
-    blocks += _section("Calls a request", table(_CALLS, multiplied[:top]))
+    blocks += _section("Calls, each time their caller is called", table(_CALLS, answer.call_changes[:top]))
     blocks += _section("Errors a request", table(_ERRORS, failing[:top]))
     return blocks
 
@@ -198,11 +195,33 @@ _EDGES: tuple[Column[Any], ...] = (
     ),
     Column("calls", "calls", value=lambda change: _calls(change.calls), priority=3),
 )
-_CALLS: tuple[Column[Any], ...] = (
-    _NAME,
-    _SERVICE,
-    Column("calls", "calls", value=lambda change: _calls(change.calls)),
-    Column("what", "", value=lambda change: _what(change.calls), priority=1),
+_CALLER, _IN, _CALLEE, _CALLED, _CAUSED = picked(
+    CALL_CHANGE_COLUMNS, "caller", "caller_operation", "callee", "callee_operation", "caused_ns"
+)
+
+
+def _what(change: CallChange) -> str:
+    if change.source:
+        return f"since {change.source} fails"
+    match change.kind:
+        case "begun":
+            return "new"
+        case "stopped":
+            return "gone"
+        case "more" | "fewer":
+            return f"x {_count(change.calls.after / change.calls.before)}"
+        case _:
+            assert_never(change.kind)
+
+
+_CALLS: tuple[Column[CallChange], ...] = (
+    _CALLER,
+    replace(_IN, priority=2),
+    _CALLEE,
+    _CALLED,
+    Column("calls", "calls", value=lambda change: _arrow(_count(change.calls.before), _count(change.calls.after))),
+    replace(_CAUSED, priority=1),
+    Column("what", "", value=_what, priority=1),
 )
 _ERRORS: tuple[Column[Any], ...] = (
     _NAME,
@@ -214,20 +233,6 @@ _ERRORS: tuple[Column[Any], ...] = (
 
 def _p95(durations: Spread) -> str:
     return format_duration(durations.percentile(0.95)) if durations.count else "-"
-
-
-def _is_multiplied(change: OperationChange) -> bool:
-    """Tell whether an operation is called a good deal more or less often than before, or came or went."""
-    low, high = sorted((change.calls.before, change.calls.after))
-    return change.calls.is_sure and high >= _LEAST_CALLS and high >= _MULTIPLIED * low
-
-
-def _what(calls: Estimate) -> str:
-    if not calls.before:
-        return "new"
-    if not calls.after:
-        return "gone"
-    return f"x {_count(calls.after / calls.before)}"
 
 
 def _calls(calls: Estimate) -> str:

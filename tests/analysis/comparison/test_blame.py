@@ -53,7 +53,12 @@ CALM = sums((1, 1, 1, 1), (5, 10, 20, 40))
         pytest.param(sums((1, 0, 1, 0), (5, 0, 20, 0)), {"front": -50}, id="a caller makes no more calls"),
         pytest.param(sums((1, 1, 1, 3), (5, 10, 20, 120)), {"orders": 80}, id="a callee asks its database more often"),
         pytest.param(
-            sums((1, 2, 1, 2), (5, 20, 20, 100)), {"front": 55, "db": 15}, id="both, each with half of what both cause"
+            sums((1, 2, 1, 2), (5, 20, 20, 100)), {"front": 62.5, "db": 7.5}, id="more calls that take longer"
+        ),
+        pytest.param(
+            sums((1, 1.25, 1, 1.25), (5, 12.5, 20, 62.5)),
+            {"front": 13.75, "db": 11.25},
+            id="hardly more calls that take longer, each with half of what both cause",
         ),
         pytest.param(
             sums((1, 1, 1, 0), (5, 900, 20, 0), (0, 1, 0, 0)), {"orders": 850}, id="a callee that is down is to blame"

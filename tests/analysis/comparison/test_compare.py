@@ -8,9 +8,10 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import Record, SpanSpec, assemble, record, span
 from tests.laws import examples
-from traceq.analysis.comparison.changes import OPERATION_COLUMNS, judge
+from traceq.analysis.comparison.changes import OPERATION_COLUMNS
 from traceq.analysis.comparison.cohorts import Cohort, collect
 from traceq.analysis.comparison.compare import Comparison, compare
+from traceq.analysis.comparison.verdict import judge
 from traceq.analysis.requests import RequestOptions
 from traceq.report import document
 from traceq.semantics import Kind, Status

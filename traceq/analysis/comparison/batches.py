@@ -119,6 +119,8 @@ class Calls:
     """The number of failed calls."""
     begun: Codes = field(default_factory=lambda: _NO_CODES)
     """The number of errors that began in the callee."""
+    guessed: Codes = field(default_factory=lambda: _NO_CODES)
+    """The number of calls of which it is a guess who made them, since a span is missing."""
     own_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """Time on the critical path that the callee itself held, without network time; the client's where none answered."""
     gap_ns: Ints = field(default_factory=lambda: _NO_INTS)

@@ -15,6 +15,7 @@ import numpy as np
 from traceq.analysis.columns import Ints
 from traceq.analysis.comparison.batches import Floats
 from traceq.analysis.comparison.called import Network
+from traceq.analysis.comparison.structure import Attribution
 from traceq.analysis.grouping import distinct, numbered_rows
 
 
@@ -95,11 +96,28 @@ class Decomposition:
         self._by_caller, self._by_callee = _Adder(network.calling, size), _Adder(network.called, size)
         excused, excuse = self._find_excuses(before, after)
         self._excused_above, self._excused_below = np.append(excused, 0)[self._above], excused[self._below]
-        self._by_excuse_above = _Adder(np.append(excuse, 0)[self._above], size)
+        self._excuse_above = np.append(excuse, 0)[self._above]
+        self._by_excuse_above = _Adder(self._excuse_above, size)
         self._by_excuse_below = _Adder(excuse[self._below], size)
+        self._is_other = _others(*self._means(before, after))
 
     def __call__(self, before: CallSums, after: CallSums) -> Floats:
         """Give what each service or peer causes, in ns; one row for each replicate."""
+        by_number, by_work, by_gap = self._divide(before, after)
+        return (
+            self._by_caller(by_number * (1 - self._excused_above) + by_gap * self._caller_shares)
+            + self._by_callee(by_work * (1 - self._excused_below) + by_gap * (1 - self._caller_shares))
+            + self._by_excuse_above(by_number * self._excused_above)
+            + self._by_excuse_below(by_work * self._excused_below)
+        )
+
+    def of_calls(self, before: CallSums, after: CallSums) -> Attribution:
+        """Give what comes of how often each kind of call is made, whoever causes that."""
+        by_number, _, _ = self._divide(before, after)
+        return Attribution(by_number[0], np.where(self._excused_above >= _HALF, self._excuse_above, -1))
+
+    def _divide(self, before: CallSums, after: CallSums) -> tuple[Floats, Floats, Floats]:
+        """Give what comes of how often each kind of call is made, of its callee's work and of network time."""
         one, other = self._means(before, after)
         costs = [self._costs(means) for means in (one, other)]
         flow = np.zeros((one.rates.shape[0], self._node_count + 1))
@@ -108,16 +126,12 @@ class Decomposition:
         above = np.zeros(rate.shape)
         for layer in self._layers:
             above[:, layer] = flow[:, self._above[layer]]
-            flow[:, :-1] += _Adder(self._below[layer], self._node_count)(above[:, layer] * rate[:, layer])
+            below = above[:, layer] * rate[:, layer] * (1 - self._is_other[layer])
+            flow[:, :-1] += _Adder(self._below[layer], self._node_count)(below)
         by_number = above * (other.rates - one.rates) * (costs[0] + costs[1]) / 2
-        by_work = above * rate * (other.own_ns - one.own_ns)
-        by_gap = above * rate * (other.gap_ns - one.gap_ns)
-        return (
-            self._by_caller(by_number * (1 - self._excused_above) + by_gap * self._caller_shares)
-            + self._by_callee(by_work * (1 - self._excused_below) + by_gap * (1 - self._caller_shares))
-            + self._by_excuse_above(by_number * self._excused_above)
-            + self._by_excuse_below(by_work * self._excused_below)
-        )
+        by_number += above * rate * self._is_other * (costs[1] - costs[0])
+        same = above * rate * (1 - self._is_other)
+        return by_number, same * (other.own_ns - one.own_ns), same * (other.gap_ns - one.gap_ns)
 
     def _means(self, before: CallSums, after: CallSums) -> tuple[_Means, _Means]:
         calls = (before.calls, after.calls)
@@ -144,16 +158,16 @@ class Decomposition:
 
     def _find_excuses(self, before: CallSums, after: CallSums) -> tuple[Floats, Ints]:
         """Give for each callee the share of its work in which calls fail newly, or no longer, and whose failures."""
-        one, other = _ratio((before.errors, after.errors), (self._made_by(before), self._made_by(after)))
-        grown = other[0] - one[0]
-        failing = _ratio((before.errors, after.errors), (before.calls, after.calls))
-        each = np.abs(failing[1] - failing[0])[0]
+        one, other = _ratio((before.errors, after.errors), (before.calls, after.calls))
+        each = (other - one)[0]
+        rates = [means.rates[0] for means in self._means(before, after)]
+        grown = each * (rates[0] + rates[1]) / 2
         excused, excuse = np.zeros(self._node_count), np.zeros(self._node_count, dtype=np.int64)
         for layer in reversed(self._layers):
             by_callee: dict[tuple[int, int], float] = {}
             for call in layer[(np.abs(grown[layer]) >= _EXCUSE) & (self._above[layer] >= 0)].tolist():
                 node = int(self._below[call])
-                passed_on = excused[node] > 0 and excused[node] >= _HALF * each[call]
+                passed_on = excused[node] > 0 and excused[node] >= _HALF * abs(each[call])
                 source = int(excuse[node] if passed_on else self._network.called[call])
                 if source != self._network.calling[call]:
                     key = (int(self._above[call]), source)
@@ -164,6 +178,15 @@ class Decomposition:
         return excused, excuse
 
 
+def _others(before: _Means, after: _Means) -> Floats:
+    """Give for each kind of call the share of calls that are others than before; 0 where it is below `_OTHERS`."""
+    most = np.maximum(before.rates, after.rates)
+    shares = np.divide(np.abs(after.rates - before.rates), most, out=np.zeros(most.shape), where=most > 0)[0]
+    return np.where(shares >= _OTHERS, shares, 0)
+
+
+_OTHERS = 0.33
+"""From this share of other calls on, how long calls take does not say how long the callee takes: half as many again."""
 _EXCUSE = 0.02
 """The share of a caller's work in which failures change anything, at least: fewer failures come and go."""
 _HALF = 0.5

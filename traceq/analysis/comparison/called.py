@@ -56,12 +56,15 @@ def find_calls(found: Requests, charges: Charges, operations: Ints, is_head: Fla
     requests, kinds = np.divmod(keys[order][heads_of], places.size)
     own_ns = sum_by_group(place, np.where(found.entry >= 0, charges.kept_ns, 0), size)
     failed = spans.statuses[rows] == Status.ERROR
-    amounts = (np.ones(rows.size), failed, _begun(found, is_head, place)[rows])
+    guessed = spans.rejoined[rows] | ((clients >= 0) & spans.rejoined[clients])
+    counted = (np.ones(rows.size), failed, _begun(found, is_head, place)[rows], guessed)
     callers, clients, callees = (part[places[kinds]].astype(np.int32) for part in told[1:])
-    calls, errors, begun = (np.add.reduceat(part[order], heads_of, dtype=np.int32) for part in amounts)
+    calls, errors, begun, guess = (np.add.reduceat(part[order], heads_of, dtype=np.int32) for part in counted)
     own_ns, gap_ns = (np.add.reduceat(part[rows[order]], heads_of) for part in (own_ns, charges.network_ns))
     levels = told[0][places[kinds]].astype(np.int32)
-    return Calls(requests.astype(np.int32), levels, callers, clients, callees, calls, errors, begun, own_ns, gap_ns)
+    return Calls(
+        requests.astype(np.int32), levels, callers, clients, callees, calls, errors, begun, guess, own_ns, gap_ns
+    )
 
 
 def _begun(found: Requests, is_head: Flags, place: Ints) -> Ints:
@@ -121,13 +124,13 @@ class SettledCalls:
 
         Args:
             calls: The calls of the batch.
-            values: One value for each of them.
+            values: One value for each entry of this, of which each callee has its share.
             groups: The group of each entry of this.
             size: The number of groups.
         """
-        kept = np.flatnonzero(values[self.entries])
-        entries = self.entries[kept]
-        return amounts(calls.requests[entries], groups[kept], values[entries] * self.shares[kept], size)
+        kept = np.flatnonzero(values)
+        requests = calls.requests[self.entries[kept]]
+        return amounts(requests, groups[kept], values[kept] * self.shares[kept], size)
 
 
 def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, SettledCalls]:

@@ -1,20 +1,20 @@
-"""The result of a comparison: both sides in numbers, the changes, and the conclusion in one sentence."""
+"""The result of a comparison: both sides in numbers, and the changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeVar
 
 from traceq.analysis.calls import NodeKind
-from traceq.analysis.comparison.batches import MIN_REQUESTS
+from traceq.analysis.comparison.evidence import Difference, difference_specs
 from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
+from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.requests import SetApart, set_apart_specs
 from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.report import Column, Rows, Unit, json_key
-from traceq.units import format_duration, format_ratio, plural
 
 _Row = TypeVar("_Row")
 
@@ -80,7 +80,7 @@ class ServiceChange:
     """Calls from other services, per request."""
     errors: Estimate
     """Failed calls from other services, per request."""
-    begun: Estimate
+    begun: Difference
     """The share of requests in which errors began in it."""
     before: Spread
     """Durations before, of the spans at which the service was entered."""
@@ -127,7 +127,7 @@ SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
     Column("between_change_ns", "between", Unit.DURATION, lambda line: round(line.between_ns), _BETWEEN),
     *estimate_specs("calls_per_request", lambda line: line.calls, "calls from other services"),
     *estimate_specs("errors_per_request", lambda line: line.errors, "failed ones of these calls"),
-    *estimate_specs("error_origin_ratio", lambda line: line.begun, "requests in which errors began in it"),
+    *difference_specs("error_origin_ratio", lambda line: line.begun, "share of requests in which errors began in it"),
     *spread_specs("duration_before", "before", lambda line: line.before, "durations of entry spans before"),
     *spread_specs("duration_after", "after", lambda line: line.after, "durations of entry spans after"),
     Column(
@@ -176,158 +176,30 @@ class Changes:
     """The mean latency in ns."""
     failures: Estimate
     """The share of failed requests, 0..1."""
+    failed: Difference
+    """The same, of all requests, and whether it is beyond chance."""
     services: tuple[ServiceChange, ...]
-    """The services; those that hold requests longer come first."""
+    """The services and peers; what changes most for users comes first, see `weight`."""
     operations: tuple[OperationChange, ...]
     edges: tuple[EdgeChange, ...]
+    call_changes: tuple[CallChange, ...]
+    """Calls that are made more or less often, beyond chance; what no failure explains comes first."""
+
+    @property
+    def latency_ns(self) -> float:
+        """The mean latency of both sides."""
+        return (self.latency.before + self.latency.after) / 2
 
 
-Outcome: TypeAlias = Literal["slower", "faster", "mixed", "same", "too-few", "incomparable"]
+def weight(change: ServiceChange, latency_ns: float) -> float:
+    """Say how much a service or peer changes for users: by size, and by how many deviations from chance that is.
 
-NOTABLE_RATIO = 0.05
-"""The minimum share of the mean latency for a headline, when the change is sure."""
-GREAT_RATIO = 0.25
-"""The minimum share for a headline when the change is beyond chance only if taken alone."""
-_MOSTLY = 0.7
-_HALF = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The conclusion of a comparison."""
-
-    outcome: Outcome
-    headline: str
-    """What changed most, by how much, and how sure that is."""
-    remarks: tuple[str, ...]
-    """Further sentences: where the time passes, what else changed."""
-    service: str
-    """The service that the headline names; empty when it names none."""
+    A request in which errors begin counts as one that takes twice as long.
+    """
+    slower = abs(change.caused.weight) / latency_ns if latency_ns else 0.0
+    return slower + (abs(change.begun.weight) if change.begun.is_sure else 0.0)
 
 
-def judge(comparison: Changes) -> Verdict:
-    """Say what changed most, or plainly that nothing did."""
-    counts = (comparison.before.request_count, comparison.after.request_count)
-    if min(counts) == 0:
-        empty = "before" if counts[0] == 0 else "after"
-        return Verdict("incomparable", f"Nothing to compare: no requests {empty}", (), "")
-    if sum(comparison.before.unmatched.values()) == counts[0]:
-        return Verdict("incomparable", "Nothing to compare: the two sides share no entry operation", (), "")
-    if min(counts) < MIN_REQUESTS:
-        few = f"Too few requests to tell change from chance: {counts[0]} before, {counts[1]} after"
-        return Verdict("too-few", few, (_latency(comparison.latency),), "")
-    notable = [change for change in comparison.services if is_notable(change.caused, comparison)]
-    slower = [change for change in notable if change.caused.change > 0]
-    faster = [change for change in notable if change.caused.change < 0][::-1]
-    if not notable:
-        return _nothing(comparison)
-    first = (slower or faster)[0]
-    outcome: Outcome = "mixed" if slower and faster else "slower" if slower else "faster"
-    remarks = [
-        _where(first, comparison),
-        *_others(slower[1:], faster if slower else faster[1:]),
-        *_failures(comparison),
-    ]
-    return Verdict(outcome, _headline(first, comparison), tuple(remark for remark in remarks if remark), first.service)
-
-
-def is_notable(change: Estimate, comparison: Changes) -> bool:
-    """Tell whether a change of the latency deserves to be named."""
-    latency_ns = (comparison.latency.before + comparison.latency.after) / 2
-    size = abs(change.change)
-    if change.is_sure:
-        return size >= NOTABLE_RATIO * latency_ns
-    return change.is_likely and size >= GREAT_RATIO * latency_ns
-
-
-def _latency(latency: Estimate) -> str:
-    told = f"{format_duration(round(latency.before))} → {format_duration(round(latency.after))}"
-    if not latency.before:
-        return f"mean latency {told}"
-    return f"mean latency {told} ({_signed(latency.change / latency.before)})"
-
-
-def _signed(ratio: float) -> str:
-    return f"{'+' if ratio >= 0 else '-'}{format_ratio(abs(ratio))}"
-
-
-def _headline(first: ServiceChange, comparison: Changes) -> str:
-    how = "longer" if first.caused.change > 0 else "shorter"
-    amount = format_duration(round(abs(first.caused.change)))
-    verb = "makes" if first.caused.is_sure else "probably makes"
-    change = f"{first.service} {verb} requests {amount} {how} on average ({interval_text(first.caused)})"
-    return f"{change}; {_latency(comparison.latency)}"
-
-
-def interval_text(change: Estimate) -> str:
-    """Write the interval of a change, with both ends in the direction of the change."""
-    low, high = (change.low, change.high) if change.change >= 0 else (-change.high, -change.low)
-    sure = "95 % sure" if change.is_sure else "may be chance"
-    return f"{sure}: {format_duration(round(low))} to {format_duration(round(high))}"
-
-
-def _where(change: ServiceChange, comparison: Changes) -> str:
-    """Say where a service's change lies: between it and others, or in which of its operations."""
-    caused = change.caused.change
-    if abs(change.between_ns) >= _MOSTLY * abs(caused) and change.between_ns * caused > 0:
-        return _between(change, comparison)
-    ways = [line for line in comparison.operations if _is_of(line.key, change)]
-    line = max(ways, key=lambda line: line.held.change * caused, default=None)
-    if line is None or line.held.change * caused <= 0:
-        return ""
-    share = line.held.change / caused
-    if share >= _HALF:
-        whose = "" if line.key.service == change.service else f" of {line.key.service}"
-        return f"{format_ratio(min(share, 1))} of it in {line.key.name}{whose}"
-    return f"in {plural(len(ways), 'operation')}"
-
-
-def _is_of(key: GroupKey, change: ServiceChange) -> bool:
-    """Tell whether an operation is a service's, or a call to a peer."""
-    return key.service == change.service or (key.peer is not None and key.peer.label == change.service)
-
-
-def _between(change: ServiceChange, comparison: Changes) -> str:
-    as_caller = [edge for edge in comparison.edges if edge.caller == change.service and edge.caller_share > 0]
-    by_caller_ns = sum(edge.between.change * edge.caller_share for edge in as_caller)
-    more = "more" if change.caused.change > 0 else "less"
-    if abs(by_caller_ns) >= _HALF * abs(change.between_ns):
-        callees = plural(len(as_caller), "service")
-        return (
-            f"it waits {more} for {callees} that it calls, before and after they work: look at {change.service} itself "
-            "(CPU, threads, connections, network)"
-        )
-    callers = plural(len([edge for edge in comparison.edges if edge.callee == change.service]), "caller")
-    return (
-        f"{more} time passes between it and its {callers} than in it: network, queue, connection pool, or too few "
-        "workers to take calls"
-    )
-
-
-def _others(slower: list[ServiceChange], faster: list[ServiceChange]) -> list[str]:
-    told = [("also longer", slower), ("shorter", faster)]
-    return [f"{how}: {', '.join(_amount(change) for change in changes)}" for how, changes in told if changes]
-
-
-def _amount(change: ServiceChange) -> str:
-    return f"{change.service} {format_duration(round(abs(change.caused.change)))}"
-
-
-def _failures(comparison: Changes) -> list[str]:
-    failures = comparison.failures
-    if not failures.is_sure:
-        return []
-    return [f"failed requests {format_ratio(failures.before)} → {format_ratio(failures.after)}"]
-
-
-def _nothing(comparison: Changes) -> Verdict:
-    remarks = _failures(comparison)
-    latency = _latency(comparison.latency)
-    greatest = max(comparison.services, key=lambda change: abs(change.caused.change))
-    if not greatest.caused.change:
-        return Verdict("same", f"Nothing changed: {latency}", tuple(remarks), "")
-    change = greatest.caused
-    sign = "+" if change.change > 0 else "-"
-    why = "within chance" if not change.is_sure else f"under {format_ratio(NOTABLE_RATIO)} of the latency"
-    told = f"the greatest change, {greatest.service} {sign}{format_duration(round(abs(change.change)))}, is {why}"
-    return Verdict("same", f"Nothing changed much: {latency}; {told}", tuple(remarks), "")
+def is_of(key: GroupKey, service: str) -> bool:
+    """Tell whether an operation is a service's, or a call to a peer of this name."""
+    return key.service == service or (key.peer is not None and key.peer.label == service)

@@ -18,14 +18,15 @@ from traceq.analysis.comparison.changes import (
     OperationChange,
     ServiceChange,
     SideSummary,
-    Verdict,
-    judge,
     side_specs,
+    weight,
 )
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
 from traceq.analysis.comparison.measuring import Sides, estimate_specs, pair
+from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
+from traceq.analysis.comparison.verdict import Verdict, judge
 from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import SetApart
 from traceq.analysis.spread import Spread, spread, spreads
@@ -46,7 +47,7 @@ class Comparison(Changes, Answer):
         Column(
             "outcome",
             of="verdict",
-            about="`slower`, `faster`, `mixed`, `same`, `too-few` or `incomparable`",
+            about="`failing`, `recovered`, `slower`, `faster`, `mixed`, `different`, `same`, `too-few`, `incomparable`",
             within="verdict",
         ),
         Column("headline", of="verdict", about="verdict in one sentence", within="verdict"),
@@ -57,15 +58,28 @@ class Comparison(Changes, Answer):
             "service that the headline names; null for none",
             within="verdict",
         ),
+        json_key(
+            "subject",
+            lambda answer: answer.verdict.subject,
+            "what the headline is about: `latency`, `errors` or `calls`; null for nothing",
+            within="verdict",
+        ),
         *side_specs("before", lambda answer: answer.before),
         *side_specs("after", lambda answer: answer.after),
         *estimate_specs("latency", lambda answer: answer.latency, "mean latency", is_time=True),
         *estimate_specs("failed_ratio", lambda answer: answer.failures, "share of requests that failed"),
         Rows(
-            "services", SERVICE_COLUMNS, about="services, those first that make requests longer, by size and evidence"
+            "services",
+            SERVICE_COLUMNS,
+            about="services and peers, those first that change most for users, by size and evidence",
         ),
         Rows("operations", OPERATION_COLUMNS, about="operations, those first that hold requests longer"),
         Rows("edges", EDGE_COLUMNS, about="what passes between two services"),
+        Rows(
+            "call_changes",
+            CALL_CHANGE_COLUMNS,
+            about="calls made more or less often, beyond chance; what failures explain comes last",
+        ),
         *tag_specs(lambda answer: answer.tags),
     )
     MAIN: ClassVar[str] = "operations"
@@ -109,9 +123,11 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
         after=_side(other, unmatched_operations(other, sides.matching.after_kinds, sides.matching)),
         latency=found.latency,
         failures=found.failures,
+        failed=found.failed,
         services=_services(sides, found),
         operations=_operations(sides, found),
         edges=_edges(edges, found),
+        call_changes=found.call_changes,
     )
 
 
@@ -144,14 +160,15 @@ def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
             found.service_between_ns[number],
             found.service_calls[number],
             found.service_errors[number],
-            found.service_begun[number],
+            found.error_changes[number],
             before[number],
             after[number],
             found.service_examples[number][found.service_held[number].change >= 0],
         )
         for number, service in enumerate(network.names)
     ]
-    return tuple(sorted(changes, key=lambda change: (-change.caused.weight, change.service)))
+    latency_ns = (found.latency.before + found.latency.after) / 2
+    return tuple(sorted(changes, key=lambda change: (-round(weight(change, latency_ns), 9), change.service)))
 
 
 def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:

@@ -54,7 +54,7 @@ class Deals:
         is_after = np.arange(self._kinds.size) >= self.half
         hashes = [batch.traces.hashes[batch.requests.traces] for batch in (before, after)]
         # The smaller side is dealt first: whichever is called before, all deals are the same.
-        self._first_is_before = _is_first(before.traces.hashes, after.traces.hashes)
+        self._first_is_before = _is_first(before, after)
         second = int(self._first_is_before)
         twice = np.isin(hashes[second], hashes[1 - second])
         self._is_twin = np.zeros(self._kinds.size, dtype=np.bool_)
@@ -89,5 +89,21 @@ class Deals:
         )
 
 
-def _is_first(before: Hashes, after: Hashes) -> bool:
-    return (before.size, int(before.sum())) <= (after.size, int(after.sum()))
+def _is_first(before: Batch, after: Batch) -> bool:
+    """Tell which of two sides comes first, whatever they are called."""
+    return _key(before) <= _key(after)
+
+
+def _key(batch: Batch) -> tuple[int, ...]:
+    # The same traces may be on both sides, with other spans.
+    hashes, reached, work = batch.traces.hashes, batch.requests.reached, batch.work
+    numbers = (
+        reached,
+        batch.requests.latency_ns,
+        work.operations,
+        work.own_ns,
+        work.calls,
+        work.errors,
+        batch.durations_ns,
+    )
+    return (hashes.size, int(hashes.sum()), *(part for each in numbers for part in (each.size, int(each.sum()))))

@@ -5,7 +5,7 @@ Network time is charged to the callee, or to the caller that many callees share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Floats, Gaps
 from traceq.analysis.comparison.blame import CallSums, Decomposition
 from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
+from traceq.analysis.comparison.evidence import Difference
 from traceq.analysis.comparison.measuring import (
     Amounts,
     Estimate,
@@ -23,6 +24,13 @@ from traceq.analysis.comparison.measuring import (
     both,
     estimate,
     estimate_derived,
+)
+from traceq.analysis.comparison.structure import (
+    Attribution,
+    CallChange,
+    find_call_changes,
+    find_error_changes,
+    find_failures,
 )
 from traceq.analysis.grouping import distinct
 
@@ -108,7 +116,6 @@ class Measured:
     service_held: list[Estimate]
     service_calls: list[Estimate]
     service_errors: list[Estimate]
-    service_begun: list[Estimate]
     operation_held: list[Estimate]
     operation_calls: list[Estimate]
     operation_errors: list[Estimate]
@@ -119,6 +126,11 @@ class Measured:
     caller_shares: list[float]
     service_examples: list[tuple[str, str]]
     """For each service the traces before and after that it held longest; empty for none."""
+    call_changes: tuple[CallChange, ...]
+    error_changes: list[Difference]
+    """For each service the share of requests in which errors began in it."""
+    failed: Difference
+    """The share of requests that failed."""
 
 
 def measure(sides: Sides, edges: Edges) -> Measured:
@@ -138,41 +150,46 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         (second.sums(weights[1]) - first.sums(weights[0])).tolist()
         for first, second in zip(*(_between(end) for end in ends), strict=True)
     ]
+    caused, of_calls = _caused(sides, network, ends, measured[_SERVICE_HELD], seen)
+    batches, both_settled = (sides.before, sides.after), (settled[0], settled[1])
     return Measured(
         latency=measured[0][0],
         failures=measured[1][0],
         network=network,
-        service_caused=_caused(sides, network, ends, measured[_SERVICE_HELD], seen),
+        service_caused=caused,
         service_held=measured[_SERVICE_HELD],
         service_calls=measured[3],
         service_errors=measured[4],
-        service_begun=measured[5],
-        operation_held=measured[6],
-        operation_calls=measured[7],
-        operation_errors=measured[8],
-        edge_between=measured[9],
-        edge_calls=measured[10],
+        operation_held=measured[5],
+        operation_calls=measured[6],
+        operation_errors=measured[7],
+        edge_between=measured[8],
+        edge_calls=measured[9],
         service_between_ns=grown[0],
         operation_between_ns=grown[1],
         caller_shares=shares.tolist(),
         service_examples=list(zip(*(_examples(*parts) for parts in _held_sides(sides, levels)), strict=True)),
+        call_changes=find_call_changes(batches, network, both_settled, of_calls),
+        error_changes=find_error_changes(batches, network, both_settled),
+        failed=find_failures(batches),
     )
 
 
 def _caused(
     sides: Sides, network: Network, ends: tuple[_Side, ...], held: list[Estimate], seen: Seen
-) -> list[Estimate]:
+) -> tuple[list[Estimate], Attribution]:
     levels = tuple(zip(*(end.by_kind() for end in ends), strict=True))
     weights = sides.weights()
     sums = [CallSums(*(level[side].sums(weight)[None, :] for level in levels)) for side, weight in enumerate(weights)]
     divide = Decomposition(network, ends[0].kind_shares(ends[1]), sums[0], sums[1])
-    return estimate_derived(
+    caused = estimate_derived(
         sides,
         levels,
         lambda before, after: divide(CallSums(*before), CallSums(*after)),
         np.array([one.before + one.after for one in held]),
         seen,
     )
+    return caused, divide.of_calls(sums[0], sums[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,13 +221,13 @@ class _Side:
         """Give what `CallSums` adds up."""
         calls, groups, size = self.batch.calls, self.settled.groups, self.network.depths.size
         columns = (calls.calls, calls.own_ns, calls.gap_ns, calls.errors)
-        return tuple(self.settled.amounts(calls, column, groups, size) for column in columns)
+        return tuple(self.settled.amounts(calls, column[self.settled.entries], groups, size) for column in columns)
 
     def by_service(self, values: Ints | Codes | Flags | Floats, *, of_callers: bool = False) -> Amounts:
         """Give amounts of calls by who is called, or who calls."""
         network = self.network
         groups = (network.calling if of_callers else network.called)[self.settled.groups]
-        return self.settled.amounts(self.batch.calls, values, groups, len(network.names))
+        return self.settled.amounts(self.batch.calls, values[self.settled.entries], groups, len(network.names))
 
 
 def _levels(end: _Side) -> tuple[Amounts, ...]:
@@ -220,7 +237,6 @@ def _levels(end: _Side) -> tuple[Amounts, ...]:
     size = len(batch.operations)
     alone = np.arange(len(requests), dtype=np.int64)
     held = _held(batch, edges, end.shares)
-    begun = end.by_service(calls.begun)
     return (
         _sparse(alone, np.zeros_like(alone), requests.latency_ns, 1),
         _sparse(alone, np.zeros_like(alone), requests.failed, 1),
@@ -230,7 +246,6 @@ def _levels(end: _Side) -> tuple[Amounts, ...]:
         ),
         end.by_service(np.where(_comes_in(end), calls.calls, 0)),
         end.by_service(np.where(_comes_in(end), calls.errors, 0)),
-        replace(begun, values=np.minimum(begun.values, 1)),
         _sparse(held[0], held[1], held[2], size),
         _sparse(work.requests, work.operations, work.calls, size),
         _sparse(work.requests, work.operations, work.errors, size),

@@ -21,7 +21,7 @@ from traceq.report import Column, Unit
 _COVERAGE = 0.95
 _ALONE = 1.96
 """Number of standard deviations within which 95 of 100 single values lie."""
-_CLEAREST = 100.0
+CLEAREST = 100.0
 """More deviations than these make a change no clearer."""
 _NOISE = 1e-9
 """Differences below this share of the compared values come from rounding, at 1e-16 per operation."""
@@ -115,8 +115,8 @@ class Estimate:
         """The change times how many deviations it is: what is great and hardly by chance weighs most."""
         if not math.isfinite(self.deviation):
             return self.change
-        beyond = abs(self.change) / self.deviation if self.deviation else _CLEAREST
-        return self.change * min(beyond, _CLEAREST)
+        beyond = abs(self.change) / self.deviation if self.deviation else CLEAREST
+        return self.change * min(beyond, CLEAREST)
 
     @property
     def is_sure(self) -> bool:
@@ -321,7 +321,8 @@ def _bounds(
     for number in range(len(deals)):
         dealt = deals(number)
         weights = dealt.after - dealt.before
-        shares[number] = weights[deals.half :].sum()
+        # Of both sides: a kind that was dealt to one side alone has no weight on the other.
+        shares[number] = (weights[deals.half :].sum() - weights[: deals.half].sum()) / 2
         for found, (first, second) in zip(replicates, levels, strict=True):
             found[number] = first.sums(weights[: deals.half]) + second.sums(weights[deals.half :])
     chances = [Chance(*parts, shares) for parts in zip(replicates, changes, sizes, strict=True)]

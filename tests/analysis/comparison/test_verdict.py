@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.builders import SpanSpec, assemble, record, span
+from traceq.analysis.comparison.cohorts import collect
+from traceq.analysis.comparison.compare import Comparison, compare
+from traceq.analysis.comparison.verdict import Verdict
+from traceq.analysis.requests import RequestOptions
+from traceq.semantics import Kind, Peer, Status
+
+MS = 1_000_000
+STOCK = Peer("service", "stock", "")
+MYSQL = Peer("database", "mysql", "shop")
+
+
+def request(
+    works_ms: int,
+    *,
+    calls: int = 1,
+    query_ms: int = 10,
+    answers: bool = True,
+    fails: bool = False,
+    has_failed: bool = False,
+) -> list[SpanSpec]:
+    """Give a request: the shop works, and calls the stock, which asks a database, as often as said."""
+    at = works_ms * MS
+    spans = []
+    for number in range(calls):
+        status = Status.ERROR if fails else Status.UNSET
+        end = at + query_ms * MS
+        client = f"c{number}"
+        spans += [span(client, "1", at, end, service="shop", name="GET", kind=Kind.CLIENT, status=status, peer=STOCK)]
+        if answers:
+            server = f"s{number}"
+            spans += [
+                span(server, client, at, end, service="stock", name="GET /stock", kind=Kind.SERVER, status=status),
+                span(f"q{number}", server, at, end, service="stock", name="SELECT", kind=Kind.CLIENT, peer=MYSQL),
+            ]
+        at = end
+    failed = Status.ERROR if has_failed else Status.UNSET
+    return [span("1", None, 0, at, service="shop", name="POST /order", kind=Kind.SERVER, status=failed), *spans]
+
+
+def compared(before: Sequence[list[SpanSpec]], after: Sequence[list[SpanSpec]]) -> Comparison:
+    one, other = (
+        collect(
+            assemble([record(*spans, trace_id=f"{prefix}{number:03x}") for number, spans in enumerate(side)]),
+            RequestOptions(),
+        )
+        for prefix, side in (("a", before), ("b", after))
+    )
+    return compare(one, other)
+
+
+def told(verdict: Verdict) -> tuple[str, str | None, str, str]:
+    return (verdict.outcome, verdict.subject, verdict.service, verdict.headline)
+
+
+CALM = [request(20 + number % 5) for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome", "service", "headline"),
+    [
+        pytest.param(
+            [request(20 + number % 5, query_ms=50) for number in range(40)],
+            "slower",
+            "mysql shop",
+            "mysql shop makes requests 40.0 ms longer on average (95 % sure: 40.0 ms to 40.0 ms); "
+            "mean latency 32.0 ms → 72.0 ms (+125 %)",
+            id="a database that is slow",
+        ),
+        pytest.param(
+            [request(20 + number % 5, calls=6) for number in range(40)],
+            "slower",
+            "shop",
+            "shop makes 6 calls of stock (GET /stock) instead of 1 in POST /order: requests take 50.0 ms longer on "
+            "average (95 % sure: 49.4 ms to 50.6 ms); mean latency 32.0 ms → 82.0 ms (+156 %)",
+            id="calls that multiply",
+        ),
+        pytest.param(
+            [request(20 + number % 5, calls=0) for number in range(40)],
+            "faster",
+            "shop",
+            "shop no longer calls stock (GET /stock) in POST /order (0 calls instead of 1): requests take 10.0 ms "
+            "shorter on average (95 % sure: 9.30 ms to 10.7 ms); mean latency 32.0 ms → 22.0 ms (-31 %)",
+            id="calls that stop",
+        ),
+        pytest.param(
+            [request(20 + number % 5, query_ms=500, answers=False, fails=True) for number in range(40)],
+            "slower",
+            "stock",
+            "stock makes requests 490 ms longer on average (95 % sure: 489 ms to 491 ms); "
+            "mean latency 32.0 ms → 522 ms (+1531 %)",
+            id="a service that is down",
+        ),
+        pytest.param(
+            [
+                request(20 + number % 5, query_ms=1, calls=3, answers=False, fails=True, has_failed=number < 20)
+                for number in range(40)
+            ],
+            "failing",
+            "stock",
+            "More requests fail, 0 % → 50 % (99 % sure): errors begin in stock in 100 % of requests instead of 0 %",
+            id="a service that refuses calls, and is asked again",
+        ),
+        pytest.param(
+            [request(20 + number % 5, fails=number < 12, has_failed=number < 12) for number in range(40)],
+            "failing",
+            "stock",
+            "More requests fail, 0 % → 30 % (99 % sure): errors begin in stock in 30 % of requests instead of 0 %",
+            id="errors that reach users",
+        ),
+        pytest.param(
+            [request(20 + number % 5, fails=number < 12) for number in range(40)],
+            "failing",
+            "stock",
+            "Errors begin in stock in 30 % of requests instead of 0 % (99 % sure); failed requests 0 % → 0 %",
+            id="errors that reach no users",
+        ),
+        pytest.param(
+            [request(20 + number % 5, fails=number < 3, has_failed=number < 3) for number in range(40)],
+            "same",
+            "",
+            "Nothing changed: mean latency 32.0 ms → 32.0 ms (+0 %)",
+            id="errors that may be chance",
+        ),
+    ],
+)
+def test_the_headline_names_who_is_to_blame(
+    after: list[list[SpanSpec]], outcome: str, service: str, headline: str
+) -> None:
+    verdict = compared(CALM, after).verdict
+
+    assert (verdict.outcome, verdict.service, verdict.headline) == (outcome, service, headline)
+
+
+def test_calls_that_take_no_time_are_a_headline_where_nothing_else_changed() -> None:
+    after = [request(20 + number % 5, calls=3, query_ms=0) for number in range(40)]
+    before = [request(20 + number % 5, query_ms=0) for number in range(40)]
+
+    assert told(compared(before, after).verdict) == (
+        "different",
+        "calls",
+        "shop",
+        "shop makes 3 calls of stock (GET /stock) instead of 1 in POST /order (99 % sure)",
+    )
+
+
+def test_what_got_worse_is_told_before_what_got_better() -> None:
+    after = [request(20 + number % 5, query_ms=1, fails=number < 16) for number in range(40)]
+    verdict = compared(CALM, after).verdict
+
+    assert told(verdict)[:3] == ("failing", "errors", "stock")
+    assert "shorter: mysql shop 9.00 ms" in verdict.remarks
+
+
+def test_calls_that_failures_explain_are_told_with_whose_and_make_no_headline() -> None:
+    after = [request(20 + number % 5, query_ms=4, calls=3, answers=False, fails=True) for number in range(40)]
+
+    found = compared(CALM, after)
+
+    (line,) = found.call_changes
+    assert (line.kind, line.caller, line.callee, line.source) == ("more", "shop", "stock", "stock")
+    assert told(found.verdict)[:3] == ("failing", "errors", "stock")
+
+
+def test_services_come_by_what_they_change_for_users() -> None:
+    after = [request(20 + number % 5, query_ms=14, fails=number < 20) for number in range(40)]
+
+    assert [line.service for line in compared(CALM, after).services] == ["stock", "mysql shop", "shop"]
+
+
+def test_swapped_sides_tell_the_same_the_other_way_round() -> None:
+    other = [request(20 + number % 5, calls=6) for number in range(40)]
+
+    there, back = compared(CALM, other), compared(other, CALM)
+
+    assert [(line.kind, line.calls.before, line.calls.after) for line in there.call_changes] == [("more", 1, 6)]
+    assert [(line.kind, line.calls.before, line.calls.after) for line in back.call_changes] == [("fewer", 6, 1)]
+    assert there.call_changes[0].caused_ns == pytest.approx(-back.call_changes[0].caused_ns)
+    assert (there.verdict.service, back.verdict.service) == ("shop", "shop")
+    assert (there.verdict.outcome, back.verdict.outcome) == ("slower", "faster")

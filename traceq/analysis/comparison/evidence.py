@@ -1,0 +1,146 @@
+"""Whether shares and numbers differ between two sides by more than chance: a permutation test within kinds of entries.
+
+If nothing changed, requests of one entry operation could have been on either side: each deal is as likely as any other.
+So the sum of a group's values on the one side has a known mean and variance, whatever the values are, and both add up
+over entry operations. With many groups the one that differs most is looked at, so each counts only beyond what the
+greatest of all would reach by chance.
+
+Source: Mantel, Chi-square tests with one degree of freedom: extensions of the Mantel-Haenszel procedure, 1963;
+Bonferroni's inequality.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from traceq.analysis.columns import Ints
+from traceq.analysis.comparison.batches import MIN_REQUESTS, Floats
+from traceq.analysis.comparison.measuring import CLEAREST
+from traceq.analysis.grouping import distinct
+from traceq.report import Column
+
+_CHANCE = 0.01
+"""How often anything of one kind may be called sure though nothing changed."""
+_NOISE = 1e-12
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """What was seen on one side: values of groups in requests, where they are not zero."""
+
+    groups: Ints
+    strata: Ints
+    """The entry operation of each request."""
+    values: Floats
+    wholes: Ints
+    """For each request that could have had a value, of which whole its groups are parts ..."""
+    whole_strata: Ints
+    """... and its entry operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a mean differs between the two sides."""
+
+    before: float
+    after: float
+    deviations: float
+    """The difference, in standard deviations of what chance makes of it; positive for more after."""
+    is_sure: bool
+    """Whether it is beyond chance, as one of many."""
+
+    @property
+    def change(self) -> float:
+        """The mean after minus the mean before."""
+        return self.after - self.before
+
+    @property
+    def weight(self) -> float:
+        """The change times how many deviations it is."""
+        return self.change * min(abs(self.deviations), CLEAREST)
+
+
+def difference_specs(key: str, taken: Callable[[_Row], Difference], about: str) -> tuple[Column[_Row], ...]:
+    """Describe the columns of a difference.
+
+    Args:
+        key: Key of the object that holds the columns.
+        taken: Takes the difference from a row.
+        about: What differs.
+    """
+    return (
+        Column("before", "before", value=lambda row: taken(row).before, about=f"{about}, before", within=key),
+        Column("after", "after", value=lambda row: taken(row).after, about=f"{about}, after", within=key),
+        Column(
+            "deviations",
+            "deviations",
+            value=lambda row: taken(row).deviations,
+            about="the change in standard deviations of what chance makes of it",
+            within=key,
+        ),
+        Column(
+            "is_sure", "sure", value=lambda row: taken(row).is_sure, about="beyond chance, as one of many", within=key
+        ),
+    )
+
+
+def differences(before: Sample, after: Sample, whole_of: Ints, *, step: float = 0.0) -> list[Difference]:
+    """Compare the means of each group; those of wholes with fewer than `MIN_REQUESTS` on a side are never sure.
+
+    Args:
+        before: What was seen before.
+        after: The same after.
+        whole_of: The whole that each group is a part of.
+        step: The least distance between two sums: chance may reach half of it further (continuity correction).
+    """
+    sides, whole_count = (before, after), int(whole_of.max(initial=0)) + 1
+    strata = [part for side in sides for part in (side.strata, side.whole_strata)]
+    width = 1 + max(int(part.max(initial=0)) for part in strata)
+    wholes, counts = _counted([side.wholes * width + side.whole_strata for side in sides])
+    cells, _ = _counted([side.groups * width + side.strata for side in sides])
+    groups, strata_of = np.divmod(cells, width)
+    place = np.searchsorted(wholes, whole_of[groups] * width + strata_of)
+    sums, squares = _sums(sides, cells, width)
+    is_common = np.minimum(*counts) > 0
+    common = np.where(is_common, counts, 0)
+    of_whole = [np.bincount(wholes // width, weights=side, minlength=whole_count)[whole_of] for side in common]
+    here, total = common[:, place], common[:, place].sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.where(here > 0, sums / here, 0) * total
+        excess = np.where(total > 0, sums[1] - here[1] * sums.sum(axis=0) / total, 0)
+        spread = np.maximum(squares - sums.sum(axis=0) ** 2 / total, 0)
+        variance = np.where(total > 0, here[0] * here[1] / (total * (total - 1)) * spread, 0)
+    added = [np.bincount(groups, weights=part, minlength=whole_of.size) for part in (*means, excess, variance)]
+    reach = np.sign(added[2]) * np.maximum(np.abs(added[2]) - step / 2, 0)
+    varies = added[3] > _NOISE
+    deviations = np.divide(reach, np.sqrt(added[3]), out=np.zeros(whole_of.size), where=varies)
+    is_enough = np.minimum(*of_whole) >= MIN_REQUESTS
+    bound = _CHANCE / max(int(np.count_nonzero(is_enough & varies)), 1)
+    scale = np.maximum(of_whole[0] + of_whole[1], 1)
+    rows = ((added[0] / scale).tolist(), (added[1] / scale).tolist(), deviations.tolist(), is_enough.tolist())
+    return [
+        Difference(one, other, off, told and math.erfc(abs(off) / math.sqrt(2)) <= bound)
+        for one, other, off, told in zip(*rows, strict=True)
+    ]
+
+
+def _counted(keys: list[Ints]) -> tuple[Ints, Ints]:
+    """Give all keys once, in rising order, and how often each occurs on both sides."""
+    found = distinct(np.concatenate(keys))
+    return found, np.stack([np.bincount(np.searchsorted(found, side), minlength=found.size) for side in keys])
+
+
+def _sums(sides: tuple[Sample, Sample], cells: Ints, width: int) -> tuple[Floats, Floats]:
+    """Give the sums of the values in each cell on both sides, and the sums of their squares."""
+    sums, squares = np.zeros((2, cells.size)), np.zeros(cells.size)
+    for number, side in enumerate(sides):
+        at = np.searchsorted(cells, side.groups * width + side.strata)
+        np.add.at(sums[number], at, side.values)
+        np.add.at(squares, at, side.values**2)
+    return sums, squares

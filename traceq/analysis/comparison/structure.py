@@ -1,0 +1,213 @@
+"""Calls that began, stopped, or are made more or less often than before, and in which services errors begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from traceq.analysis.columns import Ints
+from traceq.analysis.comparison.batches import Batch, Floats
+from traceq.analysis.comparison.called import Network, SettledCalls
+from traceq.analysis.comparison.evidence import Difference, Sample, differences
+from traceq.analysis.comparison.measuring import Amounts
+from traceq.analysis.grouping import numbered_rows
+from traceq.report import Column, Unit
+
+CallChangeKind: TypeAlias = Literal["begun", "stopped", "more", "fewer"]
+
+MULTIPLIED = 1.5
+"""How many times as many calls are a change."""
+LEAST_CALLS = 0.2
+"""The least difference of calls, each time that their caller is called: fewer come and go with what is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallChange:
+    """A call that is made more or less often than before."""
+
+    kind: CallChangeKind
+    caller: str
+    """The service that calls."""
+    caller_operation: str
+    """The operation at which it was entered."""
+    callee: str
+    """The service or peer that is called."""
+    callee_operation: str
+    """The operation at which it is entered; of a peer, that of the client span."""
+    calls: Difference
+    """Calls, each time that the caller is called."""
+    caused_ns: float
+    """The change of the mean latency that comes of it."""
+    source: str
+    """Whose failures explain it; empty where none do."""
+
+
+CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
+    Column("kind", "kind", value=lambda line: line.kind, about="`begun`, `stopped`, `more` or `fewer`"),
+    Column("caller", "caller", Unit.SERVICE, lambda line: line.caller, "who makes the calls", can_shrink=True),
+    Column(
+        "caller_operation",
+        "in",
+        value=lambda line: line.caller_operation,
+        about="at which the caller was entered",
+        can_shrink=True,
+    ),
+    Column("callee", "callee", Unit.SERVICE, lambda line: line.callee, "who is called", can_shrink=True),
+    Column(
+        "callee_operation",
+        "operation",
+        value=lambda line: line.callee_operation,
+        about="at which it was entered; of a peer, of the client's span",
+        can_shrink=True,
+    ),
+    Column("calls_before", "before", value=lambda line: line.calls.before, about="each time the caller is called"),
+    Column("calls_after", "after", value=lambda line: line.calls.after, about="the same after"),
+    Column(
+        "deviations",
+        "deviations",
+        value=lambda line: line.calls.deviations,
+        about="change in standard deviations of what chance makes of it",
+    ),
+    Column("is_sure", "sure", value=lambda line: line.calls.is_sure, about="beyond chance, as one of many"),
+    Column("caused_ns", "caused", Unit.DURATION, lambda line: round(line.caused_ns), "change of the mean latency"),
+    Column(
+        "source",
+        "because of",
+        Unit.SERVICE,
+        lambda line: line.source or None,
+        "whose failures explain it; null where none do",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribution:
+    """What was found about each kind of call of a network."""
+
+    caused_ns: Floats
+    """The change of the mean latency that comes of how often it is made."""
+    sources: Ints
+    """The position of the name of the service whose failures explain that; -1 where none do."""
+
+
+def find_call_changes(
+    batches: tuple[Batch, Batch], network: Network, settled: tuple[SettledCalls, SettledCalls], found: Attribution
+) -> tuple[CallChange, ...]:
+    """Find the calls that are made more or less often than before, beyond chance, each time their caller is called."""
+    kept = np.flatnonzero(network.callers >= 0)
+    if not kept.size:
+        return ()
+    places, numbers = numbered_rows(network.callers[kept], network.callees[kept])
+    pairs = np.full(network.callers.size, -1, dtype=np.int64)
+    pairs[kept] = numbers
+    callers = network.callers[kept][places]
+    samples = [
+        _calls_each_time(batch, network, calls, pairs, callers) for batch, calls in zip(batches, settled, strict=True)
+    ]
+    told = differences(samples[0], samples[1], callers)
+    caused_ns = np.bincount(numbers, weights=found.caused_ns[kept], minlength=places.size)
+    operations = batches[0].operations
+    changes = []
+    for number, (place, calls) in enumerate(zip(kept[places].tolist(), told, strict=True)):
+        kind = _kind(calls)
+        if kind is not None:
+            caller, callee = operations[network.callers[place]], operations[network.callees[place] % len(operations)]
+            source = int(found.sources[place])
+            changes.append(
+                CallChange(
+                    kind,
+                    network.names[network.calling[place]],
+                    caller.name,
+                    network.names[network.called[place]],
+                    callee.name,
+                    calls,
+                    float(caused_ns[number]),
+                    network.names[source] if source >= 0 else "",
+                )
+            )
+    return tuple(sorted(changes, key=_rank))
+
+
+def _kind(calls: Difference) -> CallChangeKind | None:
+    low, high = sorted((calls.before, calls.after))
+    if not calls.is_sure or high - low < LEAST_CALLS or high < MULTIPLIED * low:
+        return None
+    if low:
+        return "more" if calls.change > 0 else "fewer"
+    return "begun" if calls.change > 0 else "stopped"
+
+
+def _rank(change: CallChange) -> tuple[bool, float, float, str, str, str, str]:
+    """Put what no failure explains first, then what changes the latency most, then what is most certain."""
+    names = (change.caller, change.caller_operation, change.callee, change.callee_operation)
+    return (bool(change.source), -abs(round(change.caused_ns)), -abs(change.calls.deviations), *names)
+
+
+def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pairs: Ints, callers: Ints) -> Sample:
+    """Give for each request how often callers made calls, divided by how often they were called themselves."""
+    size, entries = len(batch.operations), batch.requests.operations.astype(np.int64)
+    callees, counts = network.callees[settled.groups], batch.calls.calls[settled.entries]
+    known = counts - batch.calls.guessed[settled.entries]
+    # What sent no spans of its own told nobody what it calls.
+    answered = np.where(batch.calls.callees[settled.entries] >= 0, counts, 0)
+    times = settled.amounts(batch.calls, answered, callees % size, size)
+    of = pairs[settled.groups]
+    made = settled.amounts(batch.calls, np.where(of >= 0, known, 0), np.maximum(of, 0), callers.size)
+    called, calls = _groups(times), _groups(made)
+    keys = called * len(batch.requests) + times.requests
+    at = np.searchsorted(keys, callers[calls] * len(batch.requests) + made.requests)
+    return Sample(calls, entries[made.requests], made.values / times.values[at], called, entries[times.requests])
+
+
+def _groups(found: Amounts) -> Ints:
+    """Give the group of each amount."""
+    return np.repeat(found.groups, np.diff(found.heads, append=found.requests.size))
+
+
+def find_error_changes(
+    batches: tuple[Batch, Batch], network: Network, settled: tuple[SettledCalls, SettledCalls]
+) -> list[Difference]:
+    """Compare for each service and peer the share of requests in which errors began.
+
+    It is sure where the share of its calls in which errors began differs too: more calls alone fail more often.
+    """
+    names = np.arange(len(network.names))
+    shares, rates = zip(*(_errors(*side, network) for side in zip(batches, settled, strict=True)), strict=True)
+    told = zip(
+        differences(shares[0], shares[1], np.zeros_like(names), step=1),
+        differences(rates[0], rates[1], names),
+        strict=True,
+    )
+    return [replace(share, is_sure=share.is_sure and rate.is_sure) for share, rate in told]
+
+
+def _errors(batch: Batch, settled: SettledCalls, network: Network) -> tuple[Sample, Sample]:
+    """Give for each request the services in which errors began, and the share of their calls in which they did."""
+    entries, called = batch.requests.operations.astype(np.int64), network.called[settled.groups]
+    begun, made = (
+        settled.amounts(batch.calls, part[settled.entries], called, len(network.names))
+        for part in (batch.calls.begun, batch.calls.calls)
+    )
+    groups, wholes = _groups(begun), _groups(made)
+    at = np.searchsorted(wholes * len(entries) + made.requests, groups * len(entries) + begun.requests)
+    rates = np.minimum(begun.values / made.values[at], 1)
+    return (
+        _shares(entries, groups, begun.requests, np.minimum(begun.values, 1)),
+        Sample(groups, entries[begun.requests], rates, wholes, entries[made.requests]),
+    )
+
+
+def find_failures(batches: tuple[Batch, Batch]) -> Difference:
+    """Compare the share of requests that failed."""
+    samples = []
+    for batch in batches:
+        failed = np.flatnonzero(batch.requests.failed)
+        entries = batch.requests.operations.astype(np.int64)
+        samples.append(_shares(entries, np.zeros_like(failed), failed, np.ones(failed.size)))
+    return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), step=1)[0]
+
+
+def _shares(entries: Ints, groups: Ints, requests: Ints, values: Floats) -> Sample:
+    return Sample(groups, entries[requests], values, np.zeros_like(entries), entries)

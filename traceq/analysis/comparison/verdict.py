@@ -1,0 +1,278 @@
+"""The conclusion of a comparison: what changed most for users, who is to blame, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never
+
+from traceq.analysis.comparison.batches import MIN_REQUESTS
+from traceq.analysis.comparison.changes import Changes, OperationChange, ServiceChange, is_of
+from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.comparison.structure import CallChange
+from traceq.units import format_duration, format_ratio, plural
+
+Outcome: TypeAlias = Literal[
+    "failing", "recovered", "slower", "faster", "mixed", "different", "same", "too-few", "incomparable"
+]
+Subject: TypeAlias = Literal["latency", "errors", "calls"]
+
+NOTABLE_RATIO = 0.05
+"""The minimum share of the mean latency for a headline, when the change is sure."""
+GREAT_RATIO = 0.25
+"""The minimum share for a headline when the change is beyond chance only if taken alone."""
+NOTABLE_FAILURES = 0.02
+"""The minimum share of requests in which errors begin, or no longer do, for a headline."""
+_MOSTLY = 0.7
+_HALF = 0.5
+_WHOLE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The conclusion of a comparison."""
+
+    outcome: Outcome
+    headline: str
+    """What changed most, by how much, and how sure that is."""
+    remarks: tuple[str, ...] = ()
+    """Further sentences: where the time passes, what else changed."""
+    service: str = ""
+    """The service or peer that the headline names; empty when it names none."""
+    subject: Subject | None = None
+    """What the headline is about; None when nothing changed."""
+
+
+def judge(comparison: Changes) -> Verdict:
+    """Say what changed most for users, or plainly that nothing did.
+
+    What got worse comes before what got better: latencies that grew, and errors that begin in more requests. Of these,
+    the one that changes more counts, where a failed request weighs as much as one that takes twice as long. Calls that
+    are made otherwise explain a change of the latency that their caller causes, and are a change of their own where
+    nothing else is.
+    """
+    counts = (comparison.before.request_count, comparison.after.request_count)
+    if min(counts) == 0:
+        empty = "before" if counts[0] == 0 else "after"
+        return Verdict("incomparable", f"Nothing to compare: no requests {empty}")
+    if sum(comparison.before.unmatched.values()) == counts[0]:
+        return Verdict("incomparable", "Nothing to compare: the two sides share no entry operation")
+    if min(counts) < MIN_REQUESTS:
+        few = f"Too few requests to tell change from chance: {counts[0]} before, {counts[1]} after"
+        return Verdict("too-few", few, (_latency(comparison.latency),))
+    notable = [change for change in comparison.services if is_notable(change.caused, comparison)]
+    slower = sorted((line for line in notable if line.caused.change > 0), key=lambda line: -line.caused.weight)
+    faster = sorted((line for line in notable if line.caused.change < 0), key=lambda line: line.caused.weight)
+    failing = _failing(comparison)
+    calls = [change for change in comparison.call_changes if not change.source]
+    if failing is not None and failing.begun.change > 0 and _outweighs(failing, slower, comparison):
+        return _of_errors(failing, comparison, slower, faster)
+    if slower or faster:
+        return _of_latency(comparison, slower, faster)
+    if failing is not None:
+        return _of_errors(failing, comparison, slower, faster)
+    return _of_calls(calls, comparison) if calls else _nothing(comparison)
+
+
+def _failing(comparison: Changes) -> ServiceChange | None:
+    """Find the service or peer in which errors begin in more requests than before, or else in fewer."""
+    great = [line for line in comparison.services if abs(line.begun.change) >= NOTABLE_FAILURES]
+    sure = [line for line in great if line.begun.is_sure]
+    if not sure and comparison.failed.is_sure:
+        sure = [line for line in great if line.begun.change * comparison.failed.change > 0]
+    return max(sure, key=lambda line: (line.begun.change > 0, abs(line.begun.change)), default=None)
+
+
+def _outweighs(failing: ServiceChange, slower: list[ServiceChange], comparison: Changes) -> bool:
+    if not slower:
+        return True
+    return failing.begun.change * comparison.latency_ns > slower[0].caused.change
+
+
+def _of_latency(comparison: Changes, slower: list[ServiceChange], faster: list[ServiceChange]) -> Verdict:
+    first = (slower or faster)[0]
+    outcome: Outcome = "mixed" if slower and faster else "slower" if slower else "faster"
+    calls = _explanation(first, comparison)
+    remarks = [
+        "" if calls else _where(first, comparison),
+        *_others(slower[1:], faster if slower else faster[1:]),
+        *_failures(comparison),
+    ]
+    told = _headline(first, comparison) if calls is None else _calls_headline(calls, first, comparison)
+    return Verdict(outcome, told, tuple(filter(None, remarks)), first.service, "latency")
+
+
+def _explanation(first: ServiceChange, comparison: Changes) -> CallChange | None:
+    """Find the calls that explain most of what their caller causes."""
+    caused_ns = first.caused.change
+    made = [line for line in comparison.call_changes if line.caller == first.service and not line.source]
+    line = max(made, key=lambda line: line.caused_ns * caused_ns, default=None)
+    return line if line is not None and line.caused_ns / caused_ns >= _HALF else None
+
+
+def _of_errors(
+    first: ServiceChange, comparison: Changes, slower: list[ServiceChange], faster: list[ServiceChange]
+) -> Verdict:
+    ratios = (first.begun.before, first.begun.after)
+    failed = comparison.failed
+    more = "more" if ratios[1] > ratios[0] else "fewer"
+    told = (
+        f"errors begin in {first.service} in {format_ratio(ratios[1])} of requests instead of {format_ratio(ratios[0])}"
+    )
+    requests = f"{format_ratio(comparison.failures.before)} → {format_ratio(comparison.failures.after)}"
+    if failed.is_sure and failed.change * first.begun.change > 0:
+        # Where requests surely fail, but nothing that fails is sure alone, what fails most is told with that.
+        probably = "" if first.begun.is_sure else "probably, "
+        headline = f"{more.capitalize()} requests fail, {requests} (99 % sure): {probably}{told}"
+    else:
+        headline = f"{told[0].upper()}{told[1:]} (99 % sure); failed requests {requests}"
+    remarks = [_failing_operation(first, comparison), _latency(comparison.latency), *_others(slower, faster)]
+    outcome: Outcome = "failing" if more == "more" else "recovered"
+    return Verdict(outcome, headline, tuple(filter(None, remarks)), first.service, "errors")
+
+
+def _failing_operation(first: ServiceChange, comparison: Changes) -> str:
+    """Name the operation of a service, or the call to a peer, whose failures changed most."""
+    lines = [line for line in comparison.operations if is_of(line.key, first.service)]
+    line = max(lines, key=lambda line: line.errors.change * first.begun.change, default=None)
+    if line is None or line.errors.change * first.begun.change <= 0:
+        return ""
+    before, after = (_count(part) for part in (line.errors.before, line.errors.after))
+    return f"most of all in {_operation(line, first.service)}: {before} → {after} failures a request"
+
+
+def _operation(line: OperationChange, service: str) -> str:
+    return line.key.name if line.key.service == service else f"{line.key.name} of {line.key.service}"
+
+
+def _of_calls(calls: list[CallChange], comparison: Changes) -> Verdict:
+    remarks = [*_other_calls(calls[1:]), _latency(comparison.latency), *_failures(comparison)]
+    return Verdict("different", f"{_calls(calls[0])} (99 % sure)", tuple(remarks), calls[0].caller, "calls")
+
+
+def _other_calls(calls: list[CallChange]) -> list[str]:
+    if not calls:
+        return []
+    return [f"also: {_calls(calls[0])}", *([f"and {plural(len(calls) - 1, 'other call')}"] if calls[1:] else [])]
+
+
+def _calls(line: CallChange) -> str:
+    """Tell which calls are made otherwise, and how often."""
+    what = f"{line.callee} ({line.callee_operation})"
+    before, after = _count(line.calls.before), _count(line.calls.after)
+    match line.kind:
+        case "begun":
+            return f"{line.caller} now calls {what} in {line.caller_operation} ({after} calls instead of {before})"
+        case "stopped":
+            return (
+                f"{line.caller} no longer calls {what} in {line.caller_operation} ({after} calls instead of {before})"
+            )
+        case "more" | "fewer":
+            return f"{line.caller} makes {after} calls of {what} instead of {before} in {line.caller_operation}"
+        case _:
+            assert_never(line.kind)
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}" if value >= _WHOLE or value == round(value) else f"{value:.2g}"
+
+
+def _calls_headline(calls: CallChange, first: ServiceChange, comparison: Changes) -> str:
+    how = "longer" if first.caused.change > 0 else "shorter"
+    amount = format_duration(round(abs(first.caused.change)))
+    change = f"{_calls(calls)}: requests take {amount} {how} on average ({interval_text(first.caused)})"
+    return f"{change}; {_latency(comparison.latency)}"
+
+
+def is_notable(change: Estimate, comparison: Changes) -> bool:
+    """Tell whether a change of the latency deserves to be named."""
+    size = abs(change.change)
+    if change.is_sure:
+        return size >= NOTABLE_RATIO * comparison.latency_ns
+    return change.is_likely and size >= GREAT_RATIO * comparison.latency_ns
+
+
+def _latency(latency: Estimate) -> str:
+    told = f"{format_duration(round(latency.before))} → {format_duration(round(latency.after))}"
+    if not latency.before:
+        return f"mean latency {told}"
+    return f"mean latency {told} ({_signed(latency.change / latency.before)})"
+
+
+def _signed(ratio: float) -> str:
+    return f"{'+' if ratio >= 0 else '-'}{format_ratio(abs(ratio))}"
+
+
+def _headline(first: ServiceChange, comparison: Changes) -> str:
+    how = "longer" if first.caused.change > 0 else "shorter"
+    amount = format_duration(round(abs(first.caused.change)))
+    verb = "makes" if first.caused.is_sure else "probably makes"
+    change = f"{first.service} {verb} requests {amount} {how} on average ({interval_text(first.caused)})"
+    return f"{change}; {_latency(comparison.latency)}"
+
+
+def interval_text(change: Estimate) -> str:
+    """Write the interval of a change, with both ends in the direction of the change."""
+    low, high = (change.low, change.high) if change.change >= 0 else (-change.high, -change.low)
+    sure = "95 % sure" if change.is_sure else "may be chance"
+    return f"{sure}: {format_duration(round(low))} to {format_duration(round(high))}"
+
+
+def _where(change: ServiceChange, comparison: Changes) -> str:
+    """Say where a service's change lies: between it and others, or in which of its operations."""
+    caused = change.caused.change
+    if abs(change.between_ns) >= _MOSTLY * abs(caused) and change.between_ns * caused > 0:
+        return _between(change, comparison)
+    ways = [line for line in comparison.operations if is_of(line.key, change.service)]
+    line = max(ways, key=lambda line: line.held.change * caused, default=None)
+    if line is None or line.held.change * caused <= 0:
+        return ""
+    share = line.held.change / caused
+    if share >= _HALF:
+        return f"{format_ratio(min(share, 1))} of it in {_operation(line, change.service)}"
+    return f"in {plural(len(ways), 'operation')}"
+
+
+def _between(change: ServiceChange, comparison: Changes) -> str:
+    as_caller = [edge for edge in comparison.edges if edge.caller == change.service and edge.caller_share > 0]
+    by_caller_ns = sum(edge.between.change * edge.caller_share for edge in as_caller)
+    more = "more" if change.caused.change > 0 else "less"
+    if abs(by_caller_ns) >= _HALF * abs(change.between_ns):
+        callees = plural(len(as_caller), "service")
+        return (
+            f"it waits {more} for {callees} that it calls, before and after they work: look at {change.service} itself "
+            "(CPU, threads, connections, network)"
+        )
+    callers = plural(len([edge for edge in comparison.edges if edge.callee == change.service]), "caller")
+    return (
+        f"{more} time passes between it and its {callers} than in it: network, queue, connection pool, or too few "
+        "workers to take calls"
+    )
+
+
+def _others(slower: list[ServiceChange], faster: list[ServiceChange]) -> list[str]:
+    told = [("also longer", slower), ("shorter", faster)]
+    return [f"{how}: {', '.join(_amount(change) for change in changes)}" for how, changes in told if changes]
+
+
+def _amount(change: ServiceChange) -> str:
+    return f"{change.service} {format_duration(round(abs(change.caused.change)))}"
+
+
+def _failures(comparison: Changes) -> list[str]:
+    failures = comparison.failed
+    if not failures.is_sure:
+        return []
+    return [f"failed requests {format_ratio(failures.before)} → {format_ratio(failures.after)}"]
+
+
+def _nothing(comparison: Changes) -> Verdict:
+    remarks = _failures(comparison)
+    latency = _latency(comparison.latency)
+    greatest = max(comparison.services, key=lambda change: abs(change.caused.change))
+    if not greatest.caused.change:
+        return Verdict("same", f"Nothing changed: {latency}", tuple(remarks))
+    change = greatest.caused
+    sign = "+" if change.change > 0 else "-"
+    why = "within chance" if not change.is_sure else f"under {format_ratio(NOTABLE_RATIO)} of the latency"
+    told = f"the greatest change, {greatest.service} {sign}{format_duration(round(abs(change.change)))}, is {why}"
+    return Verdict("same", f"Nothing changed much: {latency}; {told}", tuple(remarks))
