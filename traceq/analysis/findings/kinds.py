@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import alike, amounts, series, single
+from traceq.analysis.findings import alike, amounts, attempts, series, single
 from traceq.analysis.findings.pools import pool_waits
 from traceq.analysis.findings.rounds import rounds
 from traceq.analysis.findings.sightings import Scene, Sightings
@@ -220,7 +220,7 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
     repeated = alike.repeated_queries(scene, many)
     in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
     large = amounts.payloads(scene)
-    tried = series.retries(scene)
+    tried = attempts.retries(scene)
     parallel = series.side_by_side(scene)
     return (
         alone,
@@ -236,9 +236,9 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         series.fan_outs(scene, parallel, many),
         single.slow_queries(scene),
         single.network_times(scene, large),
-        single.gaps(scene, series.holders(scene, tried)),
+        single.gaps(scene, attempts.holders(scene, tried)),
         single.queue_delays(scene),
-        single.error_origins(scene, series.superseded(scene, tried)),
+        single.error_origins(scene, attempts.superseded(scene, tried)),
         single.skewed_clocks(scene),
         single.incomplete_traces(scene),
     )
