@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.analysis.findings.requests import call, costs, entry, found, part
 from tests.builders import EPOCH_NS, SpanSpec, traces
 from traceq.library import findings
-from traceq.semantics import Kind, Status
+from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import Event
 from traceq.units import NS_PER_MS
 
@@ -95,3 +95,78 @@ def test_a_retry_nobody_waited_for_costs_nothing_and_is_not_told_by_events() -> 
     received = part("r", "s", 5, 95, kind=Kind.CONSUMER, events=[event("retry_1", 60)])
 
     assert costs(entry(10), sent, received) == {}
+
+
+def get(
+    span_id: str,
+    start_ms: float,
+    end_ms: float,
+    url: str = "http://b/users/7",
+    code: int = 200,
+    *,
+    name: str = "GET",
+    peer: str = "b",
+) -> SpanSpec:
+    """Give a call with its answer; 400 and above are failures."""
+    kept: Attributes = {"http.url": url, "server.address": peer, "http.response.status_code": code}
+    status = Status.ERROR if code >= 400 else Status.UNSET
+    return part(span_id, "0", start_ms, end_ms, name=name, kind=Kind.CLIENT, status=status, attributes=kept)
+
+
+def test_calls_of_others_under_the_same_name_are_no_attempts() -> None:
+    around = [get("a", 0, 4, "http://auth/me", peer="auth"), get("z", 90, 95, "http://c/", peer="c")]
+
+    assert costs(entry(100), *around, get("b", 5, 15, code=503), get("c", 35, 45)) == {"retries": 30}
+
+
+def test_another_call_after_a_failure_is_no_further_attempt() -> None:
+    assert costs(entry(50), get("a", 5, 15, code=503), get("b", 35, 45, "http://b/users/8")) == {"error": 10}
+    assert costs(entry(50), get("a", 5, 15, code=503), get("b", 35, 45, peer="other")) == {"error": 10}
+
+
+def test_after_a_success_only_a_text_that_says_all_shows_that_it_is_the_same_call() -> None:
+    answers = ((0, 5, 200), (5, 15, 503), (35, 45, 200))
+    asked = [get(f"g{start}", start, end, code=code) for start, end, code in answers]
+    sent = [get(f"p{start}", start, end, code=code, name="POST") for start, end, code in answers]
+
+    assert costs(entry(100), *asked) == {"retries": 30}
+    assert costs(entry(55), *sent) == {"error": 10}
+
+
+def test_attempts_that_reached_different_operations_are_none() -> None:
+    attempts = [get("a", 5, 15, "", 503), get("b", 35, 45, "")]
+    one = part("s", "a", 6, 14, service="b", name="GET /users", kind=Kind.SERVER)
+    other = part("t", "b", 36, 44, service="b", name="GET /rooms", kind=Kind.SERVER)
+
+    assert "retries" not in costs(entry(100), *attempts, one, other)
+    assert costs(entry(100), *attempts, other) == {"retries": 30}
+
+
+def test_asking_until_something_is_there_is_neither_a_retry_nor_an_error_nor_a_gap() -> None:
+    polls = [get(f"g{i}", 100 * i, 100 * i + 5, code=404 if i < 3 else 200) for i in range(4)]
+
+    assert costs(entry(306), *polls) == {}
+
+
+def test_the_pauses_between_regular_calls_are_no_gap() -> None:
+    polls = [get(f"g{i}", 100 * i, 100 * i + 5, code=202) for i in range(4)]
+
+    assert costs(entry(306), *polls) == {}
+    assert set(costs(entry(806), *polls[:3], get("last", 800, 805))) == {"gap"}
+
+
+def test_what_is_above_passes_an_error_on_only_where_it_failed_too() -> None:
+    handled = [entry(20), part("a", "0", 5, 15, status=Status.ERROR)]
+    failing = part("0", None, 0, 20, name="GET /", kind=Kind.SERVER, status=Status.ERROR)
+    passed = [failing, part("a", "0", 5, 15, status=Status.ERROR)]
+
+    told = [
+        findings(table).findings[0].advice
+        for table in (traces({"1": handled}), traces({"1": passed}), traces({"1": handled, "2": passed}))
+    ]
+
+    assert told == [
+        "It begins here, and nothing above failed with it: it was made up for, or is hidden from the caller.",
+        "It begins here: what is above only passes it on.",
+        "It begins here: some spans above only pass it on, others do without or hide it.",
+    ]

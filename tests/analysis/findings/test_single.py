@@ -151,3 +151,11 @@ def test_a_span_whose_parent_is_missing_makes_a_trace_incomplete() -> None:
 
 def test_two_whole_roots_are_not_incomplete() -> None:
     assert costs(entry(100), part("r", None, 10, 20, name="other root")) == {}
+
+
+def test_one_missing_parent_is_one_finding_however_many_children_it_had() -> None:
+    orphans = [part(f"o{i}", "dead", i, 10 + i, name=f"step {i}", service=f"s{i}") for i in range(3)]
+
+    (finding,) = [one for one in found(entry(100), *orphans) if one.key.kind == "incomplete-trace"]
+
+    assert (finding.key.name, finding.totals.span_count, finding.totals.sighting_count) == ("step 0", 3, 1)

@@ -20,7 +20,7 @@ _SAME_BUSY_RATIO = 0.8
 """The same for calls that ask for exactly the same: the usual reason for these is polling."""
 
 
-class _Text(NamedTuple):
+class Said(NamedTuple):
     """What is recorded of what a call asks for."""
 
     text: str
@@ -88,9 +88,9 @@ def _worth(scene: Scene) -> int:
     return max(1, scene.thresholds.min_cost_ns)
 
 
-def _same_wording(scene: Scene, groups: Groups, least: int) -> tuple[Groups, list[_Text]]:
+def _same_wording(scene: Scene, groups: Groups, least: int) -> tuple[Groups, list[Said]]:
     """Divide groups by what their calls ask for, and keep those that are still large enough."""
-    texts = {row: _text(scene, row) for row in groups.rows.tolist()}
+    texts = {row: said(scene, row) for row in groups.rows.tolist()}
     numbers: dict[str, int] = {}
     codes = np.fromiter(
         (numbers.setdefault(told.wording.alike, len(numbers)) for told in texts.values()),
@@ -102,23 +102,23 @@ def _same_wording(scene: Scene, groups: Groups, least: int) -> tuple[Groups, lis
     return same, [texts[row] for row in same.rows.tolist()]
 
 
-def _text(scene: Scene, row: int) -> _Text:
+def said(scene: Scene, row: int) -> Said:
     """Read statement or URL of a call; some instrumentation records the URL only where it is served."""
     traces = scene.spans.traces
     if traces.details is None:
-        return _Text("", NOTHING_SAID, "")
+        return Said("", NOTHING_SAID, "")
     attributes = traces.details[row].attributes()
     if scene.is_query[row]:
         text = first_text(attributes, STATEMENT)
-        return _Text(text, of_statement(text), first_text(attributes, PEER_HOST))
+        return Said(text, of_statement(text), first_text(attributes, PEER_HOST))
     text = first_text(attributes, URL)
     callee = int(scene.callees[row])
     if not text and callee >= 0:
         text = first_text(traces.details[callee].attributes(), URL)
-    return _Text(text, of_url(text), "")
+    return Said(text, of_url(text), "")
 
 
-def _is_n_plus_one(scene: Scene, rows: Ints, texts: list[_Text], idle_ns: Ints | None) -> bool:
+def _is_n_plus_one(scene: Scene, rows: Ints, texts: list[Said], idle_ns: Ints | None) -> bool:
     """Tell whether alike calls of one span could have been one call, as far as is recorded.
 
     `idle_ns` is None for calls side by side.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from traceq.analysis.columns import Flags, Ints
+from traceq.analysis.findings.alike import Said, said
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
-from traceq.semantics import Status, value_text
+from traceq.semantics import HTTP_STATUS, Status, first_text, value_text
 
 _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]?(?:\d+|attempt))?")
 """`retry`, `retry_3`, `http.retry`, `Retrying`; not `retry_policy_loaded`."""
 _COUNTS = ("retry_count", "http.request.resend_count", "http.resend_count")
+_GRPC_STATUS = ("rpc.grpc.status_code", "grpc.status_code")
 _PROBED = 10
 """After this number of spans in a row without retries, an operation is assumed to have none in this trace.
 
@@ -20,51 +23,111 @@ The limit holds for each trace, not for a table: the number of traces in a table
 """
 
 
-def retries(scene: Scene) -> Sightings:
-    """Find calls that were tried again: failed siblings like the next one, and spans that record retries.
+_NOT_YET = frozenset(("404", "409", "412", "423", "425"))
+_NOT_YET_GRPC = frozenset(("5", "9", "NOT_FOUND", "FAILED_PRECONDITION"))
+"""Answers that say that something is not there or not ready."""
+_REGULAR = 1.5
+"""Pauses are regular if the longest of them is at most this multiple of the shortest."""
 
-    Attempts are siblings of one service and name that do not overlap, of which all but the last failed. The cost is the
-    path time from the start of the first to the start of the last. For spans without attempts below them that hold the
-    path long enough, events (`retry_N`) and attributes (`retry_count`) are read; for each operation in a trace in order
-    of path time, the longest first, until ten in a row have none.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempts:
+    """Calls that were made again."""
+
+    retries: Sightings
+    polls: Groups
+    """Calls that asked until something was there or ready."""
+
+    @property
+    def superseded(self) -> Ints:
+        """Rows of failed attempts that were followed by another one."""
+        found = self.retries
+        lasts = np.concatenate((found.offsets[1:] - 1, found.members.size + self.polls.offsets[1:] - 1))
+        return np.delete(np.concatenate((found.members, self.polls.rows)), lasts)
+
+
+def find_attempts(scene: Scene) -> Attempts:
+    """Find calls that were tried again: failed siblings that are the same call as the next one.
+
+    Attempts are siblings of one operation, peer, text (URL or statement) and callee that do not overlap, of which all
+    but the last failed. Where other siblings like them succeeded before, they are attempts only if the text says that
+    they ask for the same. What was answered "not yet" is no failure. The cost is the path time from the start of the
+    first to the start of the last. For spans without attempts below them that hold the path long enough, events
+    (`retry_N`) and attributes (`retry_count`) are read; for each operation in a trace in order of path time, the
+    longest first, until ten in a row have none.
     """
-    attempts = _attempts(scene)
+    runs = _runs(scene)
+    is_poll = _asks_until_done(scene, runs)
+    attempts, polls = runs.keep(~is_poll), runs.keep(is_poll)
     first = attempts.rows[attempts.heads]
     last = attempts.rows[attempts.offsets[1:] - 1]
     parents = scene.spans.parents[first]
-    tried = Sightings(
-        "retries",
-        first,
-        _between(scene, parents, scene.spans.start_ns[first], scene.spans.start_ns[last]),
-        scene.spans.start_ns[last] - scene.spans.start_ns[first],
-        attempts.rows,
-        attempts.offsets,
-    )
-    return _both(tried, _told(scene, parents))
+    start_ns, last_ns = scene.spans.start_ns[first], scene.spans.start_ns[last]
+    cost_ns = scene.path_between(parents, start_ns, last_ns)
+    tried = Sightings("retries", first, cost_ns, last_ns - start_ns, attempts.rows, attempts.offsets)
+    return Attempts(_both(tried, _told(scene, scene.spans.parents[runs.rows[runs.heads]])), polls)
 
 
-def _attempts(scene: Scene) -> Groups:
-    spans = scene.spans
+def _runs(scene: Scene) -> Groups:
+    """Group failed calls with the same call after them."""
+    spans, least = scene.spans, scene.thresholds.retries
     failed = (spans.statuses == Status.ERROR) & scene.is_asked & (spans.parents >= 0)
     has_failed = np.zeros(spans.parents.size, dtype=np.bool_)
     has_failed[spans.parents[failed]] = True
-    rows = np.flatnonzero(has_failed[spans.parents] & (spans.parents >= 0) & scene.is_asked)
-    groups = scene.group(rows, (spans.parents[rows], spans.services[rows], spans.names[rows]))
-    groups = groups.keep(groups.sizes > scene.thresholds.retries)
-    is_last = np.zeros(groups.rows.size, dtype=np.bool_)
-    is_last[groups.offsets[1:] - 1] = True
-    is_first = np.zeros(groups.rows.size, dtype=np.bool_)
-    is_first[groups.heads] = True
-    fits = (scene.follows(groups) | is_first) & (failed[groups.rows] | is_last)
-    return groups.keep(groups.sum((~fits).astype(np.int64)) == 0)
+    groups = _same_calls(scene, np.flatnonzero(has_failed[spans.parents] & (spans.parents >= 0) & scene.is_asked))
+    groups = groups.keep((groups.sizes > least) & (groups.max(failed[groups.rows].astype(np.int64)) > 0))
+    texts = {row: said(scene, row) for row in groups.rows.tolist()}
+    numbers: dict[str, int] = {}
+    codes = [numbers.setdefault(told.text, len(numbers)) for told in texts.values()]
+    same = scene.group(groups.rows, (groups.number, np.array(codes, dtype=np.int64)))
+    goes_on = np.zeros(same.rows.size, dtype=np.bool_)
+    goes_on[1:] = failed[same.rows[:-1]]
+    runs = same.split(~(goes_on & scene.follows(same)))
+    is_whole = runs.sizes == same.sizes[same.number[runs.heads]]
+    heads = runs.rows[runs.heads].tolist()
+    says_all = np.array([_says_all(scene, row, texts[row]) for row in heads], dtype=np.bool_)
+    return runs.keep((runs.sizes > least) & (is_whole | says_all) & ~_call_different(scene, runs))
 
 
-def _between(scene: Scene, holders: Ints, start_ns: Ints, end_ns: Ints) -> Ints:
-    """Measure how much of an interval within spans is on the path, as far as the span itself is on it."""
-    paths = scene.examined.paths
-    low_ns = np.maximum(start_ns, paths.low_ns[holders])
-    high_ns = np.minimum(end_ns, paths.high_ns[holders])
-    return np.where(paths.on_path[holders], np.maximum(high_ns - low_ns, 0), 0)
+def _same_calls(scene: Scene, rows: Ints) -> Groups:
+    """Group siblings of one operation and peer."""
+    spans = scene.spans
+    told = (spans.parents, spans.services, scene.operations, spans.told_roles, spans.peers)
+    return scene.group(rows, tuple(codes[rows] for codes in told))
+
+
+def _call_different(scene: Scene, runs: Groups) -> Flags:
+    """Tell the runs whose calls reached different operations; those that reached none may have been meant for any."""
+    callees = scene.callees[runs.rows]
+    reached = scene.operations[callees].astype(np.int64)
+    greatest = runs.max(np.where(callees >= 0, reached, -1))
+    least = -runs.max(np.where(callees >= 0, -reached, 1 - len(scene.operation_names)))
+    different: Flags = greatest > least
+    return different
+
+
+def _says_all(scene: Scene, row: int, told: Said) -> bool:
+    """Tell whether a text says all that a call asks for, so that the same text is the same call."""
+    if not told.text or told.wording.is_open:
+        return False
+    name = scene.operation_names[scene.operations[row]].upper()
+    return bool(scene.is_query[row]) or "GET" in name or "HEAD" in name
+
+
+def _asks_until_done(scene: Scene, runs: Groups) -> Flags:
+    """Tell the runs all of whose failures say that something is not there or not ready."""
+    statuses, details = scene.spans.statuses, scene.spans.traces.details
+    if details is None:
+        return np.zeros(runs.sizes.size, dtype=np.bool_)
+
+    def is_not_yet(row: int) -> bool:
+        attributes = details[row].attributes()
+        told = first_text(attributes, HTTP_STATUS), first_text(attributes, _GRPC_STATUS)
+        return statuses[row] != Status.ERROR or told[0] in _NOT_YET or told[1] in _NOT_YET_GRPC
+
+    not_yet = np.array([is_not_yet(row) for row in runs.rows.tolist()], dtype=np.int64)
+    asks: Flags = runs.sum(not_yet) == runs.sizes
+    return asks
 
 
 def _told(scene: Scene, known: Ints) -> Sightings:
@@ -77,7 +140,7 @@ def _told(scene: Scene, known: Ints) -> Sightings:
     waits[known] = False
     rows, ends_ns = _probe(scene, np.flatnonzero(waits))
     start_ns = spans.start_ns[rows]
-    cost_ns = _between(scene, rows, start_ns, ends_ns)
+    cost_ns = scene.path_between(rows, start_ns, ends_ns)
     kept = cost_ns >= scene.thresholds.min_cost_ns
     time_ns = (ends_ns - start_ns)[kept]
     rows = rows[kept]
@@ -134,18 +197,39 @@ def _both(one: Sightings, other: Sightings) -> Sightings:
     )
 
 
-def superseded(scene: Scene, found: Sightings) -> Flags:
+def superseded(scene: Scene, attempts: Attempts) -> Flags:
     """Tell the failed attempts that were followed by another one."""
-    retried = np.zeros(scene.spans.parents.size, dtype=np.bool_)
-    retried[found.members] = True
-    retried[found.members[found.offsets[1:] - 1]] = False
-    return retried
+    found = np.zeros(scene.spans.parents.size, dtype=np.bool_)
+    found[attempts.superseded] = True
+    return found
 
 
-def holders(scene: Scene, found: Sightings) -> Flags:
-    """Tell the spans in which something was tried again: the time between attempts is accounted for."""
+def holders(scene: Scene, attempts: Attempts) -> Flags:
+    """Tell the spans in which something was tried again, or asked for regularly: their pauses are accounted for."""
     holds = np.zeros(scene.spans.parents.size, dtype=np.bool_)
-    parents = scene.spans.parents[found.rows]
+    rows = np.concatenate((attempts.retries.rows, attempts.polls.rows, _regular(scene)))
+    parents = scene.spans.parents[rows]
     holds[parents[parents >= 0]] = True
-    holds[found.rows] = True
+    holds[attempts.retries.rows] = True
     return holds
+
+
+def _regular(scene: Scene) -> Ints:
+    """Give calls that are made at regular times: three or more of one span with pauses of about the same length."""
+    spans = scene.spans
+    rows = np.flatnonzero(scene.is_call & scene.is_asked & (spans.parents >= 0))
+    rows = rows[np.bincount(spans.parents[rows], minlength=1)[spans.parents[rows]] >= 3]
+    groups = _same_calls(scene, rows)
+    groups = groups.keep(groups.sizes >= 3)
+    pause_ns = np.zeros(groups.rows.size, dtype=np.int64)
+    pause_ns[1:] = spans.start_ns[groups.rows[1:]] - spans.end_ns[groups.rows[:-1]]
+    longest_ns = groups.max(np.where(_is_head(groups), -1, pause_ns))
+    shortest_ns = -groups.max(np.where(_is_head(groups), np.iinfo(np.int64).min + 1, -pause_ns))
+    is_regular = (shortest_ns > scene.thresholds.sequential_gap_ns) & (longest_ns <= _REGULAR * shortest_ns)
+    return groups.keep(is_regular).rows
+
+
+def _is_head(groups: Groups) -> Flags:
+    is_head = np.zeros(groups.rows.size, dtype=np.bool_)
+    is_head[groups.heads] = True
+    return is_head

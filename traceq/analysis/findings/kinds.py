@@ -31,7 +31,8 @@ class Evidence:
     most_spans: int
     """The largest number of spans in one sighting."""
     flagged_count: int
-    """The number of sightings that are special: for an N+1, its calls run side by side."""
+    """The number of sightings that are special: for an N+1, its calls run side by side; for an error, the
+    span above failed too."""
     longest_ns: int
     median_ns: int
 
@@ -220,13 +221,13 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
     repeated = alike.repeated_queries(scene, many)
     in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
     large = amounts.payloads(scene)
-    tried = attempts.retries(scene)
+    tried = attempts.find_attempts(scene)
     parallel = series.side_by_side(scene)
     return (
         alone,
         loops,
         repeated,
-        tried,
+        tried.retries,
         in_turn,
         queries,
         amounts.chatty(scene, (many, repeated, in_turn, queries)),
@@ -277,6 +278,9 @@ _N_PLUS_ONE: dict[str, str] = {
 }
 _IN_LIST = "Ask once with WHERE ... IN (...), or join; with an ORM, load eagerly (selectinload, joinedload)."
 _HAS_LIST = "It already asks with a list: collect all ids first and ask once, or join with where they come from."
+_HANDLED = "It begins here, and nothing above failed with it: it was made up for, or is hidden from the caller."
+_PASSED_ON_AT_TIMES = "It begins here: some spans above only pass it on, others do without or hide it."
+
 _SAME = "It asks for the same each time: ask once and keep the answer."
 _BATCH = "Write all of them in one statement or one batch."
 _HAS_ROWS = "It already writes several rows at once: collect more of them, and write fewer, larger batches."
@@ -298,6 +302,8 @@ def advice_for(kind: str, database: Peer | None, told: tuple[str, str], seen: Ev
         seen: The evidence.
     """
     text, statement = " ".join(told), told[1]
+    if kind == "error" and seen.flagged_count < seen.sighting_count:
+        return _PASSED_ON_AT_TIMES if seen.flagged_count else _HANDLED
     if database is None or database.kind != "database":
         return ""
     system = database.system.lower()

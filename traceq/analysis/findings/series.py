@@ -214,7 +214,7 @@ def fan_outs(scene: Scene, groups: Groups, known: Sightings) -> Sightings:
     first = groups.rows[groups.heads]
     end_ns = groups.max(spans.end_ns[groups.rows])
     time_ns = groups.sum(spans.duration_ns[groups.rows])
-    cost_ns = _between(scene, spans.parents[first], spans.start_ns[first], end_ns) - time_ns // groups.sizes
+    cost_ns = scene.path_between(spans.parents[first], spans.start_ns[first], end_ns) - time_ns // groups.sizes
     path_ns = groups.sum(scene.path_ns[groups.rows])
     notable = (path_ns >= scene.thresholds.min_cost_ns) & (path_ns > 0)
     cost_ns = np.maximum(cost_ns, 0)

@@ -235,6 +235,13 @@ class Scene:
         notable: Flags = (cost_ns >= bound) & (cost_ns > 0)
         return notable
 
+    def path_between(self, holders: Ints, start_ns: Ints, end_ns: Ints) -> Ints:
+        """Measure how much of an interval within spans is on the path, as far as the span itself is on it."""
+        paths = self.examined.paths
+        low_ns = np.maximum(start_ns, paths.low_ns[holders])
+        high_ns = np.minimum(end_ns, paths.high_ns[holders])
+        return np.where(paths.on_path[holders], np.maximum(high_ns - low_ns, 0), 0)
+
     def group(self, rows: Ints, keys: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> Groups:
         """Group rows with equal keys; keys have one entry for each of these rows."""
         spans = self.spans

@@ -8,7 +8,7 @@ from traceq.analysis.columns import Flags
 from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, single
 from traceq.analysis.rejoining import find_fragments
-from traceq.semantics import Kind
+from traceq.semantics import Kind, Status
 
 
 def slow_queries(scene: Scene) -> Sightings:
@@ -101,7 +101,9 @@ def error_origins(scene: Scene, retried: Flags) -> Sightings:
         retried: Failed attempts that were followed by another one; they are reported as retries.
     """
     rows = np.flatnonzero(find_origins(scene.recorded) & scene.is_asked & ~retried)
-    return single("error", rows, scene.path_ns[rows], scene.spans.duration_ns[rows])
+    parents = scene.recorded.parents[rows]
+    passed_on = (parents >= 0) & (scene.spans.statuses[parents] == Status.ERROR)
+    return single("error", rows, scene.path_ns[rows], scene.spans.duration_ns[rows]).flagged(passed_on)
 
 
 def skewed_clocks(scene: Scene) -> Sightings:
