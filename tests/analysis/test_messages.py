@@ -108,6 +108,7 @@ def test_each_message_of_a_batch_is_one_with_its_own_time(batch: list[SpanSpec])
     assert edges(found) == of(2)
     assert waits(found, "shop") == waits(found, "kafka orders") == (2, 50 + 65, 65)
     assert processing(found, "shop") == processing(found, "kafka orders") == (2, 20)
+    assert [call.time.max_ns for call in found.calls if call.time] == [20, 10, 20]
 
 
 def test_a_batch_that_one_span_processes_is_as_many_messages_as_it_links_to() -> None:

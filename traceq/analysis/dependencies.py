@@ -53,10 +53,14 @@ class Dependency:
 
     @property
     def time(self) -> Spread | None:
-        """Durations of the calls as the caller sees them, or else as the callee does; None where they are not known."""
+        """Durations of the calls; None where they are not known.
+
+        They are those that the caller sees, or else the callee. Of messages the processing counts, or else the sending.
+        """
         if self.sums is None:
             return None
-        return next((view for view in (self.sums.caller, self.sums.callee) if view.count), None)
+        views = (self.sums.callee, self.sums.caller) if self.is_async else (self.sums.caller, self.sums.callee)
+        return next((view for view in views if view.count), None)
 
     @property
     def counted(self) -> CallSums:
