@@ -32,6 +32,28 @@ def test_calls_are_matched_by_path_with_what_is_missing_and_extra() -> None:
     assert [call.after is None for call in found.calls] == [False, False, True, False]
 
 
+def test_calls_that_follow_each_other_the_other_way_round_are_told() -> None:
+    before = trace(("job", None, 0, 90), ("open", "job", 10, 30), ("read", "job", 35, 55), ("close", "job", 60, 80))
+    after = trace(("job", None, 0, 90), ("open", "job", 10, 30), ("close", "job", 35, 55), ("read", "job", 60, 80))
+
+    found = align(before, after, OPTIONS)
+
+    assert [(swap.caller.name, swap.first.name, swap.second.name) for swap in found.order_changes] == [
+        ("job", "close", "read")
+    ]
+    assert found.headline == (
+        "The order of calls changed, and nothing else (90 ns → 90 ns); close now comes before read in job of app"
+    )
+    assert align(before, before, OPTIONS).order_changes == ()
+
+
+def test_the_order_of_calls_side_by_side_is_chance() -> None:
+    before = trace(("job", None, 0, 90), ("a", "job", 10, 60), ("b", "job", 11, 60))
+    after = trace(("job", None, 0, 90), ("a", "job", 11, 60), ("b", "job", 10, 60))
+
+    assert align(before, after, OPTIONS).order_changes == ()
+
+
 def test_the_same_name_elsewhere_is_another_call() -> None:
     before = trace(("root", None, 0, 100), ("a", "root", 0, 90), span("b", "a", 0, 50, name="q"))
     after = trace(("root", None, 0, 100), ("a", "root", 0, 90), span("b", "root", 0, 50, name="q"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -101,6 +102,24 @@ CALL_COLUMNS: tuple[Column[AlignedCall], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two calls of one caller, one after the other in both traces, in another order."""
+
+    caller: AlignedCall
+    first: AlignedCall
+    """The call that comes first in the second trace."""
+    second: AlignedCall
+
+
+SWAP_COLUMNS: tuple[Column[Swap], ...] = (
+    Column("service", "service", Unit.SERVICE, lambda swap: swap.caller.service, "service that makes the calls"),
+    Column("operation", "in", value=lambda swap: swap.caller.name, about="operation of the caller"),
+    Column("first_operation", "first", value=lambda swap: swap.first.name, about="the call that now comes first"),
+    Column("second_operation", "second", value=lambda swap: swap.second.name, about="the call that came first before"),
+)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Alignment(Answer):
     """Two traces side by side."""
@@ -124,11 +143,35 @@ class Alignment(Answer):
         """One sentence: how much longer the second trace takes, and why."""
         change_ns = self.after_ns - self.before_ns
         told = f"{format_duration(self.before_ns)} → {format_duration(self.after_ns)}"
+        swaps = "".join(f"; {_order(swap)}" for swap in self.order_changes[:1])
         if self.greatest is None:
+            if swaps:
+                return f"The order of calls changed, and nothing else ({told}){swaps}"
             return f"Nothing changed: {told}, and no call holds the critical path longer or less"
         by = format_duration(abs(change_ns))
         how = f"{by} longer" if change_ns > 0 else f"{by} less" if change_ns < 0 else "as long"
-        return f"The second trace takes {how} ({told}): {_cause(self.greatest)}"
+        return f"The second trace takes {how} ({told}): {_cause(self.greatest)}{swaps}"
+
+    @property
+    def order_changes(self) -> tuple[Swap, ...]:
+        """Neighbouring calls of one caller that follow each other the other way round.
+
+        Only single calls that do not overlap in either trace: the order of calls side by side is chance.
+        """
+        above: list[AlignedCall] = []
+        below: dict[int, list[AlignedCall]] = {}
+        for call in self.calls:
+            del above[call.depth :]
+            above.append(call)
+            if call.depth and _is_single(call):
+                below.setdefault(id(above[-2]), []).append(call)
+        callers = {id(call): call for call in self.calls}
+        return tuple(
+            Swap(callers[caller], second, first)
+            for caller, calls in below.items()
+            for first, second in pairwise(sorted(calls, key=lambda call: call.before.start_ns if call.before else 0))
+            if _follows(first.before, second.before) and _follows(second.after, first.after)
+        )
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("headline", about="what changed most, in one sentence"),
@@ -138,8 +181,24 @@ class Alignment(Answer):
         json_key("duration_ns", lambda answer: answer.after_ns, unit=Unit.DURATION, within="after"),
         json_key("duration_change_ns", lambda answer: answer.after_ns - answer.before_ns),
         Rows("calls", CALL_COLUMNS, about="a caller before what it calls"),
+        Rows("order_changes", SWAP_COLUMNS, about="calls that follow each other the other way round"),
     )
     MAIN: ClassVar[str] = "calls"
+
+
+def _is_single(call: AlignedCall) -> bool:
+    return all(side is not None and len(side.span_ids) == 1 for side in (call.before, call.after))
+
+
+def _follows(first: PathCalls | None, second: PathCalls | None) -> bool:
+    """Tell whether one call begins when the other has ended."""
+    if first is None or second is None:
+        return False
+    return first.start_ns + first.duration_ns <= second.start_ns and first.start_ns < second.start_ns
+
+
+def _order(swap: Swap) -> str:
+    return f"{swap.first.name} now comes before {swap.second.name} in {swap.caller.name} of {swap.caller.service}"
 
 
 def _cause(call: AlignedCall) -> str:
