@@ -200,6 +200,16 @@ def weight(change: ServiceChange, latency_ns: float) -> float:
     return slower + (abs(change.begun.weight) if change.begun.is_sure else 0.0)
 
 
+def got_worse(change: ServiceChange, latency_ns: float) -> bool:
+    """Tell whether a service or peer surely makes requests a good deal longer, or fail more often."""
+    is_slower = change.caused.is_sure and change.caused.change >= NOTABLE_RATIO * latency_ns > 0
+    return is_slower or (change.begun.is_sure and change.begun.change > 0)
+
+
+NOTABLE_RATIO = 0.05
+"""The minimum share of the mean latency for a headline, when the change is sure."""
+
+
 def is_of(key: GroupKey, service: str) -> bool:
     """Tell whether an operation is a service's, or a call to a peer of this name."""
     return key.service == service or (key.peer is not None and key.peer.label == service)

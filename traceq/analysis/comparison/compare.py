@@ -18,6 +18,7 @@ from traceq.analysis.comparison.changes import (
     OperationChange,
     ServiceChange,
     SideSummary,
+    got_worse,
     side_specs,
     weight,
 )
@@ -168,7 +169,11 @@ def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
         for number, service in enumerate(network.names)
     ]
     latency_ns = (found.latency.before + found.latency.after) / 2
-    return tuple(sorted(changes, key=lambda change: (-round(weight(change, latency_ns), 9), change.service)))
+
+    def rank(change: ServiceChange) -> tuple[bool, float, str]:
+        return (not got_worse(change, latency_ns), -round(weight(change, latency_ns), 9), change.service)
+
+    return tuple(sorted(changes, key=rank))
 
 
 def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:

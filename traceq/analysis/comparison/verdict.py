@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
 from traceq.analysis.comparison.batches import MIN_REQUESTS
-from traceq.analysis.comparison.changes import Changes, OperationChange, ServiceChange, is_of
+from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, is_of
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.structure import CallChange
 from traceq.units import format_duration, format_ratio, plural
@@ -16,8 +16,6 @@ Outcome: TypeAlias = Literal[
 ]
 Subject: TypeAlias = Literal["latency", "errors", "calls"]
 
-NOTABLE_RATIO = 0.05
-"""The minimum share of the mean latency for a headline, when the change is sure."""
 GREAT_RATIO = 0.25
 """The minimum share for a headline when the change is beyond chance only if taken alone."""
 NOTABLE_FAILURES = 0.02
