@@ -79,8 +79,10 @@ class Alarms:
     """... or the number of its calls or errors, or anything of an edge."""
     alarm_count: int = 0
     """Those where the headline says that something changed."""
+    losing_sure_count: int = 0
+    """Those where the time of a service or of an operation is called sure if one side lost 5 % of its spans ..."""
     losing_alarm_count: int = 0
-    """The same where one side lost 5 % of its spans."""
+    """... and those where the headline then says that something changed."""
 
     def __add__(self, other: Alarms) -> Alarms:
         return Alarms(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -193,7 +195,7 @@ def _alarms(seed: int) -> Iterator[Alarms]:
         comparison = traceq.compare(before, recorded(system, other, 1))
         losing = traceq.compare(before, recorded(system, other, 1, _LOSING))
         services, operations = comparison.services, comparison.operations
-        is_sure = _any_sure([line.held for line in services] + [line.held for line in operations])
+        is_sure = _is_time_sure(comparison)
         others = [estimate for line in services for estimate in (line.calls, line.errors)]
         others += [estimate for line in operations for estimate in (line.calls, line.errors)]
         others += [estimate for edge in comparison.edges for estimate in (edge.between, edge.calls)]
@@ -202,8 +204,14 @@ def _alarms(seed: int) -> Iterator[Alarms]:
             sure_count=is_sure,
             sure_of_any_count=is_sure or _any_sure(others),
             alarm_count=_is_alarm(comparison),
+            losing_sure_count=_is_time_sure(losing),
             losing_alarm_count=_is_alarm(losing),
         )
+
+
+def _is_time_sure(comparison: traceq.Comparison) -> bool:
+    services, operations = comparison.services, comparison.operations
+    return _any_sure([line.held for line in services] + [line.held for line in operations])
 
 
 def _any_sure(estimates: Iterable[Estimate]) -> bool:

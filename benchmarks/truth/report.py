@@ -201,7 +201,8 @@ def _alarms(compared: Compared) -> Iterator[tuple[str, str, str]]:
     yield _answer("the time of a service or operation is sure", alarms.sure_count, alarms.count)
     yield _answer("... or calls, errors, or anything of an edge", alarms.sure_of_any_count, alarms.count)
     yield _answer("the headline says that something changed", alarms.alarm_count, alarms.count)
-    yield _answer("... where one side lost 5 % of its spans", alarms.losing_alarm_count, alarms.count)
+    yield _answer("one side lost 5 % of its spans: time is sure", alarms.losing_sure_count, alarms.count)
+    yield _answer("... the headline says that something changed", alarms.losing_alarm_count, alarms.count)
 
 
 _NAMED = ("tag", "frequent", "on spans of", "asked", "first", "stands out")

@@ -11,6 +11,7 @@ from traceq.analysis.comparison.tags import (
     Sample,
     TagCounts,
     TaggedSample,
+    chance_of_so_many,
     choose,
     compare_tags,
     count_tags,
@@ -28,6 +29,10 @@ def tagged(prefix: str, *attributes: Attributes, pod: str = "p1") -> Traces:
             for number, own in enumerate(attributes)
         ]
     )
+
+
+def borne_by_app(by_key: dict[str, dict[str, int]]) -> dict[tuple[str, str], frozenset[str]]:
+    return {(key, value): frozenset({"app"}) for key, values in by_key.items() for value in values}
 
 
 def sampled(traces: Traces) -> TaggedSample:
@@ -88,9 +93,8 @@ def test_tags_are_noted_by_trace_of_the_sample() -> None:
 
     found = count_tags(traces, Sample(("a002", "0a000", "a001"), 4))
 
-    assert found == TagCounts(
-        {"n": {"1": 0b010, "2": 0b101}, "ok": {"true": 0b010, "1": 0b100}, "resource.pod": {"p1": 0b111}}
-    )
+    by_key = {"n": {"1": 0b010, "2": 0b101}, "ok": {"true": 0b010, "1": 0b100}, "resource.pod": {"p1": 0b111}}
+    assert found == TagCounts(by_key, frozenset(), borne_by_app(by_key), {"app": 0b111})
     assert found.counts() == {
         ("n", "1"): 1,
         ("n", "2"): 2,
@@ -107,7 +111,8 @@ def test_counts_of_parts_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     parts = [count_tags(part, sample) for part in traces]
 
-    expected = TagCounts({"m": {"1": 0b011, "2": 0b100}, "resource.pod": {"p1": 0b111}}, frozenset({"n"}))
+    by_key = {"m": {"1": 0b011, "2": 0b100}, "resource.pod": {"p1": 0b111}}
+    expected = TagCounts(by_key, frozenset({"n"}), borne_by_app(by_key), {"app": 0b111})
     assert sum(parts, TagCounts()) == sum(parts[::-1], TagCounts()) == count_tags(traces, sample) == expected
 
 
@@ -135,3 +140,46 @@ def test_nothing_stands_out_of_a_set_against_itself(traces: Traces) -> None:
     counted = sampled(traces)
 
     assert compare_tags(counted, counted).changes == ()
+
+
+def requests_of(prefix: str, *traces: tuple[str, Attributes]) -> Traces:
+    """Build requests of `web`, each with a call to a service whose span has the given attributes."""
+    return assemble(
+        [
+            record(
+                span("1", None, 0, 10, service="web", attributes=own if service == "web" else {}),
+                *([span("2", "1", 1, 9, service=service, attributes=own)] if service != "web" else []),
+                trace_id=f"{prefix}{number:03x}",
+            )
+            for number, (service, own) in enumerate(traces)
+        ]
+    )
+
+
+def test_that_a_service_was_called_at_all_is_no_tag() -> None:
+    alone: list[tuple[str, Attributes]] = [("web", {})] * 40
+    calling: list[tuple[str, Attributes]] = [("search", {"index": f"i{number % 2}"}) for number in range(40)]
+    before, after = sampled(requests_of("a", *alone, *calling[:4])), sampled(requests_of("b", *alone[:4], *calling))
+
+    assert compare_tags(before, after).changes == ()
+
+
+def test_a_value_stands_out_among_requests_of_its_kind_however_these_are_mixed() -> None:
+    def mixed(alone: int, first: int, other: int) -> list[tuple[str, Attributes]]:
+        index = ["i0"] * first + ["i1"] * other
+        return [*[("web", {})] * alone, *(("search", {"index": value}) for value in index)]
+
+    before, after = sampled(requests_of("a", *mixed(20, 10, 30))), sampled(requests_of("b", *mixed(40, 28, 4)))
+
+    (found,) = compare_tags(before, after).changes
+    assert (found.key, found.value, found.before_count, found.after_count) == ("index", "i0", 10, 28)
+
+
+def test_chances_of_kinds_multiply() -> None:
+    # One of two traces has the tag, and it is in the second set: 1 of 2 by chance; for two kinds 1 of 4.
+    kind = (1, 1, 0, 1)
+
+    assert chance_of_so_many([kind]) == pytest.approx(1 / 2)
+    assert chance_of_so_many([kind, kind]) == pytest.approx(1 / 4)
+    # Fisher's tea: of four cups with milk first, all four are recognised in 1 of 70 cases.
+    assert chance_of_so_many([(4, 4, 0, 4)]) == pytest.approx(1 / 70)

@@ -41,6 +41,10 @@ class TraceColumns:
     """The start of the earliest span, by its own clock; 0 for a trace without spans."""
     failed: Flags = field(default_factory=lambda: _NO_FLAGS)
     """Whether any span of the trace failed."""
+    entries: Hashes = field(default_factory=lambda: _NO_HASHES)
+    """Hashes of the operations at which the requests of the trace entered."""
+    shapes: Hashes = field(default_factory=lambda: _NO_HASHES)
+    """Hashes of the kinds of these requests: of their entries and of all operations at which they entered services."""
     moved_spans: Codes = field(default_factory=lambda: _NO_CODES)
     """The number of spans that were moved because of wrong clocks."""
     shift_ns: Ints = field(default_factory=lambda: _NO_INTS)

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,7 +85,19 @@ def collect(traces: Traces, options: RequestOptions) -> Cohort:
     own_ns = np.where(requests.entry >= 0, find_paths(requests.spans).own_ns, 0)
     seen = _Seen(requests, charge(requests.spans, own_ns), rows, number_of, _is_entered(requests.spans))
     work, durations_ns = _work(seen)
-    return Cohort((Batch(tuple(keys), found, _requests(seen), work, _gaps(seen), _calls(seen), durations_ns),))
+    made = _requests(seen)
+    found = _with_kinds(found, made, keys)
+    return Cohort((Batch(tuple(keys), found, made, work, _gaps(seen), _calls(seen), durations_ns),))
+
+
+def _with_kinds(traces: TraceColumns, requests: CohortRequests, keys: Sequence[GroupKey]) -> TraceColumns:
+    """Add up what the requests of each trace are like."""
+    named = np.array([stable_hash(f"{key.service}\0{key.name}") for key in keys], dtype=np.uint64)
+    entries, shapes = np.zeros(len(traces), dtype=np.uint64), np.zeros(len(traces), dtype=np.uint64)
+    np.add.at(entries, requests.traces, named[requests.operations])
+    # Odd factors keep an entry apart from an operation that is called.
+    np.add.at(shapes, requests.traces, named[requests.operations] * np.uint64(3) + requests.reached)
+    return replace(traces, entries=entries, shapes=shapes)
 
 
 def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
@@ -103,6 +115,8 @@ def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
         hashes=np.array([stable_hash(normal_id(trace_id)) for trace_id in ids], dtype=np.uint64),
         start_ns=np.where(start_ns == latest, 0, start_ns),
         failed=failed,
+        entries=np.zeros(size, dtype=np.uint64),
+        shapes=np.zeros(size, dtype=np.uint64),
         moved_spans=np.bincount(spans.trace[moved], minlength=size).astype(np.int32),
         shift_ns=shift_ns,
         apart=apart,

@@ -9,10 +9,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
+from traceq.analysis.columns import Ints
 from traceq.analysis.comparison.batches import TraceColumns
 from traceq.report import Column, Rows, Unit, json_key
 from traceq.semantics import Attributes, value_text
@@ -38,6 +41,10 @@ class Sample:
     trace_ids: tuple[str, ...] = ()
     trace_count: int = 0
     """The number of all traces, chosen or not."""
+    entries: tuple[int, ...] = ()
+    """What the requests of each of `trace_ids` entered at ..."""
+    shapes: tuple[int, ...] = ()
+    """... and of what kind they are."""
 
     def __len__(self) -> int:
         return len(self.trace_ids)
@@ -45,8 +52,10 @@ class Sample:
 
 def choose(traces: TraceColumns) -> Sample:
     """Choose the traces with the smallest hashes, which do not depend on their content."""
-    keys = zip(traces.hashes.tolist(), traces.ids.tolist(), strict=True)
-    return Sample(tuple(trace_id for _, trace_id in heapq.nsmallest(TRACES_COUNTED, keys)), len(traces))
+    columns = (traces.hashes, traces.ids, traces.entries, traces.shapes)
+    chosen = heapq.nsmallest(TRACES_COUNTED, zip(*(column.tolist() for column in columns), strict=True))
+    _, ids, entries, kinds = zip(*chosen, strict=True) if chosen else ((), (), (), ())
+    return Sample(ids, len(traces), entries, kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +66,19 @@ class TagCounts:
     """For each value the set of its traces: bit `n` stands for the trace at position `n` of the sample."""
     crowded: frozenset[str] = frozenset()
     """Keys with more than `VALUES_COUNTED` values, which are not in `by_key`."""
+    bearers: Mapping[Tag, frozenset[str]] = field(default_factory=dict)
+    """The services whose spans bear each tag."""
+    services: Mapping[str, int] = field(default_factory=dict)
+    """For each service the set of the traces that it has a part in."""
 
     def __add__(self, other: TagCounts) -> TagCounts:
         tally = _Tally(crowded=set(self.crowded | other.crowded))
         for part in (self, other):
+            for service, traces in part.services.items():
+                tally.enter(service, traces)
             for key, values in part.by_key.items():
                 for value, traces in values.items():
-                    tally.add(key, value, traces)
+                    tally.add(key, value, traces, part.bearers[key, value])
         return tally.counts()
 
     def counts(self) -> Counter[Tag]:
@@ -83,20 +98,29 @@ class _Tally:
 
     by_key: dict[str, dict[str, int]] = field(default_factory=dict)
     crowded: set[str] = field(default_factory=set)
+    bearers: dict[Tag, set[str]] = field(default_factory=dict)
+    services: dict[str, int] = field(default_factory=dict)
 
-    def add(self, key: str, value: str, traces: int) -> None:
+    def enter(self, service: str, traces: int) -> None:
+        """Record that a service has a part in traces."""
+        self.services[service] = self.services.get(service, 0) | traces
+
+    def add(self, key: str, value: str, traces: int, bearers: Iterable[str]) -> None:
         """Record that traces have a tag; a key with too many values is dropped, which bounds the memory."""
         if key in self.crowded:
             return
         values = self.by_key.setdefault(key, {})
         values[value] = values.get(value, 0) | traces
+        self.bearers.setdefault((key, value), set()).update(bearers)
         if len(values) > VALUES_COUNTED:
             self.crowded.add(key)
-            del self.by_key[key]
+            for dropped in self.by_key.pop(key):
+                del self.bearers[key, dropped]
 
     def counts(self) -> TagCounts:
         """Give the collected counts."""
-        return TagCounts(self.by_key, frozenset(self.crowded))
+        bearers = {tag: frozenset(services) for tag, services in self.bearers.items()}
+        return TagCounts(self.by_key, frozenset(self.crowded), bearers, self.services)
 
 
 def count_tags(traces: Traces, sample: Sample) -> TagCounts:
@@ -110,22 +134,28 @@ def count_tags(traces: Traces, sample: Sample) -> TagCounts:
     for position, trace_id in enumerate(traces.trace_ids):
         number = numbers.get(normal_id(trace_id))
         if number is not None:
-            for key, value in _tags(traces, position):
-                tally.add(key, value, 1 << number)
+            by_service = _tags(traces, position)
+            for service, found in by_service.items():
+                tally.enter(service, 1 << number)
+                for key, value in found:
+                    tally.add(key, value, 1 << number, (service,))
     return tally.counts()
 
 
-def _tags(traces: Traces, position: int) -> set[Tag]:
-    """List the tags of a trace. The spans of a trace repeat each other, so their attributes are combined first."""
-    own: set[Tag] = set()
+def _tags(traces: Traces, position: int) -> dict[str, set[Tag]]:
+    """List the tags of a trace by the services that bear them. Spans repeat each other: attributes are combined."""
+    own: dict[str, set[Tag]] = {}
     # Most spans share the object of their resource with others; by its identity each one is read once.
-    resources: dict[int, Attributes] = {}
+    resources: dict[tuple[str, int], Attributes] = {}
     for row in traces.rows(position):
-        details = traces.span(row).details
-        own.update(_texts(details.attributes()))
+        span = traces.span(row)
+        details = span.details
+        own.setdefault(span.service, set()).update(_texts(details.attributes()))
         resource = details.resource()
-        resources[id(resource)] = resource
-    return own | {("resource." + key, value) for shared in resources.values() for key, value in _texts(shared)}
+        resources[span.service, id(resource)] = resource
+    for (service, _), shared in resources.items():
+        own[service].update(("resource." + key, value) for key, value in _texts(shared))
+    return own
 
 
 def _texts(attributes: Attributes) -> list[Tag]:
@@ -287,8 +317,9 @@ def tag_specs(taken: Callable[[_Row], TagChanges | None]) -> tuple[Column[_Row] 
 def compare_tags(before: TaggedSample, after: TaggedSample, ignored_keys: frozenset[str] = frozenset()) -> TagChanges:
     """Find the values that are over-represented in the second set.
 
-    A value stands out when its share of traces grew by at least a tenth of all traces, and by more than chance explains
-    for any of the values that were counted (Fisher's exact test, Bonferroni).
+    A value stands out when its share of traces grew among alike traces, by at least a tenth of all traces together, and
+    by more than chance explains for any of the values that were counted (Fisher's exact test within each kind of
+    traces, Bonferroni). Only traces count in which a service that bears the value has a part.
 
     Args:
         before: The set to compare with.
@@ -300,14 +331,16 @@ def compare_tags(before: TaggedSample, after: TaggedSample, ignored_keys: frozen
     sizes = (len(before.sample), len(after.sample))
     tested = [tag for tag in counts[1] if tag[0] not in left_out | ignored_keys]
     limit = _MOST_CHANCE / max(len(tested), 1)
-    standing = [tag for tag in tested if _stands_out((counts[0][tag], counts[1][tag]), sizes, limit)]
+    groups = _Groups(before, after)
+    growth = {tag: groups.standing_out(tag, limit) for tag in tested}
+    standing = [tag for tag in tested if growth[tag] > 0]
     changes = [
-        _change(tags, (counts[0][tags[0]], counts[1][tags[0]]), sizes)
+        (growth[tags[0]], _change(tags, (counts[0][tags[0]], counts[1][tags[0]]), sizes))
         for tags in _alike(standing, before.tags, after.tags)
     ]
-    changes.sort(key=lambda change: (change.before_ratio - change.after_ratio, change.key, change.value))
+    changes.sort(key=lambda found: (-found[0], found[1].key, found[1].value))
     totals = (before.sample.trace_count, after.sample.trace_count)
-    return TagChanges(tuple(changes), *sizes, *totals, tuple(sorted(left_out)))
+    return TagChanges(tuple(change for _, change in changes), *sizes, *totals, tuple(sorted(left_out)))
 
 
 def _crowded(before: TagCounts, after: TagCounts) -> frozenset[str]:
@@ -317,28 +350,68 @@ def _crowded(before: TagCounts, after: TagCounts) -> frozenset[str]:
     return before.crowded | after.crowded | together
 
 
-def _stands_out(counts: tuple[int, int], sizes: tuple[int, int], limit: float) -> bool:
-    if not min(sizes):
-        return False
-    growth = counts[1] / sizes[1] - counts[0] / sizes[0]
-    if growth < _LEAST_GROWTH:
-        return False
-    return _chance_of_so_many(counts, sizes) < limit
+class _Groups:
+    """The traces of both samples by their kind; rarer kinds, which only one of them has, by what they entered at."""
+
+    def __init__(self, before: TaggedSample, after: TaggedSample) -> None:
+        self._sides = (before, after)
+        samples = (before.sample, after.sample)
+        common = set(samples[0].shapes) & set(samples[1].shapes)
+        names = [
+            [(1, kind) if kind in common else (0, entry) for kind, entry in zip(side.shapes, side.entries, strict=True)]
+            for side in samples
+        ]
+        numbers = {name: number for number, name in enumerate(sorted({*names[0], *names[1]}))}
+        self._of = [np.array([numbers[name] for name in found], dtype=np.int64) for found in names]
+        self._size = len(numbers)
+
+    def standing_out(self, tag: Tag, limit: float) -> float:
+        """Give by how much the share of a value's traces grew among alike ones; 0 where it does not stand out."""
+        key, value = tag
+        bearers = frozenset[str]().union(*(side.tags.bearers.get(tag, ()) for side in self._sides))
+        counts: list[tuple[Ints, Ints]] = []
+        for side, groups in zip(self._sides, self._of, strict=True):
+            called = 0
+            for service in bearers:
+                called |= side.tags.services.get(service, 0)
+            bearing = side.tags.by_key.get(key, {}).get(value, 0)
+            counts.append((self._count(called, groups), self._count(bearing, groups)))
+        (sizes_before, before), (sizes_after, after) = counts
+        both = (sizes_before > 0) & (sizes_after > 0)
+        expected = before[both] * sizes_after[both] / sizes_before[both]
+        growth = float((after[both] - expected).sum()) / max(self._of[1].size, 1)
+        if growth < _LEAST_GROWTH:
+            return 0.0
+        sizes = zip(*(column[both].tolist() for column in (sizes_before, sizes_after, before, after)), strict=True)
+        return growth if chance_of_so_many(list(sizes)) < limit else 0.0
+
+    def _count(self, traces: int, groups: Ints) -> Ints:
+        octets = np.frombuffer(traces.to_bytes(groups.size // 8 + 1, "little"), dtype=np.uint8)
+        there = np.unpackbits(octets, count=groups.size, bitorder="little").astype(np.bool_)
+        return np.bincount(groups[there], minlength=self._size)
 
 
-def _chance_of_so_many(counts: tuple[int, int], sizes: tuple[int, int]) -> float:
+def chance_of_so_many(groups: list[tuple[int, int, int, int]]) -> float:
     """Give the probability that, by chance, at least as many of the traces with a tag are in the second set.
 
-    Source: Fisher's exact test, one-sided: the hypergeometric distribution's upper tail.
+    Args:
+        groups: For each kind of traces the sizes of both sets, and how many of each have the tag.
+
+    Source: Fisher's exact test, one-sided: the upper tail of the hypergeometric distribution, added up over kinds.
     """
-    carriers, everyone = sum(counts), sum(sizes)
-    all_ways = _log_choices(everyone, carriers)
-    tail = (
-        math.exp(_log_choices(sizes[1], number) + _log_choices(sizes[0], carriers - number) - all_ways)
-        for number in range(counts[1], min(carriers, sizes[1]) + 1)
-        if carriers - number <= sizes[0]
-    )
-    return math.fsum(tail)
+    chances = np.ones(1)
+    least, found = 0, 0
+    for size_before, size_after, before, after in groups:
+        bearing = before + after
+        first = max(0, bearing - size_before)
+        all_ways = _log_choices(size_before + size_after, bearing)
+        ways = [
+            math.exp(_log_choices(size_after, number) + _log_choices(size_before, bearing - number) - all_ways)
+            for number in range(first, min(bearing, size_after) + 1)
+        ]
+        chances = np.convolve(chances, np.array(ways))
+        least, found = least + first, found + after
+    return float(chances[found - least :].sum())
 
 
 def _log_choices(of: int, number: int) -> float:
