@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.builders import traces
-from traceq.analysis.comparison.batches import on_one_table
+from traceq.analysis.comparison.batches import Batch, on_one_table
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.comparison.measuring import (
     Chance,
@@ -116,6 +116,30 @@ def test_what_deals_left_in_place_widens_no_interval() -> None:
     # Of each deal's change 10 are what changed; 1 is chance. But deals do reach a change of 10.05.
     assert [end.tolist() for end in found.intervals(0.9)] == [[9.1], [10.9]]
     assert [end.tolist() for end in found.intervals(1)] == [[0], [20]]
+
+
+def test_what_lost_spans_may_explain_widens_intervals_and_is_not_sure() -> None:
+    dealt = np.array([[1.0], [-1], [1], [-1]])
+
+    ends = [
+        Chance(dealt, np.array([4.0]), np.array([99.0]), np.zeros(4), lost).intervals(2) for lost in (0.0, 1.5, 2.0)
+    ]
+
+    assert [[end.item() for end in bounds] for bounds in ends] == [[2, 6], [0.5, 7.5], [0, 8]]
+
+
+def test_spans_are_lost_where_more_of_those_with_others_below_them_are_missing() -> None:
+    def batch(prefix: str, complete: int, cut: int) -> Batch:
+        whole = [("1", None, 0, 1000), ("2", "1", 0, 900), ("3", "2", 0, 800)]
+        made = {f"{prefix}{at}": whole[:1] + whole[1 + (at >= complete) :] for at in range(complete + cut)}
+        return collect(traces(made), RequestOptions()).batches[0]
+
+    one, other = on_one_table([batch("a", 10, 0)], [batch("b", 6, 4)])
+
+    # Of the ten traces after, six have two spans with others below, and four name one that is missing.
+    assert (one.traces.missing_ratio, other.traces.missing_ratio) == (0, 4 / 16)
+    assert pair(one, other).lost_ns == pytest.approx(1000 * 4 / 16)
+    assert pair(other, one).lost_ns == pair(one, other).lost_ns
 
 
 def test_what_rounding_makes_is_no_change_and_no_deviation() -> None:

@@ -52,8 +52,19 @@ class TraceColumns:
     apart: Ints = field(default_factory=lambda: _NOTHING_APART)
     """What looks like requests and is not counted: a row for each trace; see `SetApart.of`."""
 
+    parents: Codes = field(default_factory=lambda: _NO_CODES)
+    """The number of spans that have others below them."""
+    missing: Codes = field(default_factory=lambda: _NO_CODES)
+    """The number of such spans that are missing."""
+
     def __len__(self) -> int:
         return int(self.ids.size)
+
+    @property
+    def missing_ratio(self) -> float:
+        """The share of spans with others below them that are missing."""
+        missing = int(self.missing.sum())
+        return missing / max(int(self.parents.sum()) + missing, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -110,6 +110,9 @@ def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
     shift_ns = np.zeros(size, dtype=np.int64)
     moved = np.flatnonzero(skew.shift_ns)
     np.maximum.at(shift_ns, spans.trace[moved], np.abs(skew.shift_ns[moved]))
+    is_parent = np.zeros(spans.trace.size, dtype=np.bool_)
+    is_parent[spans.parents[spans.parents >= 0]] = True
+    missing = {(int(spans.trace[row]), parent) for row, parent in spans.traces.missing_parents.items()}
     return TraceColumns(
         ids=np.array(ids, dtype=np.object_),
         hashes=np.array([stable_hash(normal_id(trace_id)) for trace_id in ids], dtype=np.uint64),
@@ -120,6 +123,8 @@ def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
         moved_spans=np.bincount(spans.trace[moved], minlength=size).astype(np.int32),
         shift_ns=shift_ns,
         apart=apart,
+        parents=np.bincount(spans.trace[is_parent], minlength=size).astype(np.int32),
+        missing=np.bincount(np.array([trace for trace, _ in missing], dtype=np.int64), minlength=size).astype(np.int32),
     )
 
 

@@ -103,6 +103,8 @@ def _common(growths: Floats) -> float:
 
 
 _SERVICE_HELD = 2
+_TIMES = frozenset((_SERVICE_HELD, 6, 9))
+"""The levels that divide up the latency: time held by services and operations, and between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         for batch, calls in zip((sides.before, sides.after), settled, strict=True)
     )
     levels = [_levels(end) for end in ends]
-    measured, seen = estimate(sides, tuple(zip(*levels, strict=True)))
+    measured, seen = estimate(sides, tuple(zip(*levels, strict=True)), _TIMES)
     grown = [
         (second.sums(weights[1]) - first.sums(weights[0])).tolist()
         for first, second in zip(*(_between(end) for end in ends), strict=True)

@@ -48,6 +48,8 @@ class Chance:
     """The size of the amounts that change."""
     shares: Floats
     """How much of the sides was not dealt anew: 1 for the sides as they are, -1 for the sides exchanged."""
+    lost: float = 0.0
+    """Up to how much spans that are missing on one side may change each."""
 
     @property
     def deviations(self) -> Floats:
@@ -72,9 +74,8 @@ class Chance:
             reach: How many deviations chance reaches.
         """
         left = settled(self.replicates - self.shares[:, None] * self.changes, self.sizes)
-        size = np.abs(self.changes)
-        is_sure = size > reach * self.deviations
-        half = np.where(is_sure, reach * _deviation(left), np.maximum(reach * _deviation(left), size))
+        size, half = np.abs(self.changes), reach * _deviation(left) + self.lost
+        half = np.where(size > reach * self.deviations, half, np.maximum(half, size))
         low, high = (settled(end, self.sizes) for end in (self.changes - half, self.changes + half))
         return low, high
 
@@ -254,6 +255,17 @@ class Sides:
     deals: Deals | None
     """The requests dealt out anew; None with too few requests for an interval."""
 
+    @property
+    def lost_ns(self) -> float:
+        """Up to how much of the latency may seem to be held elsewhere since one side lost more of its spans.
+
+        Of spans that have others below them it shows when they are missing; the others are lost as often.
+        """
+        ratios = [batch.traces.missing_ratio for batch in (self.before, self.after)]
+        latencies = [batch.requests.latency_ns for batch in (self.before, self.after)]
+        mean_ns = sum(float(latency_ns.mean()) if latency_ns.size else 0.0 for latency_ns in latencies) / 2
+        return abs(ratios[1] - ratios[0]) * mean_ns
+
     def weights(self) -> tuple[Floats, Floats]:
         """Give the weights of all requests, before and after."""
         matching = self.matching
@@ -270,7 +282,9 @@ def pair(before: Batch, after: Batch) -> Sides:
     return Sides(before, after, matching, Deals(before, after, matching) if is_enough else None)
 
 
-def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> tuple[list[list[Estimate]], Seen]:
+def estimate(
+    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], times: frozenset[int] = frozenset()
+) -> tuple[list[list[Estimate]], Seen]:
     """Measure what changed, for each group of each level.
 
     With fewer than `MIN_REQUESTS` requests on a side, nothing is sure: the intervals are unbounded. So are those of
@@ -279,6 +293,7 @@ def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> tuple
     Args:
         sides: Two sets of requests.
         levels: The amounts that are added up.
+        times: The positions of those levels that divide up the latency, which spans that are missing change.
 
     Returns:
         The estimates, and what was seen of the deals.
@@ -290,7 +305,7 @@ def estimate(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...]) -> tuple
     changes = [settled(ahead - behind, size) for behind, ahead, size in zip(before, after, sizes, strict=True)]
     after = [np.where(change == 0, behind, ahead) for change, behind, ahead in zip(changes, before, after, strict=True)]
     effects = [_effects(level, weights, change) for level, change in zip(levels, changes, strict=True)]
-    bounds, seen = _bounds(sides, levels, changes, sizes)
+    bounds, seen = _bounds(sides, levels, changes, sizes, [sides.lost_ns * (at in times) for at in range(len(levels))])
     return [
         [Estimate(*parts) for parts in zip(*map(np.ndarray.tolist, columns), found_effects, strict=True)]
         for *columns, found_effects in zip(before, after, *zip(*bounds, strict=True), effects, strict=True)
@@ -312,7 +327,11 @@ _Bounds = tuple[Floats, Floats, Flags, Floats]
 
 
 def _bounds(
-    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], changes: list[Floats], sizes: list[Floats]
+    sides: Sides,
+    levels: tuple[tuple[Amounts, Amounts], ...],
+    changes: list[Floats],
+    sizes: list[Floats],
+    lost: list[float],
 ) -> tuple[list[_Bounds], Seen]:
     deals = sides.deals
     if deals is None:
@@ -325,7 +344,8 @@ def _bounds(
         shares[number] = (weights[deals.half :].sum() - weights[: deals.half].sum()) / 2
         for found, (first, second) in zip(replicates, levels, strict=True):
             found[number] = first.sums(weights[: deals.half]) + second.sums(weights[deals.half :])
-    chances = [Chance(*parts, shares) for parts in zip(replicates, changes, sizes, strict=True)]
+    columns = zip(replicates, changes, sizes, lost, strict=True)
+    chances = [Chance(found, change, size, shares, most) for found, change, size, most in columns]
     greatest = np.max([chance.greatest() for chance in chances], axis=0)
     few = [np.maximum(first.counts(), second.counts()) < MIN_REQUESTS for first, second in levels]
     return [_bounded(chance, greatest, rare) for chance, rare in zip(chances, few, strict=True)], Seen(greatest, shares)
@@ -333,7 +353,7 @@ def _bounds(
 
 def _bounded(chance: Chance, greatest: Floats, few: Flags) -> _Bounds:
     low, high = chance.intervals(reach_of(greatest))
-    is_likely = np.abs(chance.changes) > _ALONE * chance.deviations
+    is_likely = np.abs(chance.changes) > _ALONE * chance.deviations + chance.lost
     unknown = few & (chance.changes != 0)
     return (
         np.where(unknown, -np.inf, low),
@@ -375,7 +395,7 @@ def estimate_derived(
         rows = max(1, min(count, _AT_ONCE // max(levels[0][0].size, 1)))
         ranges = [range(first, min(first + rows, count)) for first in range(0, count, rows)]
         parts = [change(*_sums(sides.deals, levels, numbers)) for numbers in ranges]
-        chance = Chance(np.concatenate(parts), changes, scale, seen.shares)
+        chance = Chance(np.concatenate(parts), changes, scale, seen.shares, sides.lost_ns)
         bounds = _bounded(chance, np.maximum(chance.greatest(), seen.greatest), np.zeros(changes.size, dtype=np.bool_))
     columns = (column.tolist() for column in (changes, *bounds))
     return [Estimate(0.0, *parts) for parts in zip(*columns, strict=True)]
