@@ -57,6 +57,8 @@ _LARGEST_SAMPLE = 3
 
 _LEARNED_TOGETHER = 8
 """The number of slices from which a worker learns at once."""
+_LEARNED_HERE = 64
+"""From this number of slices this process learns in less time than other processes take to start."""
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Sums_co = TypeVar("_Sums_co", bound="Sums", covariant=True)
@@ -431,6 +433,8 @@ def _learn(slices: Sequence[Slice], query: TraceQuery, question: object, executo
     # Late: it needs numpy.
     from traceq.analysis.learning import LEAST_SAMPLED, LearnedSums, Sample, sample_level
 
+    if len(slices) <= _LEARNED_HERE and not _works_in_threads(executor):
+        executor = SerialExecutor()
     some = [slices[first : first + _LEARNED_TOGETHER] for first in range(0, len(slices), _LEARNED_TOGETHER)]
     level = sample_level(sum(piece.trace_count for piece in slices))
     while True:
