@@ -201,8 +201,8 @@ def weight(change: ServiceChange, latency_ns: float) -> float:
 
 
 def got_worse(change: ServiceChange, latency_ns: float) -> bool:
-    """Tell whether a service or peer surely makes requests a good deal longer, or fail more often."""
-    is_slower = change.caused.is_sure and change.caused.change >= NOTABLE_RATIO * latency_ns > 0
+    """Tell whether a service or peer makes requests a good deal longer, beyond chance if taken alone, or fail more."""
+    is_slower = change.caused.is_likely and change.caused.change >= NOTABLE_RATIO * latency_ns > 0
     return is_slower or (change.begun.is_sure and change.begun.change > 0)
 
 
