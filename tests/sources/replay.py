@@ -20,14 +20,16 @@ Key = tuple[str, tuple[tuple[str, str], ...], str]
 """Path as sent, parameters in one spelling and order, tenant."""
 
 
-def replaying(folder: str) -> respx.MockRouter:
-    """Make a router that gives the answers recorded in a folder, and fails on any other question."""
+def replaying(folder: str, otherwise: httpx.Response | None = None) -> respx.MockRouter:
+    """Make a router that gives the answers recorded in a folder, and another one or a failure on any other question."""
     directory = FIXTURES / folder
     exchanges = json.loads((directory / "exchanges.json").read_text(encoding="utf-8"))
     answers = {_recorded_key(exchange): exchange for exchange in exchanges if _is_askable(exchange)}
 
     def answer(request: httpx.Request) -> httpx.Response:
         key = _key(request.url.raw_path.decode().partition("?")[0], request.url.params.multi_items(), request.headers)
+        if key not in answers and otherwise is not None:
+            return otherwise
         assert key in answers, f"never recorded: {request.url}"
         exchange = answers[key]
         return httpx.Response(exchange["status"], headers=exchange["headers"], content=_body(directory, exchange))

@@ -404,7 +404,7 @@ class TestSearch:
             "operation": "say hi",
             "tags": '{"user_id":"1\\"2","error":"true"}',
             "minDuration": "1500500ns",
-            "maxDuration": "2000000000ns",
+            "maxDuration": "2s",
             "start": str((NOW_NS - HOUR) // 1000),
             "end": str(NOW_NS // 1000),
             "limit": "5",
@@ -428,8 +428,8 @@ class TestSearch:
         assert dict(route.calls.last.request.url.params) == {
             "query.service_name": "chat-service",
             "query.operation_name": "say hi",
-            "query.duration_min": "2000000ns",
-            "query.duration_max": "2000000000ns",
+            "query.duration_min": "2ms",
+            "query.duration_max": "2s",
             "query.start_time_min": "2027-01-15T07:00:00.000000000Z",
             "query.start_time_max": "2027-01-15T08:00:00.000000000Z",
             "query.num_traces": "5",
@@ -929,7 +929,7 @@ class TestDurationsOfTraces:
     def test_the_longest_duration_is_sent_for_spans(self, many: respx.Route, source: JaegerSource) -> None:
         source.find(replace(CHAT, max_trace_duration_ns=5 * MS, max_duration_ns=9 * MS))
 
-        assert many.calls.last.request.url.params["maxDuration"] == "5000000ns"
+        assert many.calls.last.request.url.params["maxDuration"] == "5ms"
 
 
 class TestSummaries:
@@ -1077,7 +1077,7 @@ class TestOneTrace:
     def test_an_absent_one_is_not_found(
         self, v1: respx.MockRouter, source: JaegerSource, answer: httpx.Response
     ) -> None:
-        v1.get("/api/traces/abc").mock(return_value=answer)
+        v1.get(url__regex="/api/traces/0*abc$").mock(return_value=answer)
 
         assert failure(lambda: source.trace("abc")) == (
             NotFoundError,
@@ -1102,7 +1102,7 @@ class TestOneTrace:
         assert server.calls.call_count == 0
 
     def test_a_server_that_fails_is_not_one_without_the_trace(self, v1: respx.MockRouter, source: JaegerSource) -> None:
-        v1.get("/api/traces/abc").mock(return_value=v1_error(500, "storage is down"))
+        v1.get(url__regex="/api/traces/0*abc$").mock(return_value=v1_error(500, "storage is down"))
 
         assert _kind(failure(lambda: source.trace("abc")))[0] is SourceError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from tests.sources import contract
@@ -142,6 +143,9 @@ class TestTenancy:
             assert JaegerSource(URL, ConnectionOptions(tenant="acme")).services() == ()
 
 
+NOT_FOUND = httpx.Response(404, text="404 page not found\n")
+
+
 class TestBasePath:
     @pytest.mark.parametrize("version", VARIANTS)
     def test_the_right_path_leads_to_the_api(self, version: str) -> None:
@@ -164,7 +168,7 @@ class TestBasePath:
         )
 
     def _failure(self, version: str, path: str) -> tuple[str, str]:
-        with replaying(f"jaeger-{version}-base-path"), pytest.raises(TraceqError) as raised:
+        with replaying(f"jaeger-{version}-base-path", NOT_FOUND), pytest.raises(TraceqError) as raised:
             JaegerSource(URL + path, ConnectionOptions()).services()
         assert isinstance(raised.value, SourceError)
         return raised.value.message, raised.value.hint

@@ -56,15 +56,17 @@ class Elastic:
         self.questions.append(tags)
         pattern = tags.get("key")
         try:
-            found = [at for at, value in enumerate(self.values) if pattern is None or _matches(pattern, value)]
+            found = [at for at, value in enumerate(self.values) if not tags or _matches(pattern, value)]
         except re.error:
             return v1_error(500, "all shards failed")
         found = found[-int(request.url.params["limit"]) :]
         return httpx.Response(200, json=enveloped(*(v1_trace(at, span(key=self.values[at])) for at in found)))
 
 
-def _matches(pattern: str, value: str) -> bool:
+def _matches(pattern: str | None, value: str) -> bool:
     """Translate what Lucene adds to regular expressions: strings in quotes, any string, no string, numbers, not."""
+    if pattern is None:
+        return False
     plain = re.sub(r"\\.", "", pattern)
     if re.search(r"[~<]", plain) or plain.endswith("\\"):
         raise re.error("not closed")
@@ -107,7 +109,7 @@ def test_values_without_special_characters_are_asked_for_once(server: respx.Mock
     server.get("/api/traces").mock(side_effect=elastic)
 
     assert not len(source.find(asking_for("a.b-c")).traces)
-    assert elastic.questions == [{"key": "a.b-c"}]
+    assert elastic.questions == [{"key": "a.b-c"}, {"resource_attr:key": "a.b-c"}]
 
 
 def test_false_candidates_do_not_use_up_the_limit(server: respx.MockRouter, source: JaegerSource) -> None:

@@ -6,6 +6,7 @@ null for empty lists, and errors as plain text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -80,8 +81,12 @@ class _Told(msgspec.Struct, gc=False):
 
 class _V3Failure(msgspec.Struct, gc=False):
     message: str | None = None
+    code: int | str | None = None
 
 
+_LONGEST_ERROR = 1000
+_ASKED = re.compile(rb'^remoteAddr: "[^"]*"; requestURI: .*?; ')
+"""How the Victoria servers begin their errors: with the question."""
 _SERVICES = msgspec.json.Decoder(_Envelope[str], strict=False)
 _OPERATIONS = msgspec.json.Decoder(_Envelope[_Operation | str], strict=False)
 _CALLS = msgspec.json.Decoder(_Envelope[_Call] | list[_Call], strict=False)
@@ -163,6 +168,12 @@ def error_message(body: Body) -> str:
     documents = [stripped] if _told(stripped) is not None else stripped.splitlines()
     told = [message for document in documents for message in _messages(_told(document))]
     return quoted("; ".join(dict.fromkeys(told)), 200)
+
+
+def tells_not_found(body: Body) -> bool:
+    """Return whether an answer says in an error object that there is no such thing, as mocha does with status 200."""
+    told = _told(bytes(body)) if len(body) <= _LONGEST_ERROR else None
+    return told is not None and isinstance(told.error, _V3Failure) and str(told.error.code) == "404"
 
 
 def _decode(decoder: msgspec.json.Decoder[_Data], body: Body, what: str) -> _Data:
@@ -256,4 +267,4 @@ def _plain_message(body: bytes) -> str:
     """Take the first line of plain text; an HTML page holds nothing worth quoting."""
     if not body or body.startswith(b"<"):
         return ""
-    return quoted(body.splitlines()[0].decode("utf-8", "replace"), 200)
+    return quoted(_ASKED.sub(b"", body.splitlines()[0]).decode("utf-8", "replace"), 200)

@@ -45,7 +45,7 @@ class Candidates(Generic[_Trace]):
     empty: tuple[str, ...] = ()
     """Those of which nothing was found."""
     is_partial: bool = False
-    """Whether a service gave no answer; the notes name it."""
+    """Whether a service gave no answer, or spans are missing; the notes say so."""
 
 
 def ask_each(
@@ -105,7 +105,7 @@ def _combined(
         len(answers) + len(failures),
         tuple(service for service, answer in sorted(answers.items()) if answer.is_cut_off),
         tuple(service for service, answer in sorted(answers.items()) if not answer.by_id),
-        bool(failures),
+        bool(failures) or any(answer.is_partial for answer in answers.values()),
     )
 
 

@@ -1,18 +1,20 @@
 """Asks by id for traces of which a search may have found a part only.
 
-Jaeger 1.51 on Elasticsearch gives spans from an hour before the window on, other servers clip traces to the window, or
-give nothing but the roots. By id every one of them gives all it has.
+Jaeger 1.51 on Elasticsearch gives spans from an hour before the window on, other servers clip traces to the window,
+leave out the attributes of resources (GreptimeDB), or give nothing but the roots (Quickwit). By id every one of them
+gives all it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 
 from traceq.errors import ServerError
 from traceq.sources.candidates import MOST_AT_ONCE
-from traceq.sources.dialects import Parts
+from traceq.sources.dialects import Answered, Parts
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 
@@ -20,6 +22,9 @@ MOST_ASKED = 200
 """The number of traces of one answer that are asked for by id."""
 _PROBES = 3
 """If none of so many has more spans by id, the others are as complete as they can be."""
+_MOST_FRUITLESS = 4
+"""The number of answers that are probed in vain before single spans are taken for whole traces."""
+_ROOTS_ONLY = "searches of this server give only a part of each trace: asked for by id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,54 @@ class Completer:
 
     Args:
         ask: Gives a trace by its id; None if there is none.
-        span_count: Counts the spans of a trace, undecoded.
+        sizes: Counts the spans of a trace, undecoded, and those of them whose host is known.
         most_spans: The number of spans at which the server may cut a trace off; None if it does not.
     """
 
     ask: Callable[[str], Parts | None]
-    span_count: Callable[[Parts], int]
+    sizes: Callable[[Parts], tuple[int, int]]
     most_spans: int | None
     _failures: list[ServerError] = field(default_factory=list)
-    _gives_roots_only: bool = True
-    """Whether answers that hold nothing but single spans may be the roots of traces; found out once."""
+    _gives_roots_only: bool | None = None
+    """Whether answers hold nothing but the roots of traces; found out once."""
+    _fruitless_count: int = 0
+    _leaves_hosts_out: bool = True
+    """Whether answers may leave out attributes of resources; found out once."""
+    _probing: Lock = field(default_factory=Lock)
+
+    def whole(self, answered: Answered[Parts]) -> Answered[Parts]:
+        """Complete an answer of nothing but single spans, before anything is checked on it, if they may be roots only.
+
+        Raises:
+            SourceError: If the server cannot be reached.
+        """
+        # Services are asked for side by side; what is found out for one holds for the others.
+        with self._probing:
+            if self._gives_roots_only is False or not answered.by_id:
+                return answered
+            if any(self.sizes(parts)[0] > 1 for parts in answered.by_id.values()):
+                self._gives_roots_only = bool(self._gives_roots_only)
+                return answered
+            self._failures.clear()
+            known = {parts[0].trace_id: (1, 1) for parts in answered.by_id.values()}
+            doubtful = list(known)
+            more = self._longer(doubtful[:_PROBES], known)
+            if more or self._gives_roots_only:
+                self._gives_roots_only = True
+                more |= self._longer(doubtful[_PROBES:], known)
+            else:
+                self._fruitless_count += 1
+                self._gives_roots_only = False if self._fruitless_count >= _MOST_FRUITLESS else None
+            notes = [*answered.notes, *([_ROOTS_ONLY] if more else []), *self._failure_notes()]
+            return Answered(answered.by_id | more, tuple(notes), bool(self._failures))
+
+    def with_hosts(self, traces: Traces) -> dict[str, Parts]:
+        """Give the traces of an answer by id that have lost the attributes of resources which others there have."""
+        doubtful = _without_hosts(traces) if self._leaves_hosts_out else []
+        known = _sizes(traces)
+        gained = self._longer(doubtful[:_PROBES], known)
+        self._leaves_hosts_out &= bool(gained) or not doubtful
+        return gained | (self._longer(doubtful[_PROBES:MOST_ASKED], known) if gained else {})
 
     def complete(self, traces: Traces, end_ns: int) -> Completed:
         """Ask for the traces that may be parts.
@@ -61,34 +104,32 @@ class Completer:
             SourceError: If the server cannot be reached.
         """
         self._failures.clear()
-        counts = {traces.trace_ids[at]: len(traces.rows(at)) for at in range(len(traces))}
+        known = _sizes(traces)
         more: dict[str, Parts] = {}
         unasked_count = 0
-        for doubtful in (_without_parents(traces), _beyond(traces, end_ns), self._single(counts)):
-            gained = self._longer(doubtful[:_PROBES], counts)
-            self._gives_roots_only &= bool(gained) or doubtful != list(counts)
+        for doubtful in (_without_parents(traces), _beyond(traces, end_ns)):
+            gained = self._longer(doubtful[:_PROBES], known)
             if gained:
-                gained |= self._longer(doubtful[_PROBES:MOST_ASKED], counts)
+                gained |= self._longer(doubtful[_PROBES:MOST_ASKED], known)
                 unasked_count += max(0, len(doubtful) - MOST_ASKED)
             more |= gained
-        notes = []
-        if self._failures:
-            notes.append(f"traces may be parts, asking for them by id failed: {self._failures[0].message}")
+        notes = self._failure_notes()
         if more:
             notes.append(f"the search gave only a part of {plural(len(more), 'trace')}: asked for by id")
         if unasked_count:
             notes.append(f"of {plural(unasked_count, 'trace')} more it may have given a part only")
-        cut = [trace_id for trace_id, count in counts.items() if count == self.most_spans]
+        more = self.with_hosts(traces) | more
+        cut = [trace_id for trace_id, (count, _) in known.items() if count == self.most_spans]
         if cut:
             notes.append(
                 f"the server may have cut off {plural(len(cut), 'trace')} at {self.most_spans} spans: {cut[0]}"
             )
         return Completed(more, tuple(notes), bool(unasked_count or cut or self._failures))
 
-    def _single(self, counts: Mapping[str, int]) -> list[str]:
-        """Give all traces where each is a single span and that may be all that searches give."""
-        are_single = self._gives_roots_only and all(count == 1 for count in counts.values())
-        return list(counts) if are_single else []
+    def _failure_notes(self) -> list[str]:
+        if not self._failures:
+            return []
+        return [f"traces may be parts, asking for them by id failed: {self._failures[0].message}"]
 
     def _asked(self, trace_id: str) -> Parts | None:
         try:
@@ -98,8 +139,8 @@ class Completer:
             self._failures.append(error)
             return None
 
-    def _longer(self, trace_ids: list[str], counts: Mapping[str, int]) -> dict[str, Parts]:
-        """Ask, several at a time, and keep the traces that have more spans."""
+    def _longer(self, trace_ids: Sequence[str], known: Mapping[str, tuple[int, int]]) -> dict[str, Parts]:
+        """Ask, several at a time, and keep the traces that have more spans, or as many and more hosts."""
         if not trace_ids:
             return {}
         with ThreadPoolExecutor(MOST_AT_ONCE) as executor:
@@ -107,8 +148,32 @@ class Completer:
         return {
             normal_id(trace_id): parts
             for trace_id, parts in zip(trace_ids, answers, strict=True)
-            if parts is not None and self.span_count(parts) > counts[trace_id]
+            if parts is not None and self.sizes(parts) > known[trace_id]
         }
+
+
+def _sizes(traces: Traces) -> dict[str, tuple[int, int]]:
+    """Count the spans of each trace, and those whose host is known."""
+    rows = [traces.rows(at) for at in range(len(traces))]
+    has_host = [code != 0 for code in traces.host_codes]
+    return {
+        trace_id: (len(its), sum(has_host[its.start : its.stop]))
+        for trace_id, its in zip(traces.trace_ids, rows, strict=True)
+    }
+
+
+def _without_hosts(traces: Traces) -> list[str]:
+    """Give the traces with a span whose host is unknown, though other traces name one for the same service."""
+    pairs = set(zip(traces.service_codes, traces.host_codes, strict=True))
+    with_host = {service for service, host in pairs if host}
+    bare = {service for service, host in pairs if not host} & with_host
+    if not bare:
+        return []
+    return [
+        trace_id
+        for at, trace_id in enumerate(traces.trace_ids)
+        if any(traces.host_codes[row] == 0 and traces.service_codes[row] in bare for row in traces.rows(at))
+    ]
 
 
 def _without_parents(traces: Traces) -> list[str]:

@@ -7,6 +7,7 @@ is decided in `jaeger`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,17 +24,21 @@ from traceq.codec.answers import (
     read_summaries,
     read_v3_operations,
     read_v3_services,
+    tells_not_found,
 )
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient
-from traceq.sources.refusals import is_api_answer, lacks_route, refusal, says_no_such_route
+from traceq.sources.refusals import is_api_answer, is_page, lacks_route, refusal, says_no_such_route
 from traceq.traces import normal_id
-from traceq.units import NS_PER_MS, NS_PER_US, format_rfc3339
+from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_rfc3339
 
 Params = tuple[tuple[str, str], ...]
 Parts: TypeAlias = Sequence[Part]
 """A trace in an answer, not decoded yet; v3 may spread a trace over several places."""
+
+_GO_UNITS = ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (NS_PER_US, "us"), (1, "ns"))
+_WHOLE_ID = 32
 
 _Read = TypeVar("_Read")
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
@@ -47,6 +52,11 @@ class BoundedQuery:
     start_ns: int
     end_ns: int
     limit: int
+
+    def fits(self, widest_ns: int | None, most_traces: int | None) -> bool:
+        """Whether a server takes such a window and limit; None where it takes any."""
+        is_narrow = widest_ns is None or self.end_ns - self.start_ns <= widest_ns
+        return is_narrow and (most_traces is None or self.limit <= most_traces)
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -62,6 +72,8 @@ class Answered(Generic[_Trace]):
     """By `normal_id`, each whole."""
     notes: tuple[str, ...] = ()
     """Failures that the server reported besides them."""
+    is_partial: bool = False
+    """Whether some of them may lack spans."""
 
 
 class Dialect(Protocol):
@@ -74,6 +86,10 @@ class Dialect(Protocol):
     @property
     def resolution_ns(self) -> int:
         """The resolution of the times in its answers."""
+
+    @property
+    def resource_prefixes(self) -> tuple[str, ...]:
+        """What servers of this kind may want before the key of a resource's attribute: VictoriaTraces does."""
 
     @property
     def most_spans(self) -> int | None:
@@ -99,14 +115,52 @@ def find_dialect(client: HttpClient) -> tuple[Dialect, tuple[str, ...]]:
         SourceError: If it supports neither; describes the first answer.
     """
     first = client.get("/api/services")
-    if not says_no_such_route(first):
+    if not lacks_route(first):
         services = _read(client, _accepted(client, first), read_services)
         return V1Dialect(client), services
     second = client.get("/api/v3/services")
-    if not says_no_such_route(second):
+    if not lacks_route(second):
         services = _read(client, _accepted(client, second), read_v3_services)
         return V3Dialect(client), services
-    raise refusal(first, client.address)
+    raise refusal(first, client.address, "" if is_page(first) else _what_is_there(client))
+
+
+_BASE_PATHS = ("/jaeger", "/select/jaeger", "/v1/jaeger", "/api/v1/otel-traces-v0_9/jaeger")
+"""Of Jaeger behind a proxy and mocha, VictoriaTraces, GreptimeDB, Quickwit."""
+_OTHER_APIS = (
+    ("/api/v2/services", "Zipkin's", re.compile(rb"\s*\[")),
+    ("/api/echo", "Tempo's own", re.compile(rb"echo\s*$")),
+)
+
+
+def _what_is_there(client: HttpClient) -> str:
+    """Give a hint for a server that has no Jaeger API at this path: where it has one, or what it has instead."""
+    origin = client.address.origin
+    for base_path in _BASE_PATHS:
+        if base_path != client.address.base_path and _lists_services(client, base_path):
+            return f"its API seems to be at {base_path}: set --source {origin}{base_path}"
+    for path, whose, mark in _OTHER_APIS:
+        answer = _answer_at(client, path, "")
+        if answer is not None and answer.status == HTTPStatus.OK and mark.match(answer.body):
+            return (
+                f"this is {whose} API, which traceq does not speak: is there a Jaeger query server, or a bridge to one?"
+            )
+    return ""
+
+
+def _lists_services(client: HttpClient, base_path: str) -> bool:
+    answer = _answer_at(client, "/api/services", base_path)
+    try:
+        return answer is not None and is_api_answer(answer) and bool(read_services(answer.body))
+    except DecodeError:
+        return False
+
+
+def _answer_at(client: HttpClient, path: str, base_path: str) -> Answer | None:
+    try:
+        return client.get(path, base_path=base_path)
+    except SourceError:
+        return None  # The server's first answer is what is told.
 
 
 class V1Dialect:
@@ -114,6 +168,7 @@ class V1Dialect:
 
     searches_all_services = False
     resolution_ns = NS_PER_US
+    resource_prefixes = ("resource_attr:",)
     most_spans = 10_000
     """The window of results in Elasticsearch, beyond which Jaeger up to 2.20 loses spans of one microsecond."""
 
@@ -138,14 +193,23 @@ class V1Dialect:
     def search(self, bounded: BoundedQuery) -> Answered[Parts]:
         """Ask for traces: candidates."""
         answer = self._client.get("/api/traces", _v1_params(bounded))
+        if answer.status == HTTPStatus.OK and tells_not_found(answer.body):
+            return Answered()
         return self._traces(answer, lambda other: other.search(bounded))
 
     def trace(self, trace_id: str) -> Answered[Parts]:
         """Ask for one trace; empty if there is none."""
-        answer = self._client.get(f"/api/traces/{trace_id}")
-        if _says_not_found(answer):
-            return Answered()
-        return self._traces(answer, lambda other: other.trace(trace_id))
+        found: Answered[Parts] = Answered()
+        # Imitators compare ids as text, or fail over short ones.
+        for written in dict.fromkeys((trace_id, trace_id.zfill(32))):
+            answer = self._client.get(f"/api/traces/{written}")
+            is_last = len(written) >= _WHOLE_ID
+            if _says_not_found(answer) or (answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_last):
+                continue
+            found = self._traces(answer, lambda other: other.trace(trace_id))
+            if found.by_id:
+                break
+        return found
 
     def _traces(self, answer: Answer, ask_again: Callable[[V3Dialect], Answered[Parts]]) -> Answered[Parts]:
         """Read traces, or ask for them in v3 where the server failed.
@@ -170,6 +234,7 @@ class V3Dialect:
 
     searches_all_services = True
     resolution_ns = 1
+    resource_prefixes = ()
     most_spans = None
 
     def __init__(self, client: HttpClient) -> None:
@@ -266,10 +331,17 @@ def _json_map(values: dict[str, str]) -> str | None:
 
 
 def _go_duration(duration_ns: int | None) -> str | None:
-    return None if duration_ns is None else f"{duration_ns}ns"
+    """Write a duration in the largest unit that takes it whole: imitators know some of Go's units only."""
+    if duration_ns is None:
+        return None
+    size, unit = next(each for each in _GO_UNITS if duration_ns % each[0] == 0)
+    return f"{duration_ns // size}{unit}"
 
 
 def _says_not_found(answer: Answer) -> bool:
+    """Tell a trace that is not there from a route that is not; mocha says so with status 200."""
+    if answer.status == HTTPStatus.OK:
+        return tells_not_found(answer.body)
     return answer.status == HTTPStatus.NOT_FOUND and not says_no_such_route(answer)
 
 

@@ -5,6 +5,7 @@ Which way is needed is found out by asking, once for each server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -15,7 +16,7 @@ from traceq.query import TraceQuery
 from traceq.sources.candidates import Candidates, add_copies, ask_each
 from traceq.sources.dialects import Answered, BoundedQuery, Parts
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.units import NS_PER_HOUR, NS_PER_US, format_time, plural
+from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, format_time, plural
 
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
 _Paged = TypeVar("_Paged")
@@ -34,6 +35,12 @@ _CLOCK_ALLOWANCE_NS = NS_PER_HOUR
 """Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
 _NARROWEST_NS = NS_PER_US
 """The narrowest slice of a window: what servers tell apart."""
+_TOO_WIDE = re.compile(r"range specified by start and end exceeds (\d+)h")
+"""Tempo, which searches a week at most."""
+_TOO_MANY = re.compile(r"limit should be not higher than (\d+)")
+"""VictoriaTraces."""
+_TOO_LONG = "too_long_http_line"
+"""Elasticsearch and OpenSearch, where the names of the indices of all days do not fit into a request."""
 _NEEDS_SERVICE = "requires a service name"
 _NOT_TOGETHER = "cannot query for duration and tags simultaneously"
 
@@ -63,6 +70,10 @@ class Gatherer:
     searches_all_services: bool
     progress: ProgressListener
     clock: Callable[[], int]
+    widest_ns: int | None = None
+    """The longest window that the server searches; None where it has not refused one."""
+    most_traces: int | None = None
+    """The highest limit that it takes; None where it has not refused one."""
 
     def gather(self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool = False) -> Candidates[_Trace]:
         """Give the candidates for a query.
@@ -100,8 +111,63 @@ class Gatherer:
             return None
 
     def _ask(self, query: TraceQuery, asking: Asking[_Trace]) -> Candidates[_Trace]:
-        """Ask with one request, or two: Cassandra does not look for tags and durations at once."""
+        """Ask with one request, or in pieces where the server turns out to refuse such a window or limit."""
         bounded = self._bounded(query)
+        while True:
+            # Other services are asked for at the same time, and may find out meanwhile.
+            known = self.widest_ns, self.most_traces
+            try:
+                return (
+                    self._ask_at_once(bounded, asking) if bounded.fits(*known) else self._ask_in_pieces(bounded, asking)
+                )
+            except ServerError as error:
+                self._learn(error, bounded)
+                if (self.widest_ns, self.most_traces) == known:
+                    raise
+
+    def _learn(self, error: ServerError, refused: BoundedQuery) -> None:
+        """Find in a refusal what window or limit the server takes."""
+        if found := _TOO_WIDE.search(error.told):
+            self.widest_ns = int(found.group(1)) * NS_PER_HOUR
+        elif found := _TOO_MANY.search(error.told):
+            self.most_traces = int(found.group(1))
+        elif _TOO_LONG in error.told:
+            half_ns = min(refused.end_ns - refused.start_ns, self.widest_ns or refused.end_ns) // 2
+            self.widest_ns = max(half_ns, NS_PER_DAY)
+
+    def _ask_in_pieces(self, bounded: BoundedQuery, asking: Asking[_Trace]) -> Candidates[_Trace]:
+        """Ask for one piece of the window after the other, newest first, until there are as many as the limit."""
+        found: dict[str, _Trace] = {}
+        counts: dict[str, int] = {}
+        answers: list[Candidates[_Trace]] = []
+        limit = min(bounded.limit, self.most_traces or bounded.limit)
+
+        def ask(piece: Window) -> tuple[Mapping[str, _Trace], bool]:
+            start_ns, end_ns = self.ends(piece)
+            part = replace(bounded, start_ns=start_ns, end_ns=max(end_ns, start_ns + NS_PER_US), limit=limit)
+            answers.append(self._ask_at_once(part, asking))
+            add_copies(found, counts, answers[-1].by_id, asking.span_count)
+            return answers[-1].by_id, answers[-1].is_cut_off
+
+        is_cut_off, end_ns = False, bounded.end_ns
+        while end_ns >= bounded.start_ns and len(found) < bounded.limit:
+            start_ns = max(bounded.start_ns, end_ns - (self.widest_ns or end_ns) + NS_PER_US)
+            if ask(Window(start_ns, end_ns))[1] and limit < bounded.limit:
+                for page in pages(ask, Window(start_ns, end_ns), limit):
+                    is_cut_off |= page.is_cut_off
+                    if len(found) >= bounded.limit:
+                        break
+            end_ns = start_ns - 1
+        return Candidates(
+            found,
+            is_cut_off or len(found) >= bounded.limit,
+            any(answer.is_relaxed for answer in answers),
+            tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),
+            is_partial=any(answer.is_partial for answer in answers),
+        )
+
+    def _ask_at_once(self, bounded: BoundedQuery, asking: Asking[_Trace]) -> Candidates[_Trace]:
+        """Ask with one request, or two: Cassandra does not look for tags and durations at once."""
         try:
             answered, is_relaxed = asking.search(bounded), False
         except ServerError as error:
@@ -109,7 +175,8 @@ class Gatherer:
                 raise
             without = replace(bounded.query, min_duration_ns=None, max_duration_ns=None)
             answered, is_relaxed = asking.search(replace(bounded, query=without)), True
-        return Candidates(answered.by_id, len(answered.by_id) >= bounded.limit, is_relaxed, answered.notes)
+        is_cut_off = len(answered.by_id) >= bounded.limit
+        return Candidates(answered.by_id, is_cut_off, is_relaxed, answered.notes, is_partial=answered.is_partial)
 
     def _bounded(self, query: TraceQuery) -> BoundedQuery:
         start_ns, end_ns = self.ends(query.window)

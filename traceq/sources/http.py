@@ -78,15 +78,16 @@ class HttpClient:
         self._headers = _headers(self.address, options)
         self._proxy = _environment_proxy(self.address)
 
-    def get(self, path: str, params: tuple[tuple[str, str], ...] = ()) -> Answer:
-        """Ask for a path below the base URL.
+    def get(self, path: str, params: tuple[tuple[str, str], ...] = (), *, base_path: str | None = None) -> Answer:
+        """Ask for a path below the base URL, or below another base path of the same server.
 
         Raises:
             SourceError: If there is no whole answer.
             LoginRequired: If credentials are missing, or the way leads to another host.
             InputError: If a certificate file cannot be read.
         """
-        asked = url = self._url(path, params)
+        base_url = self.address.url if base_path is None else self.address.origin + base_path
+        asked = url = self._url(base_url + path, params)
         for _ in range(_MAX_REDIRECTS + 1):
             response, body = self._exchange(url)
             if response.next_request is None:
@@ -97,9 +98,9 @@ class HttpClient:
             hint=f"is {self.address.url} the right base URL? a login in front of it can do this too",
         )
 
-    def _url(self, path: str, params: tuple[tuple[str, str], ...]) -> httpx.URL:
+    def _url(self, url: str, params: tuple[tuple[str, str], ...]) -> httpx.URL:
         try:
-            return httpx.URL(self.address.url + path, params=params or None)
+            return httpx.URL(url, params=params or None)
         except httpx.InvalidURL as error:
             raise SourceError(f"cannot ask {self._server} ({error})", hint="is a filter's value very long?") from error
 
@@ -193,6 +194,11 @@ class HttpClient:
         told = ", ".join(part for part in (str(answer.status), scheme and f"it asks for {scheme}", text) if part)
         if "tenant" in text:
             raise LoginRequired(f"{self._server} refuses access ({told})", hint="name the tenant with --tenant")
+        if "cannot get resource" in text:
+            raise LoginRequired(
+                f"{self._server} refuses access ({told})",
+                hint="Kubernetes refuses its proxy to this account: give a --token, or use kubectl port-forward",
+            )
         what = "wants credentials" if answer.status == HTTPStatus.UNAUTHORIZED else "refuses access"
         raise LoginRequired(
             f"{self._server} {what} ({told})", hint="give them with --token, --basic, --header or --tenant"

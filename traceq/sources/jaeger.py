@@ -23,6 +23,8 @@ from traceq.records import Codebook
 from traceq.sources.candidates import Candidates, Check, Checked, fitting, lasts_as_asked, may_match, newest_summaries
 from traceq.sources.completing import Completer
 from traceq.sources.dialects import (
+    Answered,
+    BoundedQuery,
     Dialect,
     NoSuchRouteError,
     Parts,
@@ -213,7 +215,7 @@ class JaegerSource:
     @property
     def _completer(self) -> Completer:
         if self._known_completer is None:
-            self._known_completer = Completer(self._by_id, self._span_count, self._dialect.most_spans)
+            self._known_completer = Completer(self._by_id, self._sizes, self._dialect.most_spans)
         return self._known_completer
 
     def _by_id(self, trace_id: str) -> Parts | None:
@@ -257,8 +259,9 @@ class JaegerSource:
         """Ask, and ask in other ways where the storage may not have compared tags exactly; keep the best answer."""
         answers = [self._attempt(check, check.query, is_sample=is_sample)]
         if not _is_settled(answers[0]):
+            prefixes = self._dialect.resource_prefixes
             is_short = isinstance(answers[0], Checked) and answers[0].is_short_of_room
-            for sent in other_ways(check.query, is_short_of_room=is_short):
+            for sent in other_ways(check.query, is_short_of_room=is_short, resource_prefixes=prefixes):
                 answers.append(self._attempt(check, sent, is_sample=is_sample))
                 if _is_settled(answers[-1]):
                     break
@@ -270,7 +273,7 @@ class JaegerSource:
 
     def _attempt(self, check: Check, sent: TraceQuery, *, is_sample: bool) -> Checked | SourceError:
         """Ask with the conditions of a query, and keep what the check lets through; give a refusal, do not raise it."""
-        asking = Asking(self._dialect.search, self._span_count, check.fitting)
+        asking = Asking(self._search_whole, self._span_count, check.fitting)
         try:
             candidates = self._gatherer.gather(sent, asking, is_sample=is_sample)
         except SourceError as error:
@@ -279,7 +282,12 @@ class JaegerSource:
             return error
         if sent.operation != check.query.operation or len(sent.attributes) < len(check.query.attributes):
             candidates = replace(candidates, notes=(*candidates.notes, _TOO_LONG))
-        return check(candidates)
+        checked = check(candidates)
+        if checked.dropped_count and check.query.attributes:
+            with_hosts = self._completer.with_hosts(checked.traces)
+            if with_hosts:
+                checked = check(replace(candidates, by_id={**candidates.by_id, **with_hosts}))
+        return checked
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
         read = partial(read_table, with_details=True)
@@ -290,8 +298,18 @@ class JaegerSource:
             return read_table(traces, with_details=with_details)
 
     def _span_count(self, parts: Parts) -> int:
+        return self._sizes(parts)[0]
+
+    def _sizes(self, parts: Parts) -> tuple[int, int]:
+        """Count the spans of a trace, and those whose host is known."""
+        codes = Codebook()
         with reading(self._client), collector_paused():
-            return sum(len(part.coded(Codebook(), with_details=False).span_ids) for part in parts)
+            origins = [origin for part in parts for origin in part.coded(codes, with_details=False).origins]
+        with_host = {code for (_, host), code in codes.origins.items() if host}
+        return len(origins), sum(origin in with_host for origin in origins)
+
+    def _search_whole(self, bounded: BoundedQuery) -> Answered[Parts]:
+        return self._completer.whole(self._dialect.search(bounded))
 
     def _search_summaries(self, query: TraceQuery) -> FoundSummaries | None:
         """Find summaries; None where the server has none, or could not be asked for all that the query says."""

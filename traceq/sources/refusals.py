@@ -23,7 +23,7 @@ def is_refusal(error: SourceError) -> bool:
 
 def is_api_answer(answer: Answer) -> bool:
     """Return whether this is a 200 from Jaeger's API and not a page; its type is not used, as old servers omit it."""
-    return answer.status == HTTPStatus.OK and not _is_page(answer)
+    return answer.status == HTTPStatus.OK and not is_page(answer)
 
 
 def says_no_such_route(answer: Answer) -> bool:
@@ -32,7 +32,7 @@ def says_no_such_route(answer: Answer) -> bool:
     Jaeger up to 2.15 then returns its UI, later versions a 404 in plain text; a 404 in JSON means something else.
     """
     if answer.status == HTTPStatus.OK:
-        return _is_page(answer)
+        return is_page(answer)
     is_json = answer.body.lstrip().startswith(b"{")
     return answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) and not is_json
 
@@ -47,14 +47,20 @@ def lacks_route(answer: Answer) -> bool:
     return answer.status in missing or is_unsupported or says_no_such_route(answer)
 
 
-def refusal(answer: Answer, address: Address) -> SourceError:
-    """Convert an unwanted answer into an error."""
-    if _is_page(answer) and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+def refusal(answer: Answer, address: Address, hint: str = "") -> SourceError:
+    """Convert an unwanted answer into an error.
+
+    Args:
+        answer: What came.
+        address: Where from.
+        hint: What is known to help; otherwise it is guessed from the answer.
+    """
+    if is_page(answer) and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _page_refusal(answer, address)
-    told = _title(_text(answer)) if _is_page(answer) else error_message(answer.body)
+    told = _title(_text(answer)) if is_page(answer) else error_message(answer.body)
     phrase = _phrase(answer.status)
     message = f"Jaeger at {address.url} answered {answer.status}{phrase and ' ' + phrase}{told and ': ' + told}"
-    return ServerError(message, hint=_hint(answer.status, told, address), status=answer.status, told=told)
+    return ServerError(message, hint=hint or _hint(answer.status, told, address), status=answer.status, told=told)
 
 
 def _phrase(status: int) -> str:
@@ -69,6 +75,12 @@ def _hint(status: int, told: str, address: Address) -> str:
         return f"set --source https://{address.url.partition('://')[2]}"
     if "search depth" in told or "max traces" in told or "limit" in told:
         return "give a smaller --limit"
+    if "no endpoints available" in told:
+        return "the Kubernetes service has no running pod: kubectl get pods tells why"
+    if "Data source not found" in told:
+        return "this Grafana knows no data source of that name: its settings show the uid, which belongs into the URL"
+    if "too_long_http_line" in told:
+        return "the window is too long for the storage: give a shorter --lookback"
     if status == HTTPStatus.NOT_FOUND:
         return _base_path_hint("", address)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -83,7 +95,8 @@ _BASE_HREF = re.compile(r"""<base\s[^>]*href=["']([^"']*)["']""", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
-def _is_page(answer: Answer) -> bool:
+def is_page(answer: Answer) -> bool:
+    """Return whether this is a web page."""
     start = answer.body[:200].lstrip().lower()
     return start.startswith((b"<!doctype html", b"<html")) or (
         answer.content_type == "text/html" and start.startswith(b"<")

@@ -1,14 +1,15 @@
 """Ways to put tags to storages that do not compare them exactly.
 
 Elasticsearch and OpenSearch read the value of a tag as a regular expression of Lucene that has to match all of it, and
-index neither values nor names of more than 256 characters. A server does not tell which storage it has, so the way to
+index neither values nor names of more than 256 characters. VictoriaTraces looks for attributes of resources only where
+their keys say so. A server does not tell which storage it has, so the way to
 ask is found by asking: what comes back is checked exactly in any case.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from traceq.query import TraceQuery
@@ -21,11 +22,14 @@ LONGEST_INDEXED = 256
 """`ignore_above` in the mappings of Jaeger's indices."""
 
 
-def other_ways(query: TraceQuery, *, is_short_of_room: bool) -> Iterator[TraceQuery]:
+def other_ways(
+    query: TraceQuery, *, is_short_of_room: bool, resource_prefixes: Sequence[str] = ()
+) -> Iterator[TraceQuery]:
     """Give queries that may find what a query failed to find.
 
     Args:
         query: What was asked first.
+        resource_prefixes: What the server may want before the keys of resources' attributes.
         is_short_of_room: Whether the answer was as long as the limit and held traces that do not match; otherwise
             nothing was found, or the server failed.
     """
@@ -33,13 +37,29 @@ def other_ways(query: TraceQuery, *, is_short_of_room: bool) -> Iterator[TraceQu
     if any(mark.search(value) for _, value in query.attributes):
         escaped = tuple((key, _SPECIAL.sub(r"\\\g<0>", value)) for key, value in query.attributes)
         yield replace(query, attributes=escaped)
-    if not is_short_of_room and has_long(query):
+    if is_short_of_room:
+        return
+    for prefix in resource_prefixes:
+        yield from _of_resources(query, prefix)
+    if has_long(query):
         yield replace(
             query,
             operation=query.operation if _is_indexed(query.operation or "") else None,
             attributes=tuple((key, value) for key, value in query.attributes if _is_indexed(value)),
             limit=None,
         )
+
+
+def _of_resources(query: TraceQuery, prefix: str) -> Iterator[TraceQuery]:
+    """Ask for the attributes of resources: for all tags as such, and where there are several, for each of them."""
+    keys = [key for key, _ in query.attributes]
+    for chosen in dict.fromkeys((tuple(keys), *((key,) for key in keys))):
+        if chosen:
+            tags = (
+                (prefix + key.removeprefix("resource.") if key in chosen else key, value)
+                for key, value in query.attributes
+            )
+            yield replace(query, attributes=tuple(tags))
 
 
 def has_long(query: TraceQuery) -> bool:
