@@ -4,34 +4,54 @@ import pytest
 
 from tests.builders import EPOCH_NS, span, traces
 from traceq.catalog import Window
-from traceq.query import TraceQuery, matching, parse_tags, window_text
+from traceq.query import TraceQuery, matching, window_text
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.traces import Event
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("key", "pattern", "expected"),
     [
-        ("error=true", (("error", "true"),)),
-        ("error", (("error", "true"),)),
-        (
-            'error=true http.status_code=200 a="x y" b',
-            (("error", "true"), ("http.status_code", "200"), ("a", "x y"), ("b", "true")),
-        ),
-        ('q="say \\"hi\\" = yes"', (("q", 'say "hi" = yes'),)),
-        ("url=http://x/?a=b", (("url", "http://x/?a=b"),)),
-        ("empty=", (("empty", ""),)),
-        ('empty=""', (("empty", ""),)),
+        pytest.param("user_id", "^12", ["fast"], id="a number, as text"),
+        pytest.param("user_id", "^2", [], id="somewhere else"),
+        pytest.param("http.status_code", "[2-3]0", ["fast"], id="anywhere in the value"),
+        pytest.param("k8s.pod.name", "CHAT-", [], id="upper case"),
+        pytest.param("k8s.pod.name", "(?i)CHAT-", ["slow"], id="either case, resource"),
+        pytest.param("resource.k8s.pod.name", r"-\d$", ["slow"], id="resource by name"),
+        pytest.param("attempt", ".", ["events"], id="attribute of an event"),
+        pytest.param("event", "^retry", ["events"], id="name of an event"),
+        pytest.param("error", "^true$", ["slow"], id="failure"),
+        pytest.param("span.kind", "^serv", ["fast"], id="kind"),
+        pytest.param("nothing", "", [], id="a key that nobody has"),
     ],
 )
-def test_tags_are_read_as_jaeger_ui_reads_them(text: str, expected: tuple[tuple[str, str], ...]) -> None:
-    assert parse_tags(text) == expected
+def test_patterns_are_searched_for_in_values(key: str, pattern: str, expected: list[str]) -> None:
+    found = matching(TABLE, TraceQuery(tag_patterns=((key, pattern),)))
+
+    assert [TABLE.trace_ids[position] for position in found] == expected
 
 
-@pytest.mark.parametrize("text", ["", "  ", 'a="open', "=b", 'a"b'])
-def test_what_is_not_a_tag_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="tag"):
-        parse_tags(text)
+def test_patterns_and_values_have_to_hold_for_one_span() -> None:
+    def found(**pattern: str) -> list[int]:
+        return matching(TABLE, TraceQuery(attributes=(("ratio", "0.5"),), tag_patterns=tuple(pattern.items())))
+
+    assert (found(user_id="3$"), found(user_id="4$")) == ([0], [])
+
+
+def test_patterns_are_told_in_json() -> None:
+    query = TraceQuery(attributes=(("a", "~b"),), tag_patterns=(("c", "d.*"),))
+
+    assert query.to_dict() == {"tags": {"a": "~b"}, "tag_patterns": {"c": "d.*"}}
+
+
+def test_a_pattern_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="pattern") as raised:
+        TraceQuery(tag_patterns=(("a", "(b"),))
+
+    assert str(raised.value) == (
+        "cannot read the pattern '(b' of the tag 'a' (missing ), unterminated subpattern at position 0): "
+        "a backslash takes away a character's special meaning, and key=value compares exactly"
+    )
 
 
 @pytest.mark.parametrize(

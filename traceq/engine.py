@@ -373,7 +373,7 @@ def local_executor(slices: Sequence[Slice], jobs: int | None = None, *, with_det
 
 def needs_details(question: Question[Sums], query: TraceQuery) -> bool:
     """Tell whether attributes have to be read to answer a question."""
-    return question.needs_details or bool(query.attributes)
+    return question.needs_details or query.has_tags
 
 
 def summarize(
@@ -452,7 +452,7 @@ def _summarize_sample(
     from traceq.analysis.learning import LearnedSums, learn
 
     # Statements tell queries of one name apart.
-    with_details = bool(query.attributes) or more == "habits"
+    with_details = query.has_tags or more == "habits"
     summary = Summary(LearnedSums())
     with collector_paused():
         tables = [piece.traces(sample, with_details=with_details) for piece in pieces]

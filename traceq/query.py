@@ -28,13 +28,16 @@ class TraceQuery:
     """Conditions that a trace has to meet; by default every trace meets them.
 
     Raises:
-        ValueError: If a bound is below zero or a minimum above its maximum, or the window ends before it starts.
+        ValueError: If a bound is below zero or a minimum above its maximum, the window ends before it starts, or a
+            pattern cannot be read.
     """
 
     service: str | None = None
     operation: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
     """Keys and values, compared as text (`true`, `500`); looked for in span, resource, events and links."""
+    tag_patterns: tuple[tuple[str, str], ...] = ()
+    """Keys and regular expressions (of Python's `re`) that are searched for in the same texts."""
     has_error: bool = False
     """Whether the matching span has to have failed."""
     min_duration_ns: int | None = None
@@ -54,6 +57,17 @@ class TraceQuery:
         _check_bounds("time", self.window.start_ns, self.window.end_ns)
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"the limit has to be 1 or more, not {self.limit}")
+        for key, pattern in self.tag_patterns:
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError) as error:
+                hint = "a backslash takes away a character's special meaning, and key=value compares exactly"
+                raise ValueError(f"cannot read the pattern '{pattern}' of the tag '{key}' ({error}): {hint}") from error
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether there are conditions on attributes."""
+        return bool(self.attributes or self.tag_patterns)
 
     @property
     def has_trace_bounds(self) -> bool:
@@ -66,6 +80,7 @@ class TraceQuery:
             "service": self.service,
             "operation": self.operation,
             "tags": dict(self.attributes) or None,
+            "tag_patterns": dict(self.tag_patterns) or None,
             "error": self.has_error or None,
             "min_duration_ns": self.min_duration_ns,
             "max_duration_ns": self.max_duration_ns,
@@ -84,38 +99,6 @@ def _check_bounds(what: str, low: int | None, high: int | None) -> None:
     if low is not None and high is not None and low > high:
         text = "the window ends before it starts" if what == "time" else f"the minimum {what} is above the maximum"
         raise ValueError(text)
-
-
-_LOGFMT_PAIR = re.compile(r'\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?(?=\s|$)')
-
-
-def parse_tags(text: str) -> tuple[tuple[str, str], ...]:
-    r"""Read logfmt as Jaeger UI's tag field does: `error=true http.status_code=500 message="a b" retried`.
-
-    A key alone means `true`. Quotes keep blanks and `=`; `\"` is a quote within quotes.
-
-    Raises:
-        ValueError: If the text is empty or a quote is left open.
-    """
-    pairs = []
-    position = 0
-    stripped = text.strip()
-    while position < len(stripped):
-        found = _LOGFMT_PAIR.match(stripped, position)
-        if found is None:
-            raise ValueError(f"cannot read the tag '{text}', write key=value or key=\"a value\"")
-        pairs.append((found.group(1), _tag_value(found)))
-        position = found.end()
-    if not pairs:
-        raise ValueError("the tag is empty, write key=value")
-    return tuple(pairs)
-
-
-def _tag_value(found: re.Match[str]) -> str:
-    quoted, bare = found.group(2), found.group(3)
-    if quoted is not None:
-        return re.sub(r"\\(.)", r"\1", quoted)
-    return "true" if bare is None else bare
 
 
 def matching(traces: Traces, query: TraceQuery) -> list[int]:
@@ -170,6 +153,7 @@ def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
         and _within(traces.duration_ns[row], query.min_duration_ns, query.max_duration_ns)
         and traces.start_ns[row] in query.window
         and (not query.attributes or _carries(traces, row, query.attributes))
+        and all(_carries_like(traces, row, key, pattern) for key, pattern in query.tag_patterns)
     )
 
 
@@ -188,6 +172,23 @@ def _carries(traces: Traces, row: int, wanted: Iterable[tuple[str, str]]) -> boo
         ):
             return False
     return True
+
+
+def _carries_like(traces: Traces, row: int, key: str, pattern: str) -> bool:
+    span = traces.span(row)
+    details = span.details
+    texts = [value_text(attributes[key]) for attributes in _levels(details) if key in attributes]
+    in_resource = key.removeprefix("resource.")
+    if in_resource in details.resource():
+        texts.append(value_text(details.resource()[in_resource]))
+    if key == "error":
+        texts.append("true" if span.has_error else "false")
+    if key == "span.kind":
+        texts.append(span.kind.name.lower())
+    if key == "event":
+        texts += [event.name for event in details.events()]
+    # `re` keeps the expressions that it has compiled.
+    return any(re.search(pattern, text) for text in texts)
 
 
 def _levels(details: SpanDetails) -> Iterable[Attributes]:

@@ -248,6 +248,8 @@ class Victoria(Imitator):
     def carries(self, span: Span, key: str, value: str) -> bool:
         if key.startswith("resource_attr:"):
             return key == "resource_attr:host.name" and span.pod == value
+        if value.startswith("~"):
+            return re.search(value[1:], str(span.tags.get(key, ""))) is not None
         return key != "host.name" and Imitator.carries(self, span, key, value)
 
 

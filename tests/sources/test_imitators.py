@@ -41,6 +41,8 @@ QUESTIONS = [
     pytest.param(
         {"service": "orders", "attributes": (("host.name", "orders-1"), ("tier", "gold"))}, [1, 3, 5, 7], id="of both"
     ),
+    pytest.param({"service": "orders", "tag_patterns": (("tier", "^g.*d$"),)}, [1, 3, 5, 7], id="pattern"),
+    pytest.param({"service": "orders", "tag_patterns": (("host.name", "-1$"),)}, [1, 3, 5, 7], id="pattern, resource"),
     pytest.param({"service": "orders", "min_duration_ns": 180 * MS}, [0, 1, 2, 3, 4, 5, 6, 7], id="minimum"),
     pytest.param({"service": "orders", "min_duration_ns": 201 * MS}, [], id="minimum above all"),
     pytest.param({"service": "orders", "min_trace_duration_ns": 399 * MS}, [0, 1, 2, 3, 4, 5, 6, 7], id="whole trace"),

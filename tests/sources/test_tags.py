@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 import respx
 
-from tests.sources.test_jaeger import BASE, CHAT, NOW_NS, enveloped, numbers, span, v1_error, v1_trace
+from tests.sources.test_jaeger import BASE, CHAT, INEXACT, NOW_NS, enveloped, numbers, span, v1_error, v1_trace
 from traceq.errors import SourceError
 from traceq.query import TraceQuery
 from traceq.sources.interface import ConnectionOptions
 from traceq.sources.jaeger import JaegerSource
+from traceq.sources.tags import LOOKED_FOR
 
 VALUES = [
     "c++",
@@ -138,3 +139,70 @@ def test_the_first_refusal_is_told_where_no_way_helps(server: respx.MockRouter, 
 
     with pytest.raises(SourceError, match="first"):
         source.find(asking_for("a{"))
+
+
+def looking_for(pattern: str, limit: int = 20) -> TraceQuery:
+    return TraceQuery(service="chat-service", tag_patterns=(("key", pattern),), window=CHAT.window, limit=limit)
+
+
+def exact(*values: str) -> Elastic:
+    """Compares values exactly, as the other storages do."""
+
+    class Exact(Elastic):
+        def __call__(self, request: httpx.Request) -> httpx.Response:
+            tags = json.loads(request.url.params.get("tags", "{}"))
+            self.questions.append(tags)
+            found = [at for at, value in enumerate(self.values) if not tags or tags == {"key": value}]
+            found = found[-int(request.url.params["limit"]) :]
+            return httpx.Response(200, json=enveloped(*(v1_trace(at, span(key=self.values[at])) for at in found)))
+
+    return Exact(*values)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"c\+\+", "^a.c$", "[a-z]{2}/", r"\d", "(?i)INSERT", "^(x|a).*[yb]$", "zzz", "l{300}"]
+)
+@pytest.mark.parametrize("storage", [Elastic, exact])
+def test_a_pattern_finds_the_same_in_every_storage(
+    server: respx.MockRouter, source: JaegerSource, pattern: str, storage: Callable[..., Elastic]
+) -> None:
+    server.get("/api/traces").mock(side_effect=storage(*VALUES))
+
+    expected = [at for at, value in enumerate(VALUES) if re.search(pattern, value)]
+    assert numbers(source.find(looking_for(pattern, limit=50)).traces) == expected[::-1]
+
+
+def test_a_storage_of_patterns_is_asked_once_and_false_candidates_are_told(
+    server: respx.MockRouter, source: JaegerSource
+) -> None:
+    elastic = Elastic("a1", "ab", "b1")
+    server.get("/api/traces").mock(side_effect=elastic)
+
+    found = source.find(looking_for(r"^a\d"))
+
+    assert elastic.questions == [{"key": "(a.).*"}]
+    assert numbers(found.traces) == [0]
+    assert found.notes == (LOOKED_FOR, INEXACT)
+
+
+def test_a_storage_without_patterns_is_asked_without_the_condition(
+    server: respx.MockRouter, source: JaegerSource
+) -> None:
+    storage = exact("ab", "b", "abc")
+    server.get("/api/traces").mock(side_effect=storage)
+
+    found = source.find(looking_for("ab"))
+
+    assert storage.questions == [{"key": ".*(ab).*"}, {"key": "~(ab)"}, {}]
+    assert (numbers(found.traces), found.notes, found.is_cut_off) == ([2, 0], (), False)
+
+
+def test_where_not_all_could_be_looked_at_a_note_says_so(server: respx.MockRouter, source: JaegerSource) -> None:
+    server.get("/api/traces").mock(side_effect=exact("ab", *["b"] * 1000))
+
+    found = source.find(looking_for("ab"))
+
+    assert (len(found.traces), found.is_cut_off) == (0, True)
+    assert found.notes == (
+        "the server did not look for the pattern: it was checked among the newest traces that meet the rest",
+    )

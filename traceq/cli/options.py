@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from traceq.catalog import Window
+from traceq.cli.tags import parse_tags
 from traceq.errors import TraceqError
-from traceq.query import DEFAULT_LIMIT, TraceQuery, parse_tags
+from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_size, parse_time
@@ -295,7 +296,8 @@ class FilterOptions:
         list[str] | None,
         _filter_option(
             metavar="KEY=VALUE",
-            help='Attribute of a span; repeatable. Logfmt works: error=true http.method=GET note="a b".',
+            help="Attribute of a span; repeatable. Also several (error=true http.method=GET), values with blanks, and "
+            "key~pattern: a regular expression (Python) searched for in the value.",
         ),
     ] = None
     error: Annotated[bool, _filter_option("--error", help="Only traces with a failed span.")] = False
@@ -323,10 +325,12 @@ class FilterOptions:
             typer.BadParameter: If they contradict each other.
         """
         try:
+            tags = [parse_tags(text) for text in self.tag or ()]
             return TraceQuery(
                 service=service,
                 operation=self.operation,
-                attributes=tuple(pair for text in self.tag or () for pair in parse_tags(text)),
+                attributes=tuple(pair for values, _ in tags for pair in values),
+                tag_patterns=tuple(pair for _, patterns in tags for pair in patterns),
                 has_error=self.error,
                 min_duration_ns=self.min_duration,
                 max_duration_ns=self.max_duration,

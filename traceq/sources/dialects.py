@@ -61,7 +61,11 @@ class BoundedQuery:
     @property
     def attributes(self) -> dict[str, str]:
         """The tags to send; in every storage, `error` stands for a failed span."""
-        return dict(self.query.attributes) | ({"error": "true"} if self.query.has_error else {})
+        return (
+            dict(self.query.tag_patterns)
+            | dict(self.query.attributes)
+            | ({"error": "true"} if self.query.has_error else {})
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ class FileSource:
             NotFoundError: If no span is of the service or operation asked for.
         """
         if query.limit is None:
-            is_cut_off, found = False, self._found(query, with_details=with_attributes or bool(query.attributes))
+            is_cut_off, found = False, self._found(query, with_details=with_attributes or query.has_tags)
         else:
             is_cut_off, found = self._newest(query, with_details=with_attributes)
         left_out = None if found.details is not None else self._left_out(found)
@@ -314,7 +314,7 @@ class FileSource:
 
     def _matching(self, query: TraceQuery, *, with_details: bool = True) -> Iterator[Traces]:
         is_empty = True
-        for batch in self._batches(with_details=with_details or bool(query.attributes)):
+        for batch in self._batches(with_details=with_details or query.has_tags):
             found = matching(batch, query)
             if found:
                 is_empty = False

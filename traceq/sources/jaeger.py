@@ -45,7 +45,7 @@ from traceq.sources.interface import (
     no_progress,
 )
 from traceq.sources.refusals import is_refusal
-from traceq.sources.tags import LONGEST_INDEXED, other_ways
+from traceq.sources.tags import LOOKED_FOR, NOT_LOOKED_FOR, TOO_LONG, other_ways, without_patterns
 from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, plural
 from traceq.untrusted import printable
@@ -54,10 +54,6 @@ logger = logging.getLogger(__name__)
 
 _DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY
 """Jaeger UI's choice."""
-_TOO_LONG = (
-    f"Elasticsearch and OpenSearch do not index values and names of more than {LONGEST_INDEXED} characters: these "
-    "conditions were checked among the newest traces that meet the others"
-)
 _MOST_NAMED = 5
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}")
 
@@ -164,7 +160,7 @@ class JaegerSource:
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
-        found = self._search_summaries(query) if self._has_summaries and not query.attributes else None
+        found = self._search_summaries(query) if self._has_summaries and not query.has_tags else None
         if found is not None:
             return found
         whole, service_count = self._search(query, with_details=False)
@@ -230,7 +226,7 @@ class JaegerSource:
 
     def _search(self, query: TraceQuery, *, with_details: bool, is_sample: bool = False) -> tuple[Found, int]:
         """Find whole traces, and tell how many services were asked one by one."""
-        has_details = with_details or bool(query.attributes)
+        has_details = with_details or query.has_tags
         read = partial(self._read, with_details=has_details)
         check = Check(query, self._dialect.resolution_ns, read)
         checked = self._exact(check, is_sample=is_sample)
@@ -256,20 +252,24 @@ class JaegerSource:
         return found, candidates.service_count
 
     def _exact(self, check: Check, *, is_sample: bool) -> Checked:
-        """Ask, and ask in other ways where the storage may not have compared tags exactly; keep the best answer."""
-        answers = [self._attempt(check, check.query, is_sample=is_sample)]
-        if not _is_settled(answers[0]):
-            prefixes = self._dialect.resource_prefixes
-            is_short = isinstance(answers[0], Checked) and answers[0].is_short_of_room
-            for sent in other_ways(check.query, is_short_of_room=is_short, resource_prefixes=prefixes):
-                answers.append(self._attempt(check, sent, is_sample=is_sample))
+        """Ask, and ask in other ways where the storage may not have compared tags as asked; keep the best answer."""
+        prefixes = self._dialect.resource_prefixes
+        answers: list[Checked | SourceError] = []
+        for asked in without_patterns(check.query, has_imitators=bool(prefixes)):
+            answers.append(self._attempt(check, asked, is_sample=is_sample))
+            is_short = isinstance(answers[-1], Checked) and answers[-1].is_short_of_room
+            for sent in other_ways(asked, is_short_of_room=is_short, resource_prefixes=prefixes):
                 if _is_settled(answers[-1]):
                     break
+                answers.append(self._attempt(check, sent, is_sample=is_sample))
+            if _is_settled(answers[-1]):
+                break
         checked = [answer for answer in answers if isinstance(answer, Checked)]
         for failure in answers:
             if not checked and isinstance(failure, SourceError):
                 raise failure
-        return max(checked, key=lambda answer: len(answer.kept))
+        # Of answers alike, the last: where a pattern was not sent, more was looked at.
+        return max(reversed(checked), key=lambda answer: len(answer.kept))
 
     def _attempt(self, check: Check, sent: TraceQuery, *, is_sample: bool) -> Checked | SourceError:
         """Ask with the conditions of a query, and keep what the check lets through; give a refusal, do not raise it."""
@@ -281,13 +281,18 @@ class JaegerSource:
                 raise
             return error
         if sent.operation != check.query.operation or len(sent.attributes) < len(check.query.attributes):
-            candidates = replace(candidates, notes=(*candidates.notes, _TOO_LONG))
+            candidates = replace(candidates, notes=(*candidates.notes, TOO_LONG))
+        if sent.tag_patterns:
+            candidates = replace(candidates, notes=(*candidates.notes, LOOKED_FOR))
+        elif check.query.tag_patterns and candidates.is_cut_off:
+            candidates = replace(candidates, notes=(*candidates.notes, NOT_LOOKED_FOR))
         checked = check(candidates)
-        if checked.dropped_count and check.query.attributes:
+        if checked.dropped_count and check.query.has_tags:
             with_hosts = self._completer.with_hosts(checked.traces)
             if with_hosts:
                 checked = check(replace(candidates, by_id={**candidates.by_id, **with_hosts}))
-        return checked
+        # What was not asked for is not the server's fault.
+        return checked if sent.tag_patterns or not check.query.tag_patterns else replace(checked, dropped_count=0)
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
         read = partial(read_table, with_details=True)
@@ -381,7 +386,7 @@ def _notes(query: TraceQuery, candidates: Candidates[Any], dropped_count: int) -
     elif dropped_count:
         left_out = f"left out {plural(dropped_count, 'trace')} that the server found but that did not match exactly"
         why = "some storages take tags of different spans together, or read values as patterns"
-        notes.append(f"{left_out}: {why}" if query.attributes or query.has_error else left_out)
+        notes.append(f"{left_out}: {why}" if query.has_tags or query.has_error else left_out)
     return tuple(notes)
 
 

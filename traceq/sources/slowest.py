@@ -178,7 +178,7 @@ class _Hunt:
 
     def _span(self) -> str:
         query = self.query
-        is_any = not (query.service or query.operation or query.attributes or query.has_error)
+        is_any = not (query.service or query.operation or query.has_tags or query.has_error)
         return "a span" if is_any else "a matching span"
 
     def _doubt(self) -> str:

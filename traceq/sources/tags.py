@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from traceq.query import TraceQuery
+from traceq.sources.patterns import lucene_of
 
 _SPECIAL = re.compile(r'[.?+*|{}\[\]()"\\#@&<>~^$-]')
 """Characters that mean something in Lucene's expressions, or meant something in one of its versions."""
@@ -20,6 +21,15 @@ _UNLIKE_ITSELF = re.compile(r'[?+*|{}\[\]()"\\#@&<>~^$]')
 """Those of them with which a value may not match itself; a dot and a hyphen do."""
 LONGEST_INDEXED = 256
 """`ignore_above` in the mappings of Jaeger's indices."""
+TOO_LONG = (
+    f"Elasticsearch and OpenSearch do not index values and names of more than {LONGEST_INDEXED} characters: these "
+    "conditions were checked among the newest traces that meet the others"
+)
+LOOKED_FOR = (
+    "the server looked for the pattern; if it is Elasticsearch or OpenSearch, not in values of more than "
+    f"{LONGEST_INDEXED} characters"
+)
+NOT_LOOKED_FOR = "the server did not look for the pattern: it was checked among the newest traces that meet the rest"
 
 
 def other_ways(
@@ -48,6 +58,29 @@ def other_ways(
             attributes=tuple((key, value) for key, value in query.attributes if _is_indexed(value)),
             limit=None,
         )
+
+
+def without_patterns(query: TraceQuery, *, has_imitators: bool) -> Iterator[TraceQuery]:
+    """Give the ways to ask a server for patterns: as Elasticsearch reads them, as VictoriaTraces does, not at all.
+
+    Args:
+        query: What is wanted; without patterns it is the only way.
+        has_imitators: Whether servers of this kind may be VictoriaTraces.
+
+    Yields:
+        Queries whose `tag_patterns` are values to send.
+    """
+    if query.tag_patterns:
+        translated = [(key, lucene_of(pattern)) for key, pattern in query.tag_patterns]
+        if known := tuple((key, text) for key, text in translated if text is not None):
+            yield replace(query, tag_patterns=known)
+            if has_imitators:
+                yield replace(
+                    query, tag_patterns=tuple((key, f"~({dict(query.tag_patterns)[key]})") for key, _ in known)
+                )
+        yield replace(query, tag_patterns=(), limit=None)
+    else:
+        yield query
 
 
 def _of_resources(query: TraceQuery, prefix: str) -> Iterator[TraceQuery]:
