@@ -5,7 +5,7 @@ from hypothesis import given
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis.columns import columns
-from traceq.analysis.orders import Orders, count_orders
+from traceq.analysis.habits import Orders, count_orders
 from traceq.learned import Call, Place, Unordered
 from traceq.traces import Traces
 

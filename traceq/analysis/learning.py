@@ -11,8 +11,7 @@ import numpy as np
 from traceq.analysis.clocks import ClockCalls, collect_clock_calls, find_clock_errors
 from traceq.analysis.columns import Columns, Ints, columns
 from traceq.analysis.grouping import added, numbered_rows
-from traceq.analysis.habits import HabitSums, learn_habits
-from traceq.analysis.orders import Orders, count_orders
+from traceq.analysis.habits import HabitSums, Orders, count_orders, learn_habits
 from traceq.analysis.outliving import Outliving, count_outliving
 from traceq.analysis.ticks import TickSums, count_ticks
 from traceq.learned import NOTHING_KNOWN, Learned, Lesson, Lineage, Operation

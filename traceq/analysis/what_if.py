@@ -14,8 +14,8 @@ from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import charge
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import distinct
+from traceq.analysis.habits import find_unordered
 from traceq.analysis.learning import learned_of, with_learned
-from traceq.analysis.orders import find_unordered
 from traceq.analysis.requests import RequestOptions, find_requests
 from traceq.analysis.schedule import Calls, replay
 from traceq.analysis.skew import corrected
