@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -12,6 +13,8 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 _OFTEN = 5
 """The minimum number of orphans of an operation that are no accident, where fewer of its spans have a parent."""
+_KNOWN_PAUSES = 5
+"""The minimum number of pauses at a place that show what is usual there."""
 
 
 class Call(NamedTuple):
@@ -218,6 +221,55 @@ SCATTER_UNIT = 1024
 """Of a doubling of a duration."""
 
 
+_USUAL_PAUSE, _PAUSE_WEIGHT = 0.43, 4
+"""The first guess of how much pauses at one place scatter, as doublings, and the number of pauses it counts for."""
+_DEVIATIONS = 4.5
+"""Number of standard deviations above the median that is more than scatter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long a caller works itself at one place between its calls; can be added to others."""
+
+    counts: Mapping[int, int] = field(default_factory=dict)
+    """The number of pauses by the logarithm of their nanoseconds to base 2, in 32nds rounded down."""
+
+    def __add__(self, other: Pauses) -> Pauses:
+        return Pauses(_added(self.counts, other.counts))
+
+    @property
+    def count(self) -> int:
+        """The number of pauses."""
+        return sum(self.counts.values())
+
+    def unusual_ns(self, threshold_ns: int) -> float:
+        """Give the duration from which a pause is longer than usual, where this is at most a threshold.
+
+        Where half of the pauses reach the threshold, being this long is what is wrong with them. Elsewhere it takes
+        more than they scatter, and twice their median. The scatter is that of the shorter half, since some of the
+        longer ones may be the exception.
+        """
+        median, low = self._quantile(0.5), self._quantile(0.16)
+        if 2 ** ((median + 1) / PAUSE_UNIT) >= threshold_ns:
+            return threshold_ns
+        count = self.count
+        known = count * ((median - low) / PAUSE_UNIT) ** 2
+        deviation = math.sqrt((known + _PAUSE_WEIGHT * _USUAL_PAUSE**2) / (count + _PAUSE_WEIGHT))
+        return max(threshold_ns, 2 ** (median / PAUSE_UNIT + max(1.0, _DEVIATIONS * deviation)))
+
+    def _quantile(self, ratio: float) -> int:
+        place, found = (self.count - 1) * ratio, 0
+        for size, count in sorted(self.counts.items()):
+            found += count
+            if found > place:
+                return size
+        return 0
+
+
+PAUSE_UNIT = 32
+"""Parts of a doubling of a pause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Habits:
     """What calls of one span usually are to each other."""
@@ -226,6 +278,16 @@ class Habits:
     """Pairs of calls of which now the one and now the other is made first, so that neither needs the other's answer;
     both orders of each pair."""
     scatter: Mapping[PeerCall, Scatter] = field(default_factory=dict)
+    pauses: Mapping[Place, Pauses] = field(default_factory=dict)
+    """Pauses before each call, and before the end of the caller."""
+
+    def pauses_at(self, place: Place) -> Pauses:
+        """Give the pauses at a place, or of the whole operation where only a few are known."""
+        found = self.pauses.get(place, Pauses())
+        if found.count >= _KNOWN_PAUSES:
+            return found
+        caller = place.call[:2]
+        return sum((pauses for at, pauses in self.pauses.items() if at.call[:2] == caller), Pauses())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from math import floor, log2
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +10,7 @@ from tests.builders import SpanSpec, span, traces
 from traceq.analysis.columns import columns
 from traceq.analysis.habits import HabitSums, Met, learn_habits
 from traceq.analysis.learning import learn
-from traceq.learned import Call, Habits, PeerCall, Scatter
+from traceq.learned import PAUSE_UNIT, Call, Habits, Pauses, PeerCall, Place, Scatter
 from traceq.semantics import Attributes, Kind, Status
 
 
@@ -134,3 +137,34 @@ def test_the_statements_of_a_sample_are_those_of_its_own_spans() -> None:
 
     assert 100 < len(met) < 400
     assert all((first[1], second[1][:8]) == ("x users", "x own of") for first, second in met)
+
+
+def test_pauses_are_counted_by_the_call_after_them_and_the_end() -> None:
+    ms = 1_000_000
+    page = request(("a", 3 * ms, 10 * ms), ("b", 5 * ms, 12 * ms), ("a", 20 * ms, 30 * ms))
+    page[0] = span("0", None, 0, 94 * ms, service="app", name="GET /", kind=Kind.SERVER)
+
+    sums = learned(page, page)
+
+    second, end = Place(peer_call("a")[0], 1), Place(Call("app", "GET /", "", "", "", ""), 0)
+    # The logarithms of 8 and 64 ms to base 2 are 22.93 and 25.93; 3 ms are a trifle.
+    assert dict(sums.pauses) == {second: Pauses({733: 2}), end: Pauses({829: 2})}
+
+
+@pytest.mark.parametrize(
+    ("sizes_ms", "most_ms"),
+    [
+        ([55] * 4, 50),
+        ([40] * 60, 80),
+        # The shorter half does not scatter, so the longer ones are exceptions.
+        ([20] * 40 + [60] * 20, 50),
+        ([30, 40, 54] * 20, 156),
+        ([40, 55], 119),
+        ([20, 300], 60),
+        ([], 50),
+    ],
+)
+def test_a_pause_is_unusual_above_what_it_scatters(sizes_ms: list[int], most_ms: int) -> None:
+    pauses = sum((Pauses({floor(log2(size * 1e6) * PAUSE_UNIT): 1}) for size in sizes_ms), Pauses())
+
+    assert pauses.unusual_ns(50_000_000) / 1e6 == pytest.approx(most_ms, rel=0.03)

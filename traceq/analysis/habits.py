@@ -13,11 +13,11 @@ from fractions import Fraction
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import added, merged, numbered, numbered_rows, sum_by_group
-from traceq.analysis.outliving import calls_of, number_calls
+from traceq.analysis.grouping import added, merged, moved, numbered, numbered_rows, sum_by_group
+from traceq.analysis.outliving import calls_of, is_told_free, number_calls
 from traceq.analysis.tree import TimeKeys
 from traceq.analysis.wording import of_statement
-from traceq.learned import SCATTER_UNIT, Habits, PeerCall, Place, Scatter, Unordered
+from traceq.learned import PAUSE_UNIT, SCATTER_UNIT, Call, Habits, Pauses, PeerCall, Place, Scatter, Unordered
 from traceq.semantics import STATEMENT, Kind, Status, first_text
 
 _BACK = 32
@@ -33,6 +33,8 @@ _MOST = 80
 _LEAST_TIMES = 2
 _LEAST_RATIO = Fraction(1, 10)
 """Calls can be made in any order if each of two is made first this often, and in this share of all cases."""
+_LEAST_PAUSE_NS = 5_000_000
+"""Shorter pauses between calls are not learned: everything takes a little."""
 _LEAST_BESIDE = 3
 """The minimum number of calls side by side whose durations are compared."""
 
@@ -55,16 +57,18 @@ class HabitSums:
     orders: Mapping[tuple[PeerCall, PeerCall], Met] = field(default_factory=dict)
     """By the call that was made first and another one; of two side by side, the lesser counts as the first."""
     scatter: Mapping[PeerCall, Scatter] = field(default_factory=dict)
+    pauses: Mapping[Place, Pauses] = field(default_factory=dict)
 
     def __add__(self, other: HabitSums) -> HabitSums:
         return HabitSums(
             merged((*self.orders.items(), *other.orders.items())),
             merged((*self.scatter.items(), *other.scatter.items())),
+            merged((*self.pauses.items(), *other.pauses.items())),
         )
 
     def habits(self) -> Habits:
         """Draw conclusions."""
-        return Habits(frozenset(self._free()), self.scatter)
+        return Habits(frozenset(self._free()), self.scatter, self.pauses)
 
     def _free(self) -> Iterator[tuple[PeerCall, PeerCall]]:
         for (first, second), met in self.orders.items():
@@ -83,7 +87,7 @@ def learn_habits(spans: Columns) -> HabitSums:
     """Count how calls of one span are to each other."""
     calls = np.flatnonzero((spans.parents >= 0) & (spans.roles == Kind.CLIENT))
     works = np.flatnonzero((spans.parents >= 0) & np.isin(spans.roles, (Kind.CLIENT, Kind.INTERNAL)))
-    return HabitSums(_count_meetings(spans, calls), _measure_scatter(spans, works))
+    return HabitSums(_count_meetings(spans, calls), _measure_scatter(spans, works), _measure_pauses(spans))
 
 
 def number_peer_calls(spans: Columns, rows: Ints) -> tuple[Ints, Ints]:
@@ -204,6 +208,67 @@ def _measure_scatter(spans: Columns, rows: Ints) -> dict[PeerCall, Scatter]:
     )
     told = zip(*(part.tolist() for part in sums), strict=True)
     return {call: Scatter(*part) for call, part in zip(peer_calls(spans, rows[places]), told, strict=True)}
+
+
+def _measure_pauses(spans: Columns) -> dict[Place, Pauses]:
+    """Count how long callers work themselves before each call and before their end, where it is no trifle."""
+    parents, waits = spans.parents, np.isin(spans.roles, (Kind.CLIENT, Kind.PRODUCER))
+    is_within = (spans.start_ns <= spans.end_ns[parents]) & (parents >= 0)
+    rows = np.flatnonzero(is_within & ~waits[parents] & ~is_told_free(spans))
+    rows = rows[np.lexsort((rows, spans.start_ns[rows], parents[rows]))]
+    heads = np.flatnonzero(np.diff(overlapping(spans, rows), prepend=-1))
+    firsts = rows[heads]
+    callers = parents[firsts]
+    reached_ns = np.maximum.reduceat(spans.end_ns[rows], heads) if rows.size else callers
+    is_first, is_last = np.diff(callers, prepend=-1) != 0, np.diff(callers, append=-1) != 0
+    pause_ns = spans.start_ns[firsts] - np.where(is_first, spans.start_ns[callers], np.roll(reached_ns, 1))
+    owners = np.concatenate((callers, callers[is_last]))
+    calls = np.concatenate((firsts, np.full(int(is_last.sum()), -1)))
+    pause_ns = np.concatenate((pause_ns, (spans.end_ns[callers] - reached_ns)[is_last]))
+    kept = pause_ns >= _LEAST_PAUSE_NS
+    places, number = number_pauses(spans, owners[kept], calls[kept])
+    sizes = np.floor(np.log2(pause_ns[kept]) * PAUSE_UNIT).astype(np.int64)
+    at, group = numbered_rows(number, sizes)
+    told = zip(number[at].tolist(), sizes[at].tolist(), np.bincount(group).tolist(), strict=True)
+    return merged((places[place], Pauses({size: count})) for place, size, count in told)
+
+
+def number_pauses(spans: Columns, owners: Ints, calls: Ints) -> tuple[list[Place], Ints]:
+    """Number the places of pauses.
+
+    Args:
+        spans: The table.
+        owners: The row of the caller of each pause.
+        calls: The row of the call after it; -1 for none.
+
+    Returns:
+        The places, that before the end of a caller as a call without a name, and the number of each pause.
+    """
+    parents = spans.parents
+    has_pause = np.zeros(parents.size, dtype=np.bool_)
+    has_pause[owners] = True
+    rows = np.flatnonzero(has_pause[parents] & (parents >= 0))
+    rows = rows[np.lexsort((rows, spans.start_ns[rows], parents[rows]))]
+    places, place = number_places(spans, rows)
+    callers, caller = numbered_rows(spans.services[owners], spans.names[owners])
+    number = np.where(calls < 0, len(places) + caller, moved(place, rows, parents.size)[calls])
+    services, names = spans.traces.services, spans.traces.names
+    codes = zip(spans.services[owners[callers]].tolist(), spans.names[owners[callers]].tolist(), strict=True)
+    ends = (Place(Call(services[service], names[name], "", "", "", ""), 0) for service, name in codes)
+    return [*places, *ends], number
+
+
+def next_below(spans: Columns, owners: Ints, times_ns: Ints) -> Ints:
+    """Give the first child of each owner that starts at this time or later; -1 for none."""
+    parents = spans.parents
+    is_owner = np.zeros(parents.size, dtype=np.bool_)
+    is_owner[owners] = True
+    rows = np.flatnonzero(is_owner[parents] & (parents >= 0))
+    rows = rows[np.lexsort((rows, spans.start_ns[rows], parents[rows]))]
+    keys = TimeKeys(parents.size, spans.start_ns[rows], times_ns)
+    at = np.searchsorted(keys.key(parents[rows], spans.start_ns[rows]), keys.key(owners, times_ns))
+    following = np.append(rows, -1)[at]
+    return np.where(parents[following] == owners, following, -1)
 
 
 def log_units(durations_ns: Ints) -> Ints:

@@ -153,6 +153,8 @@ def test_the_pauses_between_regular_calls_are_no_gap() -> None:
 
     assert costs(entry(306), *polls) == {}
     assert set(costs(entry(806), *polls[:3], get("last", 800, 805))) == {"gap"}
+    assert costs(entry(200), *polls[:2]) == {}
+    assert set(costs(entry(106), *polls[:2])) == {"gap"}
 
 
 def test_what_is_above_passes_an_error_on_only_where_it_failed_too() -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.analysis.findings.requests import call, costs, entry, found, part, query, rest
+from tests.builders import SpanSpec, traces
+from traceq.library import findings
 from traceq.semantics import Kind, Status
 
 
@@ -79,6 +81,21 @@ def test_short_pauses_and_spans_without_calls_are_no_gaps() -> None:
     assert costs(entry(200), call("a", 45, 190)) == {}
     assert costs(entry(200)) == {}
     assert costs(entry(200), call("a", 0, 199), part("n", "a", 150, 199, name="tls")) == {}
+
+
+def test_work_that_takes_as_long_as_usual_is_no_gap() -> None:
+    def page(work: int) -> list[SpanSpec]:
+        return [entry(work + 100), call("a", 0, 40), call("b", work + 40, work + 95)]
+
+    def gaps(*works: int) -> int:
+        """Count the requests with gaps, one with each of these stretches of work."""
+        told = findings(traces({f"{at:x}": page(work) for at, work in enumerate(works, start=1)})).findings
+        return sum(finding.totals.request_count for finding in told if finding.key.kind == "gap")
+
+    assert gaps(*range(20, 50), 55, 60) == 0
+    assert gaps(*range(20, 50), 55, 300) == 1
+    # What is always there is no work that now and then takes longer.
+    assert gaps(*[60] * 30) == 30
 
 
 def test_where_spans_are_missing_a_gap_says_nothing() -> None:

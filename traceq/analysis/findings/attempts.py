@@ -10,6 +10,7 @@ import numpy as np
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.alike import Said, said
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
+from traceq.analysis.habits import next_below
 from traceq.semantics import HTTP_STATUS, Status, first_text, value_text
 
 _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]?(?:\d+|attempt))?")
@@ -215,16 +216,24 @@ def holders(scene: Scene, attempts: Attempts) -> Flags:
 
 
 def _regular(scene: Scene) -> Ints:
-    """Give calls that are made at regular times: three or more of one span with pauses of about the same length."""
+    """Give calls that are made at regular times: several of one span with pauses of about the same length.
+
+    The pause after the last one counts only where there is just one between them.
+    """
     spans = scene.spans
     rows = np.flatnonzero(scene.is_call & scene.is_asked & (spans.parents >= 0))
-    rows = rows[np.bincount(spans.parents[rows], minlength=1)[spans.parents[rows]] >= 3]
+    rows = rows[np.bincount(spans.parents[rows], minlength=1)[spans.parents[rows]] >= 2]
     groups = _same_calls(scene, rows)
-    groups = groups.keep(groups.sizes >= 3)
-    pause_ns = np.zeros(groups.rows.size, dtype=np.int64)
-    pause_ns[1:] = spans.start_ns[groups.rows[1:]] - spans.end_ns[groups.rows[:-1]]
-    longest_ns = groups.max(np.where(_is_head(groups), -1, pause_ns))
-    shortest_ns = -groups.max(np.where(_is_head(groups), np.iinfo(np.int64).min + 1, -pause_ns))
+    groups = groups.keep(groups.sizes >= 2)
+    start_ns, end_ns, callers = spans.start_ns[groups.rows], spans.end_ns[groups.rows], spans.parents[groups.rows]
+    is_last = np.roll(_is_head(groups), -1)
+    following = next_below(spans, callers[is_last], end_ns[is_last])
+    next_ns = np.roll(start_ns, -1)
+    next_ns[is_last] = np.where(following < 0, spans.end_ns[callers[is_last]], spans.start_ns[following])
+    pause_ns = next_ns - end_ns
+    is_left_out = is_last & (groups.sizes > 2)[groups.number]
+    longest_ns = groups.max(np.where(is_left_out, -1, pause_ns))
+    shortest_ns = -groups.max(np.where(is_left_out, np.iinfo(np.int64).min + 1, -pause_ns))
     is_regular = (shortest_ns > scene.thresholds.sequential_gap_ns) & (longest_ns <= _REGULAR * shortest_ns)
     return groups.keep(is_regular).rows
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from traceq.analysis.columns import Flags
+from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, single
+from traceq.analysis.grouping import distinct
+from traceq.analysis.habits import next_below, number_pauses
 from traceq.analysis.rejoining import find_fragments
 from traceq.semantics import Kind, Status
 
@@ -43,7 +45,8 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     """Find spans that hold the path long before, between or after their calls, without anything recorded there.
 
     Spans that wait for others (CLIENT, PRODUCER, queries) do not count, nor do streams, which are silent by nature, nor
-    traces with missing spans, since these may have filled the gap.
+    traces with missing spans, since these may have filled the gap. Nor does what takes as long as usual, or scatters,
+    where that is usually less than the threshold: a caller computes there.
 
     Args:
         scene: What to look at.
@@ -55,6 +58,8 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     is_open &= ~(_misses_spans(scene)[spans.trace] | scene.examined.requests.streams)
     length_ns = found.end_ns - found.start_ns
     is_gap = is_open[found.rows] & _gives_on(scene)[found.rows] & (length_ns >= max(1, scene.thresholds.gap_ns))
+    at = np.flatnonzero(is_gap)
+    is_gap[at] = _is_unusual(scene, found.rows[at], found.end_ns[at], length_ns[at])
     gap_ns = np.zeros(spans.parents.size, dtype=np.int64)
     np.add.at(gap_ns, found.rows[is_gap], length_ns[is_gap])
     # Where something ran that nobody waited for, there is no gap.
@@ -62,6 +67,16 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     rows = np.flatnonzero(gap_ns)
     rows = rows[scene.is_notable(rows, gap_ns[rows])]
     return single("gap", rows, gap_ns[rows], gap_ns[rows])
+
+
+def _is_unusual(scene: Scene, owners: Ints, ends_ns: Ints, length_ns: Ints) -> Flags:
+    """Tell the pauses that are longer than usual at their place, or usually reach the threshold."""
+    places, number = number_pauses(scene.spans, owners, next_below(scene.spans, owners, ends_ns))
+    bounds_ns = np.full(len(places), scene.thresholds.gap_ns, dtype=np.float64)
+    for at in distinct(number).tolist():
+        bounds_ns[at] = scene.habits.pauses_at(places[at]).unusual_ns(scene.thresholds.gap_ns)
+    unusual: Flags = length_ns >= bounds_ns[number]
+    return unusual
 
 
 def _gives_on(scene: Scene) -> Flags:
