@@ -210,3 +210,17 @@ def test_what_is_no_jaeger_is_named(
         source_at(seen).services()
 
     assert raised.value.hint == hint
+
+
+def test_calls_after_the_end_of_the_window_are_found() -> None:
+    traces = stored(NOW_US)
+    late = replace(traces[2].spans[3], parent=3, after_us=900_000)
+    traces[2] = replace(traces[2], spans=(*traces[2].spans[:3], late))
+    end_ns = (traces[2].start_us + 500_000) * 1000
+    with serving(Greptime(traces)) as seen:
+        found = source_at(seen, Greptime.base).find(
+            asking(service="orders", limit=2, window=Window(end_ns - HOUR_NS, end_ns))
+        )
+
+    assert [len(found.traces.rows(at)) for at in range(2)] == [4, 4]
+    assert found.notes == ("the search gave only a part of 1 trace: asked for by id",)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TypeAlias
 
 from traceq.errors import ServerError
 from traceq.sources.candidates import MOST_AT_ONCE
@@ -25,6 +26,10 @@ _PROBES = 3
 _MOST_FRUITLESS = 4
 """The number of answers that are probed in vain before single spans are taken for whole traces."""
 _ROOTS_ONLY = "searches of this server give only a part of each trace: asked for by id"
+
+
+_Sizes: TypeAlias = Callable[[str], tuple[int, int]]
+"""Gives the numbers of spans, and of spans whose host is known, of a trace by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Completer:
     _fruitless_count: int = 0
     _leaves_hosts_out: bool = True
     """Whether answers may leave out attributes of resources; found out once."""
+    _gives_parts: bool = False
+    """Whether any trace turned out to be a part."""
     _probing: Lock = field(default_factory=Lock)
 
     def whole(self, answered: Answered[Parts]) -> Answered[Parts]:
@@ -73,12 +80,11 @@ class Completer:
                 self._gives_roots_only = bool(self._gives_roots_only)
                 return answered
             self._failures.clear()
-            known = {parts[0].trace_id: (1, 1) for parts in answered.by_id.values()}
-            doubtful = list(known)
-            more = self._longer(doubtful[:_PROBES], known)
+            doubtful = [parts[0].trace_id for parts in answered.by_id.values()]
+            more = self._longer(doubtful[:_PROBES], _single)
             if more or self._gives_roots_only:
                 self._gives_roots_only = True
-                more |= self._longer(doubtful[_PROBES:], known)
+                more |= self._longer(doubtful[_PROBES:], _single)
             else:
                 self._fruitless_count += 1
                 self._gives_roots_only = False if self._fruitless_count >= _MOST_FRUITLESS else None
@@ -91,7 +97,7 @@ class Completer:
         known = _sizes(traces)
         gained = self._longer(doubtful[:_PROBES], known)
         self._leaves_hosts_out &= bool(gained) or not doubtful
-        return gained | (self._longer(doubtful[_PROBES:MOST_ASKED], known) if gained else {})
+        return gained | (self._longer(doubtful[_PROBES:], known) if gained else {})
 
     def complete(self, traces: Traces, end_ns: int) -> Completed:
         """Ask for the traces that may be parts.
@@ -105,10 +111,14 @@ class Completer:
         """
         self._failures.clear()
         known = _sizes(traces)
+        hosts = self.with_hosts(traces)
         more: dict[str, Parts] = {}
         unasked_count = 0
-        for doubtful in (_without_parents(traces), _beyond(traces, end_ns)):
-            gained = self._longer(doubtful[:_PROBES], known)
+        self._gives_parts |= bool(hosts)
+        beyond, near = _beyond(traces, end_ns)
+        for doubtful, is_likely in ((_without_parents(traces), True), (beyond, True), (near, False)):
+            gained = self._longer(doubtful[:_PROBES], known) if is_likely or self._gives_parts else {}
+            self._gives_parts |= bool(gained)
             if gained:
                 gained |= self._longer(doubtful[_PROBES:MOST_ASKED], known)
                 unasked_count += max(0, len(doubtful) - MOST_ASKED)
@@ -118,13 +128,12 @@ class Completer:
             notes.append(f"the search gave only a part of {plural(len(more), 'trace')}: asked for by id")
         if unasked_count:
             notes.append(f"of {plural(unasked_count, 'trace')} more it may have given a part only")
-        more = self.with_hosts(traces) | more
-        cut = [trace_id for trace_id, (count, _) in known.items() if count == self.most_spans]
+        cut = [trace_id for at, trace_id in enumerate(traces.trace_ids) if len(traces.rows(at)) == self.most_spans]
         if cut:
             notes.append(
                 f"the server may have cut off {plural(len(cut), 'trace')} at {self.most_spans} spans: {cut[0]}"
             )
-        return Completed(more, tuple(notes), bool(unasked_count or cut or self._failures))
+        return Completed(hosts | more, tuple(notes), bool(unasked_count or cut or self._failures))
 
     def _failure_notes(self) -> list[str]:
         if not self._failures:
@@ -139,7 +148,7 @@ class Completer:
             self._failures.append(error)
             return None
 
-    def _longer(self, trace_ids: Sequence[str], known: Mapping[str, tuple[int, int]]) -> dict[str, Parts]:
+    def _longer(self, trace_ids: Sequence[str], known: _Sizes) -> dict[str, Parts]:
         """Ask, several at a time, and keep the traces that have more spans, or as many and more hosts."""
         if not trace_ids:
             return {}
@@ -148,27 +157,31 @@ class Completer:
         return {
             normal_id(trace_id): parts
             for trace_id, parts in zip(trace_ids, answers, strict=True)
-            if parts is not None and self.sizes(parts) > known[trace_id]
+            if parts is not None and self.sizes(parts) > known(trace_id)
         }
 
 
-def _sizes(traces: Traces) -> dict[str, tuple[int, int]]:
-    """Count the spans of each trace, and those whose host is known."""
-    rows = [traces.rows(at) for at in range(len(traces))]
-    has_host = [code != 0 for code in traces.host_codes]
-    return {
-        trace_id: (len(its), sum(has_host[its.start : its.stop]))
-        for trace_id, its in zip(traces.trace_ids, rows, strict=True)
-    }
+def _single(_trace_id: str) -> tuple[int, int]:
+    return 1, 1
+
+
+def _sizes(traces: Traces) -> _Sizes:
+    """Give a function that counts the spans of a trace, and those whose host is known."""
+    positions = {trace_id: at for at, trace_id in enumerate(traces.trace_ids)}
+
+    def size(trace_id: str) -> tuple[int, int]:
+        rows = traces.rows(positions[trace_id])
+        return len(rows), len(rows) - traces.host_codes[rows.start : rows.stop].count(0)
+
+    return size
 
 
 def _without_hosts(traces: Traces) -> list[str]:
     """Give the traces with a span whose host is unknown, though other traces name one for the same service."""
-    pairs = set(zip(traces.service_codes, traces.host_codes, strict=True))
-    with_host = {service for service, host in pairs if host}
-    bare = {service for service, host in pairs if not host} & with_host
-    if not bare:
+    if not 0 < traces.host_codes.count(0) < len(traces.host_codes):
         return []
+    pairs = set(zip(traces.service_codes, traces.host_codes, strict=True))
+    bare = {service for service, host in pairs if not host} & {service for service, host in pairs if host}
     return [
         trace_id
         for at, trace_id in enumerate(traces.trace_ids)
@@ -181,10 +194,24 @@ def _without_parents(traces: Traces) -> list[str]:
     return [traces.trace_ids[at] for at in positions]
 
 
-def _beyond(traces: Traces, end_ns: int) -> list[str]:
-    """Give the traces that last beyond the window: spans that begin after it may have been left out."""
-    return [
-        trace_id
-        for at, trace_id in enumerate(traces.trace_ids)
-        if any(traces.start_ns[row] + traces.duration_ns[row] > end_ns for row in traces.rows(at))
+def _beyond(traces: Traces, end_ns: int) -> tuple[list[str], list[str]]:
+    """Give the traces that last beyond the window, and those that might if they took as long as the longest.
+
+    Spans that begin after the window may have been left out, and of what was not waited for nothing else tells.
+    """
+    beyond, near = [], []
+    ends = [
+        max((traces.start_ns[row] + traces.duration_ns[row] for row in traces.rows(at)), default=0)
+        for at in range(len(traces))
     ]
+    if not ends or 2 * max(ends) - min(traces.start_ns) <= end_ns:
+        return [], []  # every trace ended long before
+    longest_ns = max(
+        (last - min(traces.start_ns[row] for row in traces.rows(at)) for at, last in enumerate(ends) if last), default=0
+    )
+    for trace_id, last_ns in zip(traces.trace_ids, ends, strict=True):
+        if last_ns > end_ns:
+            beyond.append(trace_id)
+        elif last_ns + longest_ns > end_ns:
+            near.append(trace_id)
+    return beyond, near
