@@ -142,6 +142,29 @@ def test_errors_and_calls_are_told_a_request() -> None:
     assert [insert.calls.before, insert.calls.after] == pytest.approx([1, 1])
 
 
+def test_times_that_lost_spans_may_explain_are_not_sure_on_any_level_but_numbers_are() -> None:
+    def made(number: int, audits: int) -> list[SpanSpec]:
+        insert = span("4", "3", 12 * MS, 16 * MS, service="db", name="insert", kind=Kind.SERVER)
+        calls = [span(f"a{at}", "1", 0, 0, service="shop", name="audit", kind=Kind.CLIENT) for at in range(audits)]
+        return [*request(10 + number % 5), insert, *calls]
+
+    before = [made(number, audits=1) for number in range(40)]
+    # Most lost their Insert: what it called seems to hold what it held, and to be called by the shop.
+    whole = [made(number, audits=3) for number in range(40)]
+    after = [spans[:2] + spans[2 + (number % 10 > 0) :] for number, spans in enumerate(whole)]
+
+    found = compared(before, after)
+
+    assert [line.key.name for line in found.operations if abs(line.held.change) > MS] == ["insert", "Insert"]
+    assert [edge.callee for edge in found.edges if abs(edge.between.change) > MS] == ["db"]
+    assert not [line for line in found.operations if line.held.is_sure]
+    assert not [line for line in found.services if line.held.is_sure]
+    assert not [line for line in found.edges if line.between.is_sure]
+    (audit,) = (line for line in found.operations if line.key.name == "audit")
+    assert audit.calls.change == pytest.approx(2)
+    assert audit.calls.is_sure
+
+
 def test_few_requests_are_never_sure() -> None:
     found = compared([request(10)] * 3, [request(90)] * 3)
 

@@ -102,9 +102,10 @@ def _common(growths: Floats) -> float:
     return high if high < 0 else 0.0
 
 
-_SERVICE_HELD = 2
-_TIMES = frozenset((_SERVICE_HELD, 6, 9))
-"""The levels that divide up the latency: time held by services and operations, and between them."""
+_SERVICE_HELD, _OPERATION_HELD, _BETWEEN = 2, 5, 8
+"""Positions among `_levels`."""
+_TIMES = frozenset((_SERVICE_HELD, _OPERATION_HELD, _BETWEEN))
+"""The levels that divide up the latency."""
 
 
 @dataclass(frozen=True, slots=True)
