@@ -75,6 +75,12 @@ def test_without_kinds_the_span_at_which_a_service_was_entered_is_no_client_side
     assert gaps(span("root", None, 0, 100, service="a"), span("b", "root", 10, 90, service="b")) == {}
 
 
+def test_a_client_span_waits_for_nothing_that_only_follows_from_it() -> None:
+    later = span("server", "client", 120, 150, service="b", kind=Kind.SERVER, follows_from=True)
+
+    assert gaps(*call(Kind.CLIENT, Kind.SERVER)[:2], later) == {}
+
+
 def test_every_question_charges_a_span_with_the_same() -> None:
     found = next(one for one in traceq.load(FIXTURES / "chat.json") if one.trace_ids[0].startswith("5266ff355aab16a3"))
     examined = examine(found, RequestOptions())

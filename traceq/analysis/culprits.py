@@ -61,12 +61,12 @@ def _client_sides(spans: Columns) -> Ints:
     """Give for each span that was called the row of its caller's client span, -1 for the others.
 
     The called span serves, and is the only child of its client span: a client span with other children makes several
-    calls or works itself, and its time is not only waiting.
+    calls or works itself, and its time is not only waiting. Nor does it wait for a span that only follows from it.
     """
     parents = spans.parents
     child_counts = np.bincount(parents[parents >= 0], minlength=parents.size)
     called = (spans.roles == Kind.SERVER) & (spans.roles[parents] == Kind.CLIENT) & (child_counts[parents] == 1)
-    return np.where(called & (parents >= 0), parents, -1)
+    return np.where(called & ~spans.follows & (parents >= 0), parents, -1)
 
 
 FLAGGED_RATIO = 0.2
