@@ -8,6 +8,7 @@ import pytest
 from tests.builders import traces
 from traceq.analysis.comparison.batches import Batch, on_one_table
 from traceq.analysis.comparison.cohorts import collect
+from traceq.analysis.comparison.levels import find_edges, measure
 from traceq.analysis.comparison.measuring import (
     Chance,
     Estimate,
@@ -137,9 +138,22 @@ def test_spans_are_lost_where_more_of_those_with_others_below_them_are_missing()
     one, other = on_one_table([batch("a", 10, 0)], [batch("b", 6, 4)])
 
     # Of the ten traces after, six have two spans with others below, and four name one that is missing.
-    assert (one.traces.missing_ratio, other.traces.missing_ratio) == (0, 4 / 16)
+    assert (one.missing_ratio, other.missing_ratio) == (0, 4 / 16)
     assert pair(one, other).lost_ns == pytest.approx(1000 * 4 / 16)
     assert pair(other, one).lost_ns == pair(one, other).lost_ns
+
+
+def test_lost_spans_widen_intervals_of_time_alone() -> None:
+    def batch(prefix: str, complete: int, cut: int) -> Batch:
+        whole = [("1", None, 0, 10**6), ("2", "1", 0, 900_000), ("3", "2", 0, 800_000)]
+        made = {f"{prefix}{at}": whole[:1] + whole[1 + (at >= complete) :] for at in range(complete + cut)}
+        return collect(traces(made), RequestOptions()).batches[0]
+
+    one, other = on_one_table([batch("a", 20, 0)], [batch("b", 12, 8)])
+    measured = measure(pair(one, other), find_edges(one, other))
+
+    assert all(each.high - each.low > 10_000 for each in measured.operation_held)
+    assert all(each.high - each.low < 10 for each in (*measured.operation_calls, *measured.operation_errors))
 
 
 def test_what_rounding_makes_is_no_change_and_no_deviation() -> None:

@@ -60,12 +60,6 @@ class TraceColumns:
     def __len__(self) -> int:
         return int(self.ids.size)
 
-    @property
-    def missing_ratio(self) -> float:
-        """The share of spans with others below them that are missing."""
-        missing = int(self.missing.sum())
-        return missing / max(int(self.parents.sum()) + missing, 1)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CohortRequests:
@@ -156,6 +150,13 @@ class Batch:
     calls: Calls = field(default_factory=Calls)
     durations_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """One duration per span, by the entries of `work` (`calls` of each); those called by other services come first."""
+
+    @property
+    def missing_ratio(self) -> float:
+        """The share of spans with others below them that are missing, of traces that hold requests."""
+        counted = np.unique(self.requests.traces)
+        missing = int(self.traces.missing[counted].sum())
+        return missing / max(int(self.traces.parents[counted].sum()) + missing, 1)
 
     def of(self, kept: Flags) -> Batch:
         """Give the same of some traces only.

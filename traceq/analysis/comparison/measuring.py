@@ -261,7 +261,7 @@ class Sides:
 
         Of spans that have others below them it shows when they are missing; the others are lost as often.
         """
-        ratios = [batch.traces.missing_ratio for batch in (self.before, self.after)]
+        ratios = [batch.missing_ratio for batch in (self.before, self.after)]
         latencies = [batch.requests.latency_ns for batch in (self.before, self.after)]
         mean_ns = sum(float(latency_ns.mean()) if latency_ns.size else 0.0 for latency_ns in latencies) / 2
         return abs(ratios[1] - ratios[0]) * mean_ns
