@@ -67,7 +67,7 @@ def free_port() -> int:
         ),
         pytest.param(
             ("search", "--tag", 'a="b', *CHAT),
-            'Invalid value: cannot read the tag \'a="b\', write key=value or key="a value"',
+            'Invalid value: cannot read the tag \'a="b\', write key=value, key="a value" or key~pattern',
             "`traceq search --help` shows how",
             id="open quote",
         ),

@@ -155,6 +155,20 @@ def test_a_wrong_base_path_is_told_with_the_right_one(kind: type[Imitator]) -> N
     assert raised.value.hint == f"its API seems to be at {kind.base}: set --source {seen.url}{kind.base}"
 
 
+def test_a_page_at_a_wrong_base_path_is_told_with_the_right_one() -> None:
+    bridge = TempoBridge(stored(NOW_US))
+
+    def answer(target: str, seen: Seen) -> Reply:
+        if target.startswith("/api/"):
+            return bridge(target, seen)
+        return Reply(b"<!doctype html><html><title>Jaeger UI</title></html>", 200, {"Content-Type": "text/html"})
+
+    with serving(answer) as seen, pytest.raises(SourceError) as raised:
+        source_at(seen, "/jaeger").services()
+
+    assert raised.value.hint == f"its API seems to be at /: set --source {seen.url}"
+
+
 def _text(status: int, body: str) -> Callable[[str, Seen], Reply]:
     return lambda _target, _seen: Reply(body.encode(), status)
 

@@ -29,7 +29,7 @@ from traceq.codec.answers import (
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient
-from traceq.sources.refusals import is_api_answer, is_page, lacks_route, refusal, says_no_such_route
+from traceq.sources.refusals import asks_for_login, is_api_answer, lacks_route, refusal, says_no_such_route
 from traceq.traces import normal_id
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_rfc3339
 
@@ -126,11 +126,11 @@ def find_dialect(client: HttpClient) -> tuple[Dialect, tuple[str, ...]]:
     if not lacks_route(second):
         services = _read(client, _accepted(client, second), read_v3_services)
         return V3Dialect(client), services
-    raise refusal(first, client.address, "" if is_page(first) else _what_is_there(client))
+    raise refusal(first, client.address, "" if asks_for_login(first) else _what_is_there(client))
 
 
-_BASE_PATHS = ("/jaeger", "/select/jaeger", "/v1/jaeger", "/api/v1/otel-traces-v0_9/jaeger")
-"""Of Jaeger behind a proxy and mocha, VictoriaTraces, GreptimeDB, Quickwit."""
+_BASE_PATHS = ("", "/jaeger", "/select/jaeger", "/v1/jaeger", "/api/v1/otel-traces-v0_9/jaeger")
+"""Of Jaeger, Jaeger behind a proxy and mocha, VictoriaTraces, GreptimeDB, Quickwit."""
 _OTHER_APIS = (
     ("/api/v2/services", "Zipkin's", re.compile(rb"\s*\[")),
     ("/api/echo", "Tempo's own", re.compile(rb"echo\s*$")),
@@ -142,7 +142,7 @@ def _what_is_there(client: HttpClient) -> str:
     origin = client.address.origin
     for base_path in _BASE_PATHS:
         if base_path != client.address.base_path and _lists_services(client, base_path):
-            return f"its API seems to be at {base_path}: set --source {origin}{base_path}"
+            return f"its API seems to be at {base_path or '/'}: set --source {origin}{base_path}"
     for path, whose, mark in _OTHER_APIS:
         answer = _answer_at(client, path, "")
         if answer is not None and answer.status == HTTPStatus.OK and mark.match(answer.body):

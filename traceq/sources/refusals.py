@@ -56,7 +56,7 @@ def refusal(answer: Answer, address: Address, hint: str = "") -> SourceError:
         hint: What is known to help; otherwise it is guessed from the answer.
     """
     if is_page(answer) and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _page_refusal(answer, address)
+        return _page_refusal(answer, address, hint)
     told = _title(_text(answer)) if is_page(answer) else error_message(answer.body)
     phrase = _phrase(answer.status)
     message = f"Jaeger at {address.url} answered {answer.status}{phrase and ' ' + phrase}{told and ': ' + told}"
@@ -107,23 +107,31 @@ def _text(answer: Answer) -> str:
     return answer.body[:100_000].decode("utf-8", "replace")
 
 
-def _page_refusal(answer: Answer, address: Address) -> SourceError:
-    page = _text(answer)
-    lower = page.lower()
+def asks_for_login(answer: Answer) -> bool:
+    """Return whether this is a login page."""
+    lower = _text(answer).lower() if is_page(answer) else ""
     # The page of the UI has no password field, but a login page may mention Jaeger: so the field is checked first.
-    is_ui = any(mark in lower for mark in _UI_MARKS)
-    if _PASSWORD_FIELD.search(lower) or (not is_ui and any(word in lower for word in _LOGIN_WORDS)):
+    has_word = any(word in lower for word in _LOGIN_WORDS) and not _is_ui(lower)
+    return has_word or _PASSWORD_FIELD.search(lower) is not None
+
+
+def _is_ui(lower: str) -> bool:
+    return any(mark in lower for mark in _UI_MARKS)
+
+
+def _page_refusal(answer: Answer, address: Address, hint: str) -> SourceError:
+    page = _text(answer)
+    if asks_for_login(answer):
         return LoginRequired(
             f"{address.url} answered with a login page{_titled(page)}",
             hint="give credentials with --token, --basic or --header (a cookie works too)",
         )
-    if is_ui:
-        return SourceError(
-            f"{address.url} answered with the Jaeger UI page: not the API", hint=_base_path_hint(page, address)
-        )
+    hint = hint or _base_path_hint(page, address)
+    if _is_ui(page.lower()):
+        return SourceError(f"{address.url} answered with the Jaeger UI page: not the API", hint=hint)
     return SourceError(
         f"{address.url} answered with a web page{_titled(page)}: not the Jaeger API",
-        hint=_base_path_hint(page, address),
+        hint=hint,
     )
 
 
