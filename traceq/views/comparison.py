@@ -283,9 +283,8 @@ def _looked_at(answer: Comparison, tags: TagChanges | None) -> list[str]:
 def _next(answer: Comparison, shown: Shown) -> list[Line]:
     """Name the trace to look at, where the headline names a service."""
     named = [line for line in answer.services if line.service == answer.verdict.service and line.example_id]
-    # The example is of the side on which the service holds requests longer.
     return [
-        next_line((shown.after if line.held.change >= 0 else shown.before).asked, "show", line.example_id)
+        next_line((shown.after if line.is_example_after else shown.before).asked, "show", line.example_id)
         for line in named
     ]
 

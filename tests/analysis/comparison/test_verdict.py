@@ -86,7 +86,7 @@ CALM = [request(20 + number % 5) for number in range(40)]
             "faster",
             "shop",
             "shop no longer calls stock (GET /stock) in POST /order (0 calls instead of 1): requests take 10.0 ms "
-            "shorter on average (95 % sure: 9.30 ms to 10.7 ms); mean latency 32.0 ms → 22.0 ms (-31 %)",
+            "less on average (95 % sure: 9.30 ms to 10.7 ms); mean latency 32.0 ms → 22.0 ms (-31 %)",
             id="calls that stop",
         ),
         pytest.param(
@@ -156,6 +156,29 @@ def test_what_got_worse_is_told_before_what_got_better() -> None:
 
     assert told(verdict)[:3] == ("failing", "errors", "stock")
     assert "shorter: mysql shop 9.00 ms" in verdict.remarks
+
+
+def test_failures_that_may_be_chance_are_told_beside_the_headline() -> None:
+    after = [request(20 + number % 5, fails=number < 3, has_failed=number < 3) for number in range(40)]
+
+    assert compared(CALM, after).verdict.remarks == ("failed requests 0 % → 7.5 %, which may be chance",)
+    assert compared(CALM, CALM).verdict.remarks == ()
+
+
+def test_a_new_call_is_told_as_one() -> None:
+    before = [request(20 + number % 5, calls=0) for number in range(40)]
+
+    assert compared(before, CALM).verdict.headline.startswith(
+        "shop now calls stock (GET /stock) in POST /order (1 call instead of 0): requests take 10.0 ms longer on "
+    )
+
+
+def test_the_example_of_more_errors_is_a_trace_in_which_they_begin_although_others_took_longer() -> None:
+    after = [request(20 + number % 5, query_ms=1, fails=number >= 12, has_failed=number >= 12) for number in range(40)]
+
+    (first, *_) = compared(CALM, after).services
+
+    assert (first.service, first.example_id, first.is_example_after) == ("stock", "b00c", True)
 
 
 def test_calls_that_failures_explain_are_told_with_whose_and_make_no_headline() -> None:

@@ -86,7 +86,18 @@ class ServiceChange:
     """Durations before, of the spans at which the service was entered."""
     after: Spread
     example_id: str
-    """The trace that the service held longest, on the side with more held time; empty for none."""
+    """A trace after in which errors began, where surely more do; else the one that the service held longest, on the
+    side with more held time; empty for none."""
+
+    @property
+    def is_example_after(self) -> bool:
+        """Whether the example is of the second side."""
+        return shows_failure(self.begun) or self.held.change >= 0
+
+
+def shows_failure(begun: Difference) -> bool:
+    """Tell whether errors surely begin in more requests: then the example is one of these."""
+    return begun.is_sure and begun.change > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,8 @@ SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
         "example",
         Unit.TRACE_ID,
         lambda line: line.example_id or None,
-        "the trace held longest, on the side on which the service holds requests longer",
+        "a trace after in which errors began, where surely more do; else the one held longest, on the side on which "
+        "the service holds requests longer",
     ),
 )
 

@@ -19,6 +19,7 @@ from traceq.analysis.comparison.changes import (
     ServiceChange,
     SideSummary,
     got_worse,
+    shows_failure,
     side_specs,
     weight,
 )
@@ -164,7 +165,7 @@ def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
             found.error_changes[number],
             before[number],
             after[number],
-            found.service_examples[number][found.service_held[number].change >= 0],
+            _example(found, number),
         )
         for number, service in enumerate(network.names)
     ]
@@ -174,6 +175,12 @@ def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
         return (not got_worse(change, latency_ns), -round(weight(change, latency_ns), 9), change.service)
 
     return tuple(sorted(changes, key=rank))
+
+
+def _example(found: Measured, service: int) -> str:
+    if shows_failure(found.error_changes[service]):
+        return found.error_examples[service]
+    return found.service_examples[service][found.service_held[service].change >= 0]
 
 
 def _operations(sides: Sides, found: Measured) -> tuple[OperationChange, ...]:

@@ -129,6 +129,8 @@ class Measured:
     caller_shares: list[float]
     service_examples: list[tuple[str, str]]
     """For each service the traces before and after that it held longest; empty for none."""
+    error_examples: list[str]
+    """For each service the trace after in which most errors began in it; empty for none."""
     call_changes: tuple[CallChange, ...]
     error_changes: list[Difference]
     """For each service the share of requests in which errors began in it."""
@@ -172,6 +174,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         operation_between_ns=grown[1],
         caller_shares=shares.tolist(),
         service_examples=list(zip(*(_examples(*parts) for parts in _held_sides(sides, levels)), strict=True)),
+        error_examples=_examples(sides.after, ends[1].by_service(sides.after.calls.begun)),
         call_changes=find_call_changes(batches, network, both_settled, of_calls),
         error_changes=find_error_changes(batches, network, both_settled),
         failed=find_failures(batches),
@@ -269,12 +272,12 @@ def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[
     return ((sides.before, levels[0][_SERVICE_HELD]), (sides.after, levels[1][_SERVICE_HELD]))
 
 
-def _examples(batch: Batch, held: Amounts) -> list[str]:
-    """Give for each group the trace that it held longest; of equal ones the one with the smallest id."""
-    found = [""] * held.size
-    owners = batch.requests.traces[held.requests]
-    parts = (np.split(column, held.heads[1:]) for column in (held.values, owners))
-    for group, values, traces in zip(held.groups.tolist(), *parts, strict=False):
+def _examples(batch: Batch, amounts: Amounts) -> list[str]:
+    """Give for each group the trace with most of it; of equal ones the one with the smallest id."""
+    found = [""] * amounts.size
+    owners = batch.requests.traces[amounts.requests]
+    parts = (np.split(column, amounts.heads[1:]) for column in (amounts.values, owners))
+    for group, values, traces in zip(amounts.groups.tolist(), *parts, strict=False):
         if values.size and values.max() > 0:
             found[group] = min(batch.traces.ids[traces[values == values.max()]].tolist())
     return found

@@ -159,15 +159,19 @@ def _calls(line: CallChange) -> str:
     before, after = _count(line.calls.before), _count(line.calls.after)
     match line.kind:
         case "begun":
-            return f"{line.caller} now calls {what} in {line.caller_operation} ({after} calls instead of {before})"
+            return f"{line.caller} now calls {what} in {line.caller_operation} ({_made(after)} instead of {before})"
         case "stopped":
             return (
-                f"{line.caller} no longer calls {what} in {line.caller_operation} ({after} calls instead of {before})"
+                f"{line.caller} no longer calls {what} in {line.caller_operation} ({_made(after)} instead of {before})"
             )
         case "more" | "fewer":
-            return f"{line.caller} makes {after} calls of {what} instead of {before} in {line.caller_operation}"
+            return f"{line.caller} makes {_made(after)} of {what} instead of {before} in {line.caller_operation}"
         case _:
             assert_never(line.kind)
+
+
+def _made(count: str) -> str:
+    return f"{count} call" if count == "1" else f"{count} calls"
 
 
 def _count(value: float) -> str:
@@ -175,7 +179,7 @@ def _count(value: float) -> str:
 
 
 def _calls_headline(calls: CallChange, first: ServiceChange, comparison: Changes) -> str:
-    how = "longer" if first.caused.change > 0 else "shorter"
+    how = "longer" if first.caused.change > 0 else "less"
     amount = format_duration(round(abs(first.caused.change)))
     change = f"{_calls(calls)}: requests take {amount} {how} on average ({interval_text(first.caused)})"
     return f"{change}; {_latency(comparison.latency)}"
@@ -263,8 +267,15 @@ def _failures(comparison: Changes) -> list[str]:
     return [f"failed requests {format_ratio(failures.before)} → {format_ratio(failures.after)}"]
 
 
+def _failures_of_chance(comparison: Changes) -> list[str]:
+    failures = comparison.failures
+    if abs(failures.change) < NOTABLE_FAILURES:
+        return []
+    return [f"failed requests {format_ratio(failures.before)} → {format_ratio(failures.after)}, which may be chance"]
+
+
 def _nothing(comparison: Changes) -> Verdict:
-    remarks = _failures(comparison)
+    remarks = _failures(comparison) or _failures_of_chance(comparison)
     latency = _latency(comparison.latency)
     greatest = max(comparison.services, key=lambda change: abs(change.caused.change))
     if not greatest.caused.change:
