@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.builders import traces
+from traceq.analysis.comparison.amounts import amounts
 from traceq.analysis.comparison.batches import Batch, on_one_table
 from traceq.analysis.comparison.cohorts import collect
 from traceq.analysis.comparison.levels import find_edges, measure
@@ -13,7 +14,6 @@ from traceq.analysis.comparison.measuring import (
     Chance,
     Estimate,
     Sides,
-    amounts,
     estimate,
     estimate_specs,
     pair,

@@ -11,17 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.comparison.amounts import Amounts, amounts, both
 from traceq.analysis.comparison.batches import Batch, Floats, Gaps
 from traceq.analysis.comparison.blame import CallSums, Decomposition
 from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
 from traceq.analysis.comparison.evidence import Difference
 from traceq.analysis.comparison.measuring import (
-    Amounts,
     Estimate,
     Seen,
     Sides,
-    amounts,
-    both,
     estimate,
     estimate_derived,
 )

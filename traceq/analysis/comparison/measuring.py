@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.columns import Flags
+from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Floats, Matching, match
 from traceq.analysis.comparison.dealing import Deals
-from traceq.analysis.grouping import numbered
 from traceq.report import Column, Unit
 
 _COVERAGE = 0.95
@@ -193,56 +193,6 @@ def _numbers(key: str, taken: Callable[[_Row], Estimate], *, is_time: bool) -> _
         return Column(f"{name}{suffix}", title, unit, value, about, within=key)
 
     return number
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Amounts:
-    """Amounts of groups in requests that are not zero, ordered by group and then by the number of the request."""
-
-    requests: Ints
-    values: Floats
-    groups: Ints
-    """The groups that have amounts, in rising order."""
-    heads: Ints
-    """The position where the amounts of each of these groups begin."""
-    size: int
-    """The number of groups."""
-
-    def sums(self, weights: Floats) -> Floats:
-        """Add up by group, with the weights of requests."""
-        return self._added_up(weights[self.requests] * self.values)
-
-    def squares(self, weights: Floats) -> Floats:
-        """Add up the squares by group, with the weights of requests."""
-        return self._added_up(weights[self.requests] * self.values**2)
-
-    def counts(self) -> Floats:
-        """Count the requests that have an amount, by group."""
-        return self._added_up((self.values != 0).astype(np.float64))
-
-    def _added_up(self, values: Floats) -> Floats:
-        # Adding up runs takes half the time of scattered groups, and each deal does it.
-        sums = np.zeros(self.size)
-        if self.heads.size:
-            sums[self.groups] = np.add.reduceat(values, self.heads)
-        return sums
-
-
-def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: int) -> Amounts:
-    """Add up values by request and group."""
-    reach = int(requests.max(initial=0)) + 1
-    found, numbers = numbered(groups.astype(np.int64) * reach + requests)
-    sums = np.bincount(numbers, weights=values, minlength=found.size).astype(np.float64)
-    of_group = found // reach
-    heads = np.flatnonzero(np.diff(of_group, prepend=-1))
-    return Amounts(found % reach, sums, of_group[heads], heads, size)
-
-
-def both(one: Amounts, other: Amounts) -> Amounts:
-    """Add two kinds of amounts of the same groups."""
-    groups = (np.repeat(part.groups, np.diff(part.heads, append=part.requests.size)) for part in (one, other))
-    requests, values = np.concatenate((one.requests, other.requests)), np.concatenate((one.values, other.values))
-    return amounts(requests, np.concatenate(tuple(groups)), values, one.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

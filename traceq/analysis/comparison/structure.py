@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Ints
+from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import Batch, Floats
 from traceq.analysis.comparison.called import Network, SettledCalls
 from traceq.analysis.comparison.evidence import Difference, Sample, differences
-from traceq.analysis.comparison.measuring import Amounts
 from traceq.analysis.grouping import numbered_rows
 from traceq.report import Column, Unit
 
