@@ -71,13 +71,17 @@ def test_an_entry_that_the_other_side_lacks_counts_nothing_and_is_named() -> Non
     assert unmatched_operations(after, matching.after_kinds, matching) == {}
 
 
-def test_requests_that_were_drawn_more_often_count_more() -> None:
-    before = after = requests(*[(0, 1)] * 5)
-    matching = match(before, after)
+def test_kinds_that_are_compared_together_are_alike() -> None:
+    kinds = [*[(0, 1)] * 5, *[(0, 2)] * 5, *[(0, 3)] * 2, *[(0, 4)] * 2]
+    matching = match(requests(*kinds, (1, 1)), requests(*kinds[:-2], (0, 5)))
 
-    drawn = matching.weights(matching.before_kinds, matching.before_strata, np.array([0.0, 1, 2, 0, 1]))
+    ones, numbers = matching.alike()
 
-    assert drawn.tolist() == [0, 0.25, 0.5, 0, 0.25]
+    # Kinds 3 and 4 are too rare on both sides, and so are 5 and the other entry, each of one side alone.
+    of = dict(zip(((0, 1), (0, 2), (0, 3), (0, 4), (0, 5), (1, 1)), numbers.tolist(), strict=True))
+    assert len({of[0, 1], of[0, 2], of[0, 3], of[1, 1]}) == 4
+    assert of[0, 3] == of[0, 4] == of[0, 5]
+    assert numbers[ones].tolist() == [0, 1, 2, 3]
 
 
 def test_no_requests_match_nothing() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws import examples
-from traceq.analysis.comparison.batches import Batch, CohortRequests, TraceColumns, match
+from traceq.analysis.comparison.amounts import amounts
+from traceq.analysis.comparison.batches import Batch, CohortRequests, Floats, TraceColumns, match
 from traceq.analysis.comparison.cohorts import stable_hash
 from traceq.analysis.comparison.dealing import DEALS, Deals, mixed
 from traceq.analysis.group_sums import GroupKey
@@ -42,6 +43,15 @@ def deals(before: Batch, after: Batch) -> Deals:
     return Deals(before, after, match(before, after))
 
 
+def weights(found: Deals, number: int) -> tuple[Floats, Floats]:
+    """Give the weight of each request, before and after."""
+    sizes = (found.half, found.size - found.half)
+    alone = [(np.arange(size) + first, np.arange(size)) for first, size in zip((0, found.half), sizes, strict=True)]
+    level = [amounts(requests, groups, np.ones(groups.size), found.size) for groups, requests in alone]
+    before, after = found(range(number, number + 1)).sums((level[0], level[1]))
+    return before[0], after[0]
+
+
 def test_the_order_of_a_deal_is_mixed_as_published() -> None:
     # SplitMix64 from this seed.
     first = [int(mixed(np.array([1234567], dtype=np.uint64), deal)[0]) for deal in range(3)]
@@ -54,17 +64,17 @@ def test_every_deal_has_as_many_requests_of_a_kind_on_each_side_as_there_were() 
 
     kinds = np.array([1] * 6 + [2] * 9 + [1] * 10 + [2] * 5)
     for number in range(len(found)):
-        dealt = found(number)
-        assert [int(np.count_nonzero(dealt.before[kinds == kind])) for kind in (1, 2)] == [6, 9]
-        assert [int(np.count_nonzero(dealt.after[kinds == kind])) for kind in (1, 2)] == [10, 5]
-        assert not (dealt.before * dealt.after).any()
-        assert np.allclose([dealt.before.sum(), dealt.after.sum()], 1)
+        before, after = weights(found, number)
+        assert [int(np.count_nonzero(before[kinds == kind])) for kind in (1, 2)] == [6, 9]
+        assert [int(np.count_nonzero(after[kinds == kind])) for kind in (1, 2)] == [10, 5]
+        assert not (before * after).any()
+        assert np.allclose([before.sum(), after.sum()], 1)
 
 
 def test_every_request_comes_to_either_side_as_often_as_the_sides_are_large() -> None:
     found = deals(side(*named("a", 10)), side(*named("b", 30)))
 
-    shares = np.mean([found(number).after > 0 for number in range(DEALS)], axis=0)
+    shares = np.mean([weights(found, number)[1] > 0 for number in range(DEALS)], axis=0)
 
     assert abs(shares - 0.75).max() < 0.12
     assert abs(shares.mean() - 0.75) < 1e-9
@@ -75,7 +85,7 @@ def test_the_requests_of_a_trace_stay_together() -> None:
     found = deals(side(*twice), side(*[request for request in named("b", 8) for _ in (0, 1)]))
 
     for number in range(len(found)):
-        comes_after = found(number).after > 0
+        comes_after = weights(found, number)[1] > 0
         assert (comes_after[::2] == comes_after[1::2]).all()
 
 
@@ -84,7 +94,7 @@ def test_a_trace_of_both_sides_comes_once_before_and_once_after() -> None:
     found = deals(both, both)
 
     for number in range(len(found)):
-        comes_after = found(number).after > 0
+        comes_after = weights(found, number)[1] > 0
         assert (comes_after[:12] != comes_after[12:]).all()
 
 
@@ -95,6 +105,6 @@ def test_deals_of_swapped_sides_are_swapped(sizes: tuple[int, int]) -> None:
     found, swapped = deals(one, other), deals(other, one)
 
     for number in range(0, len(found), 20):
-        there, back = found(number), swapped(number)
-        assert np.roll(there.after, -sizes[0]).tolist() == back.before.tolist()
-        assert np.roll(there.before, -sizes[0]).tolist() == back.after.tolist()
+        there, back = weights(found, number), weights(swapped, number)
+        assert np.roll(there[1], -sizes[0]).tolist() == back[0].tolist()
+        assert np.roll(there[0], -sizes[0]).tolist() == back[1].tolist()

@@ -28,6 +28,10 @@ class Amounts:
         """Add up by group, with the weights of requests."""
         return self._added_up(weights[self.requests] * self.values)
 
+    def group_of_each(self) -> Ints:
+        """Give the group of each amount."""
+        return np.repeat(self.groups, np.diff(self.heads, append=self.requests.size))
+
     def squares(self, weights: Floats) -> Floats:
         """Add up the squares by group, with the weights of requests."""
         return self._added_up(weights[self.requests] * self.values**2)
@@ -56,6 +60,6 @@ def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: 
 
 def both(one: Amounts, other: Amounts) -> Amounts:
     """Add two kinds of amounts of the same groups."""
-    groups = (np.repeat(part.groups, np.diff(part.heads, append=part.requests.size)) for part in (one, other))
+    groups = (part.group_of_each() for part in (one, other))
     requests, values = np.concatenate((one.requests, other.requests)), np.concatenate((one.values, other.values))
     return amounts(requests, np.concatenate(tuple(groups)), values, one.size)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.group_sums import GroupKey
-from traceq.analysis.grouping import distinct
+from traceq.analysis.grouping import distinct, numbered_rows
 from traceq.analysis.requests import SetApart
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
@@ -313,19 +313,33 @@ class Matching:
     pools: Ints
     """For each kind the number of all kinds whose requests could as well have come on the other side."""
 
-    def weights(self, kinds: Ints, strata: Floats, multiplicity: Floats | None = None) -> Floats:
+    def weights(self, kinds: Ints, strata: Floats) -> Floats:
         """Give the weights of the requests of one side, with which the sums of both sides differ by what changed.
 
         Args:
             kinds: `before_kinds` or `after_kinds`.
             strata: The strata of the same side.
-            multiplicity: The number of times that each request was drawn; once each by default.
         """
-        drawn = np.ones(kinds.size) if multiplicity is None else multiplicity
-        counts = strata @ np.bincount(kinds, weights=drawn, minlength=strata.shape[1])
-        by_kind = (self.shares / np.where(counts > 0, counts, 1)) @ strata
-        weights: Floats = drawn * by_kind[kinds]
-        return weights
+        of_kinds = self.weights_of(strata, np.bincount(kinds, minlength=strata.shape[1])[:, None])[:, 0]
+        return of_kinds[kinds]
+
+    def weights_of(self, strata: Floats, sizes: Ints | Floats) -> Floats:
+        """Give the same for each of some kinds; one column for each way to divide the requests.
+
+        Args:
+            strata: The strata of a side; one column for each of the kinds.
+            sizes: The number of requests of each of the kinds.
+        """
+        counts = strata @ sizes
+        found: Floats = strata.T @ (self.shares[:, None] / np.where(counts > 0, counts, 1))
+        return found
+
+    def alike(self) -> tuple[Ints, Ints]:
+        """Find the kinds that belong to the same strata: one kind of each sort, and the sort of each kind."""
+        # A kind belongs to two strata at most: their number, sum and squares tell which.
+        powers = np.vander(np.arange(self.shares.size), 3).T
+        columns = [column for strata in (self.before_strata, self.after_strata) for column in powers @ strata]
+        return numbered_rows(*(column.astype(np.int64) for column in columns))
 
 
 def match(before: Batch, after: Batch) -> Matching:

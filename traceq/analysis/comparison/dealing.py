@@ -11,10 +11,13 @@ Source: Westfall and Young, Resampling-based multiple testing, 1993.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from traceq.analysis.columns import Flags
+from traceq.analysis.columns import Flags, Ints
+from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import Batch, Floats, Hashes, Matching
 
 DEALS = 200
@@ -32,12 +35,81 @@ def mixed(hashes: Hashes, deal: int) -> Hashes:
     return found
 
 
+Signs: TypeAlias = npt.NDArray[np.int8]
+Octets: TypeAlias = npt.NDArray[np.uint8]
+
+_AT_ONCE = 1 << 23
+"""The number of signs that are held at once."""
+_BLOCK = 256
+"""The number of amounts that are multiplied at once: few enough to stay close to the processor."""
+_RUNS = 4096
+"""The number of sums that are kept until they are weighed."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dealt:
-    """Weights of all requests, those before first, as if they had come before, or after; 0 for the other side."""
+    """Some deals; of pairs, the requests that really came before are first."""
 
+    signs: tuple[Signs, Signs]
+    """1 where a deal lets a request come after, and -1 for before: one row for each request, one column a deal."""
+    alike: tuple[Ints, Ints]
+    """Requests of equal numbers have equal weights."""
     before: Floats
+    """The weights of such requests that come before: one row for each number, one column for each deal."""
     after: Floats
+    shares: Floats
+    """How much each deal left in place: 1 for the sides as they are, -1 for the sides exchanged."""
+
+    def sums(self, level: tuple[Amounts, Amounts]) -> tuple[Floats, Floats]:
+        """Add up amounts as if they had come before, and after: one row for each deal, one column for each group."""
+        parts = [self._sums(*side) for side in zip(level, self.signs, self.alike, strict=True)]
+        before, after = parts[0] + parts[1]
+        return before.T, after.T
+
+    def _sums(self, part: Amounts, signs: Signs, alike: Ints) -> Floats:
+        found = np.zeros((2, part.size, self.shares.size))
+        groups, numbers = part.group_of_each(), alike[part.requests]
+        order = _in_order(groups, numbers)
+        requests, values = part.requests[order], part.values[order]
+        keys = groups * self.before.shape[0] + numbers[order]
+        heads = np.flatnonzero(np.diff(keys, prepend=-1))
+        for first in range(0, heads.size, _RUNS):
+            chosen = heads[first : first + _RUNS]
+            ends = np.append(heads, keys.size)[first + 1 : first + 1 + chosen.size]
+            totals = np.add.reduceat(values[: ends[-1]], chosen)[:, None]
+            differences = _products(values, requests, signs, chosen, ends)
+            of_group, of_weight = np.divmod(keys[chosen], self.before.shape[0])
+            starts = np.flatnonzero(np.diff(of_group, prepend=-1))
+            # The halves of sum and difference: swapped sides have exactly the same sums.
+            for side, weights, whole in ((0, self.before, totals - differences), (1, self.after, totals + differences)):
+                found[side, of_group[starts]] += np.add.reduceat(weights[of_weight] * whole / 2, starts, axis=0)
+        return found
+
+
+def _in_order(groups: Ints, numbers: Ints) -> Ints:
+    """Sort by the numbers within groups that are sorted already."""
+    if not numbers.size or int(numbers.max()) == int(numbers.min()):
+        return np.arange(numbers.size)
+    # Small types are sorted several times as fast.
+    order = np.argsort(numbers.astype(np.min_scalar_type(int(numbers.max()))), kind="stable")
+    small = groups[order].astype(np.min_scalar_type(int(groups.max())))
+    return order[np.argsort(small, kind="stable")]
+
+
+def _products(values: Floats, requests: Ints, signs: Signs, heads: Ints, ends: Ints) -> Floats:
+    """Give for each run of values their sum with the signs of each deal.
+
+    Numbers and times are whole: these sums are exact, in whatever order a processor adds up.
+    """
+    found = np.zeros((heads.size, signs.shape[1]))
+    factors = np.empty((_BLOCK, signs.shape[1]))
+    for run, (head, end) in enumerate(zip(heads.tolist(), ends.tolist(), strict=True)):
+        for first in range(head, end, _BLOCK):
+            last = min(first + _BLOCK, end)
+            block = factors[: last - first]
+            block[:] = signs[requests[first:last]]
+            found[run] += values[first:last] @ block
+    return found
 
 
 class Deals:
@@ -65,6 +137,8 @@ class Deals:
         firsts = np.bincount(self._pool_of[is_after != self._first_is_before], minlength=pools.size)
         self._lasts = np.cumsum(sizes) - sizes + firsts - 1
         self._has_first = firsts > 0
+        self._one_of_each, alike = matching.alike()
+        self._alike = alike[self._kinds]
         self._packed = [np.packbits(self._comes_after(deal)) for deal in range(DEALS)]
 
     def _comes_after(self, deal: int) -> Flags:
@@ -79,14 +153,50 @@ class Deals:
     def __len__(self) -> int:
         return len(self._packed)
 
-    def __call__(self, deal: int) -> Dealt:
-        """Give the weights of a deal."""
-        comes_after = np.unpackbits(self._packed[deal], count=self._kinds.size).astype(np.float64)
-        matching = self._matching
-        return Dealt(
-            matching.weights(self._kinds, matching.before_strata, 1 - comes_after),
-            matching.weights(self._kinds, matching.after_strata, comes_after),
+    @property
+    def size(self) -> int:
+        """The number of requests."""
+        return int(self._kinds.size)
+
+    def ranges(self, size: int = 0) -> list[range]:
+        """Divide the deals into parts that are small enough to be held at once.
+
+        Args:
+            size: The number of signs that take as much memory as what else is held for each deal.
+        """
+        rows = min(max(_AT_ONCE // max(self.size, size, 1), 1), len(self))
+        return [range(first, min(first + rows, len(self))) for first in range(0, len(self), rows)]
+
+    def __call__(self, numbers: range) -> Dealt:
+        """Give some deals."""
+        packed = np.stack([self._packed[number] for number in numbers])
+        after = np.ascontiguousarray(np.unpackbits(packed, axis=1, count=self.size).T)
+        sides, alike = (after[: self.half], after[self.half :]), (self._alike[: self.half], self._alike[self.half :])
+        sizes = [np.bincount(numbers, minlength=self._one_of_each.size)[:, None] for numbers in alike]
+        counts = [_counted(*side, self._one_of_each.size) for side in zip(sides, alike, strict=True)]
+        weights_before = self._matching.weights_of(
+            self._matching.before_strata[:, self._one_of_each], sizes[0] + sizes[1] - counts[0] - counts[1]
         )
+        weights_after = self._matching.weights_of(
+            self._matching.after_strata[:, self._one_of_each], counts[0] + counts[1]
+        )
+        # Of both sides: a kind that was dealt to one side alone has no weight on the other.
+        moved = [
+            (weights_after * count - weights_before * (size - count)).sum(axis=0)
+            for size, count in zip(sizes, counts, strict=True)
+        ]
+        signs = [(side * 2).astype(np.int8) - np.int8(1) for side in sides]
+        return Dealt((signs[0], signs[1]), alike, weights_before, weights_after, (moved[1] - moved[0]) / 2)
+
+
+def _counted(flags: Octets, numbers: Ints, size: int) -> Floats:
+    """Count flags by number of their row, for each column."""
+    found = np.zeros((size, flags.shape[1]))
+    order = np.argsort(numbers, kind="stable")
+    heads = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    if heads.size:
+        found[numbers[order][heads]] = np.add.reduceat(flags[order], heads, axis=0, dtype=np.float64)
+    return found
 
 
 def _is_first(before: Batch, after: Batch) -> bool:

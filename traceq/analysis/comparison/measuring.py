@@ -286,14 +286,11 @@ def _bounds(
     deals = sides.deals
     if deals is None:
         return [_unknown(change.size) for change in changes], Seen(np.zeros(0), np.zeros(0))
-    replicates, shares = [np.zeros((len(deals), change.size)) for change in changes], np.zeros(len(deals))
-    for number in range(len(deals)):
-        dealt = deals(number)
-        weights = dealt.after - dealt.before
-        # Of both sides: a kind that was dealt to one side alone has no weight on the other.
-        shares[number] = (weights[deals.half :].sum() - weights[: deals.half].sum()) / 2
-        for found, (first, second) in zip(replicates, levels, strict=True):
-            found[number] = first.sums(weights[: deals.half]) + second.sums(weights[deals.half :])
+    parts = []
+    for numbers in deals.ranges():
+        dealt = deals(numbers)
+        parts.append((dealt.shares, *(after - before for before, after in map(dealt.sums, levels))))
+    shares, *replicates = (np.concatenate(found) for found in zip(*parts, strict=True))
     columns = zip(replicates, changes, sizes, lost, strict=True)
     chances = [Chance(found, change, size, shares, most) for found, change, size, most in columns]
     greatest = np.max([chance.greatest() for chance in chances], axis=0)
@@ -311,10 +308,6 @@ def _bounded(chance: Chance, greatest: Floats, few: Flags) -> _Bounds:
         is_likely & ~unknown,
         chance.deviations,
     )
-
-
-_AT_ONCE = 1 << 20
-"""So many sums are kept for several deals at once."""
 
 
 def estimate_derived(
@@ -341,26 +334,14 @@ def estimate_derived(
     if sides.deals is None:
         bounds = _unknown(changes.size)
     else:
-        count = len(sides.deals)
-        rows = max(1, min(count, _AT_ONCE // max(levels[0][0].size, 1)))
-        ranges = [range(first, min(first + rows, count)) for first in range(0, count, rows)]
-        parts = [change(*_sums(sides.deals, levels, numbers)) for numbers in ranges]
+        parts = []
+        for numbers in sides.deals.ranges(8 * levels[0][0].size):
+            sums = map(sides.deals(numbers).sums, levels)
+            parts.append(change(*zip(*sums, strict=True)))
         chance = Chance(np.concatenate(parts), changes, scale, seen.shares, sides.lost_ns)
         bounds = _bounded(chance, np.maximum(chance.greatest(), seen.greatest), np.zeros(changes.size, dtype=np.bool_))
     columns = (column.tolist() for column in (changes, *bounds))
     return [Estimate(0.0, *parts) for parts in zip(*columns, strict=True)]
-
-
-def _sums(
-    deals: Deals, levels: tuple[tuple[Amounts, Amounts], ...], numbers: range
-) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
-    found = [tuple(np.zeros((len(numbers), first.size)) for first, _ in levels) for _ in (0, 1)]
-    for row, number in enumerate(numbers):
-        dealt = deals(number)
-        for side, weights in enumerate((dealt.before, dealt.after)):
-            for sums, (first, second) in zip(found[side], levels, strict=True):
-                sums[row] = first.sums(weights[: deals.half]) + second.sums(weights[deals.half :])
-    return found[0], found[1]
 
 
 def _unknown(size: int) -> _Bounds:

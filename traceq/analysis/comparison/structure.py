@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import Batch, Floats
 from traceq.analysis.comparison.called import Network, SettledCalls
 from traceq.analysis.comparison.evidence import Difference, Sample, differences
@@ -155,15 +154,10 @@ def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pair
     times = settled.amounts(batch.calls, answered, callees % size, size)
     of = pairs[settled.groups]
     made = settled.amounts(batch.calls, np.where(of >= 0, known, 0), np.maximum(of, 0), callers.size)
-    called, calls = _groups(times), _groups(made)
+    called, calls = times.group_of_each(), made.group_of_each()
     keys = called * len(batch.requests) + times.requests
     at = np.searchsorted(keys, callers[calls] * len(batch.requests) + made.requests)
     return Sample(calls, entries[made.requests], made.values / times.values[at], called, entries[times.requests])
-
-
-def _groups(found: Amounts) -> Ints:
-    """Give the group of each amount."""
-    return np.repeat(found.groups, np.diff(found.heads, append=found.requests.size))
 
 
 def find_error_changes(
@@ -190,7 +184,7 @@ def _errors(batch: Batch, settled: SettledCalls, network: Network) -> tuple[Samp
         settled.amounts(batch.calls, part[settled.entries], called, len(network.names))
         for part in (batch.calls.begun, batch.calls.calls)
     )
-    groups, wholes = _groups(begun), _groups(made)
+    groups, wholes = begun.group_of_each(), made.group_of_each()
     at = np.searchsorted(wholes * len(entries) + made.requests, groups * len(entries) + begun.requests)
     rates = np.minimum(begun.values / made.values[at], 1)
     return (
