@@ -8,9 +8,9 @@ from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, traces
 from traceq.analysis import rejoining
 from traceq.analysis.columns import Columns, columns
+from traceq.analysis.grouping import find_roots
 from traceq.analysis.learning import learn_lineage, number_operations
 from traceq.analysis.rejoining import find_fragments, rejoin
-from traceq.analysis.tree import find_roots
 from traceq.assembly import find_rings
 from traceq.learned import NOTHING_KNOWN, Lineage
 from traceq.semantics import Kind

@@ -13,9 +13,9 @@ from tests.builders import EPOCH_NS, SpanSpec, span, traces
 from tests.laws import examples
 from traceq.analysis.columns import columns
 from traceq.analysis.critical_path import find_paths
+from traceq.analysis.grouping import find_roots
 from traceq.analysis.learning import LearnedSums, learn
 from traceq.analysis.ticks import count_ticks, place_in_ticks
-from traceq.analysis.tree import find_roots
 from traceq.learned import Event, EventKind, Gap, GapSum, Learned, Ticks
 from traceq.semantics import Kind
 from traceq.traces import Traces

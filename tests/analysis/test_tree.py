@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.arbitrary import tables
 from traceq.analysis.columns import columns
-from traceq.analysis.tree import TimeKeys, depths, find_roots, fold_ancestors, sum_by_run
+from traceq.analysis.grouping import TimeKeys, depths, find_roots, fold_ancestors, sum_by_run
 from traceq.traces import Traces
 
 

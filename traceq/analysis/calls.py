@@ -13,9 +13,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.grouping import find_roots, numbered_rows
 from traceq.analysis.rejoining import find_fragments
-from traceq.analysis.tree import find_roots
 from traceq.report import Column, Unit
 from traceq.semantics import (
     HTTP_METHOD,

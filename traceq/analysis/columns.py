@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.grouping import Codes, Flags, Ints, Small
+from traceq.analysis.grouping import Codes, Flags, Ints, Small, TimeKeys, sum_by_run
 from traceq.analysis.roles import Surroundings, find_roles
-from traceq.analysis.tree import TimeKeys, sum_by_run
 from traceq.learned import Learned
 from traceq.semantics import Peer
 from traceq.traces import Traces

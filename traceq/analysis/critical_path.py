@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
+from traceq.analysis.grouping import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
 from traceq.analysis.learning import learned_of
 from traceq.analysis.outliving import are_any_of, find_superseded, is_followed_at_once, is_told_free, outlives
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
 from traceq.analysis.skew import Skew, corrected, skew_specs
 from traceq.analysis.ticks import place_in_ticks
-from traceq.analysis.tree import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import Kind

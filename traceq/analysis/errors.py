@@ -12,9 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import added, distinct, merged
+from traceq.analysis.grouping import added, depths, distinct, find_roots, merged
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
-from traceq.analysis.tree import depths, find_roots
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.semantics import HTTP_STATUS, Status, first_text

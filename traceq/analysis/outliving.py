@@ -12,9 +12,8 @@ from fractions import Fraction
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import Selected, numbered_rows, sum_by_group
+from traceq.analysis.grouping import Selected, TimeKeys, numbered_rows, sum_by_group
 from traceq.analysis.siblings import tolerance_ns
-from traceq.analysis.tree import TimeKeys
 from traceq.learned import Call
 from traceq.semantics import Kind, Status
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traceq.analysis.columns import Columns, Ints
+from traceq.analysis.grouping import TimeKeys, find_roots
 from traceq.analysis.learning import learned_of, number_operations
-from traceq.analysis.tree import TimeKeys, find_roots
 from traceq.assembly import find_rings
 from traceq.learned import Lineage, Operation
 

@@ -13,11 +13,10 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings
-from traceq.analysis.grouping import added, distinct, sum_by_group
+from traceq.analysis.grouping import added, distinct, find_roots, sum_by_group
 from traceq.analysis.learning import learned_of, number_operations
 from traceq.analysis.rejoining import Fragments, find_fragments, rejoin
 from traceq.analysis.skew import corrected
-from traceq.analysis.tree import find_roots
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
 from traceq.report import Column, Unit
 from traceq.semantics import Activity, Kind

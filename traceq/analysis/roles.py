@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traceq.analysis.grouping import Codes, Flags, Ints, Small, numbered, numbered_rows
-from traceq.analysis.tree import TimeKeys, find_roots
+from traceq.analysis.grouping import Codes, Flags, Ints, Small, TimeKeys, find_roots, numbered, numbered_rows
 from traceq.semantics import Activity, Kind, activity_from_name
 from traceq.traces import Traces
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.tree import TimeKeys
+from traceq.analysis.grouping import TimeKeys
 
 
 def last_lower(values: Ints, upto: Ints, below: Ints) -> Ints:

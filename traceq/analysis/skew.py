@@ -10,10 +10,9 @@ import numpy as np
 
 from traceq.analysis.clocks import UNBOUNDED_NS, clock_codes, clock_of, is_bound_by_end, is_served
 from traceq.analysis.columns import Columns, Ints
-from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.grouping import fold_ancestors, numbered_rows
 from traceq.analysis.learning import learned_of, with_learned
 from traceq.analysis.outliving import crosses_clocks, is_told_free
-from traceq.analysis.tree import fold_ancestors
 from traceq.learned import Clock, ClockError
 from traceq.report import Column, json_key
 

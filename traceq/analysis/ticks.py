@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import numbered_rows
-from traceq.analysis.tree import find_roots
+from traceq.analysis.grouping import find_roots, numbered_rows
 from traceq.learned import Event, EventKind, Gap, GapSum, Ticks
 
 COARSE_NS = 100_000

@@ -11,9 +11,9 @@ import numpy as np
 
 from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
+from traceq.analysis.grouping import depths, find_roots
 from traceq.analysis.messages import find_waits
 from traceq.analysis.one_trace import Details, TraceBottlenecks
-from traceq.analysis.tree import depths, find_roots
 from traceq.report import Relation, Timeline, TimelineRow
 from traceq.semantics import Kind, Status, value_text
 from traceq.traces import Span

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.analysis.findings.requests import SELECT, part
 from tests.builders import SpanSpec, traces
 from traceq.analysis.columns import Ints
-from traceq.analysis.findings import FindingQuestion, pools
-from traceq.analysis.findings.pools import PoolSums
+from traceq.analysis.findings import FindingQuestion, series
+from traceq.analysis.findings.series import PoolSums
 from traceq.analysis.requests import RequestOptions
 from traceq.library import findings
 from traceq.semantics import Kind
@@ -93,7 +93,7 @@ def summed(calls: Sequence[tuple[int, int, int, int]]) -> PoolSums:
         [(place, window, window * 10**9, window * 10**9 + lasts, wait) for place, window, lasts, wait in calls],
         dtype=np.int64,
     ).reshape(-1, 5)
-    return PoolSums() + pools._kept(tuple(("app", f"host-{n}", "mysql") for n in range(3)), rows, pools._ALL)
+    return PoolSums() + series._kept(tuple(("app", f"host-{n}", "mysql") for n in range(3)), rows, series._ALL)
 
 
 @pytest.mark.parametrize("most", [5, 1000])
@@ -102,7 +102,7 @@ def test_what_is_kept_of_parts_is_what_is_kept_of_the_whole(
     most: int, parts: list[list[tuple[int, int, int, int]]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pools, "_MOST_CALLS", most)
+        patch.setattr(series, "_MOST_CALLS", most)
 
         whole = summed([call for part in parts for call in part])
         added = reduce(PoolSums.__add__, map(summed, parts), PoolSums())

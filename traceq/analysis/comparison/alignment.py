@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from traceq.analysis.culprits import Examined, examine
+from traceq.analysis.grouping import depths
 from traceq.analysis.requests import RequestOptions
-from traceq.analysis.tree import depths
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit, Value, json_key
 from traceq.traces import Traces

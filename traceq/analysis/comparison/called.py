@@ -15,9 +15,8 @@ from traceq.analysis.comparison.batches import Batch, Calls, Floats
 from traceq.analysis.culprits import Charges
 from traceq.analysis.errors import find_origins
 from traceq.analysis.group_sums import GroupKey
-from traceq.analysis.grouping import distinct, numbered_rows, sum_by_group
+from traceq.analysis.grouping import depths, distinct, find_roots, numbered_rows, sum_by_group
 from traceq.analysis.requests import Requests
-from traceq.analysis.tree import depths, find_roots
 from traceq.semantics import Kind, Status
 
 DEEPEST = 100

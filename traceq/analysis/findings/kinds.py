@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import alike, amounts, attempts, series, single
-from traceq.analysis.findings.pools import pool_waits
-from traceq.analysis.findings.rounds import rounds
+from traceq.analysis.findings import alike, attempts, series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.wording import of_statement
 from traceq.semantics import Peer
@@ -173,7 +171,7 @@ KINDS: dict[str, FindingKind] = {
         "large payload",
         lambda seen: f"very large, {seen.up_to}{seen.longest} to get it across" if seen.longest_ns else "very large",
         "Ask for less: only the fields and rows that are needed, page by page, compressed.",
-        remark=amounts.amount_told,
+        remark=single.amount_told,
     ),
     "pool": FindingKind(
         "pool exhausted",
@@ -217,10 +215,10 @@ KINDS: dict[str, FindingKind] = {
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
     many = alike.n_plus_one(scene)
-    alone, loops = rounds(scene, many)
+    alone, loops = alike.rounds(scene, many)
     repeated = alike.repeated_queries(scene, many)
     in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
-    large = amounts.payloads(scene)
+    large = single.payloads(scene)
     tried = attempts.find_attempts(scene)
     parallel = series.side_by_side(scene)
     return (
@@ -230,9 +228,9 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         tried.retries,
         in_turn,
         queries,
-        amounts.chatty(scene, (many, repeated, in_turn, queries)),
+        single.chatty(scene, (many, repeated, in_turn, queries)),
         large,
-        pool_waits(scene),
+        series.pool_waits(scene),
         series.stragglers(scene, parallel),
         series.fan_outs(scene, parallel, many),
         single.slow_queries(scene),

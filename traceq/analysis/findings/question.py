@@ -16,7 +16,7 @@ import numpy as np
 from traceq.analysis.columns import Ints
 from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for, detect
-from traceq.analysis.findings.pools import PoolSums, measure_pools
+from traceq.analysis.findings.series import PoolSums, measure_pools
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
 from traceq.analysis.learning import learn_from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import quote
@@ -15,6 +15,9 @@ from rich.style import Style
 
 from traceq.report import NodeKind, Role
 from traceq.untrusted import printable
+
+NOTHING = "-"
+"""Stands for no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,3 +321,10 @@ def wrap(text: str, width: int, hang: int = 0) -> list[tuple[int, int]]:
 def wrapped(text: str, width: int) -> list[str]:
     """Break a text into lines."""
     return [text[start:end] for start, end in wrap(text, width)]
+
+
+def aligned_durations(texts: Sequence[str]) -> list[str]:
+    """Fill durations up so that, aligned right, their units begin in one column."""
+    units = [text.rpartition(" ")[2] if text != NOTHING else "" for text in texts]
+    widest = max(map(len, units), default=0)
+    return [text + " " * (widest - len(unit)) if unit else text for text, unit in zip(texts, units, strict=True)]

@@ -8,8 +8,19 @@ from dataclasses import dataclass, replace
 from rich.segment import Segment
 from rich.style import Style
 
-from traceq.render.terminal.canvas import BOLD, DIM, RED, Glyphs, Pen, Strip, pad, shorten, width_of, wrapped
-from traceq.render.terminal.table import aligned_durations
+from traceq.render.terminal.canvas import (
+    BOLD,
+    DIM,
+    RED,
+    Glyphs,
+    Pen,
+    Strip,
+    aligned_durations,
+    pad,
+    shorten,
+    width_of,
+    wrapped,
+)
 from traceq.report import Timeline, TimelineRow
 from traceq.units import format_duration
 
