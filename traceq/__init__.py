@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies
     from traceq.analysis.errors import ErrorOrigins
     from traceq.analysis.findings import Finding, Findings, Thresholds
-    from traceq.analysis.self_time import SelfTime, self_time
+    from traceq.analysis.one_trace import SelfTime, self_time
     from traceq.analysis.statistics import Statistics
     from traceq.analysis.what_if import WhatIf
     from traceq.catalog import Operation, Window
@@ -88,7 +88,7 @@ __all__ = [
 
 _LIGHT = ("errors", "semantics", "catalog", "traces", "query", "sources.interface")
 """Modules without numpy, so that a query costs no import of the analyses."""
-_HEAVY = ("library", "analysis.findings", "analysis.critical_path", "analysis.self_time")
+_HEAVY = ("library", "analysis.findings", "analysis.critical_path", "analysis.one_trace")
 """The library comes first: with it every kind of answer learns how it is shown."""
 
 

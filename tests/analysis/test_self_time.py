@@ -7,7 +7,7 @@ from tests.analysis import obvious
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanLike, span, trace
 from traceq.analysis.columns import columns, self_times
-from traceq.analysis.self_time import self_time
+from traceq.analysis.one_trace import self_time
 from traceq.semantics import Kind
 from traceq.traces import Traces
 

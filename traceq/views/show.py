@@ -6,8 +6,15 @@ from dataclasses import replace
 
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath
 from traceq.analysis.culprits import Culprit
-from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottlenecks, facts, find_assumptions
-from traceq.analysis.self_time import SELF_TIME_COLUMNS, SelfTime
+from traceq.analysis.one_trace import (
+    SELF_TIME_COLUMNS,
+    ExaminedTrace,
+    FoundSpans,
+    SelfTime,
+    TraceBottlenecks,
+    facts,
+    find_assumptions,
+)
 from traceq.answer import report_of
 from traceq.catalog import TraceSummary
 from traceq.query import NOT_ASKED, Asked

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from tests.render.terminal.drawing import lines
-from traceq.render.terminal import picture
+from traceq.render.terminal.graph import _Grid
 from traceq.report import Graph, GraphEdge
 
 _ACROSS, _DOWN = 2 | 8, 1 | 4
@@ -17,19 +17,19 @@ def assert_clean(graph: Graph) -> None:
     """Where two wires share a cell one goes across and one down; only ends and labels are written over wires."""
     wires: dict[tuple[int, int], list[int]] = defaultdict(list)
     written: list[tuple[int, int, str]] = []
-    original_wire, original_write = picture._Grid.wire, picture._Grid.write
+    original_wire, original_write = _Grid.wire, _Grid.write
 
-    def wire(grid: picture._Grid, row: int, column: int, sides: int, edge: GraphEdge) -> None:
+    def wire(grid: _Grid, row: int, column: int, sides: int, edge: GraphEdge) -> None:
         wires[row, column].append(sides)
         original_wire(grid, row, column, sides, edge)
 
-    def write(grid: picture._Grid, row: int, column: int, text: str, style: object = None) -> None:
+    def write(grid: _Grid, row: int, column: int, text: str, style: object = None) -> None:
         written.append((row, column, text))
         original_write(grid, row, column, text, style)  # type: ignore[arg-type]  # handed through
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture._Grid, "wire", wire)
-        patch.setattr(picture._Grid, "write", write)
+        patch.setattr(_Grid, "wire", wire)
+        patch.setattr(_Grid, "write", write)
         drawn = lines(graph, width=10_000)
 
     for sides in wires.values():
