@@ -33,7 +33,7 @@ def loaded(forbidden: tuple[str, ...], *arguments: str) -> str:
     [
         pytest.param((*HEAVY, "httpx", "traceq.traces", "traceq.report"), ("--help",), id="help"),
         pytest.param((*HEAVY, "httpx"), ("search", "--help"), id="help of a command"),
-        pytest.param((*HEAVY, "httpx", "traceq.engine"), ("search", "--source", TRACES), id="search"),
+        pytest.param((*HEAVY, "httpx", "traceq.engine", "traceq.learned"), ("search", "--source", TRACES), id="search"),
         pytest.param((*HEAVY, "httpx"), ("services", "--source", TRACES), id="services"),
         pytest.param((*HEAVY, "httpx"), ("operations", "chat-service", "--source", TRACES), id="operations"),
         pytest.param((*HEAVY, "httpx", "rich"), ("search", "--source", TRACES, "-f", "json"), id="search as json"),

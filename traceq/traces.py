@@ -16,12 +16,13 @@ from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from traceq.answer import HTML_ROWS, html_of, report_of
-from traceq.learned import Learned
 from traceq.report import Report
 from traceq.semantics import Activity, Attributes, Kind, Peer, Status
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from traceq.learned import Learned
 
 _Value = TypeVar("_Value")
 
