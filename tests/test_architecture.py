@@ -11,14 +11,15 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "semantics", "report", "writing", "learned"}
-GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "query", "answer"}
+GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "conditions", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"answer", "learned", "report", "semantics"},
     "records": {"semantics", "traces"},
     "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
-    "query": {"catalog", "semantics", "traces", "units"},
+    "conditions": {"semantics", "traces"},
+    "query": {"catalog", "conditions", "semantics", "traces", "units"},
     "answer": {"report", "units"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},

@@ -4,6 +4,7 @@ import pytest
 
 from tests.builders import EPOCH_NS, span, traces
 from traceq.catalog import Window
+from traceq.conditions import sent_as
 from traceq.query import TraceQuery, matching, window_text
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.traces import Event
@@ -132,6 +133,48 @@ def test_a_failed_span_need_not_say_so_in_an_attribute() -> None:
 
     assert matching(table, TraceQuery(attributes=(("error", "true"),))) == [0]
     assert matching(table, TraceQuery(attributes=(("error", "false"),))) == [1]
+
+
+ONE_FACT = traces(
+    {
+        "old": [span("1", None, 0, 9, status=Status.ERROR, attributes={"http.status_code": 500, "db.statement": "x"})],
+        "new": [span("1", None, 0, 9, status=Status.OK, attributes={"http.response.status_code": 500})],
+        "neither": [span("1", None, 0, 9, attributes={"db.query.text": "x"}, resource={"deployment.environment": "a"})],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (("error", "false"), ["new", "neither"]),
+        (("otel.status_code", "ERROR"), ["old"]),
+        (("otel.status_code", "error"), ["old"]),
+        (("otel.status_code", "OK"), ["new"]),
+        (("otel.status_code", "UNSET"), ["neither"]),
+        (("otel.status_code", "2"), []),
+        (("http.status_code", "500"), ["old", "new"]),
+        (("http.response.status_code", "500"), ["old", "new"]),
+        (("http.response.status_code", "50"), []),
+        (("sql.query", "x"), ["old", "neither"]),
+        (("deployment.environment.name", "a"), ["neither"]),
+        (("resource.deployment.environment", "a"), ["neither"]),
+    ],
+)
+def test_a_condition_means_a_fact_however_it_is_written(condition: tuple[str, str], expected: list[str]) -> None:
+    found = matching(ONE_FACT, TraceQuery(attributes=(condition,)))
+
+    assert [ONE_FACT.trace_ids[position] for position in found] == expected
+
+
+def test_questions_for_a_server_hold_every_way_of_writing() -> None:
+    assert sent_as([("http.method", "GET"), ("error", "false"), ("otel.status_code", "error"), ("a", "b")]) == (
+        (("http.method", "GET"), ("error", "true"), ("a", "b")),
+        (("http.method", "GET"), ("otel.status_code", "ERROR"), ("a", "b")),
+        (("http.request.method", "GET"), ("error", "true"), ("a", "b")),
+        (("http.request.method", "GET"), ("otel.status_code", "ERROR"), ("a", "b")),
+    )
+    assert sent_as([("span.kind", "UNSPECIFIED")]) == ((),)
 
 
 @pytest.mark.parametrize("text", ["0.3", "0.30000000000000004"])

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from traceq.catalog import Window
-from traceq.semantics import Attributes, Status, value_text
-from traceq.traces import SpanDetails, Traces, TraceWarning, WarningCode, count_warnings
+from traceq.conditions import carries, carries_like
+from traceq.semantics import Status
+from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
 
 DEFAULT_LIMIT = 200
@@ -35,7 +36,10 @@ class TraceQuery:
     service: str | None = None
     operation: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
-    """Keys and values, compared as text (`true`, `500`); looked for in span, resource, events and links."""
+    """Keys and values, compared as text (`true`, `500`); looked for in span, resource, events and links.
+
+    A fact is found however it is written, see `conditions`.
+    """
     tag_patterns: tuple[tuple[str, str], ...] = ()
     """Keys and regular expressions (of Python's `re`) that are searched for in the same texts."""
     has_error: bool = False
@@ -152,57 +156,9 @@ def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
         and (not query.has_error or traces.statuses[row] == Status.ERROR)
         and _within(traces.duration_ns[row], query.min_duration_ns, query.max_duration_ns)
         and traces.start_ns[row] in query.window
-        and (not query.attributes or _carries(traces, row, query.attributes))
-        and all(_carries_like(traces, row, key, pattern) for key, pattern in query.tag_patterns)
+        and (not query.attributes or carries(traces, row, query.attributes))
+        and all(carries_like(traces, row, key, pattern) for key, pattern in query.tag_patterns)
     )
-
-
-def _carries(traces: Traces, row: int, wanted: Iterable[tuple[str, str]]) -> bool:
-    span = traces.span(row)
-    details = span.details
-    for key, value in wanted:
-        if key == "error" and value.lower() == ("true" if span.has_error else "false"):
-            continue
-        if key == "span.kind" and span.kind.name == value.upper():
-            continue
-        if key == "event" and any(event.name == value for event in details.events()):
-            continue  # Jaeger v1 keeps an event's name as a field called `event`
-        if not any(_has(attributes, key, value) for attributes in _levels(details)) and not _has(
-            details.resource(), key.removeprefix("resource."), value
-        ):
-            return False
-    return True
-
-
-def _carries_like(traces: Traces, row: int, key: str, pattern: str) -> bool:
-    span = traces.span(row)
-    details = span.details
-    texts = [value_text(attributes[key]) for attributes in _levels(details) if key in attributes]
-    in_resource = key.removeprefix("resource.")
-    if in_resource in details.resource():
-        texts.append(value_text(details.resource()[in_resource]))
-    if key == "error":
-        texts.append("true" if span.has_error else "false")
-    if key == "span.kind":
-        texts.append(span.kind.name.lower())
-    if key == "event":
-        texts += [event.name for event in details.events()]
-    # `re` keeps the expressions that it has compiled.
-    return any(re.search(pattern, text) for text in texts)
-
-
-def _levels(details: SpanDetails) -> Iterable[Attributes]:
-    yield details.attributes()
-    yield from (event.attributes for event in details.events())
-    yield from (link.attributes for link in details.links())
-
-
-def _has(attributes: Attributes, key: str, value: str) -> bool:
-    if key not in attributes:
-        return False
-    found = attributes[key]
-    # Jaeger's memory storage compares floats by ten significant digits (model/keyvalue.go at 1.51).
-    return value_text(found) == value or (isinstance(found, float) and f"{found:.10g}" == value)
 
 
 WARNINGS_KEPT = 100

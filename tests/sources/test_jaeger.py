@@ -974,7 +974,10 @@ class TestSummaries:
         found = source.summaries(query)
 
         assert numbers(found.summaries) == expected
-        assert found.notes == (INEXACT if query.has_error else LEFT_OUT,)
+        if query.window != CHAT.window:
+            assert found.notes == ()  # windows are no question of how exactly the server looks
+        else:
+            assert found.notes == (INEXACT if query.has_error else LEFT_OUT,)
 
     @pytest.mark.usefixtures("summaries")
     def test_the_duration_of_traces_is_checked_here(self, source: JaegerSource) -> None:

@@ -10,7 +10,18 @@ import httpx
 import pytest
 import respx
 
-from tests.sources.test_jaeger import BASE, CHAT, INEXACT, NOW_NS, enveloped, numbers, span, v1_error, v1_trace
+from tests.sources.test_jaeger import (
+    BASE,
+    CHAT,
+    INEXACT,
+    NOW_NS,
+    START_US,
+    enveloped,
+    numbers,
+    span,
+    v1_error,
+    v1_trace,
+)
 from traceq.errors import SourceError
 from traceq.query import TraceQuery
 from traceq.sources.interface import ConnectionOptions
@@ -206,3 +217,64 @@ def test_where_not_all_could_be_looked_at_a_note_says_so(server: respx.MockRoute
     assert found.notes == (
         "the server did not look for the pattern: it was checked among the newest traces that meet the rest",
     )
+
+
+class Memory:
+    """Finds spans by what they carry, as the memory storage of Jaeger 2 does: names of events are nothing to it."""
+
+    def __init__(self, *spans: dict[str, str]) -> None:
+        self.spans = spans
+        self.questions: list[tuple[dict[str, str], int]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        params = request.url.params
+        tags, limit = json.loads(params.get("tags", "{}")), int(params["limit"])
+        self.questions.append((tags, limit))
+        found = [at for at, carried in enumerate(self.spans) if all(str(carried.get(key)) == tags[key] for key in tags)]
+        return httpx.Response(200, json=enveloped(*(happening(at, self.spans[at]) for at in found[-limit:])))
+
+
+def happening(number: int, carried: dict[str, str]) -> dict[str, object]:
+    """Make a trace whose span has an event, of which the storage knows nothing."""
+    tags = {key: value for key, value in carried.items() if key != "happened"}
+    trace = v1_trace(number, span() | {"tags": tags})
+    fields = [{"key": "event", "type": "string", "value": carried.get("happened", "none")}]
+    trace["spans"][0]["logs"] = [{"timestamp": START_US, "fields": fields}]
+    return trace
+
+
+def test_what_a_storage_does_not_know_is_looked_for_here(server: respx.MockRouter, source: JaegerSource) -> None:
+    memory = Memory({"happened": "exception"}, {"a": "1"}, {"a": "1", "happened": "exception"}, {"happened": "other"})
+    server.get("/api/traces").mock(side_effect=memory)
+    wanted = TraceQuery("chat-service", attributes=(("event", "exception"),), window=CHAT.window, limit=20)
+
+    found = source.find(wanted)
+
+    assert (numbers(found.traces), found.is_cut_off) == ([2, 0], False)
+    first, *_, last = memory.questions
+    assert (first, last) == (({"event": "exception"}, 20), ({}, 1000))
+    assert found.notes == (
+        "not every server can look for event=exception: it was checked here in the traces that meet the rest",
+    )
+
+
+def test_that_nothing_failed_is_looked_for_here_at_once(server: respx.MockRouter, source: JaegerSource) -> None:
+    memory = Memory({"error": "true"}, {"error": "false"}, {}, {"http.method": "GET"}, {"http.request.method": "GET"})
+    server.get("/api/traces").mock(side_effect=memory)
+    wanted = TraceQuery("chat-service", attributes=(("error", "false"),), window=CHAT.window, limit=3)
+
+    found = source.find(wanted)
+
+    assert (numbers(found.traces), found.is_cut_off) == ([4, 3, 2], True)
+    assert memory.questions == [({}, 1000)]
+
+
+def test_old_and_new_names_are_asked_for_together(server: respx.MockRouter, source: JaegerSource) -> None:
+    memory = Memory({"http.method": "GET"}, {"http.method": "PUT"}, {"http.request.method": "GET"})
+    server.get("/api/traces").mock(side_effect=memory)
+    wanted = TraceQuery("chat-service", attributes=(("http.request.method", "GET"),), window=CHAT.window, limit=20)
+
+    found = source.find(wanted)
+
+    assert (numbers(found.traces), found.notes) == ([2, 0], ())
+    assert memory.questions == [({"http.request.method": "GET"}, 20), ({"http.method": "GET"}, 20)]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from traceq.catalog import TraceSummary
+from traceq.catalog import TraceSummary, Window
 from traceq.errors import LoginRequired, SourceError
 from traceq.query import TraceQuery, matching
 from traceq.sources.dialects import Parts
@@ -109,6 +109,26 @@ def _combined(
     )
 
 
+def united(answers: Sequence[Candidates[_Trace]], span_count: Callable[[_Trace], int]) -> Candidates[_Trace]:
+    """Combine the answers to a question that was put in several ways."""
+    if len(answers) == 1:
+        return answers[0]
+    by_id: dict[str, _Trace] = {}
+    counts: dict[str, int] = {}
+    for answer in answers:
+        add_copies(by_id, counts, answer.by_id, span_count)
+    return Candidates(
+        by_id,
+        any(answer.is_cut_off for answer in answers),
+        any(answer.is_relaxed for answer in answers),
+        tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),
+        answers[0].service_count,
+        tuple(sorted({service for answer in answers for service in answer.full})),
+        tuple(service for service in answers[0].empty if all(service in answer.empty for answer in answers)),
+        any(answer.is_partial for answer in answers),
+    )
+
+
 def _of_service(error: SourceError, service: str) -> SourceError:
     kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
     message = f"no answer for service '{printable(service)}', one of several asked for: {error.message}"
@@ -192,7 +212,7 @@ class Checked:
     kept: list[int]
     """Positions of the traces that match, newest first."""
     dropped_count: int
-    """Traces that do not match, whatever the bounds on the duration of the whole trace."""
+    """Traces that do not match, whatever the window and the bounds on the duration of the whole trace."""
 
     @property
     def is_short_of_room(self) -> bool:
@@ -219,8 +239,8 @@ class Check:
         traces = self.read(candidates.by_id.values())
         exactly = self._at_resolution()
         kept = newest_positions(traces, matching(traces, exactly))
-        without_bounds = replace(exactly, min_trace_duration_ns=None, max_trace_duration_ns=None)
-        exact_count = len(matching(traces, without_bounds)) if self.query.has_trace_bounds else len(kept)
+        unbounded = replace(exactly, min_trace_duration_ns=None, max_trace_duration_ns=None, window=Window())
+        exact_count = len(matching(traces, unbounded)) if len(kept) < len(traces) else len(kept)
         return Checked(candidates, traces, kept, len(traces) - exact_count)
 
     def fitting(self, by_id: Mapping[str, Parts]) -> Mapping[str, Parts]:

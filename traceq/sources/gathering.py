@@ -27,7 +27,7 @@ MOST_TRACES = 1000
 VictoriaTraces refuses more; Elasticsearch, ClickHouse and memory storage take it as they are configured by default.
 """
 MOST_LOOKED_AT = 20_000
-"""The number of traces that are received to find those of a duration, which no server looks for."""
+"""The number of traces that are received to find what no server looks for, such as a duration of traces."""
 _LOOKBACK_NS = 48 * NS_PER_HOUR
 """Where a window is open to the past: v1's own default, sent to every server. From 1970 on, Elasticsearch would have to
 look at 20,000 daily indices and refuses."""
@@ -75,18 +75,22 @@ class Gatherer:
     most_traces: int | None = None
     """The highest limit that it takes; None where it has not refused one."""
 
-    def gather(self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool = False) -> Candidates[_Trace]:
+    def gather(
+        self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool = False, is_loose: bool = False
+    ) -> Candidates[_Trace]:
         """Give the candidates for a query.
 
         Args:
             query: The conditions.
             asking: How to ask for them.
             is_sample: Whether the limit is one for each service where no service is named and it leaves something out.
+            is_loose: Whether the query is less than what `asking.fitting` looks for: the limit is one of what fits.
         """
-        first = self._whole_window(query, asking, is_sample=is_sample)
-        if not (first.is_cut_off and query.has_trace_bounds):
+        sent = replace(query, limit=None) if is_loose else query
+        first = self._whole_window(sent, asking, is_sample=is_sample)
+        if not (first.is_cut_off and (is_loose or query.has_trace_bounds)):
             return first
-        return self._looked_through(query, asking, first)
+        return self._looked_through(sent, asking, first, query.limit)
 
     def _whole_window(self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool) -> Candidates[_Trace]:
         if query.service is not None or self.searches_all_services:
@@ -192,9 +196,10 @@ class Gatherer:
         return max(0, start_ns), end_ns
 
     def _looked_through(
-        self, query: TraceQuery, asking: Asking[_Trace], first: Candidates[_Trace]
+        self, query: TraceQuery, asking: Asking[_Trace], first: Candidates[_Trace], limit: int | None
     ) -> Candidates[_Trace]:
-        """Look through the window for traces of a duration, newest first, until there are as many as the limit."""
+        """Look through the window for traces that fit, newest first, until there are as many as the limit."""
+        sought = "of that duration" if query.has_trace_bounds else "that match"
         found: dict[str, _Trace] = {}
         counts: dict[str, int] = {}
         looked_at: set[str] = set()
@@ -202,7 +207,7 @@ class Gatherer:
         def take(more: Mapping[str, _Trace]) -> None:
             looked_at.update(more)
             add_copies(found, counts, asking.fitting(more), asking.span_count)
-            self.progress(Progress("looking for traces of that duration", trace_count=len(looked_at)))
+            self.progress(Progress(f"looking for traces {sought}", trace_count=len(looked_at)))
 
         def ask(piece: Window) -> tuple[Mapping[str, _Trace], bool]:
             answer = self._whole_window(replace(query, window=piece), asking, is_sample=False)
@@ -218,12 +223,12 @@ class Gatherer:
         since_ns, is_cut_off = end_ns, False
         for page in pages(ask, Window(start_ns, end_ns), MOST_TRACES):
             since_ns, is_cut_off = page.since_ns, is_cut_off or page.is_cut_off
-            has_enough = query.limit is not None and len(found) >= query.limit
-            if has_enough or len(looked_at) >= max(MOST_LOOKED_AT, query.limit or 0):
+            has_enough = limit is not None and len(found) >= limit
+            if has_enough or len(looked_at) >= max(MOST_LOOKED_AT, limit or 0):
                 break
         is_whole = since_ns <= start_ns and not is_cut_off
         reach = "all of the window" if is_whole else f"all since {format_time(since_ns)}"
-        note = f"looked at {plural(len(looked_at), 'trace')}, {reach}, to find those of that duration"
+        note = f"looked at {plural(len(looked_at), 'trace')}, {reach}, to find those {sought}"
         return replace(first, by_id=found, is_cut_off=not is_whole, notes=(*first.notes, note))
 
 

@@ -17,10 +17,20 @@ from typing import Any
 from traceq.catalog import Operation, ServiceCall, Window, summarize
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
+from traceq.conditions import sent_as
 from traceq.errors import NotFoundError, SourceError
 from traceq.query import TraceQuery
 from traceq.records import Codebook
-from traceq.sources.candidates import Candidates, Check, Checked, fitting, lasts_as_asked, may_match, newest_summaries
+from traceq.sources.candidates import (
+    Candidates,
+    Check,
+    Checked,
+    fitting,
+    lasts_as_asked,
+    may_match,
+    newest_summaries,
+    united,
+)
 from traceq.sources.completing import Completer
 from traceq.sources.dialects import (
     Answered,
@@ -45,7 +55,7 @@ from traceq.sources.interface import (
     no_progress,
 )
 from traceq.sources.refusals import is_refusal
-from traceq.sources.tags import LOOKED_FOR, NOT_LOOKED_FOR, TOO_LONG, other_ways, without_patterns
+from traceq.sources.tags import LOOKED_FOR, NOT_LOOKED_FOR, other_ways, unsent, without_patterns
 from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, plural
 from traceq.untrusted import printable
@@ -274,14 +284,18 @@ class JaegerSource:
     def _attempt(self, check: Check, sent: TraceQuery, *, is_sample: bool) -> Checked | SourceError:
         """Ask with the conditions of a query, and keep what the check lets through; give a refusal, do not raise it."""
         asking = Asking(self._search_whole, self._span_count, check.fitting)
+        left_out = unsent(check.query, sent)
         try:
-            candidates = self._gatherer.gather(sent, asking, is_sample=is_sample)
+            answers = [
+                self._gatherer.gather(each, asking, is_sample=is_sample, is_loose=bool(left_out))
+                for each in (replace(sent, attributes=conditions) for conditions in sent_as(sent.attributes))
+            ]
         except SourceError as error:
             if not is_refusal(error):
                 raise
             return error
-        if sent.operation != check.query.operation or len(sent.attributes) < len(check.query.attributes):
-            candidates = replace(candidates, notes=(*candidates.notes, TOO_LONG))
+        candidates = united(answers, self._span_count)
+        candidates = replace(candidates, notes=(*left_out, *candidates.notes))
         if sent.tag_patterns:
             candidates = replace(candidates, notes=(*candidates.notes, LOOKED_FOR))
         elif check.query.tag_patterns and candidates.is_cut_off:
@@ -292,7 +306,8 @@ class JaegerSource:
             if with_hosts:
                 checked = check(replace(candidates, by_id={**candidates.by_id, **with_hosts}))
         # What was not asked for is not the server's fault.
-        return checked if sent.tag_patterns or not check.query.tag_patterns else replace(checked, dropped_count=0)
+        is_less = bool(left_out) or (bool(check.query.tag_patterns) and not sent.tag_patterns)
+        return replace(checked, dropped_count=0) if is_less else checked
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
         read = partial(read_table, with_details=True)
@@ -336,12 +351,13 @@ class JaegerSource:
             return None
         if not candidates.by_id:
             self._check_names(query)
+        anytime = replace(query, window=Window())
         possible = [summary for summary in candidates.by_id.values() if may_match(summary, query)]
         kept = newest_summaries(summary for summary in possible if lasts_as_asked(summary, query))
         return FoundSummaries(
             tuple(kept[: query.limit]),
             candidates.is_cut_off or len(kept) > len(kept[: query.limit]),
-            _notes(query, candidates, len(candidates.by_id) - len(possible)),
+            _notes(query, candidates, sum(not may_match(each, anytime) for each in candidates.by_id.values())),
             candidates.service_count,
         )
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from traceq.conditions import Condition, is_sent, may_be_unknown
 from traceq.query import TraceQuery
 
 _SPECIAL = re.compile(r'[.?+*|{}\[\]()"\\#@&<>~^$-]')
@@ -24,9 +25,9 @@ _UNLIKE_ITSELF = re.compile(r'[?+*|{}\[\]()"\\#@&<>~^$]')
 """Those of them with which a value may not match itself; a dot and a hyphen do."""
 LONGEST_INDEXED = 256
 """`ignore_above` in the mappings of Jaeger's indices."""
-TOO_LONG = (
+_TOO_LONG = (
     f"Elasticsearch and OpenSearch do not index values and names of more than {LONGEST_INDEXED} characters: these "
-    "conditions were checked among the newest traces that meet the others"
+    "conditions were checked here in the traces that meet the rest"
 )
 LOOKED_FOR = (
     "the server looked for the pattern; if it is Elasticsearch or OpenSearch, not in values of more than "
@@ -38,7 +39,7 @@ NOT_LOOKED_FOR = "the server did not look for the pattern: it was checked among 
 def other_ways(
     query: TraceQuery, *, is_short_of_room: bool, resource_prefixes: Sequence[str] = ()
 ) -> Iterator[TraceQuery]:
-    """Give queries that may find what a query failed to find.
+    """Give queries that may find what a query failed to find; a later one asks for less than all conditions.
 
     Args:
         query: What was asked first.
@@ -54,13 +55,13 @@ def other_ways(
         return
     for prefix in resource_prefixes:
         yield from _of_resources(query, prefix)
-    if has_long(query):
-        yield replace(
-            query,
-            operation=query.operation if _is_indexed(query.operation or "") else None,
-            attributes=tuple((key, value) for key, value in query.attributes if _is_indexed(value)),
-            limit=None,
-        )
+    known = replace(
+        query,
+        operation=query.operation if _is_indexed(query.operation or "") else None,
+        attributes=tuple(filter(_is_findable, query.attributes)),
+    )
+    if known != query:
+        yield known
 
 
 def without_patterns(query: TraceQuery, *, has_imitators: bool) -> Iterator[TraceQuery]:
@@ -98,9 +99,20 @@ def _of_resources(query: TraceQuery, prefix: str) -> Iterator[TraceQuery]:
             yield replace(query, attributes=tuple(tags))
 
 
-def has_long(query: TraceQuery) -> bool:
-    """Tell whether a value or a name is too long for an index."""
-    return not all(map(_is_indexed, (query.operation or "", *(value for _, value in query.attributes))))
+def unsent(wanted: TraceQuery, sent: TraceQuery) -> tuple[str, ...]:
+    """Say why conditions were not sent to the server, and have to be looked for; nothing where all of them were."""
+    kept = {key for key, _ in (sent if len(sent.attributes) < len(wanted.attributes) else wanted).attributes}
+    left_out = [each for each in wanted.attributes if each[0] not in kept or not is_sent(each)]
+    has_long = sent.operation != wanted.operation or not all(_is_indexed(value) for _, value in left_out)
+    unknown = ", ".join(f"{key}={value}" for key, value in left_out if _is_indexed(value))
+    reasons = [_TOO_LONG] if has_long else []
+    if unknown:
+        reasons.append(f"not every server can look for {unknown}: it was checked here in the traces that meet the rest")
+    return tuple(reasons)
+
+
+def _is_findable(condition: Condition) -> bool:
+    return _is_indexed(condition[1]) and not (is_sent(condition) and may_be_unknown(condition))
 
 
 def _is_indexed(text: str) -> bool:
