@@ -74,7 +74,8 @@ def parse_time(text: str, now_ns: int) -> int:
     """Read a point in time as nanoseconds since the epoch.
 
     Takes RFC 3339 (`2026-11-22T14:03:22Z`; local time where no zone is given), a date, `now`, an offset from now
-    (`-2h`, `now-15m`) and an epoch in seconds, milliseconds, microseconds or nanoseconds told apart by their digits.
+    (`-2h`, `now-15m`, `+5m`) and an epoch in seconds, milliseconds, microseconds or nanoseconds told apart by their
+    digits.
 
     Raises:
         ValueError: If the text is none of these.
@@ -84,6 +85,8 @@ def parse_time(text: str, now_ns: int) -> int:
         return now_ns
     if stripped.startswith(("-", "now-")):
         return now_ns - parse_duration(stripped.removeprefix("now").removeprefix("-"))
+    if stripped.startswith(("+", "now+")):
+        return now_ns + parse_duration(stripped.removeprefix("now").removeprefix("+"))
     if stripped.isascii() and stripped.isdigit():
         return _parse_epoch(stripped)
     return _parse_rfc3339(stripped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,9 @@ def fetch_all(
         query = filters.query(service, is_live=True, default_limit=_LIMIT)
         conditions = replace(query, window=Window(), limit=None).to_dict()
         asked = Asked(source.location, source_options.connection.identity, conditions, options.compress)
-        harvester = Harvester(source, query, _archive(folder, asked, query.window, options), listener)
+        # What has not happened yet cannot be complete.
+        until = replace(query.window, end_ns=min(query.window.end_ns or 0, time.time_ns()))
+        harvester = Harvester(source, query, _archive(folder, asked, until, options), listener)
         if not harvester.archive.state.is_finished:
             _run(harvester, output, folder)
     _tell(harvester, output, folder)

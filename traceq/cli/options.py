@@ -17,7 +17,7 @@ from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
-from traceq.units import NS_PER_HOUR, parse_duration, parse_share, parse_size, parse_time
+from traceq.units import NS_PER_HOUR, NS_PER_MINUTE, parse_duration, parse_share, parse_size, parse_time
 
 if TYPE_CHECKING:
     from traceq.analysis.requests import RequestOptions
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SOURCE = "http://localhost:16686"
 DEFAULT_LOOKBACK_NS = NS_PER_HOUR
+_CLOCKS_AHEAD_NS = 5 * NS_PER_MINUTE
+"""Where no end is given, spans of hosts whose clocks are ahead of this one are not left out."""
 DEFAULT_ROTATE = "500MB"
 
 _Value = TypeVar("_Value")
@@ -275,11 +277,14 @@ class WindowOptions:
         if self.lookback is not None and self.start is not None:
             raise typer.BadParameter("give --lookback or --start, not both", param_hint="--lookback")
         end = self.end
+        now = time.time_ns()
         if end is None and (is_live or self.lookback is not None):
-            end = time.time_ns()
+            end = now + _CLOCKS_AHEAD_NS if is_live else now
         start = self.start
         if start is None and end is not None and (is_live or self.lookback is not None):
-            start = end - (DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback)
+            start = (now if self.end is None else end) - (
+                DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback
+            )
         if start is not None and end is not None and start > end:
             raise typer.BadParameter("the window ends before it starts", param_hint="--start")
         return Window(start, end, lookback_ns=self.effective_lookback if is_live else None)

@@ -55,7 +55,7 @@ from traceq.sources.interface import (
     no_progress,
 )
 from traceq.sources.refusals import is_refusal
-from traceq.sources.tags import LOOKED_FOR, NOT_LOOKED_FOR, other_ways, unsent, without_patterns
+from traceq.sources.tags import LONGEST_INDEXED, LOOKED_FOR, NOT_LOOKED_FOR, other_ways, unsent, without_patterns
 from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, plural
 from traceq.untrusted import printable
@@ -371,9 +371,12 @@ class JaegerSource:
             return
         names = sorted({known.name for known in self._dialect.operations(service)})
         if operation not in names:
+            hint = nearest_names(operation, names, self, "operations", service)
+            if len(operation) > LONGEST_INDEXED:
+                hint = f"Elasticsearch and OpenSearch list no name of more than {LONGEST_INDEXED} characters; {hint}"
             raise NotFoundError(
                 f"no operation named '{printable(operation)}' in service '{printable(service)}' at {self.location}",
-                hint=nearest_names(operation, names, self, "operations", service),
+                hint=hint,
             )
 
     def _check_service(self, service: str) -> None:

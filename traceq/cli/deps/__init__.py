@@ -116,6 +116,8 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
         return replace(from_jaeger(calls), coverage=coverage), asked_of(source, TraceQuery())
     question = DependencyQuestion(DependencyOptions(options.part.group_peers, with_critical=options.question.critical))
     reply = traces(question)
+    if options.origin == "jaeger" and not without_table:
+        without_table = ("Jaeger's own table of calls is empty in this window: calls were counted in traces",)
     asked = replace(reply.asked, notes=(*without_table, *reply.asked.notes))
     counted = question.rank(reply.sums)
     coverage = replace(coverage, traces=options.when.window(is_live=source.is_live))
