@@ -291,6 +291,20 @@ def test_a_poll_counts_for_messages_that_nothing_below_it_links_to() -> None:
     assert ("shop", "pay", True, "kafka events", 2) in edges(found)
 
 
+@pytest.mark.parametrize("start", [5, 20], ids=["waits before", "asks after"])
+def test_what_is_received_below_its_producer_goes_through_the_broker_once(start: int) -> None:
+    taken = [
+        span("r", "p", start, 30, service="pay", kind=Kind.CONSUMER, attributes=RECEIVE),
+        span("s", "r", 30, 40, service="pay", kind=Kind.CONSUMER, attributes=PROCESS),
+    ]
+
+    assert edges(dependencies(trace(*published(), *taken))) == [
+        ("kafka events", "pay", True, "", 1),
+        ("shop", "kafka events", True, "", 1),
+        ("shop", "pay", True, "kafka events", 1),
+    ]
+
+
 def test_a_consumer_of_several_messages_hangs_on_one_and_links_to_the_others() -> None:
     found = dependencies(
         trace(

@@ -144,6 +144,8 @@ class PeerCalls:
     """Whether the span makes a query or a request, or publishes a message."""
     is_incoming: Flags
     """Whether the span receives a message from a broker."""
+    is_poll: Flags
+    """Whether it received what such spans process."""
 
 
 def find_peer_calls(spans: Columns) -> PeerCalls:
@@ -161,7 +163,9 @@ def find_peer_calls(spans: Columns) -> PeerCalls:
     polls = find_polls(spans)
     incoming = takes & (is_message | told)
     incoming[polls[polls >= 0]] = False
-    return PeerCalls(outgoing, incoming)
+    is_poll = np.zeros_like(incoming)
+    is_poll[polls[incoming & (polls >= 0)]] = True
+    return PeerCalls(outgoing, incoming, is_poll)
 
 
 def find_unanswered(spans: Columns) -> Flags:
@@ -286,7 +290,7 @@ def find_calls(spans: Columns, grouping: PeerGrouping) -> Calls:
         nodes,
         caller=np.concatenate((services[spans.parents[direct]], services[outgoing], _broker(spans, node_at, incoming))),
         callee=np.concatenate((services[direct], node_at[outgoing], services[incoming])),
-        via=np.concatenate((_via(spans, node_at, sends, direct), nothing_out, nothing_in)),
+        via=np.concatenate((_via(spans, node_at, sends, direct, peers.is_poll), nothing_out, nothing_in)),
         is_async=np.concatenate(
             (_is_message(spans, direct), sends[node_at[outgoing]], np.ones(incoming.size, dtype=np.bool_))
         ),
@@ -351,8 +355,9 @@ def _broker(spans: Columns, node_at: Ints, rows: Ints) -> Ints:
     return np.where(by_producer >= 0, by_producer, node_at[rows])
 
 
-def _via(spans: Columns, node_at: Ints, sends: Flags, rows: Ints) -> Ints:
-    brokers = np.where(node_at[rows] >= 0, _broker(spans, node_at, rows), -1)
+def _via(spans: Columns, node_at: Ints, sends: Flags, rows: Ints, is_poll: Flags) -> Ints:
+    # What received a message stands for no message of its broker: those that process it do.
+    brokers = np.where((node_at[rows] >= 0) | is_poll[rows], _broker(spans, node_at, rows), -1)
     return np.where(_is_message(spans, rows) & np.append(sends, False)[brokers], brokers, -1)
 
 
