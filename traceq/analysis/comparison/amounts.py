@@ -15,7 +15,7 @@ from traceq.analysis.grouping import numbered
 class Amounts:
     """Amounts of groups in requests that are not zero, ordered by group and then by the number of the request."""
 
-    requests: Ints
+    requests: Codes
     values: Floats
     groups: Ints
     """The groups that have amounts, in rising order."""
@@ -55,7 +55,7 @@ def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: 
     sums = np.bincount(numbers, weights=values, minlength=found.size).astype(np.float64)
     of_group = found // reach
     heads = np.flatnonzero(np.diff(of_group, prepend=-1))
-    return Amounts(found % reach, sums, of_group[heads], heads, size)
+    return Amounts((found % reach).astype(np.int32), sums, of_group[heads], heads, size)
 
 
 def both(one: Amounts, other: Amounts) -> Amounts:

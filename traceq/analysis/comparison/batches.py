@@ -21,12 +21,20 @@ from traceq.analysis.requests import SetApart
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 
+Counts: TypeAlias = npt.NDArray[np.integer[Any]]
+"""Numbers that are mostly 0 or 1, in the smallest type in which those of a batch fit."""
+
 _NO_IDS: npt.NDArray[np.object_] = np.zeros(0, dtype=np.object_)
 _NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
 _NO_INTS: Ints = np.zeros(0, dtype=np.int64)
 _NO_CODES: Codes = np.zeros(0, dtype=np.int32)
 _NO_FLAGS: Flags = np.zeros(0, dtype=np.bool_)
 _NOTHING_APART: Ints = np.zeros((0, len(fields(SetApart))), dtype=np.int64)
+
+
+def small(counts: Counts) -> Counts:
+    """Store numbers that are not negative in the smallest type."""
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,11 +95,11 @@ class Work:
     operations: Codes = field(default_factory=lambda: _NO_CODES)
     own_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """Time on the critical path without network time."""
-    calls: Codes = field(default_factory=lambda: _NO_CODES)
-    errors: Codes = field(default_factory=lambda: _NO_CODES)
-    entered: Codes = field(default_factory=lambda: _NO_CODES)
+    calls: Counts = field(default_factory=lambda: _NO_CODES)
+    errors: Counts = field(default_factory=lambda: _NO_CODES)
+    entered: Counts = field(default_factory=lambda: _NO_CODES)
     """The number of calls that came from another service."""
-    entered_errors: Codes = field(default_factory=lambda: _NO_CODES)
+    entered_errors: Counts = field(default_factory=lambda: _NO_CODES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +123,7 @@ class Calls:
     """
 
     requests: Codes = field(default_factory=lambda: _NO_CODES)
-    depths: Codes = field(default_factory=lambda: _NO_CODES)
+    depths: Counts = field(default_factory=lambda: _NO_CODES)
     """The number of calls above; 0 for the request itself."""
     callers: Codes = field(default_factory=lambda: _NO_CODES)
     """The operation at which the calling service was entered; -1 for the request itself."""
@@ -123,12 +131,12 @@ class Calls:
     """The operation of the client side; -1 where none is known."""
     callees: Codes = field(default_factory=lambda: _NO_CODES)
     """The operation at which the called service was entered; -1 where it sent no span."""
-    calls: Codes = field(default_factory=lambda: _NO_CODES)
-    errors: Codes = field(default_factory=lambda: _NO_CODES)
+    calls: Counts = field(default_factory=lambda: _NO_CODES)
+    errors: Counts = field(default_factory=lambda: _NO_CODES)
     """The number of failed calls."""
-    begun: Codes = field(default_factory=lambda: _NO_CODES)
+    begun: Counts = field(default_factory=lambda: _NO_CODES)
     """The number of errors that began in the callee."""
-    guessed: Codes = field(default_factory=lambda: _NO_CODES)
+    guessed: Counts = field(default_factory=lambda: _NO_CODES)
     """The number of calls of which it is a guess who made them, since a span is missing."""
     own_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """Time on the critical path that the callee itself held, without network time; the client's where none answered."""
@@ -138,7 +146,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Requests, reduced to about 40 bytes per span."""
+    """Requests, reduced to about 55 bytes per span."""
 
     operations: tuple[GroupKey, ...] = ()
     """The operations in these requests, sorted."""

@@ -11,7 +11,7 @@ import numpy as np
 from traceq.analysis.calls import Node, NodeKind, find_unanswered, node_of, settle
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.amounts import Amounts, amounts
-from traceq.analysis.comparison.batches import Batch, Calls, Floats
+from traceq.analysis.comparison.batches import Batch, Calls, Counts, Floats, small
 from traceq.analysis.culprits import Charges
 from traceq.analysis.errors import find_origins
 from traceq.analysis.group_sums import GroupKey
@@ -58,9 +58,9 @@ def find_calls(found: Requests, charges: Charges, operations: Ints, is_head: Fla
     guessed = spans.rejoined[rows] | ((clients >= 0) & spans.rejoined[clients])
     counted = (np.ones(rows.size), failed, _begun(found, is_head, place)[rows], guessed)
     callers, clients, callees = (part[places[kinds]].astype(np.int32) for part in told[1:])
-    calls, errors, begun, guess = (np.add.reduceat(part[order], heads_of, dtype=np.int32) for part in counted)
+    calls, errors, begun, guess = (small(np.add.reduceat(part[order], heads_of, dtype=np.int32)) for part in counted)
     own_ns, gap_ns = (np.add.reduceat(part[rows[order]], heads_of) for part in (own_ns, charges.network_ns))
-    levels = told[0][places[kinds]].astype(np.int32)
+    levels = small(told[0])[places[kinds]]
     return Calls(
         requests.astype(np.int32), levels, callers, clients, callees, calls, errors, begun, guess, own_ns, gap_ns
     )
@@ -112,13 +112,13 @@ class Network:
 class SettledCalls:
     """The calls of one side, by the network; a call that several callees may have got is shared by them."""
 
-    entries: Ints
+    entries: Codes
     """The position in the batch's calls."""
-    groups: Ints
+    groups: Codes
     """The kind of call, as a position in the network's columns."""
     shares: Floats
 
-    def amounts(self, calls: Calls, values: Ints | Codes | Flags | Floats, groups: Ints, size: int) -> Amounts:
+    def amounts(self, calls: Calls, values: Counts | Flags | Floats, groups: Ints | Codes, size: int) -> Amounts:
         """Give amounts of calls by group.
 
         Args:
@@ -146,15 +146,15 @@ def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, Se
         (batch.calls.depths[entries], batch.calls.callers[entries], callees)
         for batch, (entries, callees, _) in zip((before, after), sides, strict=True)
     ]
-    depths_of, callers, callees = (np.concatenate(parts).astype(np.int64) for parts in zip(*columns, strict=True))
-    places, groups = numbered_rows(depths_of, callers, callees)
-    names, kinds, of = _name(before.operations, distinct(callees[places]))
-    callers, callees = callers[places], callees[places]
+    told = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+    places, groups = numbered_rows(*told)
+    depths_of, callers, callees = (part[places].astype(np.int64) for part in told)
+    names, kinds, of = _name(before.operations, distinct(callees))
     called = of[callees]
     network = Network(
         names,
         kinds,
-        depths_of[places],
+        depths_of,
         callers,
         callees,
         np.where(callers < 0, called, of[callers]),
@@ -165,7 +165,7 @@ def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, Se
     cut = sides[0][0].size
     settled = [
         SettledCalls(entries, numbers, shares)
-        for (entries, _, shares), numbers in zip(sides, (groups[:cut], groups[cut:]), strict=True)
+        for (entries, _, shares), numbers in zip(sides, np.split(groups.astype(np.int32), [cut]), strict=True)
     ]
     return network, settled[0], settled[1]
 
@@ -190,13 +190,13 @@ def _answers(sides: Sequence[Calls]) -> _Answers:
     return found
 
 
-def _spread_out(calls: Calls, answers: _Answers, size: int) -> tuple[Ints, Ints, Floats]:
+def _spread_out(calls: Calls, answers: _Answers, size: int) -> tuple[Codes, Codes, Floats]:
     """Give entries of calls, their callees, and the share of each entry that is this callee's."""
     is_loose = calls.callees < 0
-    entries = [np.flatnonzero(~is_loose)]
-    callees = [calls.callees[entries[0]].astype(np.int64)]
+    entries = [np.flatnonzero(~is_loose).astype(np.int32)]
+    callees = [calls.callees[entries[0]]]
     shares = [np.ones(entries[0].size)]
-    loose = np.flatnonzero(is_loose)
+    loose = np.flatnonzero(is_loose).astype(np.int32)
     places, kinds = numbered_rows(calls.callers[loose], calls.clients[loose])
     order = np.argsort(kinds, kind="stable")
     parts = np.split(loose[order], np.cumsum(np.bincount(kinds, minlength=places.size))[:-1]) if places.size else []
@@ -206,7 +206,7 @@ def _spread_out(calls: Calls, answers: _Answers, size: int) -> tuple[Ints, Ints,
         total = sum(answered.values())
         for callee in sorted(answered):
             entries.append(rows)
-            callees.append(np.full(rows.size, callee))
+            callees.append(np.full(rows.size, callee, dtype=np.int32))
             shares.append(np.full(rows.size, answered[callee] / total))
     return np.concatenate(entries), np.concatenate(callees), np.concatenate(shares)
 

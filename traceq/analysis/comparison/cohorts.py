@@ -24,6 +24,7 @@ from traceq.analysis.comparison.batches import (
     TraceColumns,
     Work,
     end_to_end,
+    small,
     sortable,
 )
 from traceq.analysis.comparison.called import find_calls
@@ -245,7 +246,7 @@ def _work(seen: _Seen) -> tuple[Work, Ints]:
     keys, order = _sorted((seen.request_of, seen.operations[rows], ~entered))
     heads = _heads(keys[:2])
     flags = (np.ones_like(entered), failed, entered, failed & entered)
-    counts = [np.add.reduceat(flag[order], heads, dtype=np.int32) for flag in flags]
+    counts = [small(np.add.reduceat(flag[order], heads, dtype=np.int32)) for flag in flags]
     own_ns = np.add.reduceat(seen.charges.kept_ns[rows][order], heads)
     requests, operations = (key[heads].astype(np.int32) for key in keys[:2])
     return Work(requests, operations, own_ns, *counts), spans.duration_ns[rows][order]

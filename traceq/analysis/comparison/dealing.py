@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from traceq.analysis.columns import Flags, Ints
+from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import Batch, Floats, Hashes, Matching
 
@@ -96,7 +96,7 @@ def _in_order(groups: Ints, numbers: Ints) -> Ints:
     return order[np.argsort(small, kind="stable")]
 
 
-def _products(values: Floats, requests: Ints, signs: Signs, heads: Ints, ends: Ints) -> Floats:
+def _products(values: Floats, requests: Codes, signs: Signs, heads: Ints, ends: Ints) -> Floats:
     """Give for each run of values their sum with the signs of each deal.
 
     Numbers and times are whole: these sums are exact, in whatever order a processor adds up.

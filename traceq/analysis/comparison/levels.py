@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.amounts import Amounts, amounts, both
-from traceq.analysis.comparison.batches import Batch, Floats, Gaps
+from traceq.analysis.comparison.batches import Batch, Counts, Floats, Gaps
 from traceq.analysis.comparison.blame import CallSums, Decomposition
 from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
 from traceq.analysis.comparison.evidence import Difference
@@ -149,6 +149,9 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     )
     levels = [_levels(end) for end in ends]
     measured, seen = estimate(sides, tuple(zip(*levels, strict=True)), _TIMES)
+    examples = list(zip(*(_examples(*parts) for parts in _held_sides(sides, levels)), strict=True))
+    # The amounts are the greatest part of the memory, and others follow.
+    del levels
     grown = [
         (second.sums(weights[1]) - first.sums(weights[0])).tolist()
         for first, second in zip(*(_between(end) for end in ends), strict=True)
@@ -171,7 +174,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         service_between_ns=grown[0],
         operation_between_ns=grown[1],
         caller_shares=shares.tolist(),
-        service_examples=list(zip(*(_examples(*parts) for parts in _held_sides(sides, levels)), strict=True)),
+        service_examples=examples,
         error_examples=_examples(sides.after, ends[1].by_service(sides.after.calls.begun)),
         call_changes=find_call_changes(batches, network, both_settled, of_calls),
         error_changes=find_error_changes(batches, network, both_settled),
@@ -227,7 +230,7 @@ class _Side:
         columns = (calls.calls, calls.own_ns, calls.gap_ns, calls.errors)
         return tuple(self.settled.amounts(calls, column[self.settled.entries], groups, size) for column in columns)
 
-    def by_service(self, values: Ints | Codes | Flags | Floats, *, of_callers: bool = False) -> Amounts:
+    def by_service(self, values: Counts | Flags | Floats, *, of_callers: bool = False) -> Amounts:
         """Give amounts of calls by who is called, or who calls."""
         network = self.network
         groups = (network.calling if of_callers else network.called)[self.settled.groups]
@@ -317,7 +320,7 @@ def _by_edge(batch: Batch, edges: Edges) -> tuple[Amounts, Amounts]:
     return _sparse(gaps.requests, of_edge, gaps.gap_ns, size), _sparse(gaps.requests, of_edge, gaps.calls, size)
 
 
-def _sparse(requests: Ints | Codes, groups: Ints | Codes, values: Ints | Codes | Flags | Floats, size: int) -> Amounts:
+def _sparse(requests: Ints | Codes, groups: Ints | Codes, values: Counts | Flags | Floats, size: int) -> Amounts:
     there = np.flatnonzero(values)
     some: npt.NDArray[np.float64] = values[there].astype(np.float64)
     return amounts(requests[there], groups[there], some, size)

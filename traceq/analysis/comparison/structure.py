@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from traceq.analysis.columns import Ints
+from traceq.analysis.columns import Codes, Ints
 from traceq.analysis.comparison.batches import Batch, Floats
 from traceq.analysis.comparison.called import Network, SettledCalls
 from traceq.analysis.comparison.evidence import Difference, Sample, differences
@@ -203,5 +203,5 @@ def find_failures(batches: tuple[Batch, Batch]) -> Difference:
     return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), step=1)[0]
 
 
-def _shares(entries: Ints, groups: Ints, requests: Ints, values: Floats) -> Sample:
+def _shares(entries: Ints, groups: Ints, requests: Ints | Codes, values: Floats) -> Sample:
     return Sample(groups, entries[requests], values, np.zeros_like(entries), entries)
