@@ -252,8 +252,9 @@ NOT_ASKED = Asked()
 
 
 def command_about(locations: Iterable[str], *words: str) -> str:
-    """Give a command about a source, ready to be pasted into a shell."""
-    return shlex.join(("traceq", *words, *(word for location in locations for word in ("--source", location))))
+    """Give a command about a source, ready to be pasted into a shell; standard input has to be given once more."""
+    sources = [word for location in locations for word in ("--source", location)]
+    return ("... | " if "-" in sources else "") + shlex.join(("traceq", *words, *sources))
 
 
 def window_text(window: Window) -> str:
