@@ -33,6 +33,7 @@ _LOOKBACK_NS = 48 * NS_PER_HOUR
 look at 20,000 daily indices and refuses."""
 _CLOCK_ALLOWANCE_NS = NS_PER_HOUR
 """Where a window is open to the future: clocks of traced hosts may be ahead of this one."""
+_MOST_OVERFULL = 5
 _NARROWEST_NS = NS_PER_US
 """The narrowest slice of a window: what servers tell apart."""
 _TOO_WIDE = re.compile(r"range specified by start and end exceeds (\d+)h")
@@ -259,7 +260,8 @@ def pages(ask: AskPage[_Paged], window: Window, limit: int) -> Iterator[Page[_Pa
     """Give the traces of a window, newest slice first, in slices whose answers fit into the limit.
 
     A slice whose answer does not fit is halved and asked for again; after an answer of less than half the limit, the
-    next slice is twice as wide. A trace with spans in several slices comes with each of them.
+    next slice is twice as wide. A trace with spans in several slices comes with each of them. After some microseconds
+    in a row that do not fit there are no more slices: the server does not look at the times that it is asked for.
 
     Args:
         ask: Asks for a slice.
@@ -273,12 +275,14 @@ def pages(ask: AskPage[_Paged], window: Window, limit: int) -> Iterator[Page[_Pa
     if start_ns is None or end_ns is None:
         raise ValueError("a window is looked through between two ends")
     width_ns = max(_NARROWEST_NS, (end_ns - start_ns) // 2)
-    while end_ns >= start_ns:
+    overfull = 0
+    while end_ns >= start_ns and overfull < _MOST_OVERFULL:
         since_ns = max(start_ns, end_ns - width_ns + 1)
         by_id, is_cut_off = ask(Window(since_ns, end_ns))
         if is_cut_off and end_ns - since_ns + 1 > _NARROWEST_NS:
             width_ns = max(_NARROWEST_NS, (end_ns - since_ns + 1) // 2)
             continue
+        overfull = overfull + 1 if is_cut_off else 0
         yield Page(by_id, is_cut_off, since_ns)
         end_ns = since_ns - 1
         width_ns *= 2 if 2 * len(by_id) < limit else 1
