@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from traceq.catalog import Window
-from traceq.conditions import carries, carries_like
 from traceq.semantics import Status
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
@@ -156,8 +155,16 @@ def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
         and (not query.has_error or traces.statuses[row] == Status.ERROR)
         and _within(traces.duration_ns[row], query.min_duration_ns, query.max_duration_ns)
         and traces.start_ns[row] in query.window
-        and (not query.attributes or carries(traces, row, query.attributes))
-        and all(carries_like(traces, row, key, pattern) for key, pattern in query.tag_patterns)
+        and (not (query.attributes or query.tag_patterns) or _carries(traces, row, query))
+    )
+
+
+def _carries(traces: Traces, row: int, query: TraceQuery) -> bool:
+    # Late: few questions are about tags.
+    from traceq.conditions import carries, carries_like
+
+    return carries(traces, row, query.attributes) and all(
+        carries_like(traces, row, key, pattern) for key, pattern in query.tag_patterns
     )
 
 
