@@ -17,13 +17,14 @@ from traceq.analysis.comparison.changes import (
 )
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.comparison.sequences import ORDER_CHANGE_COLUMNS, OrderChange
 from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS, CallChange
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
-from traceq.units import NS_PER_MS, format_duration, plural
+from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.wording import dim, next_line, reported, service_text, set_apart_lines, strong
 
 _LEAST_RATIO = 0.005
@@ -115,6 +116,7 @@ def _changes(answer: Comparison, top: int) -> list[Block]:
     blocks += _section("Operations", table(_OPERATIONS, _ends(operations, top)))
     blocks += _section("Between services", table(_EDGES, _ends(edges, top)))
     blocks += _section("Calls, each time their caller is called", table(_CALLS, answer.call_changes[:top]))
+    blocks += _section("Order of calls", table(_ORDERS, answer.order_changes[:top]))
     blocks += _section("Errors a request", table(_ERRORS, failing[:top]))
     return blocks
 
@@ -222,6 +224,14 @@ _CALLS: tuple[Column[CallChange], ...] = (
     Column("calls", "calls", value=lambda change: _arrow(_count(change.calls.before), _count(change.calls.after))),
     replace(_CAUSED, priority=1),
     Column("what", "", value=_what, priority=1),
+)
+_ORDERS: tuple[Column[OrderChange], ...] = (
+    *picked(ORDER_CHANGE_COLUMNS, "caller", "first", "first_operation", "second", "second_operation"),
+    Column(
+        "ratio",
+        "in this order",
+        value=lambda change: _arrow(format_ratio(change.share.before), format_ratio(change.share.after)),
+    ),
 )
 _ERRORS: tuple[Column[Any], ...] = (
     _NAME,

@@ -142,6 +142,10 @@ class Calls:
     """Time on the critical path that the callee itself held, without network time; the client's where none answered."""
     gap_ns: Ints = field(default_factory=lambda: _NO_INTS)
     """Network time."""
+    begun_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """When the first of these calls began ..."""
+    over_ns: Ints = field(default_factory=lambda: _NO_INTS)
+    """... and when the first one was over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

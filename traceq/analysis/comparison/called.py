@@ -57,13 +57,15 @@ def find_calls(found: Requests, charges: Charges, operations: Ints, is_head: Fla
     failed = spans.statuses[rows] == Status.ERROR
     guessed = spans.rejoined[rows] | ((clients >= 0) & spans.rejoined[clients])
     counted = (np.ones(rows.size), failed, _begun(found, is_head, place)[rows], guessed)
-    callers, clients, callees = (part[places[kinds]].astype(np.int32) for part in told[1:])
+    callers, clients_of, callees = (part[places[kinds]].astype(np.int32) for part in told[1:])
     calls, errors, begun, guess = (small(np.add.reduceat(part[order], heads_of, dtype=np.int32)) for part in counted)
-    own_ns, gap_ns = (np.add.reduceat(part[rows[order]], heads_of) for part in (own_ns, charges.network_ns))
+    sums_ns = [np.add.reduceat(part[rows[order]], heads_of) for part in (own_ns, charges.network_ns)]
     levels = small(told[0])[places[kinds]]
-    return Calls(
-        requests.astype(np.int32), levels, callers, clients, callees, calls, errors, begun, guess, own_ns, gap_ns
-    )
+    # Times are those of the caller's clock, if it recorded the call.
+    seen = np.where(clients >= 0, clients, rows)[order]
+    times = (spans.start_ns[seen], spans.start_ns[seen] + spans.duration_ns[seen])
+    sums_ns += [np.minimum.reduceat(part, heads_of) for part in times]
+    return Calls(requests.astype(np.int32), levels, callers, clients_of, callees, calls, errors, begun, guess, *sums_ns)
 
 
 def _begun(found: Requests, is_head: Flags, place: Ints) -> Ints:

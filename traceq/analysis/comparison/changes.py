@@ -9,6 +9,7 @@ from typing import TypeVar
 from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.evidence import Difference, difference_specs
 from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
+from traceq.analysis.comparison.sequences import OrderChange
 from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.requests import SetApart, set_apart_specs
@@ -196,6 +197,8 @@ class Changes:
     edges: tuple[EdgeChange, ...]
     call_changes: tuple[CallChange, ...]
     """Calls that are made more or less often, beyond chance; what no failure explains comes first."""
+    order_changes: tuple[OrderChange, ...]
+    """Calls that follow each other in another order, beyond chance; the greatest change comes first."""
 
     @property
     def latency_ns(self) -> float:

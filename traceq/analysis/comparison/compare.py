@@ -26,6 +26,7 @@ from traceq.analysis.comparison.changes import (
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
 from traceq.analysis.comparison.measuring import Sides, estimate_specs, pair
+from traceq.analysis.comparison.sequences import ORDER_CHANGE_COLUMNS
 from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.comparison.verdict import Verdict, judge
@@ -63,7 +64,7 @@ class Comparison(Changes, Answer):
         json_key(
             "subject",
             lambda answer: answer.verdict.subject,
-            "what the headline is about: `latency`, `errors` or `calls`; null for nothing",
+            "what the headline is about: `latency`, `errors`, `calls` or `order`; null for nothing",
             within="verdict",
         ),
         *side_specs("before", lambda answer: answer.before),
@@ -81,6 +82,11 @@ class Comparison(Changes, Answer):
             "call_changes",
             CALL_CHANGE_COLUMNS,
             about="calls made more or less often, beyond chance; what failures explain comes last",
+        ),
+        Rows(
+            "order_changes",
+            ORDER_CHANGE_COLUMNS,
+            about="calls of one caller of which another one now comes first, beyond chance",
         ),
         *tag_specs(lambda answer: answer.tags),
     )
@@ -130,6 +136,7 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
         operations=_operations(sides, found),
         edges=_edges(edges, found),
         call_changes=found.call_changes,
+        order_changes=found.order_changes,
     )
 
 

@@ -23,6 +23,7 @@ from traceq.analysis.comparison.measuring import (
     estimate,
     estimate_derived,
 )
+from traceq.analysis.comparison.sequences import OrderChange, find_order_changes
 from traceq.analysis.comparison.structure import (
     Attribution,
     CallChange,
@@ -130,6 +131,7 @@ class Measured:
     error_examples: list[str]
     """For each service the trace after in which most errors began in it; empty for none."""
     call_changes: tuple[CallChange, ...]
+    order_changes: tuple[OrderChange, ...]
     error_changes: list[Difference]
     """For each service the share of requests in which errors began in it."""
     failed: Difference
@@ -177,6 +179,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         service_examples=examples,
         error_examples=_examples(sides.after, ends[1].by_service(sides.after.calls.begun)),
         call_changes=find_call_changes(batches, network, both_settled, of_calls),
+        order_changes=find_order_changes(batches, network, both_settled),
         error_changes=find_error_changes(batches, network, both_settled),
         failed=find_failures(batches),
     )

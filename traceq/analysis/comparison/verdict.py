@@ -8,13 +8,14 @@ from typing import Literal, TypeAlias, assert_never
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, is_of
 from traceq.analysis.comparison.measuring import Estimate
+from traceq.analysis.comparison.sequences import OrderChange
 from traceq.analysis.comparison.structure import CallChange
 from traceq.units import format_duration, format_ratio, plural
 
 Outcome: TypeAlias = Literal[
     "failing", "recovered", "slower", "faster", "mixed", "different", "same", "too-few", "incomparable"
 ]
-Subject: TypeAlias = Literal["latency", "errors", "calls"]
+Subject: TypeAlias = Literal["latency", "errors", "calls", "order"]
 
 GREAT_RATIO = 0.25
 """The minimum share for a headline when the change is beyond chance only if taken alone."""
@@ -46,7 +47,7 @@ def judge(comparison: Changes) -> Verdict:
     What got worse comes before what got better: latencies that grew, and errors that begin in more requests. Of these,
     the one that changes more counts, where a failed request weighs as much as one that takes twice as long. Calls that
     are made otherwise explain a change of the latency that their caller causes, and are a change of their own where
-    nothing else is.
+    nothing else is; after them comes the order of calls.
     """
     counts = (comparison.before.request_count, comparison.after.request_count)
     if min(counts) == 0:
@@ -68,7 +69,9 @@ def judge(comparison: Changes) -> Verdict:
         return _of_latency(comparison, slower, faster)
     if failing is not None:
         return _of_errors(failing, comparison, slower, faster)
-    return _of_calls(calls, comparison) if calls else _nothing(comparison)
+    if calls:
+        return _of_calls(calls, comparison)
+    return _of_order(comparison.order_changes, comparison) if comparison.order_changes else _nothing(comparison)
 
 
 def _failing(comparison: Changes) -> ServiceChange | None:
@@ -145,6 +148,23 @@ def _operation(line: OperationChange, service: str) -> str:
 def _of_calls(calls: list[CallChange], comparison: Changes) -> Verdict:
     remarks = [*_other_calls(calls[1:]), _latency(comparison.latency), *_failures(comparison)]
     return Verdict("different", f"{_calls(calls[0])} (99 % sure)", tuple(remarks), calls[0].caller, "calls")
+
+
+def _of_order(changes: tuple[OrderChange, ...], comparison: Changes) -> Verdict:
+    told = _order(changes[0])
+    others = [f"also: {_order(changes[1])}"] if changes[1:] else []
+    more = [f"and {plural(len(changes) - 2, 'other pair')}"] if changes[2:] else []
+    remarks = [*others, *more, _latency(comparison.latency), *_failures(comparison)]
+    return Verdict("different", f"{told} (99 % sure)", tuple(remarks), changes[0].caller, "order")
+
+
+def _order(line: OrderChange) -> str:
+    """Tell which of two calls now comes first."""
+    ratios = f"{format_ratio(line.share.before)} → {format_ratio(line.share.after)} of requests"
+    return (
+        f"{line.caller} now calls {line.first} ({line.first_operation}) before {line.second} ({line.second_operation}) "
+        f"in {line.caller_operation} (in {ratios})"
+    )
 
 
 def _other_calls(calls: list[CallChange]) -> list[str]:
