@@ -95,7 +95,7 @@ def find_order_changes(
         first = used & both.is_one_first[part]
         ones = np.ones(np.count_nonzero(first))
         samples.append(Sample(mine[first], strata[part][first], ones, mine[used], strata[part][used]))
-    told = differences(samples[0], samples[1], np.arange(kept.size))
+    told = differences(samples[0], samples[1], np.arange(kept.size), are_shares=True)
     found = [
         _change(network, batches[0], (int(both.callers[place]), int(both.ones[place]), int(both.others[place])), share)
         for place, share in zip(places[kept].tolist(), told, strict=True)

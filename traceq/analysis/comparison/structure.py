@@ -165,13 +165,14 @@ def find_error_changes(
 ) -> list[Difference]:
     """Compare for each service and peer the share of requests in which errors began.
 
-    It is sure where the share of its calls in which errors began differs too: more calls alone fail more often.
+    It is sure where the share of its calls in which errors began, looked at alone, differs too: more calls alone fail
+    more often.
     """
     names = np.arange(len(network.names))
     shares, rates = zip(*(_errors(*side, network) for side in zip(batches, settled, strict=True)), strict=True)
     told = zip(
-        differences(shares[0], shares[1], np.zeros_like(names), step=1),
-        differences(rates[0], rates[1], names),
+        differences(shares[0], shares[1], np.zeros_like(names), are_shares=True),
+        differences(rates[0], rates[1], names, is_one=True),
         strict=True,
     )
     return [replace(share, is_sure=share.is_sure and rate.is_sure) for share, rate in told]
@@ -200,7 +201,7 @@ def find_failures(batches: tuple[Batch, Batch]) -> Difference:
         failed = np.flatnonzero(batch.requests.failed)
         entries = batch.requests.operations.astype(np.int64)
         samples.append(_shares(entries, np.zeros_like(failed), failed, np.ones(failed.size)))
-    return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), step=1)[0]
+    return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), are_shares=True)[0]
 
 
 def _shares(entries: Ints, groups: Ints, requests: Ints | Codes, values: Floats) -> Sample:

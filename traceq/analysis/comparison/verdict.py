@@ -80,7 +80,7 @@ def _failing(comparison: Changes) -> ServiceChange | None:
     sure = [line for line in great if line.begun.is_sure]
     if not sure and comparison.failed.is_sure:
         sure = [line for line in great if line.begun.change * comparison.failed.change > 0]
-    return max(sure, key=lambda line: (line.begun.change > 0, abs(line.begun.change)), default=None)
+    return max(sure, key=lambda line: (line.begun.change > 0, abs(line.begun.weight)), default=None)
 
 
 def _outweighs(failing: ServiceChange, slower: list[ServiceChange], comparison: Changes) -> bool:
