@@ -228,3 +228,8 @@ NOTABLE_RATIO = 0.05
 def is_of(key: GroupKey, service: str) -> bool:
     """Tell whether an operation is a service's, or a call to a peer of this name."""
     return key.service == service or (key.peer is not None and key.peer.label == service)
+
+
+def fails_in(key: GroupKey, service: str) -> bool:
+    """Tell whether an operation that fails may have failed in a service, or peer: calls to peers fail in these."""
+    return key.service == service if key.peer is None else key.peer.label == service

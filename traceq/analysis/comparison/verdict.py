@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
 from traceq.analysis.comparison.batches import MIN_REQUESTS
-from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, is_of
+from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, fails_in, is_of
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.sequences import OrderChange
 from traceq.analysis.comparison.structure import CallChange
@@ -133,7 +133,7 @@ def _of_errors(
 
 def _failing_operation(first: ServiceChange, comparison: Changes) -> str:
     """Name the operation of a service, or the call to a peer, whose failures changed most."""
-    lines = [line for line in comparison.operations if is_of(line.key, first.service)]
+    lines = [line for line in comparison.operations if fails_in(line.key, first.service)]
     line = max(lines, key=lambda line: line.errors.change * first.begun.change, default=None)
     if line is None or line.errors.change * first.begun.change <= 0:
         return ""
