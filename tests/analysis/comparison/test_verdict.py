@@ -181,6 +181,32 @@ def test_the_example_of_more_errors_is_a_trace_in_which_they_begin_although_othe
     assert (first.service, first.example_id, first.is_example_after) == ("stock", "b00c", True)
 
 
+@pytest.mark.parametrize(
+    ("redis_ms", "told_first"),
+    [
+        pytest.param(25, ("faster", "latency", "mysql shop"), id="as long as before"),
+        pytest.param(60, ("mixed", "latency", "redis"), id="longer"),
+    ],
+)
+def test_a_call_that_is_waited_for_since_the_one_beside_it_is_faster_did_not_get_worse(
+    redis_ms: int, told_first: tuple[str, str, str]
+) -> None:
+    def side(mysql_ms: int, redis_ms: int) -> list[list[SpanSpec]]:
+        asked = ((MYSQL, mysql_ms), (Peer("database", "redis", ""), redis_ms))
+        return [
+            [
+                span("1", None, 0, max(mysql_ms, redis_ms) * MS, service="shop", name="GET /", kind=Kind.SERVER),
+                *(
+                    span(peer.system, "1", 0, ms * MS + at, service="shop", name="ask", kind=Kind.CLIENT, peer=peer)
+                    for peer, ms in asked
+                ),
+            ]
+            for at in range(20)
+        ]
+
+    assert told(compared(side(30, 25), side(5, redis_ms)).verdict)[:3] == told_first
+
+
 def test_calls_that_failures_explain_are_told_with_whose_and_make_no_headline() -> None:
     after = [request(20 + number % 5, query_ms=4, calls=3, answers=False, fails=True) for number in range(40)]
 

@@ -61,6 +61,7 @@ def judge(comparison: Changes) -> Verdict:
     notable = [change for change in comparison.services if is_notable(change.caused, comparison)]
     slower = sorted((line for line in notable if line.caused.change > 0), key=lambda line: -line.caused.weight)
     faster = sorted((line for line in notable if line.caused.change < 0), key=lambda line: line.caused.weight)
+    slower = [line for line in slower if not _is_uncovered(line, faster, comparison)]
     failing = _failing(comparison)
     calls = [change for change in comparison.call_changes if not change.source]
     if failing is not None and failing.begun.change > 0 and _outweighs(failing, slower, comparison):
@@ -72,6 +73,25 @@ def judge(comparison: Changes) -> Verdict:
     if calls:
         return _of_calls(calls, comparison)
     return _of_order(comparison.order_changes, comparison) if comparison.order_changes else _nothing(comparison)
+
+
+def _is_uncovered(change: ServiceChange, faster: list[ServiceChange], comparison: Changes) -> bool:
+    """Tell whether a service holds requests longer only because what runs beside it became faster.
+
+    Its own durations then do not grow: not by half of what it causes. Above what became faster they say nothing.
+    """
+    sums_ns = (
+        change.before.average_ns * change.calls.before,
+        change.after.average_ns * change.calls.after + change.between_ns,
+    )
+    if not faster or sums_ns[1] - sums_ns[0] >= _HALF * change.caused.change:
+        return False
+    pairs = {(edge.caller, edge.callee) for edge in comparison.edges}
+    pairs |= {(line.key.service, line.key.peer.label) for line in comparison.operations if line.key.peer is not None}
+    below = {change.service}
+    while more := {callee for caller, callee in pairs if caller in below} - below:
+        below |= more
+    return not any(line.service in below for line in faster)
 
 
 def _failing(comparison: Changes) -> ServiceChange | None:
