@@ -217,6 +217,18 @@ def test_calls_that_failures_explain_are_told_with_whose_and_make_no_headline() 
     assert told(found.verdict)[:3] == ("failing", "errors", "stock")
 
 
+def test_calls_are_explained_only_by_failures_of_the_requests_that_make_them() -> None:
+    def refused(*, has_failed: bool) -> list[SpanSpec]:
+        check = Status.ERROR if has_failed else Status.UNSET
+        calls = request(20, calls=0 if has_failed else 1)
+        return [*calls, span("k", "1", 0, MS, service="shop", name="check", kind=Kind.INTERNAL, status=check)]
+
+    after = [*([refused(has_failed=True)] * 20), *([request(20, fails=True)] * 20)]
+    found = compared([refused(has_failed=False)] * 40, after)
+
+    assert [(line.kind, line.callee, line.source) for line in found.call_changes] == [("fewer", "stock", "shop")]
+
+
 def test_services_come_by_what_they_change_for_users() -> None:
     after = [request(20 + number % 5, query_ms=14, fails=number < 20) for number in range(40)]
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from traceq.analysis.columns import Codes, Ints
+from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import Batch, Floats
 from traceq.analysis.comparison.called import Network, SettledCalls
 from traceq.analysis.comparison.evidence import Difference, Sample, differences
@@ -18,6 +19,7 @@ CallChangeKind: TypeAlias = Literal["begun", "stopped", "more", "fewer"]
 
 MULTIPLIED = 1.5
 """How many times as many calls are a change."""
+_MOST = 0.5
 LEAST_CALLS = 0.2
 """The least difference of calls, each time that their caller is called: fewer come and go with what is lost."""
 
@@ -102,10 +104,10 @@ def find_call_changes(
     pairs = np.full(network.callers.size, -1, dtype=np.int64)
     pairs[kept] = numbers
     callers = network.callers[kept][places]
-    samples = [
+    sides = [
         _calls_each_time(batch, network, calls, pairs, callers) for batch, calls in zip(batches, settled, strict=True)
     ]
-    told = differences(samples[0], samples[1], callers)
+    told = differences(sides[0].sample, sides[1].sample, callers)
     caused_ns = np.bincount(numbers, weights=found.caused_ns[kept], minlength=places.size)
     operations = batches[0].operations
     changes = []
@@ -113,7 +115,9 @@ def find_call_changes(
         kind = _kind(calls)
         if kind is not None:
             caller, callee = operations[network.callers[place]], operations[network.callees[place] % len(operations)]
-            source = int(found.sources[place])
+            key = (number, int(callers[number]))
+            suspects = (int(found.sources[place]), int(network.calling[place]))
+            source = next((each for each in suspects if each >= 0 and _explains(each, sides, key, calls)), -1)
             changes.append(
                 CallChange(
                     kind,
@@ -144,7 +148,30 @@ def _rank(change: CallChange) -> tuple[bool, float, float, str, str, str, str]:
     return (bool(change.source), -abs(round(change.caused_ns)), -abs(change.calls.deviations), *names)
 
 
-def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pairs: Ints, callers: Ints) -> Sample:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """Calls of one side, each time that their caller is called."""
+
+    sample: Sample
+    requests: Codes
+    """The request of each value ..."""
+    whole_requests: Codes
+    """... and of each entry of the wholes."""
+    failing: Amounts
+    """Errors that began in each service or peer."""
+    count: int
+    """The number of requests."""
+
+    def deviating(self, group: int, whole: int, source: int, usual: float) -> float:
+        """Give how many calls more than usual are made where errors begin in a source, as a mean over all requests."""
+        fails = np.zeros(self.count, dtype=np.bool_)
+        fails[self.failing.requests[self.failing.group_of_each() == source]] = True
+        made = float(self.sample.values[(self.sample.groups == group) & fails[self.requests]].sum())
+        requests = self.whole_requests[self.sample.wholes == whole]
+        return (made - usual * float(fails[requests].sum())) / float(max(requests.size, 1))
+
+
+def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pairs: Ints, callers: Ints) -> _Made:
     """Give for each request how often callers made calls, divided by how often they were called themselves."""
     size, entries = len(batch.operations), batch.requests.operations.astype(np.int64)
     callees, counts = network.callees[settled.groups], batch.calls.calls[settled.entries]
@@ -157,7 +184,18 @@ def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pair
     called, calls = times.group_of_each(), made.group_of_each()
     keys = called * len(batch.requests) + times.requests
     at = np.searchsorted(keys, callers[calls] * len(batch.requests) + made.requests)
-    return Sample(calls, entries[made.requests], made.values / times.values[at], called, entries[times.requests])
+    sample = Sample(calls, entries[made.requests], made.values / times.values[at], called, entries[times.requests])
+    begun = settled.amounts(
+        batch.calls, batch.calls.begun[settled.entries], network.called[settled.groups], len(network.names)
+    )
+    return _Made(sample, made.requests, times.requests, begun, len(batch.requests))
+
+
+def _explains(source: int, sides: list[_Made], group: tuple[int, int], calls: Difference) -> bool:
+    """Tell whether most of a change of calls happens in the requests in which errors begin in a source."""
+    carried = sides[1].deviating(*group, source, calls.before)
+    carried -= sides[0].deviating(*group, source, calls.after)
+    return carried / calls.change >= _MOST
 
 
 def find_error_changes(
