@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.truth.__main__ import REPORTING_SEEDS
 from benchmarks.truth.asking import ask_problem, ask_shape, nothing_told, serve
-from benchmarks.truth.comparing import Blame, Compared, compare_system
+from benchmarks.truth.comparing import TIMED, Blame, Compared, compare_system
 from benchmarks.truth.execution import Request, execute
 from benchmarks.truth.faults import FAULTS, Fault, FaultKind, inject
 from benchmarks.truth.measuring import Score, load, run
@@ -155,12 +155,16 @@ def test_calls_are_counted_along_the_right_edges() -> None:
 
 
 def test_comparisons_are_right_at_least_so_often() -> None:
-    compared = compare_system(1000, ("latency", "network"))
-    blame = sum(compared.blames.values(), Blame())
+    compared = compare_system(1000, (*TIMED, "stopped", "swapped"))
+    timed, others = (
+        sum((blame for case, blame in compared.blames.items() if (case.kind in TIMED) == is_timed), Blame())
+        for is_timed in (True, False)
+    )
 
-    assert blame.fault_count > 10
-    assert blame.first_count >= 0.9 * blame.fault_count
-    assert blame.wrong_count == 0
+    assert timed.fault_count > 10
+    assert timed.first_count >= 0.9 * timed.fault_count
+    assert timed.wrong_count == 0
+    assert others == Blame(fault_count=6, first_count=6, among_three_count=6, right_count=6)
     assert compared.alarms.alarm_count == 0
 
 

@@ -56,6 +56,7 @@ def test_the_case_worked_by_hand() -> None:
     assert (line.caller, line.caller_operation) == ("shop", "POST /order")
     assert told(found) == [("redis", "mysql shop", 0.0, 0.9)]
     assert line.share.deviations == pytest.approx(4 / 1.303**0.5, rel=1e-3)
+    assert found.services[0].service == "shop"
     assert (found.verdict.outcome, found.verdict.subject, found.verdict.service) == ("different", "order", "shop")
     assert found.verdict.headline == (
         "shop now calls redis (redis) before mysql shop (mysql) in POST /order (in 0 % → 90 % of requests) (99 % sure)"

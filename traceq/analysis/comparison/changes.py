@@ -217,8 +217,17 @@ def weight(change: ServiceChange, latency_ns: float) -> float:
 
 def got_worse(change: ServiceChange, latency_ns: float) -> bool:
     """Tell whether a service or peer makes requests a good deal longer, beyond chance if taken alone, or fail more."""
-    is_slower = change.caused.is_likely and change.caused.change >= NOTABLE_RATIO * latency_ns > 0
-    return is_slower or (change.begun.is_sure and change.begun.change > 0)
+    is_failing = change.begun.is_sure and change.begun.change > 0
+    return is_failing or (change.caused.change > 0 and _takes_otherwise(change, latency_ns))
+
+
+def changes_much(change: ServiceChange, latency_ns: float) -> bool:
+    """Tell whether a service or peer got worse, or better, in this way."""
+    return change.begun.is_sure or _takes_otherwise(change, latency_ns)
+
+
+def _takes_otherwise(change: ServiceChange, latency_ns: float) -> bool:
+    return change.caused.is_likely and abs(change.caused.change) >= NOTABLE_RATIO * latency_ns > 0
 
 
 NOTABLE_RATIO = 0.05

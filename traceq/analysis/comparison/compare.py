@@ -18,6 +18,7 @@ from traceq.analysis.comparison.changes import (
     OperationChange,
     ServiceChange,
     SideSummary,
+    changes_much,
     got_worse,
     shows_failure,
     side_specs,
@@ -178,8 +179,14 @@ def _services(sides: Sides, found: Measured) -> tuple[ServiceChange, ...]:
     ]
     latency_ns = (found.latency.before + found.latency.after) / 2
 
-    def rank(change: ServiceChange) -> tuple[bool, float, str]:
-        return (not got_worse(change, latency_ns), -round(weight(change, latency_ns), 9), change.service)
+    otherwise = {line.caller for line in found.call_changes if not line.source}
+    otherwise |= {line.caller for line in found.order_changes}
+    if any(changes_much(change, latency_ns) for change in changes):
+        otherwise = set()
+
+    def rank(change: ServiceChange) -> tuple[bool, bool, float, str]:
+        is_weighty = (not got_worse(change, latency_ns), change.service not in otherwise)
+        return (*is_weighty, -round(weight(change, latency_ns), 9), change.service)
 
     return tuple(sorted(changes, key=rank))
 
