@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws import examples
-from traceq.analysis.comparison.amounts import amounts
 from traceq.analysis.comparison.batches import Batch, CohortRequests, Floats, TraceColumns, match
 from traceq.analysis.comparison.cohorts import stable_hash
-from traceq.analysis.comparison.dealing import DEALS, Deals, mixed
+from traceq.analysis.comparison.dealing import DEALS, Deals, amounts, mixed
 from traceq.analysis.group_sums import GroupKey
 from traceq.semantics import Kind
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.builders import traces
-from traceq.analysis.comparison.amounts import amounts
 from traceq.analysis.comparison.batches import Batch, on_one_table
 from traceq.analysis.comparison.cohorts import collect
+from traceq.analysis.comparison.dealing import amounts
 from traceq.analysis.comparison.levels import find_edges, measure
 from traceq.analysis.comparison.measuring import (
     Chance,

@@ -10,8 +10,8 @@ import numpy as np
 
 from traceq.analysis.calls import Node, NodeKind, find_unanswered, node_of, settle
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.amounts import Amounts, amounts
 from traceq.analysis.comparison.batches import Batch, Calls, Counts, Floats, small
+from traceq.analysis.comparison.dealing import Amounts, amounts
 from traceq.analysis.culprits import Charges
 from traceq.analysis.errors import find_origins
 from traceq.analysis.group_sums import GroupKey

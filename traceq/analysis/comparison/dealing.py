@@ -3,7 +3,8 @@
 If nothing changed, a request could as well have come on the other side. So the requests of each kind are dealt out to
 two sides of the same sizes many times, and everything is measured again: what the sides differ by then is chance. Who
 is dealt to which side follows from the traces' ids and the number of the deal, without a random number generator: it
-is the same in every run, for every order of traces, and when the sides are swapped.
+is the same in every run, for every order of traces, and when the sides are swapped. What is dealt out are amounts of
+services, operations and calls in requests, of which only those are kept that are not zero.
 
 Source: Westfall and Young, Resampling-based multiple testing, 1993.
 """
@@ -17,10 +18,64 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import Batch, Floats, Hashes, Matching
+from traceq.analysis.grouping import numbered
 
 DEALS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Amounts:
+    """Amounts of groups in requests that are not zero, ordered by group and then by the number of the request."""
+
+    requests: Codes
+    values: Floats
+    groups: Ints
+    """The groups that have amounts, in rising order."""
+    heads: Ints
+    """The position where the amounts of each of these groups begin."""
+    size: int
+    """The number of groups."""
+
+    def sums(self, weights: Floats) -> Floats:
+        """Add up by group, with the weights of requests."""
+        return self._added_up(weights[self.requests] * self.values)
+
+    def group_of_each(self) -> Ints:
+        """Give the group of each amount."""
+        return np.repeat(self.groups, np.diff(self.heads, append=self.requests.size))
+
+    def squares(self, weights: Floats) -> Floats:
+        """Add up the squares by group, with the weights of requests."""
+        return self._added_up(weights[self.requests] * self.values**2)
+
+    def counts(self) -> Floats:
+        """Count the requests that have an amount, by group."""
+        return self._added_up((self.values != 0).astype(np.float64))
+
+    def _added_up(self, values: Floats) -> Floats:
+        # Adding up runs takes half the time of scattered groups, and each deal does it.
+        sums = np.zeros(self.size)
+        if self.heads.size:
+            sums[self.groups] = np.add.reduceat(values, self.heads)
+        return sums
+
+
+def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: int) -> Amounts:
+    """Add up values by request and group."""
+    reach = int(requests.max(initial=0)) + 1
+    found, numbers = numbered(groups.astype(np.int64) * reach + requests)
+    sums = np.bincount(numbers, weights=values, minlength=found.size).astype(np.float64)
+    of_group = found // reach
+    heads = np.flatnonzero(np.diff(of_group, prepend=-1))
+    return Amounts((found % reach).astype(np.int32), sums, of_group[heads], heads, size)
+
+
+def both(one: Amounts, other: Amounts) -> Amounts:
+    """Add two kinds of amounts of the same groups."""
+    groups = (part.group_of_each() for part in (one, other))
+    requests, values = np.concatenate((one.requests, other.requests)), np.concatenate((one.values, other.values))
+    return amounts(requests, np.concatenate(tuple(groups)), values, one.size)
 
 
 def mixed(hashes: Hashes, deal: int) -> Hashes:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.amounts import Amounts, amounts, both
 from traceq.analysis.comparison.batches import Batch, Counts, Floats, Gaps
 from traceq.analysis.comparison.blame import CallSums, Decomposition
 from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
+from traceq.analysis.comparison.dealing import Amounts, amounts, both
 from traceq.analysis.comparison.evidence import Difference
 from traceq.analysis.comparison.measuring import (
     Estimate,
@@ -23,13 +23,14 @@ from traceq.analysis.comparison.measuring import (
     estimate,
     estimate_derived,
 )
-from traceq.analysis.comparison.sequences import OrderChange, find_order_changes
 from traceq.analysis.comparison.structure import (
     Attribution,
     CallChange,
+    OrderChange,
     find_call_changes,
     find_error_changes,
     find_failures,
+    find_order_changes,
 )
 from traceq.analysis.grouping import distinct
 

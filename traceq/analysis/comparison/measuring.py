@@ -13,9 +13,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from traceq.analysis.columns import Flags
-from traceq.analysis.comparison.amounts import Amounts
 from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Floats, Matching, match
-from traceq.analysis.comparison.dealing import Deals
+from traceq.analysis.comparison.dealing import Amounts, Deals
 from traceq.report import Column, Unit
 
 _COVERAGE = 0.95
