@@ -101,7 +101,7 @@ def _fetch(side: Side, options: CompareOptions) -> Fetched:
         with asking(place, query, options.asking.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options()))
             (tagged,) = _tagged_samples(ask, [answered.sums.cohort])
-    return Fetched(_title(side, place), answered.sums.cohort, tagged, answered.asked)
+    return Fetched(_title(side, place), answered.sums.cohort.joined(), tagged, answered.asked)
 
 
 def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:

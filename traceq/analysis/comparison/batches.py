@@ -7,7 +7,7 @@ different mix of requests is not reported as a change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -243,6 +243,8 @@ def end_to_end(parts: Sequence[_Columns]) -> _Columns:
     Raises:
         ValueError: If there are none.
     """
+    if len(parts) == 1:
+        return parts[0]
     names = [column.name for column in fields(parts[0])]
     joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(parts[0], **joined)
@@ -259,16 +261,23 @@ def on_one_table(one: Sequence[Batch], other: Sequence[Batch]) -> tuple[Batch, B
     Traces are ordered newest first, as sources give them, and requests in the order of their traces: however they were
     divided into batches, floating-point sums are bit-identical.
     """
-    keys = {key for batches in (one, other) for batch in batches for key in batch.operations}
-    table = tuple(sorted(keys, key=sortable))
-    numbers = {key: number for number, key in enumerate(table)}
-    before, after = (replace(_joined(batches, numbers), operations=table) for batches in (one, other))
-    return before, after
+    table = _table([*one, *other])
+    return _joined(one, table), _joined(other, table)
 
 
-def _joined(batches: Sequence[Batch], numbers: Mapping[GroupKey, int]) -> Batch:
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Merge batches into one, in the order of `on_one_table`."""
+    return _joined(batches, _table(batches))
+
+
+def _table(batches: Sequence[Batch]) -> tuple[GroupKey, ...]:
+    return tuple(sorted({key for batch in batches for key in batch.operations}, key=sortable))
+
+
+def _joined(batches: Sequence[Batch], table: tuple[GroupKey, ...]) -> Batch:
     if not batches:
-        return Batch()
+        return Batch(operations=table)
+    numbers = {key: number for number, key in enumerate(table)}
     traces = end_to_end([batch.traces for batch in batches])
     order = _newest_first(traces)
     trace_numbers = np.split(_places(order), np.cumsum([len(batch.traces) for batch in batches])[:-1])
@@ -280,13 +289,13 @@ def _joined(batches: Sequence[Batch], numbers: Mapping[GroupKey, int]) -> Batch:
         for batch, *places in zip(batches, trace_numbers, request_numbers, strict=True)
     ]
     return Batch(
-        (),
+        table,
         _kept(traces, order),
         _kept(end_to_end([batch.requests for batch in renumbered]), request_order),
         end_to_end([batch.work for batch in renumbered]),
         end_to_end([batch.gaps for batch in renumbered]),
         end_to_end([batch.calls for batch in renumbered]),
-        np.concatenate([batch.durations_ns for batch in batches]),
+        batches[0].durations_ns if len(batches) == 1 else np.concatenate([batch.durations_ns for batch in batches]),
     )
 
 

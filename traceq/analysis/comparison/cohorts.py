@@ -24,6 +24,7 @@ from traceq.analysis.comparison.batches import (
     TraceColumns,
     Work,
     end_to_end,
+    joined,
     small,
     sortable,
 )
@@ -57,6 +58,10 @@ class Cohort:
     def traces(self) -> TraceColumns:
         """Give all traces, with requests or without, in the order in which they were added."""
         return end_to_end([TraceColumns(), *(batch.traces for batch in self.batches)])
+
+    def joined(self) -> Cohort:
+        """Give the same in one batch, newest trace first: a comparison then needs no second copy of most columns."""
+        return Cohort((joined(self.batches),))
 
     def of(self, positions: Sequence[int]) -> Cohort:
         """Give the same of some traces only.
@@ -165,7 +170,7 @@ class CohortQuestion:
 
     def rank(self, sums: CohortSums) -> Cohort:
         """Give the requests, for a comparison with those of another set."""
-        return sums.cohort
+        return sums.cohort.joined()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
