@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ def loaded(forbidden: tuple[str, ...], *arguments: str) -> str:
             id="bottlenecks alone",
         ),
         pytest.param(("pandas", "httpx"), ("deps", "--source", TRACES), id="deps"),
+        pytest.param((*HEAVY, "httpx"), ("fetch", "--source", TRACES, "-o", os.devnull), id="fetch"),
     ],
 )
 def test_commands_leave_alone_what_they_do_not_need(forbidden: tuple[str, ...], arguments: tuple[str, ...]) -> None:

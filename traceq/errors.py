@@ -63,6 +63,10 @@ class SourceError(TraceqError):
     exit_code = ExitCode.SOURCE_FAILED
 
 
+_BAD_REQUEST = 400
+_FAILED = 500
+
+
 class ServerError(SourceError):
     """An answer other than 2xx; a class of its own because some of them are met by asking differently.
 
@@ -75,6 +79,12 @@ class ServerError(SourceError):
         super().__init__(message, hint=hint)
         self.status = status
         self.told = told
+
+
+def is_refusal(error: SourceError) -> bool:
+    """Return whether the server disliked the question, or failed over it: another question may be answered."""
+    refused = error if isinstance(error, ServerError) else error.__cause__
+    return isinstance(refused, ServerError) and (refused.status == _BAD_REQUEST or refused.status >= _FAILED)
 
 
 class LoginRequired(SourceError):  # noqa: N818 - says what to do, as the other names do

@@ -8,19 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from traceq.catalog import TraceSummary, Window
-from traceq.errors import LoginRequired, SourceError
+from traceq.errors import LoginRequired, SourceError, is_refusal
 from traceq.query import TraceQuery, matching
 from traceq.sources.dialects import Parts
-from traceq.sources.interface import Progress, ProgressListener
-from traceq.sources.refusals import is_refusal
+from traceq.sources.interface import MOST_AT_ONCE, Progress, ProgressListener
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 from traceq.untrusted import printable
 
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
-
-MOST_AT_ONCE = 8
-"""Concurrent requests: enough to hide waiting, few enough for a server that others use too."""
 
 _MOST_SHARES = 1000
 """The maximum number of services per trace in Elasticsearch's own summaries, which leave out the rest."""

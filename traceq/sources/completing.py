@@ -14,8 +14,8 @@ from threading import Lock
 from typing import TypeAlias
 
 from traceq.errors import ServerError
-from traceq.sources.candidates import MOST_AT_ONCE
 from traceq.sources.dialects import Answered, Parts
+from traceq.sources.interface import MOST_AT_ONCE
 from traceq.traces import Traces, normal_id
 from traceq.units import plural
 

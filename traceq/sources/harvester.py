@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from traceq.codec import read_table
-from traceq.errors import InputError, LoginRequired, NotFoundError, ServerError, SourceError
+from traceq.errors import InputError, LoginRequired, NotFoundError, ServerError, SourceError, is_refusal
 from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing, lines_of, pack
-from traceq.sources.candidates import MOST_AT_ONCE
 from traceq.sources.harvest import Met, Plan, TimeSlice
-from traceq.sources.interface import Found, Progress, ProgressListener, Source, no_progress
-from traceq.sources.refusals import is_refusal
+from traceq.sources.interface import MOST_AT_ONCE, Found, Progress, ProgressListener, Source, no_progress
 from traceq.traces import normal_id
 from traceq.units import format_ratio
 from traceq.untrusted import printable

@@ -28,6 +28,9 @@ class Progress:
     """Whether `done` and `total` are bytes, so that there is a rate and a time left to tell."""
 
 
+MOST_AT_ONCE = 8
+"""Concurrent requests: enough to hide waiting, few enough for a server that others use too."""
+
 ProgressListener: TypeAlias = Callable[[Progress], None]
 
 

@@ -18,7 +18,7 @@ from traceq.catalog import Operation, ServiceCall, Window, summarize
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.conditions import sent_as
-from traceq.errors import NotFoundError, SourceError
+from traceq.errors import NotFoundError, SourceError, is_refusal
 from traceq.query import TraceQuery
 from traceq.records import Codebook
 from traceq.sources.candidates import (
@@ -54,7 +54,6 @@ from traceq.sources.interface import (
     nearest_names,
     no_progress,
 )
-from traceq.sources.refusals import is_refusal
 from traceq.sources.tags import LONGEST_INDEXED, LOOKED_FOR, NOT_LOOKED_FOR, other_ways, unsent, without_patterns
 from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, plural

@@ -13,14 +13,6 @@ from traceq.untrusted import printable
 _MAX_TITLE = 80
 
 
-def is_refusal(error: SourceError) -> bool:
-    """Return whether the server disliked the question, or failed over it: another question may be answered."""
-    refused = error if isinstance(error, ServerError) else error.__cause__
-    if not isinstance(refused, ServerError):
-        return False
-    return refused.status == HTTPStatus.BAD_REQUEST or refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
 def is_api_answer(answer: Answer) -> bool:
     """Return whether this is a 200 from Jaeger's API and not a page; its type is not used, as old servers omit it."""
     return answer.status == HTTPStatus.OK and not is_page(answer)
