@@ -242,6 +242,51 @@ class ServiceList(Answer):
         return table((Column[str]("service", "service", Unit.SERVICE, lambda name: name),), self.services)
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedTrace:
+    """What became of a trace that was to be archived."""
+
+    trace_id: str
+    problem: str = ""
+    """Why it is not archived; empty if it is."""
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the server has copied it to its archive storage."""
+        return not self.problem
+
+
+ARCHIVED_COLUMNS: tuple[Column[ArchivedTrace], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID),
+    Column("is_archived", about="whether the server has copied it to its archive storage"),
+    Column(
+        "problem",
+        "problem",
+        value=lambda trace: trace.problem or None,
+        about="why it is not archived; null if it is",
+        can_shrink=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ArchiveList(Answer):
+    """The traces that a server was told to archive."""
+
+    traces: tuple[ArchivedTrace, ...]
+
+    @property
+    def archived_count(self) -> int:
+        """The number of traces that are archived now."""
+        return sum(trace.is_archived for trace in self.traces)
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        Column("archived_count", about="number of traces that the server has copied to its archive storage"),
+        Rows("traces", ARCHIVED_COLUMNS, about="every trace that was named, in that order"),
+    )
+    MAIN: ClassVar[str] = "traces"
+
+
 OPERATION_COLUMNS: tuple[Column[Operation], ...] = (
     Column("operation", "operation", value=lambda operation: operation.name, can_shrink=True),
     Column(

@@ -16,8 +16,8 @@ from traceq.units import parse_duration
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 URL = "http://jaeger.test:16686"
 
-Key = tuple[str, tuple[tuple[str, str], ...], str]
-"""Path as sent, parameters in one spelling and order, tenant."""
+Key = tuple[str, str, tuple[tuple[str, str], ...], str]
+"""Method, path as sent, parameters in one spelling and order, tenant."""
 
 
 def replaying(folder: str, otherwise: httpx.Response | None = None) -> respx.MockRouter:
@@ -27,7 +27,8 @@ def replaying(folder: str, otherwise: httpx.Response | None = None) -> respx.Moc
     answers = {_recorded_key(exchange): exchange for exchange in exchanges if _is_askable(exchange)}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        key = _key(request.url.raw_path.decode().partition("?")[0], request.url.params.multi_items(), request.headers)
+        path = request.url.raw_path.decode().partition("?")[0]
+        key = _key(request.method, path, request.url.params.multi_items(), request.headers)
         if key not in answers and otherwise is not None:
             return otherwise
         assert key in answers, f"never recorded: {request.url}"
@@ -35,7 +36,7 @@ def replaying(folder: str, otherwise: httpx.Response | None = None) -> respx.Moc
         return httpx.Response(exchange["status"], headers=exchange["headers"], content=_body(directory, exchange))
 
     router = respx.mock(assert_all_called=False)
-    router.route(method="GET", url__startswith=URL).mock(side_effect=answer)
+    router.route(url__startswith=URL).mock(side_effect=answer)
     return router
 
 
@@ -46,7 +47,7 @@ def scenarios() -> dict[str, Any]:
 
 
 def _is_askable(exchange: dict[str, Any]) -> bool:
-    return exchange["method"] == "GET" and "accept-encoding" not in exchange.get("request_headers", {})
+    return "accept-encoding" not in exchange.get("request_headers", {})
 
 
 def _body(directory: Path, exchange: dict[str, Any]) -> bytes:
@@ -55,12 +56,13 @@ def _body(directory: Path, exchange: dict[str, Any]) -> bytes:
 
 
 def _recorded_key(exchange: dict[str, Any]) -> Key:
-    return _key(exchange["path"], exchange["query"], exchange.get("request_headers", {}))
+    return _key(exchange["method"], exchange["path"], exchange["query"], exchange.get("request_headers", {}))
 
 
-def _key(path: str, params: Iterable[Iterable[str]], headers: Any) -> Key:
+def _key(method: str, path: str, params: Iterable[Iterable[str]], headers: Any) -> Key:
     pairs = (tuple(pair) for pair in params)
-    return path, tuple(sorted((name, _spelled(name, value)) for name, value in pairs)), headers.get("x-tenant", "")
+    spelled = tuple(sorted((name, _spelled(name, value)) for name, value in pairs))
+    return method, path, spelled, headers.get("x-tenant", "")
 
 
 def _spelled(name: str, value: str) -> str:

@@ -85,6 +85,10 @@ def _handler(answer: Answer, seen: Seen, *, keeps_open: bool) -> type[BaseHTTPRe
             if keeps_open:
                 seen.release.wait()
 
+        def do_POST(self) -> None:
+            """Answer orders, which have no body, like questions."""
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             """Keep stderr clean."""
 

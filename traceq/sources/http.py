@@ -87,14 +87,28 @@ class HttpClient:
             InputError: If a certificate file cannot be read.
         """
         base_url = self.address.url if base_path is None else self.address.origin + base_path
-        asked = url = self._url(base_url + path, params)
+        return self._send("GET", base_url + path, params)
+
+    def post(self, path: str) -> Answer:
+        """Send an order without a body to a path below the base URL, once: a repeated one may be carried out twice.
+
+        Raises:
+            SourceError: If there is no whole answer; the order may have been carried out.
+            LoginRequired: If credentials are missing, or the way leads to another host.
+            InputError: If a certificate file cannot be read.
+        """
+        return self._send("POST", self.address.url + path)
+
+    def _send(self, method: str, target: str, params: tuple[tuple[str, str], ...] = ()) -> Answer:
+        asked = url = self._url(target, params)
         for _ in range(_MAX_REDIRECTS + 1):
-            response, body = self._exchange(url)
+            response, body = self._exchange(method, url)
             if response.next_request is None:
                 return self._accept(asked, response, body)
-            url = self._follow(response.next_request.url)
+            # After most redirects, a POST has to be sent on as a GET.
+            method, url = response.next_request.method, self._follow(response.next_request.url)
         raise SourceError(
-            f"{self._server} redirects in circles ({_MAX_REDIRECTS} times for {path})",
+            f"{self._server} redirects in circles ({_MAX_REDIRECTS} times for {asked.path})",
             hint=f"is {self.address.url} the right base URL? a login in front of it can do this too",
         )
 
@@ -135,9 +149,9 @@ class HttpClient:
         weakref.finalize(self, client.close)
         return client
 
-    def _exchange(self, url: httpx.URL) -> tuple[httpx.Response, bytes]:
+    def _exchange(self, method: str, url: httpx.URL) -> tuple[httpx.Response, bytes]:
         started_ns = time.perf_counter_ns()
-        request = self._client.build_request("GET", url)
+        request = self._client.build_request(method, url)
         try:
             response = self._client.send(request, stream=True)
         except (httpx.HTTPError, _AskedToWait) as error:
@@ -148,7 +162,7 @@ class HttpClient:
             except httpx.HTTPError as error:
                 self._raise_cut_off(error)
         took_ms = (time.perf_counter_ns() - started_ns) / NS_PER_MS
-        logger.debug("GET %s: %s, %s bytes, %.0f ms", url, response.status_code, len(raw), took_ms)
+        logger.debug("%s %s: %s, %s bytes, %.0f ms", method, url, response.status_code, len(raw), took_ms)
         return response, self._uncompressed(response, raw)
 
     def _uncompressed(self, response: httpx.Response, raw: bytes) -> bytes:

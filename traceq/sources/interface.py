@@ -140,6 +140,19 @@ class Source(Place, Protocol):
         """Give the calls between services that the source itself has on record; empty when it keeps none."""
 
 
+@runtime_checkable
+class ArchivingSource(Source, Protocol):
+    """A source that can keep traces for longer: a server."""
+
+    def archive(self, trace_id: str) -> None:
+        """Have a trace copied to where it is kept when others are deleted.
+
+        Raises:
+            NotFoundError: If there is no such trace, or it cannot be an id.
+            SourceError: If the server does not archive traces, or fails over it.
+        """
+
+
 class Slice(Protocol):
     """A part of the input that holds whole traces: none of them has spans in another slice. Has to be picklable."""
 

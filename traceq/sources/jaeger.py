@@ -21,6 +21,7 @@ from traceq.conditions import sent_as
 from traceq.errors import NotFoundError, SourceError, is_refusal
 from traceq.query import TraceQuery
 from traceq.records import Codebook
+from traceq.sources.archiving import order_archiving
 from traceq.sources.candidates import (
     Candidates,
     Check,
@@ -184,22 +185,40 @@ class JaegerSource:
         Raises:
             NotFoundError: If there is none, or it cannot be an id.
         """
+        wanted = self._id(trace_id)
+        answered = self._dialect.trace(wanted)
+        for note in answered.notes:
+            logger.warning("%s: %s", self.location, note)
+        if not answered.by_id:
+            raise self._no_trace(wanted)
+        with reading(self._client):
+            return read_table(answered.by_id.values(), with_details=True)
+
+    def archive(self, trace_id: str) -> None:
+        """Have the server copy a trace to its archive storage, where it finds the trace by its id later.
+
+        Raises:
+            NotFoundError: If there is none, or it cannot be an id.
+            SourceError: If the server does not archive traces, or fails over it.
+        """
+        wanted = self._id(trace_id)
+        if not order_archiving(self._client, wanted):
+            raise self._no_trace(wanted)
+
+    def _id(self, trace_id: str) -> str:
         wanted = trace_id.strip().lower()
         if not _TRACE_ID.fullmatch(wanted):
             raise NotFoundError(
                 f"no trace '{printable(trace_id)}' at {self.location}: that is not a trace id",
                 hint="a trace id is written with up to 32 digits, 0 to 9 and a to f",
             )
-        answered = self._dialect.trace(wanted)
-        for note in answered.notes:
-            logger.warning("%s: %s", self.location, note)
-        if not answered.by_id:
-            raise NotFoundError(
-                f"no trace {wanted} at {self.location}",
-                hint="is the id complete? with Elasticsearch, traces older than 72 h are found by search only",
-            )
-        with reading(self._client):
-            return read_table(answered.by_id.values(), with_details=True)
+        return wanted
+
+    def _no_trace(self, trace_id: str) -> NotFoundError:
+        return NotFoundError(
+            f"no trace {trace_id} at {self.location}",
+            hint="is the id complete? with Elasticsearch, traces older than 72 h are found by search only",
+        )
 
     def dependencies(self, window: Window) -> tuple[ServiceCall, ...]:
         """Give the calls that Jaeger has on record; empty where no job computes them (Elasticsearch, Cassandra).

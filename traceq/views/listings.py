@@ -6,12 +6,22 @@ from collections.abc import Sized
 from dataclasses import replace
 
 from traceq.answer import report_of
-from traceq.catalog import SUMMARY_COLUMNS, OperationList, ServiceList, TraceList, TraceSummary, summarize
+from traceq.catalog import (
+    ARCHIVED_COLUMNS,
+    SUMMARY_COLUMNS,
+    ArchivedTrace,
+    ArchiveList,
+    OperationList,
+    ServiceList,
+    TraceList,
+    TraceSummary,
+    summarize,
+)
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Column, Line, Report, Table, Unit, picked, table
 from traceq.traces import Traces
 from traceq.units import plural
-from traceq.views.wording import dim, hint, nothing_found, reported
+from traceq.views.wording import dim, hint, next_line, nothing_found, reported, strong
 
 _ORDER_TEXTS = {"recent": "newest first", "oldest": "oldest first", "name": "by name", "name-desc": "by name, Z to A"}
 
@@ -78,6 +88,24 @@ def operations_report(answer: OperationList, asked: Asked = NOT_ASKED) -> Report
     found = answer.records()
     footer = _count(answer.operations, "operation", asked, f" of {answer.service}")
     return Report("operations", answer.to_dict(), found, (found,), (footer,))
+
+
+@report_of.register
+def archive_report(answer: ArchiveList, asked: Asked = NOT_ASKED) -> Report:
+    """Say which traces are archived, and how to see one again."""
+    where = f" at {asked.location}" if asked.location else ""
+    archived = [trace for trace in answer.traces if trace.is_archived]
+    told = plural(len(archived), "trace")
+    if len(archived) < len(answer.traces):
+        told = f"{len(archived)} of {plural(len(answer.traces), 'trace')}"
+    columns = (
+        *picked(ARCHIVED_COLUMNS, "trace_id"),
+        Column[ArchivedTrace]("outcome", "", value=lambda trace: trace.problem or "archived", can_shrink=True),
+    )
+    footer = (next_line(asked, "show", archived[0].trace_id),) if archived else ()
+    return reported(
+        "archive", answer, asked, (strong(f"archived {told}{where}"), table(columns, answer.traces)), footer
+    )
 
 
 def _count(listed: Sized, noun: str, asked: Asked, whose: str = "") -> Line:
