@@ -292,6 +292,10 @@ class Graph:
     view: Literal["graph", "tree", "auto"] = "auto"
     short_note: str = ""
     """What short labels leave out, told where they are used."""
+    health_legend: tuple[tuple[Health, str], ...] = ()
+    """What each health means here, in words."""
+    label_legend: str = ""
+    """What is written on edges, in words."""
 
 
 @dataclass(frozen=True, slots=True)

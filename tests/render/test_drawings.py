@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -18,7 +17,6 @@ from tests.render.graphs import AWKWARD, meshed
 from traceq.render.dot import render_dot
 from traceq.render.html import render_html
 from traceq.render.mermaid import render_mermaid
-from traceq.render.placing import place
 from traceq.render.svg import render_svg
 from traceq.report import Graph
 
@@ -54,34 +52,6 @@ def test_svg_holds_every_label_and_every_edge() -> None:
     wanted |= {edge.label for edge in meshed(60).edges if edge.source != edge.target}
     assert wanted <= texts
     assert {f"↻ {edge.label}" for edge in meshed(60).edges if edge.source == edge.target} <= texts
-
-
-@pytest.mark.parametrize("size", [4, 15, 60])
-def test_no_line_leads_through_a_box(size: int) -> None:
-    drawing = place(meshed(size))
-
-    for line in drawing.lines:
-        for number, ((x, y), (next_x, next_y)) in enumerate(pairwise(line.points)):
-            low, high = sorted((x, next_x))
-            if number % 2:
-                assert y == next_y
-            for box in drawing.boxes:
-                beside = high <= box.left or low >= box.left + box.width
-                assert beside or (number % 2 and not box.top < y < box.top + box.height)
-
-
-@pytest.mark.parametrize("size", [4, 15, 60])
-def test_no_box_lies_on_another(size: int) -> None:
-    boxes = place(meshed(size)).boxes
-
-    for number, box in enumerate(boxes):
-        for other in boxes[:number]:
-            assert (
-                box.left + box.width <= other.left
-                or other.left + other.width <= box.left
-                or box.top + box.height <= other.top
-                or other.top + other.height <= box.top
-            )
 
 
 class _Page(HTMLParser):

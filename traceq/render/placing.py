@@ -1,11 +1,12 @@
 """Where boxes and lines of a graph lie in pixels: layers from left to right, lines between them and never through one.
 
-A line that passes a layer has a place of its own there, and crosses it level; between layers it may bend, and there
-are no boxes.
+A line that passes a layer has a place of its own there, and crosses it level. It bends in the middle of the channel
+between two layers, where neither boxes nor labels are: labels stand at the heads of arrows, on either side of it.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
@@ -14,13 +15,23 @@ from traceq.render.layering import Layout, lay_out, stacked
 from traceq.report import Graph, GraphEdge, GraphNode
 from traceq.untrusted import printable
 
-LETTER = 7.3
+LINE = 18.0
+"""From one line of a box's text to the next."""
+ARROW = 9.0
+"""How long the head of an arrow is."""
+_LETTER = 7.3
 """How wide a letter is at most, nearly, in a sans-serif of 13 pixels."""
-_LINE = 18.0
+_WIDE_LETTER = 13.5
 _PORT = 18.0
 _GAP = 16.0
+"""Between boxes above each other; the page's script counts on it when it finds lines a way between them."""
+_STUB = 8.0
+"""A line leaves a box and reaches one level, at least so far."""
 _MARGIN = 24.0
 _SWEEPS = 8
+_LEAST_BEND, _MOST_BEND = 60.0, 150.0
+_SLOPE = 0.2
+"""How wide a channel's bends are for each pixel that the steepest of its lines has to go up or down."""
 
 Point = tuple[float, float]
 
@@ -55,11 +66,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An edge as points: pairs of them are level, between pairs it bends."""
+    """An edge as it runs from port to port."""
 
     edge: GraphEdge
     points: tuple[Point, ...]
-    """From its source to its target."""
+    """From its source to its target: level to the second, a bend to the third, level to the fourth and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +98,21 @@ def place(graph: Graph) -> Drawing:
     for stack in layers:
         _shape(stack)
     _settle(layers)
-    width = _columns(layers, calls, chains)
+    channels = _channels(layers, calls, chains)
+    width = _columns(layers, channels)
     height = max((box.top + box.height for stack in layers for box in stack), default=0.0)
     lines = tuple(
-        _line(number, edge, chain, boxes[order[edge.source]])
+        _line(number, edge, chain, channels[layout.layers[order[_left_end(edge, chain)]] :])
         for number, (edge, chain) in enumerate(zip(calls, chains, strict=True))
     )
-    return Drawing(tuple(boxes), lines, width + 2 * _MARGIN, height + 2 * _MARGIN)
+    return Drawing(tuple(boxes), lines, width + _MARGIN, height + _MARGIN)
+
+
+def text_width(text: str) -> float:
+    """Estimate how wide a text is at most, nearly, in a sans-serif of 13 pixels."""
+    if text.isascii():
+        return len(text) * _LETTER
+    return sum(_WIDE_LETTER if unicodedata.east_asian_width(letter) in "WF" else _LETTER for letter in text)
 
 
 def _text(node: GraphNode, edges: Sequence[GraphEdge]) -> tuple[str, ...]:
@@ -125,8 +144,8 @@ def _shape(layer: list[Box]) -> None:
         box.outs.sort(key=lambda found: (found[1].order, found[0]))
         if box.node is not None:
             ports = max(len(box.ins), len(box.outs))
-            box.height = max(_LINE * len(box.lines) + 14, _PORT * (ports + 1))
-            box.width = max(len(line) for line in box.lines) * LETTER + 28
+            box.height = max(LINE * len(box.lines) + 14, _PORT * (ports + 1))
+            box.width = max(map(text_width, box.lines)) + 28
 
 
 def _settle(layers: Sequence[list[Box]]) -> None:
@@ -158,25 +177,62 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _columns(layers: Sequence[Sequence[Box]], calls: Sequence[GraphEdge], chains: Sequence[Sequence[Box]]) -> float:
-    """Put the layers next to each other, with room for labels between, and give the width of all."""
-    room = [0.0] * len(layers)
+@dataclass(slots=True, eq=False)
+class _Channel:
+    """The room between two layers: labels of arrows to the left, bends, labels of arrows to the right."""
+
+    label_left: float = 0.0
+    label_right: float = 0.0
+    drop: float = 0.0
+    """How far the steepest line goes up or down in it."""
+    bend_start: float = 0.0
+    bend_end: float = 0.0
+
+
+def _left_end(edge: GraphEdge, chain: Sequence[Box]) -> str:
+    first = chain[0].node
+    return edge.source if first is not None and first.node_id == edge.source else edge.target
+
+
+def _channels(
+    layers: Sequence[Sequence[Box]], calls: Sequence[GraphEdge], chains: Sequence[Sequence[Box]]
+) -> list[_Channel]:
+    """Find what each channel has to hold."""
+    channels = [_Channel() for _ in layers[1:]]
     layer_of = {id(box): number for number, layer in enumerate(layers) for box in layer}
-    for edge, chain in zip(calls, chains, strict=True):
-        is_back = chain[0].node is None or chain[0].node.node_id != edge.source
-        channel = layer_of[id(chain[0])] if is_back else layer_of[id(chain[-1])] - 1
-        room[channel] = max(room[channel], len(edge.label) * LETTER)
-    left = _MARGIN
+    for number, (edge, chain) in enumerate(zip(calls, chains, strict=True)):
+        room = text_width(printable(edge.label)) + ARROW + _STUB
+        first, last = layer_of[id(chain[0])], layer_of[id(chain[-1])]
+        if _left_end(edge, chain) == edge.source:
+            channels[last - 1].label_right = max(channels[last - 1].label_right, room)
+        else:
+            channels[first].label_left = max(channels[first].label_left, room)
+        for channel, (near, far) in zip(channels[first:last], pairwise(chain), strict=True):
+            drop = abs(near.port(number, is_left=False)[1] - far.port(number, is_left=True)[1])
+            channel.drop = max(channel.drop, drop)
+    return channels
+
+
+def _columns(layers: Sequence[Sequence[Box]], channels: Sequence[_Channel]) -> float:
+    """Put layers and channels next to each other, and give where the last one ends."""
+    right = _MARGIN
     for number, layer in enumerate(layers):
         width = max((box.width for box in layer), default=0.0)
         for box in layer:
-            box.left, box.width = left, width
-        left += width + (room[number] + 70 if number + 1 < len(layers) else 0.0)
-    return left - _MARGIN
+            box.left, box.width = right, width
+        right += width
+        if number < len(channels):
+            channel = channels[number]
+            channel.bend_start = right + max(channel.label_left, _STUB)
+            channel.bend_end = channel.bend_start + min(max(channel.drop * _SLOPE, _LEAST_BEND), _MOST_BEND)
+            right = channel.bend_end + max(channel.label_right, _STUB)
+    return right
 
 
-def _line(number: int, edge: GraphEdge, chain: Sequence[Box], source: Box) -> Line:
-    points: list[Point] = []
-    for near, far in pairwise(chain):
-        points += [near.port(number, is_left=False), far.port(number, is_left=True)]
-    return Line(edge, tuple(points if chain[0] is source else points[::-1]))
+def _line(number: int, edge: GraphEdge, chain: Sequence[Box], channels: Sequence[_Channel]) -> Line:
+    points = [chain[0].port(number, is_left=False)]
+    for channel, (near, far) in zip(channels, pairwise(chain), strict=False):
+        points.append((channel.bend_start, near.port(number, is_left=False)[1]))
+        points.append((channel.bend_end, far.port(number, is_left=True)[1]))
+    points.append(chain[-1].port(number, is_left=True))
+    return Line(edge, tuple(points if _left_end(edge, chain) == edge.source else points[::-1]))

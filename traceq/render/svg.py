@@ -1,91 +1,127 @@
-"""A graph as a picture of its own: SVG that needs no script, font or page around it."""
+"""A graph as a picture of its own: SVG that needs no script, font or page around it, for light and dark grounds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from traceq.render.placing import Box, Drawing, Line, Point, place
+from traceq.render.legend import THICK, Entry, Mark, legend, stroke_widths
+from traceq.render.placing import ARROW, LINE, Box, Drawing, Line, Point, place, text_width
 from traceq.report import Graph, Health, NodeKind
 from traceq.untrusted import printable
 
-_COLOURS: dict[Health, str] = {"unknown": "#78838c", "good": "#2e7d32", "fair": "#b58900", "poor": "#c62828"}
-_FILLS: dict[NodeKind, str] = {
-    "service": 'fill="#eef4fb" stroke="#3b6ea5"',
-    "database": 'fill="#eef7ee" stroke="#4c8c4a"',
-    "messaging": 'fill="#fbf3e4" stroke="#b07d2b"',
-    "external": 'fill="#f6f6f6" stroke="#78838c" stroke-dasharray="5 3"',
+_INK, _QUIET, _GROUND = ("#1c2329", "#dfe5ea"), ("#5d6873", "#9aa7b2"), ("#ffffff", "#15191d")
+"""Colours on a light ground and on a dark one, here and below."""
+_LINES: Mapping[Health, tuple[str, str]] = {
+    "unknown": ("#78838c", "#8d99a3"),
+    "good": ("#2e7d32", "#66bb6a"),
+    "fair": ("#a87400", "#e0b040"),
+    "poor": ("#c62828", "#ef6b6b"),
 }
-_ARROW = 9.0
-_LIFT = 4.0
+_BOXES: Mapping[NodeKind, tuple[tuple[str, str], tuple[str, str]]] = {
+    "service": (("#eef4fb", "#1d2b3a"), ("#3b6ea5", "#6f9fd4")),
+    "database": (("#eef7ee", "#1d2f1f"), ("#4c8c4a", "#74b572")),
+    "messaging": (("#fbf3e4", "#33291a"), ("#b07d2b", "#d3a250")),
+    "external": (("#f6f6f6", "#23282d"), ("#78838c", "#8d99a3")),
+}
+"""How boxes are filled, and how they are framed."""
+_ROUNDING: Mapping[NodeKind, int] = {"service": 3, "database": 14, "messaging": 0, "external": 3}
+_LIFT = 2.5
 """How far above its line a label stands."""
+_MARGIN = 24.0
+_SAMPLE = 30.0
 
 
 def render_svg(graph: Graph) -> str:
     """Draw boxes and arrows from left to right; what is known of an edge besides its label is its title."""
     drawing = place(graph)
-    size = f'width="{drawing.width:.0f}" height="{drawing.height:.0f}"'
-    view = f'viewBox="0 0 {drawing.width:.0f} {drawing.height:.0f}"'
+    entries = list(_laid_out(legend(graph), drawing))
+    width = max([drawing.width, *(x + _entry_width(entry) + _MARGIN for entry, (x, _) in entries)])
+    height = max([drawing.height, *(y + _MARGIN for _, (_, y) in entries)])
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view} font-family="sans-serif" font-size="13">',
-        f'<rect {size} fill="#ffffff"/>',
-        *_definitions(),
-        *_body(drawing),
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13" role="img">',
+        f"<title>{_text(_title(graph))}</title>",
+        _dark(),
+        f'<rect class="ground" width="100%" height="100%" fill="{_GROUND[0]}"/>',
+        *_heads(),
+        *map(_edge, drawing.lines, stroke_widths([line.edge.weight for line in drawing.lines])),
+        *map(_node, drawing.boxes),
+        *(_entry(entry, point) for entry, point in entries),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _definitions() -> Iterator[str]:
+def _title(graph: Graph) -> str:
+    return f"Who calls whom: {len(graph.nodes)} nodes, {len(graph.edges)} edges"
+
+
+def _dark() -> str:
+    """Write the colours for a dark ground; those for a light one are attributes, for programs that know no styles."""
+    rules = [f".ground{{fill:{_GROUND[1]}}}", f".ink{{fill:{_INK[1]}}}", f".quiet{{fill:{_QUIET[1]}}}"]
+    rules.append(f".label{{stroke:{_GROUND[1]}}}")
+    for health, (_, colour) in _LINES.items():
+        rules += [f".line-{health}{{stroke:{colour}}}", f".fill-{health}{{fill:{colour}}}"]
+    for kind, ((_, fill), (_, frame)) in _BOXES.items():
+        rules.append(f".{kind}{{fill:{fill};stroke:{frame}}}")
+    return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
+
+
+def _heads() -> Iterator[str]:
     yield "<defs>"
-    for health, colour in _COLOURS.items():
+    for health, (colour, _) in _LINES.items():
         yield (
-            f'<marker id="{health}" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="{_ARROW:.0f}" '
-            f'markerHeight="{_ARROW:.0f}" markerUnits="userSpaceOnUse" orient="auto">'
-            f'<path d="M0 1 L10 5 L0 9 z" fill="{colour}"/></marker>'
+            f'<marker id="{health}" viewBox="0 0 10 10" refX="5" refY="5" markerWidth="{ARROW:.0f}" '
+            f'markerHeight="{ARROW:.0f}" markerUnits="userSpaceOnUse" orient="auto">'
+            f'<path class="fill-{health}" d="M0 1 L10 5 L0 9 z" fill="{colour}"/></marker>'
         )
     yield "</defs>"
 
 
-def _body(drawing: Drawing) -> Iterator[str]:
-    for line in drawing.lines:
-        yield _edge(line)
-    for box in drawing.boxes:
-        yield _node(box)
-
-
-def _edge(line: Line) -> str:
+def _edge(line: Line, width: float) -> str:
     edge = line.edge
-    colour = _COLOURS[edge.health]
-    dashes = ' stroke-dasharray="6 4"' if edge.is_async else ""
     told = "; ".join(f"{name} {value}".strip() for name, value in edge.facts)
     title = f"{edge.source} to {edge.target}" + (f": {told}" if told else "")
-    path = (
-        f'<path d="{curve(line.points)}" fill="none" stroke="{colour}" stroke-width="1.4"{dashes} '
-        f'marker-end="url(#{edge.health})"/>'
+    path = _path(curve(_short_of_the_tip(line.points)), edge.health, width, is_dashed=edge.is_async)
+    return f"<g><title>{_text(title)}</title>{path}{_label(line, width)}</g>"
+
+
+def _path(data: str, health: Health, width: float, *, is_dashed: bool = False) -> str:
+    dashes = ' stroke-dasharray="6 4"' if is_dashed else ""
+    return (
+        f'<path class="line-{health}" d="{data}" fill="none" stroke="{_LINES[health][0]}" stroke-width="{width:g}"'
+        f'{dashes} marker-end="url(#{health})"/>'
     )
-    return f"<g><title>{_text(title)}</title>{path}{_label(line, colour)}</g>"
 
 
-def _label(line: Line, colour: str) -> str:
-    """Stand the label at its arrow's head, where every line has a height of its own."""
-    if not line.edge.label:
+def _short_of_the_tip(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """End a line where the middle of its head is: a thick one would stand out at the tip."""
+    (before, _), (x, y) = points[-2:]
+    return (*points[:-1], (x - ARROW / 2 if before < x else x + ARROW / 2, y))
+
+
+def _label(line: Line, width: float) -> str:
+    """Stand the label on the level stretch at its arrow's head, where nothing else is."""
+    edge = line.edge
+    if not edge.label:
         return ""
     x, y = line.points[-1]
-    is_rightward = line.points[-2][0] < x
-    anchor, shift = ("end", -_ARROW - 4) if is_rightward else ("start", _ARROW + 4)
+    anchor, shift = ("end", -ARROW - 3) if line.points[-2][0] < x else ("start", ARROW + 3)
+    where = f'x="{x + shift:.1f}" y="{y - _LIFT - width / 2:.1f}" text-anchor="{anchor}"'
     return (
-        f'<text x="{x + shift:.1f}" y="{y - _LIFT:.1f}" text-anchor="{anchor}" fill="{colour}" stroke="#ffffff" '
-        f'stroke-width="3" paint-order="stroke">{_text(line.edge.label)}</text>'
+        f'<text class="label fill-{edge.health}" {where} '
+        f'fill="{_LINES[edge.health][0]}" stroke="{_GROUND[0]}" stroke-width="3" paint-order="stroke">'
+        f"{_text(edge.label)}</text>"
     )
 
 
-def curve(points: tuple[Point, ...]) -> str:
-    """Write a path: bends between the points of a pair, and level from pair to pair."""
+def curve(points: Sequence[Point]) -> str:
+    """Write a path: level, a bend, level and so on."""
     parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for number, ((x, y), (next_x, next_y)) in enumerate(pairwise(points)):
-        if number % 2:
+        if number % 2 == 0 or y == next_y:
             parts.append(f"L{next_x:.1f} {next_y:.1f}")
         else:
             half = (x + next_x) / 2
@@ -96,22 +132,66 @@ def curve(points: tuple[Point, ...]) -> str:
 def _node(box: Box) -> str:
     if box.node is None:
         raise ValueError("a passage is no node")
-    radius = {"service": 3, "database": 14, "messaging": 0, "external": 3}[box.node.kind]
-    shape = (
-        f'<rect x="{box.left:.1f}" y="{box.top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
-        f'rx="{radius}" {_FILLS[box.node.kind]}/>'
-    )
-    inner = ""
-    if box.node.kind == "messaging":
-        inner = (
-            f'<rect x="{box.left + 3:.1f}" y="{box.top + 3:.1f}" width="{box.width - 6:.1f}" '
-            f'height="{box.height - 6:.1f}" fill="none" stroke="#b07d2b"/>'
-        )
+    shape = _shape(box.node.kind, (box.left, box.top), (box.width, box.height))
+    first = box.middle + 4.5 - LINE * (len(box.lines) - 1) / 2
+    start = f'<text class="ink" x="{box.left + 14:.1f}" fill="{_INK[0]}"'
     texts = "".join(
-        f'<text x="{box.left + 14:.1f}" y="{box.top + 20 + 18 * number:.1f}" fill="#1c2329">{_text(text)}</text>'
-        for number, text in enumerate(box.lines)
+        f'{start} y="{first + LINE * number:.1f}">{_text(text)}</text>' for number, text in enumerate(box.lines)
     )
-    return f"<g><title>{_text(f'{box.node.label} ({box.node.kind})')}</title>{shape}{inner}{texts}</g>"
+    return f"<g><title>{_text(f'{box.node.label} ({box.node.kind})')}</title>{shape}{texts}</g>"
+
+
+def _shape(kind: NodeKind, corner: Point, size: Point) -> str:
+    (x, y), (width, height) = corner, size
+    fill, frame = _BOXES[kind]
+    dashes = ' stroke-dasharray="5 3"' if kind == "external" else ""
+    place = (
+        f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{min(_ROUNDING[kind], height / 2):g}"'
+    )
+    shape = f'<rect class="{kind}" {place} fill="{fill[0]}" stroke="{frame[0]}"{dashes}/>'
+    if kind == "messaging":
+        # Two frames, as in the terminal.
+        inner = f'x="{x + 3:.1f}" y="{y + 3:.1f}" width="{width - 6:.1f}" height="{height - 6:.1f}"'
+        shape += f'<rect class="{kind}" {inner} fill="{fill[0]}" stroke="{frame[0]}"/>'
+    return shape
+
+
+def _laid_out(entries: Sequence[Entry], drawing: Drawing) -> Iterator[tuple[Entry, Point]]:
+    """Put the entries of the legend below the drawing, side by side as far as it is wide."""
+    x, y = _MARGIN, drawing.height + LINE / 2
+    for entry in entries:
+        width = _entry_width(entry)
+        if x > _MARGIN and x + width > drawing.width - _MARGIN:
+            x, y = _MARGIN, y + LINE + 4
+        yield entry, (x, y)
+        x += width + _MARGIN
+
+
+def _entry_width(entry: Entry) -> float:
+    return (0.0 if entry.mark == "label" else _SAMPLE + 8) + text_width(entry.text)
+
+
+def _entry(entry: Entry, point: Point) -> str:
+    x, y = point
+    sample = _sample(entry.mark, x, y)
+    x += _SAMPLE + 8 if sample else 0.0
+    return f'{sample}<text class="quiet" x="{x:.1f}" y="{y + 4.5:.1f}" fill="{_QUIET[0]}">{_text(entry.text)}</text>'
+
+
+def _sample(mark: NodeKind | Health | Mark, x: float, y: float) -> str:
+    """Draw a mark as it is in the drawing."""
+    across = f"M{x:.1f} {y:.1f} L{x + _SAMPLE - ARROW / 2:.1f} {y:.1f}"
+    match mark:
+        case "service" | "database" | "messaging" | "external":
+            return _shape(mark, (x, y - 8), (_SAMPLE, 16))
+        case "unknown" | "good" | "fair" | "poor":
+            return _path(across, mark, 1.6)
+        case "waited" | "unwaited":
+            return _path(across, "unknown", 1.6, is_dashed=mark == "unwaited")
+        case "thin":
+            return _path(across, "unknown", THICK)
+        case "label":
+            return ""
 
 
 def _text(text: str) -> str:

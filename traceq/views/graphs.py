@@ -20,6 +20,19 @@ Shade: TypeAlias = Literal["errors", "latency"]
 
 _POOR_RATIO = 0.05
 _FAIR_NS, _POOR_NS = 200 * NS_PER_MS, NS_PER_S
+_HEALTH_LEGENDS: Mapping[Shade, tuple[tuple[Health, str], ...]] = {
+    "errors": (
+        ("unknown", "no failures known"),
+        ("fair", f"less than {100 * _POOR_RATIO:.0f} % failed"),
+        ("poor", f"{100 * _POOR_RATIO:.0f} % or more failed"),
+    ),
+    "latency": (
+        ("unknown", "no durations"),
+        ("good", f"p95 below {format_duration(_FAIR_NS)}"),
+        ("fair", f"p95 below {format_duration(_POOR_NS)}"),
+        ("poor", f"p95 {format_duration(_POOR_NS)} or more"),
+    ),
+}
 
 Changes = Mapping["tuple[str, str, bool]", str]
 """How edges, by caller, callee and whether asynchronous, differ from the last time: `+12`, `new`."""
@@ -33,7 +46,13 @@ def graph_of(dependencies: Dependencies, view: View, shade: Shade = "errors", ch
     kinds = dependencies.kinds
     edges = tuple(_edge(call, shade, _remark(call, dependencies, changes or {}), kinds) for call in dependencies.drawn)
     note = f"names without {ending}" if ending else ""
-    return Graph(nodes, edges, view if view in {"graph", "tree"} else "auto", note)
+    drawn_as = view if view in {"graph", "tree"} else "auto"
+    return Graph(nodes, edges, drawn_as, note, _HEALTH_LEGENDS[shade], _label_legend(dependencies, shade))
+
+
+def _label_legend(dependencies: Dependencies, shade: Shade) -> str:
+    has_failed = any(call.sums is not None and call.sums.error_count for call in dependencies.drawn)
+    return "number of calls" + (", !failed ones" if has_failed else "") + (", p95" if shade == "latency" else "")
 
 
 def matrix_of(dependencies: Dependencies) -> Matrix:
