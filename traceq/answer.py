@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass
 from functools import singledispatch
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from traceq.report import Column, Report, Rows, Table, Unit, Value, document, getter, table
+from traceq.report import Column, Part, Report, Rows, Table, Unit, Value, document, getter, json_key, table
 from traceq.units import format_count, format_duration, format_ratio
 
 if TYPE_CHECKING:
@@ -16,6 +17,50 @@ if TYPE_CHECKING:
 _LONGEST_TEXT = 400
 HTML_ROWS = 20
 """The number of rows that notebooks show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer in one sentence."""
+
+    parts: tuple[Part, ...]
+    """The sentence, with a full stop; what it is about is strong."""
+    numbers: Mapping[str, Value]
+    """What the sentence names, for JSON."""
+
+    @property
+    def text(self) -> str:
+        """The sentence as plain text."""
+        return "".join(part.text for part in self.parts)
+
+
+_Row = TypeVar("_Row")
+
+
+def verdict_specs(taken: Callable[[_Row], Verdict | None], **numbers: str) -> tuple[Column[_Row], ...]:
+    """Describe the keys of a verdict; the whole of it is null where nothing can be said.
+
+    Args:
+        taken: Takes the verdict from an answer.
+        numbers: For each key of its numbers what it holds.
+    """
+
+    def number(key: str, about: str) -> Column[_Row]:
+        def value(row: _Row) -> Value:
+            found = taken(row)
+            return None if found is None else found.numbers.get(key)
+
+        unit = Unit.RATIO if key.endswith("ratio") else Unit.TEXT
+        return json_key(key, value, about, unit, within="verdict")
+
+    def text(row: _Row) -> str | None:
+        found = taken(row)
+        return None if found is None else found.text
+
+    told = json_key(
+        "text", text, "the answer in one sentence; `verdict` is null where nothing can be said", within="verdict"
+    )
+    return (told, *(number(key, about) for key, about in numbers.items()))
 
 
 @singledispatch

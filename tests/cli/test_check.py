@@ -43,13 +43,13 @@ def test_what_holds_ends_with_0(run: Run) -> None:
     outcome = run("check", "calls(mysql) <= 5", *CHAT)
 
     assert outcome.code == ExitCode.ANSWERED
-    assert outcome.out.splitlines()[0] == "all checks passed"
+    assert outcome.out.splitlines()[0] == "The check passed."
 
 
 def test_the_same_traces_have_not_regressed(run: Run) -> None:
     outcome = run("check", "--baseline", "fixtures/chat.json", "--tolerance", "0%", *CHAT)
 
-    assert (outcome.code, outcome.out.splitlines()[0]) == (ExitCode.ANSWERED, "all checks passed")
+    assert (outcome.code, outcome.out.splitlines()[0]) == (ExitCode.ANSWERED, "All 2 checks passed.")
 
 
 def test_build_servers_can_read_the_results(run: Run, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_nothing_that_matches_is_an_answer_with_a_hint(command: str, run: Run) -
 def test_statistics_can_be_sorted(sort: str, first: str, run: Run) -> None:
     outcome = run("stats", "chat-service", *CHAT, "--sort", sort, width=200)
 
-    assert outcome.out.splitlines()[3].strip().startswith(first)
+    assert outcome.out.splitlines()[4].strip().startswith(first)
 
 
 def test_statistics_name_both_levels_in_records(run: Run) -> None:

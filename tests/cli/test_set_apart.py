@@ -39,7 +39,7 @@ def mixed(tmp_path: Path) -> str:
 def test_streams_and_fragments_are_said_apart(run: Run, mixed: str) -> None:
     outcome = run("bottlenecks", "chat", "--source", mixed, "--not-operation", "GET /poll")
 
-    assert outcome.out.splitlines()[0].startswith("21 requests of chat   p50 49.")
+    assert "\n21 requests of chat   p50 49." in outcome.out
     assert (
         "set apart: 2 fragments of 1 trace whose parents are missing, all that is left of\n"
         "  1 request; 1 stream (--include-streams); 2 requests left out by\n"

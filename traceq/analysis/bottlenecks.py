@@ -16,13 +16,15 @@ import numpy as np
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
+from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Buckets, Spread, bucket_of, spread, spread_specs, sum_cells
-from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.report import Column, Part, Rows, Unit, Value, json_key
 from traceq.semantics import STATEMENT, Attributes, Status, first_text
 from traceq.traces import Traces
+from traceq.units import format_ratio
 
 LookUp: TypeAlias = Callable[[Mapping[str, set[str]]], Iterable[tuple[str, str, str, Attributes]]]
 """Looks up spans: from ids of spans, by the ids of their traces, to trace id, span id, operation and attributes."""
@@ -33,6 +35,8 @@ SLOW_AT_LEAST = 5
 """The minimum number of requests that count as slow."""
 _SLOWEST_KEPT = 10
 """The number of slowest requests that are kept with what delayed them."""
+_NOTABLE_EXCESS = 0.1
+"""An operation makes requests slow when its share is greater by so much in slow requests than in typical ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,15 @@ class Bottlenecks(Answer):
     """The latency from which requests count as slow, accurate to 1 %; None where there are too few requests."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            kind="`slow`: what slow requests do otherwise; `alike`: they do what the others do; `all`: too few to tell",
+            service="service of the operation that it names",
+            operation="the operation",
+            critical_ratio="share of the latency of all requests",
+            slow_ratio="share of the latency of slow requests; null where there are too few",
+            typical_ratio="share of the latency of typical requests",
+        ),
         ASKED_SERVICE,
         json_key("by", lambda answer: answer.options.measure, "measure that ranks"),
         Column("request_count", of="sums"),
@@ -242,6 +255,37 @@ class Bottlenecks(Answer):
         Rows("slowest_requests", _REQUEST_COLUMNS, lambda answer: answer.sums.slowest, "requests, the slowest first"),
     )
     MAIN: ClassVar[str] = "operations"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What slow requests do otherwise, or else where requests spend their time; None without any time."""
+        group = max(self.groups, key=lambda group: group.excess_ratio, default=None)
+        if group is not None and group.excess_ratio >= _NOTABLE_EXCESS:
+            shares = group.slow_ratio or 0.0, group.typical_ratio or 0.0
+            before, after = f"Slow requests spend {format_ratio(shares[0])}", f"typical ones {format_ratio(shares[1])}"
+            return self._said("slow", group, f"{before} of their time in ", f"; {after}.")
+        group = max(self.groups, key=lambda group: group.sums.critical_ns, default=None)
+        if group is None or not group.sums.critical_ns:
+            return None
+        ratio = format_ratio(group.critical_ratio)
+        if self.slow_count is None:
+            return self._said("all", group, f"Requests spend {ratio} of their time in ", ".")
+        return self._said(
+            "alike", group, f"Slow requests spend their time as the others do: {ratio} of all time is in ", "."
+        )
+
+    def _said(self, kind: str, group: RankedGroup, before: str, after: str) -> Verdict:
+        key = group.key
+        where = whose(key.service, key.name, key.peer, self.options.service)
+        numbers: dict[str, Value] = {
+            "kind": kind,
+            "service": key.service,
+            "operation": key.name,
+            "critical_ratio": group.critical_ratio,
+            "slow_ratio": group.slow_ratio,
+            "typical_ratio": group.typical_ratio,
+        }
+        return Verdict((Part(before), Part(key.name, "strong"), Part(f"{where}{after}")), numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSum
 from traceq.analysis.grouping import added
 from traceq.analysis.requests import RequestOptions, SetApart, requests_of, set_apart_specs
 from traceq.analysis.spread import Spread, spread
-from traceq.answer import Answer
+from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.learned import Lesson
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.report import Column, Part, Rows, Unit, json_key
 from traceq.semantics import Status
 from traceq.traces import Traces
 from traceq.units import format_duration, plural
@@ -176,6 +176,11 @@ class Checks(Answer):
     results: tuple[CheckResult, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            check_count="number of checks",
+            failed_count="number of those that failed",
+        ),
         json_key("passed", lambda answer: not answer.failed, "whether all checks passed"),
         Rows("checks", RESULT_COLUMNS, lambda answer: answer.results, "checks in the order in which they were given"),
     )
@@ -185,6 +190,18 @@ class Checks(Answer):
     def failed(self) -> list[CheckResult]:
         """The checks that did not pass."""
         return [result for result in self.results if not result.passed]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether all checks passed; the first that did not."""
+        count, failed = len(self.results), self.failed
+        numbers = {"check_count": count, "failed_count": len(failed)}
+        if not failed:
+            told = f"All {count} checks passed." if count > 1 else "The check passed."
+            return Verdict((Part(told, "strong"),), numbers)
+        first = failed[0]
+        told = f"{len(failed)} of {plural(count, 'check')} failed"
+        return Verdict((Part(told, "error"), Part(f": {first.text}, measured {first.measured}.")), numbers)
 
     def on_parts(self) -> Checks:
         """Fail the checks that passed, because what is missing in the traces could have broken them."""

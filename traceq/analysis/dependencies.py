@@ -10,10 +10,11 @@ from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, Depe
 from traceq.analysis.calls import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.grouping import merged
 from traceq.analysis.spread import Spread, spread_specs
-from traceq.answer import Answer
+from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.catalog import ServiceCall, Window
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Part, Rows, Unit, Value
 from traceq.traces import Traces
+from traceq.units import format_count, plural
 
 Origin: TypeAlias = Literal["jaeger", "traces", "both"]
 """Which source knows the calls: Jaeger's own table, traces, or both."""
@@ -163,6 +164,15 @@ class Dependencies(Answer):
     coverage: Coverage = Coverage()
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            caller="who makes most calls",
+            callee="of whom",
+            call_count="how many",
+            failing_caller="whose calls fail most often; null where none does",
+            failing_callee="of whom",
+            error_count="how many of these fail",
+        ),
         Column("origin", about="who counted: `jaeger`, `traces` or `both`"),
         Column("trace_count", about="traces; null for Jaeger's own table alone"),
         Column("services", about="names, sorted; those without calls too"),
@@ -172,6 +182,29 @@ class Dependencies(Answer):
         Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "edges by caller and callee"),
     )
     MAIN: ClassVar[str] = "dependencies"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Who calls whom most, and whose calls fail most; None where nobody calls anybody."""
+        drawn = self.drawn
+        if not drawn:
+            return None
+        most = max(drawn, key=lambda call: (call.call_count, call.callee, call.caller))
+        worst = max(drawn, key=lambda call: (call.counted.error_count, call.callee, call.caller))
+        numbers: dict[str, Value] = {"caller": most.caller, "callee": most.callee, "call_count": most.call_count}
+        parts = [
+            Part(f"{plural(len(self.nodes), 'node')}, {plural(len(drawn), 'edge')}: most calls are "),
+            Part(f"{most.caller} → {most.callee}", "strong"),
+            Part(f" ({format_count(most.call_count)})"),
+        ]
+        if failed := worst.counted.error_count:
+            numbers |= {"failing_caller": worst.caller, "failing_callee": worst.callee, "error_count": failed}
+            parts += [
+                Part(", most failures "),
+                Part(f"{worst.caller} → {worst.callee}", "strong"),
+                Part(f" ({format_count(failed)} of {format_count(worst.call_count)})", "error"),
+            ]
+        return Verdict((*parts, Part(".")), numbers)
 
     @property
     def names(self) -> tuple[str, ...]:

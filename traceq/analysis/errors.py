@@ -13,11 +13,13 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import added, depths, distinct, find_roots, merged
+from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
-from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit
+from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.report import Column, Part, Rows, Unit, Value
 from traceq.semantics import HTTP_STATUS, Status, first_text
 from traceq.traces import Span, Traces
+from traceq.units import format_count, format_ratio, plural
 
 _EXAMPLES = 3
 _LONGEST_MESSAGE = 300
@@ -308,6 +310,15 @@ class ErrorOrigins(Answer):
     origins: tuple[ErrorOrigin, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            request_count="requests that were looked at",
+            failed_request_count="requests that failed",
+            failed_ratio="their share",
+            service="service where the error begins that fails most requests; null for no error",
+            operation="its operation",
+            error_type="its type; null where not given",
+        ),
         ASKED_SERVICE,
         Column("request_count", of="sums", about="requests that were looked at"),
         Column("failed_request_count", of="sums", about="requests whose entry span failed"),
@@ -320,6 +331,31 @@ class ErrorOrigins(Answer):
         ),
     )
     MAIN: ClassVar[str] = "errors"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How many requests failed, and where the error begins that fails most of them; None without requests."""
+        count, failed = self.sums.request_count, self.sums.failed_request_count
+        if not count:
+            return None
+        requests = f"{plural(count, 'request')}{f' of {self.options.service}' if self.options.service else ''}"
+        ratio = failed / count
+        numbers: dict[str, Value] = {"request_count": count, "failed_request_count": failed, "failed_ratio": ratio}
+        if not self.origins:
+            return Verdict((Part(f"No errors in {requests}."),), numbers)
+        key, totals = self.origins[0].key, self.origins[0].totals
+        numbers |= {"service": key.service, "operation": key.name, "error_type": key.error_type or None}
+        told = f"{format_count(failed)} of {requests} failed ({format_ratio(ratio)})"
+        with_it = totals.failed_request_count
+        of_them = f"{told}, {'all' if with_it == failed else f'{format_count(with_it)} of them'} with "
+        if not failed:
+            of_them = f"None of {requests} failed, but {format_count(totals.request_count)} met "
+        elif count == 1:
+            of_them = "The request failed with "
+        what = key.error_type or key.message or "an error without a message"
+        where = whose(key.service, key.name, None, self.options.service)
+        parts = (Part(f"{of_them}{what} in "), Part(key.name, "strong"), Part(f"{where}."))
+        return Verdict(parts, numbers)
 
 
 @dataclass(frozen=True, slots=True)

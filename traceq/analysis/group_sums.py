@@ -11,6 +11,7 @@ import numpy as np
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import added, distinct, moved, numbered_rows, sum_by_group
+from traceq.analysis.naming import place
 from traceq.analysis.spread import Buckets, Cells, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
 from traceq.report import Column, Unit
 from traceq.semantics import Kind, Peer, Status
@@ -31,6 +32,11 @@ class GroupKey(NamedTuple):
     name: str
     kind: Kind
     peer: Peer | None
+
+    @property
+    def place(self) -> str:
+        """Name the service, and what it talked to, or took messages from (`chat-service → mongodb`)."""
+        return place(self.service, self.peer, self.kind)
 
 
 _Row = TypeVar("_Row")

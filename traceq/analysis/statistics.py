@@ -13,11 +13,11 @@ from traceq.analysis.columns import Columns, Flags, Ints, columns, self_times
 from traceq.analysis.grouping import added, merged, numbered_rows
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
-from traceq.answer import Answer
-from traceq.report import Column, Rows, Table, Unit, json_key, table
+from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.report import Column, Part, Rows, Table, Unit, json_key, table
 from traceq.semantics import Status, value_text
 from traceq.traces import Span, Traces
-from traceq.units import NS_PER_S
+from traceq.units import NS_PER_S, format_duration, format_ratio
 
 TAG = "tag:"
 """The prefix of a level that groups by an attribute (`tag:http.method`)."""
@@ -196,6 +196,13 @@ class Statistics(Answer):
     rows: tuple[StatisticsRow, ...]
 
     _HEAD: ClassVar[tuple[Column[Statistics], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            value="the row with most self time that has the tag",
+            service="its service, where rows are operations",
+            self_ns="its self time",
+            self_ratio="the same as a share of `traces_ns`",
+        ),
         Column("service", of="options", about="only spans of this service; null for all"),
         json_key("by", lambda answer: list(answer.options.by), "the levels: `service`, `operation`, `tag:KEY`"),
         Column("trace_count", of="sums", about="traces that were looked at"),
@@ -219,6 +226,21 @@ class Statistics(Answer):
         ),
     )
     MAIN: ClassVar[str] = "rows"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Which spans were busy longest themselves; None where nothing took time, or no span has the tag."""
+        first = next((row for row in self.rows if row.value.text is not None), None)
+        if first is None or not first.totals.self_time.total_ns:
+            return None
+        name, service = first.value.text or "", first.value.service
+        self_ns = first.totals.self_time.total_ns
+        what = "" if (level := self.options.by[0]) in {"service", "operation"} else f"{level.removeprefix(TAG)}="
+        where = f" ({service})" if service and service != self.options.service else ""
+        told = f"{format_duration(self_ns)}, {format_ratio(first.self_ratio)} of the time of all traces"
+        parts = (Part("Most self time is in "), Part(f"{what}{name}", "strong"), Part(f"{where}: {told}."))
+        numbers = {"value": name, "service": service or None, "self_ns": self_ns, "self_ratio": first.self_ratio}
+        return Verdict(parts, numbers)
 
     @property
     def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:

@@ -22,9 +22,9 @@ from traceq.views.wording import (
     next_line,
     nothing_reported,
     reported,
-    service_text,
     set_apart_lines,
     strong,
+    verdict_lines,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from traceq.analysis.what_if import WhatIf
 
 _SHOWN_SLOWEST = 5
-_NOTABLE_EXCESS = 0.1
-"""An operation is to do with being slow when its share is greater by so much in slow requests than in typical ones."""
 MOST_SPANS = 50_000
 """In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
 _SHOWN_FINDINGS = 3
@@ -80,8 +78,8 @@ def report(answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = 10, beside:
     if not answer.sums.latency.count:
         nothing = nothing_reported("bottlenecks", answer, asked, answer.sums.set_apart)
         return replace(nothing, document={**nothing.document, **beside.to_dict()})
-    blocks: list[Block] = [*_overview(answer, asked), Line(), strong("Where the time goes")]
-    blocks += [_ranking(answer, top), *_contrast(answer), Line(), strong("Slowest requests")]
+    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), *_overview(answer, asked)]
+    blocks += [Line(), strong("Where the time goes"), _ranking(answer, top), Line(), strong("Slowest requests")]
     blocks += [table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST]), *beside.blocks(), Line()]
     found = reported("bottlenecks", answer, asked, blocks, _footer(answer, asked, top))
     return replace(found, document={**found.document, **beside.to_dict()})
@@ -97,6 +95,10 @@ def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
     ]
     if answer.sums.failed_count:
         parts.append(Part(f"   {answer.sums.failed_count} failed", "error"))
+    if answer.slow_from_ns is not None:
+        parts.append(
+            Part(f"   slow: the slowest {answer.slow_count}, from {format_duration(answer.slow_from_ns)} on", "dim")
+        )
     return [Line(tuple(parts)), duration_histogram(latency, (latency,))]
 
 
@@ -112,9 +114,7 @@ def _ranking(answer: Bottlenecks, top: int) -> Table:
     by = answer.options.measure
     lines = answer.groups[:top]
     longest_ns = max(line.held_ns(by) for line in lines) or 1
-    in_words = Column[RankedGroup](
-        "service", "service", Unit.SERVICE, lambda line: service_text(line.key), can_shrink=True
-    )
+    in_words = Column[RankedGroup]("service", "service", Unit.SERVICE, lambda line: line.key.place, can_shrink=True)
     bar = Column[RankedGroup]("bar", "", Unit.BAR, lambda line: line.held_ns(by) / longest_ns, priority=3)
     held = Column[RankedGroup]("held_ns", _HELD_TITLES[by], Unit.DURATION, lambda line: line.held_ns(by))
     operation, of_all, of_slow, requests, median, p95, errors = picked(
@@ -124,22 +124,6 @@ def _ranking(answer: Bottlenecks, top: int) -> Table:
     )
     columns = (operation, in_words, bar, held, of_all, of_slow, requests, replace(median, priority=2), p95, errors)
     return table(columns, lines)
-
-
-def _contrast(answer: Bottlenecks) -> list[Block]:
-    """Say in one sentence what slow requests do differently, if anything stands out."""
-    line = max(answer.groups, key=lambda line: line.excess_ratio)
-    if answer.slow_count is None or line.slow_ratio is None or line.typical_ratio is None:
-        return []
-    slow = f"Slow requests (the slowest {answer.slow_count}, from {format_duration(answer.slow_from_ns or 0)} on)"
-    if line.excess_ratio < _NOTABLE_EXCESS:
-        return [Line((Part(f"{slow} spend their time where the others do."),))]
-    where = (
-        Part(f"{slow} spend {format_ratio(line.slow_ratio)} of their time in "),
-        Part(line.key.name, "strong"),
-        Part(f"; typical ones {format_ratio(line.typical_ratio)}."),
-    )
-    return [Line(where)]
 
 
 def _held_by(request: SlowRequest) -> str:

@@ -8,18 +8,16 @@ from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Line, Part, Report, picked, table
-from traceq.units import plural
-from traceq.views.wording import dim, looked_at, next_line, reported, set_apart_lines
+from traceq.views.wording import dim, looked_at, next_line, reported, set_apart_lines, verdict_lines
 
 
 @report_of.register
 def report(answer: Checks, asked: Asked = NOT_ASKED) -> Report:
     """Show the checks, and the reasons of those that failed."""
     count = len(answer.failed)
-    told = f"{count} of {plural(len(answer.results), 'check')} failed" if count else "all checks passed"
     passed, *columns = picked(RESULT_COLUMNS, "passed", "check", "measured")
     outcome = replace(passed, title="", value=lambda result: "ok" if result.passed else "FAILED")
-    blocks: list[Block] = [Line((Part(told, "error" if count else "strong"),)), Line()]
+    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), Line()]
     blocks += [table((outcome, *columns), answer.results)]
     blocks += [Line(), *(_reason(result) for result in answer.failed)] if count else []
     footer = [dim(looked_at(answer.sums, asked))]

@@ -24,7 +24,7 @@ from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
-from traceq.views.wording import dim, next_line, reported, service_text, set_apart_lines, strong
+from traceq.views.wording import answer_line, dim, next_line, reported, set_apart_lines, strong
 
 _LEAST_RATIO = 0.005
 """Changes below this share of the latency are left to the machine formats."""
@@ -60,7 +60,7 @@ _ALL = Shown()
 def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) -> Report:
     """Show what changed."""
     verdict, tags = answer.verdict, answer.tags
-    blocks: list[Block] = [strong(verdict.headline)]
+    blocks: list[Block] = [answer_line((Part(verdict.headline, "strong"),), asked)]
     blocks += [Line((Part(f"  {remark}"),)) for remark in verdict.remarks]
     blocks += [Line(), _requests(answer, shown)]
     if verdict.outcome != "incomparable":
@@ -180,7 +180,7 @@ _SERVICE = Column[OperationChange](
 )
 _OPERATIONS: tuple[Column[Any], ...] = (
     _NAME,
-    replace(_SERVICE, value=lambda change: service_text(change.key)),
+    replace(_SERVICE, value=lambda change: change.key.place),
     *_times(lambda change: change.held),
     Column("p95", "p95", value=lambda change: _arrow(_p95(change.before), _p95(change.after)), priority=2),
     Column("calls", "calls", value=lambda change: _calls(change.calls), priority=3),
@@ -326,7 +326,11 @@ _LEAST_DIFFERENCE = 0.01
 def traces_report(answer: Alignment, asked: Asked = NOT_ASKED) -> Report:
     """Show two traces side by side."""
     shown = _differing(answer)
-    blocks: tuple[Block, ...] = (strong(answer.headline), Line(), table(_ALIGNED_COLUMNS, shown))
+    blocks: tuple[Block, ...] = (
+        answer_line((Part(answer.headline, "strong"),), asked),
+        Line(),
+        table(_ALIGNED_COLUMNS, shown),
+    )
     footer = [dim(f"before {answer.before_id}, after {answer.after_id}")]
     if len(shown) < len(answer.calls):
         hidden = plural(len(answer.calls) - len(shown), "call path")

@@ -13,7 +13,7 @@ from traceq.query import NOT_ASKED, Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.graphs import Changes, Shade, View, graph_of, matrix_of
-from traceq.views.wording import dim, hint, next_line, reported, strong
+from traceq.views.wording import dim, hint, next_line, reported, strong, verdict_lines
 
 _MOST_DRAWN = 25, 60
 """Nodes and edges that a picture of everything holds in a terminal; a part that was asked for is drawn whole."""
@@ -51,7 +51,9 @@ _PLAIN = Shown()
 def report(answer: Dependencies, asked: Asked = NOT_ASKED, shown: Shown = _PLAIN) -> Report:
     """Draw who calls whom."""
     picture = graph_of(_cut(answer, _MOST_PIXELS) if shown.fits_page else answer, "auto", shown.color_by)
-    found = reported("deps", answer, asked, _blocks(answer, asked, shown), _provenance(answer, asked))
+    said = verdict_lines(answer.verdict, asked)
+    blocks = (*said, *([Line()] if said else []), *_blocks(answer, asked, shown))
+    found = reported("deps", answer, asked, blocks, _provenance(answer, asked))
     return replace(found, graph=picture)
 
 

@@ -9,7 +9,7 @@ from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Line, Part, Report
-from traceq.units import format_count, format_ratio, format_time, plural
+from traceq.units import format_count, format_time, plural
 from traceq.views.wording import (
     count_parts,
     dim,
@@ -19,6 +19,7 @@ from traceq.views.wording import (
     nothing_reported,
     reported,
     set_apart_lines,
+    verdict_lines,
 )
 
 
@@ -28,17 +29,16 @@ def report(answer: ErrorOrigins, asked: Asked = NOT_ASKED, top: int = 10) -> Rep
     if not answer.sums.request_count:
         return nothing_reported("errors", answer, asked, answer.sums.set_apart)
     lines = error_lines(answer.origins[:top], answer.sums.request_count)
-    return reported("errors", answer, asked, (_headline(answer, asked), *lines), _footer(answer, asked, top))
+    blocks = (*verdict_lines(answer.verdict, asked), *_headline(answer, asked), *lines)
+    return reported("errors", answer, asked, blocks, _footer(answer, asked, top))
 
 
-def _headline(answer: ErrorOrigins, asked: Asked) -> Line:
-    sums = answer.sums
-    parts = count_parts(len(answer.origins), "error", sums.request_count, answer.options.service, asked)
-    if answer.origins:
-        failed = f"{format_count(sums.failed_request_count)} failed"
-        ratio = format_ratio(sums.failed_request_count / sums.request_count)
-        parts.append(Part(f"   {failed} ({ratio})", "error" if sums.failed_request_count else "plain"))
-    return Line(tuple(parts))
+def _headline(answer: ErrorOrigins, asked: Asked) -> list[Line]:
+    """Say how many errors there are; where there is none, the verdict has said it."""
+    if not answer.origins:
+        return []
+    count = len(answer.origins)
+    return [Line(tuple(count_parts(count, "error", answer.sums.request_count, answer.options.service, asked)))]
 
 
 _INDENT = " " * 5

@@ -19,6 +19,7 @@ from traceq.views.wording import (
     nothing_reported,
     reported,
     set_apart_lines,
+    verdict_lines,
 )
 
 _COST_WIDTH = len("1 m 00 s")
@@ -33,15 +34,21 @@ def report(answer: Findings, asked: Asked = NOT_ASKED, top: int = 10) -> Report:
     if not answer.sums.request_count:
         return nothing_reported("findings", answer, asked, answer.sums.set_apart)
     lines = finding_lines(answer.findings[:top], answer.sums.request_count)
-    return reported("findings", answer, asked, (_headline(answer, asked), *lines), _footer(answer, asked, top))
+    blocks = (*verdict_lines(answer.verdict, asked), *_headline(answer, asked), *lines)
+    return reported("findings", answer, asked, blocks, _footer(answer, asked, top))
 
 
-def _headline(answer: Findings, asked: Asked) -> Line:
+def _headline(answer: Findings, asked: Asked) -> list[Line]:
+    """Say how much there is of what; where nothing was found, the verdict has said it."""
     count = len(answer.findings)
+    if not count:
+        return []
     parts = count_parts(count, "finding", answer.sums.request_count, answer.options.service, asked)
-    if answer.sums.latency_ns and count:
-        parts.append(Part(f"   latency together {format_duration(answer.sums.latency_ns)}"))
-    return Line(tuple(parts))
+    if answer.sums.latency_ns:
+        parts.append(
+            Part(f"   all time: the {format_duration(answer.sums.latency_ns)} that these took together", "dim")
+        )
+    return [Line(tuple(parts))]
 
 
 def _footer(answer: Findings, asked: Asked, top: int) -> tuple[Line, ...]:

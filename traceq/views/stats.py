@@ -12,7 +12,17 @@ from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, picked, table
 from traceq.units import format_count, format_duration, plural
-from traceq.views.wording import dim, duration_histogram, hint, more, next_line, nothing_found, reported, strong
+from traceq.views.wording import (
+    dim,
+    duration_histogram,
+    hint,
+    more,
+    next_line,
+    nothing_found,
+    reported,
+    strong,
+    verdict_lines,
+)
 
 _HISTOGRAMS = 5
 """Sorts of spans whose durations are drawn."""
@@ -50,7 +60,7 @@ def report(answer: Statistics, asked: Asked = NOT_ASKED, shown: Shown = Shown())
     footer: tuple[Line, ...] = ()
     if answer.total.duration.count:
         rows = _sorted(answer.rows, shown.sort)
-        blocks = [_headline(answer, asked), Line(), _table(rows, answer, shown)]
+        blocks = [*verdict_lines(answer.verdict, asked), _headline(answer, asked), Line(), _table(rows, answer, shown)]
         blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
         footer = _footer(answer, asked, shown)
     return reported("stats", answer, asked, blocks, footer)

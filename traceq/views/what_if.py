@@ -10,7 +10,7 @@ from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_duration, format_ratio, plural
-from traceq.views.wording import hint, nothing_found, reported, service_text, strong
+from traceq.views.wording import hint, nothing_found, reported, strong
 
 
 @report_of.register
@@ -70,7 +70,7 @@ def _holders(answer: WhatIf, top: int) -> Table:
     )
     columns = (
         operation,
-        replace(service, value=lambda held: service_text(held.key)),
+        replace(service, value=lambda held: held.key.place),
         before,
         after,
         Column[HeldOperation](

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Protocol
 
-from traceq.answer import Answer
+from traceq.answer import Answer, Verdict
 from traceq.query import Asked
 from traceq.report import Block, Histogram, Line, Part, Report
-from traceq.semantics import Kind
 from traceq.units import plural
 
 if TYPE_CHECKING:
     # Lists are shown without numpy, which these need.
     from traceq.analysis.culprits import Culprit
-    from traceq.analysis.group_sums import GroupKey
     from traceq.analysis.requests import SetApart
     from traceq.analysis.spread import Spread
 
@@ -88,6 +86,25 @@ def next_line(asked: Asked, *words: str) -> Line:
     return Line((Part(f"next: {asked.command(*words)}", "hint"),), wraps=False)
 
 
+def verdict_lines(verdict: Verdict | None, asked: Asked) -> list[Block]:
+    """Give the answer in one sentence as the first line; nothing where nothing can be said."""
+    return [] if verdict is None else [answer_line(verdict.parts, asked)]
+
+
+def answer_line(parts: Iterable[Part], asked: Asked) -> Line:
+    """Give the first line of a report: what was looked at, where that is not everything, and then the answer."""
+    return Line((*_scope(asked), *parts))
+
+
+def _scope(asked: Asked) -> tuple[Part, ...]:
+    """Say that the answer is about a part only: the newest traces, or what came of an answer that is not whole."""
+    limit = asked.query.get("limit")
+    told = [f"the newest {plural(limit, 'trace')} only" if isinstance(limit, int) else "the newest traces only"]
+    told = [*(told if asked.is_cut_off else []), *(["incomplete data"] if asked.is_partial else [])]
+    text = ", ".join(told)
+    return (Part(f"{text[0].upper()}{text[1:]}: ", "hint"),) if text else ()
+
+
 def dim(text: str) -> Line:
     """Say something beside the answer."""
     return Line((Part(text, "dim"),))
@@ -108,13 +125,6 @@ def reported(
 ) -> Report:
     """Put what people see of an answer beside its document and its records."""
     return Report(command, answer.to_dict(), answer.records(), tuple(blocks), tuple(footer), asked.trace_url)
-
-
-def service_text(key: GroupKey) -> str:
-    """Name the service of a group of spans, and what it talked to, or took messages from."""
-    if key.peer is None:
-        return key.service
-    return f"{key.service} {'←' if key.kind is Kind.CONSUMER else '→'} {key.peer.system}"
 
 
 def set_apart_lines(apart: SetApart, side: str = "") -> list[Line]:

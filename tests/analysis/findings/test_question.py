@@ -50,6 +50,7 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
     table = traces({"a": slow(300)})
 
     assert findings(table, "nobody").to_dict() == {
+        "verdict": None,
         "service": "nobody",
         "request_count": 0,
         "trace_count": 0,

@@ -53,7 +53,13 @@ class Comparison(Changes, Answer):
             about="`failing`, `recovered`, `slower`, `faster`, `mixed`, `different`, `same`, `too-few`, `incomparable`",
             within="verdict",
         ),
-        Column("headline", of="verdict", about="verdict in one sentence", within="verdict"),
+        json_key(
+            "text",
+            lambda answer: answer.verdict.headline,
+            "the answer in one sentence, as in other documents",
+            within="verdict",
+        ),
+        Column("headline", of="verdict", about="the same", within="verdict"),
         Column("remarks", of="verdict", about="further sentences", within="verdict"),
         json_key(
             "service",

@@ -20,14 +20,16 @@ from traceq.analysis.findings.series import PoolSums, measure_pools
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
 from traceq.analysis.learning import learn_from
+from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.thresholds import Thresholds
-from traceq.answer import Answer
+from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.learned import Lesson
-from traceq.report import Column, Rows, Unit
+from traceq.report import Column, Part, Rows, Unit, Value
 from traceq.semantics import STATEMENT, URL, Peer, first_text
 from traceq.traces import Traces
+from traceq.units import format_duration, format_ratio, plural
 
 EXAMPLES = 3
 """Number of requests kept as evidence of each finding."""
@@ -264,6 +266,15 @@ class Findings(Answer):
     findings: tuple[Finding, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            finding_count="number of findings",
+            kind="kind of the costliest; null for none",
+            service="its service",
+            operation="its operation",
+            cost_ns="its time on the critical paths",
+            ratio="the same as a share of `latency_ns`",
+        ),
         ASKED_SERVICE,
         Column("request_count", of="sums", about="requests that were looked at"),
         Column("trace_count", of="sums", about="traces with these requests"),
@@ -273,6 +284,35 @@ class Findings(Answer):
         Rows("findings", FINDING_COLUMNS, about="findings, the costliest first"),
     )
     MAIN: ClassVar[str] = "findings"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The costliest finding, or that there is none; None where there was no request to look at."""
+        if not self.sums.request_count:
+            return None
+        count, seen = len(self.findings), plural(self.sums.request_count, "request")
+        if not count:
+            whose_requests = f" of {self.options.service}" if self.options.service else ""
+            return Verdict((Part(f"No findings in {seen}{whose_requests}."),), {"finding_count": 0})
+        first = self.findings[0]
+        key, cost_ns = first.key, first.totals.cost_ns
+        title = KINDS[key.kind].title
+        ratio = f"{format_duration(cost_ns)}, {format_ratio(first.ratio)} of all time"
+        parts = (
+            Part(f"{title[0].upper()}{title[1:]} "),
+            Part(key.name, "strong"),
+            Part(whose(key.service, key.name, key.peer, self.options.service)),
+            Part(f" costs most: {ratio}." if cost_ns else " costs no time."),
+        )
+        numbers: dict[str, Value] = {
+            "finding_count": count,
+            "kind": key.kind,
+            "service": key.service,
+            "operation": key.name,
+            "cost_ns": cost_ns,
+            "ratio": first.ratio,
+        }
+        return Verdict(parts, numbers)
 
 
 def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:

@@ -4,7 +4,6 @@ import pytest
 
 from traceq.analysis.group_sums import GroupKey
 from traceq.semantics import Kind, Peer
-from traceq.views.wording import service_text
 
 
 @pytest.mark.parametrize(
@@ -17,4 +16,4 @@ from traceq.views.wording import service_text
     ],
 )
 def test_a_service_is_told_with_what_it_talks_to_and_which_way(kind: Kind, peer: Peer | None, expected: str) -> None:
-    assert service_text(GroupKey("chat", "x", kind, peer)) == expected
+    assert GroupKey("chat", "x", kind, peer).place == expected
