@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from urllib.parse import quote
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
+from traceq.render.hues import Hues
 from traceq.report import NodeKind, Role
 from traceq.untrusted import printable
 
@@ -147,7 +146,7 @@ BOLD = Style(bold=True)
 DIM = Style(dim=True)
 RED = Style(color="red")
 _HUES = tuple(Style(color=f"color({number})") for number in (38, 71, 133, 172, 69, 37, 170, 107, 141, 136, 73, 179))
-"""Colours of the 256 that read well on dark and on light, no reds: red is for errors."""
+"""The hues of services, of the 256 colours: they read well on dark and on light, no reds: red is for errors."""
 _ROLES: dict[Role, Style | None] = {"plain": None, "strong": BOLD, "dim": DIM, "error": RED, "hint": DIM}
 
 
@@ -164,11 +163,11 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """A canvas and what one drawing remembers: the glyphs it uses and the hue of each service seen so far."""
+    """A canvas and what one drawing remembers: the glyphs it uses and the hues of services."""
 
     canvas: Canvas
     trace_url: str = ""
-    _hues: dict[str, Style] = field(default_factory=dict)
+    _hues: Hues = field(default_factory=Hues)
 
     @property
     def width(self) -> int:
@@ -186,16 +185,8 @@ class Pen:
         return to_ascii(shown) if self.canvas.is_ascii else shown
 
     def hue(self, service: str) -> Style:
-        """Give a service its colour: by its name, so that it is the same in the next run, or the next that is free."""
-        if service not in self._hues:
-            # From the name, and not by Python's hash: that one differs from run to run.
-            wanted = zlib.crc32(service.encode("utf-8", "replace"))
-            # Beyond the palette colours are shared, and there is nothing to look for.
-            steps = range(len(_HUES)) if len(self._hues) < len(_HUES) else range(1)
-            styles = [_HUES[(wanted + step) % len(_HUES)] for step in steps]
-            taken = set(islice(self._hues.values(), len(_HUES)))
-            self._hues[service] = next((style for style in styles if style not in taken), styles[0])
-        return self._hues[service]
+        """Give the colour of a service."""
+        return _HUES[self._hues.number(service)]
 
     def style(self, role: Role, text: str) -> Style | None:
         """Say how a role looks; a service looks like itself."""
