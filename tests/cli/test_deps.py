@@ -19,7 +19,7 @@ from traceq.units import NS_PER_S
 from traceq.views.graphs import changes
 
 CHAT = ("--source", "fixtures/chat.json")
-GRAPH_FORMATS = ("mermaid", "dot", "svg", "html")
+GRAPH_FORMATS = ("mermaid", "dot", "svg")
 
 
 def test_the_chat_product_is_a_picture_at_80_columns(run: Run) -> None:

@@ -74,7 +74,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("chosen", ["mermaid", "dot", "svg", "html"])
+@pytest.mark.parametrize("chosen", ["mermaid", "dot", "svg"])
 def test_graph_formats(chosen: str, run: Run, golden: Callable[[str, str], None]) -> None:
     outcome = run("deps", *CHAT, "--format", chosen)
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
-from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.render.graphs import AWKWARD, meshed
 from traceq.render.dot import render_dot
-from traceq.render.html import render_html
 from traceq.render.mermaid import render_mermaid
 from traceq.render.svg import render_svg
 from traceq.report import Graph
@@ -25,7 +19,6 @@ RENDERERS: dict[str, Callable[[Graph], str]] = {
     "mermaid": render_mermaid,
     "dot": render_dot,
     "svg": render_svg,
-    "html": render_html,
 }
 
 
@@ -52,50 +45,3 @@ def test_svg_holds_every_label_and_every_edge() -> None:
     wanted |= {edge.label for edge in meshed(60).edges if edge.source != edge.target}
     assert wanted <= texts
     assert {f"↻ {edge.label}" for edge in meshed(60).edges if edge.source == edge.target} <= texts
-
-
-class _Page(HTMLParser):
-    """Lists what a page would load, and its scripts."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.loaded: list[str] = []
-        self.scripts: list[str] = []
-        self._is_script = False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.loaded += [value or "" for name, value in attributes if name in {"src", "href", "data", "action"}]
-        self._is_script = tag == "script"
-
-    def handle_endtag(self, tag: str) -> None:
-        self._is_script = False
-
-    def handle_data(self, data: str) -> None:
-        if self._is_script:
-            self.scripts.append(data)
-
-
-def test_the_page_loads_nothing_and_its_data_is_whole() -> None:
-    page = _Page(render_html(AWKWARD))
-
-    data, _ = page.scripts
-    assert page.loaded == []
-    assert [node["label"] for node in json.loads(data)["nodes"]][2] == "</script><script>alert(1)</script>"
-    assert json.loads(data)["edges"][0]["facts"] == [["calls", "1"], ["", "asynchronous"]]
-
-
-def test_a_large_page_leaves_places_to_the_page() -> None:
-    data, _ = _Page(render_html(meshed(200))).scripts
-
-    assert {node["at"] for node in json.loads(data)["nodes"]} == {None}
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-def test_the_pages_script_is_javascript(tmp_path: Path) -> None:
-    script = tmp_path / "page.js"
-    script.write_text(_Page(render_html(AWKWARD)).scripts[1], encoding="utf-8")
-
-    done = subprocess.run(["node", "--check", str(script)], capture_output=True, text=True, check=False)  # noqa: S607
-
-    assert (done.returncode, done.stderr) == (0, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from traceq.units import plural
@@ -41,20 +41,25 @@ def tell_error(message: str, hint: str = "") -> None:
 def tell_remarks(
     notes: Iterable[str], warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None
 ) -> None:
-    """Write notes, and a line for each kind of warning, with how many spans and traces and one of them by name.
+    """Write notes and warnings on standard error; see `warning_lines`."""
+    for note in notes:
+        tell("note", note)
+    for line in warning_lines(warnings, counts):
+        tell("warning", line)
+
+
+def warning_lines(warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None) -> Iterator[str]:
+    """Give a line for each kind of warning, with how many spans and traces and one of them by name.
 
     Args:
-        notes: Sentences without a full stop.
         warnings: The first of each kind, or all.
         counts: How many there are of each kind, listed or not; None where all are listed.
     """
     by_code: dict[WarningCode, list[TraceWarning]] = {}
     for warning in warnings:
         by_code.setdefault(warning.code, []).append(warning)
-    for note in notes:
-        tell("note", note)
     for code, found in by_code.items():
-        tell("warning", _line(found, (counts or {}).get(code, len(found))))
+        yield _line(found, (counts or {}).get(code, len(found)))
 
 
 def _line(found: list[TraceWarning], count: int) -> str:

@@ -410,7 +410,13 @@ class AnswerOutputOptions(OutputOptions):
     """The same for answers that are no graphs."""
 
     format: Annotated[
-        AnswerFormat | None, _output_option("--format", "-f", help=f"Output format; {_SUFFIX_TELLS} text.")
+        AnswerFormat | None,
+        _output_option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help=f"{', '.join(get_args(AnswerFormat))}; {_SUFFIX_TELLS} text.",
+        ),
     ] = None
 
 

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import typer
 
-from traceq.cli.messages import tell_remarks
+from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
+from traceq.render.imprint import Imprint
 from traceq.report import Report
 from traceq.sources import open_source
 from traceq.sources.interface import Progress, ProgressListener, Source, no_progress
 from traceq.traces import Traces
-from traceq.units import format_count, plural
+from traceq.units import format_count, format_time, plural
 from traceq.untrusted import printable
 from traceq.writing import replacing
 
@@ -167,9 +168,29 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
         from traceq.render.records import render_csv
 
         return render_csv(report.records)
+    if chosen == "html":
+        from traceq.render.page import render_page
+
+        return render_page(report, imprint(report, asked))
+    if chosen == "markdown":
+        from traceq.render.markdown import render_markdown
+
+        return render_markdown(report, imprint(report, asked))
     if chosen == "text" or report.graph is None:
         raise ValueError(f"{chosen} is not written like this")
     return drawn(report.graph, chosen)
+
+
+def imprint(report: Report, asked: Asked) -> Imprint:
+    """Say what a document has to say of itself, since it is read elsewhere and later."""
+    named = [str(asked.query[key]) for key in ("service", "trace_id", "span_id") if key in asked.query]
+    return Imprint(
+        title=" ".join((report.command, *named)),
+        source=asked.location,
+        window=asked.window,
+        written=f"{format_time(time.time_ns())[: len('2026-11-22 14:03')]} {time.strftime('%Z')}",
+        remarks=(*asked.notes, *warning_lines(asked.warnings, asked.warning_counts)),
+    )
 
 
 def _write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_ascii: bool) -> None:

@@ -9,13 +9,13 @@ from typing import Literal, TypeAlias, assert_never, get_args
 
 from traceq.report import Graph
 
-AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv"]
-"""How any answer is written: for people, as one document, or as records."""
+AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv", "html", "markdown"]
+"""How any answer is written: for people, as one document, as records, as a page, or to be pasted."""
 
 TracesFormat: TypeAlias = Literal["json", "ndjson"]
 """How traces themselves are written, as Jaeger's JSON."""
 
-GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg", "html"]
+GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg"]
 """How a graph is written besides, as a drawing."""
 
 Format: TypeAlias = Literal[AnswerFormat, GraphFormat]
@@ -33,6 +33,9 @@ SUFFIXES: dict[str, Format] = {
     ".gv": "dot",
     ".svg": "svg",
     ".html": "html",
+    ".htm": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
 }
 """The formats that names of files tell."""
 
@@ -51,8 +54,4 @@ def drawn(graph: Graph, chosen: GraphFormat) -> str:
         from traceq.render.svg import render_svg
 
         return render_svg(graph)
-    if chosen == "html":
-        from traceq.render.html import render_html
-
-        return render_html(graph)
     assert_never(chosen)

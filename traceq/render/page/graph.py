@@ -1,10 +1,8 @@
-"""A graph as a page to look around in: drag, search, focus. One file that asks nobody for anything."""
+"""A graph as a part of a page."""
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from traceq.render.json import encode
+from traceq.render.page.parts import PagePart, resource
 from traceq.render.placing import place
 from traceq.report import Graph
 from traceq.untrusted import printable
@@ -12,13 +10,20 @@ from traceq.untrusted import printable
 _MOST_PLACED = 150
 """So many nodes have places of their own; of more the page shows what is around one, and places that itself."""
 
+_MARKUP = """<div class="bar-of-tools">
+<label>Search <input class="search" type="search" list="names" autocomplete="off"></label>
+<datalist id="names" class="names"></datalist>
+<label>around <input class="reach" type="number" min="0" max="9" value="1"> calls</label>
+<button type="button" class="all">All</button><span class="status"></span></div>
+<svg class="picture"><defs><marker id="head" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="9" markerHeight="9"
+markerUnits="userSpaceOnUse" orient="auto"><path d="M0 1 L10 5 L0 9 z" fill="context-stroke"/></marker></defs>
+<g class="scene"></g></svg>
+<aside class="facts"></aside>"""
 
-def render_html(graph: Graph) -> str:
-    """Write one page with the whole graph in it; it loads nothing, and its policy forbids it to."""
-    template = (files("traceq.render") / "graph.html").read_text(encoding="utf-8")
-    # In a script element only `</script` and `<!--` end or change anything: no `<` is left.
-    data = encode(_data(graph)).replace("<", "\\u003c")
-    return template.replace("/*DATA*/null", data)
+
+def graph_part(graph: Graph) -> PagePart:
+    """Draw a graph to look around in: drag, search, focus."""
+    return PagePart(_MARKUP, resource("graph.css"), resource("graph.js"), _data(graph), "graph")
 
 
 def _data(graph: Graph) -> dict[str, object]:

@@ -1,0 +1,57 @@
+"""Pages and Markdown of every command: `-o FILE.html`, `-o FILE.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+CHAT = ("--source", "fixtures/chat.json")
+COMMANDS = {
+    "search": ("search", "--limit", "3"),
+    "show": ("show", "6404b886"),
+    "span": ("show", "6404b886", "--span", "b62297b2dacaeef9"),
+    "bottlenecks": ("bottlenecks", "chat-service"),
+    "findings": ("findings",),
+    "errors": ("errors",),
+    "stats": ("stats", "chat-service"),
+    "compare": ("compare", "--slow", "5%"),
+    "check": ("check", "p95(chat-service) < 1h"),
+    "deps": ("deps",),
+    "matrix": ("deps", "--view", "matrix"),
+    "cycles": ("deps", "--cycles"),
+    "services": ("services",),
+    "operations": ("operations", "chat-service"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_answer_is_written_as_a_page_and_as_markdown(name: str, run: Run, tmp_path: Path) -> None:
+    words = COMMANDS[name]
+    page, text = tmp_path / "answer.html", tmp_path / "answer.md"
+
+    assert run(*words, *CHAT, "-o", str(page)).code == 0
+    assert run(*words, *CHAT, "-o", str(text)).code == 0
+
+    assert page.read_text(encoding="utf-8").startswith('<!doctype html>\n<html lang="en">')
+    assert text.read_text(encoding="utf-8").startswith(f"# {words[0]}")
+
+
+def test_what_is_said_on_standard_error_is_on_the_page_too(run: Run) -> None:
+    outcome = run("bottlenecks", "chat-service", *CHAT, "--format", "html")
+
+    (warning,) = outcome.err.splitlines()
+    assert warning.removeprefix("traceq: warning: ") in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [(".html", "<!doctype html>"), (".htm", "<!doctype html>"), (".md", "# services"), (".markdown", "# services")],
+)
+def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_path: Path) -> None:
+    target = tmp_path / f"answer{suffix}"
+
+    assert run("services", *CHAT, "-o", str(target)).code == 0
+    assert target.read_text(encoding="utf-8").startswith(start)

@@ -1,0 +1,203 @@
+"""Blocks that need no script: lines, tables, histograms, squares of calls, names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, assert_never
+from urllib.parse import quote
+
+from traceq.render.page.parts import Ink, PagePart, duration_html, hued, safe
+from traceq.report import Column, Fields, GraphNode, Histogram, Line, Matrix, Part, Table, Unit, Value
+from traceq.units import format_count, format_duration, format_ratio, format_time
+
+_NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit's width
+_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
+_WEB = ("http://", "https://")
+
+
+def lines_part(lines: Sequence[Line], ink: Ink) -> PagePart:
+    """Write lines: blank ones part paragraphs, and a line that is strong as a whole is a heading."""
+    pieces = []
+    for is_blank, group in groupby(lines, lambda line: not line.parts):
+        if not is_blank:
+            pieces.append(f'<div class="lines">{"".join(_line(line, ink) for line in group)}</div>')
+    return PagePart("".join(pieces))
+
+
+def _line(line: Line, ink: Ink) -> str:
+    inner = "".join(_run(part, ink) for part in line.parts)
+    if [part.role for part in line.parts] == ["strong"]:
+        return f"<h2>{safe(line.parts[0].text)}</h2>"
+    return f"<p>{inner}</p>" if line.wraps else f'<p class="copied">{inner}</p>'
+
+
+def _run(part: Part, ink: Ink) -> str:
+    match part.role:
+        case "plain":
+            return safe(part.text)
+        case "service":
+            return hued(part.text, ink)
+        case "strong" | "dim" | "error" | "hint":
+            return f'<span class="{part.role}">{safe(part.text)}</span>'
+    assert_never(part.role)
+
+
+def table_part(table: Table, ink: Ink) -> PagePart:
+    """Write a table; what is compared is aligned right, and stands with its exact value in the markup."""
+    if not table.rows:
+        return PagePart("")
+    kept = [number for number, column in enumerate(table.columns) if column.unit is not Unit.OBJECT]
+    right = {number for number in kept if _is_right(table.columns[number], [row[number] for row in table.rows])}
+    heads = "".join(
+        f'<th scope="col"{_class(number in right)}>{safe(table.columns[number].title)}</th>' for number in kept
+    )
+    rows = (
+        "".join(
+            f"<td{_class(number in right)}>{_cell(table.columns[number], row[number], ink)}</td>" for number in kept
+        )
+        for row in table.rows
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return PagePart(
+        f'<div class="scroller" tabindex="0"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _class(is_right: bool) -> str:  # noqa: FBT001 - a mark of a cell
+    return ' class="number"' if is_right else ""
+
+
+def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:
+    """Say whether a column is aligned right: numbers that are compared are."""
+    return column.unit in _RIGHT or (
+        column.unit is Unit.TEXT and all(value is None or _is_number(value) for value in values)
+    )
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(column: Column[Any], value: Value, ink: Ink) -> str:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(column.unit, value)
+    if not isinstance(value, str):
+        return _words(value)
+    match column.unit:
+        case Unit.SERVICE:
+            return hued(value, ink)
+        case Unit.TRACE_ID:
+            return trace_html(value, ink.trace_url)
+        case _:
+            return safe(value)
+
+
+def _words(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    members = value if isinstance(value, Sequence) else [str(value)]
+    return '<span class="quiet"> · </span>'.join(safe(str(member)) for member in members)
+
+
+def _number(unit: Unit, value: float) -> str:
+    if unit is Unit.BAR:
+        return bar_html(value)
+    if unit is Unit.DURATION:
+        return duration_html(int(value))
+    if unit is Unit.ERRORS and not value:
+        return _NOTHING
+    text = _number_text(unit, value)
+    shown = f'<span class="error">{text}</span>' if unit is Unit.ERRORS else text
+    return f'<data value="{value}">{shown}</data>'
+
+
+def _number_text(unit: Unit, value: float) -> str:
+    match unit:
+        case Unit.COUNT | Unit.ERRORS:
+            return safe(format_count(int(value)))
+        case Unit.RATIO:
+            return safe(format_ratio(value))
+        case Unit.TIME:
+            return safe(format_time(int(value)))
+        case _:
+            return str(value) if isinstance(value, int) else f"{value:.3g}"
+
+
+def trace_html(trace_id: str, trace_url: str) -> str:
+    """Write a trace id whole, as a link where the source has pages."""
+    shown = f'<span class="id">{safe(trace_id)}</span>'
+    link = trace_url.replace("{trace_id}", quote(trace_id, safe=""))
+    # The address may come from anywhere: a link that runs a script is none.
+    return f'<a href="{safe(link)}" rel="noreferrer">{shown}</a>' if link.lower().startswith(_WEB) else shown
+
+
+def bar_html(ratio: float) -> str:
+    """Draw 0..1 as a bar; what is above zero is never invisible."""
+    width = max(min(ratio, 1.0) * 100, 1.0 if ratio > 0 else 0.0)
+    return (
+        '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{width:.4g}" height="8"/></svg>'
+    )
+
+
+_BAR_HEIGHT = 60
+
+
+def histogram_part(histogram: Histogram) -> PagePart:
+    """Draw how durations spread; each bar tells what it counts."""
+    top, cells = max(histogram.counts, default=0), len(histogram.counts)
+    bars = "".join(_histogram_bar(histogram, at, top) for at in range(cells) if histogram.counts[at])
+    low, high = (safe(format_duration(end)) for end in (histogram.low_ns, histogram.high_ns))
+    return PagePart(
+        f'<figure class="histogram"><svg viewBox="0 0 {cells * 10} {_BAR_HEIGHT}" preserveAspectRatio="none" '
+        f'role="img" aria-label="durations from {low} to {high}">{bars}</svg>'
+        f"<figcaption><span>{low}</span><span>{high}</span></figcaption></figure>"
+    )
+
+
+def _histogram_bar(histogram: Histogram, at: int, top: int) -> str:
+    height = max(histogram.counts[at] / top * _BAR_HEIGHT, 1.0)
+    between = " to ".join(format_duration(round(edge)) for edge in _edges(histogram, at))
+    return (
+        f'<rect x="{at * 10 + 0.5:g}" y="{_BAR_HEIGHT - height:.4g}" width="9" height="{height:.4g}">'
+        f"<title>{safe(f'{between}: {format_count(histogram.counts[at])}')}</title></rect>"
+    )
+
+
+def _edges(histogram: Histogram, at: int) -> Iterator[float]:
+    low = max(histogram.low_ns, 1)
+    ratio = max(histogram.high_ns, 1) / low
+    for edge in (at, at + 1):
+        yield low * ratio ** (edge / len(histogram.counts))
+
+
+def fields_part(fields: Fields) -> PagePart:
+    """Write names and values."""
+    pairs = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in fields.pairs)
+    return PagePart(f"<dl>{pairs}</dl>")
+
+
+def matrix_part(matrix: Matrix) -> PagePart:
+    """Write a row a caller and a column a callee, those left out who call nobody or whom nobody calls."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for edge in matrix.edges:
+        cells.setdefault((edge.source, edge.target), []).append(edge.short_label or edge.label)
+    callers = [node for node in matrix.nodes if any(source == node.node_id for source, _ in cells)]
+    callees = [node for node in matrix.nodes if any(target == node.node_id for _, target in cells)]
+    heads = "".join(f'<th scope="col" class="number"><span>{safe(node.label)}</span></th>' for node in callees)
+    rows = "".join(
+        f'<tr><th scope="row">{safe(node.label)}</th>{"".join(_square(cells, node, callee) for callee in callees)}</tr>'
+        for node in callers
+    )
+    return PagePart(
+        f'<div class="scroller" tabindex="0"><table class="matrix"><thead><tr><th></th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _square(cells: dict[tuple[str, str], list[str]], caller: GraphNode, callee: GraphNode) -> str:
+    labels = cells.get((caller.node_id, callee.node_id))
+    return f'<td class="number">{safe(" + ".join(labels)) if labels else _NOTHING}</td>'

@@ -1,0 +1,69 @@
+"""A part of a page: markup, and the style and script that it brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from traceq.render.hues import Hues
+from traceq.units import format_duration
+from traceq.untrusted import printable
+
+
+@dataclass(frozen=True, slots=True)
+class PagePart:
+    """A piece of a page; of the same style or script a page holds one, however many parts need it."""
+
+    html: str
+    """Its markup, with every text from traces escaped; markup has no `style` attributes, the policy refuses them."""
+    style: str = ""
+    """A style sheet."""
+    script: str = ""
+    """A script, which says `part(name, mount)`: `mount(element, data)` is called for each part of this name."""
+    data: object = None
+    """What the script draws, as values of JSON."""
+    name: str = ""
+    """The name under which the script asks for it; empty for a part without a script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """What all parts of a page share: hues of services, and where traces are shown."""
+
+    trace_url: str = ""
+    hues: Hues = field(default_factory=Hues)
+
+
+@cache
+def resource(name: str) -> str:
+    """Read a style sheet or a script that lies beside this module."""
+    return (files("traceq.render.page") / name).read_text(encoding="utf-8")
+
+
+def safe(text: str) -> str:
+    """Make a text fit for markup, as content or within a quoted attribute."""
+    return escape(printable(text))
+
+
+def hued(text: str, ink: Ink) -> str:
+    """Write a service in its hue; of a call (`chat-service → mysql`) each of both in its own."""
+    for arrow in (" → ", " ← "):
+        if arrow in text:
+            left, _, right = text.partition(arrow)
+            return f'{hued(left, ink)}<span class="quiet">{arrow}</span>{hued(right, ink)}'
+    head, name = (text[:2], text[2:]) if text.startswith("→ ") else ("", text)
+    return f'{head}<span class="hue-{ink.hues.number(name)}">{safe(name)}</span>' if name else ""
+
+
+def duration_html(duration_ns: int) -> str:
+    """Write a duration with its exact value beside it, and its unit where those of a column stand below each other."""
+    number, _, unit = format_duration(duration_ns).rpartition(" ")
+    return f'<data value="{duration_ns}">{number} <span class="unit">{unit}</span></data>'
+
+
+def joined(parts: Iterable[PagePart], wrap: Callable[[str], str] = str) -> PagePart:
+    """Put the markup of parts without scripts together."""
+    return PagePart(wrap("".join(part.html for part in parts)))

@@ -1,0 +1,94 @@
+"""The page around its parts: one file that asks nobody for anything, and whose policy forbids it to."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from traceq.render.imprint import Imprint
+from traceq.render.json import encode
+from traceq.render.page.parts import PagePart, resource, safe
+
+_UNSAFE = re.compile("[<>&\u2028\u2029]")
+"""Within a script element `</script` and `<!--` end or change something; old scripts end lines at the last two."""
+
+
+def document(imprint: Imprint, parts: Sequence[PagePart], footer: PagePart) -> str:
+    """Write a page.
+
+    Args:
+        imprint: What the page says of itself.
+        parts: The answer, in the order in which it is read.
+        footer: What was looked at, and what to do next.
+    """
+    styles = _distinct([resource("page.css"), *(part.style for part in parts)])
+    scripts = _distinct([resource("page.js"), *(part.script for part in parts)])
+    lines = [
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(styles, scripts)}">',
+        '<meta name="viewport" content="width=device-width">',
+        '<meta name="color-scheme" content="light dark">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{safe(imprint.title)}</title>",
+        *(f"<style>{style}</style>" for style in styles),
+        "</head>",
+        "<body>",
+        _header(imprint),
+        "<main>",
+        *map(_mounted, parts),
+        "</main>",
+        _footer(footer),
+        *(f"<script>{script}</script>" for script in scripts),
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if text]
+
+
+def _policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
+    """Allow these styles and scripts and nothing else: no network, no forms, no markup made by scripts."""
+    return (
+        f"default-src 'none'; style-src {_hashes(styles)}; script-src {_hashes(scripts)}; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+def _hashes(texts: Iterable[str]) -> str:
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
+def _header(imprint: Imprint) -> str:
+    facts = [
+        fact for fact in (imprint.window, imprint.source, imprint.written and f"written {imprint.written}") if fact
+    ]
+    told = "".join(f"<span>{safe(fact)}</span>" for fact in facts)
+    remarks = "".join(f"<li>{safe(remark)}</li>" for remark in imprint.remarks)
+    return (
+        f'<header><h1>{safe(imprint.title)}</h1><p class="about">{told}</p>'
+        + (f'<ul class="remarks">{remarks}</ul>' if remarks else "")
+        + "</header>"
+    )
+
+
+def _mounted(part: PagePart) -> str:
+    if not part.name:
+        return part.html
+    data = _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", encode(part.data))
+    return (
+        f'<div class="part {part.name}" data-part="{part.name}">{part.html}'
+        f'<script type="application/json">{data}</script></div>'
+    )
+
+
+def _footer(footer: PagePart) -> str:
+    return f"<footer>{footer.html}</footer>"
