@@ -410,6 +410,24 @@ def host(resource: Attributes) -> str:
     return first_text(resource, HOST)
 
 
+def takes_messages(kind: Kind, activity: Activity) -> bool:
+    """Tell the spans that begin with a message: what they are linked to is who sent it."""
+    return kind is Kind.CONSUMER or activity in (Activity.RECEIVES, Activity.PROCESSES)
+
+
+def is_from_opentelemetry(attributes: Attributes, resource: Attributes) -> bool:
+    """Tell spans that came over OTLP by what the SDK, or Jaeger's conversion, adds to them or their resource.
+
+    Their FOLLOWS_FROM references in Jaeger's v1 JSON were links.
+    """
+    if attributes.get("internal.span.format") == "otlp":
+        return True
+    return any(key.startswith(_OTLP_PREFIXES) for key in (*attributes, *resource))
+
+
+_OTLP_PREFIXES = ("otel.scope.", "otel.library.", "telemetry.sdk.")
+
+
 class Meaning(NamedTuple):
     """What a span's attributes say about it."""
 

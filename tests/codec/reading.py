@@ -11,7 +11,7 @@ from traceq.semantics import Attributes, AttributeValue, Kind, Peer, Status, val
 from traceq.traces import Span, SpanDetails, Traces
 
 # A writer adds these where v1 has no field for them, so they are more after writing than before.
-WRITTEN_KEYS = frozenset(("span.kind", "error", "otel.status_code"))
+WRITTEN_KEYS = frozenset(("span.kind", "error", "otel.status_code", "internal.span.format"))
 
 
 @dataclass(frozen=True, slots=True)

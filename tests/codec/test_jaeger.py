@@ -182,6 +182,47 @@ def test_references_are_parents_or_links(
     assert record.details[0].links() == tuple(Link(*link, {}) for link in links)
 
 
+OTLP = tag("internal.span.format", "string", "otlp")
+SCOPE = tag("otel.scope.name", "string", "web")
+SDK = tag("telemetry.sdk.name", "string", "opentelemetry")
+CONSUMER = tag("span.kind", "string", "consumer")
+
+
+@pytest.mark.parametrize(
+    ("tags", "process_tags", "parents", "links"),
+    [
+        pytest.param([], [], ("02",), (), id="opentracing"),
+        pytest.param([tag("otel.status_code", "string", "ERROR")], [], ("02",), (), id="opentracing-failed"),
+        pytest.param([OTLP], [], (), ("02",), id="otlp"),
+        pytest.param([SCOPE], [], (), ("02",), id="scope"),
+        pytest.param([], [SDK], (), ("02",), id="resource"),
+        pytest.param([SCOPE, CONSUMER], [SDK], ("02",), (), id="consumer"),
+    ],
+)
+def test_a_link_that_became_follows_from_is_no_parent_but_of_what_takes_a_message(
+    tags: Sequence[object], process_tags: Sequence[object], parents: tuple[str, ...], links: tuple[str, ...]
+) -> None:
+    """Jaeger writes links of OTLP as FOLLOWS_FROM, which OpenTracing's clients named parents by."""
+    span = {**SPAN, "references": [reference("02", "FOLLOWS_FROM")], "tags": tags, "processID": "p1"}
+    process = {"serviceName": "web", "tags": process_tags}
+
+    body = trace(span, processes={"p1": process})
+    (record,) = records(body)
+    columns = jaeger.read_coded(body, "0a", "x.json", Codebook(), with_details=False)
+
+    assert record.parent_ids == [parents] == [columns.candidates(0)]
+    assert record.details[0].links() == tuple(Link("0a", link, {}) for link in links)
+
+
+def test_of_a_span_with_a_parent_links_are_no_other_candidates() -> None:
+    references = [reference("02", "FOLLOWS_FROM"), reference("03")]
+
+    (record,) = records(trace({**SPAN, "references": references, "tags": [OTLP]}))
+
+    assert record.parent_ids == [("03",)]
+    assert record.details[0].links() == (Link("0a", "02", {}),)
+
+
 @pytest.mark.parametrize(
     ("references", "counts"),
     [

@@ -13,6 +13,13 @@ from traceq.traces import Event, Link
 TRACE_ID = "0" * 28 + "04d2"
 SPAN_ID = "0" * 15 + "b"
 SPAN = {"traceId": TRACE_ID, "spanId": SPAN_ID, "name": "charge"}
+CONSUMER = {"kind": 5}
+PROCESSING = {
+    "attributes": [
+        {"key": "messaging.system", "value": {"stringValue": "kafka"}},
+        {"key": "messaging.operation", "value": {"stringValue": "process"}},
+    ]
+}
 
 
 def attribute(key: str, **value: object) -> dict[str, object]:
@@ -103,7 +110,8 @@ def test_spans_of_a_trace_are_gathered_over_resources_and_scopes() -> None:
 def test_ids_are_hex_or_base64(trace_id: str, span_id: str) -> None:
     link = {"traceId": trace_id, "spanId": "AAAAAAAAAP8="}
 
-    (record,) = records(document({"traceId": trace_id, "spanId": span_id, "parentSpanId": span_id, "links": [link]}))
+    span = {"traceId": trace_id, "spanId": span_id, "parentSpanId": span_id, "links": [link], **CONSUMER}
+    (record,) = records(document(span))
 
     assert record.trace_id == TRACE_ID
     assert record.span_ids == [SPAN_ID]
@@ -168,12 +176,21 @@ def test_values_are_read(sent: Mapping[str, object] | None, value: object) -> No
         pytest.param({"parentSpanId": ""}, (), {}, [], id="root"),
         pytest.param({"parentSpanId": "0" * 16}, (), {}, [], id="zeros"),
         pytest.param({"parentSpanId": "03"}, ("03",), {}, [], id="parent"),
-        pytest.param({"links": [(TRACE_ID, "01")]}, ("01",), {0: 0}, [], id="link-within"),
+        pytest.param({"links": [(TRACE_ID, "01")]}, (), {}, [(TRACE_ID, "01")], id="root-with-link"),
         pytest.param(
-            {"links": [("e" * 32, "01"), (TRACE_ID, "02")]}, ("02",), {0: 0}, [("e" * 32, "01")], id="link-without"
+            {"parentSpanId": "03", "links": [(TRACE_ID, "01")]}, ("03",), {}, [(TRACE_ID, "01")], id="link-besides"
+        ),
+        pytest.param({**CONSUMER, "links": [(TRACE_ID, "01")]}, ("01",), {0: 0}, [], id="consumer"),
+        pytest.param({**PROCESSING, "links": [(TRACE_ID, "01")]}, ("01",), {0: 0}, [], id="processing"),
+        pytest.param(
+            {**CONSUMER, "links": [("e" * 32, "01"), (TRACE_ID, "02")]},
+            ("02",),
+            {0: 0},
+            [("e" * 32, "01")],
+            id="other-trace",
         ),
         pytest.param(
-            {"parentSpanId": "03", "links": [(TRACE_ID, "01")]},
+            {**CONSUMER, "parentSpanId": "03", "links": [(TRACE_ID, "01")]},
             ("03", "01"),
             {0: 1},
             [(TRACE_ID, "01")],
@@ -182,7 +199,7 @@ def test_values_are_read(sent: Mapping[str, object] | None, value: object) -> No
         pytest.param({"links": [("", "01"), (TRACE_ID, "00")]}, (), {}, [], id="void-links"),
     ],
 )
-def test_links_into_the_trace_stand_in_for_a_parent(
+def test_links_into_the_trace_stand_in_for_the_parent_of_what_takes_a_message_alone(
     span: dict[str, object],
     parents: tuple[str, ...],
     child_of_counts: dict[int, int],

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -140,11 +140,12 @@ class _TraceId(msgspec.Struct, gc=False):
 
 
 _Item = TypeVar("_Item")
+_Processes: TypeAlias = dict[str, _Process | None]
 
 
 class _Trace(msgspec.Struct, Generic[_Item], gc=False):
     spans: list[_Item] | None
-    processes: dict[str, _Process | None] | None = None
+    processes: _Processes | None = None
     warnings: list[str] | None = None
 
 
@@ -265,7 +266,7 @@ def _coded(
     processes = trace.processes or {}
     origins = {key: _origin(process, codes) for key, process in processes.items() if process is not None}
     for spans in batches:
-        _add_parents(coded, spans)
+        _add_parents(coded, spans, processes)
         _add_meanings(coded, spans, codes)
         coded.span_ids += [span.span_id for span in spans]
         coded.start_ns += [(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans]
@@ -278,7 +279,7 @@ def _coded(
     return coded
 
 
-def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) -> None:
+def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], processes: _Processes) -> None:
     parent_ids, trace_id = coded.parent_ids, coded.trace_id
     # What is left of them are links, which only spans with details have.
     has_links = bool(spans) and isinstance(spans[0], _DetailedSpan)
@@ -286,14 +287,17 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
         references = span.references
         first = references[0] if references and len(references) == 1 else None
         # Nearly every span has this single reference, to its parent.
-        if first is not None and first.trace_id == trace_id and (parent_id := first.span_id or "") not in VOID_IDS:
-            if first.type == _FOLLOWS_FROM:
-                coded.child_of_counts[len(parent_ids)] = 0
+        if (
+            first is not None
+            and first.trace_id == trace_id
+            and first.type != _FOLLOWS_FROM
+            and (parent_id := first.span_id or "") not in VOID_IDS
+        ):
             parent_ids.append(parent_id)
             if has_links:
                 span.references = None
         elif references or span.parent_id:
-            coded.add_parents(*_take_parents(span, trace_id))
+            coded.add_parents(*_take_parents(span, trace_id, processes))
         else:
             parent_ids.append(None)
 
@@ -353,18 +357,35 @@ def find_attributes(
             yield span.span_id.lower(), span.name or "", span.attributes()
 
 
-def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
-    """Return the candidates for the parent and how many of them are named by CHILD_OF; the rest remain as links."""
+def _take_parents(span: _Span | _DetailedSpan, trace_id: str, processes: _Processes) -> tuple[tuple[str, ...], int]:
+    """Return the candidates for the parent and how many of them are named by CHILD_OF; the rest remain as links.
+
+    OpenTracing's clients name the parent of what is not waited for by FOLLOWS_FROM. Of spans that came over OTLP these
+    references are links, which stand in for a parent only where `otlp` lets them do so, too.
+    """
     references = span.references
     if not references:
         parent_id = (span.parent_id or "").lower()
         return () if parent_id in VOID_IDS else (parent_id,), 1
     candidates = [reference for reference in references if _is_reference(reference, trace_id)]
     candidates.sort(key=lambda reference: reference.type == _FOLLOWS_FROM)
+    child_of_count = sum(candidate.type != _FOLLOWS_FROM for candidate in candidates)
+    if child_of_count < len(candidates) and _has_only_links(span, processes):
+        candidates = candidates[:child_of_count]
     if candidates:
         references.remove(candidates[0])
-    child_of_count = sum(candidate.type != _FOLLOWS_FROM for candidate in candidates)
     return tuple([(candidate.span_id or "").lower() for candidate in candidates]), child_of_count
+
+
+def _has_only_links(span: _Span | _DetailedSpan, processes: _Processes) -> bool:
+    """Whether FOLLOWS_FROM references of this span are links that name no parent."""
+    tags = (span.tags if isinstance(span, _Span) else _TAGS.decode(span.tags)) or ()
+    attributes = {tag.key: _value(tag) for tag in tags}
+    process = processes.get(span.process_id or "") or span.process
+    if not semantics.is_from_opentelemetry(attributes, _resource(bytes(process.tags)) if process else {}):
+        return False
+    kind = semantics.kind_from_text(semantics.value_text(attributes.get("span.kind")))
+    return not semantics.takes_messages(kind, semantics.activity(attributes))
 
 
 def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:

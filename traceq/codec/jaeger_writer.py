@@ -4,8 +4,9 @@ What v1 has no place for is written to fields that others ignore: nanoseconds be
 `durationNano`, and `timeUnixNano` of a log), and the attributes of links (`tags` of a reference). Lists and maps become
 JSON text, as in Jaeger's own conversion, and OTLP's empty value becomes empty text.
 
-One thing is lost: v1 cannot say that a span is a root although it has links within its trace, as a span may be that was
-found to be its own ancestor. The first of these links reads back as its parent.
+A root with links within its trace is marked as a span of OTLP, as Jaeger 1.51 does it, so that these do not read back
+as its parent. One thing is lost: of a root that takes messages, such as one that was found to be its own ancestor, the
+first of these links does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from traceq import semantics
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue, Kind, Status
-from traceq.traces import Event, Link, Span, Traces
+from traceq.traces import Event, Link, Span, Traces, is_same_trace
 
 _Json: TypeAlias = dict[str, object]
 
@@ -81,7 +82,7 @@ def _span(span: Span, trace_id: str, processes: _Processes) -> _Json:
         "references": references,
         "startTime": span.start_ns // 1000,
         "duration": span.duration_ns // 1000,
-        "tags": _tags(_complete(span, details.attributes())),
+        "tags": _tags(_complete(span, trace_id)),
         "logs": [_log(event) for event in details.events()],
         "processID": processes.id_of(span.service, details.resource()),
         "warnings": list(details.warnings()) or None,
@@ -100,15 +101,25 @@ def _reference(kind: str, trace_id: str, span_id: str) -> _Json:
     return {"refType": kind, "traceID": trace_id, "spanID": span_id}
 
 
-def _complete(span: Span, attributes: Attributes) -> Attributes:
+def _is_linked_root(span: Span, trace_id: str) -> bool:
+    """Tell a root that is linked to spans of its trace, without a sign that these references were links."""
+    if not span.is_root or span.follows_from:
+        return False
+    is_linked = any(is_same_trace(link.trace_id, trace_id) for link in span.details.links())
+    return is_linked and not semantics.is_from_opentelemetry(span.details.attributes(), span.details.resource())
+
+
+def _complete(span: Span, trace_id: str) -> Attributes:
     """Add kind and status to the attributes, since v1 has no other place for them, unless they say the same already."""
-    complete, kind, status = dict(attributes), span.kind, span.status
+    complete, kind, status = dict(span.details.attributes()), span.kind, span.status
     if kind is not semantics.kind_from_text(semantics.value_text(complete.get("span.kind"))):
         complete["span.kind"] = _KIND_TEXTS[kind]
     if status is not semantics.status_from_attributes(complete):
         complete["otel.status_code"] = status.name
         if status is Status.ERROR and "error" not in complete:
             complete["error"] = True
+    if _is_linked_root(span, trace_id):
+        complete["internal.span.format"] = "otlp"
     return complete
 
 

@@ -34,7 +34,17 @@ from traceq.codec.wire import (
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
-from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, Kind, Status, abridged, meaning
+from traceq.semantics import (
+    ABRIDGED,
+    SHORTENED,
+    TELLING,
+    Attributes,
+    AttributeValue,
+    Kind,
+    Status,
+    abridged,
+    meaning,
+)
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
@@ -350,18 +360,23 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
 def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
     """Return the candidates for the parent and how many of them count as CHILD_OF; the other links remain links.
 
-    In Jaeger v1 parent and links are references alike. A link into the same trace stands in for a missing parent; it
-    counts as FOLLOWS_FROM, which is what Jaeger converts links to.
+    A link is no parent: a root that has one is still a root. But what takes a message may know its producer by a link
+    alone, and then a link into the same trace stands in for a missing parent, as FOLLOWS_FROM.
     """
     parent_id = hex_id(span.parent_span_id or "")
     has_parent = parent_id not in VOID_IDS
-    if not span.links:
+    inside = [link for link in span.links or () if _is_reference(link, trace_id)]
+    if not inside or not _takes_messages(span):
         return (parent_id,) if has_parent else (), 1
-    inside = [link for link in span.links if _is_reference(link, trace_id)]
-    if inside and not has_parent:
+    if span.links and not has_parent:
         span.links.remove(inside[0])
     linked = [hex_id(link.span_id or "") for link in inside]
     return ((parent_id, *linked), 1) if has_parent else (tuple(linked), 0)
+
+
+def _takes_messages(span: _Span | _DetailedSpan) -> bool:
+    told = meaning(_wanted_texts(_sketches(span)), _member(Kind, span.kind, "SPAN_KIND_"))
+    return semantics.takes_messages(told.kind, told.activity)
 
 
 def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
