@@ -314,7 +314,39 @@ class Fields:
     pairs: tuple[tuple[str, str], ...]
 
 
-Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields
+@dataclass(frozen=True, slots=True)
+class FlameRow:
+    """A frame of a flame graph: the spans of one call path. Rows come depth first, a caller before what it calls."""
+
+    depth: int
+    """0 for what nothing calls."""
+    label: str
+    service: str
+    """Empty for what stands for many services."""
+    value_ns: int
+    """The frame's width: its own part and the widths of all frames that it calls."""
+    own_ns: int
+    """The part of the width that no frame below covers; never negative."""
+    delta_ns: int | None = None
+    """In a comparison the time after minus the time before, each a mean over requests; otherwise None."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """Names and values, for formats that have room to tell everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flame:
+    """Call paths of many spans as nested frames, as wide as the time that they stand for."""
+
+    rows: tuple[FlameRow, ...]
+    total_ns: int
+    """The sum of the widths of the frames that nothing calls, and of all own parts."""
+    measure: str
+    """The time that widths stand for, in words (`critical time`)."""
+    sides: tuple[str, str] | None = None
+    """What is compared, before and after, where it is a comparison."""
+
+
+Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields | Flame
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,3 +367,5 @@ class Report:
     """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
     graph: Graph | None = None
     """The answer for `--format mermaid`, `dot`, `svg` and `html`; None where it is no graph."""
+    flame: Flame | None = None
+    """The answer for formats of flame graphs; None where it is none."""

@@ -35,6 +35,7 @@ from traceq.report import (
     Block,
     Column,
     Fields,
+    Flame,
     Graph,
     GraphNode,
     Histogram,
@@ -90,6 +91,10 @@ def _draw_block(block: Block, pen: Pen) -> Iterator[Strip]:
             from traceq.render.terminal.graph import draw_graph
 
             return draw_graph(block, pen)
+        case Flame():
+            from traceq.render.terminal.flame import draw_flame
+
+            return draw_flame(block, pen)
         case Matrix():
             return draw_matrix(block, pen)
         case Histogram():
