@@ -16,6 +16,7 @@ from traceq.sources import open_source
 
 PUBLIC = [
     "Bottlenecks",
+    "CallPaths",
     "Comparison",
     "ConnectionOptions",
     "CriticalPath",
@@ -51,6 +52,7 @@ PUBLIC = [
     "dependencies",
     "errors_by_origin",
     "findings",
+    "flame",
     "load",
     "self_time",
     "statistics",

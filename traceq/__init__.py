@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies
     from traceq.analysis.errors import ErrorOrigins
     from traceq.analysis.findings import Finding, Findings, Thresholds
+    from traceq.analysis.flame import CallPaths
     from traceq.analysis.one_trace import SelfTime, self_time
     from traceq.analysis.statistics import Statistics
     from traceq.analysis.what_if import WhatIf
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         dependencies,
         errors_by_origin,
         findings,
+        flame,
         load,
         statistics,
         what_if,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bottlenecks",
+    "CallPaths",
     "Comparison",
     "ConnectionOptions",
     "CriticalPath",
@@ -80,6 +83,7 @@ __all__ = [
     "dependencies",
     "errors_by_origin",
     "findings",
+    "flame",
     "load",
     "self_time",
     "statistics",

@@ -16,6 +16,7 @@ from traceq.analysis.comparison.compare import compare as compare_cohorts
 from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
+from traceq.analysis.flame import CallPaths, FlameQuestion
 from traceq.analysis.grouping import Sums
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
@@ -31,6 +32,7 @@ from traceq.views import comparison as _comparison_view  # noqa: F401 - as above
 from traceq.views import dependencies as _dependencies_view  # noqa: F401 - as above
 from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
+from traceq.views import flame as _flame_view  # noqa: F401 - as above
 from traceq.views import listings as _listings_view  # noqa: F401 - as above
 from traceq.views import show as _show_view  # noqa: F401 - as above
 from traceq.views import stats as _stats_view  # noqa: F401 - as above
@@ -196,6 +198,31 @@ def errors_by_origin(
         jobs: How many processes read files; see `ask`.
     """
     return ask(data, ErrorQuestion(RequestOptions(service, whole_trace)), query=query, jobs=jobs)
+
+
+def flame(  # noqa: PLR0913 - the front door: options by name, all with defaults
+    data: Data,
+    service: str | None = None,
+    *,
+    by: Measure = "critical-time",
+    whole_trace: bool = False,
+    correct_skew: bool = True,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> CallPaths:
+    """Merge the call paths of a service's requests, as a flame graph shows them.
+
+    Args:
+        data: What to ask: a table, batches, a source, a URL or a path.
+        service: Whose requests; None takes every root span as a request.
+        by: What the widths of frames stand for.
+        whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
+        correct_skew: Whether to put wrong clocks right first.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
+    """
+    options = RequestOptions(service, whole_trace, by, correct_skew)
+    return ask(data, FlameQuestion(options), query=query, jobs=jobs)
 
 
 def statistics(
