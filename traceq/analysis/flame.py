@@ -21,6 +21,7 @@ import numpy as np
 from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.group_sums import GroupKey, group_specs, number_groups
 from traceq.analysis.grouping import added, depths, distinct
+from traceq.analysis.naming import whose
 from traceq.analysis.paths import (
     CRITICAL,
     DURATION,
@@ -33,14 +34,17 @@ from traceq.analysis.paths import (
 )
 from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, SetApart, set_apart_specs
 from traceq.analysis.skew import skew_specs
-from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.report import Column, Part, Rows, Unit, Value, json_key
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
+from traceq.units import format_ratio
 
 OTHER_KEY = GroupKey("", "other paths", Kind.UNSPECIFIED, None)
 """What a frame is called that stands for many paths."""
 
+MEASURE_WORDS: dict[Measure, str] = {"critical-time": "critical time", "self-time": "self time", "duration": "time"}
+"""Measures in words."""
 _MEASURED: dict[Measure, int] = {"critical-time": CRITICAL, "self-time": SELF, "duration": DURATION}
 
 
@@ -145,7 +149,43 @@ class CallPaths(Answer):
         """The number of spans whose paths were too many to be kept."""
         return sum(frame.sums.span_count for frame in self.frames if frame.is_other)
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """The call path that most of the time is spent at the end of; None without any time."""
+        frame = max(self.frames, key=lambda frame: (frame.own_ns, -frame.number), default=None)
+        if frame is None or not frame.own_ns:
+            return None
+        ratio = frame.own_ns / self.total_ns
+        key, callers = frame.key, self.callers(frame, 2)
+        numbers: dict[str, Value] = {
+            "frame": frame.number,
+            "service": key.service,
+            "operation": key.name,
+            "own_ratio": ratio,
+        }
+        measure = MEASURE_WORDS[self.options.measure]
+        before = f"{format_ratio(ratio)} of the {measure} is spent in "
+        where = whose(key.service, key.name, key.peer, self.options.service)
+        called = f", called by {callers}." if callers else "."
+        return Verdict((Part(before), Part(key.name, "strong"), Part(f"{where}{called}")), numbers)
+
+    def callers(self, frame: Frame, most: int) -> str:
+        """Name the calls above a frame, the nearest first, and say if there are more than that."""
+        names: list[str] = []
+        above = frame.caller
+        while above is not None and len(names) < most:
+            names.append(self.frames[above].key.name)
+            above = self.frames[above].caller
+        return " < ".join([*names, "..."] if above is not None else names)
+
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            frame="the frame with the greatest own part",
+            service="service of its spans",
+            operation="name of its spans",
+            own_ratio="its own part as a share of `total_ns`",
+        ),
         ASKED_SERVICE,
         json_key("by", lambda answer: answer.options.measure, "measure that widths stand for"),
         Column("request_count", of="sums"),

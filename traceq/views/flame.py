@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from traceq.analysis.flame import CallPaths, Frame
-from traceq.analysis.requests import Measure
+from traceq.analysis.flame import MEASURE_WORDS, CallPaths, Frame
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Flame, FlameRow, Line, Part, Report, Unit, table
@@ -17,14 +16,13 @@ from traceq.views.wording import (
     more,
     nothing_reported,
     reported,
-    service_text,
     set_apart_lines,
     strong,
+    verdict_lines,
 )
 
-MEASURES: dict[Measure, str] = {"critical-time": "critical time", "self-time": "self time", "duration": "time"}
-"""Measures in words."""
 _MOST_ENDS = 8
+_MOST_CALLERS = 5
 
 
 @report_of.register
@@ -34,7 +32,14 @@ def report(answer: CallPaths, asked: Asked = NOT_ASKED, top: int = _MOST_ENDS) -
         return nothing_reported("flame", answer, asked, answer.sums.set_apart)
     drawn = flame(answer)
     ends = _ends(answer.frames)
-    blocks: list[Block] = [*_overview(answer, ends, asked), Line(), drawn, Line(), strong("Where the time is spent")]
+    blocks: list[Block] = [
+        *verdict_lines(answer.verdict, asked),
+        _overview(answer, asked),
+        Line(),
+        drawn,
+        Line(),
+        strong("Where the time is spent"),
+    ]
     blocks += [table(_end_columns(answer), ends[:top]), Line()]
     return replace(reported("flame", answer, asked, blocks, _footer(answer, ends, asked, top)), flame=drawn)
 
@@ -45,7 +50,7 @@ def flame(answer: CallPaths) -> Flame:
         FlameRow(frame.depth, frame.key.name, _service(frame), frame.value_ns, frame.own_ns, facts=tuple(_facts(frame)))
         for frame in answer.frames
     )
-    return Flame(rows, answer.total_ns, MEASURES[answer.options.measure])
+    return Flame(rows, answer.total_ns, MEASURE_WORDS[answer.options.measure])
 
 
 def _service(frame: Frame) -> str:
@@ -54,7 +59,7 @@ def _service(frame: Frame) -> str:
 
 def _facts(frame: Frame) -> Iterable[tuple[str, str]]:
     sums = frame.sums
-    yield "service", service_text(frame.key)
+    yield "service", frame.key.place
     yield "share", format_ratio(frame.ratio)
     yield "own", format_duration(frame.own_ns)
     yield "spans", format_count(sums.span_count)
@@ -70,42 +75,31 @@ def _ends(frames: Iterable[Frame]) -> list[Frame]:
     return sorted((frame for frame in frames if frame.own_ns), key=lambda frame: (-frame.own_ns, frame.number))
 
 
-def _overview(answer: CallPaths, ends: list[Frame], asked: Asked) -> list[Line]:
+def _overview(answer: CallPaths, asked: Asked) -> Line:
     sums, service = answer.sums, answer.options.service
+    told = f"{format_duration(answer.total_ns)} of {MEASURE_WORDS[answer.options.measure]}"
     whose = f" of {service}" if service else ""
-    measure = MEASURES[answer.options.measure]
-    parts = [Part(f"{format_duration(answer.total_ns)} of {measure}", "strong")]
-    parts.append(Part(f" in {plural(sums.request_count, 'request')}{whose}"))
-    parts.append(Part(f", {asked.window}" if asked.window else ""))
-    if ends and answer.total_ns:
-        parts.append(Part(f": {format_ratio(ends[0].own_ns / answer.total_ns)} in "))
-        parts.append(Part(ends[0].key.name, "strong"))
-    return [Line(tuple(parts))]
+    window = f", {asked.window}" if asked.window else ""
+    return Line((Part(told, "strong"), Part(f" in {plural(sums.request_count, 'request')}{whose}{window}")))
 
 
 def _end_columns(answer: CallPaths) -> tuple[Column[Frame], ...]:
-    frames, total_ns = answer.frames, answer.total_ns
-
-    def callers(frame: Frame) -> str:
-        names: list[str] = []
-        above = frame.caller
-        while above is not None and len(names) < _MOST_CALLERS:
-            names.append(frames[above].key.name)
-            above = frames[above].caller
-        return " < ".join(names) + (" < ..." if above is not None else "")
-
+    total_ns = answer.total_ns
     return (
         Column("operation", "operation", value=lambda frame: frame.key.name, can_shrink=True),
-        Column("service", "service", Unit.SERVICE, lambda frame: service_text(frame.key), can_shrink=True),
+        Column("service", "service", Unit.SERVICE, lambda frame: frame.key.place, can_shrink=True),
         Column("own_ns", "own", Unit.DURATION),
         Column("own_ratio", "of all", Unit.RATIO, lambda frame: frame.own_ns / total_ns if total_ns else 0.0),
         Column("span_count", "spans", Unit.COUNT, of="sums", priority=1),
         Column("error_count", "errors", Unit.ERRORS, of="sums", priority=2),
-        Column("callers", "called by", value=callers, can_shrink=True, priority=1),
+        Column(
+            "callers",
+            "called by",
+            value=lambda frame: answer.callers(frame, _MOST_CALLERS),
+            can_shrink=True,
+            priority=1,
+        ),
     )
-
-
-_MOST_CALLERS = 5
 
 
 def _footer(answer: CallPaths, ends: list[Frame], asked: Asked, top: int) -> tuple[Line, ...]:
