@@ -9,6 +9,8 @@ from traceq.report import (
     Block,
     Column,
     Fields,
+    Flame,
+    FlameRow,
     Graph,
     GraphEdge,
     GraphNode,
@@ -85,6 +87,15 @@ def blocks_with(text: str) -> tuple[Block, ...]:
         Graph(nodes, edges),
         Matrix(nodes, edges),
         Fields(((text, text),)),
+        Flame(
+            (
+                FlameRow(0, text, text, 100, 40, -20, ((text, text),)),
+                FlameRow(1, text, text, 60, 60, 10),
+            ),
+            100,
+            text,
+            (text, text),
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from traceq.report import (
     Block,
     Column,
     Fields,
+    Flame,
     Graph,
     Histogram,
     Line,
@@ -72,7 +73,7 @@ def _block(block: Block, trace_url: str) -> str:
     match block:
         case Table():
             return _table(block, trace_url)
-        case Timeline() | Matrix() | Histogram():
+        case Timeline() | Matrix() | Histogram() | Flame():
             return _drawn(block)
         case Graph():
             return _fenced(render_mermaid(block), "mermaid")

@@ -85,6 +85,10 @@ def _overview(answer: CallPaths, asked: Asked) -> Line:
 
 def _end_columns(answer: CallPaths) -> tuple[Column[Frame], ...]:
     total_ns = answer.total_ns
+
+    def callers(frame: Frame) -> str:
+        return answer.callers(frame, _MOST_CALLERS)
+
     return (
         Column("operation", "operation", value=lambda frame: frame.key.name, can_shrink=True),
         Column("service", "service", Unit.SERVICE, lambda frame: frame.key.place, can_shrink=True),

@@ -13,6 +13,7 @@ from typing import assert_never
 from traceq.render.imprint import Imprint
 from traceq.render.page.blocks import (
     fields_part,
+    flame_part,
     histogram_part,
     lines_part,
     matrix_part,
@@ -22,7 +23,7 @@ from traceq.render.page.graph import graph_part
 from traceq.render.page.parts import Ink, PagePart, joined
 from traceq.render.page.shell import document
 from traceq.render.page.timeline import timeline_part
-from traceq.report import Block, Fields, Graph, Histogram, Line, Matrix, Report, Table, Timeline
+from traceq.report import Block, Fields, Flame, Graph, Histogram, Line, Matrix, Report, Table, Timeline
 
 __all__ = ["render_page"]
 
@@ -58,6 +59,8 @@ def _part(block: Block, ink: Ink) -> PagePart:
             return timeline_part(block, ink)
         case Graph():
             return graph_part(block)
+        case Flame():
+            return flame_part(block, ink)
         case Matrix():
             return matrix_part(block)
         case Histogram():

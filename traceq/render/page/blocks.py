@@ -8,12 +8,29 @@ from typing import Any, assert_never
 from urllib.parse import quote
 
 from traceq.render.page.parts import Ink, PagePart, duration_html, hued, safe
-from traceq.report import Column, Fields, GraphNode, Histogram, Line, Matrix, Part, Table, Unit, Value
+from traceq.report import (
+    Column,
+    Fields,
+    Flame,
+    FlameRow,
+    GraphNode,
+    Histogram,
+    Line,
+    Matrix,
+    Part,
+    Table,
+    Unit,
+    Value,
+    table,
+)
 from traceq.units import format_count, format_duration, format_ratio, format_time
 
 _NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit's width
 _RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
 _WEB = ("http://", "https://")
+
+
+_MOST_INDENTED = 60
 
 
 def lines_part(lines: Sequence[Line], ink: Ink) -> PagePart:
@@ -178,6 +195,19 @@ def fields_part(fields: Fields) -> PagePart:
     """Write names and values."""
     pairs = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in fields.pairs)
     return PagePart(f"<dl>{pairs}</dl>")
+
+
+def flame_part(flame: Flame, ink: Ink) -> PagePart:
+    """Write frames as rows, indented as deep as they are called."""
+    columns: tuple[Column[FlameRow], ...] = (
+        Column("label", "frame", value=lambda row: "\u00a0" * 2 * min(row.depth, _MOST_INDENTED) + row.label),
+        Column("service", "service", Unit.SERVICE),
+        Column("value_ns", flame.measure, Unit.DURATION),
+        Column("ratio", "of all", Unit.RATIO, lambda row: row.value_ns / flame.total_ns if flame.total_ns else 0.0),
+        Column("own_ns", "own", Unit.DURATION),
+    )
+    delta = (Column[FlameRow]("delta_ns", "difference", Unit.DURATION),) if flame.sides else ()
+    return table_part(table((*columns, *delta), flame.rows), ink)
 
 
 def matrix_part(matrix: Matrix) -> PagePart:
