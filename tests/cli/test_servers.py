@@ -37,7 +37,7 @@ def answer(run: Run, source: str, *arguments: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("more", [("--findings",), ("--no-findings",)], ids=["with findings", "without"])
+@pytest.mark.parametrize("more", [("--findings", "--tags"), ("--no-findings",)], ids=["with findings", "without"])
 def test_a_server_is_asked_once_and_answers_like_a_file(run: Run, more: tuple[str, ...]) -> None:
     with serving(jaeger) as seen:
         live = answer(run, seen.url, "bottlenecks", "chat-service", *WHOLE_WINDOW, *more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,4 +61,54 @@ def test_the_numbers_of_the_verdict_are_those_of_the_answer(run: Run) -> None:
         "service": "chat-service",
         "operation": "mongodb.insert",
         **{key: first[key] for key in ("critical_ratio", "slow_ratio", "typical_ratio")},
+        **dict.fromkeys(("tag", "tag_value", "tag_slow_ratio", "tag_other_ratio")),
+    }
+
+
+def test_the_tag_that_slow_requests_have_is_said_with_what_makes_them_slow(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tenants.json"
+    path.write_text(json.dumps({"data": [_request(number) for number in range(60)]}))
+
+    text = run("bottlenecks", "shop", "--source", str(path), "--tags", width=VERY_WIDE).out
+    document = json.loads(run("bottlenecks", "shop", "--source", str(path), "--tags", "-f", "json").out)
+    untold = json.loads(run("bottlenecks", "shop", "--source", str(path), "-f", "json").out)
+
+    assert document["verdict"]["text"] == (
+        "Slow requests spend 95 % of their time in SELECT carts (→ mysql); typical ones 50 %. "
+        "100 % of the slow traces have tenant=acme, of the others 0 %."
+    )
+    assert text.splitlines()[0] == document["verdict"]["text"]
+    assert (document["verdict"]["tag"], document["verdict"]["tag_value"]) == ("tenant", "acme")
+    assert [change["value"] for change in document["tags"]["changes"]] == ["acme"]
+    assert (untold["tags"], untold["verdict"]["tag"]) == (None, None)
+
+
+def _request(number: int) -> dict[str, object]:
+    """Give a request that asks a database; of a tenth, those of one tenant, it takes a hundred times as long."""
+    is_slow = number % 10 == 0
+    query_us = 190_000 if is_slow else 10_000
+    tenant = "acme" if is_slow else f"other-{number % 3}"
+    spans = [
+        ("a", None, "GET /cart", 0, query_us + 10_000, [("span.kind", "server"), ("tenant", tenant)]),
+        ("b", "a", "SELECT carts", 5_000, query_us, [("span.kind", "client"), ("db.system", "mysql")]),
+    ]
+    trace_id = f"{number + 1:032x}"
+    return {
+        "traceID": trace_id,
+        "processes": {"p": {"serviceName": "shop"}},
+        "spans": [
+            {
+                "traceID": trace_id,
+                "spanID": f"{span_id * 4}{number:012x}",
+                "operationName": name,
+                "references": [{"refType": "CHILD_OF", "traceID": trace_id, "spanID": f"{parent * 4}{number:012x}"}]
+                if parent
+                else [],
+                "startTime": 1_700_000_000_000_000 + 1_000_000 * number + start,
+                "duration": duration,
+                "tags": [{"key": key, "type": "string", "value": value} for key, value in tags],
+                "processID": "p",
+            }
+            for span_id, parent, name, start, duration, tags in spans
+        ],
     }

@@ -234,6 +234,10 @@ class Bottlenecks(Answer):
             critical_ratio="share of the latency of all requests",
             slow_ratio="share of the latency of slow requests; null where there are too few",
             typical_ratio="share of the latency of typical requests",
+            tag="tag that traces of slow requests have more often; null for none, or where none was looked for",
+            tag_value="its value",
+            tag_slow_ratio="share of the traces of slow requests that have it",
+            tag_other_ratio="share of the other traces that have it",
         ),
         ASKED_SERVICE,
         json_key("by", lambda answer: answer.options.measure, "measure that ranks"),
@@ -351,9 +355,9 @@ class BottleneckQuestion:
         ranked.sort(key=lambda line: (-line.held_ns(by), -line.sums.duration.total_ns, _sortable(line.key)))
         if slow_bucket is None:
             return Bottlenecks(self.options, sums, tuple(ranked), None, None)
-        slow_count = sums.latency.counts.sum_from(slow_bucket)
-        slow_from_ns = sums.latency.percentile(1 - slow_count / sums.latency.count + 1e-9)
-        return Bottlenecks(self.options, sums, tuple(ranked), slow_count, slow_from_ns)
+        count = sums.latency.counts.sum_from(slow_bucket)
+        slow_from_ns = sums.latency.percentile(1 - count / sums.latency.count + 1e-9)
+        return Bottlenecks(self.options, sums, tuple(ranked), count, slow_from_ns)
 
 
 def _with_statements(request: SlowRequest, statements: Mapping[tuple[str, str, str], str]) -> SlowRequest:
@@ -362,6 +366,12 @@ def _with_statements(request: SlowRequest, statements: Mapping[tuple[str, str, s
         for culprit in request.culprits
     )
     return replace(request, culprits=culprits)
+
+
+def slow_count(latency: Spread) -> int | None:
+    """Give the number of requests that count as slow; None where there are too few to separate them."""
+    bucket = _slow_bucket(latency)
+    return None if bucket is None else latency.counts.sum_from(bucket)
 
 
 def _slow_bucket(latency: Spread) -> int | None:

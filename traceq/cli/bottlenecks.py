@@ -14,6 +14,7 @@ from traceq.query import command_about
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums
+    from traceq.analysis.comparison.tags import TagChanges
     from traceq.analysis.requests import RequestOptions
     from traceq.analysis.what_if import Shortening
     from traceq.views.bottlenecks import Beside
@@ -52,6 +53,14 @@ class BottlenecksOptions:
             "--findings/--no-findings",
             help="Also show findings; by default for up to 50,000 spans.",
             # Two names make a wide column; among other options it would cut their names off in 80 columns.
+            rich_help_panel="Findings",
+        ),
+    ] = None
+    tags: Annotated[
+        bool | None,
+        typer.Option(
+            "--tags/--no-tags",
+            help="Also say which tag value slow requests have; by default for up to 50,000 spans of a server.",
             rich_help_panel="Findings",
         ),
     ] = None
@@ -96,17 +105,18 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         query = options.asking.filters.query(options.service.name, is_live=source.is_live)
         with asking(source, query, options.asking.workers.workers) as ask:
             reply = ask(question)
-            beside = _beside(reply.sums, ask, options)
+            beside = _beside(reply.sums, ask, options, is_live=source.is_live)
     answer = question.rank(reply.sums)
     emit(report(answer, reply.asked, options.top, beside), reply.asked, options.asking.output)
 
 
-def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Beside:
+def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions, *, is_live: bool) -> Beside:
     """Ask for what stands beside the ranking; what is not wanted is not even imported."""
     from traceq.views.bottlenecks import MOST_SPANS, Beside
 
     findings = saving = None
-    if sums.span_count <= MOST_SPANS if options.findings is None else options.findings:
+    is_small = sums.span_count <= MOST_SPANS
+    if is_small if options.findings is None else options.findings:
         from traceq.analysis.findings import FindingQuestion
 
         question = FindingQuestion(options.request_options())
@@ -120,7 +130,26 @@ def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> Besi
         changes = tuple(replace(each, meaning=meaning_among(calls, each.name)) for each in options.what_if)
         what_if = WhatIfQuestion(options.request_options(), changes)
         saving = what_if.rank(ask(what_if).sums)
-    return Beside(findings, saving)
+    # A server's answer is in memory, and findings have read its attributes; of a file they would be read once more.
+    is_free = is_live and is_small and options.findings is not False
+    tags = _slow_tags(sums, ask, options) if (is_free if options.tags is None else options.tags) else None
+    return Beside(findings, saving, tags)
+
+
+def _slow_tags(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> TagChanges | None:
+    """Compare the tags of slow requests with those of the others; None where there are too few to tell them apart."""
+    from traceq.analysis.bottlenecks import slow_count
+    from traceq.analysis.comparison.cohorts import CohortQuestion, split_slowest
+    from traceq.analysis.comparison.tags import TagQuestion, choose, compare_tags
+
+    count = slow_count(sums.latency)
+    if count is None:
+        return None
+    cohort = ask(CohortQuestion(options.request_options())).sums.cohort
+    split = split_slowest(cohort, count)
+    question = TagQuestion(tuple(choose(cohort.of(part).traces) for part in (split.before, split.after)))
+    others, slow = question.rank(ask(question).sums)
+    return compare_tags(others, slow)
 
 
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
 from traceq.analysis.requests import Measure
 from traceq.analysis.spread import Spread
-from traceq.answer import report_of
+from traceq.answer import Verdict, report_of
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, document, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.wording import (
     call_text,
@@ -28,6 +29,7 @@ from traceq.views.wording import (
 )
 
 if TYPE_CHECKING:
+    from traceq.analysis.comparison.tags import TagChanges
     from traceq.analysis.findings import Findings
     from traceq.analysis.what_if import WhatIf
 
@@ -44,6 +46,24 @@ class Beside:
     findings: Findings | None = None
     """None where they were not looked for."""
     saving: WhatIf | None = None
+    tags: TagChanges | None = None
+    """Tag values that the traces of slow requests have more often than others; None where they were not looked for."""
+
+    def said(self, verdict: Verdict | None) -> Verdict | None:
+        """Give the verdict, and behind it the tag value that tells slow requests best."""
+        if verdict is None or self.tags is None or not self.tags.changes:
+            return verdict
+        first = self.tags.changes[0]
+        slow, others = format_ratio(first.after_ratio), format_ratio(first.before_ratio)
+        tag = Part(f"{first.key}={first.value}", "strong")
+        parts = (Part(f" {slow} of the slow traces have "), tag, Part(f", of the others {others}."))
+        numbers: dict[str, Value] = {
+            "tag": first.key,
+            "tag_value": first.value,
+            "tag_slow_ratio": first.after_ratio,
+            "tag_other_ratio": first.before_ratio,
+        }
+        return Verdict((*verdict.parts, *parts), {**verdict.numbers, **numbers})
 
     def blocks(self) -> list[Block]:
         """Draw it: the costliest findings, then the saving."""
@@ -66,7 +86,14 @@ class Beside:
         return {
             "findings": None if self.findings is None else self.findings.to_dict()["findings"],
             "what_if": None if self.saving is None else self.saving.to_dict(),
+            "tags": None if self.tags is None else _tags_document(self.tags),
         }
+
+
+def _tags_document(tags: TagChanges) -> object:
+    from traceq.analysis.comparison.tags import tag_specs
+
+    return document(tag_specs(lambda found: found), tags)["tags"]
 
 
 _NOTHING_BESIDE = Beside()
@@ -78,11 +105,20 @@ def report(answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = 10, beside:
     if not answer.sums.latency.count:
         nothing = nothing_reported("bottlenecks", answer, asked, answer.sums.set_apart)
         return replace(nothing, document={**nothing.document, **beside.to_dict()})
-    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), *_overview(answer, asked)]
+    said = beside.said(answer.verdict)
+    blocks: list[Block] = [*verdict_lines(said, asked), *_overview(answer, asked)]
     blocks += [Line(), strong("Where the time goes"), _ranking(answer, top), Line(), strong("Slowest requests")]
     blocks += [table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST]), *beside.blocks(), Line()]
     found = reported("bottlenecks", answer, asked, blocks, _footer(answer, asked, top))
-    return replace(found, document={**found.document, **beside.to_dict()})
+    return replace(found, document=_document(found.document, said, beside))
+
+
+def _document(found: Mapping[str, object], said: Verdict | None, beside: Beside) -> dict[str, object]:
+    """Put what stands beside the ranking into its document, and into its verdict."""
+    verdict = found["verdict"]
+    if said is not None and isinstance(verdict, Mapping):
+        verdict = {**verdict, **said.numbers, "text": said.text}
+    return {**found, "verdict": verdict, **beside.to_dict()}
 
 
 def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:

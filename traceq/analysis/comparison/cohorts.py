@@ -7,10 +7,12 @@ failures.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
@@ -320,6 +322,15 @@ def split_by_latency(cohort: Cohort, ratio: float) -> Split:
     slow, rest = sorted(order[:wanted]), sorted(order[wanted:])
     bound = f", from {format_duration(latency[order[wanted - 1]])} on" if wanted else ""
     return Split(rest, slow, "the others", f"the slowest {100 * ratio:g} %{bound}")
+
+
+def split_slowest(cohort: Cohort, count: int) -> Split:
+    """Separate the traces of so many slowest requests, and of others as slow as the last of them, from the rest."""
+    latency_ns = [batch.requests.latency_ns for batch in cohort.batches]
+    bound_ns = heapq.nlargest(count, chain.from_iterable(part.tolist() for part in latency_ns))[-1:]
+    slowest = slowest_requests(cohort)
+    slow = [position for position, longest_ns in slowest.items() if bound_ns and longest_ns >= bound_ns[0]]
+    return Split(sorted(slowest.keys() - set(slow)), slow, "the others", "the slowest")
 
 
 def slowest_requests(cohort: Cohort) -> dict[int, int]:
