@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from traceq.codec import Part, by_trace, read_document, read_table
+from traceq.codec import by_trace, read_table
+from traceq.codec.documents import read_document
+from traceq.codec.parts import Part
 from traceq.records import Codebook
 from traceq.semantics import Attributes, AttributeValue, Kind, Peer, Status, value_text
 from traceq.traces import Span, SpanDetails, Traces

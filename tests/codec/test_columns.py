@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tests.builders import columns
 from tests.strategies import as_json, otlp_documents, v1_traces
-from traceq.codec import Part, jaeger, otlp, read_document, read_table
+from traceq.codec import jaeger, otlp, read_table
+from traceq.codec.documents import read_document
+from traceq.codec.parts import Part
 from traceq.errors import DecodeError
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.codec.reading import record_of
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
-from traceq.codec import Document, read_document
+from traceq.codec.documents import Document, read_document
 from traceq.errors import DecodeError
 
 V1_SPAN = {"traceID": "0a", "spanID": "1", "operationName": "get", "startTime": 5, "duration": 7, "processID": "p1"}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
-from traceq.codec import read_document, splitting
+from traceq.codec import splitting
+from traceq.codec.documents import read_document
 from traceq.codec.splitting import Split, SplitOptions, key_of, split
 from traceq.errors import DecodeError
 

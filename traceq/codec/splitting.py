@@ -21,7 +21,8 @@ from typing import TypeAlias
 import msgspec
 
 from traceq.catalog import ServiceCall
-from traceq.codec import Document, read_document, wire
+from traceq.codec import wire
+from traceq.codec.documents import Document, read_document
 from traceq.codec.wire import BROKEN, collector_paused
 from traceq.errors import DecodeError
 from traceq.traces import low_half

@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary
-from traceq.codec import Part, by_trace, read_document
+from traceq.codec import by_trace
 from traceq.codec.answers import (
     read_dependencies,
     read_operations,
@@ -26,6 +26,8 @@ from traceq.codec.answers import (
     read_v3_services,
     tells_not_found,
 )
+from traceq.codec.documents import read_document
+from traceq.codec.parts import Part
 from traceq.errors import DecodeError, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient

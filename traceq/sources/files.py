@@ -10,7 +10,9 @@ from typing import Protocol
 
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, sum_calls, summarize
-from traceq.codec import Part, PartsLeftOut, by_trace, read_document, read_table, read_tables
+from traceq.codec import PartsLeftOut, by_trace, read_table, read_tables
+from traceq.codec.documents import read_document
+from traceq.codec.parts import Part
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import NotFoundError
 from traceq.query import TraceQuery, command_about, matching

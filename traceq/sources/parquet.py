@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall, sum_calls
-from traceq.codec import Part, by_trace
+from traceq.codec import by_trace
+from traceq.codec.parts import Part
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning

@@ -11,7 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from traceq.catalog import ServiceCall, sum_calls
-from traceq.codec import Part, by_trace, read_attributes, read_document, read_tables, read_trace
+from traceq.codec import by_trace, read_attributes, read_tables
+from traceq.codec.documents import read_document, read_trace
+from traceq.codec.parts import Part
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
 from traceq.sources.interface import Input, Progress, ProgressListener, no_progress

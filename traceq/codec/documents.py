@@ -1,0 +1,220 @@
+"""Bytes to parts of traces: recognizes the format, splits documents into traces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from traceq.catalog import ServiceCall, sum_calls
+from traceq.codec import jaeger, otlp, wire
+from traceq.codec.parts import JaegerPart, Part, SpansPart
+from traceq.codec.wire import Body, collector_paused, reason, refusal
+from traceq.untrusted import printable
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The contents of a document."""
+
+    parts: Sequence[Part] = ()
+    """In the order of the bytes; a trace may be spread over several."""
+    calls: tuple[ServiceCall, ...] = ()
+    """Empty unless the bytes are Jaeger's dependency table."""
+    notes: tuple[str, ...] = ()
+    """Failures that a server reported besides the traces that it did return, safe to show."""
+
+
+def read_document(body: Body, location: str) -> Document:
+    """Find the traces in Jaeger v1 or OTLP JSON: a single document, or one per line.
+
+    Args:
+        body: The bytes, uncompressed. Parts refer to them until they are decoded, so they must not change.
+        location: Where they come from, for messages.
+
+    Raises:
+        DecodeError: If they are anything else, or broken. The spans themselves are checked by `Part.coded`.
+    """
+    place = printable(location)
+    view = memoryview(body)
+    start = wire.json_start(view, place)
+    reader = _Reader()
+    with collector_paused():
+        try:
+            reader.read(view[start:], place, start)
+        except _MoreFollowsError as more:
+            wire.check_lines(view, start, start + more.end, place)
+            for number, line in wire.lines(view):
+                reader.read_line(line, f"{place} line {number}")
+    return Document(tuple(reader.parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
+
+
+def read_trace(trace: memoryview, location: str) -> Part:
+    """Treat bytes as one trace in Jaeger's v1 JSON.
+
+    Raises:
+        DecodeError: If they hold no trace id.
+    """
+    place = printable(location)
+    trace_id = jaeger.read_trace_id(trace, place)
+    if trace_id is None:
+        raise refusal(place, "a trace has neither id nor spans")
+    return JaegerPart(trace_id, trace, place)
+
+
+class _MoreFollowsError(Exception):
+    """Something follows a complete JSON document, perhaps the next line of JSON lines."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+_MISSING = msgspec.Raw()
+
+
+class _Object(msgspec.Struct, gc=False, rename="camel"):
+    """Every key that shows what a JSON object holds. Values are decoded only down to where traces begin."""
+
+    data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    resource_spans: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    batches: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    errors: msgspec.Raw = _MISSING
+    error: msgspec.Raw = _MISSING
+    spans: msgspec.Raw = _MISSING
+    result: msgspec.Raw = _MISSING
+    trace: msgspec.Raw = _MISSING
+    child: msgspec.Raw = _MISSING
+    call_count: msgspec.Raw = _MISSING
+
+
+class _Data(msgspec.Struct, gc=False):
+    data: msgspec.Raw
+
+
+_OBJECT = msgspec.json.Decoder(_Object, strict=False)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_DATA = msgspec.json.Decoder(_Data)
+
+_MAX_DEPTH = 4
+"""How deeply documents may be nested: a list of envelopes of traces is 3 deep, and no known format is deeper."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects what a document holds."""
+
+    parts: list[Part] = field(default_factory=list)
+    calls: list[ServiceCall] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def read_line(self, line: memoryview, place: str) -> None:
+        start = wire.json_start(line, place)
+        try:
+            self.read(line[start:], place, start)
+        except _MoreFollowsError as more:
+            raise refusal(place, f"something follows the JSON document, at byte {start + more.end}") from more
+
+    def read(self, body: memoryview, place: str, start: int = 0, depth: int = 0) -> None:
+        """Read an object or list.
+
+        Raises:
+            DecodeError: If it is broken, or not of traces.
+            _MoreFollowsError: If something follows it.
+        """
+        if depth > _MAX_DEPTH:
+            raise refusal(place, "nested too deep for traces")
+        if body[0] == ord("["):
+            self._read_list(_decode(_LIST, body, place, start), place, depth)
+        else:
+            self._read_object(_decode(_OBJECT, body, place, start), body, place, depth)
+
+    def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
+        for position, item in enumerate(items):
+            # In a long list of traces only the first is examined closely, as long as the others begin in the same way.
+            if position and jaeger.begins_with_trace_id(item):
+                self._add_trace(item, place)
+            elif memoryview(item)[0] in b"{[":
+                self.read(memoryview(item), place, depth=depth + 1)
+            else:
+                raise refusal(place, "it looks like a list of names or numbers, as Jaeger's API answers for services")
+
+    def _read_object(self, found: _Object, body: memoryview, place: str, depth: int) -> None:
+        message = _told(found)
+        if self._read_content(found, body, place, depth):
+            self.notes += [message] if message else []
+        elif message:
+            raise refusal(place, f"it tells an error: {message}")
+        elif not _is_empty(found):
+            keys = _decode(wire.KEYS, body, place)
+            if keys:
+                raise refusal(place, f"it looks like {wire.looks_like(keys)}")
+
+    def _read_content(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
+        """Read the traces that the object holds; return whether it is about traces at all: an empty list counts."""
+        if isinstance(found.resource_spans, list) or isinstance(found.batches, list):
+            self._add_spans([*(found.resource_spans or ()), *(found.batches or ())], place)
+        elif isinstance(found.data, list):
+            self._read_list(found.data, place, depth)
+        elif isinstance(found.data, dict):
+            self.read(memoryview(_decode(_DATA, body, place).data), place, depth=depth + 1)
+        elif found.spans is not _MISSING:
+            self._add_trace(body, place)
+        elif found.child is not _MISSING and found.call_count is not _MISSING:
+            # Late, as in `_told`: few files hold anything but traces.
+            from traceq.codec.answers import CALL
+
+            call = _decode(CALL, body, place)
+            self.calls.append(ServiceCall(call.parent, call.child, call.call_count))
+        else:
+            return self._read_wrapped(found, place, depth)
+        return True
+
+    def _read_wrapped(self, found: _Object, place: str, depth: int) -> bool:
+        """Read the contents of `result`, as in Jaeger's v3 answers, and of `trace`, as in Tempo's."""
+        wrapped = [memoryview(each) for each in (found.result, found.trace) if each is not _MISSING]
+        objects = [each for each in wrapped if each[0] in b"{["]
+        for each in objects:
+            self.read(each, place, depth=depth + 1)
+        return bool(objects)
+
+    def _add_trace(self, trace: msgspec.Raw | memoryview, place: str) -> None:
+        trace_id = jaeger.read_trace_id(trace, place)
+        if trace_id:
+            self.parts.append(JaegerPart(trace_id, trace, place))
+
+    def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
+        self.parts += (
+            SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in otlp.split(groups, place).items()
+        )
+
+
+def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:
+    try:
+        return decoder.decode(body)
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(place, reason(error)) from error
+    except msgspec.DecodeError as error:
+        end = wire.document_end(error)
+        if end is not None:
+            raise _MoreFollowsError(end) from error
+        raise wire.broken(body, error, place, start) from error
+
+
+def _told(found: _Object) -> str:
+    """Return the failure that the object reports; empty if there is none."""
+    errors, error = (bytes(each) or b"null" for each in (found.errors, found.error))
+    if errors == error == b"null":
+        return ""
+    from traceq.codec.answers import error_message
+
+    return error_message(b'{"errors":%b,"error":%b}' % (errors, error))
+
+
+def _is_empty(found: _Object) -> bool:
+    """Whether the object says that it holds no traces, by a null in their place."""
+    return None in (found.data, found.resource_spans, found.batches)

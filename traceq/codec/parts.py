@@ -1,0 +1,107 @@
+"""Parts of traces: what documents hold, not decoded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from traceq.codec import jaeger
+from traceq.codec.wire import collector_paused
+from traceq.records import Codebook, CodedTrace
+from traceq.semantics import Attributes
+
+_Located = TypeVar("_Located")
+_Located_contra = TypeVar("_Located_contra", contravariant=True)
+
+
+class Part(Protocol):
+    """A trace, or the part of it that one document holds, not decoded yet."""
+
+    @property
+    def trace_id(self) -> str:
+        """Lower-case hex, as long as the source gave it."""
+
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        """Decode the spans, now, with codes from this codebook.
+
+        Callers that decode many parts should pause the garbage collector meanwhile.
+
+        Args:
+            codes: Gains the names, origins and meanings that it lacks.
+            with_details: Whether to keep attributes, events and links.
+
+        Raises:
+            DecodeError: If they cannot be read.
+        """
+
+    def line(self) -> bytes | None:
+        """Return the trace as it was written, without line ends, if that is Jaeger's v1 JSON; otherwise None."""
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        """Find the spans with these ids, and yield the id, name and attributes of each.
+
+        Raises:
+            DecodeError: If the spans cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class JaegerPart:
+    """A trace object in Jaeger's v1 JSON."""
+
+    trace_id: str
+    trace: msgspec.Raw | memoryview
+    place: str
+    """Where it is, for messages."""
+
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        """See `Part`."""
+        return jaeger.read_coded(self.trace, self.trace_id, self.place, codes, with_details=with_details)
+
+    def line(self) -> bytes | None:
+        """See `Part`."""
+        return jaeger.as_line(self.trace)
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        """See `Part`."""
+        return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
+
+
+class SpanReader(Protocol[_Located_contra]):
+    """Reads the spans of one trace in one format."""
+
+    def __call__(
+        self, spans: Sequence[_Located_contra], trace_id: str, codes: Codebook, *, with_details: bool
+    ) -> CodedTrace:
+        """Decode the spans; see `Part.coded`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpansPart(Generic[_Located]):
+    """The spans of one trace in a format in which each span names its trace."""
+
+    trace_id: str
+    spans: Sequence[_Located]
+    """Not decoded yet, each with what says where it is."""
+    read: SpanReader[_Located]
+
+    def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        """See `Part`."""
+        return self.read(self.spans, self.trace_id, codes, with_details=with_details)
+
+    def line(self) -> bytes | None:
+        """Return None."""
+        return None
+
+    def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
+        """See `Part`."""
+        codes = Codebook()
+        with collector_paused():
+            coded = self.coded(codes, with_details=True)
+        names = tuple(codes.names)
+        for span_id, name, details in zip(coded.span_ids, coded.names, coded.details, strict=True):
+            if span_id in span_ids:
+                yield span_id, names[name], details.attributes()
