@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,7 +10,8 @@ import msgspec
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp, wire
-from traceq.codec.parts import JaegerPart, Part, SpansPart
+from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
+from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, reason, refusal
 from traceq.untrusted import printable
 
@@ -30,7 +31,7 @@ class Document:
 
 
 def read_document(body: Body, location: str) -> Document:
-    """Find the traces in Jaeger v1 or OTLP JSON: a single document, or one per line.
+    """Find the traces in JSON: a single document, one per line, or several that follow each other.
 
     Args:
         body: The bytes, uncompressed. Parts refer to them until they are decoded, so they must not change.
@@ -39,18 +40,22 @@ def read_document(body: Body, location: str) -> Document:
     Raises:
         DecodeError: If they are anything else, or broken. The spans themselves are checked by `Part.coded`.
     """
+    return read_documents((memoryview(body),), location)
+
+
+def read_documents(bodies: Iterable[memoryview], location: str) -> Document:
+    """Find the traces in several ranges of bytes from one place, as `read_document` does in one."""
     place = printable(location)
-    view = memoryview(body)
-    start = wire.json_start(view, place)
     reader = _Reader()
     with collector_paused():
-        try:
-            reader.read(view[start:], place, start)
-        except _MoreFollowsError as more:
-            wire.check_lines(view, start, start + more.end, place)
-            for number, line in wire.lines(view):
-                reader.read_line(line, f"{place} line {number}")
-    return Document(tuple(reader.parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
+        for view in bodies:
+            start = wire.json_start(view, place)
+            try:
+                reader.read(view[start:], place, start)
+            except _MoreFollowsError as more:
+                reader.read_all(view, start, start + more.end, place)
+        parts = [*reader.parts, *reader.span_parts()]
+    return Document(tuple(parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
 
 
 def read_trace(trace: memoryview, location: str) -> Part:
@@ -97,6 +102,7 @@ class _Data(msgspec.Struct, gc=False):
 
 
 _OBJECT = msgspec.json.Decoder(_Object, strict=False)
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _DATA = msgspec.json.Decoder(_Data)
 
@@ -111,13 +117,32 @@ class _Reader:
     parts: list[Part] = field(default_factory=list)
     calls: list[ServiceCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _spans: dict[SpanFormat, list[LocatedSpan]] = field(default_factory=dict)
 
-    def read_line(self, line: memoryview, place: str) -> None:
-        start = wire.json_start(line, place)
-        try:
-            self.read(line[start:], place, start)
-        except _MoreFollowsError as more:
-            raise refusal(place, f"something follows the JSON document, at byte {start + more.end}") from more
+    def read_all(self, body: memoryview, start: int, end: int, place: str) -> None:
+        """Read documents that follow each other; the first is from `start` to `end`."""
+        if not wire.is_line(body, start, end):
+            self._read_following(body, start, place)
+            return
+        for number, line in wire.lines(body):
+            line_place = f"{place} line {number}"
+            first = wire.json_start(line, line_place)
+            try:
+                self.read(line[first:], line_place, first)
+            except _MoreFollowsError:
+                self._read_following(line, first, line_place)
+
+    def _read_following(self, body: memoryview, start: int, place: str) -> None:
+        position = start
+        while position < len(body):
+            begun = position + wire.json_start(body[position:], f"{place}, after byte {position}")
+            end = len(body)
+            try:
+                _decode(_RAW, body[begun:], place, begun)
+            except _MoreFollowsError as more:
+                end = begun + more.end
+            self.read(body[begun:end], f"{place}, document at byte {begun}")
+            position = wire.next_text(body, end)
 
     def read(self, body: memoryview, place: str, start: int = 0, depth: int = 0) -> None:
         """Read an object or list.
@@ -134,8 +159,12 @@ class _Reader:
             self._read_object(_decode(_OBJECT, body, place, start), body, place, depth)
 
     def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
+        # In a long list only the first item is examined closely, as long as the others begin in the same way.
+        first = _span_format(items, place)
+        if first is not None:
+            self._spans.setdefault(first, []).extend([(place, item) for item in items])
+            return
         for position, item in enumerate(items):
-            # In a long list of traces only the first is examined closely, as long as the others begin in the same way.
             if position and jaeger.begins_with_trace_id(item):
                 self._add_trace(item, place)
             elif memoryview(item)[0] in b"{[":
@@ -150,9 +179,29 @@ class _Reader:
         elif message:
             raise refusal(place, f"it tells an error: {message}")
         elif not _is_empty(found):
-            keys = _decode(wire.KEYS, body, place)
-            if keys:
-                raise refusal(place, f"it looks like {wire.looks_like(keys)}")
+            self._read_span(body, place)
+
+    def _read_span(self, body: memoryview, place: str) -> None:
+        keys = _decode(wire.KEYS, body, place)
+        span_format = format_of(keys)
+        if span_format is not None:
+            self._spans.setdefault(span_format, []).append((place, _decode(_RAW, body, place)))
+        elif keys:
+            raise refusal(place, f"it looks like {wire.looks_like(keys)}")
+
+    def span_parts(self) -> Iterator[Part]:
+        """Group the spans that were found one by one, by trace.
+
+        Raises:
+            DecodeError: If one of them names no trace.
+        """
+        for span_format, located in self._spans.items():
+            traces: dict[str, list[LocatedSpan]] = {}
+            for trace_id, span in zip(_trace_ids(span_format, located), located, strict=True):
+                if trace_id in wire.VOID_IDS:
+                    raise refusal(span[0], "a span names no trace")
+                traces.setdefault(trace_id, []).append(span)
+            yield from (SpansPart(trace_id, spans, span_format.read) for trace_id, spans in traces.items())
 
     def _read_content(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
         """Read the traces that the object holds; return whether it is about traces at all: an empty list counts."""
@@ -203,6 +252,25 @@ def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str,
         if end is not None:
             raise _MoreFollowsError(end) from error
         raise wire.broken(body, error, place, start) from error
+
+
+def _span_format(items: Sequence[msgspec.Raw], place: str) -> SpanFormat | None:
+    """Recognise the format of a list of spans by the first one."""
+    first = memoryview(items[0]) if items else memoryview(b"null")
+    if first[0] != ord("{"):
+        return None
+    keys = _decode(wire.KEYS, first, place)
+    return format_of(keys)
+
+
+def _trace_ids(span_format: SpanFormat, located: Sequence[LocatedSpan]) -> Sequence[str]:
+    try:
+        return span_format.trace_ids([raw for _, raw in located])
+    except wire.BROKEN:
+        for place, raw in located:
+            with wire.failures_told(f"cannot read a span in {place}"):
+                span_format.trace_ids([raw])
+        raise
 
 
 def _told(found: _Object) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -105,3 +105,16 @@ class SpansPart(Generic[_Located]):
         for span_id, name, details in zip(coded.span_ids, coded.names, coded.details, strict=True):
             if span_id in span_ids:
                 yield span_id, names[name], details.attributes()
+
+
+LocatedSpan: TypeAlias = tuple[str, msgspec.Raw]
+"""Where a span is, for messages, and its JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFormat:
+    """A format in which each span is a JSON object of its own, in lists, one a line, or one after the other."""
+
+    trace_ids: Callable[[Sequence[msgspec.Raw]], Sequence[str]]
+    """Reads the id of each span's trace, lower-case hex, empty where there is none; raises what `wire.BROKEN` lists."""
+    read: SpanReader[LocatedSpan]

@@ -44,13 +44,14 @@ Forget: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Traces that follow each other, or one document that holds any number of traces."""
+    """Traces that follow each other, documents with one trace each, or one document that holds any number of traces."""
 
     starts: array[int]
     stops: array[int]
     keys: array[int]
-    """Hashes of trace ids: one for each trace, or those of all traces of the document."""
+    """Hashes of trace ids: one for each range, or those of all traces of the document if there is a single range."""
     is_document: bool = False
+    """Whether each range is a document of its own, rather than a trace object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class SplitOptions:
 
 
 def split(body: Searchable, location: str, options: SplitOptions = SplitOptions()) -> Split:
-    """Find the traces in Jaeger v1 or OTLP JSON: a single document, or one per line.
+    """Find the traces in JSON: a single document, one per line, or several that follow each other.
 
     Args:
         body: The bytes, uncompressed.
@@ -156,12 +157,24 @@ class _Runs:
         self.runs: list[Run] = []
 
     def add_trace(self, start: int, stop: int, trace_id: bytes) -> None:
-        if not self.runs or self.runs[-1].is_document:
-            self.runs.append(Run(array("q"), array("q"), array("q")))
-        run = self.runs[-1]
-        run.starts.append(start)
-        run.stops.append(stop)
-        run.keys.append(key_of(trace_id.decode("ascii")))
+        self._add(start, stop, key_of(trace_id.decode("ascii")), is_document=False)
+
+    def add_document(self, document: Document, start: int, stop: int) -> None:
+        whole = _document_run(document, start, stop)
+        if len(whole.keys) == 1:
+            # Where each line is a span there are too many of them for a run each.
+            self._add(start, stop, whole.keys[0], is_document=True)
+        elif whole.keys or not self.runs:
+            self.runs.append(whole)
+
+    def _add(self, start: int, stop: int, key: int, *, is_document: bool) -> None:
+        last = self.runs[-1] if self.runs else None
+        if last is None or last.is_document is not is_document or len(last.keys) != len(last.starts):
+            last = Run(array("q"), array("q"), array("q"), is_document)
+            self.runs.append(last)
+        last.starts.append(start)
+        last.stops.append(stop)
+        last.keys.append(key)
 
 
 def _is_lines(view: memoryview, start: int, limit: int) -> bool:
@@ -188,7 +201,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
             found.add_trace(start, stop, head[2])
         else:
             document = read_document(view[start:stop], line_of(location, number))
-            found.runs.append(_document_run(document, start, stop))
+            found.add_document(document, start, stop)
             calls += document.calls
             notes.update(dict.fromkeys(document.notes))
         if stop - forgotten >= options.window:

@@ -21,16 +21,17 @@ Body: TypeAlias = bytes | bytearray | memoryview | mmap
 _Value = TypeVar("_Value")
 
 READABLE = (
-    "traceq reads Jaeger JSON (what the API answers or the UI downloads) and OTLP JSON, one document or one a line"
+    "traceq reads Jaeger JSON (what the API answers or the UI downloads), OTLP JSON and Zipkin JSON: "
+    "one document, one a line, or one after the other"
 )
 """The hint of every refusal."""
 
-_MAX_NS = 2**62 - 1  # the year 2116: sums and differences of two then fit the 64 bits of a column
+MAX_NS = 2**62 - 1  # the year 2116: sums and differences of two then fit the 64 bits of a column
 
-Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-_MAX_NS, le=_MAX_NS)] | None
+Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-MAX_NS, le=MAX_NS)] | None
 """A time or duration that fits the span table; null is 0."""
 
-Microseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(_MAX_NS // 1000), le=_MAX_NS // 1000)] | None
+Microseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-(MAX_NS // 1000), le=MAX_NS // 1000)] | None
 """A time or duration as Jaeger v1 has it."""
 
 
@@ -158,10 +159,6 @@ _SHAPES = (
     ({"trace_id", "span_id", "meta"}, "Datadog spans"),
     ({"trace_id", "span_id", "start_time"}, "console span dumps of an OpenTelemetry SDK"),
     ({"name", "context", "start_time"}, "console span dumps of an OpenTelemetry SDK"),
-    ({"traceId", "id", "binaryAnnotations"}, "Zipkin JSON (v1)"),
-    ({"traceId", "id", "localEndpoint"}, "Zipkin JSON (v2)"),
-    ({"traceId", "id", "annotations"}, "Zipkin JSON (v1)"),
-    ({"traceId", "id"}, "Zipkin JSON"),
     ({"index"}, "an Elasticsearch bulk file"),
     ({"create"}, "an Elasticsearch bulk file"),
     ({"hits"}, "an Elasticsearch answer"),
@@ -245,26 +242,16 @@ def broken(body: memoryview, error: msgspec.DecodeError, place: str, start: int 
     return refusal(place, f"broken JSON: it ends in the middle, after {len(body)} bytes")
 
 
-def check_lines(body: memoryview, start: int, end: int, place: str) -> None:
-    """Check that documents which follow each other are on one line each.
-
-    Args:
-        body: All bytes.
-        start: Where the first document begins.
-        end: Where something follows it.
-        place: Where the bytes come from, for messages.
-
-    Raises:
-        DecodeError: If the first document is not alone on its line; says what it looks like.
-    """
+def is_line(body: memoryview, start: int, end: int) -> bool:
+    """Whether a document that begins here is alone on its line; `end` is where something follows it."""
     line_end = _LINE_END.search(body, start, end)
-    if line_end is not None and _TEXT.search(body, line_end.end(), end) is None:
-        return
-    try:
-        looks = looks_like(KEYS.decode(body[start:end]))
-    except (msgspec.MsgspecError, UnicodeDecodeError):  # not an object; that they follow each other is told anyway
-        looks = "lists"
-    raise refusal(place, f"JSON documents follow each other, but not one a line; they look like {looks}")
+    return line_end is not None and next_text(body, line_end.end()) >= end
+
+
+def next_text(body: memoryview, position: int) -> int:
+    """Find the next byte from here on that is not blank; the end if there is none."""
+    found = _TEXT.search(body, position)
+    return found.start() if found else len(body)
 
 
 def lines(body: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import by_trace, read_attributes, read_tables
-from traceq.codec.documents import read_document, read_trace
+from traceq.codec.documents import read_documents, read_trace
 from traceq.codec.parts import Part
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
@@ -40,11 +40,11 @@ class Piece:
         """Find the traces, still as JSON; finding those in documents takes a scan of the document."""
         body = map_file(self.path)
         view = memoryview(body)
-        for start, stop in zip(self.starts, self.stops, strict=True):
-            if self.is_document:
-                yield from read_document(view[start:stop], self.location).parts
-            else:
-                yield read_trace(view[start:stop], self.location)
+        ranges = (view[start:stop] for start, stop in zip(self.starts, self.stops, strict=True))
+        if self.is_document:
+            yield from read_documents(ranges, self.location).parts
+        else:
+            yield from (read_trace(trace, self.location) for trace in ranges)
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +108,7 @@ class _Planner:
     def add(self, path: str, location: str, run: Run) -> None:
         """Assign the traces of a run."""
         file = Piece(path, location, is_document=run.is_document)
-        if run.is_document:
+        if run.is_document and len(run.starts) == 1:
             self._place_document(file, run)
             return
         for start, stop, key in zip(run.starts, run.stops, run.keys, strict=True):

@@ -1,0 +1,32 @@
+"""Which formats there are besides Jaeger's and OTLP's whose spans are JSON objects of their own, and how to tell them.
+
+A format is a module with a `FORMAT`, and an entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from traceq.codec.parts import SpanFormat
+
+
+def format_of(keys: Collection[str]) -> SpanFormat | None:
+    """Recognise a span by the keys of its JSON object; None if it is none of these formats."""
+    found = set(keys)
+    return next((load() for telling, load in _TOLD_BY if telling <= found), None)
+
+
+# Each module is imported when it is needed: nearly all files are in one format.
+def _zipkin() -> SpanFormat:
+    from traceq.codec import zipkin
+
+    return zipkin.FORMAT
+
+
+# The first entry whose keys are all present is taken, so specific ones precede vague ones.
+_TOLD_BY: tuple[tuple[frozenset[str], Callable[[], SpanFormat]], ...] = (
+    (frozenset(("traceId", "id", "localEndpoint")), _zipkin),
+    (frozenset(("traceId", "id", "binaryAnnotations")), _zipkin),
+    (frozenset(("traceId", "id", "annotations")), _zipkin),
+    (frozenset(("traceId", "id", "name", "timestamp")), _zipkin),
+)

@@ -1,0 +1,148 @@
+"""Reads Zipkin's JSON, v2 and v1, and what imitates it: the traces that Next.js writes of itself (`.next/trace`).
+
+Source: zipkin-api, zipkin2-api.yaml and zipkin-api.yaml. A client and the server that it called share a span id: they
+are two spans here, as in v2, and `assembly` makes the server the client's child. What the other side was becomes the
+attributes by which OpenTelemetry names it; the tag `error` is an error whatever its text, unless that is "false".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from traceq import semantics
+from traceq.codec import zipkin_v1
+from traceq.codec.parts import LocatedSpan, SpanFormat
+from traceq.codec.spans import SpanDecoder, check_ids
+from traceq.codec.wire import VOID_IDS
+from traceq.codec.zipkin_span import QUEUE_KEYS, Microseconds, Span, remote_attributes, to_ns
+from traceq.records import Codebook, CodedTrace
+from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, Status, abridged, meaning
+
+
+class _TraceId(msgspec.Struct, gc=False):
+    trace_id: str | int | None = msgspec.field(name="traceId", default=None)
+
+
+_TRACE_IDS = msgspec.json.Decoder(list[_TraceId])
+_SPANS = SpanDecoder(msgspec.json.Decoder(Span, strict=False), msgspec.json.Decoder(list[Span], strict=False))
+_SPANS_AT_A_TIME = 2_000
+"""How many spans are decoded at once: decoded, they take three times the memory of their JSON."""
+_NEXT_JS = "nextjs"
+"""The service of Next.js, which does not name itself in its files, but does so where it sends the same to Zipkin."""
+_CALENDAR_FROM_US = 10**15
+"""Times before 2001 are by a clock that began when the machine did."""
+
+
+def _trace_ids(spans: Sequence[msgspec.Raw]) -> list[str]:
+    return [_id(span.trace_id) or "" for span in _TRACE_IDS.decode(b"[%b]" % b",".join(spans))]
+
+
+def _id(written: str | int | None) -> str | None:
+    """Give an id as text; None for one that names nothing."""
+    text = written.lower() if isinstance(written, str) else str(written or "")
+    return None if text in VOID_IDS else text
+
+
+def _read_coded(spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+    coded = CodedTrace(trace_id)
+    clock = _Clock()
+    remaining = iter(spans)
+    while some := list(islice(remaining, _SPANS_AT_A_TIME)):
+        read = _SPANS.decode(some, trace_id)
+        if any(map(zipkin_v1.is_v1, read)):
+            read = zipkin_v1.converted(read)
+        _add(coded, read, codes)
+        clock.look_at(read)
+        if with_details:
+            coded.details += read
+    if clock.ahead_us:
+        coded.start_ns = [start_ns + to_ns(clock.ahead_us) for start_ns in coded.start_ns]
+    check_ids(coded, spans[0][0])
+    return coded
+
+
+def _add(coded: CodedTrace, spans: list[Span], codes: Codebook) -> None:
+    coded.span_ids += [_id(span.id) or "" for span in spans]
+    coded.parent_ids += [_id(span.parent_id) for span in spans]
+    coded.start_ns += [to_ns(span.timestamp) for span in spans]
+    coded.duration_ns += [to_ns(span.duration) for span in spans]
+    names = codes.names
+    coded.names += [names[span.name or ""] for span in spans]
+    coded.origins += _origins(spans, codes)
+    _add_meanings(coded, spans, codes)
+
+
+def _origins(spans: list[Span], codes: Codebook) -> Iterator[int]:
+    known: dict[tuple[str | None, str], int] = {}
+    for span in spans:
+        local = span.local
+        if local is None:
+            yield codes.origin(_NEXT_JS if span.started_ms else "", "")
+            continue
+        key = (local.service, local.ipv4 or local.ipv6 or "")
+        code = known.get(key)
+        if code is None:
+            code = known[key] = codes.origin(key[0] or "", key[1])
+        yield code
+
+
+def _add_meanings(coded: CodedTrace, spans: list[Span], codes: Codebook) -> None:
+    """Select what becomes columns of tags and of the other side. This is the hot path of reading."""
+    add, told = coded.meanings.append, codes.told
+    for span in spans:
+        kind, tags, remote = span.kind, span.tags, span.remote
+        texts = _wanted_texts(tags) if tags else ()
+        # The other side of a server has a port of its own for each connection, and is not the server's peer.
+        other = None if remote is None or kind == "SERVER" else (remote.service, remote.address, remote.port)
+        is_error = tags is not None and tags.get("error") not in _NO_ERROR
+        key = (texts, kind, is_error, other)
+        code = told.get(key)
+        if code is None:
+            code = told[key] = codes.meanings[_meaning(span, texts, is_error=is_error)]
+        add(code)
+
+
+_NO_ERROR = (False, "false", None)
+
+
+def _meaning(span: Span, texts: tuple[str, ...], *, is_error: bool) -> semantics.Meaning:
+    kind = semantics.kind_from_text(span.kind or "")
+    remote = remote_attributes(kind, span.remote, span.tags or {})
+    status = Status.ERROR if is_error else Status.UNSET
+    # The tags come last: what they say of the other side counts.
+    return meaning((*_wanted_texts(remote), *texts), kind, status)
+
+
+def _wanted_texts(tags: Attributes) -> tuple[str, ...]:
+    """Select the tags that become columns, as keys and values (text) in turn."""
+    found: list[str] = []
+    for key, value in tags.items():
+        if key in TELLING:
+            found.append(key)
+            if key in ABRIDGED:
+                found.append(abridged(key, value) if key in SHORTENED else "")
+            else:
+                found.append(value if type(value) is str else semantics.value_text(value))
+        elif key in QUEUE_KEYS:
+            found += (key, semantics.value_text(value))
+    return tuple(found)
+
+
+class _Clock:
+    """How far the calendar is ahead of the clock by which spans were timed, where they tell both."""
+
+    def __init__(self) -> None:
+        self.ahead_us: Microseconds = None
+
+    def look_at(self, spans: list[Span]) -> None:
+        """Take the least that any span tells: some are written down only after they have ended."""
+        for span in spans:
+            if span.started_ms is not None and span.timestamp is not None and span.timestamp < _CALENDAR_FROM_US:
+                ahead_us = span.started_ms * 1000 - span.timestamp
+                self.ahead_us = ahead_us if self.ahead_us is None else min(self.ahead_us, ahead_us)
+
+
+FORMAT = SpanFormat(_trace_ids, _read_coded)
