@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +58,24 @@ def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_pa
 
     assert run("services", *CHAT, "-o", str(target)).code == 0
     assert target.read_text(encoding="utf-8").startswith(start)
+
+
+def embedded(page: str) -> list[dict[str, Any]]:
+    """Give what a page's scripts draw."""
+    return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+
+
+def test_the_page_of_a_trace_has_every_span_with_the_numbers_of_the_document(run: Run) -> None:
+    document = json.loads(run("show", "6404b886", *CHAT, "--format", "json", "--attributes").out)
+    (drawn,) = embedded(run("show", "6404b886", *CHAT, "--format", "html").out)
+
+    first_ns = min(span["start_ns"] for span in document["spans"])
+    spans = {span["span_id"]: span for span in document["spans"]}
+    assert sorted(drawn["id"]) == sorted(spans)
+    for at, span_id in enumerate(drawn["id"]):
+        span = spans[span_id]
+        own_ns = sum(drawn["path"][at][1::2]) - sum(drawn["path"][at][::2]) if drawn["path"][at] else 0
+        told = {drawn["strings"][text] for group in drawn["details"][at] for text in drawn["groups"][group]}
+        assert (drawn["start"][at], drawn["length"][at]) == (span["start_ns"] - first_ns, span["duration_ns"])
+        assert own_ns == span["own_critical_ns"]
+        assert {*span["attributes"]} <= told

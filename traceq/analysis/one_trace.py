@@ -33,6 +33,8 @@ class Details:
     attributes: bool = False
     events: bool = False
     links: bool = False
+    whole: bool = False
+    """Whether drawings hold all that is known about each span, as `facts` names it."""
 
 
 _ALL_DETAILS = Details(attributes=True, events=True, links=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from traceq.cli.options import DURATION, AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions
-from traceq.cli.session import emit, found_trace, opened
+from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.errors import NotFoundError
 from traceq.query import Asked
 from traceq.report import Report
@@ -92,12 +92,14 @@ def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:
     from traceq.views.show import Shown, report
 
     requests = RequestOptions(measure=options.by, correct_skew=not options.no_skew_correction)
-    details = Details(options.attributes, options.events, options.links)
+    # A page folds by itself, and has room for everything.
+    is_page = chosen_format(options.output) == "html"
+    details = Details(options.attributes, options.events, options.links, whole=is_page)
     shown = Shown(
         max_depth=options.depth,
         errors_only=options.errors,
         min_span_ns=options.min_span_duration or 0,
-        folds=not options.no_fold,
+        folds=not (options.no_fold or is_page),
     )
     return report(examine_trace(traces, requests, details), asked, shown)
 

@@ -13,7 +13,7 @@ from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.grouping import depths, find_roots
 from traceq.analysis.messages import find_waits
-from traceq.analysis.one_trace import Details, TraceBottlenecks
+from traceq.analysis.one_trace import Details, TraceBottlenecks, facts
 from traceq.report import Relation, Timeline, TimelineRow
 from traceq.semantics import Kind, Status, value_text
 from traceq.traces import Span
@@ -28,6 +28,9 @@ _LONGEST_VALUE = 160
 """Stack traces and statements have thousands of characters, and a row is to be taken in at a glance."""
 
 _NO_DETAILS = Details()
+
+_FACTS_OF_ROWS = 2
+"""The ids of span and trace, which come first, stand elsewhere."""
 
 NOTABLE_SHIFT_RATIO = 0.01
 """A corrected clock is remarked on from this share of the trace on, not where a server ends just after its client."""
@@ -349,7 +352,11 @@ class _Drawing:
 
     def _details(self, span: Span) -> Iterator[tuple[str, str]]:
         """Give what was asked to stand below a row; long values shortened, `--span` shows them whole."""
-        if self.traces.details is not None:
+        if self.traces.details is None:
+            return
+        if self.details.whole:
+            yield from facts(span)[_FACTS_OF_ROWS:]
+        else:
             yield from ((key, _shortened(text)) for key, text in self._asked_details(span))
 
     def _asked_details(self, span: Span) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ def document(imprint: Imprint, parts: Sequence[PagePart], footer: PagePart) -> s
         "<body>",
         _header(imprint),
         "<main>",
-        *map(_mounted, parts),
+        *(_mounted(part, number) for number, part in enumerate(parts)),
         "</main>",
         _footer(footer),
         *(f"<script>{script}</script>" for script in scripts),
@@ -80,12 +80,12 @@ def _header(imprint: Imprint) -> str:
     )
 
 
-def _mounted(part: PagePart) -> str:
+def _mounted(part: PagePart, number: int) -> str:
     if not part.name:
         return part.html
     data = _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", encode(part.data))
     return (
-        f'<div class="part {part.name}" data-part="{part.name}">{part.html}'
+        f'<div class="part {part.name}" id="part-{number}" data-part="{part.name}">{part.html}'
         f'<script type="application/json">{data}</script></div>'
     )
 

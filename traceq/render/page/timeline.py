@@ -1,43 +1,100 @@
-"""A trace as a part of a page."""
+"""A trace as a part of a page: numbers in columns, texts and groups of details once each; the script draws them."""
 
 from __future__ import annotations
 
-from traceq.render.page.parts import Ink, PagePart, duration_html, hued, resource, safe
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from traceq.render.page.parts import Ink, PagePart, resource
 from traceq.report import Timeline, TimelineRow
+from traceq.untrusted import printable
+
+_MARKUP = """<div class="tools">
+<input class="search" type="search" placeholder="Search names, services, attributes ( / )" aria-label="Search"
+autocomplete="off"><span class="match-count quiet" role="status"></span>
+<button type="button" class="next-flag">Bottleneck</button>
+<label><input type="checkbox" class="path-only"> critical path only</label>
+<button type="button" class="fold-all">Fold</button><button type="button" class="unfold-all">Unfold</button>
+<button type="button" class="reset" disabled>Whole trace</button><span class="row-count quiet"></span></div>
+<div class="overview" title="Drag to zoom, double click for the whole trace"><canvas class="map"></canvas>
+<div class="frame" hidden></div></div>
+<div class="main"><div class="head"><span>span</span><span class="time">duration</span><span class="own">self</span>
+<span class="scale" title="Drag to zoom"></span></div>
+<div class="rows" role="tree" tabindex="0" aria-label="Spans: arrows move, left and right fold, Enter shows details,
+plus, minus and z zoom, slash searches">
+<div class="sheet"><div class="pool" role="presentation"></div></div></div></div>
+<aside class="panel" aria-label="Details of the span" hidden></aside>"""
+
+_ERROR, _ASYNCHRONOUS, _PLACEHOLDER, _FLAGGED = 1, 2, 4, 8
+_KINDS = ("attribute", "resource", "event", "link", "warning")
+"""What the first word of a detail's name may say that it is."""
+_LONGEST_VALUE = 20_000
 
 
 def timeline_part(timeline: Timeline, ink: Ink) -> PagePart:
-    """Draw a tree beside bars."""
-    rows = "".join(_row(row, timeline.duration_ns, ink) for row in timeline.rows)
-    heads = '<th scope="col">span</th><th scope="col">service</th><th scope="col" class="number">duration</th><th></th>'
-    return PagePart(
-        f'<div class="scroller" tabindex="0"><table class="waterfall"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>",
-        resource("timeline.css"),
-    )
+    """Draw a trace to look around in: zoom, fold, search, and everything that is known about a span."""
+    return PagePart(_MARKUP, resource("timeline.css"), resource("timeline.js"), _data(timeline, ink), "timeline")
 
 
-def _row(row: TimelineRow, total_ns: int, ink: Ink) -> str:
-    indent = '<span class="indent"></span>' * min(row.depth, 40)
-    count = f" × {row.count:,}" if row.count > 1 else ""  # noqa: RUF001 - the sign for times
-    note = f'<div class="{"strong" if row.is_flagged else "quiet"}">{safe(row.note)}</div>' if row.note else ""
-    details = "".join(f'<div class="quiet">{safe(key)} {safe(value)}</div>' for key, value in row.details)
-    name = f'<span class="error">! {safe(row.label)}</span>' if row.has_error else safe(row.label)
+class _Once:
+    """Gives each value a number, the same for equal ones."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[object, int] = {}
+
+    def __call__(self, value: object) -> int:
+        return self.numbers.setdefault(value, len(self.numbers))
+
+
+def _data(timeline: Timeline, ink: Ink) -> dict[str, object]:
+    rows, texts, groups, services = timeline.rows, _Once(), _Once(), _Once()
+    details = [[groups(group) for group in _groups(row.details, texts)] for row in rows]
+    return {
+        "duration": timeline.duration_ns,
+        "depth": [row.depth for row in rows],
+        "label": [texts(printable(row.label)) for row in rows],
+        "service": [services(row.service) for row in rows],
+        "start": [row.start_ns for row in rows],
+        "length": [row.duration_ns for row in rows],
+        "self": [-1 if row.self_ns is None else row.self_ns for row in rows],
+        "path": [[end for stretch in row.critical for end in stretch] or 0 for row in rows],
+        "marks": [_marks(row) for row in rows],
+        "count": [row.count for row in rows],
+        "note": [texts(printable(row.note)) if row.note else -1 for row in rows],
+        "id": [printable(row.span_id) for row in rows],
+        "details": [numbers or 0 for numbers in details],
+        "services": [
+            [printable(str(service)), ink.hues.number(str(service).removeprefix("→ "))] for service in services.numbers
+        ],
+        "strings": list(texts.numbers),
+        "groups": list(groups.numbers),
+    }
+
+
+def _marks(row: TimelineRow) -> int:
     return (
-        f"<tr><td>{indent}{name}{count}{note}{details}</td><td>{hued(row.service, ink)}</td>"
-        f'<td class="number">{duration_html(row.duration_ns)}</td><td>{_bars(row, total_ns, ink)}</td></tr>'
+        _ERROR * row.has_error
+        + _ASYNCHRONOUS * (row.relation == "asynchronous")
+        + _PLACEHOLDER * (row.relation == "placeholder")
+        + _FLAGGED * row.is_flagged
     )
 
 
-def _bars(row: TimelineRow, total_ns: int, ink: Ink) -> str:
-    total = max(total_ns, 1)
-    hue = ink.hues.number(row.service.removeprefix("→ "))
-    spans = [("span", row.start_ns, row.start_ns + row.duration_ns), *(("path", *stretch) for stretch in row.critical)]
-    bars = "".join(
-        f'<rect class="{kind}" x="{start / total * 1000:.5g}" y="{2 if kind == "span" else 0}" '
-        f'width="{max((end - start) / total * 1000, 1):.5g}" height="{4 if kind == "span" else 8}"/>'
-        for kind, start, end in spans
-    )
-    return (
-        f'<svg class="bars hue-{hue}" viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">{bars}</svg>'
-    )
+def _groups(details: Sequence[tuple[str, str]], texts: _Once) -> Iterator[tuple[int, ...]]:
+    """Give the details of a row by what they are: the heading's text, then names and values in turn."""
+    for kind, pairs in groupby(map(_kind, details), lambda pair: pair[0]):
+        named = ((texts(printable(name)), texts(_value(value))) for _, name, value in pairs)
+        yield (texts(kind), *(text for pair in named for text in pair))
+
+
+def _kind(pair: tuple[str, str]) -> tuple[str, str, str]:
+    name, value = pair
+    kind, _, rest = name.partition(" ")
+    return (kind, rest, value) if kind in _KINDS else ("", name, value)
+
+
+def _value(text: str) -> str:
+    """Keep the lines of a value: a page has room for a stack trace."""
+    shown = "\n".join(printable(line) for line in text.replace("\t", "    ").splitlines())
+    left = len(shown) - _LONGEST_VALUE
+    return shown if left <= 0 else f"{shown[:_LONGEST_VALUE]}… ({left:,} characters more)"
