@@ -1,0 +1,145 @@
+"""Pages, opened in Chromium."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.render.page.conftest import Opened
+from tests.render.reports import HOSTILE, blocks_with, imprint_with, report_with
+from traceq.render.imprint import Imprint
+from traceq.render.page import render_page
+from traceq.report import Report, Table, Timeline, TimelineRow
+from traceq.units import format_duration
+
+DURATIONS = [
+    *(0, 1, 9, 99, 999, 1_000, 9_994, 9_996, 99_949, 99_950, 999_499, 999_500, 1_000_000, 14_030_000, 999_999_999),
+    *(1_000_000_000, 1_214_999_999, 59_949_999_999, 59_950_000_001, 60_000_000_000, 3_599_000_000_000, 90_061 * 10**9),
+]
+
+
+def page_of(*rows: TimelineRow, duration_ns: int = 1000) -> str:
+    return render_page(Report("show", {}, Table((), ()), (Timeline(rows, duration_ns),)), Imprint("title"))
+
+
+def row(depth: int, label: str, start_ns: int = 0, duration_ns: int = 1000, **more: Any) -> TimelineRow:
+    is_last = False
+    return TimelineRow(depth, is_last, label, "svc", start_ns, duration_ns, **more)
+
+
+TREE = page_of(
+    row(0, "root", critical=((0, 100), (900, 1000))),
+    row(1, "first", 100, 800, critical=((100, 900),), is_flagged=True, note="bottleneck 80 %", span_id="aa11"),
+    row(2, "leaf", 200, 100, has_error=True, details=(("attribute db.statement", "SELECT 1\n  FROM t"),)),
+    row(1, "second", 910, 20),
+    row(2, "below", 912, 4),
+)
+LARGE = page_of(*(row(min(number, 1 + number % 7), f"span {number}") for number in range(10_000)))
+
+
+WIDE = render_page(report_with("a name with-many-parts/" * 9), imprint_with("x" * 300))
+
+
+@pytest.mark.parametrize("width", [390, 1280, 2560])
+def test_no_page_is_wider_than_its_window(width: int, opened: Opened) -> None:
+    assert opened(WIDE, width).evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_themes_differ(opened: Opened) -> None:
+    page = opened(TREE)
+
+    def ground() -> object:
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    assert ground() == "rgb(255, 255, 255)"
+    page.emulate_media(color_scheme="dark")
+    assert ground() == "rgb(20, 24, 28)"
+
+
+def test_names_are_only_shown(opened: Opened) -> None:
+    """What fails is a script that runs: the fixture hears of dialogs, errors and requests."""
+    blocks = tuple(block for name in HOSTILE for block in blocks_with(name))
+    page = opened(render_page(Report("every", {}, Table((), ()), blocks), imprint_with("".join(HOSTILE))))
+    for element in page.locator(".timeline .row:visible").all()[::7]:
+        element.click()
+
+    assert page.locator("img, iframe, object, [onerror], [onmouseover], [onfocus]").count() == 0
+    assert page.locator(".panel:visible").count() > 1
+
+
+def test_durations_are_written_as_everywhere(opened: Opened) -> None:
+    written = opened(TREE).evaluate("durations => durations.map(durationText)", DURATIONS)
+
+    assert written == list(map(format_duration, DURATIONS))
+
+
+def labels(page: object) -> list[str]:
+    texts: list[str] = page.locator(".timeline .row:visible .label").all_inner_texts()  # type: ignore[attr-defined]
+    return texts
+
+
+def test_a_trace_is_walked_through_by_keys(opened: Opened) -> None:
+    page = opened(TREE)
+    rows = page.locator(".rows")
+    rows.focus()
+
+    def selected() -> str:
+        text: str = page.locator(".row.selected .label").inner_text()
+        return text
+
+    assert labels(page) == ["root", "first", "leaf", "second", "below"]
+    page.keyboard.press("ArrowDown")
+    assert (selected(), rows.get_attribute("aria-activedescendant")) == ("first", "part-0-1")
+    page.keyboard.press("ArrowLeft")
+    assert labels(page) == ["root", "first", "second", "below"]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("End")
+    assert selected() == "below"
+    page.keyboard.press("ArrowLeft")
+    assert selected() == "second"
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.locator(".panel h3").inner_text() == "leaf"
+    assert page.locator(".panel dd").last.inner_text() == "SELECT 1\n  FROM t"
+    page.keyboard.press("Escape")
+    assert not page.locator(".panel").is_visible()
+    page.keyboard.press("z")
+    assert page.locator(".tick").first.inner_text() == "200 ns"
+    page.keyboard.press("0")
+    assert page.locator(".tick").first.inner_text() == "0 ns"
+
+
+def test_a_search_finds_attributes_and_unfolds_what_hides_them(opened: Opened) -> None:
+    page = opened(TREE)
+    page.locator(".fold-all").click()
+    assert labels(page) == ["root", "first", "second"]
+    page.locator(".rows").focus()
+    page.keyboard.press("/")
+    page.keyboard.type("from T")
+
+    assert page.locator(".match-count").inner_text() == "1 found"
+    page.keyboard.press("Enter")
+    assert page.locator(".row.selected .label").inner_text() == "leaf"
+    assert page.locator(".match-count").inner_text() == "1 of 1"
+
+
+def test_the_critical_path_can_stand_alone(opened: Opened) -> None:
+    page = opened(TREE)
+    page.locator(".path-only").check()
+
+    assert labels(page) == ["root", "first"]
+    assert page.locator(".flagged .note").inner_text() == "bottleneck 80 %"
+
+
+def test_ten_thousand_spans_are_a_few_elements_and_paint_within_a_second(opened: Opened) -> None:
+    page = opened(LARGE)
+    page.locator(".unfold-all").click()
+
+    assert page.locator(".row").count() < 100
+    assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 1_000
+    page.locator(".rows").focus()
+    page.keyboard.press("End")
+    assert page.locator(".row.selected .label").inner_text() == "span 9999"
