@@ -40,7 +40,7 @@ OWNERS = {
     "pandas": {"analysis", "traces.py", "answer.py"},
     "httpx": {"sources/http.py"},
     "httpx_retries": {"sources/http.py"},
-    "rich": {"render/terminal", "cli/session.py"},
+    "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
     "msgspec": {"codec"},
     "pyarrow": {"codec/parquet"},
     "dask": {"executors.py"},

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import stat
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -19,6 +17,7 @@ import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
+from traceq.cli.terminal import write_text
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
 from traceq.render.imprint import Imprint
@@ -38,13 +37,6 @@ if TYPE_CHECKING:
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
-
-_PIPED_WIDTH = 120
-"""Wide enough for most tables and still readable, where nobody tells."""
-
-_LINKING = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "KONSOLE_VERSION", "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR")
-_LINKING_PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby"})
-_LINKING_TERMS = ("alacritty", "foot", "xterm-kitty", "xterm-ghostty", "contour")
 
 
 @contextmanager
@@ -148,7 +140,7 @@ def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool
         refuse_graph_format(chosen)
     with destination(options.output) as out:
         if chosen == "text":
-            _write_text(report, out, options, is_ascii=is_ascii)
+            write_text(report, out, options, is_ascii=is_ascii)
         else:
             out.write(_rendered(report, asked, chosen).encode("utf-8", "backslashreplace"))
     if not options.quiet:
@@ -193,30 +185,6 @@ def imprint(report: Report, asked: Asked) -> Imprint:
     )
 
 
-def _write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_ascii: bool) -> None:
-    import io
-
-    from rich.console import Console
-
-    from traceq.render.terminal import Canvas, print_report
-
-    terminal = _file_output() if options.output not in (None, "-") else _standard_output(no_color=options.no_color)
-    is_ascii = is_ascii or terminal.is_ascii
-    stream = io.TextIOWrapper(out, encoding="ascii" if is_ascii else "utf-8", errors="backslashreplace")
-    console = Console(
-        file=stream,
-        width=terminal.width,
-        force_terminal=terminal.has_color or terminal.has_links,
-        no_color=not terminal.has_color,
-        color_system="auto" if terminal.has_color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
-    print_report(report, console, Canvas(terminal.width, is_ascii=is_ascii, has_links=terminal.has_links))
-    stream.flush()
-    stream.detach()
-
-
 @contextmanager
 def destination(path: str | None) -> Iterator[BinaryIO]:
     """Open standard output, or a file that appears under its name only when everything is written.
@@ -256,49 +224,6 @@ def failures_told(target: Path) -> Iterator[None]:
 def _is_special(path: Path) -> bool:
     """Tell pipes and devices, which have to be written in place."""
     return path.exists() and not stat.S_ISREG(path.stat().st_mode)
-
-
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """What the terminal, or the file, that the answer goes to can do."""
-
-    width: int
-    has_color: bool
-    has_links: bool
-    is_ascii: bool
-
-
-def _standard_output(*, no_color: bool) -> Terminal:
-    """Look at standard output and the environment (`COLUMNS`, `NO_COLOR`, `FORCE_COLOR`, `TERM`)."""
-    is_tty = sys.stdout.isatty()
-    fallback = 80 if is_tty else _PIPED_WIDTH
-    forced = bool(os.environ.get("FORCE_COLOR"))
-    dumb = os.environ.get("TERM") == "dumb"
-    return Terminal(
-        width=max(20, shutil.get_terminal_size((fallback, 24)).columns if is_tty else _columns(fallback)),
-        has_color=not no_color and not os.environ.get("NO_COLOR") and (forced or (is_tty and not dumb)),
-        has_links=is_tty and _draws_links(),
-        is_ascii="utf" not in (sys.stdout.encoding or "").lower(),
-    )
-
-
-def _file_output() -> Terminal:
-    """Tell what text in a file can do."""
-    return Terminal(width=_columns(_PIPED_WIDTH), has_color=False, has_links=False, is_ascii=False)
-
-
-def _columns(fallback: int) -> int:
-    columns = os.environ.get("COLUMNS", "")
-    return max(20, int(columns)) if columns.isdigit() else fallback
-
-
-def _draws_links() -> bool:
-    """Tell the terminals that are known to draw OSC 8 links: others may print the escape."""
-    return (
-        any(os.environ.get(name) for name in _LINKING)
-        or os.environ.get("TERM_PROGRAM") in _LINKING_PROGRAMS
-        or os.environ.get("TERM", "").startswith(_LINKING_TERMS)
-    )
 
 
 _PATIENCE_S = 1.0
