@@ -399,7 +399,15 @@ class OutputOptions:
     output: Annotated[
         str | None, _output_option("--output", "-o", metavar="FILE", help="Write the answer to this file.")
     ] = None
-    no_color: Annotated[bool, _output_option("--no-color", help="Use no colours, as with NO_COLOR.")] = False
+    color: Annotated[
+        Literal["auto", "always", "never"],
+        _output_option("--color", help="Whether to use colours; auto: on a terminal, unless NO_COLOR is set."),
+    ] = "auto"
+    no_color: Annotated[bool, _output_option("--no-color", help="The same as --color never.")] = False
+    no_pager: Annotated[
+        bool,
+        _output_option("--no-pager", help="Do not pass what is longer than the screen to TRACEQ_PAGER, PAGER or less."),
+    ] = False
     quiet: Annotated[bool, _output_option("--quiet", "-q", help="Print no warnings, hints or progress.")] = False
     verbose: Annotated[bool, _output_option("--verbose", "-v", help="Log every request and count.")] = False
     debug: Annotated[bool, _output_option("--debug", help="Show a traceback when something fails.")] = False

@@ -5,12 +5,19 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal
 
 from traceq.cli.options import OutputOptions
+from traceq.cli.pager import paged, pager
 from traceq.report import Report
+
+if TYPE_CHECKING:
+    from traceq.render.terminal import Strip
 
 _PIPED_WIDTH = 120
 """Wide enough for most tables and still readable, where nobody tells."""
@@ -28,25 +35,46 @@ class Terminal:
     has_color: bool
     has_links: bool
     is_ascii: bool
+    pager: str = ""
+    """The command of the pager for what is longer than the screen; empty for none."""
+    height: int = 0
+    """Lines of the screen."""
 
 
-def _standard_output(*, no_color: bool) -> Terminal:
+def _standard_output(options: OutputOptions) -> Terminal:
     """Look at standard output and the environment (`COLUMNS`, `NO_COLOR`, `FORCE_COLOR`, `TERM`)."""
     is_tty = sys.stdout.isatty()
-    fallback = 80 if is_tty else _PIPED_WIDTH
-    forced = bool(os.environ.get("FORCE_COLOR"))
-    dumb = os.environ.get("TERM") == "dumb"
+    size = shutil.get_terminal_size((80, 24))
     return Terminal(
-        width=max(20, shutil.get_terminal_size((fallback, 24)).columns if is_tty else _columns(fallback)),
-        has_color=not no_color and not os.environ.get("NO_COLOR") and (forced or (is_tty and not dumb)),
+        width=max(20, size.columns if is_tty else _columns(_width_beyond_pipe() or _PIPED_WIDTH)),
+        has_color=_has_color(options, is_tty=is_tty),
         has_links=is_tty and _draws_links(),
         is_ascii="utf" not in (sys.stdout.encoding or "").lower(),
+        pager=pager() if is_tty and not options.no_pager else "",
+        height=size.lines,
     )
 
 
-def _file_output() -> Terminal:
+def _has_color(options: OutputOptions, *, is_tty: bool) -> bool:
+    """Decide about colours: what was typed counts most, then `NO_COLOR`, then `FORCE_COLOR`, then the terminal."""
+    if options.no_color or options.color != "auto":
+        return options.color == "always" and not options.no_color
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (is_tty and os.environ.get("TERM") != "dumb")
+
+
+def _width_beyond_pipe() -> int | None:
+    """Measure the terminal in which a pipe most likely ends (`... | less -R`); None for files, and without one."""
+    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode) or not sys.stderr.isatty():
+        return None
+    return os.get_terminal_size(sys.stderr.fileno()).columns
+
+
+def _file_output(options: OutputOptions) -> Terminal:
     """Tell what text in a file can do."""
-    return Terminal(width=_columns(_PIPED_WIDTH), has_color=False, has_links=False, is_ascii=False)
+    has_color = options.color == "always" and not options.no_color
+    return Terminal(width=_columns(_PIPED_WIDTH), has_color=has_color, has_links=False, is_ascii=False)
 
 
 def _columns(fallback: int) -> int:
@@ -64,24 +92,45 @@ def _draws_links() -> bool:
 
 
 def write_text(report: Report, out: BinaryIO, options: OutputOptions, *, is_ascii: bool) -> None:
-    """Write a report for people."""
+    """Write a report for people, by way of a pager where it is longer than the screen."""
     # Late: other formats need no rich.
+    from traceq.render.terminal import Canvas, draw, without_links
+
+    terminal = _file_output(options) if options.output not in (None, "-") else _standard_output(options)
+    is_ascii = is_ascii or terminal.is_ascii
+    lines = draw(report, Canvas(terminal.width, is_ascii=is_ascii, has_links=terminal.has_links))
+    first = list(islice(lines, terminal.height if terminal.pager else 0))
+    lines = chain(first, lines)
+    if not terminal.pager or len(first) < terminal.height:
+        _write(lines, out, terminal, is_ascii=is_ascii)
+        return
+    with paged(terminal.pager) as shown:
+        # Older versions of less show what makes a link.
+        _write(without_links(lines), shown, terminal, is_ascii=is_ascii)
+
+
+def _write(lines: Iterator[Strip], out: IO[bytes], terminal: Terminal, *, is_ascii: bool) -> None:
     from rich.console import Console
 
-    from traceq.render.terminal import Canvas, print_report
+    from traceq.render.terminal import print_lines
 
-    terminal = _file_output() if options.output not in (None, "-") else _standard_output(no_color=options.no_color)
-    is_ascii = is_ascii or terminal.is_ascii
     stream = io.TextIOWrapper(out, encoding="ascii" if is_ascii else "utf-8", errors="backslashreplace")
     console = Console(
         file=stream,
         width=terminal.width,
         force_terminal=terminal.has_color or terminal.has_links,
         no_color=not terminal.has_color,
-        color_system="auto" if terminal.has_color else None,
+        color_system=_color_system() if terminal.has_color else None,
         highlight=False,
         legacy_windows=False,
     )
-    print_report(report, console, Canvas(terminal.width, is_ascii=is_ascii, has_links=terminal.has_links))
-    stream.flush()
-    stream.detach()
+    try:
+        print_lines(lines, console)
+        stream.flush()
+    finally:
+        stream.detach()
+
+
+def _color_system() -> Literal["256", "truecolor"]:
+    """Tell how colours are written: all terminals of today know 256, and pipes know no `TERM`."""
+    return "truecolor" if os.environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"} else "256"

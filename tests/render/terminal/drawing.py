@@ -9,21 +9,21 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from tests.render.terminal.samples import report
-from traceq.render.terminal import Canvas, draw, print_report
+from traceq.render.terminal import Canvas, draw, print_lines
 from traceq.report import Block, Report
 
 
 def printed(shown: Report, canvas: Canvas) -> str:
     """Print a report the way a pipe would get it."""
     file = io.StringIO()
-    print_report(shown, Console(file=file, width=80, color_system=None), canvas)
+    print_lines(draw(shown, canvas), Console(file=file, width=80, color_system=None))
     return file.getvalue()
 
 
 def coloured(shown: Report, canvas: Canvas) -> str:
     """Print a report the way a terminal would get it."""
     file = io.StringIO()
-    print_report(shown, Console(file=file, width=80, force_terminal=True, color_system="256"), canvas)
+    print_lines(draw(shown, canvas), Console(file=file, width=80, force_terminal=True, color_system="256"))
     return file.getvalue()
 
 

@@ -49,7 +49,7 @@ from traceq.report import (
 )
 from traceq.units import format_count, format_duration, format_ratio, format_time
 
-__all__ = ["Canvas", "Strip", "draw", "print_report"]
+__all__ = ["Canvas", "Strip", "draw", "print_lines", "without_links"]
 
 _BATCH = 500
 """Lines handed to the console at a time: few calls, and the first lines show before the last are drawn."""
@@ -65,9 +65,17 @@ def draw(report: Report, canvas: Canvas) -> Iterator[Strip]:
         yield from map(trimmed, _draw_block(block, pen))
 
 
-def print_report(report: Report, console: Console, canvas: Canvas) -> None:
-    """Draw a report and write it; the console decides about colours and where to."""
-    lines = draw(report, canvas)
+def without_links(lines: Iterable[Strip]) -> Iterator[Strip]:
+    """Take the links off drawn lines."""
+    for strip in lines:
+        yield [
+            Segment(text, style.update_link(None) if style is not None and style.link else style)
+            for text, style, _ in strip
+        ]
+
+
+def print_lines(lines: Iterator[Strip], console: Console) -> None:
+    """Write drawn lines; the console decides about colours and where to."""
     while batch := list(islice(lines, _BATCH)):
         # Already measured and wrapped: rich shall neither crop nor wrap it again.
         console.print(Segments(_with_newlines(batch)), end="", crop=False, soft_wrap=True)
