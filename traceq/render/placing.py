@@ -89,7 +89,7 @@ def place(graph: Graph) -> Drawing:
     calls = [edge for edge in graph.edges if edge.source != edge.target]
     ends = [(order[edge.source], order[edge.target]) for edge in calls]
     layout = lay_out(len(graph.nodes), ends)
-    boxes = [Box(node, _text(node, graph.edges)) for node in graph.nodes]
+    boxes = boxes_of(graph)
     layers: list[list[Box]] = [[] for _ in range(max(layout.layers, default=0) + 1)]
     for box, layer, height in zip(boxes, layout.layers, layout.heights, strict=True):
         box.order = height
@@ -108,16 +108,24 @@ def place(graph: Graph) -> Drawing:
     return Drawing(tuple(boxes), lines, width + _MARGIN, height + _MARGIN)
 
 
+def boxes_of(graph: Graph) -> list[Box]:
+    """Give every node a box that holds its text, anywhere."""
+    texts: dict[str, list[str]] = {node.node_id: [printable(node.label)] for node in graph.nodes}
+    for edge in graph.edges:
+        if edge.source == edge.target:
+            texts[edge.source].append(f"↻ {printable(edge.label)}".rstrip())
+    boxes = []
+    for node in graph.nodes:
+        lines = tuple(texts[node.node_id])
+        boxes.append(Box(node, lines, width=max(map(text_width, lines)) + 28, height=LINE * len(lines) + 14))
+    return boxes
+
+
 def text_width(text: str) -> float:
     """Estimate how wide a text is at most, nearly, in a sans-serif of 13 pixels."""
     if text.isascii():
         return len(text) * _LETTER
     return sum(_WIDE_LETTER if unicodedata.east_asian_width(letter) in "WF" else _LETTER for letter in text)
-
-
-def _text(node: GraphNode, edges: Sequence[GraphEdge]) -> tuple[str, ...]:
-    own = (edge for edge in edges if edge.source == edge.target == node.node_id)
-    return (printable(node.label), *(f"↻ {printable(edge.label)}".rstrip() for edge in own))
 
 
 def _chain(
@@ -144,8 +152,7 @@ def _shape(layer: list[Box]) -> None:
         box.outs.sort(key=lambda found: (found[1].order, found[0]))
         if box.node is not None:
             ports = max(len(box.ins), len(box.outs))
-            box.height = max(LINE * len(box.lines) + 14, _PORT * (ports + 1))
-            box.width = max(map(text_width, box.lines)) + 28
+            box.height = max(box.height, _PORT * (ports + 1))
 
 
 def _settle(layers: Sequence[list[Box]]) -> None:

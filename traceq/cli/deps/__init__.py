@@ -160,7 +160,8 @@ def _report(answer: _Answered, options: DepsOptions, last: _Answered | None) -> 
     shown = Shown(
         options.view,
         options.color_by,
-        is_part=part.service is not None,
+        # A page has tools to look around in what a terminal cannot hold.
+        is_part=part.service is not None or chosen_format(options.output) == "html",
         is_limited=part.errors or part.min_calls > 1,
         fits_page=chosen_format(options.output) == "svg",
         changed=None if last is None else changes(options.part.of(last.graph, asked), graph),

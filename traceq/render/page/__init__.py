@@ -58,7 +58,7 @@ def _part(block: Block, ink: Ink) -> PagePart:
         case Timeline():
             return timeline_part(block, ink)
         case Graph():
-            return graph_part(block)
+            return graph_part(block, ink)
         case Flame():
             return flame_part(block, ink)
         case Matrix():

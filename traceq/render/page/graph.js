@@ -1,14 +1,19 @@
-// A graph to look around in: drag, search, focus.
+// A graph to look around in: focus, search, drag, zoom.
 "use strict";
 part("graph", (element, graph) => {
-  const nodes = graph.nodes.map((node, id) => ({ ...node, id, x: 0, y: 0, width: node.label.length * 7.3 + 28 }));
-  const edges = graph.edges;
-  const scene = element.querySelector(".scene"), picture = element.querySelector(".picture");
-  const search = element.querySelector(".search"), reach = element.querySelector(".reach");
-  const facts = element.querySelector(".facts"), status = element.querySelector(".status");
+  const LEGIBLE = 0.72, LARGEST = 1.15, EDGE = 16, LINE = 18, PORT = 18;
+  const find = name => element.querySelector(`.${name}`);
+  const picture = find("picture"), scene = find("scene"), panel = find("facts"), status = find("status");
+  const search = find("search"), reach = find("reach");
+  const nodes = graph.nodes.map((node, id) => ({ ...node, id, calls: [], width: node.size[0], height: node.size[1] }));
+  const edges = graph.edges.map((edge, id) => ({ ...edge, id }));
+  for (const edge of edges) {
+    nodes[edge.from].calls.push(edge);
+    if (edge.to !== edge.from) nodes[edge.to].calls.push(edge);
+  }
   const isPlaced = nodes.every(node => node.at);
-  const view = { x: 0, y: 0, scale: 1 };
-  let shown = new Set(), focus = null;
+  const view = { x: 0, y: 0, scale: 1, isFitted: true };
+  let shown = [], lines = [], selected = null, around = null;
 
   function make(name, attributes, parent, text) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -17,207 +22,437 @@ part("graph", (element, graph) => {
     parent.append(made);
     return made;
   }
+  function write(name, text, parent, className = "") {
+    const made = document.createElement(name);
+    made.textContent = text;
+    made.className = className;
+    parent.append(made);
+    return made;
+  }
 
-  // How many calls away each node is: below zero upstream, above zero downstream.
+  // How many calls away each node is: below zero those who call, above zero those who are called.
   function distances(start, most) {
-    const found = new Map([[start, 0]]);
+    const found = new Map([[start.id, 0]]);
     for (const step of [1, -1]) {
-      let edge = [start];
-      for (let depth = 1; depth <= most && edge.length; depth++) {
+      let rim = [start.id];
+      for (let depth = 1; depth <= most && rim.length; depth++) {
         const next = [];
-        for (const call of edges) {
-          const [near, far] = step > 0 ? [call.from, call.to] : [call.to, call.from];
-          if (edge.includes(near) && !found.has(far)) { found.set(far, step * depth); next.push(far); }
+        for (const id of rim) {
+          for (const call of nodes[id].calls) {
+            const [near, far] = step > 0 ? [call.from, call.to] : [call.to, call.from];
+            if (near === id && !found.has(far)) { found.set(far, step * depth); next.push(far); }
+          }
         }
-        edge = next;
+        rim = next;
       }
     }
     return found;
   }
 
-  function placeAll() {
-    shown = new Set(nodes.map(node => node.id));
-    for (const node of nodes) [node.x, node.y] = node.at;
+  function neighbours(node) {
+    const near = distances(node, Number(reach.value));
+    return shown.filter(other => near.has(other.id));
   }
 
+  function placeAll() {
+    shown = nodes;
+    for (const node of nodes) {
+      [node.left, node.top] = node.at;
+      [node.width, node.height] = node.size;
+      node.isMoved = false;
+    }
+  }
+
+  // Columns by how many calls a node is away; lines have no ways of their own yet and all look for one.
   function placeAround(start) {
     const away = distances(start, Number(reach.value));
-    shown = new Set(away.keys());
+    shown = nodes.filter(node => away.has(node.id));
     const columns = new Map();
-    for (const [id, depth] of away) columns.set(depth, [...(columns.get(depth) || []), nodes[id]]);
-    let x = 40;
+    for (const node of shown) {
+      const ports = node.calls.filter(call => away.has(call.from) && away.has(call.to)).length;
+      node.height = Math.max(LINE * node.lines.length + 14, PORT * (ports + 1));
+      node.isMoved = true;
+      columns.set(away.get(node.id), [...(columns.get(away.get(node.id)) ?? []), node]);
+    }
+    const room = Math.max(0, ...shown.flatMap(node => node.calls.map(call => call.room)));
+    let left = 0;
     for (const depth of [...columns.keys()].sort((a, b) => a - b)) {
-      const column = columns.get(depth).sort((a, b) => a.label < b.label ? -1 : 1);
-      column.forEach((node, row) => { node.x = x; node.y = (row - (column.length - 1) / 2) * 46; });
-      x += Math.max(...column.map(node => node.width)) + 190;
+      const column = columns.get(depth), wide = Math.max(...column.map(node => node.width));
+      let top = -column.reduce((sum, node) => sum + node.height + 2 * EDGE, -2 * EDGE) / 2;
+      for (const node of column) {
+        [node.left, node.top] = [left, top];
+        top += node.height + 2 * EDGE;
+      }
+      left += wide + room + 110;
     }
   }
 
   function draw() {
     scene.replaceChildren();
-    for (const call of edges) {
-      if (!shown.has(call.from) || !shown.has(call.to)) continue;
-      const group = make("g", { class: `edge ${call.health} ${call.isAsync ? "async" : ""}` }, scene);
-      call.line = make("path", { "marker-end": "url(#head)" }, group);
-      call.wide = make("path", { class: "wide" }, group);
-      call.group = group;
-      group.addEventListener("click", event => { event.stopPropagation(); tell([call]); });
+    const ids = new Set(shown.map(node => node.id));
+    lines = edges.filter(call => call.from !== call.to && ids.has(call.from) && ids.has(call.to));
+    const [under, boxes, over] = [1, 2, 3].map(() => make("g", {}, scene));
+    for (const call of lines) {
+      call.group = make("g", { class: `edge ${call.health}${call.isAsync ? " async" : ""}` }, under);
+      call.wide = make("path", { class: "wide" }, call.group);
+      call.line = make("path", { class: "line", "stroke-width": call.width, "marker-end": "url(#head)" }, call.group);
+      make("title", {}, call.group, told(call));
+      call.group.addEventListener("click", () => open(call));
+      call.words = make("g", { class: `edge ${call.health}` }, over);
+      call.text = make("text", {}, call.words, call.label);
     }
-    for (const node of nodes) {
-      if (!shown.has(node.id)) continue;
-      node.group = make("g", { class: `node ${node.kind}` }, scene);
-      const round = node.kind === "database" ? 14 : node.kind === "messaging" ? 0 : 3;
-      make("rect", { width: node.width, height: 32, y: -16, rx: round }, node.group);
-      make("text", { x: 14, y: 5 }, node.group, node.label);
-      make("title", {}, node.group, `${node.label} (${node.kind})`);
-      node.group.addEventListener("pointerdown", event => drag(event, node));
-      node.group.addEventListener("dblclick", event => { event.stopPropagation(); goTo(node); });
-    }
-    // Last, so that no box hides a label.
-    for (const call of edges) {
-      if (!shown.has(call.from) || !shown.has(call.to)) continue;
-      call.words = make("g", { class: "edge" }, scene);
-      call.text = make("text", { "text-anchor": "middle" }, call.words, call.label);
-    }
+    for (const node of shown) drawNode(node, boxes);
     settle();
     highlight();
   }
 
-  function settle() {
-    for (const node of nodes) if (shown.has(node.id)) node.group.setAttribute("transform", `translate(${node.x} ${node.y})`);
-    const beside = new Map(), arrived = new Map();
-    for (const call of edges) {
-      if (!shown.has(call.from) || !shown.has(call.to)) continue;
-      const from = nodes[call.from], to = nodes[call.to];
-      // Several edges of the same two nodes lie beside each other.
-      const key = `${call.from} ${call.to}`, shift = 14 * (beside.get(key) || 0);
-      beside.set(key, (beside.get(key) || 0) + 1);
-      let path, x, y;
-      if (from === to) {
-        const right = from.x + from.width;
-        path = `M${right - 30} ${from.y - 16} C${right - 30} ${from.y - 52 - shift} ${right} ${from.y - 52 - shift} ${right - 8} ${from.y - 16}`;
-        [x, y] = [right - 16, from.y - 46 - shift];
-      } else {
-        const isRight = to.x >= from.x + from.width, start = isRight ? from.x + from.width : from.x, end = isRight ? to.x : to.x + to.width;
-        const pull = isRight ? Math.max((end - start) / 2, 30) : -60;
-        path = `M${start} ${from.y + shift} C${start + pull} ${from.y + shift} ${end - pull} ${to.y + shift} ${end} ${to.y + shift}`;
-        // At the arrow's head, where no box is, one above the other.
-        const above = arrived.get(call.to) || 0;
-        arrived.set(call.to, above + 1);
-        [x, y] = [end + (isRight ? -1 : 1) * (14 + call.label.length * 3.2), to.y + shift - 4 - 13 * above];
+  const told = call => {
+    const facts = call.facts.map(([name, value]) => `${name} ${value}`.trim()).join("; ");
+    return `${nodes[call.from].label} → ${nodes[call.to].label}${facts ? `: ${facts}` : ""}`;
+  };
+
+  function drawNode(node, parent) {
+    const { width, height } = node;
+    node.group = make("g", { class: `node ${node.kind}`, tabindex: 0, role: "button", "aria-label": spoken(node) }, parent);
+    const round = { service: 3, database: Math.min(14, height / 2), messaging: 0, external: 3 }[node.kind];
+    make("rect", { class: "frame", width, height, rx: round }, node.group);
+    if (node.kind === "messaging") make("rect", { class: "frame", x: 3, y: 3, width: width - 6, height: height - 6 }, node.group);
+    if (node.hue !== null) make("rect", { class: `hue hue-${node.hue}`, x: 0.5, y: 0.5, width: 4, height: height - 1 }, node.group);
+    node.lines.forEach((text, number) => {
+      const y = height / 2 + 4.5 + LINE * (number - (node.lines.length - 1) / 2);
+      const written = make("text", { x: 14, y }, node.group, text);
+      // Fonts differ: what would not fit its box is narrowed.
+      if (written.getComputedTextLength() > width - 20) {
+        written.setAttribute("textLength", width - 20);
+        written.setAttribute("lengthAdjust", "spacingAndGlyphs");
       }
-      call.line.setAttribute("d", path);
-      call.wide.setAttribute("d", path);
-      call.text.setAttribute("x", x);
-      call.text.setAttribute("y", y);
-    }
+    });
+    make("title", {}, node.group, `${node.label} (${node.kind})`);
+    node.group.addEventListener("pointerdown", event => drag(event, node));
+    node.group.addEventListener("dblclick", () => showAround(node));
+    node.group.addEventListener("keydown", event => onKey(event, node));
+    node.group.addEventListener("focus", () => { if (node.group.matches(":focus-visible")) reveal([node]); });
   }
 
-  function fit() {
-    const box = scene.getBBox();
-    view.scale = Math.min(picture.clientWidth / (box.width + 60), picture.clientHeight / (box.height + 60), 1.6) || 1;
-    view.x = (picture.clientWidth - box.width * view.scale) / 2 - box.x * view.scale;
+  function spoken(node) {
+    const names = calls => [...new Set(calls)].map(id => nodes[id].label).join(", ");
+    const called = names(node.calls.filter(call => call.from === node.id).map(call => call.to));
+    const calling = names(node.calls.filter(call => call.to === node.id).map(call => call.from));
+    return `${node.label}, ${node.kind}${called ? `; calls ${called}` : ""}${calling ? `; called by ${calling}` : ""}`;
+  }
+
+  // Boxes where they are now, and every line on a way that touches no other box.
+  function settle() {
+    for (const node of shown) node.group.setAttribute("transform", `translate(${node.left} ${node.top})`);
+    const number = new Map(shown.map((node, place) => [node.id, place]));
+    const found = routing.routes(shown, lines.map(call => ({
+      from: number.get(call.from), to: number.get(call.to), home: around ? null : call.home, room: call.room,
+    })));
+    const labels = [];
+    lines.forEach((call, place) => {
+      call.line.setAttribute("d", found[place].path);
+      call.wide.setAttribute("d", found[place].path);
+      const spot = routing.labelSpot(found[place], call.room, shown, labels);
+      call.text.setAttribute("x", spot.x);
+      call.text.setAttribute("y", spot.y - 2.5 - call.width / 2);
+      labels.push({ left: spot.x, top: spot.y - 14, width: call.room, height: 13 });
+    });
+  }
+
+  function bounds() {
+    const boxes = [...shown.map(node => [node.left, node.top, node.left + node.width, node.top + node.height])];
+    const lows = [0, 1].map(axis => Math.min(...boxes.map(box => box[axis])));
+    const highs = [2, 3].map(axis => Math.max(...boxes.map(box => box[axis])));
+    // Lines may lead around all boxes.
+    const drawn = scene.getBBox();
+    const left = Math.min(lows[0], drawn.x), top = Math.min(lows[1], drawn.y);
+    const right = Math.max(highs[0], drawn.x + drawn.width), bottom = Math.max(highs[1], drawn.y + drawn.height);
+    return { x: left - EDGE, y: top - EDGE, width: right - left + 2 * EDGE, height: bottom - top + 2 * EDGE };
+  }
+
+  // All of it in the middle.
+  function fit(least = 0.05) {
+    const box = bounds(), whole = Math.min(picture.clientWidth / box.width, picture.clientHeight / box.height, LARGEST);
+    view.scale = Math.max(whole, least);
+    // What is too large to be read as a whole begins where the calls do.
+    view.x = Math.max((picture.clientWidth - box.width * view.scale) / 2, 0) - box.x * view.scale;
     view.y = (picture.clientHeight - box.height * view.scale) / 2 - box.y * view.scale;
+    view.isFitted = view.scale === whole;
     look();
   }
 
-  function look() { scene.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`); }
+  // As tall as the drawing is where it is as wide as the page, within the window.
+  function grow() {
+    const box = bounds(), scale = Math.max(Math.min(element.clientWidth / box.width, LARGEST), LEGIBLE);
+    const most = Math.max(innerHeight * 0.8, 320);
+    picture.style.height = `${Math.round(Math.min(Math.max(box.height * scale, 240), most))}px`;
+  }
+
+  function look() {
+    scene.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
+    find("whole").classList.toggle("wanted", !view.isFitted);
+  }
+
+  function zoom(factor, x = picture.clientWidth / 2, y = picture.clientHeight / 2) {
+    const scale = Math.min(Math.max(view.scale * factor, 0.05), 6);
+    view.x = x - (x - view.x) * scale / view.scale;
+    view.y = y - (y - view.y) * scale / view.scale;
+    view.scale = scale;
+    view.isFitted = false;
+    look();
+  }
+
+  // Moves the picture as little as shows all of some nodes, and makes it smaller where it has to.
+  function reveal(some) {
+    const low = [Math.min(...some.map(node => node.left)), Math.min(...some.map(node => node.top))];
+    const high = [Math.max(...some.map(node => node.left + node.width)), Math.max(...some.map(node => node.top + node.height))];
+    const room = [picture.clientWidth, picture.clientHeight].map(length => length - 2 * EDGE);
+    const size = [0, 1].map(axis => high[axis] - low[axis]);
+    const scale = Math.min(view.scale, room[0] / size[0], room[1] / size[1]);
+    if (scale < view.scale) zoom(scale / view.scale);
+    const at = [view.x + low[0] * scale, view.y + low[1] * scale];
+    const shift = [0, 1].map(axis => Math.max(EDGE - at[axis], 0) || Math.min(EDGE + room[axis] - at[axis] - size[axis] * scale, 0));
+    if (shift.some(Boolean)) view.isFitted = false;
+    view.x += shift[0];
+    view.y += shift[1];
+    look();
+  }
+
+  // The nearest node in a direction, what lies aside counting more than what lies ahead.
+  function beside(node, [across, down]) {
+    const middle = one => [one.left + one.width / 2, one.top + one.height / 2];
+    let best = null, least = Infinity;
+    for (const other of shown) {
+      const [x, y] = middle(other).map((value, axis) => value - middle(node)[axis]);
+      const ahead = x * across + y * down, aside = Math.abs(x * down) + Math.abs(y * across);
+      if (other !== node && ahead > 1 && ahead + 2 * aside < least) [best, least] = [other, ahead + 2 * aside];
+    }
+    return best;
+  }
+
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  function onKey(event, node) {
+    if (event.key in ARROWS) beside(node, ARROWS[event.key])?.group.focus();
+    else if (event.key === "Enter" || event.key === " ") select(node);
+    else return;
+    event.preventDefault();
+  }
 
   function drag(event, node) {
+    if (event.button) return;
     event.stopPropagation();
-    const start = { x: event.clientX, y: event.clientY, left: node.x, top: node.y };
-    let hasMoved = false;
-    node.group.setPointerCapture(event.pointerId);
-    node.group.onpointermove = moved => {
-      hasMoved = hasMoved || Math.hypot(moved.clientX - start.x, moved.clientY - start.y) > 3;
-      node.x = start.left + (moved.clientX - start.x) / view.scale;
-      node.y = start.top + (moved.clientY - start.y) / view.scale;
+    const start = { x: event.clientX, y: event.clientY, left: node.left, top: node.top };
+    let hasMoved = false, waiting = 0, wanted = null;
+    const move = () => {
+      waiting = 0;
+      [node.left, node.top] = routing.freeSpot(shown, shown.indexOf(node), ...wanted);
+      node.isMoved = around !== null || node.left !== node.at[0] || node.top !== node.at[1];
       settle();
     };
-    node.group.onpointerup = () => {
-      node.group.onpointermove = node.group.onpointerup = null;
-      if (!hasMoved) { focus = focus === node ? null : node; highlight(); }
+    node.group.setPointerCapture(event.pointerId);
+    node.group.onpointermove = moved => {
+      hasMoved ||= Math.hypot(moved.clientX - start.x, moved.clientY - start.y) > 3;
+      if (!hasMoved) return;
+      wanted = [start.left + (moved.clientX - start.x) / view.scale, start.top + (moved.clientY - start.y) / view.scale];
+      waiting ||= requestAnimationFrame(move);
+    };
+    node.group.onpointerup = node.group.onpointercancel = () => {
+      node.group.onpointermove = node.group.onpointerup = node.group.onpointercancel = null;
+      if (waiting) { cancelAnimationFrame(waiting); move(); }
+      if (!hasMoved) select(selected === node ? null : node);
+      else if (view.isFitted) fit();
     };
   }
 
-  // What is near the focus stays as it is, everything else fades.
+  // What is near the selected node stays as it is, everything else fades.
   function highlight() {
-    const near = focus ? distances(focus.id, Number(reach.value)) : null;
+    const near = selected ? distances(selected, Number(reach.value)) : null;
     const wanted = search.value.trim().toLowerCase();
-    for (const node of nodes) {
-      if (!shown.has(node.id)) continue;
+    for (const node of shown) {
       node.group.classList.toggle("faded", near !== null && !near.has(node.id));
       node.group.classList.toggle("found", wanted !== "" && node.label.toLowerCase().includes(wanted));
+      node.group.classList.toggle("selected", node === selected);
+      node.group.setAttribute("aria-pressed", node === selected);
     }
-    for (const call of edges) {
-      if (!shown.has(call.from) || !shown.has(call.to)) continue;
+    for (const call of lines) {
       const isFar = near !== null && !(near.has(call.from) && near.has(call.to));
       call.group.classList.toggle("faded", isFar);
       call.words.classList.toggle("faded", isFar);
     }
-    tell(focus ? edges.filter(call => call.from === focus.id || call.to === focus.id) : []);
-    status.textContent = `${shown.size} of ${nodes.length} nodes. Click: focus. Double click: only what is around. Drag: move.`;
+    const ids = new Set(shown.map(node => node.id)), part = edges.filter(call => ids.has(call.from) && ids.has(call.to));
+    const count = (seen, all) => seen === all ? `${all}` : `${seen} of ${all}`;
+    status.textContent = `${count(shown.length, nodes.length)} nodes, ${count(part.length, edges.length)} edges`;
   }
 
-  function tell(calls) {
-    facts.replaceChildren();
+  function select(node) {
+    selected = node;
+    highlight();
+    if (node === null) return close();
+    panel.replaceChildren();
+    title(node.label, node.kind === "service" ? "" : node.kind);
+    const only = write("button", "Show only what is around it", panel);
+    only.type = "button";
+    only.addEventListener("click", () => showAround(node));
+    section("Calls", node.calls.filter(call => call.from === node.id), call => nodes[call.to]);
+    section("Called by", node.calls.filter(call => call.to === node.id && call.from !== node.id), call => nodes[call.from]);
+    panel.hidden = false;
+  }
+
+  function open(call) {
+    selected = null;
+    highlight();
+    panel.replaceChildren();
+    title(`${nodes[call.from].label} → ${nodes[call.to].label}`, "");
+    facts(call, panel);
+    panel.hidden = false;
+  }
+
+  function title(text, more) {
+    const head = write("h3", text, panel);
+    if (more) write("span", ` ${more}`, head, "quiet");
+    const button = write("button", "×", panel, "close");
+    button.type = "button";
+    button.setAttribute("aria-label", "Close");
+    button.addEventListener("click", leave);
+  }
+
+  function section(name, calls, other) {
+    if (calls.length) write("h4", name, panel);
     for (const call of calls) {
-      const title = document.createElement("h2");
-      title.textContent = `${nodes[call.from].label} → ${nodes[call.to].label}`;
-      const table = document.createElement("table");
-      for (const [name, value] of call.facts) {
-        const row = table.insertRow();
-        row.insertCell().textContent = name;
-        row.insertCell().textContent = value;
-      }
-      facts.append(title, table);
+      const box = write("section", "", panel);
+      const to = write("button", other(call).label, box, "link");
+      to.type = "button";
+      to.addEventListener("click", () => { goTo(other(call)); select(other(call)); });
+      facts(call, box);
     }
   }
 
-  function goTo(node) { focus = node; placeAround(node.id); draw(); fit(); }
-
-  function showAll() {
-    focus = null;
-    if (isPlaced) placeAll();
-    else {
-      const weights = nodes.map(() => 0);
-      for (const call of edges) { weights[call.from] += call.weight; weights[call.to] += call.weight; }
-      focus = nodes[weights.indexOf(Math.max(...weights))];
-      placeAround(focus.id);
+  function facts(call, parent) {
+    const rows = document.createElement("table");
+    for (const [name, value] of call.facts) {
+      const row = rows.insertRow();
+      if (name) row.insertCell().textContent = name;
+      const cell = row.insertCell();
+      cell.textContent = value;
+      if (!name) cell.colSpan = 2;
     }
+    parent.append(rows);
+  }
+
+  function close() {
+    panel.hidden = true;
+    panel.replaceChildren();
+  }
+
+  // One step back: the panel, then the part of the graph.
+  function leave() {
+    const last = selected;
+    if (!panel.hidden) select(null);
+    else if (around && isPlaced) showAll();
+    search.value = "";
+    highlight();
+    if (last) last.group.focus({ preventScroll: true });
+  }
+
+  function goTo(node) {
+    if (!shown.includes(node)) showAround(node);
+    node.group.focus({ preventScroll: true });
+    reveal([node]);
+  }
+
+  function showAround(node) {
+    around = node;
+    placeAround(node);
     draw();
+    select(node);
     fit();
   }
 
-  for (const node of nodes) {
-    const option = document.createElement("option");
-    option.value = node.label;
-    element.querySelector(".names").append(option);
+  function showAll() {
+    if (!isPlaced) {
+      const weight = node => node.calls.reduce((sum, call) => sum + call.weight, 0);
+      return showAround(nodes.reduce((best, node) => weight(node) > weight(best) ? node : best));
+    }
+    around = null;
+    placeAll();
+    draw();
+    fit(LEGIBLE);
   }
+
+  function pan() {
+    const pointers = new Map();
+    const spread = () => {
+      const [one, other] = [...pointers.values()];
+      return { far: Math.hypot(one.x - other.x, one.y - other.y), x: (one.x + other.x) / 2, y: (one.y + other.y) / 2 };
+    };
+    picture.addEventListener("pointerdown", event => {
+      pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+      if (event.target === picture) picture.setPointerCapture(event.pointerId);
+    });
+    picture.addEventListener("pointermove", event => {
+      const last = pointers.get(event.pointerId);
+      if (!last || !picture.hasPointerCapture(event.pointerId)) return;
+      const before = pointers.size === 2 ? spread() : null;
+      pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+      if (before) {
+        const now = spread();
+        zoom(now.far / (before.far || 1), now.x, now.y);
+      } else {
+        view.x += event.offsetX - last.x;
+        view.y += event.offsetY - last.y;
+        view.isFitted = false;
+        look();
+      }
+    });
+    for (const name of ["pointerup", "pointercancel"]) picture.addEventListener(name, event => pointers.delete(event.pointerId));
+    // The wheel alone scrolls the page.
+    picture.addEventListener("wheel", event => {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      const box = picture.getBoundingClientRect();
+      zoom(Math.exp(-event.deltaY / 300), event.clientX - box.left, event.clientY - box.top);
+    }, { passive: false });
+  }
+
+  // On paper all of it, as wide as the paper.
+  function print() {
+    const box = bounds();
+    scene.removeAttribute("transform");
+    picture.setAttribute("viewBox", `${box.x} ${box.y} ${box.width} ${box.height}`);
+    picture.style.height = "auto";
+  }
+  function printed() {
+    picture.removeAttribute("viewBox");
+    grow();
+    look();
+  }
+
+  if (!nodes.length) {
+    status.textContent = "No calls.";
+    return;
+  }
+  for (const label of new Set(nodes.map(node => node.label))) find("names").append(new Option(label, label));
   search.addEventListener("input", highlight);
   search.addEventListener("change", () => {
-    const wanted = search.value.trim().toLowerCase();
-    const found = nodes.find(node => node.label.toLowerCase() === wanted) || (wanted && nodes.find(node => node.label.toLowerCase().includes(wanted)));
+    const wanted = search.value.trim().toLowerCase(), has = node => node.label.toLowerCase();
+    const found = nodes.find(node => has(node) === wanted) ?? (wanted && nodes.find(node => has(node).includes(wanted)));
     if (found) goTo(found);
   });
-  reach.addEventListener("change", () => focus && goTo(focus));
-  element.querySelector(".all").addEventListener("click", () => { search.value = ""; showAll(); });
-  element.addEventListener("keydown", event => { if (event.key === "Escape") { search.value = ""; showAll(); } });
-  picture.addEventListener("pointerdown", event => {
-    const start = { x: event.clientX - view.x, y: event.clientY - view.y };
-    picture.setPointerCapture(event.pointerId);
-    picture.onpointermove = moved => { view.x = moved.clientX - start.x; view.y = moved.clientY - start.y; look(); };
-    picture.onpointerup = () => { picture.onpointermove = picture.onpointerup = null; };
-  });
-  picture.addEventListener("wheel", event => {
-    event.preventDefault();
-    const factor = Math.exp(-event.deltaY / 500), box = picture.getBoundingClientRect();
-    const x = event.clientX - box.left, y = event.clientY - box.top;
-    view.x = x - (x - view.x) * factor;
-    view.y = y - (y - view.y) * factor;
-    view.scale *= factor;
-    look();
-  }, { passive: false });
-  if (nodes.length) showAll();
-  else status.textContent = "No calls.";
+  reach.addEventListener("change", () => around ? showAround(around) : highlight());
+  find("all").addEventListener("click", () => { search.value = ""; select(null); showAll(); });
+  find("whole").addEventListener("click", () => fit());
+  find("nearer").addEventListener("click", () => zoom(1.3));
+  find("farther").addEventListener("click", () => zoom(1 / 1.3));
+  element.addEventListener("keydown", event => { if (event.key === "Escape") leave(); });
+  addEventListener("beforeprint", print);
+  addEventListener("afterprint", printed);
+  pan();
+  showAll();
+  grow();
+  fit(LEGIBLE);
+  // The panel takes room from the picture, a window is made wider: what was seen whole stays whole.
+  new ResizeObserver(() => {
+    if (view.isFitted) fit();
+    else if (selected) reveal(neighbours(selected));
+  }).observe(picture);
 });
