@@ -73,6 +73,12 @@ def told(traces: Traces) -> list[tuple[str, str]]:
             id="of a ring the first to start is a root",
         ),
         pytest.param(
+            [("b", "a", 1, 2), span("a", "b", 2, 9, follows_from=True)],
+            {"0:b": "1:a", "1:a": None},
+            [("cycle", "a")],
+            id="of a ring what only follows from its parent is a root",
+        ),
+        pytest.param(
             [("a", None, 0, 9), ("b", "a", 1, 2), ("b", "a", 1, 2)],
             {"0:a": None, "1:b": "0:a"},
             [("duplicate-dropped", "b")],

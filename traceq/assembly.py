@@ -329,14 +329,17 @@ class Repaired:
         return -1
 
     def _break_cycles(self) -> None:
-        """Cut every cycle of parents: the span of the cycle that starts first becomes a root."""
+        """Cut every cycle of parents: the span of the cycle that starts first becomes a root.
+
+        Spans that only follow from their parents go first: such a reference may have been a link to a descendant.
+        """
         parents = self.parents
         for position in [i for i, parent in enumerate(parents) if parent == i]:
             self._make_root(position)
             self._warn("self-parent", "names itself as its parent, taken as a root", position)
         for ring in find_rings(parents):
             starts = self.trace.start_ns
-            first = min(ring, key=lambda i: (starts[i], self.trace.span_ids[i], i))
+            first = min(ring, key=lambda i: (i not in self.follows_from, starts[i], self.trace.span_ids[i], i))
             self._make_root(first)
             self._warn("cycle", f"is its own ancestor in a ring of {len(ring)} spans, taken as a root", first)
 

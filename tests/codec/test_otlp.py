@@ -197,23 +197,43 @@ def test_values_are_read(sent: Mapping[str, object] | None, value: object) -> No
             id="parent-first",
         ),
         pytest.param({"links": [("", "01"), (TRACE_ID, "00")]}, (), {}, [], id="void-links"),
+        pytest.param(
+            {"parentSpanId": "01", "links": [(TRACE_ID, "01", "follows_from")]},
+            ("01",),
+            {0: 0},
+            [(TRACE_ID, "01", "follows_from")],
+            id="reference-of-opentracing",
+        ),
+        pytest.param(
+            {"parentSpanId": "01", "links": [(TRACE_ID, "01", "child_of")]},
+            ("01",),
+            {},
+            [(TRACE_ID, "01", "child_of")],
+            id="waited-for",
+        ),
     ],
 )
 def test_links_into_the_trace_stand_in_for_the_parent_of_what_takes_a_message_alone(
     span: dict[str, object],
     parents: tuple[str, ...],
     child_of_counts: dict[int, int],
-    links: Sequence[tuple[str, str]],
+    links: Sequence[tuple[str, ...]],
 ) -> None:
     sent = span.get("links", [])
     assert isinstance(sent, list)
-    links_sent = [{"traceId": trace_id, "spanId": span_id} for trace_id, span_id in sent]
 
-    (record,) = records(document({**SPAN, **span, "links": links_sent}))
+    (record,) = records(document({**SPAN, **span, "links": [sent_link(*each) for each in sent]}))
 
     assert record.parent_ids == [parents]
     assert record.child_of_counts == child_of_counts
-    assert record.details[0].links() == tuple(Link(*link, {}) for link in links)
+    assert record.details[0].links() == tuple(
+        Link(trace_id, span_id, {"opentracing.ref_type": told[0]} if told else {}) for trace_id, span_id, *told in links
+    )
+
+
+def sent_link(trace_id: str, span_id: str, reference_type: str = "") -> dict[str, object]:
+    told = [attribute("opentracing.ref_type", stringValue=reference_type)] if reference_type else []
+    return {"traceId": trace_id, "spanId": span_id, "attributes": told}
 
 
 def test_whatever_may_be_missing_is_null_or_empty() -> None:

@@ -366,12 +366,23 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str
     parent_id = hex_id(span.parent_span_id or "")
     has_parent = parent_id not in VOID_IDS
     inside = [link for link in span.links or () if _is_reference(link, trace_id)]
+    child_of_count = 1
+    if has_parent and any(hex_id(link.span_id or "") == parent_id and _follows_from(link) for link in inside):
+        child_of_count = 0
     if not inside or not _takes_messages(span):
-        return (parent_id,) if has_parent else (), 1
+        return (parent_id,) if has_parent else (), child_of_count
     if span.links and not has_parent:
         span.links.remove(inside[0])
     linked = [hex_id(link.span_id or "") for link in inside]
-    return ((parent_id, *linked), 1) if has_parent else (tuple(linked), 0)
+    return ((parent_id, *linked), child_of_count) if has_parent else (tuple(linked), 0)
+
+
+def _follows_from(link: _SpanLink) -> bool:
+    """Whether the link stands for a reference of OpenTracing that was FOLLOWS_FROM.
+
+    Jaeger adds it beside the parent where its storage knows references only: Elasticsearch, OpenSearch.
+    """
+    return read_attributes(link.attributes).get("opentracing.ref_type") == "follows_from"
 
 
 def _takes_messages(span: _Span | _DetailedSpan) -> bool:
