@@ -37,15 +37,32 @@ class Completed:
     """Traces as whole as the server gives them."""
 
     by_id: Mapping[str, Parts]
-    """Those that have more spans by id than in the answer to a search."""
+    """Those that have more by id than in the answer to a search."""
     notes: tuple[str, ...] = ()
     is_partial: bool = False
     """Whether some may still be parts."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Gained:
+    """What asking for traces by id gave."""
+
+    by_id: Mapping[str, Parts] = field(default_factory=dict)
+    """Those that have more than was known."""
+    failures: tuple[ServerError, ...] = ()
+    """The search was answered: what can be said of these is that its traces may be parts."""
+
+    def __add__(self, other: _Gained) -> _Gained:
+        return _Gained({**self.by_id, **other.by_id}, self.failures + other.failures)
+
+    def completed(self, *notes: str, is_partial: bool = False) -> Completed:
+        failed = [f"traces may be parts, asking for them by id failed: {each.message}" for each in self.failures[:1]]
+        return Completed(self.by_id, (*notes, *failed), is_partial or bool(self.failures))
+
+
 @dataclass(slots=True)
 class Completer:
-    """Completes what searches of one server find.
+    """Completes what searches of one server find; several threads may use it at once.
 
     Args:
         ask: Gives a trace by its id; None if there is none.
@@ -56,7 +73,6 @@ class Completer:
     ask: Callable[[str], Parts | None]
     sizes: Callable[[Parts], tuple[int, int]]
     most_spans: int | None
-    _failures: list[ServerError] = field(default_factory=list)
     _gives_roots_only: bool | None = None
     """Whether answers hold nothing but the roots of traces; found out once."""
     _fruitless_count: int = 0
@@ -79,25 +95,26 @@ class Completer:
             if any(self.sizes(parts)[0] > 1 for parts in answered.by_id.values()):
                 self._gives_roots_only = bool(self._gives_roots_only)
                 return answered
-            self._failures.clear()
             doubtful = [parts[0].trace_id for parts in answered.by_id.values()]
-            more = self._longer(doubtful[:_PROBES], _single)
-            if more or self._gives_roots_only:
+            gained = self._gained(doubtful, _single, helps=bool(self._gives_roots_only))
+            if gained.by_id:
                 self._gives_roots_only = True
-                more |= self._longer(doubtful[_PROBES:], _single)
-            else:
+            elif not self._gives_roots_only:
                 self._fruitless_count += 1
                 self._gives_roots_only = False if self._fruitless_count >= _MOST_FRUITLESS else None
-            notes = [*answered.notes, *([_ROOTS_ONLY] if more else []), *self._failure_notes()]
-            return Answered(answered.by_id | more, tuple(notes), bool(self._failures))
+            completed = gained.completed(*([_ROOTS_ONLY] if gained.by_id else []))
+            by_id = {**answered.by_id, **completed.by_id}
+            return Answered(by_id, (*answered.notes, *completed.notes), completed.is_partial)
 
-    def with_hosts(self, traces: Traces) -> dict[str, Parts]:
+    def with_hosts(self, traces: Traces) -> Completed:
         """Give the traces of an answer by id that have lost the attributes of resources which others there have."""
+        return self._hosts(traces).completed()
+
+    def _hosts(self, traces: Traces) -> _Gained:
         doubtful = _without_hosts(traces) if self._leaves_hosts_out else []
-        known = _sizes(traces)
-        gained = self._longer(doubtful[:_PROBES], known)
-        self._leaves_hosts_out &= bool(gained) or not doubtful
-        return gained | (self._longer(doubtful[_PROBES:], known) if gained else {})
+        gained = self._gained(doubtful, _sizes(traces))
+        self._leaves_hosts_out &= bool(gained.by_id) or not doubtful
+        return gained
 
     def complete(self, traces: Traces, end_ns: int) -> Completed:
         """Ask for the traces that may be parts.
@@ -109,56 +126,54 @@ class Completer:
         Raises:
             SourceError: If the server cannot be reached.
         """
-        self._failures.clear()
         known = _sizes(traces)
-        hosts = self.with_hosts(traces)
-        more: dict[str, Parts] = {}
+        hosts = self._hosts(traces)
+        self._gives_parts |= bool(hosts.by_id)
+        more = _Gained()
         unasked_count = 0
-        self._gives_parts |= bool(hosts)
         beyond, near = _beyond(traces, end_ns)
         for doubtful, is_likely in ((_without_parents(traces), True), (beyond, True), (near, False)):
-            gained = self._longer(doubtful[:_PROBES], known) if is_likely or self._gives_parts else {}
-            self._gives_parts |= bool(gained)
-            if gained:
-                gained |= self._longer(doubtful[_PROBES:MOST_ASKED], known)
-                unasked_count += max(0, len(doubtful) - MOST_ASKED)
-            more |= gained
-        notes = self._failure_notes()
-        if more:
-            notes.append(f"the search gave only a part of {plural(len(more), 'trace')}: asked for by id")
+            if not (is_likely or self._gives_parts):
+                continue
+            gained = self._gained(doubtful[:MOST_ASKED], known)
+            self._gives_parts |= bool(gained.by_id)
+            unasked_count += max(0, len(doubtful) - MOST_ASKED) if gained.by_id else 0
+            more += gained
+        cut = [trace_id for at, trace_id in enumerate(traces.trace_ids) if len(traces.rows(at)) == self.most_spans]
+        notes = []
+        if more.by_id:
+            notes.append(f"the search gave only a part of {plural(len(more.by_id), 'trace')}: asked for by id")
         if unasked_count:
             notes.append(f"of {plural(unasked_count, 'trace')} more it may have given a part only")
-        cut = [trace_id for at, trace_id in enumerate(traces.trace_ids) if len(traces.rows(at)) == self.most_spans]
         if cut:
             notes.append(
                 f"the server may have cut off {plural(len(cut), 'trace')} at {self.most_spans} spans: {cut[0]}"
             )
-        return Completed(hosts | more, tuple(notes), bool(unasked_count or cut or self._failures))
+        return (hosts + more).completed(*notes, is_partial=bool(unasked_count or cut))
 
-    def _failure_notes(self) -> list[str]:
-        if not self._failures:
-            return []
-        return [f"traces may be parts, asking for them by id failed: {self._failures[0].message}"]
+    def _gained(self, doubtful: Sequence[str], known: _Sizes, *, helps: bool = False) -> _Gained:
+        """Ask for some traces by id, and for the others if there is more of one of these, or if it is known to help."""
+        some = self._longer(doubtful[:_PROBES], known)
+        return some + self._longer(doubtful[_PROBES:], known) if some.by_id or helps else some
 
-    def _asked(self, trace_id: str) -> Parts | None:
+    def _longer(self, trace_ids: Sequence[str], known: _Sizes) -> _Gained:
+        """Ask, several at a time, and keep the traces that have more spans, or as many and more hosts."""
+        if not trace_ids:
+            return _Gained()
+        with ThreadPoolExecutor(MOST_AT_ONCE) as executor:
+            answers = list(executor.map(self._asked, trace_ids))
+        by_id = {
+            normal_id(trace_id): answer
+            for trace_id, answer in zip(trace_ids, answers, strict=True)
+            if not (answer is None or isinstance(answer, ServerError)) and self.sizes(answer) > known(trace_id)
+        }
+        return _Gained(by_id, tuple(answer for answer in answers if isinstance(answer, ServerError)))
+
+    def _asked(self, trace_id: str) -> Parts | ServerError | None:
         try:
             return self.ask(trace_id)
         except ServerError as error:
-            # The search was answered; what can be said is that its traces may be parts.
-            self._failures.append(error)
-            return None
-
-    def _longer(self, trace_ids: Sequence[str], known: _Sizes) -> dict[str, Parts]:
-        """Ask, several at a time, and keep the traces that have more spans, or as many and more hosts."""
-        if not trace_ids:
-            return {}
-        with ThreadPoolExecutor(MOST_AT_ONCE) as executor:
-            answers = list(executor.map(self._asked, trace_ids))
-        return {
-            normal_id(trace_id): parts
-            for trace_id, parts in zip(trace_ids, answers, strict=True)
-            if parts is not None and self.sizes(parts) > known(trace_id)
-        }
+            return error
 
 
 def _single(_trace_id: str) -> tuple[int, int]:

@@ -320,9 +320,14 @@ class JaegerSource:
             candidates = replace(candidates, notes=(*candidates.notes, NOT_LOOKED_FOR))
         checked = check(candidates)
         if checked.dropped_count and check.query.has_tags:
-            with_hosts = self._completer.with_hosts(checked.traces)
-            if with_hosts:
-                checked = check(replace(candidates, by_id={**candidates.by_id, **with_hosts}))
+            completed = self._completer.with_hosts(checked.traces)
+            candidates = replace(
+                candidates,
+                by_id={**candidates.by_id, **completed.by_id},
+                notes=(*candidates.notes, *completed.notes),
+                is_partial=candidates.is_partial or completed.is_partial,
+            )
+            checked = check(candidates) if completed.by_id else replace(checked, candidates=candidates)
         # What was not asked for is not the server's fault.
         is_less = bool(left_out) or (bool(check.query.tag_patterns) and not sent.tag_patterns)
         return replace(checked, dropped_count=0) if is_less else checked
