@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from traceq.answer import Answer
@@ -84,6 +84,8 @@ class TraceSummary:
     """The number of orphans; 0 from servers that do not count them (Elasticsearch's own summaries)."""
     services: tuple[ServiceSummary, ...]
     """The services in the trace; those with most spans first, then by name."""
+    response_ns: int | None = None
+    """The longest response of the service that was asked about; None where nobody asked."""
 
     def to_dict(self) -> dict[str, object]:
         """Give the summary as it stands in JSON."""
@@ -109,6 +111,12 @@ SUMMARY_COLUMNS: tuple[Column[TraceSummary] | Rows[TraceSummary], ...] = (
     ),
     Column("start_ns", "start", Unit.TIME, about="earliest start of a span"),
     Column("duration_ns", "duration", Unit.DURATION, about="from the earliest start to the latest end"),
+    Column(
+        "response_ns",
+        "response",
+        Unit.DURATION,
+        about="longest response of the named service, with --slowest; otherwise null",
+    ),
     Column("span_count", "spans", Unit.COUNT),
     Column("error_count", "errors", Unit.ERRORS, about="spans that failed"),
     Column("orphan_count", "orphans", Unit.COUNT, about="spans without their parent"),
@@ -156,6 +164,32 @@ def _summary(traces: Traces, position: int) -> TraceSummary:
     )
 
 
+def with_responses(traces: Traces, service: str, operation: str | None) -> list[TraceSummary]:
+    """Give the summaries of traces, with how long the service took to respond in each.
+
+    Args:
+        traces: The traces; those without spans are left out.
+        service: Whose responses: its spans that no other span of it called, the longest of them.
+        operation: Only spans of this name, whoever called them; None for all.
+    """
+    summaries = summarize(traces)
+    positions = [position for position in range(len(traces)) if len(traces.rows(position))]
+    return [
+        replace(summary, response_ns=max(_responses_ns(traces, position, service, operation), default=0))
+        for summary, position in zip(summaries, positions, strict=True)
+    ]
+
+
+def _responses_ns(traces: Traces, position: int, service: str, operation: str | None) -> Iterator[int]:
+    services, names, parents = traces.service_codes, traces.name_codes, traces.parents
+    for row in traces.rows(position):
+        if traces.services[services[row]] != service:
+            continue
+        is_entry = parents[row] < 0 or services[parents[row]] != services[row]
+        if is_entry if operation is None else traces.names[names[row]] == operation:
+            yield traces.duration_ns[row]
+
+
 def root_row(traces: Traces, position: int) -> int:
     """Find the row a trace is named after: of the roots that miss no parent, else of the orphans, the earliest."""
     roots = [row for row in traces.rows(position) if traces.parents[row] < 0]
@@ -189,7 +223,10 @@ Order: TypeAlias = Literal[
 ]
 """Jaeger UI's ten orders."""
 
-_KEYS: dict[Order, tuple[Callable[[TraceSummary], tuple[int | str, ...]], bool]] = {
+AnyOrder: TypeAlias = Order | Literal["slowest"]
+"""The same, and slowest response first: that of the service that was asked about."""
+
+_KEYS: dict[AnyOrder, tuple[Callable[[TraceSummary], tuple[int | str, ...]], bool]] = {
     "recent": (lambda summary: (summary.start_ns,), True),
     "oldest": (lambda summary: (summary.start_ns,), False),
     "longest": (lambda summary: (summary.duration_ns,), True),
@@ -200,6 +237,7 @@ _KEYS: dict[Order, tuple[Callable[[TraceSummary], tuple[int | str, ...]], bool]]
     "least-errors": (lambda summary: (summary.error_count,), False),
     "name": (lambda summary: (summary.root_service, summary.root_name), False),
     "name-desc": (lambda summary: (summary.root_service, summary.root_name), True),
+    "slowest": (lambda summary: (summary.response_ns or 0,), True),
 }
 """For each order, the key that is compared, and whether the greatest comes first."""
 
@@ -209,18 +247,19 @@ class TraceList(Answer):
     """Summaries of the traces that were found."""
 
     summaries: tuple[TraceSummary, ...]
-    order: Order = "recent"
+    order: AnyOrder = "recent"
     """The order of the traces."""
     service_count: int = 0
     """The number of services that were searched one by one; 0 where one search covered all of them."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "traces in the order that was asked for"),
+        Column("order", about="order of the traces, as for --sort; `slowest`: by the response time of the service"),
+        Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "traces in that order"),
     )
     MAIN: ClassVar[str] = "traces"
 
     @staticmethod
-    def of(summaries: Iterable[TraceSummary], order: Order = "recent", service_count: int = 0) -> TraceList:
+    def of(summaries: Iterable[TraceSummary], order: AnyOrder = "recent", service_count: int = 0) -> TraceList:
         """Put traces in order; ties are ordered newest first, then by id, in every order."""
         key, descending = _KEYS[order]
         newest = sorted(summaries, key=lambda summary: (-summary.start_ns, summary.trace_id))

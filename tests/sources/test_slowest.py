@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import builders
 from traceq.catalog import TraceSummary, Window
 from traceq.query import TraceQuery
-from traceq.sources.interface import FoundSummaries
-from traceq.sources.slowest import find_slowest
+from traceq.sources.interface import Found, FoundSummaries
+from traceq.sources.slowest import find_slowest, slowest_responses
 from traceq.traces import TraceWarning
 
 MS = 1_000_000
@@ -271,3 +273,88 @@ def test_an_answer_that_is_called_exact_is(
     assert durations_ms(found) == slowest or found.is_cut_off
     assert not (found.is_cut_off and has_start)
     assert len(found.summaries) == min(count, len(durations))
+
+
+def responding(*pairs_ms: tuple[int, int]) -> Server:
+    """Make a server whose traces hold a response of the first time, and last for the second."""
+    return Server([Kept(start * MS, whole * MS, own * MS) for start, (own, whole) in enumerate(pairs_ms)])
+
+
+def response_search(server: Server) -> Callable[[TraceQuery], FoundSummaries]:
+    def search(query: TraceQuery) -> FoundSummaries:
+        found = server.search(query)
+        kept = {f"{number + 1:032x}": trace for number, trace in enumerate(server.traces)}
+        told = tuple(replace(each, response_ns=kept[each.trace_id].span_ns) for each in found.summaries)
+        return replace(found, summaries=told)
+
+    return search
+
+
+LATE_MESSAGES = [(100, 7_200_000), (2_000, 2_000), *[(100, 100)] * 200]
+
+
+def test_responses_are_compared_and_not_how_long_messages_waited() -> None:
+    server = responding(*LATE_MESSAGES)
+
+    found = find_slowest(
+        response_search(server), TraceQuery(service="web", window=WINDOW, limit=20), 1, by_response=True
+    )
+
+    assert [each.response_ns for each in found.summaries] == [2_000 * MS]
+    assert found.notes == ("exact: every trace with a matching span of at least 400 ms was seen",)
+    assert (found.is_cut_off, len(server.asked)) == (False, 3)
+
+
+def test_with_tags_a_slow_response_need_not_be_the_span_that_has_them() -> None:
+    server = responding(*LATE_MESSAGES)
+    query = TraceQuery(service="web", window=WINDOW, limit=20, attributes=(("user", "1"),))
+
+    found = find_slowest(response_search(server), query, 1, by_response=True)
+
+    assert found.notes == (EVERYTHING,)
+
+
+class OneTable:
+    """A source of one table, for any question."""
+
+    def __init__(self, found: Found) -> None:
+        self.found = found
+        self.asked: list[TraceQuery] = []
+
+    def find(self, query: TraceQuery, *, with_attributes: bool = True, is_sample: bool = False) -> Found:
+        assert (with_attributes, is_sample) == (False, False)
+        self.asked.append(query)
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("operation", "responses"),
+    [(None, {"t1": 60, "t2": 30, "t3": 0}), ("inner", {"t1": 50, "t2": 0, "t3": 0})],
+    ids=["service", "operation"],
+)
+def test_a_response_is_the_longest_span_that_the_service_did_not_call_itself(
+    operation: str | None, responses: dict[str, int]
+) -> None:
+    table = builders.traces(
+        {
+            "t1": [
+                builders.span("a", None, 0, 60, service="web"),
+                builders.span("b", "a", 5, 55, service="web", name="inner"),
+                builders.span("c", "b", 900, 1_900, service="mail"),
+            ],
+            "t2": [builders.span("d", None, 0, 90, service="edge"), builders.span("e", "d", 0, 30, service="web")],
+            "t3": [builders.span("f", None, 0, 99, service="edge")],
+        }
+    )
+    source = OneTable(Found(table, notes=("a note",), is_partial=True))
+
+    found = slowest_responses(source, TraceQuery(service="web", operation=operation), 3)  # type: ignore[arg-type]  # all that is asked of it
+
+    assert {each.trace_id: each.response_ns for each in found.summaries} == responses
+    assert [each.trace_id for each in found.summaries] == ["t1", "t2", "t3"]
+    assert (found.notes, found.is_partial) == (("a note", EVERYTHING), True)
+
+
+def test_responses_of_no_service_in_particular_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="name one"):
+        slowest_responses(OneTable(Found(builders.traces({}))), TraceQuery(), 3)  # type: ignore[arg-type]  # never asked

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from traceq.catalog import Order, TraceList
+from traceq.catalog import AnyOrder, Order, TraceList
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.session import emit, opened
 from traceq.query import TraceQuery, asked_of, cut_off_line, sum_warnings
@@ -31,7 +31,8 @@ class SearchOptions:
         typer.Option(
             min=1,
             metavar="N",
-            help="The slowest N traces of the whole window, however many requests to the server that takes.",
+            help="The slowest N traces of the whole window, however many requests to the server that takes: of a "
+            "service by its response time, otherwise, or with --sort longest, by how long the trace took.",
         ),
     ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -54,17 +55,22 @@ def search(options: SearchOptions) -> None:
     """
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        found = _find(source, query, options.slowest)
+        by_response = options.slowest is not None and query.service is not None and options.sort != "longest"
+        found = _find(source, query, options.slowest, by_response=by_response)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())
+    if by_response:
+        notes += ("ordered by response time; traces that last longer, as where a message waits: --sort longest",)
     about = asked_of(source, query, sum_warnings(found.warnings))
     asked = replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
-    order: Order = "longest" if options.slowest is not None and options.sort == "recent" else options.sort
+    order: AnyOrder = options.sort
+    if options.slowest is not None and order == "recent":
+        order = "slowest" if by_response else "longest"
     emit(traces_report(TraceList.of(found.summaries, order, found.service_count), asked), asked, options.output)
 
 
-def _find(source: Source, query: TraceQuery, slowest: int | None) -> FoundSummaries:
+def _find(source: Source, query: TraceQuery, slowest: int | None, *, by_response: bool) -> FoundSummaries:
     if slowest is None:
         return source.summaries(query)
-    from traceq.sources.slowest import find_slowest
+    from traceq.sources.slowest import find_slowest, slowest_responses
 
-    return find_slowest(source.summaries, query, slowest)
+    return slowest_responses(source, query, slowest) if by_response else find_slowest(source.summaries, query, slowest)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isqrt
 
-from traceq.catalog import TraceSummary, Window
+from traceq.catalog import TraceSummary, Window, with_responses
 from traceq.query import TraceQuery
 from traceq.sources.gathering import pages
-from traceq.sources.interface import FoundSummaries
+from traceq.sources.interface import FoundSummaries, Source
 from traceq.traces import TraceWarning, normal_id
 from traceq.units import NS_PER_US, format_duration, format_time, plural
 
@@ -27,7 +27,33 @@ _LEAP_AFTER = 3
 Search = Callable[[TraceQuery], FoundSummaries]
 
 
-def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummaries:
+def slowest_responses(source: Source, query: TraceQuery, count: int) -> FoundSummaries:
+    """Find the traces in which a service took longest to respond, slowest first; see `find_slowest`.
+
+    A response is a span of the service, and its duration is what servers look for: it takes whole traces to tell it,
+    but nearly always not all of them.
+
+    Raises:
+        ValueError: If no service is named, or as for `find_slowest`.
+    """
+    service = query.service
+    if service is None:
+        raise ValueError("responses are those of a service: name one")
+
+    def search(query: TraceQuery) -> FoundSummaries:
+        found = source.find(query, with_attributes=False)
+        return FoundSummaries(
+            tuple(with_responses(found.traces, service, query.operation)),
+            found.is_cut_off,
+            found.notes,
+            warnings=found.traces.warnings,
+            is_partial=found.is_partial,
+        )
+
+    return find_slowest(search, query, count, by_response=True)
+
+
+def find_slowest(search: Search, query: TraceQuery, count: int, *, by_response: bool = False) -> FoundSummaries:
     """Find the traces with the longest durations, longest first.
 
     Jaeger's minimum applies to the durations of matching spans, so a trace that lasts longer than each of these is
@@ -37,6 +63,7 @@ def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummarie
         search: Gives summaries for a query and tells whether they were cut off, as `Source.summaries` does.
         query: Which traces; its limit is how many are moved a round.
         count: How many to give, 1 or more.
+        by_response: Whether the response time that summaries have is meant, and not the duration of the trace.
 
     Returns:
         At most `count` traces. `is_cut_off` tells that slower ones may have been missed; the notes tell why.
@@ -48,18 +75,19 @@ def find_slowest(search: Search, query: TraceQuery, count: int) -> FoundSummarie
         raise ValueError(f"1 trace or more can be asked for, not {count}")
     if query.limit is not None and query.limit < count:
         raise ValueError(f"{plural(count, 'trace')} cannot be found with a limit of {query.limit}")
-    hunt = _Hunt(search, query, count)
+    hunt = _Hunt(search, query, count, by_response=by_response)
     hunt.run()
     hunt.look_through()
-    slowest = sorted(hunt.known.values(), key=lambda trace: (-trace.duration_ns, normal_id(trace.trace_id)))
+    slowest = sorted(hunt.known.values(), key=lambda trace: (-hunt.length_ns(trace), normal_id(trace.trace_id)))
     listed = slowest[:count]
     ids = {summary.trace_id for summary in listed}
     return FoundSummaries(
         summaries=tuple(listed),
-        is_cut_off=not hunt.is_whole,
+        is_cut_off=not (hunt.is_whole or hunt.is_proven),
         notes=tuple(dict.fromkeys((*hunt.notes, hunt.verdict()))),
         service_count=hunt.service_count,
         warnings=tuple(warning for warning in hunt.warnings if warning.trace_id in ids),
+        is_partial=hunt.is_partial,
     )
 
 
@@ -70,6 +98,7 @@ class _Hunt:
     search: Search
     query: TraceQuery
     count: int
+    by_response: bool
     known: dict[str, TraceSummary] = field(default_factory=dict)
     """Every trace seen, by `normal_id`."""
     too_low_ns: int = 0
@@ -81,12 +110,24 @@ class _Hunt:
     warnings: dict[TraceWarning, None] = field(default_factory=dict)
     """Of every trace seen, each once."""
     service_count: int = 0
+    is_partial: bool = False
     round_count: int = 0
     since_ns: int | None = None
     """Every trace of the window since then was seen; None for all of them, if the first answer or the last look was
     complete."""
     is_whole: bool = False
     """Whether every trace of the window was seen."""
+
+    def length_ns(self, trace: TraceSummary) -> int:
+        """Give what the slowest have most of."""
+        return trace.response_ns or 0 if self.by_response else trace.duration_ns
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether no trace can be slower than those seen: whatever has the length asked for has such a span."""
+        query = self.query
+        is_bound_to_span = self.by_response and not (query.has_tags or query.has_error or query.max_duration_ns)
+        return is_bound_to_span and self.complete_ns is not None and self._nth_length_ns() >= self.complete_ns
 
     def run(self) -> None:
         """Search until the answer is complete and large enough, or nothing new can be asked."""
@@ -113,6 +154,7 @@ class _Hunt:
             if known is None or known.span_count <= summary.span_count:
                 self.known[trace_id] = summary
         self.notes += found.notes
+        self.is_partial |= found.is_partial
         self.warnings |= dict.fromkeys(found.warnings)
         return by_id
 
@@ -128,21 +170,21 @@ class _Hunt:
 
     def _higher_minimum(self) -> int | None:
         """Return the duration of the slowest traces known, or four times the last minimum if that rises too slowly."""
-        higher_ns = self._nth_duration_ns()
+        higher_ns = self._nth_length_ns()
         if higher_ns <= self.too_low_ns or self.round_count >= _LEAP_AFTER:
             higher_ns = max(higher_ns, 4 * self.too_low_ns)
         if self.query.max_duration_ns is not None:
             higher_ns = min(higher_ns, self.query.max_duration_ns)
         return higher_ns if higher_ns > self.too_low_ns else None
 
-    def _nth_duration_ns(self) -> int:
-        durations = sorted((trace.duration_ns for trace in self.known.values()), reverse=True)
-        return durations[self.count - 1] if len(durations) >= self.count else 0
+    def _nth_length_ns(self) -> int:
+        lengths = sorted(map(self.length_ns, self.known.values()), reverse=True)
+        return lengths[self.count - 1] if len(lengths) >= self.count else 0
 
     def look_through(self) -> None:
         """Look at the traces of the window, newest first, until all were seen or enough of them."""
         self.is_whole = self.complete_ns == (self.query.min_duration_ns or 0)
-        if self.is_whole or not self.known:
+        if self.is_whole or self.is_proven or not self.known:
             return
         window = self.query.window
         newest_ns = max(summary.start_ns for summary in self.known.values())
@@ -167,8 +209,10 @@ class _Hunt:
         """Say how certain the answer is, and why."""
         if self.is_whole:
             return "exact: every trace of the window was seen"
-        if self.complete_ns is None or self._nth_duration_ns() < self.complete_ns:
+        if self.complete_ns is None or self._nth_length_ns() < self.complete_ns:
             return self._doubt()
+        if self.is_proven:
+            return f"exact: every trace with {self._span()} of at least {format_duration(self.complete_ns)} was seen"
         looked_at = "" if self.since_ns is None else f" and every one since {format_time(self.since_ns)}"
         return (
             f"not exact: every trace with {self._span()} of at least {format_duration(self.complete_ns)} was seen"

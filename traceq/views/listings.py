@@ -32,11 +32,13 @@ def traces_report(answer: TraceList, asked: Asked = NOT_ASKED) -> Report:
     told = plural(len(answer.summaries), "trace")
     told += f" from {plural(answer.service_count, 'service')}" if answer.service_count else ""
     order = _ORDER_TEXTS.get(answer.order, f"{answer.order.replace('-', ' ')} first")
+    if answer.order == "slowest":
+        order = f"slowest response of {asked.query.get('service', 'the service')} first"
     told = ", ".join(text for text in (told, asked.window, order) if text)
     footer = [dim(told + (f" ({asked.location})" if asked.location else ""))]
     if not answer.summaries:
         footer.append(hint(nothing_found(asked, "traces")))
-    blocks = (_table(answer.summaries),) if answer.summaries else ()
+    blocks = (_table(answer.summaries, by_response=answer.order == "slowest"),) if answer.summaries else ()
     return reported("search", answer, asked, blocks, footer)
 
 
@@ -46,17 +48,19 @@ def report_of_traces(traces: Traces, asked: Asked = NOT_ASKED) -> Report:
     return traces_report(TraceList.of(summarize(traces)), asked)
 
 
-def _table(summaries: tuple[TraceSummary, ...]) -> Table:
-    longest_ns = max(summary.duration_ns for summary in summaries) or 1
-    trace, start, duration, spans, errors = picked(
-        SUMMARY_COLUMNS, "trace_id", "start_ns", "duration_ns", "span_count", "error_count"
+def _table(summaries: tuple[TraceSummary, ...], *, by_response: bool) -> Table:
+    trace, start, duration, response, spans, errors = picked(
+        SUMMARY_COLUMNS, "trace_id", "start_ns", "duration_ns", "response_ns", "span_count", "error_count"
     )
+    lengths = {summary: (summary.response_ns or 0) if by_response else summary.duration_ns for summary in summaries}
+    longest_ns = max(lengths.values()) or 1
     columns = (
         trace,
         Column[TraceSummary]("root", "root", value=_root, can_shrink=True),
         replace(start, priority=2),
-        duration,
-        Column[TraceSummary]("bar", "", Unit.BAR, lambda summary: summary.duration_ns / longest_ns, priority=3),
+        *((response,) if by_response else ()),
+        replace(duration, title="in all", priority=3) if by_response else duration,
+        Column[TraceSummary]("bar", "", Unit.BAR, lambda summary: lengths[summary] / longest_ns, priority=3),
         replace(spans, priority=1),
         errors,
         Column[TraceSummary]("services", "services", value=_services, can_shrink=True, priority=4),

@@ -1,0 +1,66 @@
+"""`traceq search`: what its golden texts do not show."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import builders
+from tests.cli.conftest import Run
+from traceq.codec.jaeger_writer import encode_trace
+
+MS = 1_000_000
+QUICK, SLOW, LATE = "a" * 32, "b" * 32, "c" * 32
+BY_LENGTH = [(LATE, None), (SLOW, None), (QUICK, None)]
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> str:
+    """Write three orders: one is answered slowly, and the message of another waits for two hours."""
+
+    def order(response_ms: int, *more: builders.SpanSpec) -> list[builders.SpanSpec]:
+        return [builders.span("01", None, 0, response_ms * MS, service="shop", name="POST /order"), *more]
+
+    mail = builders.span("02", "01", 7_200_000 * MS, 7_200_030 * MS, service="mail", name="orders process")
+    traces = builders.traces({QUICK: order(90), SLOW: order(2_000), LATE: order(100, mail)})
+    path = tmp_path / "orders.ndjson"
+    path.write_bytes(b"\n".join(encode_trace(traces, position) for position in range(3)))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "order", "listed"),
+    [
+        pytest.param(("shop",), "slowest", [(SLOW, 2_000), (LATE, 100), (QUICK, 90)], id="service"),
+        pytest.param(("mail",), "slowest", [(LATE, 30)], id="consumer"),
+        pytest.param(
+            ("shop", "--sort", "longest"), "longest", [(LATE, None), (SLOW, None), (QUICK, None)], id="length"
+        ),
+        pytest.param((), "longest", [(LATE, None), (SLOW, None), (QUICK, None)], id="all-services"),
+        pytest.param(("shop", "--sort", "name"), "name", [(QUICK, 90), (SLOW, 2_000), (LATE, 100)], id="by-name"),
+    ],
+)
+def test_the_slowest_of_a_service_are_those_that_it_was_slow_to_answer(
+    words: tuple[str, ...], order: str, listed: list[tuple[str, int | None]], run: Run, orders: str
+) -> None:
+    document = json.loads(run("search", *words, "--slowest", "5", "--source", orders, "--format", "json").out)
+
+    found = [(trace["trace_id"], trace["response_ns"]) for trace in document["traces"]]
+    assert (document["order"], found) == (order, [(name, ms and ms * MS) for name, ms in listed])
+
+
+def test_the_response_time_is_shown_beside_the_length_of_the_trace(run: Run, orders: str) -> None:
+    outcome = run("search", "shop", "--slowest", "5", "--source", orders, width=150)
+
+    told = [re.split(r"  +", line.strip()) for line in outcome.out.splitlines()[:4]]
+    assert [line[3:5] for line in told] == [
+        ["RESPONSE", "IN ALL"],
+        ["2.00 s", "2.00 s"],
+        ["100 ms", "2 h 00 m"],
+        ["90.0 ms", "90.0 ms"],
+    ]
+    assert outcome.out.splitlines()[-1] == f"3 traces, slowest response of shop first ({orders})"
+    assert "ordered by response time" in outcome.err
