@@ -9,7 +9,8 @@ from typing import TypeVar
 from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.evidence import Difference, difference_specs
 from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
-from traceq.analysis.comparison.structure import CallChange, OrderChange
+from traceq.analysis.comparison.order import OrderChange
+from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.requests import SetApart, set_apart_specs
 from traceq.analysis.skew import skew_specs

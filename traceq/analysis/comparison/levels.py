@@ -23,14 +23,13 @@ from traceq.analysis.comparison.measuring import (
     estimate,
     estimate_derived,
 )
+from traceq.analysis.comparison.order import OrderChange, find_order_changes
 from traceq.analysis.comparison.structure import (
     Attribution,
     CallChange,
-    OrderChange,
     find_call_changes,
     find_error_changes,
     find_failures,
-    find_order_changes,
 )
 from traceq.analysis.grouping import distinct
 

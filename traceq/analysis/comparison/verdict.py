@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias, assert_never
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, fails_in, is_of
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.comparison.structure import CallChange, OrderChange
+from traceq.analysis.comparison.order import OrderChange
+from traceq.analysis.comparison.structure import CallChange
 from traceq.units import format_duration, format_ratio, plural
 
 Outcome: TypeAlias = Literal[
