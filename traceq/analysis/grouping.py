@@ -77,15 +77,22 @@ def numbered(codes: Ints) -> tuple[Ints, Ints]:
     low = int(codes.min(initial=0))
     span = int(codes.max(initial=0)) - low
     if span <= _CLOSE * codes.size:
+        at = codes - low if low else codes
         met = np.zeros(span + 1, dtype=np.bool_)
-        met[codes - low] = True
-        return np.flatnonzero(met) + low, (np.cumsum(met) - 1)[codes - low]
+        met[at] = True
+        places = np.cumsum(met, dtype=np.min_scalar_type(-codes.size - 1)) - np.int8(1)
+        return np.flatnonzero(met) + low, places[at].astype(np.int64)
     order = np.argsort(codes)
     in_order = codes[order]
-    is_head = np.diff(in_order, prepend=in_order[:1] - 1) != 0
+    is_head = np.ones(codes.size, dtype=np.bool_)
+    np.not_equal(in_order[1:], in_order[:-1], out=is_head[1:])
+    found = in_order[is_head]
+    del in_order
+    ranks = np.cumsum(is_head, dtype=np.int64)
+    ranks -= 1
     numbers = np.empty(codes.size, dtype=np.int64)
-    numbers[order] = np.cumsum(is_head) - 1
-    return in_order[is_head], numbers
+    numbers[order] = ranks
+    return found, numbers
 
 
 def numbered_rows(*columns: npt.NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
@@ -104,7 +111,9 @@ def numbered_rows(*columns: npt.NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
             # They are made small, so that they can be combined with the next column.
             known, numbers = numbered(numbers)
             size = known.size
-        numbers = numbers * (high - low + 1) + (column - low)
+        numbers *= high - low + 1
+        numbers += column
+        numbers -= low
         size *= high - low + 1
     _, numbers = numbered(numbers)
     places = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=np.int64)

@@ -54,7 +54,7 @@ def measured(both: Sides) -> Estimate:
     columns = [batch.requests.latency_ns.astype(float) for batch in (both.before, both.after)]
     alone = [np.arange(column.size) for column in columns]
     first, second = (amounts(at, at * 0, column, 1) for at, column in zip(alone, columns, strict=True))
-    ((found,),), _ = estimate(both, ((first, second),))
+    ((found,),), _ = estimate(both, (((first, second),),))
     return found
 
 

@@ -202,30 +202,40 @@ def _ranks(flags: Flags) -> Codes:
 def _numbered(batch: Batch, operations: Codes, traces: Codes, requests: Codes) -> Batch:
     """Replace the numbers of operations, traces and requests by new ones."""
     work, gaps, calls = batch.work, batch.gaps, batch.calls
-    # -1 stays what it is.
-    or_none = np.append(operations, np.int32(-1))
+    of_request, of_operation = _Renumbering(requests), _Renumbering(operations)
     return replace(
         batch,
         requests=replace(
             batch.requests,
             traces=traces[batch.requests.traces],
-            operations=operations[batch.requests.operations],
+            operations=of_operation(batch.requests.operations),
         ),
-        work=replace(work, requests=requests[work.requests], operations=operations[work.operations]),
+        work=replace(work, requests=of_request(work.requests), operations=of_operation(work.operations)),
         gaps=replace(
             gaps,
-            requests=requests[gaps.requests],
-            callers=operations[gaps.callers],
-            callees=operations[gaps.callees],
+            requests=of_request(gaps.requests),
+            callers=of_operation(gaps.callers),
+            callees=of_operation(gaps.callees),
         ),
         calls=replace(
             calls,
-            requests=requests[calls.requests],
-            callers=or_none[calls.callers],
-            clients=or_none[calls.clients],
-            callees=or_none[calls.callees],
+            requests=of_request(calls.requests),
+            callers=of_operation(calls.callers),
+            clients=of_operation(calls.clients),
+            callees=of_operation(calls.callees),
         ),
     )
+
+
+class _Renumbering:
+    """Replaces numbers by new ones, except -1; it copies nothing if they are the same."""
+
+    def __init__(self, numbers: Codes) -> None:
+        self._is_same = np.array_equal(numbers, np.arange(numbers.size))
+        self._numbers = np.append(numbers, np.int32(-1))
+
+    def __call__(self, codes: Codes) -> Codes:
+        return codes if self._is_same else self._numbers[codes]
 
 
 _Columns = TypeVar("_Columns", TraceColumns, CohortRequests, Work, Gaps, Calls)

@@ -116,11 +116,18 @@ class SettledCalls:
 
     entries: Codes
     """The position in the batch's calls."""
-    groups: Codes
+    groups: Counts
     """The kind of call, as a position in the network's columns."""
-    shares: Floats
+    numbers: Counts
+    """The share of the call that its callee has, as a position in `known_shares`: nearly all are 1."""
+    known_shares: Floats
 
-    def amounts(self, calls: Calls, values: Counts | Flags | Floats, groups: Ints | Codes, size: int) -> Amounts:
+    @property
+    def shares(self) -> Floats:
+        """The share of the call that its callee has."""
+        return self.known_shares[self.numbers]
+
+    def amounts(self, calls: Calls, values: Counts | Flags | Floats, groups: Ints | Counts, size: int) -> Amounts:
         """Give amounts of calls by group.
 
         Args:
@@ -129,9 +136,10 @@ class SettledCalls:
             groups: The group of each entry of this.
             size: The number of groups.
         """
-        kept = np.flatnonzero(values)
-        requests = calls.requests[self.entries[kept]]
-        return amounts(requests, groups[kept], values[kept] * self.shares[kept], size)
+        kept = values != 0
+        return amounts(
+            calls.requests[self.entries[kept]], groups[kept], values[kept] * self.known_shares[self.numbers[kept]], size
+        )
 
 
 def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, SettledCalls]:
@@ -146,7 +154,7 @@ def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, Se
     sides = [_spread_out(batch.calls, answers, size) for batch in (before, after)]
     columns = [
         (batch.calls.depths[entries], batch.calls.callers[entries], callees)
-        for batch, (entries, callees, _) in zip((before, after), sides, strict=True)
+        for batch, (entries, callees, *_) in zip((before, after), sides, strict=True)
     ]
     told = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
     places, groups = numbered_rows(*told)
@@ -166,8 +174,8 @@ def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, Se
     )
     cut = sides[0][0].size
     settled = [
-        SettledCalls(entries, numbers, shares)
-        for (entries, _, shares), numbers in zip(sides, np.split(groups.astype(np.int32), [cut]), strict=True)
+        SettledCalls(entries, numbers, shares, known_shares)
+        for (entries, _, shares, known_shares), numbers in zip(sides, np.split(small(groups), [cut]), strict=True)
     ]
     return network, settled[0], settled[1]
 
@@ -192,12 +200,12 @@ def _answers(sides: Sequence[Calls]) -> _Answers:
     return found
 
 
-def _spread_out(calls: Calls, answers: _Answers, size: int) -> tuple[Codes, Codes, Floats]:
-    """Give entries of calls, their callees, and the share of each entry that is this callee's."""
+def _spread_out(calls: Calls, answers: _Answers, size: int) -> tuple[Codes, Codes, Counts, Floats]:
+    """Give entries of calls, their callees, and the share of each entry that is this callee's, as in `SettledCalls`."""
     is_loose = calls.callees < 0
     entries = [np.flatnonzero(~is_loose).astype(np.int32)]
     callees = [calls.callees[entries[0]]]
-    shares = [np.ones(entries[0].size)]
+    known_shares = [1.0]
     loose = np.flatnonzero(is_loose).astype(np.int32)
     places, kinds = numbered_rows(calls.callers[loose], calls.clients[loose])
     order = np.argsort(kinds, kind="stable")
@@ -209,8 +217,9 @@ def _spread_out(calls: Calls, answers: _Answers, size: int) -> tuple[Codes, Code
         for callee in sorted(answered):
             entries.append(rows)
             callees.append(np.full(rows.size, callee, dtype=np.int32))
-            shares.append(np.full(rows.size, answered[callee] / total))
-    return np.concatenate(entries), np.concatenate(callees), np.concatenate(shares)
+            known_shares.append(answered[callee] / total)
+    shares = np.repeat(small(np.arange(len(entries))), [part.size for part in entries])
+    return np.concatenate(entries), np.concatenate(callees), shares, np.array(known_shares)
 
 
 def _name(operations: Sequence[GroupKey], callees: Ints) -> tuple[tuple[str, ...], tuple[NodeKind, ...], Ints]:

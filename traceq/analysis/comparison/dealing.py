@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceq.analysis.columns import Codes, Flags, Ints
-from traceq.analysis.comparison.batches import Batch, Floats, Hashes, Matching
+from traceq.analysis.comparison.batches import Batch, Counts, Floats, Hashes, Matching
 from traceq.analysis.grouping import numbered
 
 DEALS = 200
@@ -61,11 +61,18 @@ class Amounts:
         return sums
 
 
-def amounts(requests: Ints | Codes, groups: Ints | Codes, values: Floats, size: int) -> Amounts:
+def amounts(requests: Ints | Codes, groups: Ints | Counts, values: Floats, size: int) -> Amounts:
     """Add up values by request and group."""
     reach = int(requests.max(initial=0)) + 1
-    found, numbers = numbered(groups.astype(np.int64) * reach + requests)
-    sums = np.bincount(numbers, weights=values, minlength=found.size).astype(np.float64)
+    keys = groups.astype(np.int64)
+    keys *= reach
+    keys += requests
+    # There may be millions: what is not needed any more is dropped.
+    del groups, requests
+    found, numbers = numbered(keys)
+    del keys
+    sums = np.bincount(numbers, weights=values, minlength=found.size).astype(np.float64, copy=False)
+    del numbers
     of_group = found // reach
     heads = np.flatnonzero(np.diff(of_group, prepend=-1))
     return Amounts((found % reach).astype(np.int32), sums, of_group[heads], heads, size)
@@ -123,32 +130,36 @@ class Dealt:
 
     def _sums(self, part: Amounts, signs: Signs, alike: Ints) -> Floats:
         found = np.zeros((2, part.size, self.shares.size))
-        groups, numbers = part.group_of_each(), alike[part.requests]
-        order = _in_order(groups, numbers)
-        requests, values = part.requests[order], part.values[order]
-        keys = groups * self.before.shape[0] + numbers[order]
-        heads = np.flatnonzero(np.diff(keys, prepend=-1))
+        requests, values, heads, of_group, of_weight = _runs(part, alike)
         for first in range(0, heads.size, _RUNS):
             chosen = heads[first : first + _RUNS]
-            ends = np.append(heads, keys.size)[first + 1 : first + 1 + chosen.size]
+            ends = np.append(heads, values.size)[first + 1 : first + 1 + chosen.size]
             totals = np.add.reduceat(values[: ends[-1]], chosen)[:, None]
             differences = _products(values, requests, signs, chosen, ends)
-            of_group, of_weight = np.divmod(keys[chosen], self.before.shape[0])
-            starts = np.flatnonzero(np.diff(of_group, prepend=-1))
+            groups, numbers = (part[first : first + _RUNS] for part in (of_group, of_weight))
+            starts = np.flatnonzero(np.diff(groups, prepend=-1))
             # The halves of sum and difference: swapped sides have exactly the same sums.
             for side, weights, whole in ((0, self.before, totals - differences), (1, self.after, totals + differences)):
-                found[side, of_group[starts]] += np.add.reduceat(weights[of_weight] * whole / 2, starts, axis=0)
+                found[side, groups[starts]] += np.add.reduceat(weights[numbers] * whole / 2, starts, axis=0)
         return found
 
 
-def _in_order(groups: Ints, numbers: Ints) -> Ints:
-    """Sort by the numbers within groups that are sorted already."""
-    if not numbers.size or int(numbers.max()) == int(numbers.min()):
-        return np.arange(numbers.size)
+def _runs(part: Amounts, alike: Ints) -> tuple[Codes, Floats, Ints, Ints, Ints]:
+    """Sort amounts by group and weight: give requests, values, and where runs begin, with group and weight of each."""
+    groups = np.repeat(part.groups.astype(np.int32), np.diff(part.heads, append=part.requests.size))
     # Small types are sorted several times as fast.
-    order = np.argsort(numbers.astype(np.min_scalar_type(int(numbers.max()))), kind="stable")
-    small = groups[order].astype(np.min_scalar_type(int(groups.max())))
-    return order[np.argsort(small, kind="stable")]
+    numbers = alike.astype(np.min_scalar_type(int(alike.max(initial=0))))[part.requests]
+    requests, values = part.requests, part.values
+    if numbers.size and int(numbers.max()) != int(numbers.min()):
+        order = np.argsort(numbers, kind="stable")
+        small = groups[order].astype(np.min_scalar_type(int(groups.max())))
+        order = order[np.argsort(small, kind="stable")]
+        requests, values = requests[order], values[order]
+        groups, numbers = groups[order], numbers[order]
+    is_head = np.ones(groups.size, dtype=np.bool_)
+    is_head[1:] = (groups[1:] != groups[:-1]) | (numbers[1:] != numbers[:-1])
+    heads = np.flatnonzero(is_head)
+    return requests, values, heads, groups[heads].astype(np.int64), numbers[heads].astype(np.int64)
 
 
 def _products(values: Floats, requests: Codes, signs: Signs, heads: Ints, ends: Ints) -> Floats:

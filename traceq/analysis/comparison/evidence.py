@@ -14,13 +14,13 @@ Statistical Methods for Research Workers, 1934, section 21.02; Tarone, A modifie
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from traceq.analysis.columns import Flags, Ints
+from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import MIN_REQUESTS, Floats
 from traceq.analysis.comparison.measuring import CLEAREST
 from traceq.analysis.grouping import distinct
@@ -38,13 +38,13 @@ _Row = TypeVar("_Row")
 class Sample:
     """What was seen on one side: values of groups in requests, where they are not zero."""
 
-    groups: Ints
-    strata: Ints
+    groups: Ints | Codes
+    strata: Ints | Codes
     """The entry operation of each request."""
     values: Floats
-    wholes: Ints
+    wholes: Ints | Codes
     """For each request that could have had a value, of which whole its groups are parts ..."""
-    whole_strata: Ints
+    whole_strata: Ints | Codes
     """... and its entry operation."""
 
 
@@ -110,8 +110,8 @@ def differences(
     sides, whole_count = (before, after), int(whole_of.max(initial=0)) + 1
     strata = [part for side in sides for part in (side.strata, side.whole_strata)]
     width = 1 + max(int(part.max(initial=0)) for part in strata)
-    wholes, counts = _counted([side.wholes * width + side.whole_strata for side in sides])
-    cells, _ = _counted([side.groups * width + side.strata for side in sides])
+    wholes, counts = _counted(combined(side.wholes, side.whole_strata, width) for side in sides)
+    cells, _ = _counted(combined(side.groups, side.strata, width) for side in sides)
     groups, strata_of = np.divmod(cells, width)
     place = np.searchsorted(wholes, whole_of[groups] * width + strata_of)
     sums, squares = _sums(sides, cells, width)
@@ -205,17 +205,32 @@ class _Shares:
         return min(2 * float(min(chances[: at + 1].sum(), chances[at:].sum())), 1.0)
 
 
-def _counted(keys: list[Ints]) -> tuple[Ints, Ints]:
+def combined(groups: Ints | Codes, strata: Ints | Codes, width: int) -> Ints:
+    """Give pairs of numbers as one number each; those of the second kind are below `width`."""
+    keys = groups.astype(np.int64)
+    keys *= width
+    keys += strata
+    return keys
+
+
+def _counted(sides: Iterable[Ints]) -> tuple[Ints, Ints]:
     """Give all keys once, in rising order, and how often each occurs on both sides."""
-    found = distinct(np.concatenate(keys))
-    return found, np.stack([np.bincount(np.searchsorted(found, side), minlength=found.size) for side in keys])
+    runs = []
+    for keys in map(np.sort, sides):
+        heads = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
+        runs.append((keys[heads], np.diff(heads, append=keys.size)))
+    found = distinct(np.concatenate([keys for keys, _ in runs]))
+    counts = np.zeros((len(runs), found.size), dtype=np.int64)
+    for side, (keys, counted) in zip(counts, runs, strict=True):
+        side[np.searchsorted(found, keys)] = counted
+    return found, counts
 
 
 def _sums(sides: tuple[Sample, Sample], cells: Ints, width: int) -> tuple[Floats, Floats]:
     """Give the sums of the values in each cell on both sides, and the sums of their squares."""
     sums, squares = np.zeros((2, cells.size)), np.zeros(cells.size)
     for number, side in enumerate(sides):
-        at = np.searchsorted(cells, side.groups * width + side.strata)
+        at = np.searchsorted(cells, combined(side.groups, side.strata, width))
         np.add.at(sums[number], at, side.values)
         np.add.at(squares, at, side.values**2)
     return sums, squares

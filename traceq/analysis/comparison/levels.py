@@ -5,7 +5,9 @@ Network time is charged to the callee, or to the caller that many callees share.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +66,12 @@ def find_edges(before: Batch, after: Batch) -> Edges:
     keys = [service_of[gaps.callers] * len(services) + service_of[gaps.callees] for gaps in (before.gaps, after.gaps)]
     found = distinct(np.concatenate(keys))
     return Edges(services, service_of, found // max(len(services), 1), found % max(len(services), 1))
+
+
+def _caller_shares(sides: Sides, edges: Edges) -> Floats:
+    ends = zip((sides.before, sides.after), sides.weights(), strict=True)
+    sums = [part.sums(weight) for batch, weight in ends for part in _by_edge(batch, edges)]
+    return caller_shares(edges, (sums[0], sums[1]), (sums[2], sums[3]))
 
 
 def caller_shares(edges: Edges, before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Floats:
@@ -141,19 +149,16 @@ class Measured:
 def measure(sides: Sides, edges: Edges) -> Measured:
     """Measure what changed between two batches with the same numbers for operations."""
     weights = sides.weights()
-    of_edge = [_by_edge(batch, edges) for batch in (sides.before, sides.after)]
-    sums = [(gap.sums(weight), calls.sums(weight)) for (gap, calls), weight in zip(of_edge, weights, strict=True)]
-    shares = caller_shares(edges, sums[0], sums[1])
+    shares = _caller_shares(sides, edges)
     network, *settled = settle_calls(sides.before, sides.after)
     ends = tuple(
         _Side(batch, network, calls, edges, shares)
         for batch, calls in zip((sides.before, sides.after), settled, strict=True)
     )
-    levels = [_levels(end) for end in ends]
-    measured, seen = estimate(sides, tuple(zip(*levels, strict=True)), _TIMES)
-    examples = list(zip(*(_examples(*parts) for parts in _held_sides(sides, levels)), strict=True))
-    # The amounts are the greatest part of the memory, and others follow.
-    del levels
+    held = (ends[0].held(), ends[1].held())
+    examples = list(zip(*(_examples(end.batch, part) for end, part in zip(ends, held, strict=True)), strict=True))
+    measured, seen = estimate(sides, _levels(ends, held), _TIMES)
+    del held
     grown = [
         (second.sums(weights[1]) - first.sums(weights[0])).tolist()
         for first, second in zip(*(_between(end) for end in ends), strict=True)
@@ -239,28 +244,54 @@ class _Side:
         groups = (network.calling if of_callers else network.called)[self.settled.groups]
         return self.settled.amounts(self.batch.calls, values[self.settled.entries], groups, len(network.names))
 
+    def of_requests(self) -> tuple[Amounts, Amounts]:
+        """Give the latency and the failures of requests."""
+        requests = self.batch.requests
+        alone = np.arange(len(requests), dtype=np.int64)
+        none = np.zeros_like(alone)
+        return _sparse(alone, none, requests.latency_ns, 1), _sparse(alone, none, requests.failed, 1)
 
-def _levels(end: _Side) -> tuple[Amounts, ...]:
-    """Give the amounts that get intervals, in the order of `Measured`."""
-    batch, edges = end.batch, end.edges
-    work, requests, calls = batch.work, batch.requests, batch.calls
-    size = len(batch.operations)
-    alone = np.arange(len(requests), dtype=np.int64)
-    held = _held(batch, edges, end.shares)
-    return (
-        _sparse(alone, np.zeros_like(alone), requests.latency_ns, 1),
-        _sparse(alone, np.zeros_like(alone), requests.failed, 1),
-        both(
-            end.by_service(calls.own_ns + calls.gap_ns * (1 - end.entry_shares())),
-            end.by_service(calls.gap_ns * end.entry_shares(), of_callers=True),
-        ),
-        end.by_service(np.where(_comes_in(end), calls.calls, 0)),
-        end.by_service(np.where(_comes_in(end), calls.errors, 0)),
-        _sparse(held[0], held[1], held[2], size),
-        _sparse(work.requests, work.operations, work.calls, size),
-        _sparse(work.requests, work.operations, work.errors, size),
-        *_by_edge(batch, edges),
-    )
+    def held(self) -> Amounts:
+        """Give the time for which services and peers held requests, network time included."""
+        calls, shares = self.batch.calls, self.entry_shares()
+        return both(
+            self.by_service(calls.own_ns + calls.gap_ns * (1 - shares)),
+            self.by_service(calls.gap_ns * shares, of_callers=True),
+        )
+
+    def of_services(self) -> tuple[Amounts, Amounts]:
+        """Give the calls that come in to services and peers, and those that failed."""
+        calls, comes_in = self.batch.calls, _comes_in(self)
+        made, failed = (self.by_service(np.where(comes_in, counts, 0)) for counts in (calls.calls, calls.errors))
+        return made, failed
+
+    def operations_held(self) -> Amounts:
+        """Give the time for which operations held requests."""
+        return _sparse(*_held(self.batch, self.edges, self.shares), len(self.batch.operations))
+
+    def of_operations(self) -> tuple[Amounts, Amounts]:
+        """Give the spans of operations, and those that failed."""
+        work, size = self.batch.work, len(self.batch.operations)
+        made, failed = (_sparse(work.requests, work.operations, counts, size) for counts in (work.calls, work.errors))
+        return made, failed
+
+
+_Level: TypeAlias = "tuple[Amounts, Amounts]"
+"""The amounts of both sides."""
+
+
+def _levels(ends: tuple[_Side, ...], held: _Level) -> Iterator[tuple[_Level, ...]]:
+    """Give the amounts that get intervals, in the order of `Measured`: they are the greatest part of the memory."""
+    one, other = ends
+    yield _both(one.of_requests(), other.of_requests())
+    yield held, *_both(one.of_services(), other.of_services())
+    yield (_both((one.operations_held(),), (other.operations_held(),)))
+    yield _both(one.of_operations(), other.of_operations())
+    yield _both(_by_edge(one.batch, one.edges), _by_edge(other.batch, other.edges))
+
+
+def _both(one: tuple[Amounts, ...], other: tuple[Amounts, ...]) -> tuple[_Level, ...]:
+    return tuple(zip(one, other, strict=True))
 
 
 def _comes_in(end: _Side) -> Flags:
@@ -270,10 +301,6 @@ def _comes_in(end: _Side) -> Flags:
     found = np.zeros(end.batch.calls.requests.size, dtype=np.bool_)
     found[end.settled.entries] = crossing[groups]
     return found
-
-
-def _held_sides(sides: Sides, levels: list[tuple[Amounts, ...]]) -> tuple[tuple[Batch, Amounts], ...]:
-    return ((sides.before, levels[0][_SERVICE_HELD]), (sides.after, levels[1][_SERVICE_HELD]))
 
 
 def _examples(batch: Batch, amounts: Amounts) -> list[str]:

@@ -6,7 +6,7 @@ How sure a change is, is measured by dealing out the requests anew (`dealing`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -231,8 +231,21 @@ def pair(before: Batch, after: Batch) -> Sides:
     return Sides(before, after, matching, Deals(before, after, matching) if is_enough else None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    """What was measured of amounts; one entry for each group."""
+
+    before: Floats
+    after: Floats
+    effects: list[float | None]
+    few: Flags
+    """Whether there are amounts in fewer requests than `MIN_REQUESTS` on both sides."""
+    chance: Chance | None
+    """What deals made of them; None without deals."""
+
+
 def estimate(
-    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], times: frozenset[int] = frozenset()
+    sides: Sides, levels: Iterable[tuple[tuple[Amounts, Amounts], ...]], times: frozenset[int] = frozenset()
 ) -> tuple[list[list[Estimate]], Seen]:
     """Measure what changed, for each group of each level.
 
@@ -241,24 +254,22 @@ def estimate(
 
     Args:
         sides: Two sets of requests.
-        levels: The amounts that are added up.
+        levels: The amounts that are added up, of some levels at a time: only these are held at once.
         times: The positions of those levels that divide up the latency, which spans that are missing change.
 
     Returns:
         The estimates, and what was seen of the deals.
     """
-    weights = sides.weights()
-    before = [first.sums(weights[0]) for first, _ in levels]
-    after = [second.sums(weights[1]) for _, second in levels]
-    sizes = [behind + ahead for behind, ahead in zip(before, after, strict=True)]
-    changes = [settled(ahead - behind, size) for behind, ahead, size in zip(before, after, sizes, strict=True)]
-    after = [np.where(change == 0, behind, ahead) for change, behind, ahead in zip(changes, before, after, strict=True)]
-    effects = [_effects(level, weights, change) for level, change in zip(levels, changes, strict=True)]
-    bounds, seen = _bounds(sides, levels, changes, sizes, [sides.lost_ns * (at in times) for at in range(len(levels))])
-    return [
-        [Estimate(*parts) for parts in zip(*map(np.ndarray.tolist, columns), found_effects, strict=True)]
-        for *columns, found_effects in zip(before, after, *zip(*bounds, strict=True), effects, strict=True)
-    ], seen
+    found: list[_Level] = []
+    for some in levels:
+        lost = [sides.lost_ns * (at in times) for at in range(len(found), len(found) + len(some))]
+        found += _measure(sides, some, lost)
+        # The next ones are made only then.
+        del some
+    chances = [level.chance for level in found if level.chance is not None]
+    greatest = np.max([chance.greatest() for chance in chances], axis=0) if chances else np.zeros(0)
+    seen = Seen(greatest, chances[0].shares if chances else np.zeros(0))
+    return [_estimates(level, greatest) for level in found], seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,30 +282,40 @@ class Seen:
     """How much was left in place; see `Chance`."""
 
 
-_Bounds = tuple[Floats, Floats, Flags, Floats]
-"""Lower and upper bounds, what is beyond chance alone, and deviations."""
+def _measure(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], lost: list[float]) -> list[_Level]:
+    weights = sides.weights()
+    dealt = [None] * len(levels) if sides.deals is None else _deal(sides.deals, levels)
+    found = []
+    for level, most, replicates in zip(levels, lost, dealt, strict=True):
+        before, after = (part.sums(weight) for part, weight in zip(level, weights, strict=True))
+        size = before + after
+        change = settled(after - before, size)
+        chance = None if replicates is None else Chance(replicates[0], change, size, replicates[1], most)
+        few = np.maximum(level[0].counts(), level[1].counts()) < MIN_REQUESTS
+        effects = _effects(level, weights, change)
+        found.append(_Level(before, np.where(change == 0, before, after), effects, few, chance))
+    return found
 
 
-def _bounds(
-    sides: Sides,
-    levels: tuple[tuple[Amounts, Amounts], ...],
-    changes: list[Floats],
-    sizes: list[Floats],
-    lost: list[float],
-) -> tuple[list[_Bounds], Seen]:
-    deals = sides.deals
-    if deals is None:
-        return [_unknown(change.size) for change in changes], Seen(np.zeros(0), np.zeros(0))
+def _deal(deals: Deals, levels: tuple[tuple[Amounts, Amounts], ...]) -> list[tuple[Floats, Floats]]:
+    """Give for each level the changes in all deals, and how much each deal left in place."""
     parts = []
     for numbers in deals.ranges():
         dealt = deals(numbers)
         parts.append((dealt.shares, *(after - before for before, after in map(dealt.sums, levels))))
-    shares, *replicates = (np.concatenate(found) for found in zip(*parts, strict=True))
-    columns = zip(replicates, changes, sizes, lost, strict=True)
-    chances = [Chance(found, change, size, shares, most) for found, change, size, most in columns]
-    greatest = np.max([chance.greatest() for chance in chances], axis=0)
-    few = [np.maximum(first.counts(), second.counts()) < MIN_REQUESTS for first, second in levels]
-    return [_bounded(chance, greatest, rare) for chance, rare in zip(chances, few, strict=True)], Seen(greatest, shares)
+    shares, *changes = (np.concatenate(found) for found in zip(*parts, strict=True))
+    return [(change, shares) for change in changes]
+
+
+def _estimates(level: _Level, greatest: Floats) -> list[Estimate]:
+    chance = level.chance
+    bounds = _unknown(level.before.size) if chance is None else _bounded(chance, greatest, level.few)
+    columns = (column.tolist() for column in (level.before, level.after, *bounds))
+    return [Estimate(*row) for row in zip(*columns, level.effects, strict=True)]
+
+
+_Bounds = tuple[Floats, Floats, Flags, Floats]
+"""Lower and upper bounds, what is beyond chance alone, and deviations."""
 
 
 def _bounded(chance: Chance, greatest: Floats, few: Flags) -> _Bounds:

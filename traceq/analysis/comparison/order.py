@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traceq.analysis.columns import Flags, Ints
-from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch
+from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Counts
 from traceq.analysis.comparison.called import Network, SettledCalls
 from traceq.analysis.comparison.evidence import Difference, Sample, difference_specs, differences
-from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.grouping import distinct, numbered, numbered_rows
 from traceq.report import Column, Unit
 
 LEAST_SHARE = 0.2
@@ -55,21 +56,65 @@ ORDER_CHANGE_COLUMNS: tuple[Column[OrderChange], ...] = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Met:
-    """Pairs of kinds of calls that one caller made in one request; one entry for each."""
+class _Sequence:
+    """Calls of one side, those of each caller in a request together, in the order in which they began."""
 
-    entries: Ints
+    runs: Codes
+    """The same number for all calls that one caller made in one request."""
+    kinds: Ints
+    """Caller and callee, as one number."""
+    entries: Codes
     """The entry operation of the request."""
-    callers: Ints
-    ones: Ints
-    """The callee with the smaller number."""
-    others: Ints
-    one_calls: Ints
+    counts: Counts
     """The number of these calls."""
-    other_calls: Ints
-    is_one_first: Flags
-    is_apart: Flags
-    """Whether the first call of one kind had ended when that of the other began."""
+    begun_ns: Ints
+    over_ns: Ints
+
+    def meetings(self) -> Iterator[_Met]:
+        """Compare the calls with those that their caller began before, with those next to them first."""
+        for back in range(1, min(_BACK, self.runs.size - 1) + 1):
+            same = self.runs[back:] == self.runs[:-back]
+            same &= self.kinds[back:] != self.kinds[:-back]
+            yield _Met(self, np.flatnonzero(same), back)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Met:
+    """Pairs of kinds of calls that one caller made in one request."""
+
+    made: _Sequence
+    first: Ints
+    """Which calls began first."""
+    back: int
+    """How many calls later the others of the pairs are."""
+
+    def pairs(self, size: int) -> Ints:
+        """Give both kinds as one number, in whatever order the calls were made."""
+        first, then = (self.made.kinds[at] for at in (self.first, self.first + self.back))
+        return np.minimum(first, then) * size + np.maximum(first, then)
+
+    @property
+    def is_one_first(self) -> Flags:
+        """Whether the call of the kind with the smaller number began first."""
+        found: Flags = self.made.kinds[self.first] < self.made.kinds[self.first + self.back]
+        return found
+
+    @property
+    def is_apart(self) -> Flags:
+        """Whether the first call had ended when the other one began."""
+        begun_ns, then_ns = self.made.begun_ns[self.first], self.made.begun_ns[self.first + self.back]
+        found: Flags = (self.made.over_ns[self.first] <= then_ns) & (begun_ns < then_ns)
+        return found
+
+    def of(self, chosen: Flags) -> _Met:
+        """Give some of the pairs."""
+        return replace(self, first=self.first[chosen])
+
+    def strata(self) -> tuple[Codes, Counts, Counts]:
+        """Give the entry operations, and how many calls of both kinds were made."""
+        first, then = self.made.counts[self.first], self.made.counts[self.first + self.back]
+        swaps = ~self.is_one_first
+        return self.made.entries[self.first], np.where(swaps, then, first), np.where(swaps, first, then)
 
 
 def find_order_changes(
@@ -81,80 +126,104 @@ def find_order_changes(
     then, on either side, are made side by side. Only requests with as many of these calls are compared: where some are
     missing, or more are made, another one may be the first.
     """
-    sides = [_meet(*side, network) for side in zip(batches, settled, strict=True)]
-    both = _Met(*(np.concatenate([getattr(side, name) for side in sides]) for name in _Met.__slots__))
-    places, pairs = numbered_rows(both.callers, both.ones, both.others)
-    _, strata = numbered_rows(both.entries, both.one_calls, both.other_calls)
-    cut, kept = sides[0].callers.size, _varying(both, pairs, sides[0].callers.size, places.size)
-    number = np.full(places.size, -1, dtype=np.int64)
-    number[kept] = np.arange(kept.size)
-    is_used = both.is_apart & (number[pairs] >= 0)
-    samples = []
-    for part in (slice(None, cut), slice(cut, None)):
-        mine, used = number[pairs[part]], is_used[part]
-        first = used & both.is_one_first[part]
-        ones = np.ones(np.count_nonzero(first))
-        samples.append(Sample(mine[first], strata[part][first], ones, mine[used], strata[part][used]))
-    told = differences(samples[0], samples[1], np.arange(kept.size), are_shares=True)
+    places, kinds = numbered_rows(network.callers, network.callees)
+    sides = [_in_turn(*side, network, kinds) for side in zip(batches, settled, strict=True)]
+    pairs = _varying(sides, places.size)
+    if not pairs.size:
+        return ()
+    told = differences(*_samples(sides, pairs, places.size), np.arange(pairs.size), are_shares=True)
     found = [
-        _change(network, batches[0], (int(both.callers[place]), int(both.ones[place]), int(both.others[place])), share)
-        for place, share in zip(places[kept].tolist(), told, strict=True)
+        _change(network, batches[0], places[pair // places.size], places[pair % places.size], share)
+        for pair, share in zip(pairs.tolist(), told, strict=True)
         if share.is_sure and abs(share.change) >= LEAST_SHARE
     ]
     return tuple(sorted(found, key=_order_rank))
 
 
-def _meet(batch: Batch, settled: SettledCalls, network: Network) -> _Met:
-    """Compare the calls of each caller, in order of start, with those before each."""
+def _in_turn(batch: Batch, settled: SettledCalls, network: Network, kinds: Ints) -> _Sequence:
     calls, entries, groups = batch.calls, settled.entries, settled.groups
     kept = np.flatnonzero((calls.guessed[entries] == 0) & (network.callers[groups] >= 0) & (settled.shares == 1))
     entries, groups = entries[kept], groups[kept]
-    callers, callees, counts = network.callers[groups], network.callees[groups], calls.calls[entries].astype(np.int64)
-    begun_ns, over_ns = calls.begun_ns[entries], calls.over_ns[entries]
-    of = (calls.requests[entries].astype(np.int64), network.depths[groups], callers)
-    order = np.lexsort((callees, begun_ns, *of[::-1]))
-    in_order = [column[order] for column in of]
-    pairs = [np.zeros((2, 0), dtype=np.int64)]
-    for back in range(1, min(_BACK, order.size - 1) + 1):
-        same = np.logical_and.reduce([column[back:] == column[:-back] for column in in_order])
-        at = np.flatnonzero(same & (callees[order[back:]] != callees[order[:-back]]))
-        pairs.append(np.stack((order[at], order[at + back])))
-    first, then = np.concatenate(pairs, axis=1)
-    is_apart = (over_ns[first] <= begun_ns[then]) & (begun_ns[first] < begun_ns[then])
-    is_one_first = callees[first] < callees[then]
-    one, other = np.where(is_one_first, first, then), np.where(is_one_first, then, first)
-    where = batch.requests.operations.astype(np.int64)[of[0][first]]
-    return _Met(where, callers[one], callees[one], callees[other], counts[one], counts[other], is_one_first, is_apart)
+    of = (calls.requests[entries], network.depths[groups], network.callers[groups])
+    order = np.lexsort((kinds[groups], calls.begun_ns[entries], *of[::-1]))
+    entries = entries[order]
+    differs = np.logical_or.reduce([np.diff(column[order], prepend=-2) != 0 for column in of])
+    where = batch.requests.operations[calls.requests[entries]]
+    return _Sequence(
+        np.cumsum(differs, dtype=np.int32),
+        kinds[groups[order]],
+        where,
+        calls.calls[entries],
+        calls.begun_ns[entries],
+        calls.over_ns[entries],
+    )
 
 
-def _varying(met: _Met, pairs: Ints, cut: int, size: int) -> Ints:
+def _varying(sides: list[_Sequence], size: int) -> Ints:
     """Give the pairs of calls made in turn whose order is not always the same, if there are enough on both sides."""
-    chosen = np.ones(size, dtype=np.bool_)
-    for part in (slice(None, cut), slice(cut, None)):
-        together = np.bincount(pairs[part], minlength=size)
-        apart = np.bincount(pairs[part][met.is_apart[part]], minlength=size)
-        chosen &= (apart >= MIN_REQUESTS) & (together - apart <= _SIDE_BY_SIDE * together)
-    one_first = np.bincount(pairs[met.is_apart & met.is_one_first], minlength=size)
-    return np.flatnonzero(chosen & (one_first > 0) & (one_first < np.bincount(pairs[met.is_apart], minlength=size)))
+    # There are many more meetings than calls: they are counted, and looked at again where they matter.
+    seen = [[_counts(met, size) for met in side.meetings()] for side in sides]
+    pairs = distinct(np.concatenate([np.zeros(0, dtype=np.int64), *(keys for side in seen for keys, _ in side)]))
+    counted = np.zeros((2, 3, pairs.size), dtype=np.int64)
+    for side, parts in zip(counted, seen, strict=True):
+        for keys, counts in parts:
+            side[:, np.searchsorted(pairs, keys)] += counts
+    together, apart, one_first = counted.swapaxes(0, 1)
+    chosen = ((apart >= MIN_REQUESTS) & (together - apart <= _SIDE_BY_SIDE * together)).all(axis=0)
+    first = one_first.sum(axis=0)
+    found: Ints = pairs[chosen & (first > 0) & (first < apart.sum(axis=0))]
+    return found
 
 
-def _change(network: Network, batch: Batch, calls: tuple[int, int, int], share: Difference) -> OrderChange:
-    """Name the calls; the one that comes first more often than before is the first."""
-    caller, one, other = calls
+def _counts(met: _Met, size: int) -> tuple[Ints, Ints]:
+    """Give the pairs that met; and how often, how often apart, and how often of these the one was first."""
+    keys, numbers = numbered(met.pairs(size))
+    is_apart = met.is_apart
+    chosen = (numbers, numbers[is_apart], numbers[is_apart & met.is_one_first])
+    return keys, np.stack([np.bincount(part, minlength=keys.size) for part in chosen])
+
+
+def _samples(sides: list[_Sequence], pairs: Ints, size: int) -> tuple[Sample, Sample]:
+    """Give for each pair the requests in which the one comes first, and all in which they come apart."""
+    found = [
+        [np.concatenate(parts) for parts in zip(*(_chosen(met, pairs, size) for met in side.meetings()), strict=True)]
+        for side in sides
+    ]
+    _, all_strata = numbered_rows(*(np.concatenate(parts) for parts in zip(*(side[2:] for side in found), strict=True)))
+    samples = []
+    for (numbers, first, *_), strata in zip(found, np.split(all_strata, [found[0][0].size]), strict=True):
+        ones = np.ones(np.count_nonzero(first))
+        samples.append(Sample(numbers[first], strata[first], ones, numbers, strata))
+    return samples[0], samples[1]
+
+
+def _chosen(met: _Met, pairs: Ints, size: int) -> tuple[Ints, Flags, Codes, Counts, Counts]:
+    """Give the number of each pair that came apart, whether the one was first, and what makes it comparable."""
+    keys = met.pairs(size)
+    at = np.minimum(np.searchsorted(pairs, keys), pairs.size - 1)
+    kept = (pairs[at] == keys) & met.is_apart
+    some = met.of(kept)
+    return at[kept], some.is_one_first, *some.strata()
+
+
+def _change(network: Network, batch: Batch, one: int, other: int, share: Difference) -> OrderChange:
+    """Name the calls, given by their positions in the network; the one that comes first more often is the first."""
     if share.change < 0:
         one, other = other, one
         share = Difference(1 - share.before, 1 - share.after, -share.deviations, share.is_sure)
     size = len(batch.operations)
-
-    def named(callee: int) -> tuple[str, str]:
-        place = int(np.argmax(network.callees == callee))
-        return network.names[network.called[place]], batch.operations[callee % size].name
-
+    calls = (
+        (network.names[network.called[place]], batch.operations[network.callees[place] % size].name)
+        for place in (one, other)
+    )
+    (first, first_operation), (second, second_operation) = calls
     return OrderChange(
-        network.names[network.calling[int(np.argmax(network.callers == caller))]],
-        batch.operations[caller].name,
-        *named(one),
-        *named(other),
+        network.names[network.calling[one]],
+        batch.operations[network.callers[one]].name,
+        first,
+        first_operation,
+        second,
+        second_operation,
         share,
     )
 

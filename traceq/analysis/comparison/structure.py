@@ -11,7 +11,7 @@ from traceq.analysis.columns import Codes, Ints
 from traceq.analysis.comparison.batches import Batch, Floats
 from traceq.analysis.comparison.called import Network, SettledCalls
 from traceq.analysis.comparison.dealing import Amounts
-from traceq.analysis.comparison.evidence import Difference, Sample, differences
+from traceq.analysis.comparison.evidence import Difference, Sample, combined, differences
 from traceq.analysis.grouping import numbered_rows
 from traceq.report import Column, Unit
 
@@ -101,7 +101,7 @@ def find_call_changes(
     if not kept.size:
         return ()
     places, numbers = numbered_rows(network.callers[kept], network.callees[kept])
-    pairs = np.full(network.callers.size, -1, dtype=np.int64)
+    pairs = np.full(network.callers.size, -1, dtype=np.int32)
     pairs[kept] = numbers
     callers = network.callers[kept][places]
     sides = [
@@ -171,24 +171,25 @@ class _Made:
         return (made - usual * float(fails[requests].sum())) / float(max(requests.size, 1))
 
 
-def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pairs: Ints, callers: Ints) -> _Made:
+def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pairs: Codes, callers: Ints) -> _Made:
     """Give for each request how often callers made calls, divided by how often they were called themselves."""
-    size, entries = len(batch.operations), batch.requests.operations.astype(np.int64)
-    callees, counts = network.callees[settled.groups], batch.calls.calls[settled.entries]
-    known = counts - batch.calls.guessed[settled.entries]
+    calls, entries = batch.calls, batch.requests.operations
+    counts, of = calls.calls[settled.entries], pairs[settled.groups]
     # What sent no spans of its own told nobody what it calls.
-    answered = np.where(batch.calls.callees[settled.entries] >= 0, counts, 0)
-    times = settled.amounts(batch.calls, answered, callees % size, size)
-    of = pairs[settled.groups]
-    made = settled.amounts(batch.calls, np.where(of >= 0, known, 0), np.maximum(of, 0), callers.size)
-    called, calls = times.group_of_each(), made.group_of_each()
-    keys = called * len(batch.requests) + times.requests
-    at = np.searchsorted(keys, callers[calls] * len(batch.requests) + made.requests)
-    sample = Sample(calls, entries[made.requests], made.values / times.values[at], called, entries[times.requests])
-    begun = settled.amounts(
-        batch.calls, batch.calls.begun[settled.entries], network.called[settled.groups], len(network.names)
-    )
-    return _Made(sample, made.requests, times.requests, begun, len(batch.requests))
+    answered = np.where(calls.callees[settled.entries] >= 0, counts, 0)
+    callees = (network.callees % len(batch.operations)).astype(np.int32)[settled.groups]
+    times = settled.amounts(calls, answered, callees, len(batch.operations))
+    known = np.where(of >= 0, counts - calls.guessed[settled.entries], 0)
+    del answered, callees, counts
+    made = settled.amounts(calls, known, np.maximum(of, 0), callers.size)
+    del known, of
+    each, called = (part.group_of_each().astype(np.int32) for part in (made, times))
+    keys = combined(called, times.requests, len(entries))
+    at = np.searchsorted(keys, combined(callers[each], made.requests, len(entries)))
+    sample = Sample(each, entries[made.requests], made.values / times.values[at], called, entries[times.requests])
+    del keys, at
+    begun = settled.amounts(calls, calls.begun[settled.entries], network.called[settled.groups], len(network.names))
+    return _Made(sample, made.requests, times.requests, begun, len(entries))
 
 
 def _explains(source: int, sides: list[_Made], group: tuple[int, int], calls: Difference) -> bool:
@@ -218,13 +219,13 @@ def find_error_changes(
 
 def _errors(batch: Batch, settled: SettledCalls, network: Network) -> tuple[Sample, Sample]:
     """Give for each request the services in which errors began, and the share of their calls in which they did."""
-    entries, called = batch.requests.operations.astype(np.int64), network.called[settled.groups]
+    entries, called = batch.requests.operations, network.called.astype(np.int32)[settled.groups]
     begun, made = (
         settled.amounts(batch.calls, part[settled.entries], called, len(network.names))
         for part in (batch.calls.begun, batch.calls.calls)
     )
-    groups, wholes = begun.group_of_each(), made.group_of_each()
-    at = np.searchsorted(wholes * len(entries) + made.requests, groups * len(entries) + begun.requests)
+    groups, wholes = (part.group_of_each().astype(np.int32) for part in (begun, made))
+    at = np.searchsorted(combined(wholes, made.requests, len(entries)), combined(groups, begun.requests, len(entries)))
     rates = np.minimum(begun.values / made.values[at], 1)
     return (
         _shares(entries, groups, begun.requests, np.minimum(begun.values, 1)),
@@ -237,10 +238,10 @@ def find_failures(batches: tuple[Batch, Batch]) -> Difference:
     samples = []
     for batch in batches:
         failed = np.flatnonzero(batch.requests.failed)
-        entries = batch.requests.operations.astype(np.int64)
+        entries = batch.requests.operations
         samples.append(_shares(entries, np.zeros_like(failed), failed, np.ones(failed.size)))
     return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), are_shares=True)[0]
 
 
-def _shares(entries: Ints, groups: Ints, requests: Ints | Codes, values: Floats) -> Sample:
+def _shares(entries: Codes, groups: Ints | Codes, requests: Ints | Codes, values: Floats) -> Sample:
     return Sample(groups, entries[requests], values, np.zeros_like(entries), entries)
