@@ -240,3 +240,12 @@ def test_a_suggested_command_names_its_source_and_does_not_wait_for_what_was_pip
     locations: tuple[str, ...], command: str
 ) -> None:
     assert command_about(locations, "show", "a1") == command
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"), [("GET /orders/8", [1]), ("GET /orders/{id}", [0, 1]), ("GET /orders", [])]
+)
+def test_an_operation_is_named_as_it_was_written_or_without_ids(operation: str, expected: list[int]) -> None:
+    table = traces({f"{number}": [span("1", None, 0, 10, name=f"GET /orders/{number}")] for number in (7, 8)})
+
+    assert matching(table, TraceQuery(operation=operation)) == expected

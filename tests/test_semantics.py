@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from traceq.semantics import (
     ABRIDGED,
@@ -16,6 +20,7 @@ from traceq.semantics import (
     authority,
     host,
     kind_from_text,
+    operation,
     peer,
     status_from_attributes,
     value_text,
@@ -313,3 +318,40 @@ def test_what_is_abridged_says_what_the_whole_says(key: str, value: AttributeVal
 
         assert activity(little) is activity(whole)
         assert [peer(kind, little) for kind in Kind] == [peer(kind, whole) for kind in Kind]
+
+
+@pytest.mark.parametrize(
+    ("name", "without_ids"),
+    [
+        ("GET /orders/1234", "GET /orders/{id}"),
+        ("GET /orders/1234/items/7?page=2", "GET /orders/{id}/items/{id}?page={id}"),
+        ("GET /v1/parts/part0/550e8400-e29b-41d4-a716-446655440000", "GET /v1/parts/part0/{id}"),
+        ("task-550e8400-e29b-41d4-a716-446655440000.run", "task-{id}.run"),
+        ("GET /objects/65f1c0ffee12ab34cd56ef78", "GET /objects/{id}"),
+        ("GET user:12", "GET user:{id}"),
+        ("job #17", "job #{id}"),
+        ("GET /feedfacefeedface", "GET /feedfacefeedface"),
+        ("GET http://10.0.0.7:8080/users/5", "GET http://10.0.0.7:8080/users/{id}"),
+        ("GET localhost:8080/users/5", "GET localhost:8080/users/{id}"),
+        ("GET orders.shop:443", "GET orders.shop:443"),
+        ("GET /api/2/users/5", "GET /api/2/users/{id}"),
+        ("HTTP 200", "HTTP 200"),
+        ("a.B/Get2", "a.B/Get2"),
+        ("GET /files/12.json", "GET /files/12.json"),
+        ("GET /users/{id}", "GET /users/{id}"),
+        ("", ""),
+    ],
+)
+def test_operations_are_named_without_ids(name: str, without_ids: str) -> None:
+    assert operation(name) == without_ids
+
+
+@given(st.text(alphabet="ab19/:=#-. {}?", max_size=20))
+def test_names_of_operations_keep_their_words(name: str) -> None:
+    """Named twice they stay the same, and only digits and letters of ids are gone."""
+    found = operation(name)
+
+    assert operation(found) == found
+    assert [part for part in re.split(r"[^a-z]+", found.replace("{id}", "")) if part] == [
+        part for part in re.split(r"[^a-z]+", name.replace("{id}", "")) if part
+    ]

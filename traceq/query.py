@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from traceq.catalog import Window
-from traceq.semantics import Status
+from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
 
@@ -112,7 +112,7 @@ def matching(traces: Traces, query: TraceQuery) -> list[int]:
     """
     codes = _Codes(
         None if query.service is None else _code(traces.services, query.service),
-        None if query.operation is None else _code(traces.names, query.operation),
+        None if query.operation is None else _named(traces.names, query.operation),
     )
     return [
         position
@@ -123,10 +123,15 @@ def matching(traces: Traces, query: TraceQuery) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Codes:
-    """The table's codes of the query's service and operation; -1 for one that the table does not have."""
+    """The table's codes of the query's service and operation; -1 for a service that the table does not have."""
 
     service: int | None
-    name: int | None
+    names: frozenset[int] | None
+
+
+def _named(names: tuple[str, ...], text: str) -> frozenset[int]:
+    """Find the operation as it was written, or as answers show it, without ids."""
+    return frozenset(code for code, name in enumerate(names) if text in {name, operation(name)})
 
 
 def _code(values: tuple[str, ...], value: str) -> int:
@@ -151,7 +156,7 @@ def _within(value: int, low: int | None, high: int | None) -> bool:
 def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
     return (
         (codes.service is None or traces.service_codes[row] == codes.service)
-        and (codes.name is None or traces.name_codes[row] == codes.name)
+        and (codes.names is None or traces.name_codes[row] in codes.names)
         and (not query.has_error or traces.statuses[row] == Status.ERROR)
         and _within(traces.duration_ns[row], query.min_duration_ns, query.max_duration_ns)
         and traces.start_ns[row] in query.window

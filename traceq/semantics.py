@@ -363,6 +363,27 @@ _MADE_UP = re.compile(
 """Parts of names that are made up for one conversation: UUIDs, long numbers, hexadecimal digits."""
 
 
+_NAMES = 1 << 16
+"""Number of names of operations that are remembered."""
+_NAMED_ID = re.compile(
+    rf"""(?ix)(?P<kept>//[^/\s]+|(?<![\w.-])(?:localhost|\[[0-9a-f:]+\]|[\w-]+(?:\.[\w-]+)+):\d+(?![^/\s])
+        |/(?:api|rest)/\d{{1,2}}(?=/))
+    |(?<=[/:=\#])(?:\d+|(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{{12,}})(?![^/:?\#&,;\s)\]])
+    |(?<![0-9a-z]){_UUID}(?![0-9a-z])"""
+)
+"""What is made up anew for each item in the name of an operation; addresses and versions (`/api/2/`) are kept."""
+
+
+@lru_cache(maxsize=_NAMES)
+def operation(name: str) -> str:
+    """Write `{id}` for the ids in the name of a span: `GET /orders/1234` and `GET /orders/5678` are one operation.
+
+    Ids are numbers and long hexadecimal numbers that are a whole part of a path or key, and UUIDs anywhere. Everything
+    else stays as it was written: names that differ in words are different operations.
+    """
+    return _NAMED_ID.sub(lambda found: found["kept"] or "{id}", name)
+
+
 def _remote_peer(attributes: Attributes) -> Peer | None:
     name = first_text(attributes, ("peer.service",))
     if name:

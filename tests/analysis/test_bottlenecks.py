@@ -8,6 +8,7 @@ from hypothesis import given
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import SpanSpec, assemble, record, span, trace
 from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
+from traceq.analysis.columns import columns, meaning_among, named
 from traceq.analysis.requests import RequestOptions
 from traceq.library import bottlenecks
 from traceq.semantics import Kind, Status
@@ -52,6 +53,28 @@ def test_slow_requests_are_told_from_typical_ones(messages: Traces) -> None:
     assert insert.typical_ratio == 9_500 / 19_000
     assert found.slow_count == 5
     assert found.slow_from_ns == pytest.approx(10_100, rel=0.01)
+
+
+def test_names_with_ids_are_one_operation_and_still_say_which_request() -> None:
+    orders = [
+        record(span("1", None, 0, 100, service="shop", name=f"GET /orders/{n}", kind=Kind.SERVER), trace_id=f"{n:x}")
+        for n in (7, 8, 9)
+    ]
+
+    found = bottlenecks(assemble(orders), "shop")
+
+    assert [(line.key.name, line.sums.request_count) for line in found.groups] == [("GET /orders/{id}", 3)]
+    assert [slow.name for slow in found.sums.slowest] == ["GET /orders/9", "GET /orders/8", "GET /orders/7"]
+    for text, expected in (("GET /orders/8", [False, True, False]), ("shop:GET /orders/{id}", [True] * 3)):
+        assert named(columns(assemble(orders)), text).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [("GET /orders/{id}", 0), ("GET /orders/8", 0), ("shop:GET /orders/8", 1), ("GET /orders", None)],
+)
+def test_a_name_with_ids_means_its_operation(text: str, meaning: int | None) -> None:
+    assert meaning_among([("shop", "GET /orders/{id}", None)], text) == meaning
 
 
 def test_the_slowest_requests_come_first_with_what_held_them_up(messages: Traces) -> None:

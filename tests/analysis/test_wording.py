@@ -11,7 +11,6 @@ from traceq.analysis.wording import (
     names_what_it_asks,
     of_statement,
     of_url,
-    without_ids,
 )
 
 
@@ -68,21 +67,6 @@ def test_urls_without_ids_and_values() -> None:
         "http://b/orders/{id}/items&id&x", is_open=False, pages=False
     )
     assert of_url("http://b/orders?cursor=abc").pages
-
-
-@pytest.mark.parametrize(
-    ("name", "plain"),
-    [
-        ("GET /orders/1234", "GET /orders/{id}"),
-        ("GET /v1/parts/part0/550e8400-e29b-41d4-a716-446655440000", "GET /v1/parts/part0/{id}"),
-        ("GET user:12", "GET user:{id}"),
-        ("HTTP 200", "HTTP 200"),
-        ("a.B/Get2", "a.B/Get2"),
-        ("GET /files/12.json", "GET /files/12.json"),
-    ],
-)
-def test_names_without_ids(name: str, plain: str) -> None:
-    assert without_ids(name) == plain
 
 
 def test_names_that_say_what_is_asked_and_names_of_things_in_parts() -> None:

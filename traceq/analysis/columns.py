@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from traceq.analysis.grouping import Codes, Flags, Ints, Small, TimeKeys, sum_by_run
 from traceq.analysis.roles import Surroundings, find_roles
 from traceq.learned import Learned
-from traceq.semantics import Peer
+from traceq.semantics import Peer, operation
 from traceq.traces import Traces
 
 __all__ = ["Codes", "Columns", "Flags", "Ints", "columns", "meaning_among", "meanings", "named", "self_times"]
@@ -56,6 +57,16 @@ class Columns:
     table_rows: Ints | None = None
     """The rows of these spans in `traces`, where attributes are read; None where they are the same rows."""
 
+    @property
+    def operations(self) -> Codes:
+        """A number for the span's name without ids (`semantics.operation`); `operation_names` has the names."""
+        return _operations(self.traces.names)[0][self.names]
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """The names that `operations` numbers."""
+        return _operations(self.traces.names)[1]
+
     def taken(self, rows: Ints, parents: Ints) -> Columns:
         """Give some of the spans, with parents among these; `traces` still explains the codes."""
         taken: dict[str, Any] = {name: _frozen(getattr(self, name)[rows]) for name in _BY_SPAN}
@@ -74,6 +85,13 @@ class Columns:
 
 _NOT_BY_SPAN = {"traces", "parents", "learned", "table_rows"}
 _BY_SPAN = tuple(each.name for each in fields(Columns) if each.name not in _NOT_BY_SPAN)
+
+
+@lru_cache(maxsize=4)
+def _operations(names: tuple[str, ...]) -> tuple[Codes, tuple[str, ...]]:
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(operation(name), len(numbers)) for name in names], dtype=np.int32)
+    return _frozen(codes), tuple(numbers)
 
 
 def columns(traces: Traces) -> Columns:
@@ -181,7 +199,7 @@ def meanings(spans: Columns, text: str) -> tuple[Flags, Flags, Flags, Flags]:
     traces = spans.traces
     peers = [code for code, peer in enumerate(traces.peers) if peer is not None and text in {peer.system, peer.label}]
     return (
-        np.isin(spans.names, _codes(traces.names, text)),
+        np.isin(spans.names, _named(traces.names, text)),
         _of_service(spans, text),
         np.isin(spans.peers, peers),
         np.isin(spans.services, _codes(traces.services, text)),
@@ -196,16 +214,23 @@ def meaning_among(calls: Iterable[tuple[str, str, Peer | None]], text: str) -> i
         text: The name.
     """
     parted = {(text[:at], text[at + 1 :]) for at, letter in enumerate(text) if letter == ":"}
+    # Names of operations are those without ids.
+    parted |= {(service, operation(name)) for service, name in parted}
     found = set()
     for service, name, peer in calls if text else ():
-        names = [{name}, set(), set() if peer is None else {peer.system, peer.label}, {service}]
-        found |= {number for number, known in enumerate(names) if text in known}
-        found |= {1} if (service, name) in parted else set()
+        called = set() if peer is None else {peer.system, peer.label}
+        means = (name in {text, operation(text)}, (service, name) in parted, text in called, service == text)
+        found |= {number for number, fits in enumerate(means) if fits}
     return min(found, default=None)
 
 
 def _codes(values: tuple[str, ...], text: str) -> list[int]:
     return [code for code, value in enumerate(values) if value == text and value]
+
+
+def _named(names: tuple[str, ...], text: str) -> list[int]:
+    """Find a name as it was written, or as operations are shown, without ids."""
+    return [code for code, name in enumerate(names) if text in {name, operation(name)} and text]
 
 
 def _of_service(spans: Columns, text: str) -> Flags:
@@ -214,6 +239,6 @@ def _of_service(spans: Columns, text: str) -> Flags:
     for at, letter in enumerate(text):
         if letter == ":":
             services = _codes(spans.traces.services, text[:at])
-            names = _codes(spans.traces.names, text[at + 1 :])
+            names = _named(spans.traces.names, text[at + 1 :])
             found |= np.isin(spans.services, services) & np.isin(spans.names, names)
     return found

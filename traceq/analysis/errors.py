@@ -17,7 +17,7 @@ from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Unit, Value
-from traceq.semantics import HTTP_STATUS, Status, first_text
+from traceq.semantics import HTTP_STATUS, Status, first_text, operation
 from traceq.traces import Span, Traces
 from traceq.units import format_count, format_ratio, plural
 
@@ -94,6 +94,7 @@ class ErrorKey(NamedTuple):
 
     service: str
     name: str
+    """The name of the span in which the error began, without ids."""
     error_type: str
     message: str
     """The message, with numbers, ids and quoted values masked."""
@@ -176,7 +177,7 @@ def _sum_errors(requests: Requests, origins: Ints) -> dict[ErrorKey, ErrorTotals
         span = traces.span(row)
         failure = failure_of(span)
         messages[row] = failure.message
-        key = ErrorKey(span.service, span.name, failure.error_type, masked(failure.message))
+        key = ErrorKey(span.service, operation(span.name), failure.error_type, masked(failure.message))
         by_key.setdefault(key, []).append(row)
     return {key: _totals(requests, chains, np.array(rows, dtype=np.int64), messages) for key, rows in by_key.items()}
 

@@ -30,6 +30,7 @@ class GroupKey(NamedTuple):
 
     service: str
     name: str
+    """The spans' name without ids; see `semantics.operation`."""
     kind: Kind
     peer: Peer | None
 
@@ -52,7 +53,13 @@ def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
         Column(
             "service", "service", Unit.SERVICE, lambda row: key(row).service, "service of the spans", can_shrink=True
         ),
-        Column("operation", "operation", value=lambda row: key(row).name, about="name of the spans", can_shrink=True),
+        Column(
+            "operation",
+            "operation",
+            value=lambda row: key(row).name,
+            about="name of the spans, without ids",
+            can_shrink=True,
+        ),
         Column("kind", "kind", value=lambda row: key(row).kind.name.lower(), about="what they are in a conversation"),
         *peer_specs(lambda row: key(row).peer),
     )
@@ -189,10 +196,11 @@ def sum_groups(examined: Examined) -> GroupTable:
 def number_groups(spans: Columns, rows: Ints) -> tuple[tuple[GroupKey, ...], Ints]:
     """Number the groups that spans belong to: the keys, and for each row the position of its key."""
     traces = spans.traces
-    told = (spans.services, spans.names, spans.told_roles, spans.peers)
+    told = (spans.services, spans.operations, spans.told_roles, spans.peers)
+    names = spans.operation_names
     places, groups = numbered_rows(*(column[rows] for column in told))
     keys = tuple(
-        GroupKey(traces.services[service], traces.names[name], Kind(kind), traces.peers[peer])
+        GroupKey(traces.services[service], names[name], Kind(kind), traces.peers[peer])
         for service, name, kind, peer in zip(*(column[rows[places]].tolist() for column in told), strict=True)
     )
     return keys, groups

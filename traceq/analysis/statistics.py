@@ -15,7 +15,7 @@ from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Table, Unit, json_key, table
-from traceq.semantics import Status, value_text
+from traceq.semantics import Status, operation, value_text
 from traceq.traces import Span, Traces
 from traceq.units import NS_PER_S, format_duration, format_ratio
 
@@ -129,9 +129,9 @@ def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:
     if level == "service":
         return [Value(service) for service in traces.services], spans.services[rows].astype(np.int64)
     if level == "operation":
-        places, codes = numbered_rows(spans.services[rows], spans.names[rows])
+        places, codes = numbered_rows(spans.services[rows], spans.operations[rows])
         found = (spans.traces.span(row) for row in rows[places].tolist())
-        return [Value(span.name, span.service) for span in found], codes
+        return [Value(operation(span.name), span.service) for span in found], codes
     return _tag_level(traces, rows, level.removeprefix(TAG).strip())
 
 

@@ -106,14 +106,9 @@ def of_url(text: str) -> Wording:
         return NOTHING_SAID
     path, _, parameters = text.partition("#")[0].partition("?")
     keys = sorted({part.partition("=")[0].lower() for part in parameters.split("&") if part})
-    alike = "&".join((without_ids(path), *keys))
+    alike = "&".join((_ID.sub("{id}", path), *keys))
     words = [word for key in parameters.split("&") for word in _words(key.partition("=")[0])]
     return Wording(alike, is_open=False, pages=any(map(_PAGING.fullmatch, words)))
-
-
-def without_ids(name: str) -> str:
-    """Write `{id}` for the ids in the name of an operation or in a path (`GET /orders/1234`)."""
-    return _ID.sub("{id}", name)
 
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")

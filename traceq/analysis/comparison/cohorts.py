@@ -227,14 +227,14 @@ def _requests(seen: _Seen) -> CohortRequests:
 
 def _reached(seen: _Seen) -> Hashes:
     """Sum up, for each request, hashes of the operations at which it entered services, each once."""
-    traces = seen.spans.traces
+    traces, operations = seen.spans.traces, seen.spans.operation_names
     entered = seen.entered[seen.rows]
     rows, requests = seen.rows[entered], seen.request_of[entered]
-    names = seen.spans.services[rows].astype(np.int64) * len(traces.names) + seen.spans.names[rows]
+    names = seen.spans.services[rows].astype(np.int64) * len(operations) + seen.spans.operations[rows]
     found, numbers = numbered(names)
     pairs = distinct(requests * found.size + numbers)
-    codes = (divmod(code, len(traces.names)) for code in found.tolist())
-    texts = [f"{traces.services[service]}\0{traces.names[name]}" for service, name in codes]
+    codes = (divmod(code, len(operations)) for code in found.tolist())
+    texts = [f"{traces.services[service]}\0{operations[name]}" for service, name in codes]
     hashes = np.array([stable_hash(text) for text in texts], dtype=np.uint64)
     sums = np.zeros(seen.found.entries.size, dtype=np.uint64)
     np.add.at(sums, pairs // found.size, hashes[pairs % found.size])

@@ -15,7 +15,7 @@ from traceq.analysis.critical_path import Segments, segments
 from traceq.analysis.culprits import Examined
 from traceq.analysis.learning import learned_of
 from traceq.analysis.thresholds import Thresholds
-from traceq.analysis.wording import of_statement, without_ids
+from traceq.analysis.wording import of_statement
 from traceq.learned import Habits
 from traceq.semantics import STATEMENT, Kind, first_text
 
@@ -162,19 +162,12 @@ class Scene:
     @cached_property
     def operations(self) -> Codes:
         """A number for the operation's name without ids, for each span; `operation_names` has the names."""
-        return self._operations[0][self.spans.names]
+        return self.spans.operations
 
     @property
     def operation_names(self) -> tuple[str, ...]:
         """The names that `operations` numbers."""
-        return self._operations[1]
-
-    @cached_property
-    def _operations(self) -> tuple[Codes, tuple[str, ...]]:
-        numbers: dict[str, int] = {}
-        names = (without_ids(name) for name in self.spans.traces.names)
-        codes = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int32)
-        return codes, tuple(numbers)
+        return self.spans.operation_names
 
     @cached_property
     def is_query(self) -> Flags:
