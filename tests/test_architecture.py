@@ -43,6 +43,7 @@ OWNERS = {
     "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
     "msgspec": {"codec"},
     "pyarrow": {"codec/parquet"},
+    "google": {"codec/otlp_messages.py", "codec/otlp_protobuf.py"},
     "dask": {"executors.py"},
     "distributed": {"executors.py"},
     "typer": {"cli"},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("numpy", "pandas", "pydantic", "pyarrow", "dask")
+HEAVY = ("numpy", "pandas", "pydantic", "pyarrow", "dask", "google.protobuf")
 TRACES = str(Path(__file__).parent.parent / "fixtures" / "chat.json")
 
 _PROGRAM = """

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from traceq.catalog import ServiceCall, sum_calls
-from traceq.codec import jaeger, otlp, wire
+from traceq.codec import jaeger, otlp, otlp_frames, wire
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
 from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, reason, refusal
@@ -49,11 +49,7 @@ def read_documents(bodies: Iterable[memoryview], location: str) -> Document:
     reader = _Reader()
     with collector_paused():
         for view in bodies:
-            start = wire.json_start(view, place)
-            try:
-                reader.read(view[start:], place, start)
-            except _MoreFollowsError as more:
-                reader.read_all(view, start, start + more.end, place)
+            reader.read_body(view, place)
         parts = [*reader.parts, *reader.span_parts()]
     return Document(tuple(parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
 
@@ -119,7 +115,31 @@ class _Reader:
     notes: list[str] = field(default_factory=list)
     _spans: dict[SpanFormat, list[LocatedSpan]] = field(default_factory=dict)
 
-    def read_all(self, body: memoryview, start: int, end: int, place: str) -> None:
+    def read_body(self, body: memoryview, place: str) -> None:
+        """Read everything that a file holds, or a range of it."""
+        if self._read_binary(body, place):
+            return
+        start = wire.json_start(body, place)
+        try:
+            self.read(body[start:], place, start)
+        except _MoreFollowsError as more:
+            self._read_all(body, start, start + more.end, place)
+
+    def _read_binary(self, body: memoryview, place: str) -> bool:
+        """Read OTLP in protobuf, and the messages that the collector framed; return whether it is such."""
+        found = otlp_frames.messages(body, place)
+        if found and found[0].is_framed:
+            for frame in found:
+                message = otlp_frames.unframed(body[frame.start : frame.stop], place)
+                self.read_body(memoryview(message), f"{place}, message at byte {frame.start}")
+        elif found:
+            # Late: few files are protobuf.
+            from traceq.codec.otlp_protobuf import read_request
+
+            self.parts += read_request(body, place)
+        return bool(found)
+
+    def _read_all(self, body: memoryview, start: int, end: int, place: str) -> None:
         """Read documents that follow each other; the first is from `start` to `end`."""
         if not wire.is_line(body, start, end):
             self._read_following(body, start, place)

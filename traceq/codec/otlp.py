@@ -14,11 +14,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 
 from traceq import semantics
+from traceq.codec.otlp_terms import (
+    FOLLOWS_FROM,
+    REFERENCE_TYPE,
+    WARNINGS,
+    Told,
+    completed,
+    meaning_of,
+    remarks,
+    takes_messages,
+)
 from traceq.codec.otlp_values import read_attributes, read_text, read_value
 from traceq.codec.wire import (
     BROKEN,
@@ -40,18 +50,13 @@ from traceq.semantics import (
     TELLING,
     Attributes,
     AttributeValue,
-    Kind,
-    Status,
     abridged,
-    meaning,
 )
 from traceq.traces import Event, Link, normal_id
 
 _NOTHING = msgspec.Raw(b"null")
-_WARNINGS = "@jaeger@warnings"
-"""The attribute in which Jaeger's v3 answers keep the server's remarks about a span."""
-_WARNINGS_WRITTEN = _WARNINGS.encode()
-"""The same as it is written, unless letters are escaped."""
+_WARNINGS_WRITTEN = WARNINGS.encode()
+"""As it is written, unless letters are escaped."""
 
 
 class _Sketch(msgspec.Struct, gc=False):
@@ -157,19 +162,8 @@ class _Details(msgspec.Struct, gc=False):
     def attributes(self) -> Attributes:
         """Read the span's attributes, and whatever else Jaeger's conversion turns into tags."""
         span, scope, status = self.span, self.scope, self.span.status
-        told = {
-            "otel.scope.name": scope.name,
-            "otel.scope.version": scope.version,
-            "otel.status_description": status.message if status else None,
-            "w3c.tracestate": span.trace_state,
-        }
-        found: dict[str, AttributeValue] = {
-            f"otel.scope.{key}": value for key, value in read_attributes(scope.attributes).items()
-        }
-        found |= {key: value for key, value in told.items() if value}
-        found |= read_attributes(span.attributes)
-        found.pop(_WARNINGS, None)
-        return found
+        told = Told(scope.name, scope.version, status.message if status else None, span.trace_state)
+        return completed(told, read_attributes(scope.attributes), read_attributes(span.attributes))
 
     def resource(self) -> Attributes:
         """Read the resource's attributes, `service.name` left out."""
@@ -195,10 +189,7 @@ class _Details(msgspec.Struct, gc=False):
         written = bytes(self.span.attributes)
         if _WARNINGS_WRITTEN not in written and b"\\u" not in written:
             return ()
-        remarks = read_attributes(self.span.attributes).get(_WARNINGS)
-        if remarks is None:
-            return ()
-        return tuple(semantics.value_text(each) for each in (remarks if isinstance(remarks, list) else [remarks]))
+        return remarks(read_attributes(self.span.attributes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +360,7 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str
     child_of_count = 1
     if has_parent and any(hex_id(link.span_id or "") == parent_id and _follows_from(link) for link in inside):
         child_of_count = 0
-    if not inside or not _takes_messages(span):
+    if not inside or not takes_messages(_wanted_texts(_sketches(span)), span.kind):
         return (parent_id,) if has_parent else (), child_of_count
     if span.links and not has_parent:
         span.links.remove(inside[0])
@@ -382,12 +373,7 @@ def _follows_from(link: _SpanLink) -> bool:
 
     Jaeger adds it beside the parent where its storage knows references only: Elasticsearch, OpenSearch.
     """
-    return read_attributes(link.attributes).get("opentracing.ref_type") == "follows_from"
-
-
-def _takes_messages(span: _Span | _DetailedSpan) -> bool:
-    told = meaning(_wanted_texts(_sketches(span)), _member(Kind, span.kind, "SPAN_KIND_"))
-    return semantics.takes_messages(told.kind, told.activity)
+    return read_attributes(link.attributes).get(REFERENCE_TYPE) == FOLLOWS_FROM
 
 
 def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
@@ -405,10 +391,7 @@ def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], c
         key = (_wanted_texts(attributes) if attributes else (), span.kind, status.code if status else None)
         code = told.get(key)
         if code is None:
-            texts, kind, status_code = key
-            code = told[key] = codes.meanings[
-                meaning(texts, _member(Kind, kind, "SPAN_KIND_"), _member(Status, status_code, "STATUS_CODE_"))
-            ]
+            code = told[key] = codes.meanings[meaning_of(*key)]
         add(code)
 
 
@@ -430,16 +413,6 @@ def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[str, ...]:
                 # There are too many URLs to cache their texts.
                 add(abridged(key, read_value(sketch.value)) if key in SHORTENED else "")
     return tuple(found)
-
-
-_Enum = TypeVar("_Enum", Kind, Status)
-
-
-def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
-    """Read an enum given as number or name; what a later OTLP may add is read as 0, which stands for unknown."""
-    text = str(value or 0).removeprefix(prefix)
-    known = names.__members__.get(text)
-    return next((member for member in names if text == str(member.value)), names(0)) if known is None else known
 
 
 # Collectors repeat the same resource in every batch.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from mmap import mmap
@@ -21,8 +21,9 @@ from typing import TypeAlias
 import msgspec
 
 from traceq.catalog import ServiceCall
-from traceq.codec import wire
+from traceq.codec import otlp_frames, wire
 from traceq.codec.documents import Document, read_document
+from traceq.codec.otlp_frames import Message
 from traceq.codec.wire import BROKEN, collector_paused
 from traceq.errors import DecodeError
 from traceq.traces import low_half
@@ -96,6 +97,9 @@ def split(body: Searchable, location: str, options: SplitOptions = SplitOptions(
     window = options.window
     if len(view) < min(_SMALL_BYTES, window):
         return _whole(view, location)
+    messages = otlp_frames.messages(view, printable(location))
+    if messages:
+        return _split_messages(view, messages, location)
     start = wire.json_start(view, printable(location))
     head = _LIST_HEAD.match(view, start)
     with collector_paused():
@@ -187,6 +191,14 @@ def _is_lines(view: memoryview, start: int, limit: int) -> bool:
     except BROKEN:
         return False  # part of a document that spans lines, or broken JSON, which is reported later
     return True
+
+
+def _split_messages(view: memoryview, messages: Sequence[Message], location: str) -> Split:
+    """Treat each message of OTLP in protobuf as a document."""
+    found = _Runs()
+    for start, stop, _ in messages:
+        found.add_document(read_document(view[start:stop], location), start, stop)
+    return Split(tuple(found.runs))
 
 
 def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Split:

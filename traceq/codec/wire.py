@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import gc
 import re
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from mmap import mmap
+from types import ModuleType
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
@@ -21,7 +23,7 @@ Body: TypeAlias = bytes | bytearray | memoryview | mmap
 _Value = TypeVar("_Value")
 
 READABLE = (
-    "traceq reads Jaeger JSON (what the API answers or the UI downloads), OTLP JSON and Zipkin JSON: "
+    "traceq reads Jaeger JSON (what the API answers or the UI downloads), OTLP as JSON or protobuf, and Zipkin JSON: "
     "one document, one a line, or one after the other"
 )
 """The hint of every refusal."""
@@ -120,6 +122,15 @@ def is_plain_hex(ids: Sequence[str]) -> bool:
     """Whether `hex_id` would leave all of them unchanged."""
     joined = "".join(ids)
     return joined == joined.lower() and _BASE64_SIZES.keys().isdisjoint(map(len, ids))
+
+
+def zstd() -> ModuleType:
+    """Import what packs and unpacks zstd."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
 
 
 VOID_IDS = frozenset("0" * length for length in range(33))

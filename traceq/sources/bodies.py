@@ -15,19 +15,19 @@ from contextlib import ExitStack, contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
-from types import ModuleType
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast
 
-from traceq.codec.wire import Body
+from traceq.codec.wire import Body, zstd
 from traceq.errors import InputError
 from traceq.untrusted import printable
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    pass
 
 STDIN = "-"
 
-_SUFFIXES = tuple(kind + packing for kind in (".json", ".jsonl", ".ndjson") for packing in ("", ".gz", ".zst"))
+_KINDS = (".json", ".jsonl", ".ndjson", ".pb", ".binpb")
+_SUFFIXES = tuple(kind + packing for kind in _KINDS for packing in ("", ".gz", ".zst"))
 _MAPPED_FROM_BYTES = 2**20
 """Smaller files are read, since every mapping costs a file descriptor and a directory may hold thousands."""
 _SPOOLED_FROM_BYTES = 64 * 2**20
@@ -86,7 +86,8 @@ def _expanded(location: str) -> list[str]:
         return [location]
     found = sorted(_files_below(location))
     if not found:
-        hint = "traceq looks there for *.json, *.jsonl and *.ndjson, also with .gz or .zst; name other files one by one"
+        looked_for = ", ".join(f"*{kind}" for kind in _KINDS)
+        hint = f"traceq looks there for {looked_for}, also with .gz or .zst; name other files one by one"
         raise InputError(f"no files of traces in {shown(location)}", hint=hint)
     return found
 
@@ -247,26 +248,18 @@ def _gunzipped(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
 
 
 def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
-    zstd = _zstd()
+    packing = zstd()
     try:
-        with zstd.ZstdFile(file) as stream:
+        with packing.ZstdFile(file) as stream:
             return _spooled(stream, opened)
     except EOFError as error:
         raise InputError(
             f"cannot unpack {shown(location)}: the zstd data ends in the middle", hint=_COPY_HINT
         ) from error
-    except zstd.ZstdError as error:
+    except packing.ZstdError as error:
         raise InputError(
             f"cannot unpack {shown(location)}: the zstd data is corrupt ({error})", hint=_COPY_HINT
         ) from error
-
-
-def _zstd() -> ModuleType:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd
 
 
 Packing: TypeAlias = Literal["zst", "gz", "none"]
@@ -291,7 +284,7 @@ def packed(file: BinaryIO, packing: Packing) -> Iterator[BinaryIO]:
         with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as stream:
             yield cast(BinaryIO, stream)
     else:
-        with _zstd().ZstdFile(file, "w") as stream:
+        with zstd().ZstdFile(file, "w") as stream:
             yield stream
 
 
@@ -299,7 +292,7 @@ def pack(data: bytes, packing: Packing) -> bytes:
     """Compress a block by itself; readers treat a sequence of blocks as one stream."""
     if packing == "none":
         return data
-    return gzip.compress(data, _GZIP_LEVEL, mtime=0) if packing == "gz" else bytes(_zstd().compress(data))
+    return gzip.compress(data, _GZIP_LEVEL, mtime=0) if packing == "gz" else bytes(zstd().compress(data))
 
 
 def lines_of(path: Path, packing: Packing) -> Iterator[bytes]:
@@ -308,5 +301,5 @@ def lines_of(path: Path, packing: Packing) -> Iterator[bytes]:
         if packing == "none":
             yield from file
         else:
-            with gzip.open(file) if packing == "gz" else _zstd().ZstdFile(file) as stream:
+            with gzip.open(file) if packing == "gz" else zstd().ZstdFile(file) as stream:
                 yield from stream

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import columns
+from tests.codec import protobuf
+from tests.codec.reading import described, record_of, table
+from tests.strategies import as_json, otlp_documents
+from traceq.assembly import joined
+from traceq.codec.documents import read_document
+from traceq.codec.otlp_protobuf import read_request
+from traceq.codec.wire import zstd
+from traceq.errors import DecodeError
+from traceq.semantics import Kind, Status
+from traceq.sources.files import JsonFiles
+from traceq.sources.interface import no_progress
+from traceq.sources.slices import sliced
+from traceq.traces import Event, Link
+
+TRACE_ID = "0102030405060708090a0b0c0d0e0f10"
+
+
+def span(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "traceId": TRACE_ID,
+        "spanId": f"{number:016x}",
+        "parentSpanId": f"{number - 1:016x}" if number > 1 else "",
+        "name": "get",
+        "kind": 2,
+        "startTimeUnixNano": "1600000000000000001",
+        "endTimeUnixNano": "1600000000000000501",
+        "attributes": [],
+        "events": [],
+        "links": [],
+        "status": {"code": 0, "message": ""},
+        **more,
+    }
+
+
+def document(*spans: dict[str, Any]) -> dict[str, Any]:
+    service = {"key": "service.name", "value": {"stringValue": "app"}}
+    host = {"key": "host.name", "value": {"stringValue": "h1"}}
+    scoped = {"scope": {"name": "lib", "version": "1"}, "spans": list(spans)}
+    return {"resourceSpans": [{"resource": {"attributes": [service, host]}, "scopeSpans": [scoped]}]}
+
+
+def framed(*messages: bytes) -> bytes:
+    return b"".join(len(message).to_bytes(4, "big") + message for message in messages)
+
+
+def test_a_span_has_the_columns_and_details_that_it_tells() -> None:
+    attributes = [
+        {"key": "n", "value": {"intValue": "-1"}},
+        {"key": "nested", "value": {"arrayValue": {"values": [{"boolValue": True}, {"bytesValue": "AAE="}, {}]}}},
+    ]
+    event = {"timeUnixNano": "1600000000000000003", "name": "e", "attributes": attributes[:1]}
+    link = {"traceId": "ff" * 16, "spanId": "ee" * 8, "attributes": []}
+    told = span(2, attributes=attributes, events=[event], links=[link], status={"code": 2, "message": "broke"})
+
+    (part,) = read_request(protobuf.request(document(told)), "x.pb")
+    record = record_of(part)
+
+    assert (record.trace_id, record.span_ids, record.parent_ids) == (TRACE_ID, [f"{2:016x}"], [(f"{1:016x}",)])
+    assert (record.start_ns, record.duration_ns) == ([1_600_000_000_000_000_001], [500])
+    assert (record.kinds, record.statuses) == ([Kind.SERVER], [Status.ERROR])
+    assert (record.services, record.names, record.hosts) == (["app"], ["get"], ["h1"])
+    (details,) = record.details
+    assert details.attributes() == {
+        "otel.scope.name": "lib",
+        "otel.scope.version": "1",
+        "otel.status_description": "broke",
+        "n": -1,
+        "nested": [True, b"\0\1", None],
+    }
+    assert details.resource() == {"host.name": "h1"}
+    assert details.events() == (Event(1_600_000_000_000_000_003, "e", {"n": -1}),)
+    assert details.links() == (Link("ff" * 16, "ee" * 8, {}),)
+    assert details.warnings() == ()
+
+
+@given(otlp_documents())
+def test_protobuf_says_what_json_says(told: dict[str, Any]) -> None:
+    binary, text = protobuf.request(told), as_json(told)
+
+    assert described(table(framed(binary))) == described(table(text))
+
+
+@given(otlp_documents())
+def test_a_request_is_told_by_its_shape(told: dict[str, Any]) -> None:
+    binary = protobuf.request(told)
+
+    assert described(table(binary)) == described(table(as_json(told)))
+
+
+REQUESTS = [protobuf.request(document(span(2 * number + 1), span(2 * number + 2))) for number in range(4)]
+
+
+def packed(message: bytes) -> bytes:
+    written: bytes = zstd().compress(message)
+    return written
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"".join(REQUESTS), id="one request"),
+        pytest.param(framed(*REQUESTS), id="collector"),
+        pytest.param(framed(*map(packed, REQUESTS)), id="collector with zstd"),
+        pytest.param(gzip.compress(framed(*REQUESTS)), id="gzip"),
+        pytest.param(packed(b"".join(REQUESTS)), id="zstd"),
+        pytest.param(
+            framed(*(packed(as_json(document(span(2 * n + 1), span(2 * n + 2)))) for n in range(4))), id="json in zstd"
+        ),
+    ],
+)
+def test_files_of_collectors_are_read_whole_and_in_slices(body: bytes, tmp_path: Path) -> None:
+    (tmp_path / "traces.pb").write_bytes(body)
+    file = str(tmp_path / "traces.pb")
+
+    whole = joined(list(JsonFiles((file,), no_progress).tables(with_details=True)), with_details=True)
+    with sliced((file,), slice_bytes=100) as found:
+        parted = joined([t for each in found.slices for t in each.tables(with_details=True)], with_details=True)
+
+    assert columns(whole) == columns(parted)
+    assert (whole.trace_ids, whole.span_count, list(whole.parents)) == ((TRACE_ID,), 8, list(range(-1, 7)))
+    assert whole.warnings == ()
+
+
+def test_an_empty_request_is_a_request() -> None:
+    assert read_request(b"", "x") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(
+            framed(REQUESTS[0], REQUESTS[1])[:-3],
+            f"cannot read traces from x: it ends in the middle of a message of OTLP, "
+            f"which begins at byte {len(REQUESTS[0]) + 4}",
+            id="cut",
+        ),
+        pytest.param(
+            framed(packed(REQUESTS[0]), packed(REQUESTS[1])[:-3]),
+            "cannot read traces from x: a message that is packed with zstd is broken",
+            id="zstd",
+        ),
+        pytest.param(
+            protobuf.request(document(span(1, traceId=""))),
+            "cannot read a span in resourceSpans[0] of x: it has no traceId",
+            id="no trace",
+        ),
+        pytest.param(
+            protobuf.request(document(span(1, spanId="00" * 8))),
+            f"cannot read trace {TRACE_ID} in resourceSpans[0] of x: a span has no spanId",
+            id="no id",
+        ),
+        pytest.param(
+            protobuf.request(document(span(1, endTimeUnixNano=str(2**64 - 1)))),
+            f"cannot read span {1:016x} of trace {TRACE_ID} in resourceSpans[0] of x: a time after the year 2116",
+            id="time",
+        ),
+        pytest.param(REQUESTS[0][:-3], "cannot read traces from x: it is binary data, perhaps protobuf", id="cut one"),
+    ],
+)
+def test_a_broken_message_is_refused_with_its_place(body: bytes, message: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        table_of(body)
+
+    assert caught.value.message == message
+
+
+def table_of(body: bytes) -> None:
+    for part in read_document(body, "x").parts:
+        for details in record_of(part).details:
+            details.attributes(), details.resource(), details.events(), details.links(), details.warnings()
+
+
+def test_text_that_is_not_utf8_is_kept() -> None:
+    told = protobuf.request(document(span(1, name="get?"))).replace(b"get?", b"get\xff")
+
+    assert table(told).names == ("get\\xff",)
+
+
+@given(
+    st.sampled_from(REQUESTS),
+    st.integers(0, 200),
+    st.binary(max_size=9),
+    st.integers(0, 9),
+    st.sampled_from([framed, bytes]),
+)
+def test_damaged_messages_give_traces_or_a_decode_error(
+    body: bytes, at: int, put: bytes, left_out: int, written: Callable[[bytes], bytes]
+) -> None:
+    damaged = body[:at] + put + body[at + left_out :]
+    try:
+        table_of(written(damaged))
+    except DecodeError as error:
+        assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed

@@ -1,0 +1,329 @@
+"""Reads OTLP in protobuf: bodies of export requests, and what collectors and SDKs write of them to files.
+
+Source: opentelemetry-proto 1.x, trace.proto. What becomes of a span is the same as in OTLP JSON, see `otlp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import msgspec
+from google.protobuf.message import DecodeError as BrokenMessageError
+
+from traceq import semantics
+from traceq.codec import otlp_messages as messages
+from traceq.codec.otlp_terms import (
+    FOLLOWS_FROM,
+    REFERENCE_TYPE,
+    WARNINGS,
+    Told,
+    completed,
+    meaning_of,
+    remarks,
+    takes_messages,
+)
+from traceq.codec.parts import Part, SpansPart
+from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body, first_void
+from traceq.errors import DecodeError
+from traceq.records import Codebook, CodedTrace
+from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged
+from traceq.traces import Event, Link, normal_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What the spans of one scope have in common."""
+
+    resource: bytes
+    scope: bytes
+    place: str
+
+
+_Located: TypeAlias = tuple[_Origin, bytes]
+
+
+def read_request(body: Body, place: str) -> list[Part]:
+    """Find the traces in one `ExportTraceServiceRequest` (or `TracesData`, which is the same); an empty one is valid.
+
+    Args:
+        body: The message, not compressed.
+        place: Where it comes from, safe to show.
+
+    Raises:
+        DecodeError: If it is no such message, or a span names no trace. The spans are checked by `Part.coded`.
+    """
+    with _failures_told(f"cannot read traces from {place}"):
+        request = messages.Request.FromString(bytes(body))
+    traces: dict[bytes, list[_Located]] = {}
+    for number, group in enumerate(request.resource_spans):
+        for scoped in (*group.scope_spans, *group.instrumentation_library_spans):
+            origin = _Origin(group.resource, scoped.scope, f"resourceSpans[{number}] of {place}")
+            for span in scoped.spans:
+                # Everybody writes the id first, so that the rest of the span need not be parsed twice.
+                trace_id = span[2:18] if span.startswith(_ID_FIRST) else _trace_id(span, origin)
+                traces.setdefault(trace_id, []).append((origin, span))
+    return [SpansPart(trace_id.hex(), spans, read_coded) for trace_id, spans in traces.items()]
+
+
+_ID_FIRST = b"\x0a\x10"
+"""The tag of the field `trace_id`, and the length of an id."""
+_NO_ID = bytes(16)
+
+
+def _trace_id(span: bytes, origin: _Origin) -> bytes:
+    with _failures_told(f"cannot read a span in {origin.place}"):
+        trace_id: bytes = messages.Span.FromString(span).trace_id
+    if not trace_id.strip(b"\0"):
+        raise DecodeError(f"cannot read a span in {origin.place}: it has no traceId", hint=READABLE)
+    return trace_id
+
+
+@contextmanager
+def _failures_told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenMessageError as error:
+        raise DecodeError(f"{what}: broken protobuf", hint=READABLE) from error
+
+
+def read_coded(spans: Sequence[_Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+    """Read the spans of a trace; details stay protobuf until they are asked for.
+
+    Args:
+        spans: The spans of the trace that `read_request` found.
+        trace_id: The trace's id.
+        codes: The codes of the table that the trace will be part of.
+        with_details: Whether to keep attributes, events and links.
+
+    Raises:
+        DecodeError: If one of them is not an OTLP span, or has no id.
+    """
+    coded = CodedTrace(trace_id)
+    parsed = _parsed(spans, trace_id)
+    coded.span_ids += [span.span_id.hex() for span in parsed]
+    starts = [span.start_time_unix_nano for span in parsed]
+    ends = [span.end_time_unix_nano for span in parsed]
+    _check(coded.span_ids, starts, ends, spans, trace_id)
+    coded.start_ns += starts
+    coded.duration_ns += [end - start for start, end in zip(starts, ends, strict=True)]
+    names = codes.names
+    coded.names += [names[_text(span.name)] for span in parsed]
+    coded.origins += _origin_codes(spans, codes)
+    with _failures_told(f"cannot read the attributes of trace {trace_id} in {spans[0][0].place}"):
+        _add_meanings(coded, parsed, codes)
+        _add_parents(coded, parsed)
+    if with_details:
+        coded.details += [_Details(span, origin, trace_id) for origin, span in spans]
+    return coded
+
+
+def _parsed(spans: Sequence[_Located], trace_id: str) -> list[Any]:
+    parse = messages.Span.FromString
+    try:
+        return [parse(span) for _, span in spans]
+    except BrokenMessageError:
+        for origin, span in spans:
+            with _failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
+                parse(span)
+        raise
+
+
+def _check(span_ids: list[str], starts: list[int], ends: list[int], spans: Sequence[_Located], trace_id: str) -> None:
+    if not VOID_IDS.isdisjoint(span_ids) or trace_id in VOID_IDS:
+        position = first_void(span_ids) if trace_id not in VOID_IDS else 0
+        told = f"cannot read trace {trace_id} in {spans[position][0].place}: a span has no "
+        raise DecodeError(told + ("traceId" if trace_id in VOID_IDS else "spanId"), hint=READABLE)
+    if max(*starts, *ends) > MAX_NS:
+        position = next(i for i, both in enumerate(zip(starts, ends, strict=True)) if max(both) > MAX_NS)
+        told = f"cannot read span {span_ids[position]} of trace {trace_id} in {spans[position][0].place}"
+        raise DecodeError(f"{told}: a time after the year 2116", hint=READABLE)
+
+
+def _text(written: bytes) -> str:
+    """Decode text; bytes that are not UTF-8 are shown as they are written in Python."""
+    return written.decode("utf-8", "backslashreplace")
+
+
+def _origin_codes(spans: Sequence[_Located], codes: Codebook) -> Iterator[int]:
+    """Yield the code of what each span ran in; the spans of a scope follow each other."""
+    last: _Origin | None = None
+    code = 0
+    for origin, _ in spans:
+        if origin is not last:
+            resource = _resource(origin.resource)
+            last, code = origin, codes.origin(semantics.value_text(resource.get(_SERVICE)), semantics.host(resource))
+        yield code
+
+
+_SERVICE = "service.name"
+
+
+def _add_meanings(coded: CodedTrace, spans: Iterable[Any], codes: Codebook) -> None:
+    add, told = coded.meanings.append, codes.told
+    for span in spans:
+        key = (_wanted_texts(span.attributes), span.kind, span.status)
+        code = told.get(key)
+        if code is None:
+            status = messages.Status.FromString(span.status).code
+            code = told[key] = codes.meanings[meaning_of(key[0], span.kind, status)]
+        add(code)
+
+
+_TELLING = frozenset(key.encode() for key in TELLING)
+_KEY_FIRST = 0x0A
+"""The tag of an attribute's key."""
+_ONE_BYTE = 0x80
+"""Lengths from here on take more than one byte."""
+
+
+def _wanted_texts(attributes: Iterable[bytes]) -> tuple[str, ...]:
+    """Select the attributes that become columns, as keys and values (text) in turn. This is the hot path of reading."""
+    found: tuple[str, ...] = ()
+    for attribute in attributes:
+        # Everybody writes the key first, and nearly all keys are short.
+        is_plain = len(attribute) > 1 and attribute[0] == _KEY_FIRST and attribute[1] < _ONE_BYTE
+        if not is_plain or attribute[2 : 2 + attribute[1]] in _TELLING:
+            found += _wanted_text(attribute)
+    return found
+
+
+# The same few values occur in span after span.
+@lru_cache(maxsize=4096)
+def _wanted_text(attribute: bytes) -> tuple[str, ...]:
+    key, value = _pair(messages.KeyValue.FromString(attribute))
+    if key not in TELLING:
+        return ()
+    if key in ABRIDGED:
+        return key, abridged(key, value) if key in SHORTENED else ""
+    return key, semantics.value_text(value)
+
+
+def _add_parents(coded: CodedTrace, spans: Iterable[Any]) -> None:
+    add = coded.parent_ids.append
+    for span in spans:
+        if span.links:
+            coded.add_parents(*_take_parents(span, coded.trace_id)[0])
+        else:
+            parent_id = span.parent_span_id.hex()
+            add(None if parent_id in VOID_IDS else parent_id)
+
+
+def _take_parents(span: Any, trace_id: str) -> tuple[tuple[tuple[str, ...], int], int | None]:
+    """Return the candidates for the parent as `otlp` does, and the position of the link that stands in for it."""
+    parent_id = span.parent_span_id.hex()
+    has_parent = parent_id not in VOID_IDS
+    links = [messages.Link.FromString(link) for link in span.links]
+    inside = [position for position, link in enumerate(links) if _is_link(link) and _is_within(link.trace_id, trace_id)]
+    linked = [links[position].span_id.hex() for position in inside]
+    named = [links[position] for position in inside if links[position].span_id.hex() == parent_id]
+    child_of_count = 0 if any(map(_follows_from, named)) else 1
+    if not linked or not takes_messages(_wanted_texts(span.attributes), span.kind):
+        return ((parent_id,) if has_parent else (), child_of_count), None
+    return (((parent_id, *linked), child_of_count), None) if has_parent else ((tuple(linked), 0), inside[0])
+
+
+def _follows_from(link: Any) -> bool:
+    return _attributes(link.attributes, "a link").get(REFERENCE_TYPE) == FOLLOWS_FROM
+
+
+def _is_link(link: Any) -> bool:
+    return link.trace_id.hex() not in VOID_IDS and link.span_id.hex() not in VOID_IDS
+
+
+def _is_within(named: bytes, trace_id: str) -> bool:
+    return normal_id(named.hex()) == normal_id(trace_id)
+
+
+class _Details(msgspec.Struct, gc=False):
+    """A span's details, parsed when they are asked for."""
+
+    written: bytes
+    origin: _Origin
+    trace_id: str
+
+    def attributes(self) -> Attributes:
+        """Read the span's attributes, and whatever else Jaeger's conversion turns into tags."""
+        span = self._span()
+        with _failures_told("cannot read the scope or status of a span"):
+            scope = messages.Scope.FromString(self.origin.scope)
+            message = messages.Status.FromString(span.status).message
+        told = Told(_text(scope.name), _text(scope.version), _text(message), _text(span.trace_state))
+        return completed(told, _attributes(scope.attributes, "a scope"), _attributes(span.attributes, "a span"))
+
+    def resource(self) -> Attributes:
+        """Read the resource's attributes, `service.name` left out."""
+        return _resource_beside_service(self.origin.resource)
+
+    def events(self) -> tuple[Event, ...]:
+        """Read the events, earliest first."""
+        with _failures_told("cannot read the events of a span"):
+            events = [messages.Event.FromString(event) for event in self._span().events]
+        read = [
+            Event(event.time_unix_nano, _text(event.name) or "log", _attributes(event.attributes, "an event"))
+            for event in events
+        ]
+        return tuple(sorted(read, key=lambda event: event.time_ns))
+
+    def links(self) -> tuple[Link, ...]:
+        """Read the links other than the one that stands in for the parent."""
+        span = self._span()
+        with _failures_told("cannot read the links of a span"):
+            parent = _take_parents(span, self.trace_id)[1]
+            links = [messages.Link.FromString(link) for link in span.links]
+        return tuple(
+            Link(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, "a link"))
+            for position, link in enumerate(links)
+            if position != parent and _is_link(link)
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Read the server's remarks."""
+        return remarks(_attributes(self._span().attributes, "a span")) if _REMARKS in self.written else ()
+
+    def _span(self) -> Any:
+        return messages.Span.FromString(self.written)
+
+
+_REMARKS = WARNINGS.encode()
+
+
+def _attributes(attributes: Iterable[bytes], what: str) -> dict[str, AttributeValue]:
+    with _failures_told(f"cannot read the attributes of {what}"):
+        return dict(_pair(messages.KeyValue.FromString(attribute)) for attribute in attributes)
+
+
+def _pair(attribute: Any) -> tuple[str, AttributeValue]:
+    return _text(attribute.key), _value(attribute.value)
+
+
+def _value(value: Any) -> AttributeValue:
+    match value.WhichOneof("value"):
+        case None:
+            return None
+        case "string_value":
+            return _text(value.string_value)
+        case "array_value":
+            return [_value(each) for each in value.array_value.values]
+        case "kvlist_value":
+            return dict(_pair(each) for each in value.kvlist_value.values)
+        case plain:
+            read: AttributeValue = getattr(value, plain)
+            return read
+
+
+# Collectors repeat the same resource in every batch.
+@lru_cache(maxsize=1024)
+def _resource(resource: bytes) -> Mapping[str, AttributeValue]:
+    with _failures_told("cannot read a resource"):
+        attributes = messages.Resource.FromString(resource).attributes
+    return MappingProxyType(_attributes(attributes, "a resource"))
+
+
+@lru_cache(maxsize=1024)
+def _resource_beside_service(resource: bytes) -> Mapping[str, AttributeValue]:
+    return MappingProxyType({key: value for key, value in _resource(resource).items() if key != _SERVICE})
