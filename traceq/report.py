@@ -328,7 +328,9 @@ class FlameRow:
     own_ns: int
     """The part of the width that no frame below covers; never negative."""
     delta_ns: int | None = None
-    """In a comparison the time after minus the time before, each a mean over requests; otherwise None."""
+    """In a comparison the width after minus the width before, each a mean over requests; otherwise None."""
+    own_sides_ns: tuple[int, int] | None = None
+    """In a comparison the own part before and after, each a mean over requests; otherwise None."""
     facts: tuple[tuple[str, str], ...] = ()
     """Names and values, for formats that have room to tell everything."""
 
@@ -343,7 +345,7 @@ class Flame:
     measure: str
     """The time that widths stand for, in words (`critical time`)."""
     sides: tuple[str, str] | None = None
-    """What is compared, before and after, where it is a comparison."""
+    """What is compared, before and after, where it is a comparison; widths then fit both."""
 
 
 Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields | Flame
@@ -369,3 +371,5 @@ class Report:
     """The answer for `--format mermaid`, `dot`, `svg` and `html`; None where it is no graph."""
     flame: Flame | None = None
     """The answer for formats of flame graphs; None where it is none."""
+    spans: Timeline | None = None
+    """Every span of the one trace that the flame graph is about, for formats that show when things happened."""

@@ -129,6 +129,11 @@ def format_duration(duration_ns: int) -> str:
     return _clock(round(duration_ns / NS_PER_S))
 
 
+def format_signed(duration_ns: int) -> str:
+    """Write a difference of durations (`+1.21 s`, `-612 ms`, `0 ns`)."""
+    return f"{'+' if duration_ns > 0 else ''}{format_duration(duration_ns)}"
+
+
 def _three_digits(value: float) -> str:
     if abs(value) < 9.995:
         return f"{value:.2f}"

@@ -46,6 +46,10 @@ COMMANDS = {
         *("bottlenecks", "chat-service", "--no-findings", "--top", "3"),
         *("--what-if", "mongodb=-50%", "--what-if", "user-service=1ms"),
     ),
+    "flame": ("flame", "chat-service"),
+    "flame_self": ("flame", "--by", "self-time", "--top", "3"),
+    "flame_trace": ("flame", "--trace", first("message-slow")),
+    "flame_traces": ("flame", "--before", first("message-healthy"), "--after", first("message-slow")),
     "findings": ("findings", "--top", "20"),
     "findings_none": ("findings", "notification-service"),
     "findings_trace": ("findings", "--trace", first("friends-n-plus-one")),
@@ -80,6 +84,14 @@ def test_graph_formats(chosen: str, run: Run, golden: Callable[[str, str], None]
 
     assert outcome.code == 0
     golden(f"cli_deps_{chosen}", outcome.out)
+
+
+@pytest.mark.parametrize("chosen", ["folded", "speedscope", "perfetto"])
+def test_flame_formats(chosen: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    outcome = run("flame", "--trace", first("message-slow"), *CHAT, "--format", chosen)
+
+    assert outcome.code == 0
+    golden(f"cli_flame_{chosen}", outcome.out)
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -89,8 +89,8 @@ def blocks_with(text: str) -> tuple[Block, ...]:
         Fields(((text, text),)),
         Flame(
             (
-                FlameRow(0, text, text, 100, 40, -20, ((text, text),)),
-                FlameRow(1, text, text, 60, 60, 10),
+                FlameRow(0, text, text, 100, 40, -20, (40, 20), ((text, text),)),
+                FlameRow(1, text, text, 60, 60, 10, (50, 60)),
             ),
             100,
             text,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -107,7 +107,8 @@ class Frame:
     """The width as a share of all."""
 
 
-def _frame_specs() -> tuple[Column[Any], ...]:
+def frame_specs() -> tuple[Column[Any], ...]:
+    """Describe the columns of where a frame stands, and of the call that it ends with."""
     return (
         Column("frame", "frame", Unit.COUNT, lambda frame: frame.number, "position among all frames, from 0"),
         Column("caller", "caller", about="frame that calls it; null for the first span of a request"),
@@ -118,7 +119,7 @@ def _frame_specs() -> tuple[Column[Any], ...]:
 
 
 FRAME_COLUMNS: tuple[Column[Frame], ...] = (
-    *_frame_specs(),
+    *frame_specs(),
     Column("value_ns", "width", Unit.DURATION, about="own part and the widths of all frames that it calls"),
     Column("own_ns", "own", Unit.DURATION, about="part of the width that no frame below it covers"),
     Column("ratio", "share", Unit.RATIO, about="width as a share of `total_ns`"),
@@ -128,6 +129,28 @@ FRAME_COLUMNS: tuple[Column[Frame], ...] = (
     Column("self_ns", "self", Unit.DURATION, of="sums", about="self times of its spans together"),
     Column("critical_ns", "critical", Unit.DURATION, of="sums", about="critical times of its spans together"),
 )
+
+
+class Called(Protocol):
+    """A frame, in a graph of one set of requests or of two."""
+
+    @property
+    def caller(self) -> int | None:
+        """The number of the frame that calls it; None for a request's first span."""
+
+    @property
+    def key(self) -> GroupKey:
+        """The call that its path ends with."""
+
+
+def callers(frames: Sequence[Called], frame: Called, most: int) -> str:
+    """Name the calls above a frame, the nearest first, and say if there are more than that."""
+    names: list[str] = []
+    above = frame.caller
+    while above is not None and len(names) < most:
+        names.append(frames[above].key.name)
+        above = frames[above].caller
+    return " < ".join([*names, "..."] if above is not None else names)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -156,7 +179,7 @@ class CallPaths(Answer):
         if frame is None or not frame.own_ns:
             return None
         ratio = frame.own_ns / self.total_ns
-        key, callers = frame.key, self.callers(frame, 2)
+        key, above = frame.key, callers(self.frames, frame, 2)
         numbers: dict[str, Value] = {
             "frame": frame.number,
             "service": key.service,
@@ -166,17 +189,8 @@ class CallPaths(Answer):
         measure = MEASURE_WORDS[self.options.measure]
         before = f"{format_ratio(ratio)} of the {measure} is spent in "
         where = whose(key.service, key.name, key.peer, self.options.service)
-        called = f", called by {callers}." if callers else "."
+        called = f", called by {above}." if above else "."
         return Verdict((Part(before), Part(key.name, "strong"), Part(f"{where}{called}")), numbers)
-
-    def callers(self, frame: Frame, most: int) -> str:
-        """Name the calls above a frame, the nearest first, and say if there are more than that."""
-        names: list[str] = []
-        above = frame.caller
-        while above is not None and len(names) < most:
-            names.append(self.frames[above].key.name)
-            above = self.frames[above].caller
-        return " < ".join([*names, "..."] if above is not None else names)
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *verdict_specs(
@@ -215,21 +229,11 @@ class FlameQuestion:
 
     def collect(self, traces: Traces) -> FlameSums:
         """Sum up the spans of the requests in a span table by call path."""
-        examined = examine(traces, self.options)
-        spans, entries = examined.spans, examined.requests.entries
-        return FlameSums(
-            trace_count=distinct(spans.trace[entries]).size,
-            complete_count=entries.size,
-            latency_ns=int(spans.duration_ns[entries].sum()),
-            paths=_paths(examined),
-            moved_span_count=examined.skew.span_count,
-            largest_shift_ns=examined.skew.largest_ns,
-            set_apart=examined.requests.set_apart,
-        )
+        return sum_up(examine(traces, self.options))
 
     def rank(self, sums: FlameSums) -> CallPaths:
         """Turn sums into frames."""
-        tree = _Tree(sums.paths)
+        tree = PathTree(sums.paths)
         own_ns, value_ns = tree.widths(self.options.measure, 0)
         total_ns = sum(own_ns)
         frames = tuple(
@@ -246,6 +250,20 @@ class FlameQuestion:
         return CallPaths(self.options, sums, frames)
 
 
+def sum_up(examined: Examined) -> FlameSums:
+    """Sum up the spans of requests by call path."""
+    spans, entries = examined.spans, examined.requests.entries
+    return FlameSums(
+        trace_count=distinct(spans.trace[entries]).size,
+        complete_count=entries.size,
+        latency_ns=int(spans.duration_ns[entries].sum()),
+        paths=_paths(examined),
+        moved_span_count=examined.skew.span_count,
+        largest_shift_ns=examined.skew.largest_ns,
+        set_apart=examined.requests.set_apart,
+    )
+
+
 def _paths(examined: Examined) -> PathTable:
     """Sum up the spans of all requests by call path."""
     spans, entry = examined.spans, examined.requests.entry
@@ -260,7 +278,7 @@ def _paths(examined: Examined) -> PathTable:
     return sum_paths(keys, codes, places[spans.parents[rows]], np.array(sums))
 
 
-class _Tree:
+class PathTree:
     """Call paths as a tree; their number is bounded, so they are walked one by one."""
 
     def __init__(self, paths: PathTable) -> None:

@@ -47,6 +47,10 @@ COMMANDS = {
     "bottlenecks": Command(
         _QUESTIONS, "Rank where the time of a service's requests goes, and show what slow ones do differently."
     ),
+    "flame": Command(
+        _QUESTIONS,
+        "Merge the call paths of many requests to a flame graph: which calls of which callers the time goes to.",
+    ),
     "findings": Command(
         _QUESTIONS,
         "Find what is worth changing: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.",

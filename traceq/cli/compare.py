@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions
 from traceq.cli.session import emit, found_trace, opened, progress_line
-from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide
+from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, Reply, asking
 from traceq.query import Asked, together
-from traceq.sources.interface import Progress, Source
-from traceq.units import format_time
+from traceq.sources.interface import Progress
 
 if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort, CohortSums, Split
@@ -101,7 +99,7 @@ def _fetch(side: Side, options: CompareOptions) -> Fetched:
         with asking(place, query, options.asking.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options()))
             (tagged,) = _tagged_samples(ask, [answered.sums.cohort])
-    return Fetched(_title(side, place), answered.sums.cohort.joined(), tagged, answered.asked)
+    return Fetched(side_title(side, place), answered.sums.cohort.joined(), tagged, answered.asked)
 
 
 def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:
@@ -111,13 +109,6 @@ def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:
     question = TagQuestion(tuple(choose(cohort.traces) for cohort in cohorts))
     # Asking about no trace at all would be taken for a name that does not exist.
     return question.rank(ask(question).sums if any(question.samples) else question.nothing())
-
-
-def _title(side: Side, place: Source) -> str:
-    if not isinstance(side, WindowSide) or side.window.start_ns is None or side.window.end_ns is None:
-        return place.location if place.is_live else Path(place.location).name or place.location
-    first, last = (format_time(end)[: len("2026-11-22 14:03:22")] for end in (side.window.start_ns, side.window.end_ns))
-    return f"{first} to {last[len('2026-11-22 ') :] if last[:10] == first[:10] else last}"
 
 
 def _compare_sets(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import typer
 
@@ -382,20 +382,22 @@ class WorkersOptions:
 _SUFFIX_TELLS = "by default as the suffix of --output says, else"
 
 
+def format_option(formats: object) -> Any:
+    """Make the option that chooses between formats."""
+    # All of them in the name of the value would be broken within a word in 80 columns.
+    return _output_option(
+        "--format", "-f", metavar="FORMAT", help=f"{', '.join(get_args(formats))}; {_SUFFIX_TELLS} text."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     """How and where the answer is written, and how much is said besides."""
 
-    format: Annotated[
-        Format | None,
-        _output_option(
-            "--format",
-            "-f",
-            # All of them in the name of the value would be broken within a word in 80 columns.
-            metavar="FORMAT",
-            help=f"{', '.join(get_args(Format))}; {_SUFFIX_TELLS} text.",
-        ),
-    ] = None
+    drawings: ClassVar[frozenset[Format]] = frozenset()
+    """The formats of drawings that the answer can be written in."""
+
+    format: Annotated[Format | None, format_option(Format)] = None
     output: Annotated[
         str | None, _output_option("--output", "-o", metavar="FILE", help="Write the answer to this file.")
     ] = None
@@ -417,15 +419,7 @@ class OutputOptions:
 class AnswerOutputOptions(OutputOptions):
     """The same for answers that are no graphs."""
 
-    format: Annotated[
-        AnswerFormat | None,
-        _output_option(
-            "--format",
-            "-f",
-            metavar="FORMAT",
-            help=f"{', '.join(get_args(AnswerFormat))}; {_SUFFIX_TELLS} text.",
-        ),
-    ] = None
+    format: Annotated[AnswerFormat | None, format_option(AnswerFormat)] = None
 
 
 @dataclass(frozen=True, slots=True)

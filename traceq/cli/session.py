@@ -8,7 +8,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -19,7 +19,7 @@ from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
 from traceq.cli.terminal import write_text
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
-from traceq.render import GRAPH_FORMATS, SUFFIXES, Format, drawn
+from traceq.render import FLAME_FORMATS, GRAPH_FORMATS, Format, drawn, format_of, written_flame
 from traceq.render.imprint import Imprint
 from traceq.report import Report
 from traceq.sources import open_source
@@ -90,8 +90,7 @@ def chosen_format(options: OutputOptions) -> Format:
     """Give the format: as asked, else by the output file's suffix, else text."""
     if options.format is not None:
         return options.format
-    suffix = Path(options.output).suffix if options.output else ""
-    return SUFFIXES.get(suffix.lower(), "text")
+    return format_of(Path(options.output or "").name) or "text"
 
 
 def check_output(options: OutputOptions) -> None:
@@ -101,7 +100,7 @@ def check_output(options: OutputOptions) -> None:
         typer.BadParameter: If the format is one for graphs, or the file's folder does not exist or cannot be written
             to, or it is a folder itself.
     """
-    refuse_graph_format(chosen_format(options))
+    refuse_drawing(chosen_format(options), options.drawings)
     if options.output in (None, "-"):
         return
     path = Path(options.output or "")
@@ -113,14 +112,16 @@ def check_output(options: OutputOptions) -> None:
         raise typer.BadParameter(f"cannot write to the directory '{path.parent}'", param_hint="--output")
 
 
-def refuse_graph_format(chosen: Format) -> None:
-    """Refuse a format that only graphs can be written in.
+def refuse_drawing(chosen: Format, allowed: Collection[Format]) -> None:
+    """Refuse a format that only graphs or flame graphs can be written in.
 
     Raises:
-        typer.BadParameter: If it is one.
+        typer.BadParameter: If it is one, and not one of those allowed.
     """
-    if chosen in GRAPH_FORMATS:
+    if chosen in GRAPH_FORMATS - set(allowed):
         raise typer.BadParameter(f"{chosen} is for graphs: `traceq deps` draws one", param_hint="--format")
+    if chosen in FLAME_FORMATS - set(allowed):
+        raise typer.BadParameter(f"{chosen} is for flame graphs: `traceq flame` draws one", param_hint="--format")
 
 
 def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool = False) -> None:
@@ -136,8 +137,8 @@ def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool
         typer.BadParameter: If the format is one for graphs and the answer is none, or the file cannot be written.
     """
     chosen = chosen_format(options)
-    if report.graph is None:
-        refuse_graph_format(chosen)
+    # Whatever the command draws elsewhere: this answer may be no graph.
+    refuse_drawing(chosen, options.drawings - (GRAPH_FORMATS if report.graph is None else frozenset()))
     with destination(options.output) as out:
         if chosen == "text":
             write_text(report, out, options, is_ascii=is_ascii)
@@ -168,9 +169,12 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
         from traceq.render.markdown import render_markdown
 
         return render_markdown(report, imprint(report, asked))
-    if chosen == "text" or report.graph is None:
-        raise ValueError(f"{chosen} is not written like this")
-    return drawn(report.graph, chosen)
+    match chosen:
+        case "folded" | "speedscope" | "perfetto" | "chrome":
+            return written_flame(report, chosen, imprint(report, asked).title)
+        case "mermaid" | "dot" | "svg" if report.graph is not None:
+            return drawn(report.graph, chosen)
+    raise ValueError(f"{chosen} is not written like this")
 
 
 def imprint(report: Report, asked: Asked) -> Imprint:

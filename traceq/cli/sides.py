@@ -15,7 +15,8 @@ import typer
 from traceq.catalog import Window
 from traceq.cli.options import parser, share
 from traceq.sources import is_url
-from traceq.units import NS_PER_S, parse_time
+from traceq.sources.interface import Source
+from traceq.units import NS_PER_S, format_time, parse_time
 
 _DAY_AND_TIME = re.compile(r"(today|yesterday)(?:\s+(\d{1,2}:\d{2}(?::\d{2})?))?|(\d{1,2}:\d{2}(?::\d{2})?)")
 _TRACE_ID = re.compile(r"[0-9a-fA-F]{4,32}")
@@ -112,13 +113,22 @@ def _two_digits(clock: str) -> str:
     return clock if clock[2] == ":" else f"0{clock}"
 
 
+def side_title(side: Side, place: Source) -> str:
+    """Say what a side is, for people."""
+    if not isinstance(side, WindowSide) or side.window.start_ns is None or side.window.end_ns is None:
+        return place.location if place.is_live else Path(place.location).name or place.location
+    first, last = (format_time(end)[: len("2026-11-22 14:03:22")] for end in (side.window.start_ns, side.window.end_ns))
+    return f"{first} to {last[len('2026-11-22 ') :] if last[:10] == first[:10] else last}"
+
+
 @parser
 def side(text: str) -> Side:
     """Read one side of a comparison typed on the command line."""
     return parse_side(text, time_ns())
 
 
-_SIDE: dict[str, Any] = {"parser": side, "metavar": "WINDOW"}
+SIDE: dict[str, Any] = {"parser": side, "metavar": "WINDOW"}
+"""What options that take a side have in common."""
 _what_option = partial(typer.Option, rich_help_panel="What to compare")
 
 
@@ -140,9 +150,9 @@ class SidesOptions:
     ] = None
     before: Annotated[
         Side | None,
-        _what_option(help="A window: 'yesterday 14:00..15:00', '-2h..-1h'; also a file, URL or trace id.", **_SIDE),
+        _what_option(help="A window: 'yesterday 14:00..15:00', '-2h..-1h'; also a file, URL or trace id.", **SIDE),
     ] = None
-    after: Annotated[Side | None, _what_option(help="The same for the other side: '-1h..now'.", **_SIDE)] = None
+    after: Annotated[Side | None, _what_option(help="The same for the other side: '-1h..now'.", **SIDE)] = None
     split_by: Annotated[
         str | None,
         _what_option(

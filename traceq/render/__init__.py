@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, assert_never, get_args
 
-from traceq.report import Graph
+from traceq.report import Flame, Graph, Report
 
 AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv", "html", "markdown"]
 """How any answer is written: for people, as one document, as records, as a page, or to be pasted."""
@@ -18,9 +18,13 @@ TracesFormat: TypeAlias = Literal["json", "ndjson"]
 GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg"]
 """How a graph is written besides, as a drawing."""
 
-Format: TypeAlias = Literal[AnswerFormat, GraphFormat]
+FlameFormat: TypeAlias = Literal["folded", "speedscope", "perfetto", "chrome"]
+"""How a flame graph is written besides, for other tools; Perfetto and Chrome read the same."""
+
+Format: TypeAlias = Literal[AnswerFormat, GraphFormat, FlameFormat]
 
 GRAPH_FORMATS: frozenset[Format] = frozenset(get_args(GraphFormat))
+FLAME_FORMATS: frozenset[Format] = frozenset(get_args(FlameFormat))
 
 SUFFIXES: dict[str, Format] = {
     ".json": "json",
@@ -36,8 +40,19 @@ SUFFIXES: dict[str, Format] = {
     ".htm": "html",
     ".md": "markdown",
     ".markdown": "markdown",
+    ".folded": "folded",
+    ".collapsed": "folded",
+    ".speedscope.json": "speedscope",
+    ".perfetto.json": "perfetto",
+    ".chrome.json": "chrome",
 }
 """The formats that names of files tell."""
+
+
+def format_of(name: str) -> Format | None:
+    """Give the format that the name of a file tells, by the longest ending that is known; None for none."""
+    endings = [ending for ending in SUFFIXES if name.lower().endswith(ending)]
+    return SUFFIXES[max(endings, key=len)] if endings else None
 
 
 def drawn(graph: Graph, chosen: GraphFormat) -> str:
@@ -54,4 +69,29 @@ def drawn(graph: Graph, chosen: GraphFormat) -> str:
         from traceq.render.svg import render_svg
 
         return render_svg(graph)
+    assert_never(chosen)
+
+
+def written_flame(report: Report, chosen: FlameFormat, name: str) -> str:
+    """Write a flame graph for another tool; only the format that is wanted is imported.
+
+    Args:
+        report: The answer; without a flame graph it is one without frames.
+        chosen: The format.
+        name: What it is about.
+    """
+    flame = report.flame or Flame((), 0, "time")
+    match chosen:
+        case "folded":
+            from traceq.render.folded import render_folded
+
+            return render_folded(flame)
+        case "speedscope":
+            from traceq.render.speedscope import render_speedscope
+
+            return render_speedscope(flame, report.spans, name)
+        case "perfetto" | "chrome":
+            from traceq.render.trace_events import render_trace_events
+
+            return render_trace_events(flame, report.spans, name)
     assert_never(chosen)

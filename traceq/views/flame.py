@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from traceq.analysis.flame import MEASURE_WORDS, CallPaths, Frame
+from traceq.analysis.culprits import Examined
+from traceq.analysis.flame import MEASURE_WORDS, CallPaths, Frame, callers
+from traceq.analysis.flame_changes import CallPathChanges, ChangedFrame
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Block, Column, Flame, FlameRow, Line, Part, Report, Unit, table
-from traceq.units import NS_PER_MS, format_count, format_duration, format_ratio, plural
+from traceq.report import Block, Column, Flame, FlameRow, Line, Part, Report, Timeline, TimelineRow, Unit, table
+from traceq.units import NS_PER_MS, format_count, format_duration, format_ratio, format_signed, plural
 from traceq.views.wording import (
     dim,
+    hint,
     looked_at,
     more,
+    nothing_found,
     nothing_reported,
     reported,
     set_apart_lines,
@@ -23,25 +27,27 @@ from traceq.views.wording import (
 
 _MOST_ENDS = 8
 _MOST_CALLERS = 5
+_SIDES = ("before", "after")
 
 
 @report_of.register
-def report(answer: CallPaths, asked: Asked = NOT_ASKED, top: int = _MOST_ENDS) -> Report:
-    """Draw call paths as a flame graph."""
+def report(answer: CallPaths, asked: Asked = NOT_ASKED, top: int = _MOST_ENDS, spans: Timeline | None = None) -> Report:
+    """Draw call paths as a flame graph.
+
+    Args:
+        answer: The call paths.
+        asked: How they were got.
+        top: How many paths to list.
+        spans: The spans of the trace that they are of, for formats that show when things happened.
+    """
     if not answer.frames:
         return nothing_reported("flame", answer, asked, answer.sums.set_apart)
     drawn = flame(answer)
     ends = _ends(answer.frames)
-    blocks: list[Block] = [
-        *verdict_lines(answer.verdict, asked),
-        _overview(answer, asked),
-        Line(),
-        drawn,
-        Line(),
-        strong("Where the time is spent"),
-    ]
-    blocks += [table(_end_columns(answer), ends[:top]), Line()]
-    return replace(reported("flame", answer, asked, blocks, _footer(answer, ends, asked, top)), flame=drawn)
+    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), _overview(answer, asked), Line(), drawn]
+    blocks += [Line(), strong("Where the time is spent"), table(_end_columns(answer), ends[:top]), Line()]
+    found = reported("flame", answer, asked, blocks, _footer(answer, ends, asked, top))
+    return replace(found, flame=drawn, spans=spans)
 
 
 def flame(answer: CallPaths) -> Flame:
@@ -53,7 +59,118 @@ def flame(answer: CallPaths) -> Flame:
     return Flame(rows, answer.total_ns, MEASURE_WORDS[answer.options.measure])
 
 
-def _service(frame: Frame) -> str:
+def spans_of(examined: Examined) -> Timeline:
+    """Give every span of the requests in a table, depth first, those of one caller in order of start."""
+    starts_ns, entry = examined.spans.start_ns.tolist(), examined.requests.entry.tolist()
+    rows = sorted((row for row, above in enumerate(entry) if above >= 0), key=lambda row: (starts_ns[row], row))
+    parents = examined.spans.parents.tolist()
+    below: dict[int, list[int]] = {}
+    for row in rows:
+        below.setdefault(parents[row], []).append(row)
+    origin_ns = starts_ns[rows[0]] if rows else 0
+    found: list[TimelineRow] = []
+    waiting = [(row, 0) for row in reversed(below.get(-1, ()))]
+    while waiting:
+        row, depth = waiting.pop()
+        found.append(_bar(examined, row, depth, origin_ns))
+        waiting += [(child, depth + 1) for child in reversed(below.get(row, ()))]
+    last_ns = max((row.start_ns + row.duration_ns for row in found), default=0)
+    return Timeline(tuple(found), last_ns)
+
+
+def _bar(examined: Examined, row: int, depth: int, origin_ns: int) -> TimelineRow:
+    span = examined.spans.traces.span(row)
+    details = [("self time", int(examined.self_ns[row])), ("critical time", int(examined.charged_ns[row]))]
+    return TimelineRow(
+        depth=depth,
+        is_last=False,
+        label=span.name,
+        service=span.service,
+        start_ns=int(examined.spans.start_ns[row]) - origin_ns,
+        duration_ns=span.duration_ns,
+        has_error=span.has_error,
+        span_id=span.span_id,
+        details=(
+            *((key, format_duration(time_ns)) for key, time_ns in details),
+            *((("peer", span.peer.label),) if span.peer is not None else ()),
+        ),
+    )
+
+
+@report_of.register
+def changes_report(
+    answer: CallPathChanges, asked: Asked = NOT_ASKED, top: int = _MOST_ENDS, sides: tuple[str, str] = _SIDES
+) -> Report:
+    """Draw how call paths differ as a flame graph.
+
+    Args:
+        answer: The call paths of both sides.
+        asked: How they were got.
+        top: How many paths to list.
+        sides: What the sides are, before and after.
+    """
+    both = tuple(zip(sides, (answer.before, answer.after), strict=True))
+    empty = [title for title, side in both if not side.sums.complete_count]
+    if empty:
+        told = [hint(nothing_found(asked, f"requests of {title}")) for title in empty]
+        return reported("flame", answer, asked, told)
+    drawn = _changed_flame(answer, sides)
+    changed = [frame for frame in answer.frames if frame.own_delta_each_ns]
+    changed.sort(key=lambda frame: (-abs(frame.own_delta_each_ns), frame.number))
+    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), *(_side_line(*side) for side in both), Line(), drawn]
+    blocks += [Line(), strong("What changed, as a mean over requests"), table(_change_columns(answer), changed[:top])]
+    apart = [line for title, side in both for line in set_apart_lines(side.sums.set_apart, title)]
+    told_more = more(changed, "path", top)
+    footer = (dim(f"each frame is as wide as the longer of both sides{told_more}"), *apart)
+    return replace(reported("flame", answer, asked, [*blocks, Line()], footer), flame=drawn)
+
+
+def _changed_flame(answer: CallPathChanges, sides: tuple[str, str]) -> Flame:
+    rows = tuple(
+        FlameRow(
+            frame.depth,
+            frame.key.name,
+            _service(frame),
+            frame.value_ns,
+            frame.own_ns,
+            frame.delta_each_ns,
+            (frame.before.own_each_ns, frame.after.own_each_ns),
+            tuple(_changed_facts(frame)),
+        )
+        for frame in answer.frames
+    )
+    return Flame(rows, answer.total_ns, MEASURE_WORDS[answer.options.measure], sides)
+
+
+def _changed_facts(frame: ChangedFrame) -> Iterable[tuple[str, str]]:
+    yield "service", frame.key.place
+    for name, side in (("before", frame.before), ("after", frame.after)):
+        yield name, f"{format_duration(side.each_ns)} a request, {plural(side.sums.span_count, 'span')}"
+    yield "difference", format_signed(frame.delta_each_ns)
+    yield "own difference", format_signed(frame.own_delta_each_ns)
+
+
+def _side_line(title: str, side: CallPaths) -> Line:
+    count = side.sums.complete_count
+    mean = f"{format_duration(round(side.total_ns / count))} of {MEASURE_WORDS[side.options.measure]} a request"
+    return Line((Part(f"{title}: "), Part(mean, "strong"), Part(f", {plural(count, 'request')}")))
+
+
+def _change_columns(answer: CallPathChanges) -> tuple[Column[ChangedFrame], ...]:
+    def called_by(frame: ChangedFrame) -> str:
+        return callers(answer.frames, frame, _MOST_CALLERS)
+
+    return (
+        Column("operation", "operation", value=lambda frame: frame.key.name, can_shrink=True),
+        Column("service", "service", Unit.SERVICE, lambda frame: frame.key.place, can_shrink=True),
+        Column("change", "difference", value=lambda frame: format_signed(frame.own_delta_each_ns)),
+        Column("before", "own before", Unit.DURATION, lambda frame: frame.before.own_each_ns),
+        Column("after", "after", Unit.DURATION, lambda frame: frame.after.own_each_ns),
+        Column("callers", "called by", value=called_by, can_shrink=True, priority=1),
+    )
+
+
+def _service(frame: Frame | ChangedFrame) -> str:
     return "" if frame.is_other else frame.key.service
 
 
@@ -86,8 +203,8 @@ def _overview(answer: CallPaths, asked: Asked) -> Line:
 def _end_columns(answer: CallPaths) -> tuple[Column[Frame], ...]:
     total_ns = answer.total_ns
 
-    def callers(frame: Frame) -> str:
-        return answer.callers(frame, _MOST_CALLERS)
+    def called_by(frame: Frame) -> str:
+        return callers(answer.frames, frame, _MOST_CALLERS)
 
     return (
         Column("operation", "operation", value=lambda frame: frame.key.name, can_shrink=True),
@@ -96,13 +213,7 @@ def _end_columns(answer: CallPaths) -> tuple[Column[Frame], ...]:
         Column("own_ratio", "of all", Unit.RATIO, lambda frame: frame.own_ns / total_ns if total_ns else 0.0),
         Column("span_count", "spans", Unit.COUNT, of="sums", priority=1),
         Column("error_count", "errors", Unit.ERRORS, of="sums", priority=2),
-        Column(
-            "callers",
-            "called by",
-            value=lambda frame: answer.callers(frame, _MOST_CALLERS),
-            can_shrink=True,
-            priority=1,
-        ),
+        Column("callers", "called by", value=called_by, can_shrink=True, priority=1),
     )
 
 

@@ -61,10 +61,9 @@ def deps(options: DepsOptions) -> None:
     """
     options.check()
     chosen = chosen_format(options.output)
-    # What is opened here may be drawn as a graph, so the check of formats that others need is left out.
     # A watch draws over what progress would write.
     is_quiet = options.output.quiet or options.watch is not None
-    with opened(options.source, replace(options.output, format="text", quiet=is_quiet)) as source:
+    with opened(options.source, replace(options.output, quiet=is_quiet)) as source:
         if options.watch is not None:
             _check_watch(source, chosen)
             watch(lambda: _ask(source, options), lambda answer, last: _show(answer, options, last), options.watch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_args
 
 import typer
 
@@ -16,8 +16,10 @@ from traceq.cli.options import (
     SourceOptions,
     WindowOptions,
     WorkersOptions,
+    format_option,
     service_argument,
 )
+from traceq.render import GRAPH_FORMATS, AnswerFormat, Format, GraphFormat
 from traceq.units import NS_PER_DAY, NS_PER_S
 from traceq.views.graphs import Shade, View
 
@@ -31,6 +33,18 @@ Grouping: TypeAlias = Literal["name", "system", "host", "none"]
 _TABLE_LOOKBACK_NS = 7 * NS_PER_DAY
 """As in Jaeger UI. A job writes the table at the end of a day and stamps it with that day's midnight: an hour of it is
 empty, and nearly always a day of it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutputOptions(OutputOptions):
+    """The same for graphs."""
+
+    drawings: ClassVar[frozenset[Format]] = GRAPH_FORMATS
+
+    format: Annotated[Literal[AnswerFormat, GraphFormat] | None, format_option(Literal[AnswerFormat, GraphFormat])] = (
+        None
+    )
+
 
 _part_option = partial(typer.Option, rich_help_panel="Which part")
 _question_option = partial(typer.Option, rich_help_panel="Questions to the graph")
@@ -166,7 +180,7 @@ class DepsOptions:
         typer.Option(min=1, metavar="N", help="Maximum number of traces, the newest; 200 of a server."),
     ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
+    output: GraphOutputOptions = field(default_factory=GraphOutputOptions)
 
     def table_window(self, *, is_live: bool) -> Window:
         """Give the window for Jaeger's own table."""

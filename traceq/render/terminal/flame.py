@@ -10,7 +10,7 @@ from rich.style import Style
 
 from traceq.render.terminal.canvas import DIM, Pen, Strip, pad, shorten, width_of, wrapped
 from traceq.report import Flame, FlameRow
-from traceq.units import format_duration, format_ratio
+from traceq.units import format_duration, format_ratio, format_signed
 
 _MIN_CELLS = 6
 """Frames that are narrower than this, whose names could not be read, are joined with their neighbours."""
@@ -56,7 +56,10 @@ def draw_flame(flame: Flame, pen: Pen) -> Iterator[Strip]:
     """
     icicle = _placed(flame, max(pen.width - 2, 1))
     for boxes in icicle.lines:
-        yield _line(boxes, flame, pen)
+        line = _line(boxes, flame, pen)
+        # Where everything is too narrow for a box, nothing is left to draw.
+        if len(line) > 1:
+            yield line
     joined = sum(box.count for boxes in icicle.lines for box in boxes if box.row is None) + icicle.hidden_count
     if joined:
         told = (
@@ -130,7 +133,7 @@ def _text(row: FlameRow, flame: Flame, room: int, pen: Pen) -> str:
     time = pen.safe(format_duration(row.value_ns))
     if row.delta_ns is not None:
         time = share
-        share = pen.safe(f"{'+' if row.delta_ns > 0 else ''}{format_duration(row.delta_ns)}")
+        share = pen.safe(format_signed(row.delta_ns))
     service = pen.safe(row.service)
     for text in (
         f"{name}  {service}  {share}  {time}",
