@@ -19,7 +19,7 @@ from traceq.units import NS_PER_S
 from traceq.views.graphs import changes
 
 CHAT = ("--source", "fixtures/chat.json")
-GRAPH_FORMATS = ("mermaid", "dot", "svg")
+GRAPH_FORMATS = ("mermaid", "dot")
 
 
 def test_the_chat_product_is_a_picture_at_80_columns(run: Run) -> None:
@@ -156,7 +156,7 @@ def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_pa
         (("--upstream", "2"), "Invalid value for --service: upstream and downstream of what? name a service"),
         (("--watch", "10s"), "Invalid value for --watch: files do not change while they are watched"),
         (("--watch", "10ms"), "Invalid value for --watch: the interval is at least 1s"),
-        (("--cycles", "-f", "svg"), "Invalid value for --format: svg is for graphs: `traceq deps` draws one"),
+        (("--cycles", "-f", "dot"), "Invalid value for --format: dot is for graphs: `traceq deps` draws one"),
     ],
 )
 def test_what_makes_no_sense_together_is_refused(arguments: tuple[str, ...], error: str, run: Run) -> None:

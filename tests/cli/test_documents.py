@@ -1,4 +1,4 @@
-"""Pages and Markdown of every command: `-o FILE.html`, `-o FILE.md`."""
+"""Pages, Markdown and pictures of every command: `-o FILE.html`, `-o FILE.md`, `-o FILE.svg`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -31,15 +32,29 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_answer_is_written_as_a_page_and_as_markdown(name: str, run: Run, tmp_path: Path) -> None:
+def test_every_answer_is_written_as_a_page_as_markdown_and_as_a_picture(name: str, run: Run, tmp_path: Path) -> None:
     words = COMMANDS[name]
-    page, text = tmp_path / "answer.html", tmp_path / "answer.md"
+    page, text, picture = (tmp_path / f"answer.{suffix}" for suffix in ("html", "md", "svg"))
 
-    assert run(*words, *CHAT, "-o", str(page)).code == 0
-    assert run(*words, *CHAT, "-o", str(text)).code == 0
+    for target in (page, text, picture):
+        assert run(*words, *CHAT, "-o", str(target)).code == 0
 
     assert page.read_text(encoding="utf-8").startswith('<!doctype html>\n<html lang="en">')
     assert text.read_text(encoding="utf-8").startswith(f"# {words[0]}")
+    assert ET.fromstring(picture.read_text(encoding="utf-8")).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - ours
+
+
+def test_a_picture_is_as_wide_as_columns_tell(run: Run, tmp_path: Path) -> None:
+    wide, narrow = tmp_path / "wide.svg", tmp_path / "narrow.svg"
+
+    assert run("search", *CHAT, "-o", str(wide), width=160).code == 0
+    assert run("search", *CHAT, "-o", str(narrow), width=60).code == 0
+
+    widths = [
+        float(ET.fromstring(each.read_text(encoding="utf-8")).get("width", ""))  # noqa: S314 - ours
+        for each in (narrow, wide)
+    ]
+    assert widths[0] <= 60 * 8.4 + 28 < widths[1] <= 160 * 8.4 + 28
 
 
 def test_what_is_said_on_standard_error_is_on_the_page_too(run: Run) -> None:

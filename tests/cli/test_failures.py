@@ -132,6 +132,12 @@ def free_port() -> int:
             "`traceq fetch --help` shows how",
             id="fetch into csv",
         ),
+        pytest.param(
+            ("fetch", *CHAT, "-o", "traces.svg"),
+            "Invalid value for --format: traces are written as json or ndjson",
+            "`traceq fetch --help` shows how",
+            id="fetch into a picture",
+        ),
     ],
 )
 def test_usage_ends_with_2(arguments: tuple[str, ...], error: str, hint: str, run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -18,6 +18,7 @@ from traceq.cli.options import (
 )
 from traceq.cli.session import chosen_format, destination, opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line
+from traceq.render import TracesFormat
 from traceq.sources.bodies import packed, unpacked_name
 from traceq.sources.interface import Found, Source
 from traceq.units import plural
@@ -61,7 +62,7 @@ def fetch(options: FetchOptions) -> None:
             raise typer.BadParameter("--all takes conditions, not ids", param_hint="--trace")
         fetch_all(options.service.name, options.filters, options.source, options.output, options.harvest)
         return
-    if chosen_format(options.output) == "csv":
+    if chosen_format(options.output) not in {"text", *get_args(TracesFormat)}:
         raise typer.BadParameter("traces are written as json or ndjson", param_hint="--format")
     with opened(options.source, options.output) as source:
         parts = _found(source, options)

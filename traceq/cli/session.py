@@ -17,7 +17,7 @@ import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
-from traceq.cli.terminal import write_text
+from traceq.cli.terminal import columns, write_text
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import FLAME_FORMATS, GRAPH_FORMATS, Format, drawn, format_of, written_flame
 from traceq.render.imprint import Imprint
@@ -170,11 +170,24 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
 
         return render_markdown(report, imprint(report, asked))
     match chosen:
+        case "svg":
+            return _picture(report)
         case "folded" | "speedscope" | "perfetto" | "chrome":
             return written_flame(report, chosen, imprint(report, asked).title)
-        case "mermaid" | "dot" | "svg" if report.graph is not None:
+        case "mermaid" | "dot" if report.graph is not None:
             return drawn(report.graph, chosen)
     raise ValueError(f"{chosen} is not written like this")
+
+
+def _picture(report: Report) -> str:
+    """Draw a graph as one, and every other answer as a terminal shows it."""
+    if report.graph is not None:
+        from traceq.render.svg import render_svg
+
+        return render_svg(report.graph)
+    from traceq.render.terminal.picture import render_picture
+
+    return render_picture(report, columns())
 
 
 def imprint(report: Report, asked: Asked) -> Imprint:

@@ -46,7 +46,7 @@ def _standard_output(options: OutputOptions) -> Terminal:
     is_tty = sys.stdout.isatty()
     size = shutil.get_terminal_size((80, 24))
     return Terminal(
-        width=max(20, size.columns if is_tty else _columns(_width_beyond_pipe() or _PIPED_WIDTH)),
+        width=max(20, size.columns if is_tty else columns(_width_beyond_pipe() or _PIPED_WIDTH)),
         has_color=_has_color(options, is_tty=is_tty),
         has_links=is_tty and _draws_links(),
         is_ascii="utf" not in (sys.stdout.encoding or "").lower(),
@@ -74,12 +74,13 @@ def _width_beyond_pipe() -> int | None:
 def _file_output(options: OutputOptions) -> Terminal:
     """Tell what text in a file can do."""
     has_color = options.color == "always" and not options.no_color
-    return Terminal(width=_columns(_PIPED_WIDTH), has_color=has_color, has_links=False, is_ascii=False)
+    return Terminal(width=columns(), has_color=has_color, has_links=False, is_ascii=False)
 
 
-def _columns(fallback: int) -> int:
-    columns = os.environ.get("COLUMNS", "")
-    return max(20, int(columns)) if columns.isdigit() else fallback
+def columns(fallback: int = _PIPED_WIDTH) -> int:
+    """Give the width that `COLUMNS` tells."""
+    told = os.environ.get("COLUMNS", "")
+    return max(20, int(told)) if told.isdigit() else fallback
 
 
 def _draws_links() -> bool:

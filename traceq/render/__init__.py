@@ -9,13 +9,13 @@ from typing import Literal, TypeAlias, assert_never, get_args
 
 from traceq.report import Flame, Graph, Report
 
-AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv", "html", "markdown"]
-"""How any answer is written: for people, as one document, as records, as a page, or to be pasted."""
+AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv", "html", "markdown", "svg"]
+"""How any answer is written: for people, as one document, as records, as a page, to be pasted, or as a picture."""
 
 TracesFormat: TypeAlias = Literal["json", "ndjson"]
 """How traces themselves are written, as Jaeger's JSON."""
 
-GraphFormat: TypeAlias = Literal["mermaid", "dot", "svg"]
+GraphFormat: TypeAlias = Literal["mermaid", "dot"]
 """How a graph is written besides, as a drawing."""
 
 FlameFormat: TypeAlias = Literal["folded", "speedscope", "perfetto", "chrome"]
@@ -65,10 +65,6 @@ def drawn(graph: Graph, chosen: GraphFormat) -> str:
         from traceq.render.dot import render_dot
 
         return render_dot(graph)
-    if chosen == "svg":
-        from traceq.render.svg import render_svg
-
-        return render_svg(graph)
     assert_never(chosen)
 
 

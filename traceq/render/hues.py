@@ -5,7 +5,13 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
-HUE_COUNT = 12
+COLOURS = (
+    *(("#00789c", "#35b6dd"), ("#3a8a3a", "#6cbd6c"), ("#9a3f9a", "#cf7fcf"), ("#a86400", "#e39a3a")),
+    *(("#3b62d9", "#8aa4ff"), ("#00807c", "#35bdb8"), ("#b53bb0", "#e07fdd"), ("#5d7f2e", "#9cc568")),
+    *(("#7b4fd0", "#b79bff"), ("#857000", "#c6b03c"), ("#3b8080", "#78bcbc"), ("#96702a", "#dfb96f")),
+)
+"""The hues where all colours can be had: on white, where the terminal's own are too light to be read, and on black."""
+HUE_COUNT = len(COLOURS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ Strip = list[Segment]
 BOLD = Style(bold=True)
 DIM = Style(dim=True)
 RED = Style(color="red")
-_HUES = tuple(Style(color=f"color({number})") for number in (38, 71, 133, 172, 69, 37, 170, 107, 141, 136, 73, 179))
+HUES = tuple(Style(color=f"color({number})") for number in (38, 71, 133, 172, 69, 37, 170, 107, 141, 136, 73, 179))
 """The hues of services, of the 256 colours: they read well on dark and on light, no reds: red is for errors."""
 _ROLES: dict[Role, Style | None] = {"plain": None, "strong": BOLD, "dim": DIM, "error": RED, "hint": DIM}
 
@@ -186,7 +186,7 @@ class Pen:
 
     def hue(self, service: str) -> Style:
         """Give the colour of a service."""
-        return _HUES[self._hues.number(service)]
+        return HUES[self._hues.number(service)]
 
     def style(self, role: Role, text: str) -> Style | None:
         """Say how a role looks; a service looks like itself."""
