@@ -21,7 +21,7 @@ docs:  ## Write docs/cli.md and the tables of docs/json.md anew
 	.venv/bin/python -m tools.cli_docs > docs/cli.md
 	.venv/bin/python -m tools.json_docs
 
-readme:  ## Write the answers shown in README.md anew; read the diff before you commit it
+readme:  ## Write the answers and pictures shown in README.md anew; read the diff before you commit it
 	.venv/bin/python -m tools.readme
 
 golden:  ## Write the golden files anew; read the diff before you commit it

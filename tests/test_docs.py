@@ -15,6 +15,7 @@ import traceq.analysis
 from tools.cli_docs import cli_docs
 from tools.json_docs import JSON_DOCS, MARKED
 from tools.json_docs import rewritten as rewritten_keys
+from tools.pictures import drawn, pictures
 from tools.readme import RECORDED_NS, answer_now, examples, rewritten
 from traceq.answer import Answer
 from traceq.cli import COMMANDS, imported, main
@@ -64,6 +65,13 @@ def test_the_readme_examples_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_readme_shows_what_its_commands_answer() -> None:
     """`make readme` (`python -m tools.readme`) puts right what this finds."""
     assert rewritten(README, answer_now).splitlines() == README.splitlines()
+
+
+def test_the_pictures_of_the_readme_are_what_its_commands_draw() -> None:
+    """`make readme` (`python -m tools.readme`) puts right what this finds."""
+    assert len(pictures(README)) == README.count(".svg)") == 3
+    for path, picture in drawn(README):
+        assert path.read_text(encoding="utf-8") == picture, path
 
 
 def test_the_library_example_works(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Write the answers shown in README.md anew: `python -m tools.readme`."""
+"""Write the answers shown in README.md anew, and its pictures: `python -m tools.readme`."""
 
 from __future__ import annotations
 
@@ -102,4 +102,7 @@ def answer_now(command: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    from tools.pictures import write_pictures
+
     README.write_text(rewritten(README.read_text(encoding="utf-8"), answer_now), encoding="utf-8")
+    write_pictures()
