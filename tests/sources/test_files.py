@@ -470,5 +470,6 @@ def test_summaries_tell_the_traces_in_short(file: str) -> None:
         "span_count": 1,
         "error_count": 0,
         "orphan_count": 0,
+        "response_ns": None,
         "services": [{"name": "web", "span_count": 1, "error_count": 0}],
     }

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TypeAlias
 
+from traceq.catalog import TraceSummary
 from traceq.errors import ServerError
 from traceq.sources.dialects import Answered, Parts
 from traceq.sources.interface import MOST_AT_ONCE
@@ -25,6 +26,8 @@ _PROBES = 3
 """If none of so many has more spans by id, the others are as complete as they can be."""
 _MOST_FRUITLESS = 4
 """The number of answers that are probed in vain before single spans are taken for whole traces."""
+_MOST_ROOTLESS = 20
+"""The number of traces of one answer that are asked for by id to find out what they are called."""
 _ROOTS_ONLY = "searches of this server give only a part of each trace: asked for by id"
 
 
@@ -151,6 +154,23 @@ class Completer:
             )
         return (hosts + more).completed(*notes, is_partial=bool(unasked_count or cut))
 
+    def with_roots(
+        self, summaries: Sequence[TraceSummary], summarized: Callable[[Parts], TraceSummary]
+    ) -> list[TraceSummary]:
+        """Name traces after their roots where the server does not: where every span that has no parent misses it."""
+        rootless = [summary.trace_id for summary in summaries if not summary.root_service][:_MOST_ROOTLESS]
+        roots = {
+            trace_id: summarized(answer)
+            for trace_id, answer in zip(rootless, self._answers(rootless), strict=True)
+            if not (answer is None or isinstance(answer, ServerError))
+        }
+        return [
+            replace(summary, root_service=root.root_service, root_name=root.root_name)
+            if (root := roots.get(summary.trace_id))
+            else summary
+            for summary in summaries
+        ]
+
     def _gained(self, doubtful: Sequence[str], known: _Sizes, *, helps: bool = False) -> _Gained:
         """Ask for some traces by id, and for the others if there is more of one of these, or if it is known to help."""
         some = self._longer(doubtful[:_PROBES], known)
@@ -158,16 +178,19 @@ class Completer:
 
     def _longer(self, trace_ids: Sequence[str], known: _Sizes) -> _Gained:
         """Ask, several at a time, and keep the traces that have more spans, or as many and more hosts."""
-        if not trace_ids:
-            return _Gained()
-        with ThreadPoolExecutor(MOST_AT_ONCE) as executor:
-            answers = list(executor.map(self._asked, trace_ids))
+        answers = self._answers(trace_ids)
         by_id = {
             normal_id(trace_id): answer
             for trace_id, answer in zip(trace_ids, answers, strict=True)
             if not (answer is None or isinstance(answer, ServerError)) and self.sizes(answer) > known(trace_id)
         }
         return _Gained(by_id, tuple(answer for answer in answers if isinstance(answer, ServerError)))
+
+    def _answers(self, trace_ids: Sequence[str]) -> list[Parts | ServerError | None]:
+        if not trace_ids:
+            return []
+        with ThreadPoolExecutor(MOST_AT_ONCE) as executor:
+            return list(executor.map(self._asked, trace_ids))
 
     def _asked(self, trace_id: str) -> Parts | ServerError | None:
         try:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from traceq.catalog import Operation, ServiceCall, Window, summarize
+from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.conditions import sent_as
@@ -378,11 +378,14 @@ class JaegerSource:
         possible = [summary for summary in candidates.by_id.values() if may_match(summary, query)]
         kept = newest_summaries(summary for summary in possible if lasts_as_asked(summary, query))
         return FoundSummaries(
-            tuple(kept[: query.limit]),
+            tuple(self._completer.with_roots(kept[: query.limit], self._summary)),
             candidates.is_cut_off or len(kept) > len(kept[: query.limit]),
             _notes(query, candidates, sum(not may_match(each, anytime) for each in candidates.by_id.values())),
             candidates.service_count,
         )
+
+    def _summary(self, parts: Parts) -> TraceSummary:
+        return summarize(self._read([parts], with_details=False))[0]
 
     def _check_names(self, query: TraceQuery) -> None:
         """Tell a name that does not exist from one that nothing was found for; asked only when nothing was found."""
