@@ -52,7 +52,7 @@ def failure(url: str = BASE, *, timeout_ms: int = 30_000) -> tuple[type[TraceqEr
 UNREACHABLE = "is the query service running? is a port-forward in place? set --source or TRACEQ_SOURCE"
 SHORTER = "raise --timeout, or ask for less: a shorter --lookback, a smaller --limit"
 AGAIN = "try again; if it stays so, ask for less: a shorter --lookback, a smaller --limit"
-CREDENTIALS = "give them with --token, --basic, --header or --tenant"
+CREDENTIALS = "give credentials with --token, --basic or --header, or the --tenant"
 
 
 class TestAnswers:
@@ -162,7 +162,13 @@ class TestCredentials:
                 CREDENTIALS,
                 id="challenge",
             ),
-            pytest.param(httpx.Response(403, html="<html>go"), "refuses access (403)", CREDENTIALS, id="403 page"),
+            pytest.param(
+                httpx.Response(403, html="<html>go"),
+                "refuses access (403, with a web page)",
+                "is that a login? give a --token, or the cookie of a browser that has signed in: "
+                "--header 'Cookie: ...'",
+                id="403 page",
+            ),
             pytest.param(
                 httpx.Response(401, text="missing tenant header"),
                 "refuses access (401, missing tenant header)",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from traceq.traces import TraceWarning, WarningCode
 
 _TEXTS: dict[WarningCode, str] = {
-    "orphan": "parent missing: {spans} in {traces}, shown as roots",
+    "orphan": "parent missing: {spans} in {traces}, roots unless other traces show where they belong",
     "duplicate-dropped": "exact copies ignored: {spans} in {traces}",
     "duplicate-id": "id used for several spans: {spans} in {traces}, children are attached to the first",
     "self-parent": "span is its own parent: {spans} in {traces}, shown as roots",

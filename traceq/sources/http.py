@@ -214,9 +214,13 @@ class HttpClient:
                 hint="Kubernetes refuses its proxy to this account: give a --token, or use kubectl port-forward",
             )
         what = "wants credentials" if answer.status == HTTPStatus.UNAUTHORIZED else "refuses access"
-        raise LoginRequired(
-            f"{self._server} {what} ({told})", hint="give them with --token, --basic, --header or --tenant"
-        )
+        hint = "give credentials with --token, --basic or --header, or the --tenant"
+        if answer.content_type == "text/html":
+            told += ", with a web page"
+            hint = (
+                "is that a login? give a --token, or the cookie of a browser that has signed in: --header 'Cookie: ...'"
+            )
+        raise LoginRequired(f"{self._server} {what} ({told})", hint=hint)
 
     def _raise_cut_off(self, error: httpx.HTTPError) -> NoReturn:
         if isinstance(error, httpx.TimeoutException):

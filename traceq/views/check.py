@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
+from traceq.analysis.requests import SetApart
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Line, Part, Report, picked, table
@@ -21,8 +22,11 @@ def report(answer: Checks, asked: Asked = NOT_ASKED) -> Report:
     blocks += [table((outcome, *columns), answer.results)]
     blocks += [Line(), *(_reason(result) for result in answer.failed)] if count else []
     footer = [dim(looked_at(answer.sums, asked))]
-    for apart in dict.fromkeys(result.set_apart for result in answer.results):
-        footer += set_apart_lines(apart)
+    checks: dict[SetApart, list[str]] = {}
+    for result in answer.results:
+        checks.setdefault(result.set_apart, []).append(result.text)
+    for apart, texts in checks.items():
+        footer += set_apart_lines(apart, f"for {', '.join(texts)}" if len(checks) > 1 else "")
     shown = next((result.example for result in answer.failed if result.example), "")
     footer += [next_line(asked, "show", shown)] if shown else []
     return reported("check", answer, asked, blocks, footer)
