@@ -447,4 +447,5 @@ def _sample_notes(query: TraceQuery, candidates: Candidates[Any]) -> Iterator[st
 
 def _named(services: Sequence[str]) -> str:
     shown = ", ".join(printable(service) for service in services[:_MOST_NAMED])
-    return shown if len(services) <= _MOST_NAMED else f"{shown} and {len(services) - _MOST_NAMED} other services"
+    others = len(services) - _MOST_NAMED
+    return shown if others <= 0 else f"{shown} and {plural(others, 'other service')}"
