@@ -232,6 +232,8 @@ class TimelineRow:
     """What is remarkable about it (`bottleneck 83 %`, `ends 38 ms after the response`)."""
     is_flagged: bool = False
     """Whether the note is the answer to the question, not a remark."""
+    is_match: bool = False
+    """Whether it is what was looked for."""
     span_id: str = ""
     details: tuple[tuple[str, str], ...] = ()
     """Keys and values to be shown below the row."""

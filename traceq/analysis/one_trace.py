@@ -17,6 +17,7 @@ from traceq.analysis.messages import find_waits
 from traceq.analysis.outliving import crosses_clocks, is_comparable
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.requests import Measure, RequestOptions
+from traceq.analysis.selection import Selection, Wanted, select_spans
 from traceq.analysis.skew import corrected, skew_specs
 from traceq.answer import Answer
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
@@ -59,6 +60,8 @@ class ExaminedSpan:
     """The time by which its clock was corrected."""
     queue_ns: int
     """How long the message that it takes from its parent waited; -1 where that is not known, and for other spans."""
+    matches: tuple[str, ...] | None = None
+    """Where the text is that was looked for; None where none was."""
 
 
 def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
@@ -218,6 +221,11 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
         "how long the message from its parent waited",
     ),
     _peer_spec(lambda one: one.span),
+    json_key(
+        "matches",
+        lambda one: None if one.matches is None else list(one.matches),
+        "where the text of `--find` is: `operation`, `attribute db.statement`, ...; null without it",
+    ),
     *_detail_specs(lambda one: one.span, lambda one: one.details),
 )
 
@@ -229,34 +237,49 @@ class ExaminedTrace(TraceBottlenecks):
     findings: Findings
     """What is worth changing in the trace."""
     details: Details = Details()
+    selection: Selection | None = None
+    """The spans that are wanted; None for all."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
         *skew_specs(lambda answer: (answer.examined.skew.span_count, answer.examined.skew.largest_ns)),
         _ASSUMPTIONS,
         TraceBottlenecks.SPECS[-1],
-        Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "in order of start, clocks corrected"),
+        Rows("spans", SPAN_COLUMNS, lambda answer: answer.spans(), "those wanted, by start, clocks corrected"),
         Rows("findings", FINDING_COLUMNS, of="findings", about="as in `findings`"),
     )
     MAIN: ClassVar[str] = "spans"
 
     def spans(self) -> Iterator[ExaminedSpan]:
-        """Give the spans ordered by corrected start, then by span id, since servers answer in any order."""
+        """Give the wanted spans by corrected start, then by span id, since servers answer in any order."""
         examined, traces = self.examined, self.examined.spans.traces
         starts = examined.spans.start_ns.tolist()
         charged = (examined.charged_ns, examined.paths.own_ns, examined.network_ns)
         queue_ns = find_waits(examined.spans, np.arange(len(starts), dtype=np.int64))
         columns = (examined.self_ns, *charged, examined.skew.shift_ns, queue_ns)
         facts = list(zip(starts, *(column.tolist() for column in columns), strict=True))
-        for row in sorted(range(len(starts)), key=lambda row: (starts[row], traces.span_ids[row], row)):
-            yield ExaminedSpan(traces.span(row), self.details, *facts[row])
+        chosen = range(len(starts)) if self.selection is None else self.selection.rows
+        matches = {} if self.selection is None else self.selection.matches
+        for row in sorted(chosen, key=lambda row: (starts[row], traces.span_ids[row], row)):
+            found = ExaminedSpan(traces.span(row), self.details, *facts[row])
+            yield replace(found, matches=matches[row]) if row in matches else found
 
 
-def examine_trace(traces: Traces, options: RequestOptions, details: Details = Details()) -> ExaminedTrace:
-    """Examine the one trace of a table: its critical path, what delays it, what is worth changing."""
+def examine_trace(
+    traces: Traces, options: RequestOptions, details: Details = Details(), wanted: Wanted | None = None
+) -> ExaminedTrace:
+    """Examine the one trace of a table: its critical path, what delays it, what is worth changing.
+
+    Args:
+        traces: A table of one trace.
+        options: What ranks, and whether clocks are corrected.
+        details: Which details of spans the answer holds.
+        wanted: Which spans it holds, None for all; numbers are of the whole trace.
+    """
     found = trace_bottlenecks(traces, options)
     findings = FindingQuestion(options).rank(sum_up(found.examined, Thresholds()))
-    return ExaminedTrace(found.examined, found.summary, found.measure, found.culprits, findings, details)
+    selection = None if wanted is None or wanted.is_all else select_spans(found.examined, wanted)
+    return ExaminedTrace(found.examined, found.summary, found.measure, found.culprits, findings, details, selection)
 
 
 _ATTRIBUTES, _EVENTS, _LINKS = _detail_specs(lambda span: span, lambda _: _ALL_DETAILS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from traceq.query import Asked
 from traceq.report import Report
 from traceq.sources import is_url
 from traceq.traces import Traces
+
+if TYPE_CHECKING:
+    from traceq.analysis.one_trace import FoundSpans
+    from traceq.analysis.selection import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,17 @@ class ShowOptions:
         int | None,
         typer.Option(help="Shortest span to draw; its callers are drawn, too.", **DURATION),
     ] = None
+    find: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Only spans that contain this in a name, service, attribute (key=value) or event, and their callers.",
+        ),
+    ] = None
+    path: Annotated[bool, typer.Option("--path", help="Only spans that hold the critical path.")] = False
+    subtree: Annotated[
+        str | None, typer.Option("--subtree", metavar="SPAN", help="Only this span and what it calls.")
+    ] = None
     no_fold: Annotated[bool, typer.Option("--no-fold", help="Draw every span on a row of its own.")] = False
     by: MeasureOption = "critical-time"
     no_skew_correction: SkewOption = False
@@ -57,6 +72,8 @@ def show(options: ShowOptions) -> None:
       traceq show 5b8aa5a2 --source traces.json --errors --attributes
 
       traceq show 5b8aa5a2 --source traces.json --span 0f3b2a1c4d5e6f70
+
+      traceq show 5b8aa5a2 --source traces.json --find http.status_code=500
     """
     location, trace_id, span_id = _target(options)
     with opened(replace(options.source, source=location), options.output) as source:
@@ -64,6 +81,10 @@ def show(options: ShowOptions) -> None:
     span_id = options.span or span_id
     if span_id:
         asked = replace(asked, query={**asked.query, "span_id": span_id})
+    if options.span and (options.find or options.path or options.subtree):
+        raise typer.BadParameter("it shows one span, --find, --path and --subtree show some", param_hint="--span")
+    chosen = {"find": options.find, "path": options.path or None, "subtree": options.subtree}
+    asked = replace(asked, query={**asked.query, **{key: value for key, value in chosen.items() if value is not None}})
     report = _span(traces, span_id, asked) if span_id else _tree(traces, options, asked)
     emit(report, asked, options.output)
 
@@ -101,12 +122,36 @@ def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:
         min_span_ns=options.min_span_duration or 0,
         folds=not (options.no_fold or is_page),
     )
-    return report(examine_trace(traces, requests, details), asked, shown)
+    return report(examine_trace(traces, requests, details, _wanted(traces, options, asked)), asked, shown)
+
+
+def _wanted(traces: Traces, options: ShowOptions, asked: Asked) -> Wanted:
+    from traceq.analysis.selection import Wanted
+
+    if options.find is not None and not options.find:
+        raise typer.BadParameter("there is nothing to find: the text is empty", param_hint="--find")
+    root = None
+    if options.subtree is not None:
+        found = _found_spans(traces, options.subtree, asked).spans
+        rows = {span.row for span in found}
+        # Of a client and a server that share an id the client calls the server.
+        root = next(span.row for span in found if traces.parents[span.row] not in rows)
+    return Wanted(options.find, options.path, root)
 
 
 def _span(traces: Traces, span_id: str, asked: Asked) -> Report:
-    from traceq.analysis.one_trace import find_spans
     from traceq.views.show import span_report
+
+    return span_report(_found_spans(traces, span_id, asked), asked)
+
+
+def _found_spans(traces: Traces, span_id: str, asked: Asked) -> FoundSpans:
+    """Find the spans with an id.
+
+    Raises:
+        NotFoundError: If there are none.
+    """
+    from traceq.analysis.one_trace import find_spans
 
     found = find_spans(traces, span_id)
     if not found.spans:
@@ -114,4 +159,4 @@ def _span(traces: Traces, span_id: str, asked: Asked) -> Report:
         raise NotFoundError(
             f"no span '{span_id}' in trace {traces.trace_ids[0]}", hint=f"`{command}` lists all {traces.span_count}"
         )
-    return span_report(found, asked)
+    return found

@@ -15,11 +15,12 @@ from traceq.analysis.one_trace import (
     facts,
     find_assumptions,
 )
+from traceq.analysis.selection import Selection
 from traceq.answer import report_of
 from traceq.catalog import TraceSummary
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Fields, Line, Part, Report, table
-from traceq.units import format_duration, format_ratio, format_time, plural
+from traceq.units import format_count, format_duration, format_ratio, format_time, plural
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
 from traceq.views.wording import call_text, chain_text, dim, next_line, reported, strong
@@ -32,10 +33,25 @@ _ALL = Shown()
 
 @report_of.register
 def report(answer: ExaminedTrace, asked: Asked = NOT_ASKED, shown: Shown = _ALL) -> Report:
-    """Draw a trace."""
+    """Draw a trace, or the part of it that is wanted."""
+    selection = answer.selection
+    if selection is not None:
+        shown = replace(shown, only=selection.rows, root=selection.wanted.root, matches=selection.matches)
     drawn = waterfall(answer, shown, answer.details)
-    blocks: tuple[Block, ...] = (_headline(answer.summary), Line(), drawn.timeline, *_findings(answer), Line())
+    # Findings are about the whole trace.
+    findings = _findings(answer) if selection is None else []
+    found = () if selection is None or selection.wanted.text is None else (_found_line(selection, drawn),)
+    blocks: tuple[Block, ...] = (*found, _headline(answer.summary), Line(), drawn.timeline, *findings, Line())
     return reported("show", answer, asked, blocks, _footer(answer, drawn, asked))
+
+
+def _found_line(selection: Selection, drawn: Waterfall) -> Line:
+    """Say how many spans contain what was looked for, and where that was."""
+    count, sought = len(selection.matches), selection.wanted.text
+    told = f"{format_count(count) if count else 'None'} of {plural(drawn.span_count, 'span')}"
+    verb = "contains" if count == 1 else "contain" if count else "contains"
+    looked = "" if count else "; names, services, attributes and events were looked at, in upper and lower case"
+    return Line((Part(told, "strong"), Part(f" {verb} "), Part(f"{sought}", "strong"), Part(looked)))
 
 
 def _headline(summary: TraceSummary) -> Line:

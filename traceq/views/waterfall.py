@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
-from traceq.analysis.grouping import depths, find_roots
+from traceq.analysis.grouping import depths, find_roots, fold_ancestors
 from traceq.analysis.messages import find_waits
 from traceq.analysis.one_trace import Details, TraceBottlenecks, facts
 from traceq.report import Relation, Timeline, TimelineRow
@@ -50,6 +50,10 @@ class Shown:
     """Only these rows, and what leads to them."""
     folds: bool = True
     """Whether runs of alike spans share a row."""
+    root: int | None = None
+    """The row whose subtree is drawn, with nothing around it; None for the whole trace."""
+    matches: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Rows that were looked for, and where in them the text is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +115,17 @@ class _Drawing:
         self.awaited = examined.paths.awaited.tolist()
         self.queue_ns = find_waits(spans, np.arange(spans.parents.size, dtype=np.int64)).tolist()
         self.latest_ends = self._find_latest_ends()
-        self.origin_ns = min(self.starts, default=0)
-        self.duration_ns = max(self.ends, default=0) - self.origin_ns
         self.is_shown = self._find_shown()
+        rows = range(len(self.starts)) if shown.root is None else np.flatnonzero(self.is_shown).tolist()
+        self.origin_ns = min((self.starts[row] for row in rows), default=0)
+        self.duration_ns = max((self.ends[row] for row in rows), default=0) - self.origin_ns
         self.children = self._find_children()
         self.hidden_below = self._count_hidden()
         self.critical = self._find_critical()
         self.flagged = {culprit.row: culprit for culprit in answer.culprits}
         self.culprit_of = {row: at for at, culprit in enumerate(answer.culprits) for row in culprit.rows}
         self.folded_count = 0
+        self.matched_count = 0
 
     def _find_shown(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         spans, wanted = self.examined.spans, self.shown
@@ -132,8 +138,11 @@ class _Drawing:
         for row in np.argsort(-self.depths, kind="stable").tolist():
             if shown[row] and self.parents[row] >= 0:
                 shown[self.parents[row]] = True
+        if wanted.root is not None:
+            shown &= fold_ancestors(spans.parents, np.arange(shown.size) == wanted.root, np.logical_or)
         if wanted.max_depth is not None:
-            shown &= self.depths <= wanted.max_depth
+            top = 0 if wanted.root is None else self.depths[wanted.root]
+            shown &= self.depths <= top + wanted.max_depth
         return shown
 
     def _find_latest_ends(self) -> list[int]:
@@ -175,6 +184,8 @@ class _Drawing:
 
     def top_nodes(self) -> list[_Node]:
         """Give the roots, orphans below placeholders for the parents they miss, in order of start."""
+        if self.shown.root is not None:
+            return [_Node((self.shown.root,))] if self.is_shown[self.shown.root] else []
         missing = self.traces.missing_parents
         whole = [row for row in self.children[-1] if row not in missing]
         by_parent: defaultdict[str, list[int]] = defaultdict(list)
@@ -229,7 +240,13 @@ class _Drawing:
         )
         for row in np.argsort(-self.depths, kind="stable").tolist():
             below = tuple(signatures[child] for child in self.children.get(row, ()))
-            shape = (own[row], below, self.hidden_below.get(row, 0), self.culprit_of.get(row))
+            shape = (
+                own[row],
+                below,
+                self.hidden_below.get(row, 0),
+                self.culprit_of.get(row),
+                row in self.shown.matches,
+            )
             signatures[row] = shapes.setdefault(shape, len(shapes))
         return signatures
 
@@ -255,6 +272,7 @@ class _Drawing:
             count=count,
             note=self._note(node),
             is_flagged=self._flag(node) is not None,
+            is_match=first in self.shown.matches,
             span_id=span.span_id,
             details=tuple(self._details(span)) if count == 1 else (),
         )
@@ -312,6 +330,7 @@ class _Drawing:
             calls = f" in {plural(len(culprit.rows), 'call')}" if scattered else ""
             ratio = format_ratio(culprit.ratio)
             texts.append(f"{ratio} in itself" if culprit.is_entry else f"bottleneck {ratio}{calls}")
+        texts += self._match_notes(node)
         if len(node.rows) > 1:
             texts.append(self._fold_note(node.rows))
         texts += self._overhang_notes(row)
@@ -334,6 +353,18 @@ class _Drawing:
     def _flag(self, node: _Node) -> Culprit | None:
         """Give the culprit that a row is to be marked as: where its longest call stands."""
         return next((self.flagged[row] for row in node.rows if row in self.flagged), None)
+
+    def _match_notes(self, node: _Node) -> list[str]:
+        """Say which of the matches a row is, in the order of rows, and where in it the text is."""
+        row, of_all = node.rows[0], f"of {len(self.shown.matches):,}"
+        if row not in self.shown.matches:
+            return []
+        self.matched_count += len(node.rows)
+        if len(node.rows) > 1:
+            return [f"{len(node.rows):,} {of_all} matches"]
+        first, *others = self.shown.matches[row]
+        told = f"{first} and {plural(len(others), 'other')}" if others else first
+        return [f"match {self.matched_count:,} {of_all}: {told}"]
 
     def _fold_note(self, rows: Sequence[int]) -> str:
         lengths = [self.ends[row] - self.starts[row] for row in rows]

@@ -26,6 +26,7 @@ from traceq.units import format_duration
 
 _BLANK = Segment(" ")
 _GAP = 2
+_MATCH = Style(bold=True, underline=True)
 _MAX_LABEL_RATIO = 0.45
 _MIN_LABEL = 34
 _MAX_SERVICE = 24
@@ -188,7 +189,7 @@ def _label(row: _Row, width: int, emphasis: Style | None, pen: Pen) -> Strip:
     if name_width > room:
         name = shorten(name, room, pen.glyphs.ellipsis)
         name_width = width_of(name)
-    style = DIM if row.row.relation == "placeholder" else emphasis
+    style = _MATCH if row.row.is_match else DIM if row.row.relation == "placeholder" else emphasis
     mark = Segment(row.mark, RED if row.row.has_error else DIM)
     blanks = " " * (room - name_width)
     return [Segment(row.branch, DIM), mark, Segment(name, style), Segment(row.suffix + blanks)]

@@ -1,0 +1,91 @@
+"""`show` with `--find`, `--path` and `--subtree`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Outcome, Run
+from tests.cli.test_golden import first
+from traceq.errors import ExitCode
+
+SLOW, N_PLUS_ONE = first("message-slow"), first("friends-n-plus-one")
+CHAT = ("--source", "fixtures/chat.json")
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = json.loads(outcome.out)
+    return found
+
+
+def test_what_is_found_is_numbered_and_stands_below_its_callers(run: Run) -> None:
+    lines = run("show", SLOW, *CHAT, "--find", "mongodb.insert", width=120).out.splitlines()
+
+    assert lines[0] == "1 of 17 spans contains mongodb.insert"
+    assert any("match 1 of 1: operation" in line for line in lines)
+    assert [line.split()[1] for line in lines if line.strip().startswith("└─")] == [
+        "save_message_to_mongodb",
+        "mongodb.insert",
+    ]
+
+
+def test_alike_matches_share_a_row_that_says_how_many_they_are(run: Run) -> None:
+    shown = run("show", N_PLUS_ONE, *CHAT, "--find", "SELECT users", width=120).out
+
+    assert "47 of 47 matches" in shown
+
+
+def test_json_has_what_was_found_and_where(run: Run) -> None:
+    found = document(run("show", SLOW, *CHAT, "--find", "mongodb", "-f", "json"))
+
+    assert found["query"]["find"] == "mongodb"
+    assert {span["operation"]: span["matches"][0] for span in found["spans"]} == {
+        "save_message_to_mongodb": "operation",
+        "mongodb.insert": "operation",
+    }
+    assert found["trace"]["span_count"] == 17
+
+
+def test_nothing_found_is_an_answer_that_says_where_it_looked(run: Run) -> None:
+    outcome = run("show", SLOW, *CHAT, "--find", "zzz", width=120)
+
+    assert outcome.code == ExitCode.ANSWERED
+    assert outcome.out.startswith("None of 17 spans contains zzz; names, services, attributes and events were looked")
+
+
+def test_the_path_is_what_holds_it(run: Run) -> None:
+    whole = document(run("show", SLOW, *CHAT, "-f", "json"))
+    path = document(run("show", SLOW, *CHAT, "--path", "-f", "json"))
+
+    held = [span["span_id"] for span in whole["spans"] if span["own_critical_ns"]]
+    assert [span["span_id"] for span in path["spans"]] == held
+    assert "send_sse_notification" not in run("show", SLOW, *CHAT, "--path").out
+
+
+def test_a_subtree_is_drawn_by_itself(run: Run) -> None:
+    whole = document(run("show", SLOW, *CHAT, "-f", "json"))
+    save = next(span for span in whole["spans"] if span["operation"] == "save_message_to_mongodb")
+
+    lines = run("show", SLOW, *CHAT, "--subtree", save["span_id"], width=120).out.splitlines()
+    part = document(run("show", SLOW, *CHAT, "--subtree", save["span_id"][:8], "-f", "json"))
+
+    assert [line.split()[0] for line in lines[3:5]] == ["save_message_to_mongodb", "└─"]
+    assert [span["operation"] for span in part["spans"]] == ["save_message_to_mongodb", "mongodb.insert"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--subtree", "dead"), ExitCode.NOT_FOUND, f"no span 'dead' in trace {SLOW}"),
+        (("--find", ""), ExitCode.USAGE, "there is nothing to find: the text is empty"),
+        (("--find", "x", "--span", "dead"), ExitCode.USAGE, "it shows one span"),
+    ],
+)
+def test_what_cannot_be_shown_is_explained(arguments: tuple[str, ...], code: ExitCode, told: str, run: Run) -> None:
+    outcome = run("show", SLOW, *CHAT, *arguments, width=200)
+
+    assert outcome.code == code
+    assert told in outcome.err
