@@ -169,6 +169,16 @@ def format_time(time_ns: int, *, with_date: bool = True, utc: bool = False) -> s
     return f"{moment.strftime(pattern)}.{rest_ns // NS_PER_MS:03d}"
 
 
+def zone_of(time_ns: int) -> str:
+    """Name the local time zone at a point in time (`UTC`, `CET`; `+05:30` where it has no name)."""
+    try:
+        moment = datetime.fromtimestamp(time_ns // NS_PER_S, tz=UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return "UTC"
+    name = moment.tzname() or ""
+    return name if name.isalpha() else f"{moment:%z}"[:3] + ":" + f"{moment:%z}"[3:5]
+
+
 def format_rfc3339(time_ns: int) -> str:
     """Write a point in time as RFC 3339 in UTC with nanoseconds, as Jaeger's v3 parameters want it."""
     seconds, rest_ns = divmod(time_ns, NS_PER_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass, field
 
@@ -14,6 +15,19 @@ COLOURS = (
 HUE_COUNT = len(COLOURS)
 
 
+_CALLEE = re.compile(r"(?:^|.* )(?:→|←) (.+)", re.DOTALL)
+
+
+def _hue_name(text: str) -> str:
+    """Give the name that decides about a hue: `mongodb` for `→ mongodb`, `chat → mongodb` and `mongodb messages`.
+
+    Peers are named by their systems in some views and with what they hold in others.
+    """
+    callee = _CALLEE.fullmatch(text)
+    name = callee[1] if callee else text
+    return name.partition(" ")[0] or name
+
+
 @dataclass(frozen=True, slots=True)
 class Hues:
     """The hues of one drawing; it remembers those that are taken."""
@@ -22,6 +36,7 @@ class Hues:
 
     def number(self, service: str) -> int:
         """Give a service its hue: by its name, so that it is the same in the next run, or the next that is free."""
+        service = _hue_name(service)
         if service not in self._numbers:
             # From the name, and not by Python's hash: that one differs from run to run.
             wanted = zlib.crc32(service.encode("utf-8", "replace"))

@@ -31,6 +31,7 @@ from traceq.views.wording import (
 if TYPE_CHECKING:
     from traceq.analysis.comparison.tags import TagChanges
     from traceq.analysis.findings import Findings
+    from traceq.analysis.group_sums import GroupKey
     from traceq.analysis.what_if import WhatIf
 
 _SHOWN_SLOWEST = 5
@@ -107,7 +108,7 @@ def report(answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = 10, beside:
         return replace(nothing, document={**nothing.document, **beside.to_dict()})
     said = beside.said(answer.verdict)
     blocks: list[Block] = [*verdict_lines(said, asked), *_overview(answer, asked)]
-    blocks += [Line(), strong("Where the time goes"), _ranking(answer, top), Line(), strong("Slowest requests")]
+    blocks += [Line(), _heading(answer), _ranking(answer, top), Line(), strong("Slowest requests")]
     blocks += [table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST]), *beside.blocks(), Line()]
     found = reported("bottlenecks", answer, asked, blocks, _footer(answer, asked, top))
     return replace(found, document=_document(found.document, said, beside))
@@ -132,15 +133,20 @@ def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
     if answer.sums.failed_count:
         parts.append(Part(f"   {answer.sums.failed_count} failed", "error"))
     if answer.slow_from_ns is not None:
-        parts.append(
-            Part(f"   slow: the slowest {answer.slow_count}, from {format_duration(answer.slow_from_ns)} on", "dim")
-        )
+        parts.append(Part(f"   slow from {format_duration(answer.slow_from_ns)} ({answer.slow_count})", "dim"))
     return [Line(tuple(parts)), duration_histogram(latency, (latency,))]
 
 
 def _marks(latency: Spread) -> list[tuple[str, int]]:
     marks = [(f"p{round(100 * quantile)}", latency.percentile(quantile)) for quantile in (0.5, 0.95, 0.99)]
     return [*marks, ("max", latency.max_ns)]
+
+
+def _heading(answer: Bottlenecks) -> Line:
+    """Name the ranking, and say that times are charged to all requests together: beside percentiles they look huge."""
+    title, requests = _HELD_TITLES[answer.options.measure], plural(answer.sums.latency.count, "request")
+    whose = f"   {title.upper()} is the sum of {'all spans' if title != 'critical' else requests}"
+    return Line((Part("Where the time goes", "strong"), Part(whose, "dim")))
 
 
 _HELD_TITLES: dict[Measure, str] = {"critical-time": "critical", "self-time": "self", "duration": "total"}
@@ -150,7 +156,9 @@ def _ranking(answer: Bottlenecks, top: int) -> Table:
     by = answer.options.measure
     lines = answer.groups[:top]
     longest_ns = max(line.held_ns(by) for line in lines) or 1
-    in_words = Column[RankedGroup]("service", "service", Unit.SERVICE, lambda line: line.key.place, can_shrink=True)
+    in_words = Column[RankedGroup](
+        "service", "service", Unit.SERVICE, lambda line: _place(line.key, answer.options.service), can_shrink=True
+    )
     bar = Column[RankedGroup]("bar", "", Unit.BAR, lambda line: line.held_ns(by) / longest_ns, priority=3)
     held = Column[RankedGroup]("held_ns", _HELD_TITLES[by], Unit.DURATION, lambda line: line.held_ns(by))
     operation, of_all, of_slow, requests, median, p95, errors = picked(
@@ -160,6 +168,11 @@ def _ranking(answer: Bottlenecks, top: int) -> Table:
     )
     columns = (operation, in_words, bar, held, of_all, of_slow, requests, replace(median, priority=2), p95, errors)
     return table(columns, lines)
+
+
+def _place(key: GroupKey, asked: str | None) -> str:
+    """Say where a call belongs; the service that was asked for goes without saying."""
+    return key.place.removeprefix(f"{asked} ") if key.service == asked else key.place
 
 
 def _held_by(request: SlowRequest) -> str:

@@ -57,7 +57,7 @@ def _table(summaries: tuple[TraceSummary, ...], *, by_response: bool) -> Table:
     columns = (
         trace,
         Column[TraceSummary]("root", "root", value=_root, can_shrink=True),
-        replace(start, priority=2),
+        replace(start, priority=1),
         *((response,) if by_response else ()),
         replace(duration, title="in all", priority=3) if by_response else duration,
         Column[TraceSummary]("bar", "", Unit.BAR, lambda summary: lengths[summary] / longest_ns, priority=3),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath
+from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath, Stretch
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.one_trace import (
     SELF_TIME_COLUMNS,
@@ -19,7 +19,7 @@ from traceq.analysis.selection import Selection
 from traceq.answer import report_of
 from traceq.catalog import TraceSummary
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Block, Fields, Line, Part, Report, table
+from traceq.report import Block, Column, Fields, Line, Part, Report, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, format_time, plural
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
@@ -166,7 +166,10 @@ def critical_path_report(answer: CriticalPath, asked: Asked = NOT_ASKED, top: in
     held = answer.held
     longest = sorted(held, key=lambda stretch: (stretch.start_ns - stretch.end_ns, stretch.start_ns, stretch.span.row))
     heading = strong(f"{plural(len(held), 'stretch', 'stretches')} of critical paths, the longest first")
-    blocks = (heading, table(STRETCH_COLUMNS, longest[:top]))
+    begin_ns = min((stretch.start_ns for stretch in held), default=0)
+    trace, service, operation, length = picked(STRETCH_COLUMNS, "trace_id", "service", "operation", "length_ns")
+    begins = Column[Stretch]("at_ns", "at", Unit.DURATION, lambda stretch: stretch.start_ns - begin_ns, priority=1)
+    blocks = (heading, table((trace, service, operation, begins, length), longest[:top]))
     return reported("critical-path", answer, asked, blocks, _rest(len(held) - top))
 
 

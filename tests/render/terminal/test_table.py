@@ -48,12 +48,19 @@ def test_bars_are_drawn_in_eighths_and_never_vanish() -> None:
     assert _column(Unit.BAR, 1, 0.5, 0.19, 0.0001, 0, 7.0) == ["IT", "█" * 10, "█████", "█▉", "▏", "", "█" * 10]
 
 
-def test_times_of_one_day_carry_the_date_in_the_title() -> None:
-    assert _column(Unit.TIME, NOON_NS, NOON_NS + 1_500_000_000) == ["IT 2026-11-22", "12:00:00.000", "12:00:01.500"]
+def test_times_are_told_to_the_second_and_their_day_and_zone_once(utc: None) -> None:
+    assert _column(Unit.TIME, NOON_NS, NOON_NS + 1_500_000_000, None) == [
+        "IT",
+        "12:00:00",
+        "12:00:01",
+        "-",
+        "times: 2026-11-22 UTC",
+    ]
     assert _column(Unit.TIME, NOON_NS, NOON_NS + 86_400 * 10**9) == [
         "IT",
-        "2026-11-22 12:00:00.000",
-        "2026-11-23 12:00:00.000",
+        "2026-11-22 12:00:00",
+        "2026-11-23 12:00:00",
+        "times: UTC",
     ]
 
 
@@ -67,8 +74,8 @@ def test_less_important_columns_are_left_out_and_named() -> None:
     table = Table(columns, ((SLOW, "GET /rooms/{room_id}/messages", 14, "x" * 9),))
 
     assert lines(table, width=70) == [
-        " TRACE                             ROOT                          SPANS",
-        f" {SLOW}  GET /rooms/{{room_i…/messages     14",
+        " TRACE                             ROOT                      SPANS",
+        f" {SLOW}  GET /rooms/{{ro…/messages     14",
         " width 70: OTHER left out, see --format json",
     ]
     assert lines(table, width=52) == [
@@ -81,7 +88,7 @@ def test_less_important_columns_are_left_out_and_named() -> None:
 def test_the_excess_is_shared_in_proportion() -> None:
     columns: tuple[Column[Any], ...] = (Column("a", "a", can_shrink=True), Column("b", "b", can_shrink=True))
 
-    assert lines(Table(columns, (("x" * 36, "y" * 26),)), width=58)[1] == f" {'x' * 29}…  {'y' * 24}…"
+    assert lines(Table(columns, (("x" * 36, "y" * 26),)), width=58)[1] == f" {'x' * 30}…  {'y' * 23}…"
 
 
 def test_no_rows_draw_nothing() -> None:

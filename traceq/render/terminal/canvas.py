@@ -150,6 +150,9 @@ HUES = tuple(Style(color=f"color({number})") for number in (38, 71, 133, 172, 69
 _ROLES: dict[Role, Style | None] = {"plain": None, "strong": BOLD, "dim": DIM, "error": RED, "hint": DIM}
 
 
+_ARROW = re.compile(r"((?:^| )(?:→|←|->|<-) )")
+
+
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """What the terminal can show; colours are the business of the console that prints."""
@@ -187,6 +190,21 @@ class Pen:
     def hue(self, service: str) -> Style:
         """Give the colour of a service."""
         return HUES[self._hues.number(service)]
+
+    def named(self, text: str, name: str) -> Strip:
+        """Write who calls whom (`chat → mysql`), each in its hue; else a name, as a whole in the hue it has.
+
+        Args:
+            text: The name as it is shown, fit to be written and shortened.
+            name: The name.
+        """
+        ends = _ARROW.split(text, maxsplit=1)
+        names = _ARROW.split(name, maxsplit=1)
+        if len(ends) < len(names) or len(names) == 1:
+            return [Segment(text, self.hue(name) if name else None)]
+        (caller, arrow, callee), (caller_name, _, callee_name) = ends, names
+        first = [Segment(caller, self.hue(caller_name))] if caller_name else []
+        return [*first, Segment(arrow, DIM), Segment(callee, self.hue(callee_name))]
 
     def style(self, role: Role, text: str) -> Style | None:
         """Say how a role looks; a service looks like itself."""
@@ -244,7 +262,8 @@ def cut(text: str, width: int) -> str:
     return text
 
 
-def _cut_front(text: str, width: int) -> str:
+def cut_front(text: str, width: int) -> str:
+    """Keep the end that fits."""
     used = 0
     for position in range(len(text) - 1, -1, -1):
         used += cell_len(text[position])
@@ -253,19 +272,24 @@ def _cut_front(text: str, width: int) -> str:
     return text
 
 
+_SEPARATORS = (" > ", " → ", " -> ", " ← ", " <- ", "/")
+"""What stands before the last piece of a chain, of a call, or of a path: it tells most."""
+
+
 def shorten(text: str, width: int, ellipsis: str) -> str:
-    """Shorten a text to a width: at the end, but in the middle of a path, whose last piece tells most."""
+    """Shorten a text to a width: at the end, but in the middle of chains and paths, whose last piece tells most."""
     if width_of(text) <= width:
         return text
     room = width - len(ellipsis)
     if room < 1:
         return cut(text, width)
+    separator = next((each for each in _SEPARATORS if each in text), "")
     # Two halves of less than six cells tell nothing.
-    if room < 12 or "/" not in text:
+    if room < 12 or not separator:
         return cut(text, room) + ellipsis
-    tail = text[text.rindex("/") :]
-    if width_of(tail) > room // 2:
-        tail = _cut_front(text, room * 2 // 5)
+    tail = text[text.rindex(separator) :]
+    if width_of(tail) > room * (2 if separator == "/" else 3) // 4:
+        tail = cut_front(text, room * 2 // 5)
     return cut(text, room - width_of(tail)) + ellipsis + tail
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from rich.segment import Segment
@@ -21,19 +21,18 @@ from traceq.render.terminal.canvas import (
     width_of,
     wrapped,
 )
+from traceq.render.terminal.fitting import GAP, Wish, fit
+from traceq.render.terminal.shortening import shorten_all
 from traceq.report import (
     Column,
     Table,
     Unit,
     Value,
 )
-from traceq.units import format_count, format_duration, format_ratio, format_time
+from traceq.units import format_count, format_duration, format_ratio, format_time, zone_of
 
-_GAP = 2
-_SOFT_MIN = 24
-"""A column that can shrink gives up this much before another is left out ..."""
-_HARD_MIN = 4
-"""... and this much when nothing is left to leave out."""
+_EMPTY = 1_000
+"""Makes the priority of a column without any value higher than that of any other."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,9 +46,17 @@ class _Drawn:
     is_right: bool
     width: int
 
-    def shrunk_to(self, floor: int) -> int:
-        """Cells it needs when it gives up what it can."""
-        return min(self.width, max(floor, width_of(self.title))) if self.column.can_shrink else self.width
+    @property
+    def is_empty(self) -> bool:
+        """Whether no cell holds anything."""
+        return all(text.strip() in {"", NOTHING} for text in self.texts)
+
+    def wish(self) -> Wish:
+        """Say what it needs of the width; what is empty everywhere comes after everything else."""
+        column = self.column
+        is_id = column.unit is Unit.TRACE_ID and column.priority <= 0
+        priority = column.priority + (_EMPTY if self.is_empty else 0)
+        return Wish(self.width, width_of(self.title), column.can_shrink, is_id, priority)
 
 
 def draw_table(table: Table, pen: Pen) -> Iterator[Strip]:
@@ -58,64 +65,32 @@ def draw_table(table: Table, pen: Pen) -> Iterator[Strip]:
         return
     by_column = zip(*table.rows, strict=True)
     columns = [_drawn(column, values, pen) for column, values in zip(table.columns, by_column, strict=True)]
-    kept = _kept(columns, pen.width - 1)
-    _fit(kept, pen.width - 1)
+    widths = fit([drawn.wish() for drawn in columns], pen.width - 1)
+    kept = [_fitted(drawn, width, pen) for drawn, width in zip(columns, widths, strict=True) if width]
     yield _titles(kept, pen)
     for number in range(len(table.rows)):
         yield _row(kept, number, pen)
-    left_out = [pen.safe(drawn.column.title.upper()) for drawn in columns if drawn not in kept and drawn.title]
-    if left_out:
-        note = f"width {pen.width}: {', '.join(left_out)} left out, see --format json"
+    left_out = [
+        pen.safe(drawn.column.title.upper())
+        for drawn, width in zip(columns, widths, strict=True)
+        if not width and drawn.title and not drawn.is_empty
+    ]
+    notes = [_note_on_times(kept)]
+    notes += [f"width {pen.width}: {', '.join(left_out)} left out, see --format json"] if left_out else []
+    for note in filter(None, notes):
         yield from ([Segment(" "), Segment(piece, DIM)] for piece in wrapped(note, pen.width - 1))
+
+
+def _fitted(drawn: _Drawn, width: int, pen: Pen) -> _Drawn:
+    """Shorten the texts of a column to its width."""
+    texts = drawn.texts if width == drawn.width else shorten_all(drawn.texts, width, pen.glyphs.ellipsis)
+    return replace(drawn, texts=texts, width=width)
 
 
 def _drawn(column: Column[Any], values: Sequence[Value], pen: Pen) -> _Drawn:
     title, texts = _cell_texts(column, values, pen)
     width = max(width_of(title), *map(width_of, texts))
     return _Drawn(column, title, texts, values, _is_right(column, values), width)
-
-
-def _kept(columns: list[_Drawn], room: int) -> list[_Drawn]:
-    """Leave out columns of the highest priority until the others fit; the first column always stays."""
-    kept = list(columns)
-    # The rightmost goes first among equals, the sort is stable; what is needed goes when even the least is too much.
-    ids = {drawn for drawn in columns if drawn.column.unit is Unit.TRACE_ID and drawn.column.priority <= 0}
-    others = [drawn for drawn in reversed(columns[1:]) if drawn not in ids]
-    for drawn in sorted(others, key=lambda drawn: -drawn.column.priority):
-        floor = _SOFT_MIN if drawn.column.priority > 0 else _HARD_MIN
-        if _total(kept, floor) > room:
-            kept.remove(drawn)
-    return kept
-
-
-def _total(columns: list[_Drawn], floor: int) -> int:
-    return sum(drawn.shrunk_to(floor) + _GAP for drawn in columns) - _GAP
-
-
-def _fit(columns: list[_Drawn], room: int) -> None:
-    """Take from the columns that can shrink, in proportion to what each has above its least."""
-    excess = sum(drawn.width + _GAP for drawn in columns) - _GAP - room
-    floor = _SOFT_MIN if _total(columns, _SOFT_MIN) <= room else _HARD_MIN
-    spare = sum(drawn.width - drawn.shrunk_to(floor) for drawn in columns)
-    for drawn in columns:
-        if excess <= 0:
-            return
-        own = drawn.width - drawn.shrunk_to(floor)
-        # Rounded up, and what the last ones need not give they keep.
-        given = min(-(-excess * own // spare), own) if spare else 0
-        drawn.width -= given
-        excess -= given
-        spare -= own
-    if excess > 0:
-        _squeeze(columns, excess)
-
-
-def _squeeze(columns: list[_Drawn], excess: int) -> None:
-    """Take from columns that cannot shrink, ids last: better a shortened one than a broken line."""
-    for drawn in sorted(columns, key=lambda drawn: drawn.column.unit is Unit.TRACE_ID):
-        given = min(excess, drawn.width - 1)
-        drawn.width -= given
-        excess -= given
 
 
 def _titles(columns: list[_Drawn], pen: Pen) -> Strip:
@@ -129,29 +104,34 @@ def _titles(columns: list[_Drawn], pen: Pen) -> Strip:
 def _row(columns: list[_Drawn], number: int, pen: Pen) -> Strip:
     strip: Strip = [Segment(" ")]
     for drawn in columns:
-        text = shorten(drawn.texts[number], drawn.width, pen.glyphs.ellipsis)
-        strip += _placed(text, _style(drawn, number, pen), drawn)
+        strip += _cell(drawn, number, pen)
     return strip
+
+
+def _cell(drawn: _Drawn, number: int, pen: Pen) -> Strip:
+    text, value = drawn.texts[number], drawn.values[number]
+    if drawn.column.unit is Unit.SERVICE and isinstance(value, str):
+        blanks = drawn.width - width_of(text) + GAP
+        return [*pen.named(text, value), Segment(" " * blanks)]
+    return _placed(text, _style(drawn, number, pen), drawn)
 
 
 def _placed(text: str, style: Style | None, drawn: _Drawn) -> Strip:
     # Blanks stay outside the styled text: a link should not reach into the gap.
     blanks = drawn.width - width_of(text)
-    left, right = (blanks, _GAP) if drawn.is_right else (0, blanks + _GAP)
+    left, right = (blanks, GAP) if drawn.is_right else (0, blanks + GAP)
     return [Segment(" " * left), Segment(text, style), Segment(" " * right)]
 
 
 def _style(drawn: _Drawn, number: int, pen: Pen) -> Style | None:
     value = drawn.values[number]
-    if drawn.column.unit is Unit.SERVICE and isinstance(value, str):
-        return pen.hue(value)
     if drawn.column.unit is Unit.TRACE_ID and isinstance(value, str):
         return pen.trace_link(value)
     return RED if drawn.column.unit is Unit.ERRORS and value else None
 
 
 _BAR_CELLS = 10
-_DATE = len("2026-11-22")
+_DATE, _SECONDS = len("2026-11-22"), len("2026-11-22 12:00:00")
 
 
 def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:
@@ -164,11 +144,11 @@ def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:
 def _cell_texts(column: Column[Any], values: Sequence[Value], pen: Pen) -> tuple[str, list[str]]:
     """Write a column's title and its cells.
 
-    The units of durations stand below each other. Times of one day carry the date in the title.
+    The units of durations stand below each other. Times of one day are written without it.
     """
     title = pen.safe(column.title.upper())
     if column.unit is Unit.TIME:
-        return _times(title, values)
+        return title, _times(values)
     texts = [NOTHING if value is None else _text(column.unit, value, pen) for value in values]
     if column.unit is Unit.DURATION:
         return title, aligned_durations(texts)
@@ -210,12 +190,24 @@ def _words(value: Value, pen: Pen) -> str:
     return pen.glyphs.separator.join(pen.safe(member) for member in value)
 
 
-def _times(title: str, values: Sequence[Value]) -> tuple[str, list[str]]:
-    texts = [format_time(value) if isinstance(value, int) else NOTHING for value in values]
-    days = {text[:_DATE] for text in texts if text != NOTHING}
-    if len(days) != 1 or any(text.startswith("epoch") for text in texts):
-        return title, texts
-    return f"{title} {days.pop()}", [text[_DATE + 1 :] or text for text in texts]
+def _times(values: Sequence[Value]) -> list[str]:
+    """Write times to the second, without the day where all are of one: a note says which."""
+    texts = [format_time(value)[:_SECONDS] if isinstance(value, int) else NOTHING for value in values]
+    return [text[_DATE + 1 :] or text for text in texts] if _day(values) else texts
+
+
+def _day(values: Sequence[Value]) -> str:
+    """Give the day of all times; empty where there are several, or years that calendars do not know."""
+    days = {format_time(value)[:_DATE] for value in values if isinstance(value, int)}
+    return days.pop() if len(days) == 1 and not any(day.startswith("epoch") for day in days) else ""
+
+
+def _note_on_times(columns: Sequence[_Drawn]) -> str:
+    """Say once which day and which zone the times of a table are of."""
+    values = [value for drawn in columns if drawn.column.unit is Unit.TIME for value in drawn.values]
+    zones = dict.fromkeys(zone_of(value) for value in values if isinstance(value, int))
+    day = _day(values)
+    return f"times: {f'{day} ' if day else ''}{' and '.join(zones)}" if zones else ""
 
 
 def _bar(ratio: float, glyphs: Glyphs, cells: int = _BAR_CELLS) -> str:
