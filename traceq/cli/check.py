@@ -85,8 +85,7 @@ def _question(options: CheckOptions) -> ChecksQuestion:
     Raises:
         typer.BadParameter: If that is nothing, or a check cannot be read.
     """
-    from traceq.analysis.checks import ChecksQuestion
-    from traceq.analysis.expressions import parse_expression
+    from traceq.analysis.checks import ChecksQuestion, parse_expression
 
     if not options.checks and options.baseline is None:
         raise typer.BadParameter("nothing to check: give a check, or --baseline")

@@ -10,8 +10,10 @@ from hypothesis import given
 from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.comparison.test_compare import compared, varying
 from tests.builders import span, trace, traces
-from traceq.analysis.checks import CheckResult, CheckSums, against_baseline, judge, tally
-from traceq.analysis.expressions import Expression, parse_expression
+from traceq.analysis.checks.expressions import Expression, parse_expression
+from traceq.analysis.checks.regressions import against_baseline
+from traceq.analysis.checks.results import CheckResult, judge
+from traceq.analysis.checks.tallies import CheckSums, tally
 from traceq.analysis.requests import RequestOptions
 from traceq.semantics import Status
 from traceq.traces import Traces
