@@ -13,7 +13,8 @@ from traceq.errors import CheckFailed
 from traceq.units import plural
 
 if TYPE_CHECKING:
-    from traceq.analysis.checks import ChecksQuestion
+    from traceq.analysis.checks import Checks, ChecksQuestion
+    from traceq.query import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,21 @@ class CheckOptions:
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH|URL", help="Compare with these traces, and fail on a regression.", show_default=False
+            metavar="PATH|URL",
+            help="Compare with these traces: checks that name the baseline, by default every entry operation.",
+            show_default=False,
         ),
     ] = None
     tolerance: Annotated[
         float,
-        typer.Option(parser=share, metavar="SHARE", help="With --baseline: largest slowdown that passes."),
+        typer.Option(parser=share, metavar="SHARE", help="With --baseline: how far entry operations may be above it."),
     ] = "10%"  # type: ignore[assignment]  # defaults go through the parser as if typed
+    strict: Annotated[
+        bool, typer.Option("--strict", help="With --baseline: fail on what chance alone may have done, too.")
+    ] = False
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Pass checks that were measured on nothing.")] = (
+        False
+    )
     junit: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the results as JUnit XML.", show_default=False)
     ] = None
@@ -45,7 +54,8 @@ class CheckOptions:
 def check(options: CheckOptions) -> None:
     """Check traces against limits, and exit with code 6 if one is exceeded.
 
-    Measures: p50 to p99.9, mean, min and max of durations; error_rate; calls per trace; no(KIND) for findings.
+    Measures: p50 to p99.9, mean, min, max of durations; error_rate, errors, count; calls per trace; critical_share
+    of the time that requests take; no(KIND) for findings. Bounds: '< 500ms', '<= baseline', '<= baseline + 10%'.
 
     Names: an operation, service:operation, a service (its entry spans), or what is called: mysql, kafka.
 
@@ -55,35 +65,51 @@ def check(options: CheckOptions) -> None:
       traceq check 'calls(mysql) <= 5' 'no(n+1)' --junit traceq.xml
 
       traceq check --baseline before.json --tolerance 10% --source after.json
+
+      traceq check 'calls(mysql) <= baseline' --baseline before.json -s after.json
     """
     from traceq.views.check import report
 
-    question, asking = _question(options), options.asking
+    question = _question(options)
     if options.junit is not None:
-        check_output(replace(asking.output, output=options.junit))
-    answer, asked = answered(question, asking, options.service)
-    if options.baseline is not None:
-        baseline = replace(asking, source=replace(asking.source, source=[options.baseline]))
-        before, _ = answered(replace(question, expressions=()), baseline, options.service)
-        answer = answer.with_baseline(before.sums.cohort, options.tolerance)
-    if asked.is_partial:
-        answer = answer.on_parts()
+        check_output(replace(options.asking.output, output=options.junit))
+    answer, asked = _answered(question, options)
     shown = report(answer, asked)
     if options.junit is not None:
         from traceq.render.records import render_junit
 
         with destination(options.junit) as out:
             out.write(render_junit(shown.records, asked.location))
-    emit(shown, asked, asking.output)
+    emit(shown, asked, options.asking.output)
     if answer.failed:
         raise CheckFailed(f"{len(answer.failed)} of {plural(len(answer.results), 'check')} failed")
+
+
+def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, Asked]:
+    """Measure, and compare with the baseline where there is one."""
+    from traceq.analysis.checks import Allowance
+
+    asking = options.asking
+    answer, asked = answered(question, asking, options.service)
+    if options.baseline is not None:
+        there = replace(asking, source=replace(asking.source, source=[options.baseline]))
+        before, asked_before = answered(question.of_baseline, there, options.service)
+        answer = question.against(before.sums, answer.sums, Allowance(ratio=options.tolerance))
+        asked = replace(
+            asked,
+            is_partial=asked.is_partial or asked_before.is_partial,
+            is_cut_off=asked.is_cut_off or asked_before.is_cut_off,
+            notes=tuple(dict.fromkeys((*asked.notes, *asked_before.notes))),
+        )
+    answer = answer.allowing(chance=not options.strict, nothing=options.allow_empty)
+    return (answer.on_parts() if asked.is_partial else answer), asked
 
 
 def _question(options: CheckOptions) -> ChecksQuestion:
     """Read what is to be checked.
 
     Raises:
-        typer.BadParameter: If that is nothing, or a check cannot be read.
+        typer.BadParameter: If that is nothing, or a check cannot be read, or compares with a baseline that is missing.
     """
     from traceq.analysis.checks import ChecksQuestion, parse_expression
 
@@ -91,8 +117,10 @@ def _question(options: CheckOptions) -> ChecksQuestion:
         raise typer.BadParameter("nothing to check: give a check, or --baseline")
     try:
         expressions = tuple(parse_expression(text) for text in options.checks or ())
-        return ChecksQuestion(
-            options.requests.of(options.service), expressions, with_cohort=options.baseline is not None
-        )
+        question = ChecksQuestion(options.requests.of(options.service), expressions)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    compared = question.of_baseline.expressions
+    if options.baseline is None and compared:
+        raise typer.BadParameter(f"the check '{compared[0].text}' needs traces to compare with: give --baseline")
+    return replace(question, with_entries=options.baseline is not None and not compared)

@@ -1,7 +1,17 @@
 """Checks of traces: bounds on times, errors and calls, and no regression from a baseline."""
 
-from traceq.analysis.checks.expressions import parse_expression
+from traceq.analysis.checks.expressions import Allowance, parse_expression
 from traceq.analysis.checks.question import Checks, ChecksQuestion, ChecksSums
+from traceq.analysis.checks.regressions import signed
 from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult
 
-__all__ = ["RESULT_COLUMNS", "CheckResult", "Checks", "ChecksQuestion", "ChecksSums", "parse_expression"]
+__all__ = [
+    "RESULT_COLUMNS",
+    "Allowance",
+    "CheckResult",
+    "Checks",
+    "ChecksQuestion",
+    "ChecksSums",
+    "parse_expression",
+    "signed",
+]

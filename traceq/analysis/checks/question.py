@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from traceq.analysis.checks.expressions import Expression
-from traceq.analysis.checks.regressions import against_baseline
-from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult, judge
+from traceq.analysis.checks.entries import EntryKey, EntrySums, collect_entries
+from traceq.analysis.checks.expressions import Allowance, Expression
+from traceq.analysis.checks.regressions import Compared, entries_compared, expression_compared, new_operations, settle
+from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult, Outcome, judge
 from traceq.analysis.checks.tallies import CheckSums, tally
-from traceq.analysis.comparison.cohorts import Cohort
-from traceq.analysis.comparison.cohorts import collect as collect_cohort
-from traceq.analysis.comparison.compare import compare
 from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
 from traceq.analysis.grouping import added
 from traceq.analysis.requests import RequestOptions
@@ -21,6 +19,9 @@ from traceq.learned import Lesson
 from traceq.report import Column, Part, Rows, json_key
 from traceq.traces import Traces
 from traceq.units import plural
+
+_ON_PARTS = "within bounds as far as it was measured, but something is missing in the answer"
+_NOTHING_ALLOWED = Allowance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,12 @@ class ChecksSums:
     """The sums of each check on a measure, in their order."""
     findings: FindingSums = field(default_factory=FindingSums)
     """The findings; empty where no check needs them."""
-    cohort: Cohort = field(default_factory=Cohort)
-    """The requests, for the baseline; empty where there is none."""
+    entries: EntrySums = field(default_factory=EntrySums)
+    """The requests of entry operations, for the baseline; empty where there is none."""
 
     def __add__(self, other: ChecksSums) -> ChecksSums:
         measured = tuple(one + more for one, more in zip(self.measured, other.measured, strict=True))
         return added(self, other, measured=measured)
-
-
-_ON_PARTS = "within bounds as far as it was measured, but something is missing in the answer"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -50,12 +48,15 @@ class Checks(Answer):
 
     sums: ChecksSums
     results: tuple[CheckResult, ...]
+    unheld: tuple[EntryKey, ...] = ()
+    """Entry operations that a baseline does not have, so that nothing holds them."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *verdict_specs(
             lambda answer: answer.verdict,
             check_count="number of checks",
             failed_count="number of those that failed",
+            doubtful_count="number of those that passed although something is worse, which chance alone may do",
         ),
         json_key("passed", lambda answer: not answer.failed, "whether all checks passed"),
         Rows("checks", RESULT_COLUMNS, lambda answer: answer.results, "checks in the order in which they were given"),
@@ -71,25 +72,29 @@ class Checks(Answer):
     def verdict(self) -> Verdict:
         """Whether all checks passed; the first that did not."""
         count, failed = len(self.results), self.failed
-        numbers = {"check_count": count, "failed_count": len(failed)}
+        doubtful = sum(each.passed and each.outcome == "within-chance" for each in self.results)
+        numbers = {"check_count": count, "failed_count": len(failed), "doubtful_count": doubtful}
         if not failed:
-            told = f"All {count} checks passed." if count > 1 else "The check passed."
-            return Verdict((Part(told, "strong"),), numbers)
+            told = f"All {count} checks passed" if count > 1 else "The check passed"
+            worse = f"; {plural(doubtful, 'measure')} worse, which chance alone may do" if doubtful else ""
+            return Verdict((Part(told, "strong"), Part(f"{worse}.")), numbers)
         first = failed[0]
         told = f"{len(failed)} of {plural(count, 'check')} failed"
-        return Verdict((Part(told, "error"), Part(f": {first.text}, measured {first.measured}.")), numbers)
+        return Verdict((Part(told, "error"), Part(f": {first.title}, measured {first.measured}.")), numbers)
 
     def on_parts(self) -> Checks:
         """Fail the checks that passed, because what is missing in the traces could have broken them."""
-        doubted = (replace(each, passed=False, remark=_ON_PARTS) if each.passed else each for each in self.results)
+        doubted = (replace(each, outcome="partial", remark=_ON_PARTS) if each.passed else each for each in self.results)
         return replace(self, results=tuple(doubted))
 
-    def with_baseline(self, before: Cohort, tolerance: float) -> Checks:
-        """Add checks against the requests of a baseline; see `against_baseline`."""
-        comparison = compare(before, self.sums.cohort)
-        apart = comparison.after.set_apart
-        regressions = (replace(result, set_apart=apart) for result in against_baseline(comparison, tolerance))
-        return replace(self, results=(*self.results, *regressions))
+    def allowing(self, *, chance: bool, nothing: bool) -> Checks:
+        """Let checks pass whose growth chance explains, and those that were measured on nothing."""
+        results = self.results
+        if chance:
+            results = tuple(each.allowed("within-chance") for each in results)
+        if nothing:
+            results = tuple(each.allowed("nothing") for each in results)
+        return replace(self, results=results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,8 @@ class ChecksQuestion:
 
     options: RequestOptions
     expressions: tuple[Expression, ...] = ()
-    with_cohort: bool = False
-    """Whether requests are compared with those of a baseline."""
+    with_entries: bool = False
+    """Whether the requests of entry operations are compared with those of a baseline."""
     learns: bool = True
 
     def __post_init__(self) -> None:
@@ -134,19 +139,59 @@ class ChecksQuestion:
     def collect(self, traces: Traces) -> ChecksSums:
         """Sum up a table."""
         found = FindingQuestion(self.options).collect(traces) if self.needs_details else FindingSums()
-        cohort = collect_cohort(traces, self.options) if self.with_cohort else Cohort()
+        entries = collect_entries(traces, self.options) if self.with_entries else EntrySums()
         bounds = tuple(tally(traces, bound, self.options) for bound in self.bounds)
-        return ChecksSums(len(traces), traces.span_count, bounds, found, cohort)
+        return ChecksSums(len(traces), traces.span_count, bounds, found, entries)
+
+    @property
+    def of_baseline(self) -> ChecksQuestion:
+        """What a baseline is asked: only what is compared with it."""
+        return replace(self, expressions=tuple(each for each in self.expressions if each.allowance is not None))
 
     def rank(self, sums: ChecksSums) -> Checks:
-        """Give the results of the checks in the order in which they were given."""
+        """Give the results of the checks that have bounds of their own, in the order in which they were given."""
+        return self.against(None, sums)
+
+    def against(self, baseline: ChecksSums | None, sums: ChecksSums, allowance: Allowance = _NOTHING_ALLOWED) -> Checks:
+        """Give the results of all checks, in the order in which they were given, then those of entry operations.
+
+        Args:
+            baseline: The sums that `of_baseline` gave for the baseline; None for no baseline.
+            sums: The sums of the traces that are checked.
+            allowance: How far the measures of entry operations may be above the baseline.
+        """
         findings = FindingQuestion(self.options).rank(sums.findings).findings
-        measured = iter(sums.measured)
-        results = (
-            _without_finding(findings, each, sums) if each.measure == "no" else judge(next(measured), each)
-            for each in self.expressions
-        )
-        return Checks(sums, tuple(results))
+        measured, before = iter(sums.measured), iter(baseline.measured if baseline else ())
+        results: list[CheckResult | Compared] = []
+        for each in self.expressions:
+            if each.measure == "no":
+                results.append(_without_finding(findings, each, sums))
+                continue
+            after = next(measured)
+            if each.allowance is None:
+                results.append(judge(after, each))
+            elif baseline is not None:
+                results.append(expression_compared(next(before), after, each))
+        if baseline is None or not self.with_entries:
+            return Checks(sums, _settled(results))
+        compared = entries_compared(baseline.entries, sums.entries, allowance)
+        apart = sums.entries.set_apart
+        results += [replace(each, result=replace(each.result, set_apart=apart)) for each in compared]
+        if not any(each.growth is not None for each in compared):
+            results.append(_nothing_compared(baseline.entries, sums.entries))
+        return Checks(sums, _settled(results), new_operations(baseline.entries, sums.entries))
+
+
+def _settled(results: Sequence[CheckResult | Compared]) -> tuple[CheckResult, ...]:
+    """Decide about all measures that were compared together, and keep the order."""
+    settled = iter(settle([each for each in results if isinstance(each, Compared)]))
+    return tuple(next(settled) if isinstance(each, Compared) else each for each in results)
+
+
+def _nothing_compared(before: EntrySums, after: EntrySums) -> CheckResult:
+    counts = f"{before.request_count} before, {after.request_count} after"
+    remark = f"too few requests of the same operations to tell: {counts}"
+    return CheckResult("requests of the baseline", "nothing", None, None, "nothing", remark)
 
 
 def _without_finding(findings: Sequence[Finding], expression: Expression, sums: ChecksSums) -> CheckResult:
@@ -156,4 +201,5 @@ def _without_finding(findings: Sequence[Finding], expression: Expression, sums: 
         remark = f"{there[0].key.service} {there[0].key.name} {remark}"
         example = there[0].totals.examples[0].trace_id
     measured, apart = plural(len(there), "finding"), sums.findings.set_apart
-    return CheckResult(expression.text, measured, len(there), 0, not there, remark, example, apart)
+    outcome: Outcome = "failed" if there else "passed" if sums.findings.request_count else "nothing"
+    return CheckResult(expression.text, measured, len(there), 0, outcome, remark, example, apart)

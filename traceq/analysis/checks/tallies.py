@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from traceq.analysis.checks.chance import Sample
 from traceq.analysis.checks.expressions import Expression
 from traceq.analysis.columns import Columns, Ints, columns, meanings
-from traceq.analysis.grouping import added
+from traceq.analysis.comparison.cohorts import stable_hash
+from traceq.analysis.culprits import examine
+from traceq.analysis.grouping import added, sum_by_group
 from traceq.analysis.requests import RequestOptions, SetApart, requests_of
 from traceq.analysis.spread import Spread, spread
 from traceq.semantics import Status
-from traceq.traces import Traces
+from traceq.traces import Traces, normal_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Tally:
     """The smallest number of calls in a trace, and that trace; None before any trace."""
     slowest: tuple[int, str] = (0, "")
     """The duration of the longest span in ns, and its trace."""
+    samples: tuple[Sample, ...] = ()
+    """Single values, where a baseline is compared, or shares of requests are measured; empty elsewhere."""
 
     def __add__(self, other: Tally) -> Tally:
         fewest = [least for least in (self.least, other.least) if least is not None]
@@ -65,10 +70,13 @@ def tally(traces: Traces, expression: Expression, options: RequestOptions) -> Ch
     Args:
         traces: A table.
         expression: The check.
-        options: What is set apart from requests; the expression decides whose requests they are.
+        options: What is set apart from requests; the expression decides whose requests they are, except for shares of
+            critical time, which are those of the requests that are asked for.
     """
     if not len(traces):
         return CheckSums()
+    if expression.measure == "critical_share":
+        return _shares(traces, expression, options)
     spans = columns(traces)
     *others, service = meanings(spans, expression.target)
     entered = service & ((spans.parents < 0) | (spans.services != spans.services[spans.parents]))
@@ -77,8 +85,53 @@ def tally(traces: Traces, expression: Expression, options: RequestOptions) -> Ch
         requests = requests_of(traces, replace(options, service=expression.target, whole_trace=False))
         entered &= requests.entry >= 0
         set_apart = requests.set_apart
-    tallies = tuple(_tally(spans, np.flatnonzero(flags)) for flags in (*others, entered))
-    return CheckSums(len(traces), tallies, set_apart)
+    rows = [np.flatnonzero(flags) for flags in (*others, entered)]
+    tallies = [_tally(spans, each) for each in rows]
+    if expression.allowance is not None:
+        taken = (_values(spans, each, expression) for each in rows)
+        pairs = zip(tallies, taken, strict=True)
+        tallies = [replace(one, samples=(sample_of(spans, values, at),)) for one, (values, at) in pairs]
+    return CheckSums(len(traces), tuple(tallies), set_apart)
+
+
+def sample_of(spans: Columns, values: Ints, at: Ints, weights: Ints | None = None) -> Sample:
+    """Give values with what is known of their traces.
+
+    Args:
+        spans: The table.
+        values: The values.
+        at: For each of them the position of its trace.
+        weights: What each value is a part of; None for values that are no parts.
+    """
+    ids = spans.traces.trace_ids
+    start_ns = np.full(len(ids), np.iinfo(np.int64).max)
+    np.minimum.at(start_ns, spans.trace, spans.start_ns)
+    hashes = np.array([stable_hash(normal_id(trace_id)) for trace_id in ids], dtype=np.uint64)
+    return Sample(values, np.ones_like(values) if weights is None else weights, start_ns[at], hashes[at])
+
+
+def _values(spans: Columns, rows: Ints, expression: Expression) -> tuple[Ints, Ints]:
+    """Give the single values of a measure, and the positions of their traces."""
+    if expression.measure == "calls":
+        size = len(spans.traces)
+        return np.bincount(spans.trace[rows], minlength=size).astype(np.int64), np.arange(size)
+    if expression.measure in {"error_rate", "errors"}:
+        return (spans.statuses[rows] == Status.ERROR).astype(np.int64), spans.trace[rows]
+    return spans.duration_ns[rows], spans.trace[rows]
+
+
+def _shares(traces: Traces, expression: Expression, options: RequestOptions) -> CheckSums:
+    """Sum up the critical time that spans hold, for each request beside its latency."""
+    examined = examine(traces, options)
+    spans, requests = examined.spans, examined.requests
+    size, latency_ns = spans.parents.size, spans.duration_ns[requests.entries]
+    tallies = []
+    for flags in meanings(spans, expression.target):
+        rows = np.flatnonzero(flags & (requests.entry >= 0))
+        held_ns = sum_by_group(requests.entry[rows], examined.charged_ns[rows], size)[requests.entries]
+        sample = sample_of(spans, held_ns, spans.trace[requests.entries], latency_ns)
+        tallies.append(replace(_tally(spans, rows), samples=(sample,)))
+    return CheckSums(len(traces), tuple(tallies), requests.set_apart)
 
 
 def _tally(spans: Columns, rows: Ints) -> Tally:
