@@ -139,7 +139,6 @@ def test_what_a_server_tells_beside_traces_is_noted() -> None:
     assert document.notes == ("trace not \\x1bfound",)
 
 
-SDK_STUB = {"Name": "get", "SpanContext": {"TraceID": "a"}, "Parent": {}}
 BEGINNING = "cannot read traces from x.json"
 
 
@@ -175,17 +174,6 @@ BEGINNING = "cannot read traces from x.json"
         ),
         pytest.param(
             as_json({"version": 1, "flamebearer": {}}), ": it looks like a flame graph of Pyroscope", id="pyroscope"
-        ),
-        pytest.param(as_json([SDK_STUB]), ": it looks like span stubs of OpenTelemetry's Go SDK", id="go-sdk"),
-        pytest.param(
-            json.dumps(SDK_STUB, indent=2).encode() * 2,
-            ", document at byte 0: it looks like span stubs of OpenTelemetry's Go SDK",
-            id="concatenated-pretty",
-        ),
-        pytest.param(
-            as_json({"name": "get", "context": {}, "start_time": "2024"}),
-            ": it looks like console span dumps of an OpenTelemetry SDK",
-            id="console",
         ),
         pytest.param(as_json({"resourceLogs": []}), ": it looks like OTLP logs", id="logs"),
         pytest.param(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from traceq.errors import InputError
-from traceq.sources.bodies import expanded
+from traceq.sources.bodies import expanded, read_body, unpacked_file
 
 
 def test_patterns_are_replaced_by_what_matches_in_order(tmp_path: Path) -> None:
@@ -28,3 +28,23 @@ def test_a_file_may_be_called_like_a_pattern(tmp_path: Path) -> None:
 def test_a_pattern_without_a_match_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file matches"):
         expanded((f"{tmp_path}/*.json",))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"), [("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"), ("utf-16-le", b"")]
+)
+def test_text_in_utf_16_is_converted(encoding: str, mark: bytes, tmp_path: Path) -> None:
+    text = '{"data": "\U0001f600"}'
+    file = tmp_path / "redirected.json"
+    file.write_bytes(mark + text.encode(encoding))
+
+    assert bytes(read_body(str(file))) == text.encode()
+    assert Path(unpacked_file(str(file), tmp_path)).read_bytes() == text.encode()
+
+
+def test_broken_utf_16_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "redirected.json"
+    file.write_bytes(b"\xff\xfe{\0\0\xd8")
+
+    with pytest.raises(InputError, match="the text in UTF-16 is broken"):
+        read_body(str(file))

@@ -9,10 +9,12 @@ from typing import TypeVar
 import msgspec
 
 from traceq.catalog import ServiceCall, sum_calls
-from traceq.codec import jaeger, otlp, otlp_frames, wire
+from traceq.codec import jaeger, otlp, otlp_frames, otlp_shapes, wire
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
 from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, reason, refusal
+from traceq.errors import DecodeError
+from traceq.units import plural
 from traceq.untrusted import printable
 
 _Value = TypeVar("_Value")
@@ -49,7 +51,7 @@ def read_documents(bodies: Iterable[memoryview], location: str) -> Document:
     reader = _Reader()
     with collector_paused():
         for view in bodies:
-            reader.read_body(view, place)
+            reader.read_file(view, place)
         parts = [*reader.parts, *reader.span_parts()]
     return Document(tuple(parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
 
@@ -115,8 +117,42 @@ class _Reader:
     notes: list[str] = field(default_factory=list)
     _spans: dict[SpanFormat, list[LocatedSpan]] = field(default_factory=dict)
 
+    def read_file(self, body: memoryview, place: str) -> None:
+        """Read everything that a file holds, or a range of it; of a program's log the spans among its lines.
+
+        Raises:
+            DecodeError: If it is something else, or broken.
+        """
+        found = _Reader()
+        try:
+            found.read_body(body, place)
+        except DecodeError:
+            found = _Reader()
+            if not found.read_log(body, place):
+                raise
+        self._take(found)
+
+    def _take(self, other: _Reader) -> None:
+        self.parts += other.parts
+        self.calls += other.calls
+        self.notes += other.notes
+        for span_format, located in other._spans.items():
+            self._spans.setdefault(span_format, []).extend(located)
+
+    def read_log(self, body: memoryview, place: str) -> bool:
+        """Read the spans that console exporters print; return whether there are any, and all can be read."""
+        # Late: files are hardly ever logs.
+        from traceq.codec import console_log
+
+        log = console_log.read(body)
+        for span_format, at, span in log.spans:
+            self._spans.setdefault(span_format, []).append((f"{place}, at byte {at}", span))
+        if log.other_lines:
+            self.notes.append(f"{plural(log.other_lines, 'line')} that hold no spans were left out")
+        return bool(log.spans) and not log.is_broken
+
     def read_body(self, body: memoryview, place: str) -> None:
-        """Read everything that a file holds, or a range of it."""
+        """Read OTLP in protobuf, a JSON document, or several."""
         if self._read_binary(body, place):
             return
         start = wire.json_start(body, place)
@@ -199,12 +235,15 @@ class _Reader:
         elif message:
             raise refusal(place, f"it tells an error: {message}")
         elif not _is_empty(found):
-            self._read_span(body, place)
+            self._read_span(body, place, depth)
 
-    def _read_span(self, body: memoryview, place: str) -> None:
+    def _read_span(self, body: memoryview, place: str, depth: int) -> None:
         keys = _decode(wire.KEYS, body, place)
         span_format = format_of(keys)
-        if span_format is not None:
+        wrapped = None if span_format else otlp_shapes.in_camel_case(body, keys) or otlp_shapes.wrapped(body, keys)
+        if wrapped is not None:
+            self._read_object(_decode(_OBJECT, wrapped, place), wrapped, place, depth)
+        elif span_format is not None:
             self._spans.setdefault(span_format, []).append((place, _decode(_RAW, body, place)))
         elif keys:
             raise refusal(place, f"it looks like {wire.looks_like(keys)}")

@@ -1,6 +1,6 @@
 """Which formats there are besides Jaeger's and OTLP's whose spans are JSON objects of their own, and how to tell them.
 
-A format is a module with a `FORMAT`, and an entry here.
+A format is a `SpanFormat` in a module of its own, and an entry here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,30 @@ def format_of(keys: Collection[str]) -> SpanFormat | None:
 
 
 # Each module is imported when it is needed: nearly all files are in one format.
+def _stubs() -> SpanFormat:
+    from traceq.codec import sdk_stubs
+
+    return sdk_stubs.FORMAT
+
+
+def _python_console() -> SpanFormat:
+    from traceq.codec import sdk_console
+
+    return sdk_console.PYTHON
+
+
+def _phoenix() -> SpanFormat:
+    from traceq.codec import sdk_console
+
+    return sdk_console.PHOENIX
+
+
+def _js_console() -> SpanFormat:
+    from traceq.codec import sdk_console
+
+    return sdk_console.JS
+
+
 def _zipkin() -> SpanFormat:
     from traceq.codec import zipkin
 
@@ -25,6 +49,11 @@ def _zipkin() -> SpanFormat:
 
 # The first entry whose keys are all present is taken, so specific ones precede vague ones.
 _TOLD_BY: tuple[tuple[frozenset[str], Callable[[], SpanFormat]], ...] = (
+    (frozenset(("Name", "SpanContext")), _stubs),
+    (frozenset(("name", "context", "start_time")), _python_console),
+    (frozenset(("name", "trace_id", "span_id", "start_time")), _python_console),
+    (frozenset(("name", "context.trace_id", "context.span_id", "start_time")), _phoenix),
+    (frozenset(("traceId", "id", "attributes", "status")), _js_console),
     (frozenset(("traceId", "id", "localEndpoint")), _zipkin),
     (frozenset(("traceId", "id", "binaryAnnotations")), _zipkin),
     (frozenset(("traceId", "id", "annotations")), _zipkin),

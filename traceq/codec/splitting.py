@@ -100,11 +100,14 @@ def split(body: Searchable, location: str, options: SplitOptions = SplitOptions(
     messages = otlp_frames.messages(view, printable(location))
     if messages:
         return _split_messages(view, messages, location)
-    start = wire.json_start(view, printable(location))
+    try:
+        start = wire.json_start(view, printable(location))
+    except DecodeError:
+        return _whole(view, location)
     head = _LIST_HEAD.match(view, start)
     with collector_paused():
         if _is_lines(view, start, start + window if head else len(view)):
-            return _split_lines(view, location, options)
+            return _split_log(view, location, options)
         first = _TRACE_HEAD.match(view, head.end(), head.end() + _HEAD_BYTES) if head else None
         found = _split_list(_List(body, head.start(), first), location, options) if head and first else None
     return found or _whole(view, location)
@@ -199,6 +202,13 @@ def _split_messages(view: memoryview, messages: Sequence[Message], location: str
     for start, stop, _ in messages:
         found.add_document(read_document(view[start:stop], location), start, stop)
     return Split(tuple(found.runs))
+
+
+def _split_log(view: memoryview, location: str, options: SplitOptions) -> Split:
+    try:
+        return _split_lines(view, location, options)
+    except DecodeError:
+        return _whole(view, location)  # other lines may stand between, or the same error is raised again
 
 
 def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Split:

@@ -23,8 +23,8 @@ Body: TypeAlias = bytes | bytearray | memoryview | mmap
 _Value = TypeVar("_Value")
 
 READABLE = (
-    "traceq reads Jaeger JSON (what the API answers or the UI downloads), OTLP as JSON or protobuf, and Zipkin JSON: "
-    "one document, one a line, or one after the other"
+    "traceq reads Jaeger JSON (what the API answers or the UI downloads), OTLP as JSON or protobuf, Zipkin JSON, and "
+    "what console exporters of OpenTelemetry's SDKs print: one document, one a line, or one after the other"
 )
 """The hint of every refusal."""
 
@@ -158,18 +158,13 @@ _KEYS_SHOWN = 4
 
 # The first shape whose keys are all present is taken, so specific shapes precede vague ones.
 _SHAPES = (
-    ({"Name", "SpanContext"}, "span stubs of OpenTelemetry's Go SDK"),
     ({"flamebearer"}, "a flame graph of Pyroscope"),
     ({"resourceLogs"}, "OTLP logs"),
     ({"resourceMetrics"}, "OTLP metrics"),
     ({"traceID", "spanID", "operationName", "startTimeMillis"}, "Jaeger spans as Elasticsearch keeps them"),
     ({"traceID", "spanID", "operationName"}, "single Jaeger spans without their trace"),
     ({"traceId", "spanId", "operationName"}, "Jaeger's protobuf messages as JSON"),
-    ({"traceId", "spanId", "startTimeUnixNano"}, "single OTLP spans without their resource"),
-    ({"traceId", "id", "attributes", "status"}, "console span dumps of an OpenTelemetry SDK"),
     ({"trace_id", "span_id", "meta"}, "Datadog spans"),
-    ({"trace_id", "span_id", "start_time"}, "console span dumps of an OpenTelemetry SDK"),
-    ({"name", "context", "start_time"}, "console span dumps of an OpenTelemetry SDK"),
     ({"index"}, "an Elasticsearch bulk file"),
     ({"create"}, "an Elasticsearch bulk file"),
     ({"hits"}, "an Elasticsearch answer"),

@@ -10,8 +10,10 @@ import shutil
 import stat
 import sys
 import zlib
+from codecs import iterdecode
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
@@ -34,6 +36,8 @@ _SPOOLED_FROM_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"{\0": "utf-16-le", b"[\0": "utf-16-le"}
+"""How text in UTF-16 begins, as PowerShell writes what is redirected, with its name in Python."""
 _PARQUET = b"PAR1"
 _PARQUET_SUFFIX = ".parquet"
 _LOCATION_HINT = "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
@@ -159,7 +163,7 @@ def unpacked_file(location: str, folder: Path) -> str:
     if location != STDIN:
         with _failures_told(location), Path(location).open("rb") as file:
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            if is_regular and not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD)):
+            if is_regular and not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_UTF_16)):
                 return location
     with NamedTemporaryFile(dir=folder, delete=False) as copy:
         copy.write(read_body(location))
@@ -218,10 +222,26 @@ def _unpacked(file: IO[bytes], location: str, opened: ExitStack) -> Body:
     head = file.read(len(_ZSTD))
     file.seek(0)
     if head.startswith(_GZIP):
-        return _body(_gunzipped(file, location, opened))
-    if head == _ZSTD:
-        return _body(_unzstd(file, location, opened))
-    return _body(file)
+        file = _gunzipped(file, location, opened)
+    elif head == _ZSTD:
+        file = _unzstd(file, location, opened)
+    return _body(_in_utf_8(file, location, opened))
+
+
+def _in_utf_8(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
+    """Convert text in UTF-16."""
+    file.seek(0)
+    encoding = _UTF_16.get(file.read(2))
+    file.seek(0)
+    if encoding is None:
+        return file
+    converted = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
+    try:
+        for text in iterdecode(iter(partial(file.read, _CHUNK_BYTES), b""), encoding):
+            converted.write(text.encode())
+    except UnicodeError as error:
+        raise InputError(f"cannot read {shown(location)}: the text in UTF-16 is broken", hint=_COPY_HINT) from error
+    return converted
 
 
 def _body(file: IO[bytes]) -> bytes | mmap.mmap:

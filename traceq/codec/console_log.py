@@ -1,0 +1,173 @@
+"""Finds spans among the other lines of a program's log, where the console exporters of SDKs print them.
+
+JSON is taken as it is; what Node.js prints (`util.inspect`) is no JSON, and is converted to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from traceq.codec.parts import SpanFormat
+from traceq.codec.span_formats import format_of
+from traceq.codec.wire import BROKEN
+
+
+class Log(NamedTuple):
+    """What the lines of a log hold."""
+
+    spans: list[tuple[SpanFormat, int, msgspec.Raw]]
+    """Each span with its format, and the byte at which its lines begin."""
+    other_lines: int
+    """How many lines are no spans."""
+    is_broken: bool
+    """Whether something looks like spans that cannot be read here."""
+
+
+def read(body: memoryview) -> Log:
+    """Find the spans in a log."""
+    spans: list[tuple[SpanFormat, int, msgspec.Raw]] = []
+    other_lines = position = 0
+    for start, stop in _blocks(body):
+        objects = _objects(bytes(body[start:stop]))
+        if objects is None and _TRACE_ID.search(body, start, stop):
+            return Log([], 0, is_broken=True)
+        formats = [format_of(keys) for keys, _ in objects or ()]
+        found = [
+            (each, start, span) for each, (_, span) in zip(formats, objects or (), strict=True) if each is not None
+        ]
+        if found and len(found) == len(formats):
+            spans += found
+            other_lines += _lines_of_text(body, position, start)
+            position = stop
+        elif found or any(not _CONTAINERS.isdisjoint(keys) for keys, _ in objects or ()):
+            return Log([], 0, is_broken=True)
+    return Log(spans, other_lines + _lines_of_text(body, position, len(body)), is_broken=False)
+
+
+_KEYS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
+_TRACE_ID = re.compile(rb"trace_?id", re.IGNORECASE)
+_CONTAINERS = frozenset(("data", "spans", "resourceSpans", "resource_spans", "scopeSpans", "batches", "result"))
+_LINE_OF_TEXT = re.compile(rb"^[ \t]*[^ \t\r\n]", re.MULTILINE)
+
+
+def _lines_of_text(body: memoryview, start: int, stop: int) -> int:
+    return sum(1 for _ in _LINE_OF_TEXT.finditer(body, start, stop))
+
+
+def _objects(text: bytes) -> list[tuple[Collection[str], msgspec.Raw]] | None:
+    """Read a block as JSON objects, with their keys; None if it is no JSON, nor what Node.js prints of objects."""
+    for written in (text, as_json(text)):
+        if written is None:
+            continue
+        listed = written if written.startswith(b"[") else b"[%b]" % written
+        try:
+            return list(zip(_KEYS.decode(listed), _OBJECTS.decode(listed), strict=True))
+        except BROKEN:
+            continue
+    return None
+
+
+def _blocks(body: memoryview) -> Iterator[tuple[int, int]]:
+    """Find what begins with a bracket at the beginning of a line and ends with its counterpart at that of another."""
+    position = 0
+    while found := _OPENED.search(body, position):
+        start = found.start(1)
+        ends = _LINE_END if found[2] is None else _CLOSED_OBJECT if found[1] == b"{" else _CLOSED_LIST
+        closed = ends.search(body, start + 1)
+        position = closed.end() if closed else len(body)
+        yield start, position
+
+
+_OPENED = re.compile(rb"^([{\[])([ \t\r]*$)?", re.MULTILINE)
+_CLOSED_OBJECT = re.compile(rb"^\}", re.MULTILINE)
+_CLOSED_LIST = re.compile(rb"^\]", re.MULTILINE)
+_LINE_END = re.compile(rb"$", re.MULTILINE)
+
+
+def as_json(text: bytes) -> bytes | None:
+    """Convert what Node.js prints of an object or list; None if it is something else.
+
+    What is left out of long lists (`... 20 more items`) is left out here, too.
+    """
+    try:
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    written: list[str] = []
+    position = 0
+    while position < len(decoded):
+        found = _TOKEN.match(decoded, position)
+        if found is None or not found.lastgroup:
+            return None
+        _write(written, found.lastgroup, found[0])
+        position = found.end()
+    return "".join(written).encode("utf-8", "backslashreplace")
+
+
+_STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`"
+_TOKEN = re.compile(
+    rf"""
+    (?P<blank> \s+ | \+ | <ref\ \*\d+>\s* | \[Object:\ null\ prototype\]\s*(?=\{{) | \.\.\.\ \d+\ more\ \w+ )
+    | (?P<key> [A-Za-z_$][\w$]*(?=:) )
+    | (?P<text> {_STRING} | \[(?:Object|Array|Getter|Setter|Function|Symbol|Circular|class)[^\]\n]*\] )
+    | (?P<time> \d{{4}}-\d\d-\d\dT[\d:.]+Z )
+    | (?P<number> -?\d+(?:\.\d+)?(?:e[+-]?\d+)?n? )
+    | (?P<nothing> (?:undefined|null)\b )
+    | (?P<truth> (?:true|false)\b )
+    | (?P<fraction> -?(?:NaN|Infinity)\b )
+    | (?P<class> [A-Za-z_$][\w$]*(?:\(\d+\))?(?:\ \[[^\]\n]*\])?\s*(?=[{{\[]) )
+    | (?P<mark> [{{}}\[\],:] )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|(.))", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
+
+
+def _write(written: list[str], kind: str, found: str) -> None:
+    """Append a token to what is written as JSON."""
+    match kind:
+        case "blank" | "class":
+            return
+        case "key" | "time" | "fraction":
+            written.append(_quoted(found))
+        case "text" if found[0] == "[":
+            written.append(_quoted(found))
+        case "text":
+            _write_text(written, _unescaped(found[1:-1]))
+        case "number":
+            written.append(found.removesuffix("n"))
+        case "nothing":
+            written.append("null")
+        case "mark" if found in "}]" and written and written[-1] == ",":
+            written[-1] = found
+        case _:
+            written.append(found)
+
+
+def _write_text(written: list[str], text: str) -> None:
+    # Node.js divides long text into several, with a plus between them.
+    if written and written[-1].startswith('"'):
+        text = msgspec.json.decode(written.pop(), type=str) + text
+    written.append(_quoted(text))
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _unescaped(text: str) -> str:
+    def put(found: re.Match[str]) -> str:
+        code = found[1] or found[2] or found[3]
+        if code is None:
+            return _ESCAPED.get(found[4], found[4])
+        number = int(code, 16)
+        is_text = number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF
+        return chr(number) if is_text else found[0]
+
+    return _ESCAPE.sub(put, text)

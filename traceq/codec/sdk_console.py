@@ -1,0 +1,206 @@
+"""Reads what console exporters of OpenTelemetry's SDKs print, and what Phoenix and others make of the same.
+
+Source: opentelemetry-python, `ReadableSpan.to_json`; opentelemetry-js, `ConsoleSpanExporter`, whose objects become JSON
+in `inspected`; arize-phoenix, its REST API and `get_spans_dataframe`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.otlp_terms import Told
+from traceq.codec.spans import SpanDecoder
+from traceq.codec.translated import Translated, Translation
+from traceq.semantics import AttributeValue
+from traceq.traces import Event, Link
+
+_Time = str | int | float | None
+_Object = dict[str, Any]
+
+
+class _Context(msgspec.Struct, frozen=True, gc=False):
+    """Names a span; Python and JS write the same keys in two ways."""
+
+    trace_id: str | None = None
+    span_id: str | None = None
+    js_trace_id: str | None = msgspec.field(name="traceId", default=None)
+    js_span_id: str | None = msgspec.field(name="spanId", default=None)
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace."""
+        return read_id(self.trace_id or self.js_trace_id)
+
+    @property
+    def span(self) -> str:
+        """The id of the span."""
+        return read_id(self.span_id or self.js_span_id)
+
+
+class _Event(msgspec.Struct, gc=False):
+    name: str | None = None
+    timestamp: _Time = None
+    time: list[int] | _Time = None
+    """JS: seconds and nanoseconds."""
+    attributes: _Object | None = None
+
+    def read(self) -> Event:
+        """Convert to an event."""
+        told = self.time
+        time_ns = told[0] * 10**9 + told[1] if isinstance(told, list) and len(told) == 2 else None
+        if time_ns is None:
+            time_ns = read_time(self.timestamp if isinstance(told, list) else told or self.timestamp)
+        return Event(time_ns, self.name or "log", self.attributes or {})
+
+
+class _Link(msgspec.Struct, gc=False):
+    context: _Context = _Context()
+    attributes: _Object | None = None
+
+    def read(self) -> Link:
+        """Convert to a link."""
+        return Link(self.context.trace, self.context.span, self.attributes or {})
+
+
+class _Status(msgspec.Struct, frozen=True, gc=False):
+    status_code: str | int | None = None
+    description: str | None = None
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _Scope(msgspec.Struct, frozen=True, gc=False):
+    name: str | None = None
+    version: str | None = None
+
+
+class _AnySpan(msgspec.Struct, gc=False):
+    """What both have."""
+
+    name: str | None = None
+    kind: int | str | None = None
+    attributes: _Object | None = None
+    events: list[_Event] | None = None
+    links: list[_Link] | None = None
+    resource: _Object | str | None = None
+    instrumentation_scope: _Scope | None = None
+    js_scope: _Scope | None = msgspec.field(name="instrumentationScope", default=None)
+    library: _Scope | None = msgspec.field(name="instrumentationLibrary", default=None)
+
+
+class _PythonSpan(_AnySpan, gc=False):
+    context: _Context = _Context()
+    trace_id: str | None = None
+    """In files of those who write their own exporter: beside the span's id instead of in `context`."""
+    span_id: str | None = None
+    parent_id: str | None = None
+    start_time: _Time = None
+    end_time: _Time = None
+    status: _Status | str | None = None
+    status_code: str | None = None
+    """Phoenix."""
+    status_message: str | None = None
+    span_kind: str | None = None
+    """Phoenix: what OpenInference calls the kind, a chain or a tool."""
+
+
+class _JsSpan(_AnySpan, gc=False):
+    trace_id: str | None = msgspec.field(name="traceId", default=None)
+    id: str | None = None
+    parent_id: str | None = msgspec.field(name="parentId", default=None)
+    parent_context: _Context | None = msgspec.field(name="parentSpanContext", default=None)
+    trace_state: Any = msgspec.field(name="traceState", default=None)
+    timestamp: float | int | None = None
+    """Microseconds, as is the duration."""
+    duration: float | int | None = None
+    status: _Status = _Status()
+
+
+def _python_span(span: _PythonSpan) -> Translated:
+    status = span.status if isinstance(span.status, _Status) else _Status(span.status)
+    attributes = dict(span.attributes or {})
+    if span.span_kind:
+        attributes.setdefault("openinference.span.kind", span.span_kind)
+    return _translated(
+        span,
+        trace_id=span.context.trace or read_id(span.trace_id),
+        span_id=span.context.span or read_id(span.span_id),
+        parent_id=read_id(span.parent_id),
+        kind=span.kind.rpartition(".")[2] if isinstance(span.kind, str) else span.kind,
+        start_ns=read_time(span.start_time),
+        end_ns=read_time(span.end_time),
+        status=_code(status.status_code or span.status_code),
+        own_attributes=attributes,
+        message=status.description or span.status_message,
+    )
+
+
+def _code(written: str | int | None) -> str | int | None:
+    return written.rpartition(".")[2] if isinstance(written, str) else written
+
+
+def _js_span(span: _JsSpan) -> Translated:
+    # Whole microseconds are exact; a fraction of the duration is rounded to what it was before JS divided it.
+    start_ns = _us(span.timestamp)
+    return _translated(
+        span,
+        trace_id=read_id(span.trace_id),
+        span_id=read_id(span.id),
+        parent_id=span.parent_context.span if span.parent_context else read_id(span.parent_id),
+        # In JS, kinds are counted from INTERNAL.
+        kind=span.kind + 1 if isinstance(span.kind, int) else span.kind,
+        start_ns=start_ns,
+        end_ns=start_ns + _us(span.duration),
+        status={1: "OK", 2: "ERROR"}.get(span.status.code) if isinstance(span.status.code, int) else span.status.code,
+        own_attributes=span.attributes or {},
+        message=span.status.message,
+        trace_state=span.trace_state if isinstance(span.trace_state, str) else None,
+    )
+
+
+def _us(written: float | None) -> int:
+    return written * 1000 if isinstance(written, int) else round((written or 0) * 1000)
+
+
+def _translated(span: _AnySpan, *, message: str | None, trace_state: str | None = None, **columns: Any) -> Translated:
+    scope = span.instrumentation_scope or span.js_scope or span.library or _Scope()
+    return Translated(
+        name=span.name or "",
+        resource_attributes=_resource(span.resource),
+        told=Told(scope.name, scope.version, message, trace_state),
+        own_events=[event.read() for event in span.events or ()],
+        own_links=[link.read() for link in span.links or ()],
+        **columns,
+    )
+
+
+def _resource(written: _Object | str | None) -> dict[str, AttributeValue]:
+    """Read a resource; early SDKs had no object around its attributes."""
+    if not isinstance(written, dict):
+        return {}
+    inner = written.get("attributes")
+    return inner if isinstance(inner, dict) else written
+
+
+def _phoenix_row(row: _Object) -> Translated:
+    """Read a row of `get_spans_dataframe`, in which keys are paths: `context.trace_id`, `attributes.llm.model_name`."""
+    nested: _Object = {"context": {}, "attributes": {}}
+    for key, value in row.items():
+        group, _, rest = key.partition(".")
+        if rest and group in nested and value is not None:
+            nested[group][rest] = value
+        elif not rest:
+            nested.setdefault(key, value)
+    return _python_span(msgspec.convert(nested, _PythonSpan))
+
+
+PHOENIX = Translation(
+    SpanDecoder(msgspec.json.Decoder(_Object), msgspec.json.Decoder(list[_Object])), _phoenix_row
+).format()
+PYTHON = Translation(
+    SpanDecoder(msgspec.json.Decoder(_PythonSpan), msgspec.json.Decoder(list[_PythonSpan])), _python_span
+).format()
+JS = Translation(SpanDecoder(msgspec.json.Decoder(_JsSpan), msgspec.json.Decoder(list[_JsSpan])), _js_span).format()
