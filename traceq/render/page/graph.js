@@ -1,7 +1,7 @@
 // A graph to look around in: focus, search, drag, zoom.
 "use strict";
 part("graph", (element, graph) => {
-  const LEGIBLE = 0.72, LARGEST = 1.15, EDGE = 16, LINE = 18, PORT = 18;
+  const LEGIBLE = 0.72, LARGEST = 1.15, EDGE = 16, LINE = 18, PORT = 18, LONGEST_FRAME = 30;
   const find = name => element.querySelector(`.${name}`);
   const picture = find("picture"), scene = find("scene"), panel = find("facts"), status = find("status");
   const search = find("search"), reach = find("reach");
@@ -141,15 +141,18 @@ part("graph", (element, graph) => {
     return `${node.label}, ${node.kind}${called ? `; calls ${called}` : ""}${calling ? `; called by ${calling}` : ""}`;
   }
 
-  // Boxes where they are now, and every line on a way that touches no other box.
-  function settle() {
+  // Boxes where they are now, and every line on a way that touches no other box. In a hurry, lines that have no simple
+  // way are not to be seen.
+  function settle(isHurried = false) {
     for (const node of shown) node.group.setAttribute("transform", `translate(${node.left} ${node.top})`);
     const number = new Map(shown.map((node, place) => [node.id, place]));
     const found = routing.routes(shown, lines.map(call => ({
       from: number.get(call.from), to: number.get(call.to), home: around ? null : call.home, room: call.room,
-    })));
+    })), isHurried);
     const labels = [];
     lines.forEach((call, place) => {
+      for (const part of [call.group, call.words]) part.classList.toggle("waiting", !found[place]);
+      if (!found[place]) return;
       call.line.setAttribute("d", found[place].path);
       call.wide.setAttribute("d", found[place].path);
       const spot = routing.labelSpot(found[place], call.room, shown, labels);
@@ -242,23 +245,26 @@ part("graph", (element, graph) => {
     if (event.button) return;
     event.stopPropagation();
     const start = { x: event.clientX, y: event.clientY, left: node.left, top: node.top };
-    let hasMoved = false, waiting = 0, wanted = null;
-    const move = () => {
+    let hasMoved = false, waiting = 0, wanted = null, isSlow = false;
+    const move = isHurried => {
       waiting = 0;
       [node.left, node.top] = routing.freeSpot(shown, shown.indexOf(node), ...wanted);
       node.isMoved = around !== null || node.left !== node.at[0] || node.top !== node.at[1];
-      settle();
+      const began = performance.now();
+      settle(isHurried);
+      isSlow ||= performance.now() - began > LONGEST_FRAME;
     };
     node.group.setPointerCapture(event.pointerId);
     node.group.onpointermove = moved => {
       hasMoved ||= Math.hypot(moved.clientX - start.x, moved.clientY - start.y) > 3;
       if (!hasMoved) return;
       wanted = [start.left + (moved.clientX - start.x) / view.scale, start.top + (moved.clientY - start.y) / view.scale];
-      waiting ||= requestAnimationFrame(move);
+      waiting ||= requestAnimationFrame(() => move(isSlow));
     };
     node.group.onpointerup = node.group.onpointercancel = () => {
       node.group.onpointermove = node.group.onpointerup = node.group.onpointercancel = null;
-      if (waiting) { cancelAnimationFrame(waiting); move(); }
+      cancelAnimationFrame(waiting);
+      if (hasMoved) move(false);
       if (!hasMoved) select(selected === node ? null : node);
       else if (view.isFitted) fit();
     };
@@ -432,6 +438,9 @@ part("graph", (element, graph) => {
     return;
   }
   for (const label of new Set(nodes.map(node => node.label))) find("names").append(new Option(label, label));
+  // A page may hold several graphs.
+  find("names").id = `names-${[...document.querySelectorAll(".graph .names")].indexOf(find("names"))}`;
+  search.setAttribute("list", find("names").id);
   search.addEventListener("input", highlight);
   search.addEventListener("change", () => {
     const wanted = search.value.trim().toLowerCase(), has = node => node.label.toLowerCase();

@@ -12,8 +12,8 @@ _MOST_PLACED = 150
 """So many nodes have places of their own; of more the page shows what is around one, and places that itself."""
 
 _MARKUP = """<div class="tools">
-<label>Search <input class="search" type="search" list="names" autocomplete="off"></label>
-<datalist id="names" class="names"></datalist>
+<label>Search <input class="search" type="search" autocomplete="off"></label>
+<datalist class="names"></datalist>
 <label>around <input class="reach" type="number" min="0" max="9" value="1"> calls</label>
 <span class="group"><button type="button" class="all">All</button>
 <button type="button" class="whole" title="Show all of it">Fit</button>
@@ -22,10 +22,10 @@ _MARKUP = """<div class="tools">
 <span class="status" role="status"></span></div>
 <svg class="picture" role="group" aria-label="{label}"><defs>
 <marker id="head" viewBox="0 0 10 10" refX="5" refY="5" markerWidth="9" markerHeight="9"
-markerUnits="userSpaceOnUse" orient="auto"><path d="M0 1 L10 5 L0 9 z" fill="context-stroke"/></marker></defs>
+markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0 1 L10 5 L0 9 z" fill="#78838c"/></marker></defs>
 <g class="scene"></g></svg>
 <aside class="facts" aria-live="polite" hidden></aside>
-<ul class="legend">{legend}<li>{keys}</li></ul>"""  # noqa: RUF001 - a minus sign
+<ul class="legend" aria-label="Legend">{legend}<li class="keys">{keys}</li></ul>"""  # noqa: RUF001 - a minus sign
 _KEYS = (
     "Tab and arrows: from node to node. Enter: what is known of it. Escape: back. Drag: move. Ctrl and wheel, or two "
     "fingers: zoom."

@@ -6,20 +6,23 @@
 // free of other boxes, and rings are joined by the lines of the grid that they lie on: a way around always exists.
 const routing = (() => {
   const ARROW = 9, RING = 8, CLEAR = 7, LEAST_BEND = 30, APART = 5;
-  const BEND_COST = 40, SHARED_COST = 40, SHARED_FACTOR = 4;
+  const BEND_COST = 40, SHARED_COST = 40, SHARED_FACTOR = 4, HASTE = 1.3;
   const right = box => box.left + box.width, bottom = box => box.top + box.height;
   const middle = box => box.top + box.height / 2;
 
   // Every route, in the order of the lines. A box has `left`, `top`, `width`, `height` and, where it no longer is
   // where the layout put it, `isMoved`; a line has `from` and `to` (numbers of boxes), `home` (the points of its way
-  // in the layout, or null) and `room` (the width of its label).
-  function routes(boxes, lines) {
+  // in the layout, or null) and `room` (the width of its label). In a hurry, lines that would have to go around
+  // something get null.
+  function routes(boxes, lines, isHurried = false) {
     const found = lines.map(line => keepsHome(line, boxes) ? bending(line.home) : null);
     const ports = portsOf(boxes, lines, found);
     lines.forEach((line, number) => { found[number] ??= bendBetween(line, ports[number], boxes); });
-    const grid = found.includes(null) ? makeGrid(boxes, ports) : null;
-    if (grid) for (const route of found) if (route) grid.occupy(route.points);
-    lines.forEach((line, number) => {
+    const left = ports.filter((_, number) => !found[number]);
+    if (isHurried || !left.length) return found;
+    const grid = makeGrid(boxes, left);
+    for (const route of found) if (route) grid.occupy(route.points);
+    lines.forEach((_, number) => {
       if (found[number]) return;
       found[number] = wayAround(ports[number], grid);
       grid.occupy(found[number].points);
@@ -127,31 +130,32 @@ const routing = (() => {
     return path;
   }
 
-  // Whether a path of straight pieces comes nearer to a box than this (Liang and Barsky's clipping).
+  // Whether a path of straight pieces comes nearer to a box than this.
   function touches(path, box, near) {
     const low = [box.left - near, box.top - near], high = [right(box) + near, bottom(box) + near];
-    return path.slice(1).some((end, number) => {
-      const start = path[number];
-      let enter = 0, leave = 1;
-      for (const axis of [0, 1]) {
-        const way = end[axis] - start[axis];
-        if (way === 0) {
-          if (start[axis] <= low[axis] || start[axis] >= high[axis]) return false;
-          continue;
-        }
-        const first = (low[axis] - start[axis]) / way, second = (high[axis] - start[axis]) / way;
-        enter = Math.max(enter, Math.min(first, second));
-        leave = Math.min(leave, Math.max(first, second));
-      }
-      return enter < leave;
-    });
+    for (let number = 1; number < path.length; number++) if (isCut(path[number - 1], path[number], low, high)) return true;
+    return false;
+  }
+
+  // Whether anything of a straight piece is left when it is clipped to a box (Liang and Barsky).
+  function isCut(start, end, low, high) {
+    let enter = 0, leave = 1;
+    for (let axis = 0; axis < 2; axis++) {
+      const from = start[axis], to = end[axis];
+      if ((from <= low[axis] && to <= low[axis]) || (from >= high[axis] && to >= high[axis])) return false;
+      if (from === to) continue;
+      const first = (low[axis] - from) / (to - from), second = (high[axis] - from) / (to - from);
+      enter = Math.max(enter, Math.min(first, second));
+      leave = Math.min(leave, Math.max(first, second));
+    }
+    return enter < leave;
   }
 
   // Every line on which a box's ring or a port lies, and some beside them, for lines that run next to each other.
   function makeGrid(boxes, ports) {
     const columns = new Set(), rows = new Set();
     for (const box of boxes) {
-      for (const far of [RING, 2 * RING, 3 * RING]) {
+      for (const far of [RING, 2 * RING]) {
         columns.add(box.left - far).add(right(box) + far);
         rows.add(box.top - far).add(bottom(box) + far);
       }
@@ -189,7 +193,9 @@ const routing = (() => {
         else if (start[0] === end[0]) mark(shared, 1, left - APART, low, left + APART, high);
       });
     }
-    return { xs, ys, blocked, shared, occupy };
+    const isFree = (x, y) => !boxes.some(box =>
+      x > box.left - CLEAR && x < right(box) + CLEAR && y > box.top - CLEAR && y < bottom(box) + CLEAR);
+    return { xs, ys, blocked, shared, occupy, isFree };
   }
 
   // The first place of a sorted array that is above a value.
@@ -203,15 +209,18 @@ const routing = (() => {
     return low;
   }
 
-  // The cheapest way along the grid (A*): short, with few turns, and not along other lines.
+  // A cheap way along the grid (A*): short, with few turns, and not along other lines. With haste it may cost a little
+  // more than the cheapest, and is found sooner.
   function wayAround([start, end], grid) {
     const { xs, ys, blocked, shared } = grid, wide = xs.length;
-    const place = port => [after(xs, port.x + port.side * RING) - 1, after(ys, port.y) - 1];
-    const [startX, startY] = place(start), [goalX, goalY] = place(end);
+    const place = (port, far) => [after(xs, port.x + port.side * far) - 1, after(ys, port.y) - 1];
+    const [startX, startY] = place(start, RING);
+    // The head of the arrow shall lie on a level stretch, where there is room for one.
+    const [goalX, goalY] = place(end, grid.isFree(end.x + end.side * 2 * RING, end.y) ? 2 * RING : RING);
     // A state is a point and the axis of the piece that led there.
     const cost = new Float64Array(2 * wide * ys.length).fill(Infinity), before = new Int32Array(cost.length).fill(-1);
     const queue = makeQueue();
-    const left = (x, y) => Math.abs(xs[x] - xs[goalX]) + Math.abs(ys[y] - ys[goalY]);
+    const left = (x, y) => HASTE * (Math.abs(xs[x] - xs[goalX]) + Math.abs(ys[y] - ys[goalY]));
     const first = 2 * (startY * wide + startX), goal = 2 * (goalY * wide + goalX);
     cost[first] = 0;
     queue.push(first, left(startX, startY));
@@ -275,28 +284,32 @@ const routing = (() => {
   // A heap of numbers, the one of least weight first.
   function makeQueue() {
     const states = [], weights = [];
-    const swap = (one, other) => {
-      [states[one], states[other]] = [states[other], states[one]];
-      [weights[one], weights[other]] = [weights[other], weights[one]];
-    };
     return {
       get length() { return states.length; },
       push(state, weight) {
-        let place = states.push(state) - 1;
-        weights.push(weight);
-        for (let up = (place - 1) >> 1; place > 0 && weights[up] > weights[place]; place = up, up = (up - 1) >> 1) swap(up, place);
+        let place = states.length;
+        for (let up; place > 0 && weights[up = (place - 1) >> 1] > weight; place = up) {
+          states[place] = states[up];
+          weights[place] = weights[up];
+        }
+        states[place] = state;
+        weights[place] = weight;
       },
       pop() {
-        swap(0, states.length - 1);
-        const state = states.pop();
-        weights.pop();
-        for (let place = 0; ;) {
-          let least = place;
-          for (const below of [2 * place + 1, 2 * place + 2]) if (below < states.length && weights[below] < weights[least]) least = below;
-          if (least === place) return state;
-          swap(place, least);
-          place = least;
+        const first = states[0], state = states.pop(), weight = weights.pop(), size = states.length;
+        for (let place = 0, below; size;) {
+          below = 2 * place + 1;
+          if (below + 1 < size && weights[below + 1] < weights[below]) below++;
+          if (below >= size || weights[below] >= weight) {
+            states[place] = state;
+            weights[place] = weight;
+            break;
+          }
+          states[place] = states[below];
+          weights[place] = weights[below];
+          place = below;
         }
+        return first;
       },
     };
   }
