@@ -350,7 +350,32 @@ class Flame:
     """What is compared, before and after, where it is a comparison; widths then fit both."""
 
 
-Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields | Flame
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Begins a part of a report that answers several questions."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """When requests were made and how long they took: columns of time, in them durations of equal ratio."""
+
+    start_ns: int
+    """When the first column begins, since the epoch."""
+    width_ns: int
+    """The length of a column."""
+    low_ns: int
+    high_ns: int
+    counts: tuple[tuple[int, ...], ...]
+    """For each column the requests in buckets of equal ratio from `low_ns` to `high_ns`."""
+    failed: tuple[int, ...]
+    """For each column the requests that failed."""
+    slow_from_ns: int | None = None
+    """The duration from which requests are slow."""
+
+
+Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields | Flame | Heading | HeatMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +396,8 @@ class Report:
     """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
     graph: Graph | None = None
     """The answer for `--format mermaid`, `dot`, `svg` and `html`; None where it is no graph."""
+    title: str = ""
+    """What a document is about, where the command does not say it."""
     flame: Flame | None = None
     """The answer for formats of flame graphs; None where it is none."""
     spans: Timeline | None = None

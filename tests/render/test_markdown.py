@@ -38,7 +38,9 @@ def test_names_are_text_and_nothing_else(name: str) -> None:
         return [token.type for token in tokens if token.type not in {"text", "text_special"}]
 
     assert shape(tokens) == shape(plain)
-    assert [token.info for token in tokens if token.type == "fence"] == ["text", "text", "mermaid", "text", "text"]
+    assert [token.info for token in tokens if token.type == "fence"] == [
+        *("text", "text", "text", "mermaid", "text", "text")
+    ]
     assert {str(token.attrs["href"]).partition("/trace/")[0] for token in tokens if token.type == "link_open"} == {
         "http://localhost:16686"
     }

@@ -16,6 +16,8 @@ from traceq.report import (
     Fields,
     Flame,
     Graph,
+    Heading,
+    HeatMap,
     Histogram,
     Line,
     Matrix,
@@ -49,9 +51,11 @@ def render_markdown(report: Report, imprint: Imprint) -> str:
     blocks = report.blocks
     if report.graph is not None and not any(isinstance(block, Graph) for block in blocks):
         blocks = (report.graph, *blocks)
+    # Below headings of parts those within a part are a level deeper.
+    marks = "###" if any(isinstance(block, Heading) for block in blocks) else "##"
     pieces = [f"# {escaped(imprint.title)}", *_about(imprint)]
-    pieces += _written(blocks, report.trace_url)
-    pieces += _written(report.footer, report.trace_url)
+    pieces += _written(blocks, report.trace_url, marks)
+    pieces += _written(report.footer, report.trace_url, marks)
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
 
@@ -61,26 +65,28 @@ def _about(imprint: Imprint) -> Iterator[str]:
     yield "\n".join(f"> {_paragraph(escaped(remark))}  " for remark in imprint.remarks)
 
 
-def _written(blocks: Sequence[Block], trace_url: str) -> Iterator[str]:
+def _written(blocks: Sequence[Block], trace_url: str, marks: str) -> Iterator[str]:
     for is_text, group in groupby(blocks, lambda block: isinstance(block, Line)):
         for block in group if not is_text else ():
             yield _block(block, trace_url)
         if is_text:
-            yield from _paragraphs(block for block in group if isinstance(block, Line))
+            yield from _paragraphs((block for block in group if isinstance(block, Line)), marks)
 
 
 def _block(block: Block, trace_url: str) -> str:
     match block:
         case Table():
             return _table(block, trace_url)
-        case Timeline() | Matrix() | Histogram() | Flame():
+        case Timeline() | Matrix() | Histogram() | HeatMap() | Flame():
             return _drawn(block)
+        case Heading():
+            return f"## {escaped(block.text)}"
         case Graph():
             return _fenced(render_mermaid(block), "mermaid")
         case Fields():
             return _pairs(block)
         case Line():
-            return "\n\n".join(_paragraphs([block]))
+            return "\n\n".join(_paragraphs([block], "##"))
     assert_never(block)
 
 
@@ -95,14 +101,14 @@ def _escape(found: re.Match[str]) -> str:
     return {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "@&#8288;"}.get(sign, f"\\{sign}")
 
 
-def _paragraphs(lines: Iterable[Line]) -> Iterator[str]:
+def _paragraphs(lines: Iterable[Line], marks: str) -> Iterator[str]:
     """Write lines: blank ones part paragraphs, a line that is strong as a whole is a heading."""
     for is_blank, group in groupby(lines, lambda line: not line.parts):
         if is_blank:
             continue
         for is_heading, some in groupby(group, _is_heading):
             if is_heading:
-                yield from (f"## {escaped(line.parts[0].text)}" for line in some)
+                yield from (f"{marks} {escaped(line.parts[0].text)}" for line in some)
             else:
                 # Two blanks at the end keep the lines apart.
                 yield "  \n".join(map(_line, some))

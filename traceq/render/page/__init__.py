@@ -14,28 +14,44 @@ from traceq.render.imprint import Imprint
 from traceq.render.page.blocks import (
     fields_part,
     flame_part,
+    heading_part,
     histogram_part,
     lines_part,
     matrix_part,
     table_part,
 )
 from traceq.render.page.graph import graph_part
+from traceq.render.page.heat import heat_map_part
 from traceq.render.page.parts import Ink, PagePart, joined
 from traceq.render.page.shell import document
 from traceq.render.page.timeline import timeline_part
-from traceq.report import Block, Fields, Flame, Graph, Histogram, Line, Matrix, Report, Table, Timeline
+from traceq.report import (
+    Block,
+    Fields,
+    Flame,
+    Graph,
+    Heading,
+    HeatMap,
+    Histogram,
+    Line,
+    Matrix,
+    Report,
+    Table,
+    Timeline,
+)
 
 __all__ = ["render_page"]
 
 
 def render_page(report: Report, imprint: Imprint) -> str:
     """Write a report as a page of its own."""
-    ink = Ink(report.trace_url)
     blocks = report.blocks
+    headings = [block.text for block in blocks if isinstance(block, Heading)]
+    ink = Ink(report.trace_url, is_part=bool(headings))
     if report.graph is not None and not any(isinstance(block, Graph) for block in blocks):
         # A page can draw what a terminal may have been too narrow for.
         blocks = (report.graph, *blocks)
-    return document(imprint, list(_parts(blocks, ink)), joined(_parts(report.footer, ink)))
+    return document(imprint, list(_parts(blocks, ink)), joined(_parts(report.footer, ink)), headings)
 
 
 def _parts(blocks: Sequence[Block], ink: Ink) -> Iterator[PagePart]:
@@ -65,8 +81,10 @@ def _part(block: Block, ink: Ink) -> PagePart:
             return matrix_part(block)
         case Histogram():
             return histogram_part(block)
+        case HeatMap():
+            return heat_map_part(block)
         case Fields():
             return fields_part(block)
-        case Line():
-            return lines_part([block], ink)
+        case Line() | Heading():
+            return heading_part(block) if isinstance(block, Heading) else lines_part([block], ink)
     assert_never(block)

@@ -7,13 +7,14 @@ from itertools import groupby
 from typing import Any, assert_never
 from urllib.parse import quote
 
-from traceq.render.page.parts import Ink, PagePart, duration_html, hued, safe
+from traceq.render.page.parts import Ink, PagePart, anchor, duration_html, hued, safe
 from traceq.report import (
     Column,
     Fields,
     Flame,
     FlameRow,
     GraphNode,
+    Heading,
     Histogram,
     Line,
     Matrix,
@@ -45,7 +46,8 @@ def lines_part(lines: Sequence[Line], ink: Ink) -> PagePart:
 def _line(line: Line, ink: Ink) -> str:
     inner = "".join(_run(part, ink) for part in line.parts)
     if [part.role for part in line.parts] == ["strong"]:
-        return f"<h2>{safe(line.parts[0].text)}</h2>"
+        level = 3 if ink.is_part else 2
+        return f"<h{level}>{safe(line.parts[0].text)}</h{level}>"
     return f"<p>{inner}</p>" if line.wraps else f'<p class="copied">{inner}</p>'
 
 
@@ -58,6 +60,11 @@ def _run(part: Part, ink: Ink) -> str:
         case "strong" | "dim" | "error" | "hint":
             return f'<span class="{part.role}">{safe(part.text)}</span>'
     assert_never(part.role)
+
+
+def heading_part(heading: Heading) -> PagePart:
+    """Begin a part of the page."""
+    return PagePart(f'<h2 class="section" id="{anchor(heading.text)}">{safe(heading.text)}</h2>')
 
 
 def table_part(table: Table, ink: Ink) -> PagePart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -35,6 +36,8 @@ class Ink:
 
     trace_url: str = ""
     hues: Hues = field(default_factory=Hues)
+    is_part: bool = False
+    """Whether what is drawn is a part of a report with headings of its own."""
 
 
 @cache
@@ -46,6 +49,11 @@ def resource(name: str) -> str:
 def safe(text: str) -> str:
     """Make a text fit for markup, as content or within a quoted attribute."""
     return escape(printable(text))
+
+
+def anchor(text: str) -> str:
+    """Give the name by which a heading is jumped to."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def hued(text: str, ink: Ink) -> str:

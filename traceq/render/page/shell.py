@@ -9,19 +9,20 @@ from collections.abc import Iterable, Sequence
 
 from traceq.render.imprint import Imprint
 from traceq.render.json import encode
-from traceq.render.page.parts import PagePart, resource, safe
+from traceq.render.page.parts import PagePart, anchor, resource, safe
 
 _UNSAFE = re.compile("[<>&\u2028\u2029]")
 """Within a script element `</script` and `<!--` end or change something; old scripts end lines at the last two."""
 
 
-def document(imprint: Imprint, parts: Sequence[PagePart], footer: PagePart) -> str:
+def document(imprint: Imprint, parts: Sequence[PagePart], footer: PagePart, headings: Sequence[str] = ()) -> str:
     """Write a page.
 
     Args:
         imprint: What the page says of itself.
         parts: The answer, in the order in which it is read.
         footer: What was looked at, and what to do next.
+        headings: Of the parts that can be jumped to.
     """
     styles = _distinct([resource("page.css"), *(part.style for part in parts)])
     scripts = _distinct([resource("page.js"), *(part.script for part in parts)])
@@ -39,6 +40,7 @@ def document(imprint: Imprint, parts: Sequence[PagePart], footer: PagePart) -> s
         "</head>",
         "<body>",
         _header(imprint),
+        _navigation(headings),
         "<main>",
         *(_mounted(part, number) for number, part in enumerate(parts)),
         "</main>",
@@ -78,6 +80,11 @@ def _header(imprint: Imprint) -> str:
         + (f'<ul class="remarks">{remarks}</ul>' if remarks else "")
         + "</header>"
     )
+
+
+def _navigation(headings: Sequence[str]) -> str:
+    links = "".join(f'<a href="#{anchor(heading)}">{safe(heading)}</a>' for heading in headings)
+    return f"<nav>{links}</nav>" if links else ""
 
 
 def _mounted(part: PagePart, number: int) -> str:

@@ -31,9 +31,12 @@ from traceq.report import (
     Fields,
     Flame,
     Graph,
+    Heading,
+    HeatMap,
     Histogram,
     Line,
     Matrix,
+    Part,
     Report,
     Table,
     Timeline,
@@ -100,10 +103,14 @@ def _draw_block(block: Block, pen: Pen) -> Iterator[Strip]:
             return draw_matrix(block, pen)
         case Histogram():
             return _draw_histogram(block, pen)
+        case HeatMap():
+            from traceq.render.terminal.heat import draw_heat_map
+
+            return draw_heat_map(block, pen)
         case Fields():
             return _draw_fields(block, pen)
-        case Line():
-            return _draw_line(block, pen)
+        case Line() | Heading():
+            return _draw_line(block if isinstance(block, Line) else Line((Part(block.text, "strong"),)), pen)
     assert_never(block)
 
 
