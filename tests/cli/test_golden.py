@@ -64,6 +64,7 @@ COMMANDS = {
     "stats_tag": ("stats", "chat-service", "--by", "tag:db.system", "--by", "operation", "--sort", "p95"),
     "stats_trace": ("stats", "--trace", first("friends-n-plus-one")),
     "stats_nothing": ("stats", "--min-duration", "1h"),
+    "report": ("report", "chat-service", "--format", "text", "--traces", "1"),
     "deps": ("deps",),
     "deps_tree": ("deps", "--view", "tree"),
     "deps_table": ("deps", "--view", "table"),

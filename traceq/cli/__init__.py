@@ -51,6 +51,10 @@ COMMANDS = {
         _QUESTIONS,
         "Merge the call paths of many requests to a flame graph: which calls of which callers the time goes to.",
     ),
+    "report": Command(
+        _QUESTIONS,
+        "Write a page about the requests of a service: what is slow, why, since when, and who is hit.",
+    ),
     "findings": Command(
         _QUESTIONS,
         "Find what is worth changing: N+1 queries, slow queries, retries, errors, stragglers, gaps and more.",

@@ -17,8 +17,10 @@ from traceq.sources.interface import Progress
 
 if TYPE_CHECKING:
     from traceq.analysis.comparison.cohorts import Cohort, CohortSums, Split
+    from traceq.analysis.comparison.compare import Comparison
     from traceq.analysis.comparison.tags import TaggedSample
     from traceq.analysis.requests import RequestOptions
+    from traceq.views.comparison import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,13 @@ def compare(options: CompareOptions) -> None:
     if traces:
         _compare_traces(options, traces)
     elif sides:
-        _compare_sets([_fetch(side, options) for side in sides], options)
+        _compare_sets([fetch(side, options) for side in sides], options)
     else:
         _compare_parts(options)
 
 
-def _fetch(side: Side, options: CompareOptions) -> Fetched:
+def fetch(side: Side, options: CompareOptions) -> Fetched:
+    """Get one side, summed up."""
     from traceq.analysis.comparison.cohorts import CohortQuestion
 
     filters, source = options.asking.filters, options.asking.source
@@ -114,18 +117,39 @@ def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:
 def _compare_sets(
     sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str] = frozenset()
 ) -> None:
-    from traceq.analysis.comparison.compare import compare
-    from traceq.analysis.comparison.tags import compare_tags
-    from traceq.views.comparison import NamedSide, Shown, report
+    from traceq.views.comparison import report
 
     before, after = sides
+    comparison = compared(before, after, options, ignored_keys)
+    asked = _asked(sides, options)
+    emit(report(comparison, asked, shown_sides(before, after, options.top)), asked, options.asking.output)
+
+
+def compared(
+    before: Fetched, after: Fetched, options: CompareOptions, ignored_keys: frozenset[str] = frozenset()
+) -> Comparison:
+    """Say what changed from one side to the other.
+
+    Args:
+        before: One side.
+        after: The other.
+        options: Whether progress is shown.
+        ignored_keys: Tags by which the sides were told apart.
+    """
+    from traceq.analysis.comparison.compare import compare
+    from traceq.analysis.comparison.tags import compare_tags
+
     with progress_line(is_wanted=not options.asking.output.quiet) as tell:
         tell(Progress("comparing", 0, 0))
         comparison = compare(before.cohort, after.cohort)
-        tags = compare_tags(before.tagged, after.tagged, ignored_keys)
-    asked = _asked(sides, options)
-    shown = Shown(NamedSide(before.title, before.asked), NamedSide(after.title, after.asked), options.top)
-    emit(report(replace(comparison, tags=tags), asked, shown), asked, options.asking.output)
+        return replace(comparison, tags=compare_tags(before.tagged, after.tagged, ignored_keys))
+
+
+def shown_sides(before: Fetched, after: Fetched, top: int) -> Shown:
+    """Name both sides for people."""
+    from traceq.views.comparison import NamedSide, Shown
+
+    return Shown(NamedSide(before.title, before.asked), NamedSide(after.title, after.asked), top)
 
 
 def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:

@@ -194,7 +194,7 @@ def imprint(report: Report, asked: Asked) -> Imprint:
     """Say what a document has to say of itself, since it is read elsewhere and later."""
     named = [str(asked.query[key]) for key in ("service", "trace_id", "span_id") if key in asked.query]
     return Imprint(
-        title=" ".join((report.command, *named)),
+        title=report.title or " ".join((report.command, *named)),
         source=asked.location,
         window=asked.window,
         written=f"{format_time(time.time_ns())[: len('2026-11-22 14:03')]} {time.strftime('%Z')}",

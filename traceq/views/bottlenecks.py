@@ -107,9 +107,15 @@ def report(answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = 10, beside:
         nothing = nothing_reported("bottlenecks", answer, asked, answer.sums.set_apart)
         return replace(nothing, document={**nothing.document, **beside.to_dict()})
     said = beside.said(answer.verdict)
-    blocks: list[Block] = [*verdict_lines(said, asked), *_overview(answer, asked)]
-    blocks += [Line(), _heading(answer), _ranking(answer, top), Line(), strong("Slowest requests")]
-    blocks += [table(_SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST]), *beside.blocks(), Line()]
+    blocks: list[Block] = [*verdict_lines(said, asked), *overview(answer, asked)]
+    blocks += [
+        Line(),
+        Line((Part("Where the time goes   ", "strong"), held_note(answer))),
+        ranking(answer, top),
+        Line(),
+        strong("Slowest requests"),
+    ]
+    blocks += [table(SLOWEST_COLUMNS, answer.sums.slowest[:_SHOWN_SLOWEST]), *beside.blocks(), Line()]
     found = reported("bottlenecks", answer, asked, blocks, _footer(answer, asked, top))
     return replace(found, document=_document(found.document, said, beside))
 
@@ -122,7 +128,8 @@ def _document(found: Mapping[str, object], said: Verdict | None, beside: Beside)
     return {**found, "verdict": verdict, **beside.to_dict()}
 
 
-def _overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
+def overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
+    """Give the figures of the latency, and how it spreads."""
     latency, service = answer.sums.latency, answer.options.service
     whose = f" of {service}" if service else ""
     parts = [
@@ -142,17 +149,17 @@ def _marks(latency: Spread) -> list[tuple[str, int]]:
     return [*marks, ("max", latency.max_ns)]
 
 
-def _heading(answer: Bottlenecks) -> Line:
-    """Name the ranking, and say that times are charged to all requests together: beside percentiles they look huge."""
+def held_note(answer: Bottlenecks) -> Part:
+    """Say that times are charged to all requests together: beside percentiles they look huge."""
     title, requests = _HELD_TITLES[answer.options.measure], plural(answer.sums.latency.count, "request")
-    whose = f"   {title.upper()} is the sum of {'all spans' if title != 'critical' else requests}"
-    return Line((Part("Where the time goes", "strong"), Part(whose, "dim")))
+    return Part(f"{title.upper()} is the sum of {'all spans' if title != 'critical' else requests}", "dim")
 
 
 _HELD_TITLES: dict[Measure, str] = {"critical-time": "critical", "self-time": "self", "duration": "total"}
 
 
-def _ranking(answer: Bottlenecks, top: int) -> Table:
+def ranking(answer: Bottlenecks, top: int) -> Table:
+    """Give where the time goes."""
     by = answer.options.measure
     lines = answer.groups[:top]
     longest_ns = max(line.held_ns(by) for line in lines) or 1
@@ -185,7 +192,7 @@ def _held_by(request: SlowRequest) -> str:
     return f"{format_ratio(first.ratio)} {chain_text((*first.chain[1:-1], (first.service, call_text(first))))}{more}"
 
 
-_SLOWEST_COLUMNS: tuple[Column[Any], ...] = (
+SLOWEST_COLUMNS: tuple[Column[Any], ...] = (
     Column[SlowRequest]("trace_id", "trace", Unit.TRACE_ID, lambda request: request.trace_id),
     Column[SlowRequest]("latency_ns", "latency", Unit.DURATION, lambda request: request.latency_ns),
     Column[SlowRequest]("start_ns", "start", Unit.TIME, lambda request: request.start_ns, priority=2),

@@ -41,7 +41,7 @@ def report(answer: ExaminedTrace, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     # Findings are about the whole trace.
     findings = _findings(answer) if selection is None else []
     found = () if selection is None or selection.wanted.text is None else (_found_line(selection, drawn),)
-    blocks: tuple[Block, ...] = (*found, _headline(answer.summary), Line(), drawn.timeline, *findings, Line())
+    blocks: tuple[Block, ...] = (*found, headline(answer.summary), Line(), drawn.timeline, *findings, Line())
     return reported("show", answer, asked, blocks, _footer(answer, drawn, asked))
 
 
@@ -54,7 +54,7 @@ def _found_line(selection: Selection, drawn: Waterfall) -> Line:
     return Line((Part(told, "strong"), Part(f" {verb} "), Part(f"{sought}", "strong"), Part(looked)))
 
 
-def _headline(summary: TraceSummary) -> Line:
+def headline(summary: TraceSummary) -> Line:
     """Say in one line what a trace is."""
     parts = [
         Part(summary.root_service, "service"),
@@ -124,7 +124,7 @@ def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = NOT_ASKED) -> Re
     """Draw a trace down to its bottlenecks."""
     flagged = frozenset(row for culprit in answer.culprits for row in culprit.rows)
     drawn = waterfall(answer, replace(Shown(), only=flagged or None))
-    blocks: list[Block] = [_headline(answer.summary), Line(), drawn.timeline, Line()]
+    blocks: list[Block] = [headline(answer.summary), Line(), drawn.timeline, Line()]
     blocks += [_sentence(culprit) for culprit in answer.culprits]
     if not answer.culprits:
         blocks.append(Line((Part("nothing took time"),)))
