@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "traceq"
 
-LEAVES = {"errors", "untrusted", "units", "semantics", "report", "writing", "learned"}
+LEAVES = {"errors", "untrusted", "units", "ids", "semantics", "report", "writing", "learned"}
 GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "conditions", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},

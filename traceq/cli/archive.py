@@ -12,10 +12,10 @@ import typer
 
 from traceq.catalog import ArchivedTrace, ArchiveList
 from traceq.cli.options import AnswerOutputOptions, SourceOptions
+from traceq.cli.references import read_reference
 from traceq.cli.session import emit, opened
 from traceq.errors import NotFoundError, SourceError, TraceqError
 from traceq.query import TraceQuery, asked_of
-from traceq.sources import is_url
 from traceq.sources.interface import ArchivingSource
 from traceq.units import plural
 from traceq.views.listings import archive_report
@@ -74,12 +74,10 @@ def _wanted(words: Iterable[str]) -> tuple[list[str] | None, list[str]]:
     bases: dict[str, None] = {}
     trace_ids: dict[str, None] = {}
     for word in _given(words):
-        base, found, trace_id = word.partition("?")[0].rpartition("/trace/")
-        if is_url(word) and not (found and trace_id.strip("/")):
-            raise typer.BadParameter("a link to a trace ends in /trace/<id>", param_hint="TRACE")
-        if is_url(word):
-            bases[base] = None
-        trace_ids[trace_id.strip("/") if is_url(word) else word] = None
+        reference = read_reference(word, "TRACE")
+        if reference.location:
+            bases[reference.location] = None
+        trace_ids[reference.trace_id] = None
     if len(bases) > 1:
         raise typer.BadParameter("one server at a time: these links lead to several", param_hint="TRACE")
     if not trace_ids:

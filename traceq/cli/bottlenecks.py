@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions, parser
+from traceq.cli.references import located
 from traceq.cli.session import emit, found_trace, opened
 from traceq.engine import Ask, asking
 from traceq.query import command_about
@@ -157,7 +158,8 @@ def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     from traceq.analysis.one_trace import trace_bottlenecks
     from traceq.views.show import bottlenecks_report
 
-    with opened(options.asking.source, options.asking.output) as source:
-        traces, asked = found_trace(source, trace_id, options.service.name)
+    place = located(trace_id, options.asking.source, options.asking.output)
+    with opened(place.source, options.asking.output) as source:
+        traces, asked = found_trace(source, place.trace_id, options.service.name)
     answer = trace_bottlenecks(traces, options.request_options())
     emit(bottlenecks_report(answer, asked), asked, options.asking.output)

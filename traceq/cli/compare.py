@@ -77,7 +77,7 @@ def compare(options: CompareOptions) -> None:
       traceq compare 5b8aa5a2 0af76519 --source traces.json
     """
     sides = options.what.sides()
-    traces = [side.trace_id for side in sides if isinstance(side, TraceSide)]
+    traces = [side for side in sides if isinstance(side, TraceSide)]
     if traces:
         _compare_traces(options, traces)
     elif sides:
@@ -195,12 +195,16 @@ def _split(reply: Reply[CohortSums], options: SidesOptions) -> Split:
     return split_by_tag(reply.sums.values, cohort.traces.start_ns.tolist(), options.split_by, listing)
 
 
-def _compare_traces(options: CompareOptions, trace_ids: Sequence[str]) -> None:
+def _compare_traces(options: CompareOptions, traces: Sequence[TraceSide]) -> None:
     from traceq.analysis.comparison.alignment import align
     from traceq.views.comparison import traces_report
 
-    with opened(options.asking.source, options.asking.output) as source:
-        found = [found_trace(source, trace_id) for trace_id in trace_ids]
+    found = []
+    for side in traces:
+        place = options.asking.source
+        place = replace(place, source=place.source or ([side.location] if side.location else None))
+        with opened(place, options.asking.output) as source:
+            found.append(found_trace(source, side.trace_id))
     (before, _), (after, _) = found
     alignment = align(before, after, options.request_options())
     query = {"before": alignment.before_id, "after": alignment.after_id}

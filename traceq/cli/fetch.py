@@ -16,6 +16,7 @@ from traceq.cli.options import (
     SourceOptions,
     TracesOutputOptions,
 )
+from traceq.cli.references import located, read_reference
 from traceq.cli.session import chosen_format, destination, opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line
 from traceq.render import TracesFormat
@@ -64,16 +65,21 @@ def fetch(options: FetchOptions) -> None:
         return
     if chosen_format(options.output) not in {"text", *get_args(TracesFormat)}:
         raise typer.BadParameter("traces are written as json or ndjson", param_hint="--format")
-    with opened(options.source, options.output) as source:
+    with opened(_place(options), options.output) as source:
         parts = _found(source, options)
         _write(parts, options.output)
     if not options.output.quiet:
         _tell(parts, options)
 
 
+def _place(options: FetchOptions) -> SourceOptions:
+    """Give the source: what was typed, or where the first id leads if it is a link."""
+    return located(options.trace[0], options.source, options.output).source if options.trace else options.source
+
+
 def _found(source: Source, options: FetchOptions) -> list[Found]:
     if options.trace:
-        return [Found(source.trace(trace_id)) for trace_id in options.trace]
+        return [Found(source.trace(read_reference(text).trace_id)) for text in options.trace]
     query = options.filters.query(options.service.name, is_live=source.is_live)
     return [source.find(query, with_attributes=False)]
 

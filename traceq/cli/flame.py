@@ -19,6 +19,7 @@ from traceq.cli.options import (
     WorkersOptions,
     format_option,
 )
+from traceq.cli.references import located
 from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import ask
@@ -120,8 +121,9 @@ def _one_trace(options: FlameOptions, trace_id: str) -> None:
     from traceq.analysis.flame import FlameQuestion, sum_up
     from traceq.views.flame import report, spans_of
 
-    with opened(options.source, options.output) as source:
-        traces, asked = found_trace(source, trace_id, options.service.name)
+    place = located(trace_id, options.source, options.output)
+    with opened(place.source, options.output) as source:
+        traces, asked = found_trace(source, place.trace_id, options.service.name)
     requests = replace(options.request_options(), with_fragments=True, include_streams=True)
     examined = examine(traces, requests)
     answer = FlameQuestion(requests).rank(sum_up(examined))
@@ -160,6 +162,8 @@ def _fetch(side: Side, options: FlameOptions, question: FlameQuestion) -> _Fetch
     source, when = options.source, options.filters.when
     if isinstance(side, PlaceSide):
         source = replace(source, source=[side.location])
+    elif isinstance(side, TraceSide):
+        source = replace(source, source=source.source or ([side.location] if side.location else None))
     elif (when.lookback, when.start, when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
     with opened(source, options.output) as place:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, ge
 import typer
 
 from traceq.catalog import Window
+from traceq.cli.places import refuse_place
 from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.render import AnswerFormat, Format, TracesFormat
@@ -77,7 +78,9 @@ SkewOption = Annotated[
     bool, typer.Option("--no-skew-correction", help="Do not correct clock differences between hosts.")
 ]
 
-TraceOption = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only this trace.")]
+TraceOption = Annotated[
+    str | None, typer.Option("--trace", metavar="ID", help="Only this trace: its id in any form, or a link.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +231,16 @@ class ServiceOptions:
         """The service; None where none was given.
 
         Raises:
-            typer.BadParameter: If two different ones were given.
+            typer.BadParameter: If two different ones were given, or it is a file or an address.
         """
         if None not in (self.service, self.service_option) and self.service != self.service_option:
             told = (
                 f"'{self.service}' is given as the argument and '{self.service_option}' as the option: give one of them"
             )
             raise typer.BadParameter(told, param_hint="--service")
-        return self.service if self.service_option is None else self.service_option
+        name = self.service if self.service_option is None else self.service_option
+        refuse_place(name, "SERVICE" if self.service_option is None else "--service")
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
+from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import FLAME_FORMATS, GRAPH_FORMATS, Format, drawn, format_of, written_flame
@@ -72,9 +73,10 @@ def answered(
     # Late: commands that only list need no engine.
     from traceq.engine import ask
 
-    with opened(options.source, options.output) as source:
-        wanted: Wanted = OneTrace(trace or "", service)
-        if trace is None:
+    place = None if trace is None else located(trace, options.source, options.output)
+    with opened(options.source if place is None else place.source, options.output) as source:
+        wanted: Wanted = OneTrace(place.trace_id if place else "", service)
+        if place is None:
             wanted = options.filters.query(service, is_live=source.is_live)
         reply = ask(source, wanted, question, options.workers.workers)
     return question.rank(reply.sums), reply.asked

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import DURATION, AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions
+from traceq.cli.references import located
 from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.errors import NotFoundError
 from traceq.query import Asked
 from traceq.report import Report
-from traceq.sources import is_url
 from traceq.traces import Traces
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ class ShowOptions:
 
     trace: Annotated[
         str,
-        typer.Argument(metavar="TRACE", help="A trace id, the first digits of one in files, or a link to Jaeger UI."),
+        typer.Argument(
+            metavar="TRACE",
+            help="A trace id in any form, in files also its first digits; a link; a file of one trace.",
+        ),
     ]
     span: Annotated[
         str | None, typer.Option("--span", metavar="ID", help="Show everything about one span instead of the tree.")
@@ -75,10 +78,12 @@ def show(options: ShowOptions) -> None:
 
       traceq show 5b8aa5a2 --source traces.json --find http.status_code=500
     """
-    location, trace_id, span_id = _target(options)
-    with opened(replace(options.source, source=location), options.output) as source:
-        traces, asked = found_trace(source, trace_id)
-    span_id = options.span or span_id
+    place = located(options.trace, options.source, options.output, "TRACE")
+    with opened(place.source, options.output) as source:
+        traces, asked = found_trace(source, place.trace_id)
+    linked = place.reference
+    span_id = options.span or linked.span_id
+    options = replace(options, find=options.find or linked.find or None) if not span_id else options
     if span_id:
         asked = replace(asked, query={**asked.query, "span_id": span_id})
     if options.span and (options.find or options.path or options.subtree):
@@ -87,23 +92,6 @@ def show(options: ShowOptions) -> None:
     asked = replace(asked, query={**asked.query, **{key: value for key, value in chosen.items() if value is not None}})
     report = _span(traces, span_id, asked) if span_id else _tree(traces, options, asked)
     emit(report, asked, options.output)
-
-
-def _target(options: ShowOptions) -> tuple[list[str] | None, str, str]:
-    """Give the source, the trace and the span that were asked for; a link to Jaeger UI names all three."""
-    if not is_url(options.trace):
-        return options.source.source, options.trace, ""
-    address, _, query = options.trace.partition("?")
-    base, found, rest = address.rpartition("/trace/")
-    if not found or not rest.strip("/"):
-        raise typer.BadParameter("a link to a trace ends in /trace/<id>", param_hint="TRACE")
-    wanted = dict(pair.partition("=")[::2] for pair in query.split("&")).get("uiFind", "")
-    span_id = wanted if len(wanted) == len("0123456789abcdef") and _is_hex(wanted) else ""
-    return options.source.source or [base], rest.strip("/"), span_id
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdefABCDEF" for character in text)
 
 
 def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:

@@ -14,13 +14,15 @@ import typer
 
 from traceq.catalog import Window
 from traceq.cli.options import parser, share
+from traceq.cli.places import is_path
+from traceq.ids import Reference, parse_reference
 from traceq.sources import is_url
 from traceq.sources.interface import Source
 from traceq.units import NS_PER_S, format_time, parse_time
 
+_LEAST_DIGITS = 4
+"""Fewer hexadecimal digits are taken for a mistake."""
 _DAY_AND_TIME = re.compile(r"(today|yesterday)(?:\s+(\d{1,2}:\d{2}(?::\d{2})?))?|(\d{1,2}:\d{2}(?::\d{2})?)")
-_TRACE_ID = re.compile(r"[0-9a-fA-F]{4,32}")
-_FILE_SUFFIXES = (".json", ".ndjson", ".jsonl", ".gz", ".zst", ".zstd", ".parquet")
 
 
 class Side:
@@ -46,29 +48,36 @@ class TraceSide(Side):
     """One trace, from the source that the command names."""
 
     trace_id: str
+    location: str = ""
+    """The server that a link leads to; empty where it was no link."""
 
 
 def parse_side(text: str, now_ns: int) -> Side:
     """Read one side of a comparison.
 
-    A URL, `-`, or a path is where traces come from; anything with `..` else is a window of time; hexadecimal digits are
-    a trace id.
+    An id of a trace in any form, or a link to one, is this trace; a URL, `-`, or a path else is where traces come from,
+    and anything with `..` else a window of time.
 
     Raises:
         ValueError: If it is none of these.
     """
-    if is_url(text) or text == "-" or _is_path(text):
+    reference = _reference(text)
+    if reference is not None and len(reference.trace_id) >= _LEAST_DIGITS and not Path(text).exists():
+        return TraceSide(reference.trace_id, reference.location)
+    if is_url(text) or text == "-" or is_path(text):
         return PlaceSide(text)
     if ".." in text:
         return WindowSide(parse_window(text, now_ns))
-    if _TRACE_ID.fullmatch(text):
-        return TraceSide(text)
     raise ValueError(f"'{text}' is no file, URL, window (-1h..now) or trace id")
 
 
-def _is_path(text: str) -> bool:
-    # A path that does not exist is one all the same where it looks like it: the error then is about the file.
-    return "/" in text or text.lower().endswith(_FILE_SUFFIXES) or Path(text).exists()
+def _reference(text: str) -> Reference | None:
+    try:
+        found = parse_reference(text)
+    except ValueError:
+        # The URL of a server names no trace.
+        return None
+    return found if found.is_known else None
 
 
 def parse_window(text: str, now_ns: int) -> Window:

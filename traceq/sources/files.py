@@ -360,6 +360,9 @@ class FileSource:
     def _no_such_trace(self, trace_id: str, found: Sequence[str]) -> NotFoundError:
         known = [group[0].trace_id for group in self._files.groups]
         if found:
+            if not trace_id:
+                listed = f"`{command_about(self.locations, 'search')}` lists them"
+                return NotFoundError(f"there are {len(found)} traces in {self.location}: which one?", hint=listed)
             shown_ids = ", ".join(found[:_IDS_SHOWN]) + (", ..." if len(found) > _IDS_SHOWN else "")
             message = f"{len(found)} traces in {self.location} begin with '{quoted(trace_id)}': {shown_ids}"
             return NotFoundError(message, hint="give more digits of the id")

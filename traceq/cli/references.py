@@ -1,0 +1,66 @@
+"""What was typed where a trace is expected: an id in any form, a link, or a file that holds one trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import typer
+
+from traceq.cli.messages import tell
+from traceq.cli.options import OutputOptions, SourceOptions
+from traceq.cli.places import is_path
+from traceq.ids import Reference, parse_reference
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A trace that was typed, and where to look for it."""
+
+    source: SourceOptions
+    reference: Reference
+
+    @property
+    def trace_id(self) -> str:
+        """The id; empty for the only trace of a file."""
+        return self.reference.trace_id
+
+
+def located(text: str, source: SourceOptions, output: OutputOptions, param: str = "--trace") -> Located:
+    """Read what was typed where a trace is expected.
+
+    A link leads to its server unless another one was typed; a file is the source, and its only trace the one that is
+    meant.
+
+    Args:
+        text: What was typed.
+        source: Which source was typed.
+        output: Whether hints are wanted.
+        param: The argument or option, for errors.
+
+    Raises:
+        typer.BadParameter: If it is a link that names no trace or several, or a file beside a source.
+    """
+    reference = read_reference(text, param)
+    if not reference.is_known and is_path(text):
+        if source.source:
+            raise typer.BadParameter(
+                f"'{text}' is a file, and --source is given: write the id of a trace", param_hint=param
+            )
+        return Located(replace(source, source=[text]), replace(reference, trace_id=""))
+    if not reference.location:
+        return Located(source, reference)
+    if source.source and source.source[0].rstrip("/") != reference.location and not output.quiet:
+        tell("hint", f"the link leads to {reference.location}: without --source, it is asked")
+    return Located(replace(source, source=source.source or [reference.location]), reference)
+
+
+def read_reference(text: str, param: str = "--trace") -> Reference:
+    """Read an id or a link.
+
+    Raises:
+        typer.BadParameter: If it is a link that names no trace, or several.
+    """
+    try:
+        return parse_reference(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=param) from error
