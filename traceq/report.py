@@ -378,6 +378,49 @@ class HeatMap:
 Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields | Flame | Heading | HeatMap
 
 
+Level: TypeAlias = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something to be looked at, as build servers and code hosts list it."""
+
+    rule: str
+    """What sort of issue it is, in one word: `n+1`."""
+    title: str
+    """What it is, in a few words."""
+    rule_title: str
+    """What all issues of this sort are."""
+    text: str
+    """What was seen, in sentences for people."""
+    level: Level = "error"
+    advice: str = ""
+    signature: str = ""
+    """The same for the same issue in other traces; empty where there is none."""
+    file: str = ""
+    """The path of the source code, where spans tell it."""
+    line: int = 0
+    """The line in that file, from 1 on; 0 for unknown."""
+    name: str = ""
+    """Where it is, by the names of traces: service and operation."""
+    trace_ids: tuple[str, ...] = ()
+    """Traces that show it."""
+    accepted: str = ""
+    """Why it is accepted as it is; empty where it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A check as build servers list it, whether it passed or not."""
+
+    name: str
+    outcome: Literal["passed", "failed", "skipped"]
+    text: str
+    """What was measured."""
+    detail: str = ""
+    """A trace that shows it, or why the check is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """An answer, ready to be shown in any format."""
@@ -402,3 +445,7 @@ class Report:
     """The answer for formats of flame graphs; None where it is none."""
     spans: Timeline | None = None
     """Every span of the one trace that the flame graph is about, for formats that show when things happened."""
+    issues: tuple[Issue, ...] | None = None
+    """What build servers and code hosts list; None where the answer lists nothing of the sort."""
+    cases: tuple[Case, ...] | None = None
+    """All checks, for build servers; None where the answer is none."""

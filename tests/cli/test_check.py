@@ -66,7 +66,7 @@ def test_build_servers_can_read_the_results(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ((), "Invalid value: nothing to check: give a check, or --baseline"),
+        ((), "Invalid value: nothing to check: give a check, --checks or --baseline"),
         (
             ("p95(a) < 5",),
             "Invalid value: cannot read the check 'p95(a) < 5' at '5' (column 10): expected a duration such as 500ms",

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import typer
 
-from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, share
+from traceq.cli.check_file import read_checks
+from traceq.cli.options import (
+    AnswerOutputOptions,
+    AskingOptions,
+    RequestsOptions,
+    ServiceOption,
+    format_option,
+    share,
+)
 from traceq.cli.session import answered, check_output, destination, emit
 from traceq.errors import CheckFailed
+from traceq.render import AnswerFormat, Format
 from traceq.units import plural
+
+_Formats: TypeAlias = Literal[AnswerFormat, "junit", "github"]
 
 if TYPE_CHECKING:
     from traceq.analysis.checks import Checks, ChecksQuestion
     from traceq.query import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutputOptions(AnswerOutputOptions):
+    """The same for checks, which build servers read."""
+
+    drawings: ClassVar[frozenset[Format]] = frozenset({"junit", "github"})
+
+    format: Annotated[_Formats | None, format_option(_Formats)] = None  # type: ignore[assignment]  # more than above
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAskingOptions(AskingOptions):
+    """What is asked, and where the results go."""
+
+    output: CheckOutputOptions = field(default_factory=CheckOutputOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +70,16 @@ class CheckOptions:
     allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Pass checks that were measured on nothing.")] = (
         False
     )
+    checks_file: Annotated[
+        str | None,
+        typer.Option("--checks", metavar="FILE", help="Checks in a file (TOML), with names and reasons."),
+    ] = None
     junit: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the results as JUnit XML.", show_default=False)
     ] = None
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     service: ServiceOption = None
-    asking: AskingOptions = field(default_factory=AskingOptions)
+    asking: CheckAskingOptions = field(default_factory=CheckAskingOptions)
 
 
 def check(options: CheckOptions) -> None:
@@ -64,6 +95,8 @@ def check(options: CheckOptions) -> None:
 
       traceq check 'calls(mysql) <= 5' 'no(n+1)' --junit traceq.xml
 
+      traceq check --checks checks.toml --source run.jsonl --format github
+
       traceq check --baseline before.json --tolerance 10% --source after.json
 
       traceq check 'calls(mysql) <= baseline' --baseline before.json -s after.json
@@ -76,10 +109,10 @@ def check(options: CheckOptions) -> None:
     answer, asked = _answered(question, options)
     shown = report(answer, asked)
     if options.junit is not None:
-        from traceq.render.records import render_junit
+        from traceq.render.junit import render_junit
 
         with destination(options.junit) as out:
-            out.write(render_junit(shown.records, asked.location))
+            out.write(render_junit(shown, asked.location).encode("utf-8", "backslashreplace"))
     emit(shown, asked, options.asking.output)
     if answer.failed:
         raise CheckFailed(f"{len(answer.failed)} of {plural(len(answer.results), 'check')} failed")
@@ -113,10 +146,11 @@ def _question(options: CheckOptions) -> ChecksQuestion:
     """
     from traceq.analysis.checks import ChecksQuestion, parse_expression
 
-    if not options.checks and options.baseline is None:
-        raise typer.BadParameter("nothing to check: give a check, or --baseline")
+    if not options.checks and None is options.baseline is options.checks_file:
+        raise typer.BadParameter("nothing to check: give a check, --checks or --baseline")
     try:
-        expressions = tuple(parse_expression(text) for text in options.checks or ())
+        in_file = () if options.checks_file is None else read_checks(options.checks_file)
+        expressions = (*map(parse_expression, options.checks or ()), *in_file)
         question = ChecksQuestion(options.requests.of(options.service), expressions)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -20,7 +20,16 @@ from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
 from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
-from traceq.render import FLAME_FORMATS, GRAPH_FORMATS, Format, drawn, format_of, written_flame
+from traceq.render import (
+    BUILD_FORMATS,
+    FLAME_FORMATS,
+    GRAPH_FORMATS,
+    Format,
+    drawn,
+    format_of,
+    written_flame,
+    written_for_builds,
+)
 from traceq.render.imprint import Imprint
 from traceq.report import Report
 from traceq.sources import open_source
@@ -115,7 +124,7 @@ def check_output(options: OutputOptions) -> None:
 
 
 def refuse_drawing(chosen: Format, allowed: Collection[Format]) -> None:
-    """Refuse a format that only graphs or flame graphs can be written in.
+    """Refuse a format that only graphs, flame graphs, checks or findings can be written in.
 
     Raises:
         typer.BadParameter: If it is one, and not one of those allowed.
@@ -124,6 +133,9 @@ def refuse_drawing(chosen: Format, allowed: Collection[Format]) -> None:
         raise typer.BadParameter(f"{chosen} is for graphs: `traceq deps` draws one", param_hint="--format")
     if chosen in FLAME_FORMATS - set(allowed):
         raise typer.BadParameter(f"{chosen} is for flame graphs: `traceq flame` draws one", param_hint="--format")
+    if chosen in BUILD_FORMATS - set(allowed):
+        told = {"junit": "`traceq check`", "sarif": "`traceq findings`"}.get(chosen, "`traceq check` and `findings`")
+        raise typer.BadParameter(f"{chosen} is not for this answer, but for {told}", param_hint="--format")
 
 
 def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool = False) -> None:
@@ -176,6 +188,8 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
             return _picture(report)
         case "folded" | "speedscope" | "perfetto" | "chrome":
             return written_flame(report, chosen, imprint(report, asked).title)
+        case "junit" | "github" | "sarif":
+            return written_for_builds(report, chosen, asked.location)
         case "mermaid" | "dot" if report.graph is not None:
             return drawn(report.graph, chosen)
     raise ValueError(f"{chosen} is not written like this")

@@ -21,10 +21,17 @@ GraphFormat: TypeAlias = Literal["mermaid", "dot"]
 FlameFormat: TypeAlias = Literal["folded", "speedscope", "perfetto", "chrome"]
 """How a flame graph is written besides, for other tools; Perfetto and Chrome read the same."""
 
-Format: TypeAlias = Literal[AnswerFormat, GraphFormat, FlameFormat]
+IssueFormat: TypeAlias = Literal["github", "sarif"]
+"""How issues are written for build servers and code hosts."""
+
+CaseFormat: TypeAlias = Literal["junit"]
+"""How checks are written for build servers."""
+
+Format: TypeAlias = Literal[AnswerFormat, GraphFormat, FlameFormat, IssueFormat, CaseFormat]
 
 GRAPH_FORMATS: frozenset[Format] = frozenset(get_args(GraphFormat))
 FLAME_FORMATS: frozenset[Format] = frozenset(get_args(FlameFormat))
+BUILD_FORMATS: frozenset[Format] = frozenset((*get_args(IssueFormat), *get_args(CaseFormat)))
 
 SUFFIXES: dict[str, Format] = {
     ".json": "json",
@@ -45,6 +52,9 @@ SUFFIXES: dict[str, Format] = {
     ".speedscope.json": "speedscope",
     ".perfetto.json": "perfetto",
     ".chrome.json": "chrome",
+    ".sarif": "sarif",
+    ".sarif.json": "sarif",
+    ".xml": "junit",
 }
 """The formats that names of files tell."""
 
@@ -90,4 +100,28 @@ def written_flame(report: Report, chosen: FlameFormat, name: str) -> str:
             from traceq.render.trace_events import render_trace_events
 
             return render_trace_events(flame, report.spans, name)
+    assert_never(chosen)
+
+
+def written_for_builds(report: Report, chosen: Literal[IssueFormat, CaseFormat], location: str) -> str:
+    """Write what a build server or a code host shows; only the format that is wanted is imported.
+
+    Args:
+        report: The answer.
+        chosen: The format.
+        location: Where the traces are.
+    """
+    match chosen:
+        case "junit":
+            from traceq.render.junit import render_junit
+
+            return render_junit(report, location)
+        case "github":
+            from traceq.render.annotations import render_annotations
+
+            return render_annotations(report)
+        case "sarif":
+            from traceq.render.sarif import render_sarif
+
+            return render_sarif(report, location)
     assert_never(chosen)

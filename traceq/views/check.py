@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks, signed
 from traceq.analysis.requests import SetApart
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Block, Column, Line, Part, Report, Unit, picked, table
+from traceq.report import Block, Case, Column, Issue, Line, Part, Report, Unit, picked, table
 from traceq.views.wording import dim, looked_at, next_line, reported, set_apart_lines, verdict_lines
 
 _MEASURES = {"p50": "p50", "p95": "p95", "p99": "p99", "error rate": "errors", "calls per request": "calls"}
@@ -34,7 +35,39 @@ def report(answer: Checks, asked: Asked = NOT_ASKED) -> Report:
     if held:
         blocks += [Line(), table(_OPERATION_COLUMNS, _by_operation(held)), dim(_LEGEND)]
     blocks += _reasons(answer)
-    return reported("check", answer, asked, blocks, _footer(answer, asked))
+    shown = reported("check", answer, asked, blocks, _footer(answer, asked))
+    issues = tuple(_issue(result) for result in answer.results if not result.passed or result.outcome in _DOUBTFUL)
+    return replace(shown, issues=issues, cases=tuple(map(_case, answer.results)))
+
+
+_DOUBTFUL = ("within-chance", "nothing")
+
+
+def _issue(result: CheckResult) -> Issue:
+    where = " ".join(filter(None, (result.subject.service, result.subject.operation)))
+    return Issue(
+        rule=result.subject.measure or "check",
+        title=f"check failed: {result.title}" if not result.passed else result.title,
+        rule_title="A check of traces failed",
+        text=_told(result),
+        level="warning" if result.passed else "error",
+        advice=result.reason,
+        name=where,
+        trace_ids=(result.example,) if result.example and not result.passed else (),
+    )
+
+
+def _case(result: CheckResult) -> Case:
+    outcome: Literal["passed", "failed", "skipped"] = "passed" if result.passed else "failed"
+    if result.passed and result.outcome in {"too-few", "nothing"}:
+        outcome = "skipped"
+    example = f"trace {result.example}" if result.example else ""
+    return Case(result.title, outcome, _told(result), "\n".join(filter(None, (result.reason, example))))
+
+
+def _told(result: CheckResult) -> str:
+    text = f"{result.text}: " if result.name else ""
+    return f"{text}measured {result.measured}{f', {result.remark}' if result.remark else ''}"
 
 
 def _outcome(result: CheckResult) -> str:

@@ -1,6 +1,6 @@
 """Checks of traces: bounds on times, errors and calls, and no regression from a baseline."""
 
-from traceq.analysis.checks.expressions import Allowance, parse_expression
+from traceq.analysis.checks.expressions import Allowance, Expression, parse_expression
 from traceq.analysis.checks.question import Checks, ChecksQuestion, ChecksSums
 from traceq.analysis.checks.regressions import signed
 from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult
@@ -12,6 +12,7 @@ __all__ = [
     "Checks",
     "ChecksQuestion",
     "ChecksSums",
+    "Expression",
     "parse_expression",
     "signed",
 ]

@@ -53,6 +53,12 @@ class Expression:
     """The bound: in ns for durations, 0..1 for rates, otherwise a count; 0 where `allowance` says it."""
     allowance: Allowance | None = None
     """For a comparison with a baseline, how far beyond it the measure may be; None for a bound."""
+    name: str = ""
+    """The name that the check was given."""
+    reason: str = ""
+    """Why it is there."""
+    may_be_empty: bool = False
+    """Whether it passes where nothing was measured."""
 
     @property
     def dimension(self) -> Dimension:

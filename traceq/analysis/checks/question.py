@@ -165,21 +165,27 @@ class ChecksQuestion:
         results: list[CheckResult | Compared] = []
         for each in self.expressions:
             if each.measure == "no":
-                results.append(_without_finding(findings, each, sums))
+                results.append(_named(_without_finding(findings, each, sums), each))
                 continue
             after = next(measured)
             if each.allowance is None:
-                results.append(judge(after, each))
+                results.append(_named(judge(after, each), each))
             elif baseline is not None:
-                results.append(expression_compared(next(before), after, each))
+                compared = expression_compared(next(before), after, each)
+                results.append(replace(compared, result=_named(compared.result, each)))
         if baseline is None or not self.with_entries:
             return Checks(sums, _settled(results))
-        compared = entries_compared(baseline.entries, sums.entries, allowance)
-        apart = sums.entries.set_apart
-        results += [replace(each, result=replace(each.result, set_apart=apart)) for each in compared]
-        if not any(each.growth is not None for each in compared):
+        held, apart = entries_compared(baseline.entries, sums.entries, allowance), sums.entries.set_apart
+        results += [replace(each, result=replace(each.result, set_apart=apart)) for each in held]
+        if not any(each.growth is not None for each in held):
             results.append(_nothing_compared(baseline.entries, sums.entries))
         return Checks(sums, _settled(results), new_operations(baseline.entries, sums.entries))
+
+
+def _named(result: CheckResult, expression: Expression) -> CheckResult:
+    """Give a result the name and the reason of its check, and let it pass where it may be measured on nothing."""
+    named = replace(result, name=expression.name, reason=expression.reason)
+    return named.allowed("nothing") if expression.may_be_empty else named
 
 
 def _settled(results: Sequence[CheckResult | Compared]) -> tuple[CheckResult, ...]:
