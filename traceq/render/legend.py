@@ -9,12 +9,12 @@ from typing import Literal, TypeAlias
 
 from traceq.report import Graph, Health, NodeKind
 
-Mark: TypeAlias = Literal["waited", "unwaited", "thin", "label"]
-"""A line that is drawn solid, dashed, thin and thick; what is written on lines."""
+Mark: TypeAlias = Literal["waited", "unwaited", "thick", "label"]
+"""A line that is drawn solid, dashed and thick; what is written on lines."""
 
 _KINDS: tuple[NodeKind, ...] = ("service", "database", "messaging", "external")
 _HEALTHS: tuple[Health, ...] = ("unknown", "good", "fair", "poor")
-_THIN, THICK = 1.2, 3.6
+_THIN, USUAL, THICK = 1.2, 1.6, 3.6
 """How thick lines are, in pixels."""
 
 
@@ -36,12 +36,14 @@ def legend(graph: Graph) -> tuple[Entry, ...]:
     if healths - {"unknown"}:
         entries += [Entry(health, words[health]) for health in _HEALTHS if health in healths & words.keys()]
     if len({edge.weight for edge in graph.edges}) > 1:
-        entries.append(Entry("thin", "thicker: more calls"))
+        entries.append(Entry("thick", "thicker: more calls"))
     return (*entries, *([Entry("label", graph.label_legend)] if graph.edges and graph.label_legend else []))
 
 
 def stroke_widths(weights: Sequence[int]) -> list[float]:
     """Say how thick lines are, in pixels, by how many calls each stands for: ten times as many always add as much."""
+    if len(set(weights)) < 2:
+        return [USUAL for _ in weights]
     logs = [math.log10(max(weight, 1)) for weight in weights]
-    most = max(logs, default=0.0)
-    return [round(_THIN + (THICK - _THIN) * log / most, 2) if most else _THIN for log in logs]
+    most = max(logs) or 1.0
+    return [round(_THIN + (THICK - _THIN) * log / most, 2) for log in logs]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from traceq.render.legend import THICK, Entry, Mark, legend, stroke_widths
+from traceq.render.legend import THICK, USUAL, Entry, Mark, legend, stroke_widths
 from traceq.render.placing import ARROW, LINE, Box, Drawing, Line, Point, place, text_width
 from traceq.report import Graph, Health, NodeKind
 from traceq.untrusted import printable
@@ -185,10 +185,10 @@ def _sample(mark: NodeKind | Health | Mark, x: float, y: float) -> str:
         case "service" | "database" | "messaging" | "external":
             return _shape(mark, (x, y - 8), (_SAMPLE, 16))
         case "unknown" | "good" | "fair" | "poor":
-            return _path(across, mark, 1.6)
+            return _path(across, mark, USUAL)
         case "waited" | "unwaited":
-            return _path(across, "unknown", 1.6, is_dashed=mark == "unwaited")
-        case "thin":
+            return _path(across, "unknown", USUAL, is_dashed=mark == "unwaited")
+        case "thick":
             return _path(across, "unknown", THICK)
         case "label":
             return ""

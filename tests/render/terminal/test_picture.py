@@ -15,7 +15,7 @@ from traceq.render.terminal import Canvas, draw
 from traceq.render.terminal.canvas import HUES, UNICODE, width_of
 from traceq.render.terminal.picture import render_picture
 from traceq.render.terminal.shapes import CELL, ROW, SHAPES
-from traceq.report import Histogram, Line, Part, Report, Table, Timeline, TimelineRow
+from traceq.report import Column, Histogram, Line, Part, Report, Table, Timeline, TimelineRow, Unit
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _MARGIN = 14
@@ -91,6 +91,17 @@ def test_bars_are_as_long_as_they_say() -> None:
     paths = "".join(path.get("d", "") for path in _parsed(report).iter(f"{_SVG}path"))
     bars = [(float(y), float(high)) for y, high in re.findall(r"M[\d.]+ ([\d.]+)H[\d.]+v([\d.]+)H", paths)]
     assert bars == [(23.0, 9.0), (29.75, 2.25), (14.0, 18.0)]
+
+
+def test_bars_of_a_column_do_not_touch_each_other() -> None:
+    column = Column[object]("share", "", Unit.BAR)
+
+    root = _parsed(Report("x", {}, Table((), ()), (Table((column,), ((1.0,), (0.55,))),)))
+
+    bars = re.findall(
+        r"M[\d.]+ ([\d.]+)[Hh][\d.]+v([\d.]+)", "".join(path.get("d", "") for path in root.iter(f"{_SVG}path"))
+    )
+    assert bars == [("35.00", "12.00"), ("53.00", "12.00"), ("53.0", "12.0")]
 
 
 def test_a_picture_is_as_wide_as_its_longest_line_and_follows_the_theme() -> None:

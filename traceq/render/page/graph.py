@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traceq.render.legend import THICK, Entry, legend, stroke_widths
+from traceq.render.legend import THICK, USUAL, Entry, legend, stroke_widths
 from traceq.render.page.parts import Ink, PagePart, resource, safe
 from traceq.render.placing import Drawing, Line, boxes_of, place, text_width
 from traceq.report import Graph
@@ -52,7 +52,7 @@ def _sample(entry: Entry) -> str:
             return ""
     health = entry.mark if entry.mark in {"good", "fair", "poor"} else "unknown"
     dashes = " async" if entry.mark == "unwaited" else ""
-    width = THICK if entry.mark == "thin" else 1.6
+    width = THICK if entry.mark == "thick" else USUAL
     path = f'<path class="line" d="M0 8 L25 8" stroke-width="{width}" marker-end="url(#head)"/>'
     return f'<svg aria-hidden="true"><g class="edge {health}{dashes}">{path}</g></svg>'
 

@@ -16,12 +16,14 @@ from rich.style import Style
 from traceq.render.hues import COLOURS
 from traceq.render.terminal import Canvas, Strip, draw
 from traceq.render.terminal.canvas import HUES, width_of
-from traceq.render.terminal.shapes import CELL, ROW, SHAPES, shapes
+from traceq.render.terminal.shapes import CELL, ROW, SHAPES, is_bar, shapes
 from traceq.report import Report
 
 _BASE = 13.5
 """How far down in their row letters stand."""
 _MARGIN = 14.0
+_BAR_INSET = 3.0
+"""How far a bar stays from the ends of its row."""
 
 _INKS: Mapping[str, tuple[str, str]] = {
     "ink": ("#1c2329", "#dfe5ea"),
@@ -87,9 +89,10 @@ def _run(segment: Segment, column: int, cells: int, row: int) -> Iterator[str]:
         name = "ground"
     if style.bold:
         name += " bold"
+    inset = _BAR_INSET if is_bar(segment.text) else 0.0
     for is_shape, letters in groupby(segment.text, lambda letter: letter in SHAPES):
         text = "".join(letters)
-        yield from shapes(text, x, y, name) if is_shape else _words(text, x, y + _BASE, name)
+        yield from shapes(text, x, y, name, inset) if is_shape else _words(text, x, y + _BASE, name)
         x += width_of(text) * CELL
 
 

@@ -33,12 +33,25 @@ SHAPES = frozenset("".join((*_ARMS, *_DASHES, *_ROUNDED, *_DOUBLE, "═║", _LO
 """The characters that are drawn."""
 
 
-def shapes(text: str, x: float, y: float, name: str) -> Iterator[str]:
-    """Draw characters of `SHAPES` from this corner on, in this class; alike ones beside each other are one shape."""
+def is_bar(text: str) -> bool:
+    """Tell a bar, which lies and stays clear of the bars above and below, from blocks that stand, as in histograms."""
+    return bool(text.strip()) and not text.strip().strip(_LEFT)
+
+
+def shapes(text: str, x: float, y: float, name: str, inset: float = 0.0) -> Iterator[str]:
+    """Draw characters of `SHAPES` from this corner on; alike ones beside each other are one shape.
+
+    Args:
+        text: The characters.
+        x: The left end.
+        y: The upper end of the row.
+        name: The class of what is drawn.
+        inset: How far blocks stay below and above the ends of the row.
+    """
     paths: dict[float, list[str]] = {}
     for letter, run in groupby(text):
         cells = len(list(run))
-        for thickness, path in _drawn(letter, x, y, cells):
+        for thickness, path in _drawn(letter, x, y, cells, inset):
             paths.setdefault(thickness, []).append(path)
         x += cells * CELL
     for thickness, parts in sorted(paths.items()):
@@ -49,7 +62,7 @@ def shapes(text: str, x: float, y: float, name: str) -> Iterator[str]:
             yield f'<path class="{name} fill" d="{data}"/>'
 
 
-def _drawn(letter: str, x: float, y: float, cells: int) -> Iterator[tuple[float, str]]:
+def _drawn(letter: str, x: float, y: float, cells: int, inset: float) -> Iterator[tuple[float, str]]:
     """Give the strokes of a run, each with its thickness; 0 for what is filled."""
     middle, end = y + ROW / 2, x + cells * CELL
     if letter in "─━":
@@ -58,18 +71,18 @@ def _drawn(letter: str, x: float, y: float, cells: int) -> Iterator[tuple[float,
         for shift in (-_APART, _APART):
             yield _LIGHT, f"M{x:.1f} {middle + shift:.1f}H{end:.1f}"
     elif letter in _LOWER:
-        high = ROW * (_LOWER.index(letter) + 1) / 8
-        yield 0, f"M{x:.1f} {y + ROW - high:.2f}H{end:.1f}v{high:.2f}H{x:.1f}z"
+        high = (ROW - 2 * inset) * (_LOWER.index(letter) + 1) / 8
+        yield 0, f"M{x:.1f} {y + ROW - inset - high:.2f}H{end:.1f}v{high:.2f}H{x:.1f}z"
     else:
         for cell in range(cells):
-            yield from _cell(letter, x + cell * CELL, y)
+            yield from _cell(letter, x + cell * CELL, y, inset)
 
 
-def _cell(letter: str, x: float, y: float) -> Iterator[tuple[float, str]]:
+def _cell(letter: str, x: float, y: float, inset: float) -> Iterator[tuple[float, str]]:
     across, down = x + CELL / 2, y + ROW / 2
     if letter in _LEFT:
         wide = CELL * (_LEFT.index(letter) + 1) / 8
-        yield 0, f"M{x:.1f} {y:.1f}h{wide:.2f}v{ROW:.1f}h{-wide:.2f}z"
+        yield 0, f"M{x:.1f} {y + inset:.1f}h{wide:.2f}v{ROW - 2 * inset:.1f}h{-wide:.2f}z"
     elif letter in _DASHES:
         yield _dashes(letter, x, y)
     elif letter in _ROUNDED:
