@@ -10,7 +10,7 @@ from tests.render.page.conftest import Opened
 from tests.render.reports import HOSTILE, blocks_with, imprint_with, report_with
 from traceq.render.imprint import Imprint
 from traceq.render.page import render_page
-from traceq.report import Report, Table, Timeline, TimelineRow
+from traceq.report import Flame, FlameRow, Report, Table, Timeline, TimelineRow
 from traceq.units import format_duration
 
 DURATIONS = [
@@ -143,3 +143,68 @@ def test_ten_thousand_spans_are_a_few_elements_and_paint_within_a_second(opened:
     page.locator(".rows").focus()
     page.keyboard.press("End")
     assert page.locator(".row.selected .label").inner_text() == "span 9999"
+
+
+FLAME = render_page(
+    Report(
+        "flame",
+        {},
+        Table((), ()),
+        (
+            Flame(
+                (
+                    FlameRow(0, "root", "shop", 1000, 100),
+                    FlameRow(1, "wide", "shop", 600, 200),
+                    FlameRow(2, "deep", "mysql", 400, 400, facts=(("spans", "7"),)),
+                    FlameRow(1, "narrow", "shop", 300, 300),
+                    FlameRow(1, "unseen", "shop", 0, 0),
+                    FlameRow(0, "other", "shop", 200, 200),
+                ),
+                1200,
+                "critical time",
+            ),
+        ),
+    ),
+    Imprint("title"),
+)
+
+
+def test_frames_stand_below_their_callers_as_wide_as_their_time(opened: Opened) -> None:
+    page = opened(FLAME)
+    places = page.evaluate(
+        "[...document.querySelectorAll('.frame')].map(frame => [frame.textContent, parseFloat(frame.style.left) * 12, "
+        "parseFloat(frame.style.width) * 12, parseFloat(frame.style.top) / 20].map(each => each.toFixed?.() ?? each))"
+    )
+
+    assert places == [
+        ["root", "0", "1000", "0"],
+        ["wide", "0", "600", "1"],
+        ["deep", "0", "400", "2"],
+        ["narrow", "600", "300", "1"],
+        ["other", "1000", "200", "0"],
+    ]
+
+
+def test_a_flame_graph_is_walked_through_by_keys(opened: Opened) -> None:
+    page = opened(FLAME)
+    page.locator(".frames").focus()
+
+    def frames() -> list[str]:
+        texts: list[str] = page.locator(".frame").all_inner_texts()
+        return texts
+
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".frame.selected").inner_text() == "narrow"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".flame .facts").inner_text().split("\n") == [
+        *("deep", "critical time", "400 ns, 33.3 % of all", "own", "400 ns", "spans", "7")
+    ]
+    page.keyboard.press("Enter")
+    assert frames() == ["root", "wide", "deep"]
+    page.keyboard.press("Escape")
+    assert len(frames()) == 5
+    page.keyboard.press("/")
+    page.keyboard.type("SHOP")
+    assert page.locator(".match-share").inner_text() == "100.0 % of all"

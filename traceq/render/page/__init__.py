@@ -13,15 +13,14 @@ from typing import assert_never
 from traceq.render.imprint import Imprint
 from traceq.render.page.blocks import (
     fields_part,
-    flame_part,
-    heading_part,
     histogram_part,
-    lines_part,
     matrix_part,
     table_part,
 )
+from traceq.render.page.flame import flame_part
 from traceq.render.page.graph import graph_part
 from traceq.render.page.heat import heat_map_part
+from traceq.render.page.lines import heading_part, lines_part
 from traceq.render.page.parts import Ink, PagePart, joined
 from traceq.render.page.shell import document
 from traceq.render.page.timeline import timeline_part

@@ -3,68 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any, assert_never
-from urllib.parse import quote
+from typing import Any
 
-from traceq.render.page.parts import Ink, PagePart, anchor, duration_html, hued, safe
+from traceq.render.page.parts import Ink, PagePart, duration_html, hued, safe, trace_html
 from traceq.report import (
     Column,
     Fields,
-    Flame,
-    FlameRow,
     GraphNode,
-    Heading,
     Histogram,
-    Line,
     Matrix,
-    Part,
     Table,
     Unit,
     Value,
-    table,
 )
 from traceq.units import format_count, format_duration, format_ratio, format_time
 
 _NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit's width
 _RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
-_WEB = ("http://", "https://")
 
 
 _MOST_INDENTED = 60
-
-
-def lines_part(lines: Sequence[Line], ink: Ink) -> PagePart:
-    """Write lines: blank ones part paragraphs, and a line that is strong as a whole is a heading."""
-    pieces = []
-    for is_blank, group in groupby(lines, lambda line: not line.parts):
-        if not is_blank:
-            pieces.append(f'<div class="lines">{"".join(_line(line, ink) for line in group)}</div>')
-    return PagePart("".join(pieces))
-
-
-def _line(line: Line, ink: Ink) -> str:
-    inner = "".join(_run(part, ink) for part in line.parts)
-    if [part.role for part in line.parts] == ["strong"]:
-        level = 3 if ink.is_part else 2
-        return f"<h{level}>{safe(line.parts[0].text)}</h{level}>"
-    return f"<p>{inner}</p>" if line.wraps else f'<p class="copied">{inner}</p>'
-
-
-def _run(part: Part, ink: Ink) -> str:
-    match part.role:
-        case "plain":
-            return safe(part.text)
-        case "service":
-            return hued(part.text, ink)
-        case "strong" | "dim" | "error" | "hint":
-            return f'<span class="{part.role}">{safe(part.text)}</span>'
-    assert_never(part.role)
-
-
-def heading_part(heading: Heading) -> PagePart:
-    """Begin a part of the page."""
-    return PagePart(f'<h2 class="section" id="{anchor(heading.text)}">{safe(heading.text)}</h2>')
 
 
 def table_part(table: Table, ink: Ink) -> PagePart:
@@ -150,14 +108,6 @@ def _number_text(unit: Unit, value: float) -> str:
             return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
-def trace_html(trace_id: str, trace_url: str) -> str:
-    """Write a trace id whole, as a link where the source has pages."""
-    shown = f'<span class="id">{safe(trace_id)}</span>'
-    link = trace_url.replace("{trace_id}", quote(trace_id, safe=""))
-    # The address may come from anywhere: a link that runs a script is none.
-    return f'<a href="{safe(link)}" rel="noreferrer">{shown}</a>' if link.lower().startswith(_WEB) else shown
-
-
 def bar_html(ratio: float) -> str:
     """Draw 0..1 as a bar; what is above zero is never invisible."""
     width = max(min(ratio, 1.0) * 100, 1.0 if ratio > 0 else 0.0)
@@ -202,19 +152,6 @@ def fields_part(fields: Fields) -> PagePart:
     """Write names and values."""
     pairs = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in fields.pairs)
     return PagePart(f"<dl>{pairs}</dl>")
-
-
-def flame_part(flame: Flame, ink: Ink) -> PagePart:
-    """Write frames as rows, indented as deep as they are called."""
-    columns: tuple[Column[FlameRow], ...] = (
-        Column("label", "frame", value=lambda row: "\u00a0" * 2 * min(row.depth, _MOST_INDENTED) + row.label),
-        Column("service", "service", Unit.SERVICE),
-        Column("value_ns", flame.measure, Unit.DURATION),
-        Column("ratio", "of all", Unit.RATIO, lambda row: row.value_ns / flame.total_ns if flame.total_ns else 0.0),
-        Column("own_ns", "own", Unit.DURATION),
-    )
-    delta = (Column[FlameRow]("delta_ns", "difference", Unit.DURATION),) if flame.sides else ()
-    return table_part(table((*columns, *delta), flame.rows), ink)
 
 
 def matrix_part(matrix: Matrix) -> PagePart:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from importlib.resources import files
+from urllib.parse import quote
 
 from traceq.render.hues import Hues
 from traceq.units import format_duration
 from traceq.untrusted import printable
+
+_WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,17 @@ class Ink:
     """Whether what is drawn is a part of a report with headings of its own."""
 
 
+class Once:
+    """Gives each value a number, the same for equal ones: data have it once."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[object, int] = {}
+
+    def __call__(self, value: object) -> int:
+        """Give the number of a value, the next one for a new value."""
+        return self.numbers.setdefault(value, len(self.numbers))
+
+
 @cache
 def resource(name: str) -> str:
     """Read a style sheet or a script that lies beside this module."""
@@ -64,6 +78,14 @@ def hued(text: str, ink: Ink) -> str:
             return f'{hued(left, ink)}<span class="quiet">{arrow}</span>{hued(right, ink)}'
     head, name = (text[:2], text[2:]) if text.startswith("→ ") else ("", text)
     return f'{head}<span class="hue-{ink.hues.number(name)}">{safe(name)}</span>' if name else ""
+
+
+def trace_html(trace_id: str, trace_url: str) -> str:
+    """Write a trace id whole, as a link where the source has pages."""
+    shown = f'<span class="id">{safe(trace_id)}</span>'
+    link = trace_url.replace("{trace_id}", quote(trace_id, safe=""))
+    # The address may come from anywhere: a link that runs a script is none.
+    return f'<a href="{safe(link)}" rel="noreferrer">{shown}</a>' if link.lower().startswith(_WEB) else shown
 
 
 def duration_html(duration_ns: int) -> str:

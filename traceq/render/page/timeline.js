@@ -2,7 +2,7 @@
 "use strict";
 part("timeline", (root, data) => {
   const ERROR = 1, ASYNC = 2, PLACEHOLDER = 4, FLAGGED = 8;
-  const SURROUNDINGS = 300, PRINTED = 400, OVERSCAN = 12, STEP = 13;
+  const SURROUNDINGS = 300, PRINTED = 400, OVERSCAN = 12, STEP = 13, BRIEF = 40;
   const count = data.depth.length, whole = Math.max(data.duration, 1);
   const find = name => root.querySelector(`.${name}`);
   const [rowsBox, sheet, pool, scale, map, frame] = ["rows", "sheet", "pool", "scale", "map", "frame"].map(find);
@@ -318,7 +318,7 @@ part("timeline", (root, data) => {
     ArrowLeft: () => { if (!folded[selected] && ends[selected] > selected + 1) toggle(selected, true); else if (parents[selected] >= 0) select(parents[selected]); },
     Enter: openDetails, " ": openDetails, "+": () => zoomBy(0.5), "=": () => zoomBy(0.5), "-": () => zoomBy(2),
     0: () => zoom(0, whole), z: () => zoomTo(selected), n: () => goToMatch(1), p: () => goToMatch(-1),
-    "/": () => search.focus(), Escape: () => (panel.hidden ? zoom(0, whole) : closeDetails()),
+    "/": () => { root.classList.remove("brief"); search.focus(); }, Escape: () => (panel.hidden ? zoom(0, whole) : closeDetails()),
   };
 
   function layOut() {
@@ -364,6 +364,8 @@ part("timeline", (root, data) => {
   new ResizeObserver(() => layOut()).observe(head);
 
   readTree();
+  // Among others a trace that is seen at a glance needs no tools; a slash brings them.
+  root.classList.toggle("brief", count <= BRIEF && document.querySelectorAll('[data-part="timeline"]').length > 1);
   if (count > SURROUNDINGS) foldSurroundings();
   find("next-flag").hidden = !data.marks.some(marks => marks & FLAGGED);
   find("path-only").parentElement.hidden = !data.path.some(path => path);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from traceq.render.page.parts import Ink, PagePart, resource
+from traceq.render.page.parts import Ink, Once, PagePart, resource
 from traceq.report import Timeline, TimelineRow
 from traceq.untrusted import printable
 
@@ -36,18 +36,8 @@ def timeline_part(timeline: Timeline, ink: Ink) -> PagePart:
     return PagePart(_MARKUP, resource("timeline.css"), resource("timeline.js"), _data(timeline, ink), "timeline")
 
 
-class _Once:
-    """Gives each value a number, the same for equal ones."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[object, int] = {}
-
-    def __call__(self, value: object) -> int:
-        return self.numbers.setdefault(value, len(self.numbers))
-
-
 def _data(timeline: Timeline, ink: Ink) -> dict[str, object]:
-    rows, texts, groups, services = timeline.rows, _Once(), _Once(), _Once()
+    rows, texts, groups, services = timeline.rows, Once(), Once(), Once()
     details = [[groups(group) for group in _groups(row.details, texts)] for row in rows]
     return {
         "duration": timeline.duration_ns,
@@ -80,7 +70,7 @@ def _marks(row: TimelineRow) -> int:
     )
 
 
-def _groups(details: Sequence[tuple[str, str]], texts: _Once) -> Iterator[tuple[int, ...]]:
+def _groups(details: Sequence[tuple[str, str]], texts: Once) -> Iterator[tuple[int, ...]]:
     """Give the details of a row by what they are: the heading's text, then names and values in turn."""
     for kind, pairs in groupby(map(_kind, details), lambda pair: pair[0]):
         named = ((texts(printable(name)), texts(_value(value))) for _, name, value in pairs)
