@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "traceq"
 
-LEAVES = {"errors", "untrusted", "units", "ids", "semantics", "report", "writing", "learned"}
+LEAVES = {"errors", "untrusted", "units", "ids", "semantics", "report", "writing", "learned", "documents"}
 GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "conditions", "query", "answer"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
@@ -47,6 +47,8 @@ OWNERS = {
     "dask": {"executors.py"},
     "distributed": {"executors.py"},
     "typer": {"cli"},
+    "mcp": {"cli/mcp"},
+    "pydantic": {"cli/mcp"},
 }
 """Package -> the only modules that may import it."""
 
