@@ -13,6 +13,7 @@ from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, Reply, asking
 from traceq.query import Asked, together
+from traceq.report import Report
 from traceq.sources.interface import Progress
 
 if TYPE_CHECKING:
@@ -76,14 +77,19 @@ def compare(options: CompareOptions) -> None:
 
       traceq compare 5b8aa5a2 0af76519 --source traces.json
     """
+    report, asked = reported(options)
+    emit(report, asked, options.asking.output)
+
+
+def reported(options: CompareOptions) -> tuple[Report, Asked]:
+    """Compare what the options name, with what there is to say about the answers of the sources."""
     sides = options.what.sides()
     traces = [side for side in sides if isinstance(side, TraceSide)]
     if traces:
-        _compare_traces(options, traces)
-    elif sides:
-        _compare_sets([fetch(side, options) for side in sides], options)
-    else:
-        _compare_parts(options)
+        return _compare_traces(options, traces)
+    if sides:
+        return _compare_sets([fetch(side, options) for side in sides], options)
+    return _compare_parts(options)
 
 
 def fetch(side: Side, options: CompareOptions) -> Fetched:
@@ -116,13 +122,13 @@ def _tagged_samples(ask: Ask, cohorts: Sequence[Cohort]) -> list[TaggedSample]:
 
 def _compare_sets(
     sides: Sequence[Fetched], options: CompareOptions, ignored_keys: frozenset[str] = frozenset()
-) -> None:
+) -> tuple[Report, Asked]:
     from traceq.views.comparison import report
 
     before, after = sides
     comparison = compared(before, after, options, ignored_keys)
     asked = _asked(sides, options)
-    emit(report(comparison, asked, shown_sides(before, after, options.top)), asked, options.asking.output)
+    return report(comparison, asked, shown_sides(before, after, options.top)), asked
 
 
 def compared(
@@ -162,7 +168,7 @@ def _asked(sides: Sequence[Fetched], options: CompareOptions) -> Asked:
     return together(list({id(side.asked): side.asked for side in sides}.values()), query)
 
 
-def _compare_parts(options: CompareOptions) -> None:
+def _compare_parts(options: CompareOptions) -> tuple[Report, Asked]:
     from traceq.analysis.comparison.cohorts import CohortQuestion
 
     key = None if options.what.split_by is None else options.what.split_by.partition("=")[0]
@@ -179,7 +185,7 @@ def _compare_parts(options: CompareOptions) -> None:
         Fetched(title, cohort, sample, asked)
         for title, cohort, sample in zip((split.before_title, split.after_title), cohorts, tagged, strict=True)
     ]
-    _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
+    return _compare_sets(sides, options, frozenset((split.key, f"resource.{split.key}")) if split.key else frozenset())
 
 
 def _split(reply: Reply[CohortSums], options: SidesOptions) -> Split:
@@ -195,7 +201,7 @@ def _split(reply: Reply[CohortSums], options: SidesOptions) -> Split:
     return split_by_tag(reply.sums.values, cohort.traces.start_ns.tolist(), options.split_by, listing)
 
 
-def _compare_traces(options: CompareOptions, traces: Sequence[TraceSide]) -> None:
+def _compare_traces(options: CompareOptions, traces: Sequence[TraceSide]) -> tuple[Report, Asked]:
     from traceq.analysis.comparison.alignment import align
     from traceq.views.comparison import traces_report
 
@@ -209,4 +215,4 @@ def _compare_traces(options: CompareOptions, traces: Sequence[TraceSide]) -> Non
     alignment = align(before, after, options.request_options())
     query = {"before": alignment.before_id, "after": alignment.after_id}
     asked = together([asked for _, asked in found], query)
-    emit(traces_report(alignment, asked), asked, options.asking.output)
+    return traces_report(alignment, asked), asked

@@ -10,7 +10,7 @@ import typer
 from traceq.catalog import AnyOrder, Order, TraceList
 from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.session import emit, opened
-from traceq.query import TraceQuery, asked_of, cut_off_line, sum_warnings
+from traceq.query import Asked, TraceQuery, asked_of, cut_off_line, sum_warnings
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
 
@@ -53,6 +53,12 @@ def search(options: SearchOptions) -> None:
 
       traceq search --slowest 5 --lookback 1d
     """
+    answer, asked = listed(options)
+    emit(traces_report(answer, asked), asked, options.output)
+
+
+def listed(options: SearchOptions) -> tuple[TraceList, Asked]:
+    """Find what was asked for, with what there is to say about it."""
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
         by_response = options.slowest is not None and query.service is not None and options.sort != "longest"
@@ -65,7 +71,7 @@ def search(options: SearchOptions) -> None:
     order: AnyOrder = options.sort
     if options.slowest is not None and order == "recent":
         order = "slowest" if by_response else "longest"
-    emit(traces_report(TraceList.of(found.summaries, order, found.service_count), asked), asked, options.output)
+    return TraceList.of(found.summaries, order, found.service_count), asked
 
 
 def _find(source: Source, query: TraceQuery, slowest: int | None, *, by_response: bool) -> FoundSummaries:
