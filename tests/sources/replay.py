@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import respx
 
+from tests.sources.servers import Reply, Seen
 from traceq.units import parse_duration
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
@@ -38,6 +41,34 @@ def replaying(folder: str, otherwise: httpx.Response | None = None) -> respx.Moc
     router = respx.mock(assert_all_called=False)
     router.route(url__startswith=URL).mock(side_effect=answer)
     return router
+
+
+def recorded_by_path(folder: str) -> Callable[[str, Seen], Reply]:
+    """Make a real server's answers: the largest recorded for a path and service, whatever else is asked."""
+    directory = FIXTURES / folder
+    best: dict[tuple[str, str], Reply] = {}
+    for exchange in json.loads((directory / "exchanges.json").read_text(encoding="utf-8")):
+        if exchange["status"] == httpx.codes.OK and exchange["method"] == "GET":
+            key, body = (exchange["path"], _service(exchange["query"])), _body(directory, exchange)
+            if key not in best or len(body) > len(best[key].body):
+                best[key] = Reply(body)
+
+    def answer(target: str, _: Seen) -> Reply:
+        path, _, query = target.partition("?")
+        return best.get((path, _service(parse_qsl(query))), Reply(b"404 page not found", 404))
+
+    return answer
+
+
+def recorded_trace_id(folder: str) -> str:
+    """Give the id of a trace whose answer by id was recorded."""
+    exchanges = json.loads((FIXTURES / folder / "exchanges.json").read_text(encoding="utf-8"))
+    paths = (exchange["path"] for exchange in exchanges if exchange["status"] == httpx.codes.OK)
+    return min(path.rpartition("/")[2] for path in paths if re.fullmatch(r"/api/(v3/)?traces/[0-9a-f]+", path))
+
+
+def _service(params: Iterable[Iterable[str]]) -> str:
+    return next((value for name, value in map(tuple, params) if name in ("service", "query.service_name")), "")
 
 
 def scenarios() -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""The tools for agents, called by the protocol's own client over standard input and output, as agents do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.types import TextContent
+
+from tests.cli.conftest import ROOT, Run
+from tests.sources.replay import FIXTURES, recorded_by_path, recorded_trace_id
+from tests.sources.servers import serving
+from traceq.cli.mcp import server_for
+from traceq.cli.mcp.tools import TOOLS
+from traceq.cli.options import SourceOptions
+
+CHAT = str(FIXTURES / "chat.json")
+
+
+@asynccontextmanager
+async def started(source: str) -> AsyncIterator[Client]:
+    """Start `traceq mcp` as agents do."""
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))), "TZ": "UTC"}
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "traceq", "mcp", "--source", source], env=environment, cwd=str(ROOT)
+    )
+    async with Client(command) as client:
+        yield client
+
+
+async def said(client: Client, tool: str, **arguments: Any) -> tuple[bool, str]:
+    result = await client.call_tool(tool, arguments)
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return bool(result.is_error), content.text
+
+
+async def answered(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    is_error, text = await said(client, tool, **arguments)
+    assert not is_error, text
+    assert len(text.encode()) <= arguments.get("max_bytes", 2_000), (tool, len(text))
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+def asked(source: str, ask: Callable[[Client], Awaitable[Any]]) -> Any:
+    """Put questions to the tools in this process, which needs no start."""
+
+    async def run() -> Any:
+        async with Client(server_for(SourceOptions(source=[source], timeout=30 * 10**9))) as client:
+            return await ask(client)
+
+    return asyncio.run(run())
+
+
+async def every_tool(client: Client, window: dict[str, str], trace_id: str = "") -> None:
+    """Call every tool with what the answers before it gave; with the id of a trace where not all can be had by id."""
+    assert {tool.name for tool in (await client.list_tools()).tools} == set(TOOLS)
+    services = await answered(client, "services", **window)
+    service = services["services"]["items"][0]["service"]
+    found = await answered(client, "search", service=service, **window)
+    trace_id = trace_id or found["traces"]["items"][0]["trace_id"]
+    for tool in ("bottlenecks", "findings", "errors", "dependencies"):
+        answer = await answered(client, tool, service=service, limit=50, **window)
+        assert answer["next"], tool
+    split = {"lookback": window["lookback"]} if "lookback" in window else {}
+    compared = await answered(client, "compare", split="slow", limit=100, **split)
+    assert compared["verdict"]["text"]
+    overview = await answered(client, "trace_overview", trace_id=trace_id)
+    assert overview["trace"]["trace_id"] == trace_id
+    path = await answered(client, "critical_path", trace_id=trace_id)
+    span_id = path["segments"]["items"][0]["span_id"]
+    details = await answered(client, "span_details", trace_id=trace_id, span_id=span_id)
+    assert details["spans"]["items"][0]["span_id"] == span_id
+
+
+def test_every_tool_answers_about_files_over_standard_output() -> None:
+    async def run() -> None:
+        async with started(CHAT) as client:
+            await every_tool(client, {})
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("folder", ["jaeger-1.51", "jaeger-2.20", "jaeger-2.21-dev"])
+def test_every_tool_answers_about_a_recorded_server_over_standard_output(folder: str) -> None:
+    async def run(url: str) -> None:
+        async with started(url) as client:
+            await every_tool(client, {"lookback": "30d"}, recorded_trace_id(folder))
+
+    with serving(recorded_by_path(folder)) as seen:
+        asyncio.run(run(seen.url))
+
+
+def test_tools_only_read_and_say_what_they_take() -> None:
+    tools = asked(CHAT, lambda client: client.list_tools()).tools
+
+    assert [tool.name for tool in tools] == list(TOOLS)
+    for tool in tools:
+        assert tool.annotations.read_only_hint
+        assert not tool.annotations.destructive_hint
+        assert len(tool.description) > 40
+        assert all(each.get("description") for each in tool.input_schema["properties"].values())
+
+
+@pytest.mark.parametrize("tool", ["bottlenecks", "findings", "errors"])
+def test_an_answer_is_the_commands_own(tool: str, run: Run) -> None:
+    rows = {"bottlenecks": "operations", "findings": "findings", "errors": "errors"}[tool]
+    command = json.loads(run(tool, "chat-service", "--source", CHAT, "--format", "json").out)
+
+    answer = asked(CHAT, lambda client: answered(client, tool, service="chat-service", max_bytes=50_000))
+
+    assert answer["verdict"]["text"] == command["verdict"]["text"]
+    assert answer[rows]["total"] == len(command[rows])
+    assert not answer[rows]["truncated"]
+    mine = [(each["service"], each["operation"]) for each in answer[rows]["items"]]
+    assert mine == [(each["service"], each["operation"]) for each in command[rows]]
+
+
+def test_a_list_goes_on_where_it_was_cut() -> None:
+    async def run(client: Client) -> list[str]:
+        names: list[str] = []
+        while True:
+            part = (await answered(client, "bottlenecks", skip=len(names)))["operations"]
+            names += [f"{each['service']} {each['operation']} {each['peer']}" for each in part["items"]]
+            if not part["truncated"]:
+                return names
+
+    names = asked(CHAT, run)
+
+    whole = asked(CHAT, lambda client: answered(client, "bottlenecks", max_bytes=50_000))["operations"]["items"]
+    assert names == [f"{each['service']} {each['operation']} {each['peer']}" for each in whole]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        (
+            "bottlenecks",
+            {"service": "chat-servce"},
+            "no service named 'chat-servce'.*hint: did you mean 'chat-service'",
+        ),
+        ("trace_overview", {"trace_id": "feed"}, "no trace.*feed.*hint: "),
+        ("span_details", {"trace_id": "@", "span_id": "feed"}, "no span 'feed'.*hint: "),
+        ("search", {"min_duration": "soon"}, "soon"),
+        ("search", {"lookback": "1h", "start": "-2h"}, "lookback"),
+        ("compare", {}, "say what to compare"),
+        ("compare", {"before": "/etc/passwd", "after": "/etc/hosts"}, "windows of time"),
+        ("bottlenecks", {"max_bytes": 3}, "max_bytes"),
+        ("bottlenecks", {"limit": 0}, "limit"),
+    ],
+)
+def test_errors_have_the_command_lines_hints(tool: str, arguments: dict[str, Any], told: str) -> None:
+    async def run(client: Client) -> tuple[bool, str]:
+        if arguments.get("trace_id") == "@":
+            arguments["trace_id"] = (await answered(client, "search"))["traces"]["items"][0]["trace_id"]
+        return await said(client, tool, **arguments)
+
+    is_error, text = asked(CHAT, run)
+
+    assert is_error
+    assert re.search(told, text, re.DOTALL), text
+
+
+def test_a_server_that_is_down_is_an_error_with_a_hint() -> None:
+    is_error, text = asked("http://127.0.0.1:9", lambda client: said(client, "services"))
+
+    assert is_error
+    assert "cannot reach" in text
+    assert "hint: " in text
+
+
+def test_huge_attributes_and_statements_keep_to_the_budget(tmp_path: Path) -> None:
+    attributes = [{"key": f"key.{number}", "type": "string", "value": "v" * 20_000} for number in range(230)]
+    span = {
+        "traceID": "a" * 32,
+        "spanID": "b" * 16,
+        "operationName": "o" * 3_000,
+        "references": [],
+        "startTime": 1_700_000_000_000_000,
+        "duration": 5_000,
+        "tags": attributes,
+        "logs": [],
+        "processID": "p1",
+    }
+    trace = {"traceID": "a" * 32, "spans": [span], "processes": {"p1": {"serviceName": "s", "tags": []}}}
+    path = tmp_path / "huge.json"
+    path.write_text(json.dumps({"data": [trace]}))
+
+    details = asked(str(path), lambda client: answered(client, "span_details", trace_id="a" * 32, span_id="b" * 16))
+
+    attributes_given = details["spans"]["items"][0]["attributes"]
+    assert attributes_given["total"] == 230
+    assert attributes_given["truncated"]
+
+
+def test_a_prompt_teaches_the_order_of_questions() -> None:
+    prompt = asked(CHAT, lambda client: client.get_prompt("investigate", {"problem": "chat is slow"}))
+
+    text = prompt.messages[0].content.text
+    assert "chat is slow" in text
+    assert [name for name in ("compare", "errors", "bottlenecks") if f"`{name}`" in text] == [
+        "compare",
+        "errors",
+        "bottlenecks",
+    ]

@@ -1,0 +1,64 @@
+"""The tools as the protocol's library takes them."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from typing import Any
+
+import typer
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+
+from traceq.cli.mcp.arguments import parameters
+from traceq.cli.mcp.tools import TOOLS, Tool
+from traceq.cli.options import SourceOptions
+from traceq.documents import compact
+from traceq.errors import TraceqError
+
+_READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+
+
+def make_server(source: SourceOptions, instructions: str) -> MCPServer:
+    """Make a server of the tools.
+
+    Args:
+        source: The one source that they ask.
+        instructions: What agents are told before their first call.
+    """
+    server = MCPServer("traceq", instructions=instructions, log_level="WARNING")
+    # One question at a time: each may need the memory and the processes of the whole machine.
+    turn = threading.Lock()
+    for name, tool in TOOLS.items():
+        server.add_tool(_callable(name, tool, source, turn), name, description=tool.about, annotations=_READ_ONLY)
+    server.prompt("investigate", description="Find the cause of slow or failing requests in few calls.")(_investigate)
+    return server
+
+
+def _callable(name: str, tool: Tool, source: SourceOptions, turn: threading.Lock) -> Any:
+    def call(**values: Any) -> str:
+        try:
+            with turn:
+                return compact(tool.answer(source, values))
+        except TraceqError as error:
+            raise ToolError("\n".join(filter(None, (error.message, error.hint and f"hint: {error.hint}")))) from error
+        except typer.BadParameter as error:
+            raise ToolError(error.format_message()) from error
+        except ValueError as error:
+            raise ToolError(str(error)) from error
+
+    call.__name__ = name
+    call.__signature__ = inspect.Signature(parameters(tool.arguments), return_annotation=str)  # type: ignore[attr-defined]  # what inspect.signature looks for first
+    return call
+
+
+def _investigate(problem: str) -> str:
+    """Ask for the cause of a problem, in the order of questions that finds it soonest."""
+    return (
+        f"Find the cause of this problem with the tools of traceq: {problem}\n"
+        "If it was fine before, begin with `compare`; if requests fail, with `errors`; if they are slow, with "
+        "`bottlenecks`. Follow the first of the `next` calls unless the answer gives you a reason not to. Name the "
+        "service and operation that cause it, the evidence with its numbers, and the id of a trace that shows it. If "
+        "an answer is partial or nothing is sure, say so."
+    )
