@@ -54,7 +54,7 @@ def recorded_by_path(folder: str) -> Callable[[str, Seen], Reply]:
                 best[key] = Reply(body)
 
     def answer(target: str, _: Seen) -> Reply:
-        path, _, query = target.partition("?")
+        path, query = target.partition("?")[::2]
         return best.get((path, _service(parse_qsl(query))), Reply(b"404 page not found", 404))
 
     return answer
@@ -64,11 +64,11 @@ def recorded_trace_id(folder: str) -> str:
     """Give the id of a trace whose answer by id was recorded."""
     exchanges = json.loads((FIXTURES / folder / "exchanges.json").read_text(encoding="utf-8"))
     paths = (exchange["path"] for exchange in exchanges if exchange["status"] == httpx.codes.OK)
-    return min(path.rpartition("/")[2] for path in paths if re.fullmatch(r"/api/(v3/)?traces/[0-9a-f]+", path))
+    return min(str(path).rpartition("/")[2] for path in paths if re.fullmatch(r"/api/(v3/)?traces/[0-9a-f]+", path))
 
 
 def _service(params: Iterable[Iterable[str]]) -> str:
-    return next((value for name, value in map(tuple, params) if name in ("service", "query.service_name")), "")
+    return next((value for name, value in params if name in ("service", "query.service_name")), "")
 
 
 def scenarios() -> dict[str, Any]:

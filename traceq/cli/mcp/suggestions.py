@@ -61,18 +61,18 @@ def after_search(document: Document, wanted: given.Search) -> Iterator[Step]:
 
 
 def after_bottlenecks(document: Document, wanted: given.Requests) -> Iterator[Step]:
-    """Look at an example of the call that the verdict names, then at errors where requests failed."""
+    """Look at what is worth a change there, at an example of the call that the verdict names, at errors."""
     named = document["verdict"] or {}
     lines = document["operations"]
     told = [line for line in lines if all(line[key] == named.get(key) for key in ("service", "operation"))]
+    if lines:
+        yield Step("findings", _same(wanted), "says what is worth a change, and what it costs")
     for line in (told or lines)[:1]:
         example = {"trace_id": line["example"]["trace_id"], "span_id": line["example"]["span_id"]}
         yield Step("span_details", example, f"shows the longest {line['operation']}")
     if document["failed_request_count"] > _NOTABLE_ERRORS * document["request_count"]:
         ratio = document["failed_request_count"] / document["request_count"]
         yield Step("errors", _same(wanted), f"{format_ratio(ratio)} of the requests failed")
-    if lines:
-        yield Step("findings", _same(wanted), "says what is worth a change, and what it costs")
 
 
 def after_findings(document: Document, wanted: given.Requests) -> Iterator[Step]:
