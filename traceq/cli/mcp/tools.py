@@ -21,7 +21,7 @@ from traceq.analysis.one_trace import examine_trace, find_spans
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.statistics import StatisticsOptions, StatisticsQuestion
 from traceq.answer import Answer
-from traceq.cli.compare import CompareOptions, compared
+from traceq.cli.compare import CompareOptions, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
 from traceq.cli.mcp.suggestions import Step
@@ -157,7 +157,7 @@ def _compare(source: SourceOptions, wanted: given.Sides) -> Found:
     window = None if wanted.lookback is None else parse_duration(wanted.lookback)
     filters = FilterOptions(when=WindowOptions(window), limit=wanted.limit)
     options = CompareOptions(what=_sides(wanted), service=wanted.service, asking=_asking(source, filters))
-    report, asked = compared(options)
+    report, asked = reported(options)
     return report.document, asked
 
 
