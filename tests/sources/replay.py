@@ -82,6 +82,8 @@ def _is_askable(exchange: dict[str, Any]) -> bool:
 
 
 def _body(directory: Path, exchange: dict[str, Any]) -> bytes:
+    if "text" in exchange:
+        return str(exchange["text"]).encode()
     path = directory / exchange["body"]
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 

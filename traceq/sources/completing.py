@@ -165,7 +165,7 @@ class Completer:
             if not (answer is None or isinstance(answer, ServerError))
         }
         return [
-            replace(summary, root_service=root.root_service, root_name=root.root_name)
+            replace(summary, root_service=root.root_service, root_name=root.root_name, orphan_count=root.orphan_count)
             if (root := roots.get(summary.trace_id))
             else summary
             for summary in summaries
