@@ -235,6 +235,8 @@ class Asked:
     """Sentences without a full stop, for standard error and for JSON."""
     is_cut_off: bool = False
     """Whether the limit left traces out, or may have."""
+    asked_ns: int | None = None
+    """When a server was asked, for ages; None for files."""
     is_partial: bool = False
     """Whether something is missing for another reason: a service that gave no answer, or the rest of a trace."""
 

@@ -246,6 +246,8 @@ class Timeline:
     rows: tuple[TimelineRow, ...]
     duration_ns: int
     """What the bars' full width stands for."""
+    has_ids: bool = False
+    """Whether each row shows the id of its span."""
 
 
 NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]

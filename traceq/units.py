@@ -169,6 +169,14 @@ def format_time(time_ns: int, *, with_date: bool = True, utc: bool = False) -> s
     return f"{moment.strftime(pattern)}.{rest_ns // NS_PER_MS:03d}"
 
 
+def format_age(age_ns: int) -> str:
+    """Write how long ago something was, in one unit (`40 s`, `3 min`, `2 h`, `5 d`); never less than nothing."""
+    for size_ns, unit in ((NS_PER_DAY, "d"), (NS_PER_HOUR, "h"), (NS_PER_MINUTE, "min")):
+        if age_ns >= size_ns:
+            return f"{age_ns // size_ns:,} {unit}"
+    return f"{max(age_ns, 0) // NS_PER_S} s"
+
+
 def zone_of(time_ns: int) -> str:
     """Name the local time zone at a point in time (`UTC`, `CET`; `+05:30` where it has no name)."""
     try:

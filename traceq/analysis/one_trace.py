@@ -14,17 +14,18 @@ from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_
 from traceq.analysis.findings.question import FINDING_COLUMNS
 from traceq.analysis.learning import learned_of
 from traceq.analysis.messages import find_waits
+from traceq.analysis.naming import whose
 from traceq.analysis.outliving import crosses_clocks, is_comparable
 from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.analysis.selection import Selection, Wanted, select_spans
 from traceq.analysis.skew import corrected, skew_specs
-from traceq.answer import Answer
+from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
-from traceq.report import Column, Rows, Table, Unit, getter, json_key
+from traceq.report import Column, Part, Rows, Table, Unit, Value, getter, json_key
 from traceq.semantics import Attributes, value_text
 from traceq.traces import Event, Link, Span, Traces, normal_id
-from traceq.units import format_duration, format_time
+from traceq.units import format_duration, format_ratio, format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,44 @@ class TraceBottlenecks(Answer):
     """The culprits of all roots, those of the longest root first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            service="service of the call that holds the trace up most",
+            operation="its operation",
+            span_id="the longest such call",
+            held_ns="how long it holds the trace up, alike calls together",
+            ratio="the same as a share of the request's latency",
+            is_entry="whether it is the request itself, and no call",
+        ),
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
         json_key("by", lambda answer: answer.measure, "measure that flags spans"),
         _ASSUMPTIONS,
         Rows("bottlenecks", CULPRIT_COLUMNS, lambda answer: answer.culprits, "the calls that hold the trace up"),
     )
     MAIN: ClassVar[str] = "bottlenecks"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What holds the trace up most; None where nothing took time."""
+        if not self.culprits:
+            return None
+        first = self.culprits[0]
+        held = f"{format_ratio(first.ratio)} of the time, {format_duration(first.held_ns)}, is in "
+        numbers: dict[str, Value] = {
+            "service": first.service,
+            "operation": first.name,
+            "span_id": first.span_id,
+            "held_ns": first.held_ns,
+            "ratio": first.ratio,
+            "is_entry": first.is_entry,
+        }
+        what = Part(first.name, "strong")
+        if first.is_entry:
+            return Verdict((Part(held), what, Part(" itself, outside of its calls.")), numbers)
+        calls = f" x {len(first.rows):,}" if len(first.rows) > 1 else ""
+        root = self.summary.root_service
+        where = whose(first.service, first.name, first.peer, root)
+        return Verdict((Part(held), what, Part(f"{calls}{where}.")), numbers)
 
 
 def trace_bottlenecks(traces: Traces, options: RequestOptions) -> TraceBottlenecks:
@@ -241,6 +274,7 @@ class ExaminedTrace(TraceBottlenecks):
     """The spans that are wanted; None for all."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *TraceBottlenecks.SPECS[:7],
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
         *skew_specs(lambda answer: (answer.examined.skew.span_count, answer.examined.skew.largest_ns)),
         _ASSUMPTIONS,
@@ -333,11 +367,26 @@ def facts(one: Span) -> list[tuple[str, str]]:
     pairs += [(f"attribute {key}", value_text(value)) for key, value in sorted(details.attributes().items())]
     pairs += [(f"resource {key}", value_text(value)) for key, value in sorted(details.resource().items())]
     for event in details.events():
-        fields = " ".join(f"{key}={value_text(value)}" for key, value in event.attributes.items())
-        pairs.append((f"event +{format_duration(event.time_ns - one.start_ns)}", f"{event.name} {fields}".strip()))
+        pairs += event_facts(event, one.start_ns)
     pairs += [("link", f"trace {link.trace_id} span {link.span_id}") for link in details.links()]
     pairs += [("warning", text) for text in dict.fromkeys(details.warnings())]
     return pairs
+
+
+def event_facts(
+    event: Event, start_ns: int, shortened: Callable[[str], str] = lambda text: text
+) -> Iterator[tuple[str, str]]:
+    """Name everything that is known about an event: in one line, and below it what has lines itself (a stack trace).
+
+    Args:
+        event: Of a span.
+        start_ns: When the span started.
+        shortened: Shortens each value.
+    """
+    texts = {key: value_text(value) for key, value in event.attributes.items() if value != ""}
+    fields = " ".join(f"{key}={shortened(text)}" for key, text in texts.items() if "\n" not in text)
+    yield f"event +{format_duration(event.time_ns - start_ns)}", f"{event.name} {fields}".strip()
+    yield from ((f"event {key}", f"\n{shortened(text)}") for key, text in texts.items() if "\n" in text)
 
 
 def find_spans(traces: Traces, span_id: str) -> FoundSpans:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -94,7 +95,8 @@ def answered(
 def found_trace(source: Source, trace_id: str, service: str | None = None) -> tuple[Traces, Asked]:
     """Get one trace by its id, as a table, with what there is to say about it."""
     traces = source.trace(trace_id)
-    return traces, asked_of(source, OneTrace(traces.trace_ids[0], service), sum_warnings(traces.warnings))
+    asked = asked_of(source, OneTrace(traces.trace_ids[0], service), sum_warnings(traces.warnings))
+    return traces, replace(asked, asked_ns=time.time_ns()) if source.is_live else asked
 
 
 def chosen_format(options: OutputOptions) -> Format:

@@ -55,6 +55,10 @@ class ShowOptions:
         str | None, typer.Option("--subtree", metavar="SPAN", help="Only this span and what it calls.")
     ] = None
     no_fold: Annotated[bool, typer.Option("--no-fold", help="Draw every span on a row of its own.")] = False
+    everything: Annotated[
+        bool, typer.Option("--all", help="Draw every row; of more than 100 only those are drawn that tell most.")
+    ] = False
+    ids: Annotated[bool, typer.Option("--ids", help="Show the id of each row's span, the first one of a fold.")] = False
     by: MeasureOption = "critical-time"
     no_skew_correction: SkewOption = False
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -109,8 +113,16 @@ def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:
         errors_only=options.errors,
         min_span_ns=options.min_span_duration or 0,
         folds=not (options.no_fold or is_page),
+        is_abridged=not (is_page or _asks_for_part(options)),
+        has_ids=options.ids,
     )
     return report(examine_trace(traces, requests, details, _wanted(traces, options, asked)), asked, shown)
+
+
+def _asks_for_part(options: ShowOptions) -> bool:
+    """Tell whether somebody said what is to be drawn."""
+    limits = (options.depth, options.min_span_duration, options.find, options.subtree)
+    return options.everything or options.errors or options.path or any(limit is not None for limit in limits)
 
 
 def _wanted(traces: Traces, options: ShowOptions, asked: Asked) -> Wanted:

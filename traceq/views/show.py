@@ -20,14 +20,16 @@ from traceq.answer import report_of
 from traceq.catalog import TraceSummary
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Fields, Line, Part, Report, Unit, picked, table
-from traceq.units import format_count, format_duration, format_ratio, format_time, plural
+from traceq.units import format_age, format_count, format_duration, format_ratio, format_time, plural, zone_of
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
-from traceq.views.wording import call_text, chain_text, dim, next_line, reported, strong
+from traceq.views.wording import call_text, chain_text, dim, next_line, reported, strong, verdict_lines
 
 __all__ = ("Shown", "bottlenecks_report", "report", "span_report")
 
 _SHOWN_FINDINGS = 5
+_LONG_TREE = 40
+"""Rows from which findings come first."""
 _ALL = Shown()
 
 
@@ -40,8 +42,13 @@ def report(answer: ExaminedTrace, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     drawn = waterfall(answer, shown, answer.details)
     # Findings are about the whole trace.
     findings = _findings(answer) if selection is None else []
-    found = () if selection is None or selection.wanted.text is None else (_found_line(selection, drawn),)
-    blocks: tuple[Block, ...] = (*found, headline(answer.summary), Line(), drawn.timeline, *findings, Line())
+    first = verdict_lines(answer.verdict, asked)
+    if selection is not None and selection.wanted.text is not None:
+        first = [_found_line(selection, drawn)]
+    tree: list[Block] = [Line(), drawn.timeline]
+    # Nobody scrolls through a long tree to find out that there is more.
+    parts = [*findings, *tree] if len(drawn.timeline.rows) > _LONG_TREE else [*tree, *findings]
+    blocks: tuple[Block, ...] = (*first, headline(answer.summary, asked), *parts, Line())
     return reported("show", answer, asked, blocks, _footer(answer, drawn, asked))
 
 
@@ -54,12 +61,12 @@ def _found_line(selection: Selection, drawn: Waterfall) -> Line:
     return Line((Part(told, "strong"), Part(f" {verb} "), Part(f"{sought}", "strong"), Part(looked)))
 
 
-def headline(summary: TraceSummary) -> Line:
+def headline(summary: TraceSummary, asked: Asked = NOT_ASKED) -> Line:
     """Say in one line what a trace is."""
     parts = [
         Part(summary.root_service, "service"),
         Part(f" {summary.root_name}  ", "strong"),
-        Part(f"{format_duration(summary.duration_ns)}  {format_time(summary.start_ns)}  "),
+        Part(f"{format_duration(summary.duration_ns)}  {_when(summary.start_ns, asked)}  "),
         Part(f"{plural(summary.span_count, 'span')}  {plural(len(summary.services), 'service')}"),
     ]
     if summary.error_count:
@@ -67,6 +74,11 @@ def headline(summary: TraceSummary) -> Line:
     if summary.orphan_count:
         parts.append(Part(f"  incomplete: {plural(summary.orphan_count, 'orphan')}", "error"))
     return Line(tuple(parts))
+
+
+def _when(start_ns: int, asked: Asked) -> str:
+    age = f" ({format_age(asked.asked_ns - start_ns)} ago)" if asked.asked_ns is not None else ""
+    return f"{format_time(start_ns)} {zone_of(start_ns)}{age}"
 
 
 def _findings(answer: ExaminedTrace) -> list[Line]:
@@ -81,6 +93,8 @@ def _findings(answer: ExaminedTrace) -> list[Line]:
 def _footer(answer: ExaminedTrace, drawn: Waterfall, asked: Asked) -> tuple[Line, ...]:
     lines = [dim(text) for text in _remarks(answer, drawn)]
     trace_id = answer.summary.trace_id
+    if drawn.abridged_count:
+        lines.append(next_line(asked, "show", trace_id, "--all"))
     where = asked.trace_url.format(trace_id=trace_id) if asked.trace_url else asked.location
     # The link or the path is there to be copied.
     lines.append(Line((Part(f"trace {trace_id}{f' ({where})' if where else ''}", "dim"),), wraps=False))
@@ -88,7 +102,7 @@ def _footer(answer: ExaminedTrace, drawn: Waterfall, asked: Asked) -> tuple[Line
 
 
 def _remarks(answer: ExaminedTrace, drawn: Waterfall) -> list[str]:
-    texts = [_counts(drawn)] if drawn.hidden_count or drawn.folded_count else []
+    texts = [_counts(drawn)] if drawn.hidden_count or drawn.folded_count or drawn.abridged_count else []
     skew = answer.examined.skew
     if skew.largest_ns > NOTABLE_SHIFT_RATIO * answer.summary.duration_ns:
         moved = f"{plural(skew.span_count, 'span')} moved by up to {format_duration(skew.largest_ns)}"
@@ -107,6 +121,9 @@ def _counts(drawn: Waterfall) -> str:
         parts.append(f"{plural(drawn.folded_count, 'span')} folded into rows like them, --no-fold shows each")
     if drawn.hidden_count:
         parts.append(f"{plural(drawn.hidden_count, 'span')} not shown, as asked")
+    if drawn.abridged_count:
+        ways = "--all shows every one, --depth N the upper levels, --subtree ID what one calls"
+        parts.append(f"{plural(drawn.abridged_count, 'span')} not shown, which tell least: {ways}")
     return f"{plural(drawn.span_count, 'span')} in {plural(len(drawn.timeline.rows), 'row')}: {', '.join(parts)}"
 
 
@@ -124,7 +141,8 @@ def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = NOT_ASKED) -> Re
     """Draw a trace down to its bottlenecks."""
     flagged = frozenset(row for culprit in answer.culprits for row in culprit.rows)
     drawn = waterfall(answer, replace(Shown(), only=flagged or None))
-    blocks: list[Block] = [headline(answer.summary), Line(), drawn.timeline, Line()]
+    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), headline(answer.summary, asked)]
+    blocks += [Line(), drawn.timeline, Line()]
     blocks += [_sentence(culprit) for culprit in answer.culprits]
     if not answer.culprits:
         blocks.append(Line((Part("nothing took time"),)))

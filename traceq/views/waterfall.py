@@ -13,11 +13,12 @@ from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.grouping import depths, find_roots, fold_ancestors
 from traceq.analysis.messages import find_waits
-from traceq.analysis.one_trace import Details, TraceBottlenecks, facts
+from traceq.analysis.one_trace import Details, TraceBottlenecks, event_facts, facts
 from traceq.report import Relation, Timeline, TimelineRow
 from traceq.semantics import Kind, Status, value_text
 from traceq.traces import Span
 from traceq.units import format_duration, format_ratio, plural
+from traceq.views.abridging import Abridged, abridge
 
 _FOLD_FROM = 3
 """So many alike siblings, or alike groups of siblings, in a row are folded into one."""
@@ -25,6 +26,7 @@ _LONGEST_PATTERN = 3
 """Groups of up to so many different siblings that repeat are recognised (`connect`, `SELECT`, `connect`, ...)."""
 
 _LONGEST_VALUE = 160
+_MOST_LINES = 12
 """Stack traces and statements have thousands of characters, and a row is to be taken in at a glance."""
 
 _NO_DETAILS = Details()
@@ -52,6 +54,10 @@ class Shown:
     """Whether runs of alike spans share a row."""
     root: int | None = None
     """The row whose subtree is drawn, with nothing around it; None for the whole trace."""
+    is_abridged: bool = False
+    """Whether of very many rows only those are drawn that tell most."""
+    has_ids: bool = False
+    """Whether each row shows the id of its span."""
     matches: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Rows that were looked for, and where in them the text is."""
 
@@ -64,6 +70,8 @@ class Waterfall:
     span_count: int
     hidden_count: int
     """Spans left out by depth, error or duration."""
+    abridged_count: int
+    """Spans left out because there are too many rows."""
     folded_count: int
     """Spans that share a row with others like them."""
 
@@ -86,11 +94,14 @@ def waterfall(answer: TraceBottlenecks, shown: Shown, details: Details = _NO_DET
     """
     drawing = _Drawing(answer, shown, details)
     nodes = drawing.top_nodes()
-    rows = tuple(drawing.draw(nodes))
+    found = Abridged(tuple(drawing.draw(nodes)), 0)
+    if shown.is_abridged:
+        found = abridge(found.rows, drawing.sizes)
     return Waterfall(
-        Timeline(rows, drawing.duration_ns),
+        Timeline(found.rows, drawing.duration_ns, shown.has_ids),
         answer.examined.spans.parents.size,
         int(np.count_nonzero(~drawing.is_shown)),
+        found.hidden_count,
         drawing.folded_count,
     )
 
@@ -125,6 +136,8 @@ class _Drawing:
         self.flagged = {culprit.row: culprit for culprit in answer.culprits}
         self.culprit_of = {row: at for at, culprit in enumerate(answer.culprits) for row in culprit.rows}
         self.folded_count = 0
+        self.sizes: list[int] = []
+        """The number of spans of each row that was drawn."""
         self.matched_count = 0
 
     def _find_shown(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -205,6 +218,7 @@ class _Drawing:
         while waiting:
             node, depth, is_last = waiting.pop()
             yield self._row(node, depth, is_last=is_last)
+            self.sizes.append(len(node.rows) * (self._size(node.rows[0]) if len(node.rows) > 1 else 1))
             below = node.children or (self._fold(self.children.get(node.rows[0], ())) if len(node.rows) == 1 else ())
             waiting += [(child, depth + 1, child is below[-1]) for child in reversed(below)]
 
@@ -401,14 +415,16 @@ class _Drawing:
 
     def _events(self, span: Span) -> Iterator[tuple[str, str]]:
         for event in span.details.events():
-            fields = " ".join(
-                f"{key}={_shortened(value_text(value))}" for key, value in event.attributes.items() if value != ""
-            )
-            yield f"event +{format_duration(event.time_ns - span.start_ns)}", f"{event.name} {fields}".strip()
+            yield from event_facts(event, span.start_ns, _shortened)
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    """Shorten a value; of many lines the first is kept, and the last, where a stack trace says what failed."""
+    lines = [line if len(line) <= _LONGEST_VALUE else f"{line[:_LONGEST_VALUE]}…" for line in text.splitlines()]
+    left_out = len(lines) - _MOST_LINES
+    if left_out > 1:
+        lines[1 : left_out + 1] = [f"… {plural(left_out, 'line')} more, --span shows them"]
+    return "\n".join(lines)
 
 
 def _repetition(kinds: Sequence[int], at: int) -> tuple[int, int]:

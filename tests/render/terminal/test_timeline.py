@@ -4,7 +4,10 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.laws import examples
 from tests.render.terminal.drawing import coloured, lines, printed
 from tests.render.terminal.samples import report
 from traceq.render.terminal import Canvas
@@ -35,23 +38,29 @@ def _row(start: int, duration: int, *critical: tuple[int, int], label: str = "op
 
 
 def _bars(*rows: TimelineRow) -> list[str]:
-    """The bars at 16 cells: two halves are 100 ns."""
-    drawn = lines(Timeline(rows, 1_600), width=33)
-    header = drawn[0]
-    assert len(header) - header.index(" 0 ") == 17
-    return [line[header.index(" 0 ") + 1 :] for line in drawn[1:]]
+    """The bars at 20 cells: two halves are 100 ns."""
+    drawn = lines(Timeline((*rows, _row(0, 0, label="x" * 60)), 2_000), width=60)
+    start = drawn[0].index(" 0 ") + 1
+    assert len(drawn[0]) - start == 20
+    return [line[start:] for line in drawn[1:-1]]
 
 
 def test_bars_have_half_cells_at_both_ends() -> None:
-    bars = _bars(_row(0, 1_600, (0, 1_600)), _row(50, 100, (50, 150)), _row(50, 100), _row(200, 50), _row(0, 0, (0, 0)))
+    bars = _bars(_row(0, 2_000, (0, 2_000)), _row(50, 100, (50, 150)), _row(50, 100), _row(200, 50), _row(0, 0, (0, 0)))
 
-    assert bars == ["━" * 16, "╺╸", "╶╴", "  ╴", "╸"]
+    assert bars == ["━" * 20, "╺╸", "╶╴", "  ╴", "╸"]
 
 
-def test_the_critical_path_is_heavy_within_a_light_bar() -> None:
-    bars = _bars(_row(0, 800, (100, 250), (400, 401)), _row(1_590, 900, (1_590, 1_600)))
+def test_the_critical_path_is_heavy_within_a_light_bar_in_whole_cells() -> None:
+    bars = _bars(
+        _row(0, 800, (100, 250), (400, 401)),
+        _row(0, 1_000, *((start, start + 60) for start in range(0, 1_000, 100))),
+        _row(0, 1_000, *((start, start + 30) for start in range(0, 1_000, 100))),
+        _row(1_990, 900, (1_990, 2_000)),
+    )
 
-    assert bars == ["─━╾─╾───", " " * 15 + "╺"]
+    # A short stretch among others gives way; a bar that has nothing else shows it.
+    assert bars == ["─━━─────", "━" * 10, "━─────────", " " * 19 + "╺"]
 
 
 def test_asynchronous_bars_are_dashed() -> None:
@@ -64,13 +73,57 @@ def test_a_trace_without_duration_is_drawn() -> None:
     assert lines(Timeline((_row(0, 0),), 0))[1].split() == ["op", "svc", "0", "ns", "╴"]
 
 
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_bars_get_a_third_of_the_width(width: int) -> None:
+    rows = (_span(0, "root", 0, 100, self_ns=5), _span(1, "x" * 90, service="a-service-of-a-long-name", self_ns=5))
+
+    header = lines(Timeline(rows, 100, has_ids=True), width)[0]
+
+    assert width - header.index(" 0 ") - 1 >= width / 3
+
+
+@given(st.lists(st.tuples(st.text("ab/", min_size=1, max_size=90), st.text("cd", max_size=40)), min_size=1, max_size=5))
+@examples(0.2)
+def test_names_only_get_longer_with_the_width(names: list[tuple[str, str]]) -> None:
+    rows = tuple(_span(0, name, 0, 100, service=service, self_ns=1) for name, service in names)
+    longest = [0] * len(rows)
+
+    for width in range(50, 251, 3):
+        drawn = lines(Timeline(rows, 100), width)
+        found = [len(line[: drawn[0].index("DURATION")].rstrip()) for line in drawn[1:]]
+        assert all(now >= before for now, before in zip(found, longest, strict=True))
+        longest = found
+
+
+def test_each_row_shows_its_id() -> None:
+    rows = (_span(0, "root", 0, 100, span_id="0f3b2a1c4d5e6f70"), _span(1, "call", span_id="aa"))
+
+    drawn = lines(Timeline(rows, 100, has_ids=True), 100)
+
+    assert [line[1:19] for line in drawn] == ["ID                ", "0f3b2a1c4d5e6f70  ", "aa                "]
+
+
+def test_lines_of_details_are_lines_and_none_is_obeyed() -> None:
+    trace = "Traceback\n  File x.py\x1b[31m\n\nError: [bold]"
+    rows = (_span(0, "root", 0, 100, details=(("event stack", f"\n{trace}"), ("http.url", "a"))),)
+
+    assert [line.rstrip() for line in lines(Timeline(rows, 100), 80)[2:]] == [
+        "    event stack=",
+        "      Traceback",
+        "        File x.py\\x1b[31m",
+        "",
+        "      Error: [bold]",
+        "    http.url=a",
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
         (_row(0, 400, note="slow"), "────  ← slow"),
-        (_row(1_200, 400, note="slow"), "     slow → ────"),
-        (_row(100, 1_400, note="slow"), " ──────────────\n ↑ slow"),
-        (_row(1_100, 500, note="quite slow"), "           ─────\n    ↑ quite slow"),
+        (_row(1_600, 400, note="slow"), "         slow → ────"),
+        (_row(100, 1_800, note="slow"), " ──────────────────\n ↑ slow"),
+        (_row(1_100, 900, note="quite slow"), "           ─────────\n        ↑ quite slow"),
     ],
     ids=["right", "left", "below", "below, at the margin"],
 )

@@ -141,7 +141,7 @@ def _draw_line(line: Line, pen: Pen) -> Iterator[Strip]:
 
 def _draw_fields(fields: Fields, pen: Pen) -> Iterator[Strip]:
     """Draw names and values below each other, the values in one column and wrapped within it."""
-    pairs = [(pen.safe(name), pen.safe(value)) for name, value in fields.pairs]
+    pairs = [(pen.safe(name), value) for name, value in fields.pairs]
     names = min(
         max((width_of(name) for name, _ in pairs), default=0), max(min(pen.width // 3, pen.width - 3 - _MIN_VALUE), 4)
     )
@@ -152,7 +152,7 @@ def _draw_fields(fields: Fields, pen: Pen) -> Iterator[Strip]:
             # A name too long for the column is a fact of its own: it gets its own lines.
             yield from ([Segment(" "), Segment(piece, DIM)] for piece in wrapped(name, pen.width - 1))
             label = ""
-        for piece in wrapped(value, value_width):
+        for piece in chain.from_iterable(wrapped(pen.safe(part), value_width) for part in value.split("\n")):
             yield [Segment(" "), Segment(pad(label, names), DIM), Segment("  "), Segment(piece)]
             label = ""
 

@@ -55,6 +55,8 @@ class Glyphs:
     points_left: str
     points_right: str
     points_up: str
+    flag: str
+    """Before the names of flagged rows."""
     wires: str
     """A wire's cell by the sides it leaves: 1 north, 2 east, 4 south, 8 west."""
     async_across: str
@@ -89,6 +91,7 @@ UNICODE = Glyphs(
     points_left="← ",
     points_right=" →",
     points_up="↑ ",
+    flag="▶ ",
     wires=" │─└││┌├─┘─┴┐┤┬┼",
     async_across="┄",
     async_down="┆",
@@ -117,6 +120,7 @@ ASCII = Glyphs(
     points_left="<- ",
     points_right=" ->",
     points_up="^ ",
+    flag="> ",
     wires=" |-+||++-+-+++++",
     async_across=".",
     async_down=":",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from rich.segment import Segment
 from rich.style import Style
@@ -27,14 +28,18 @@ from traceq.units import format_duration
 _BLANK = Segment(" ")
 _GAP = 2
 _MATCH = Style(bold=True, underline=True)
-_MAX_LABEL_RATIO = 0.45
-_MIN_LABEL = 34
-_MAX_SERVICE = 24
-_MIN_SERVICE = 12
-_MIN_BAR = 16
+_FLAG = Style(bold=True, reverse=True)
+_BRANCHES_RATIO = 0.2
+_NO_BAR_BELOW = 50
+"""In fewer columns names get the room of bars."""
+_AMPLE_LABEL = 56
+"""Cells of names after which own times, and longer bars, are worth more than longer names."""
+_AMPLE_BAR = 60
 _BAR_BESIDE_NOTES = 28
 """Cells of bar from which a column for the notes is worth its room."""
 _MAX_NOTES = 28
+_LEAST_ASIDE = 12
+"""Cells of a service before its span's name is shortened."""
 _MIN_LINE = 12
 """What stands below a row gives up its indentation before it gets narrower than this."""
 
@@ -50,6 +55,8 @@ class _Row:
     name: str
     name_width: int
     suffix: str
+    aside: str
+    """The service, where it is another one than that of the row above in the tree."""
     duration: str
     self_time: str
 
@@ -58,13 +65,19 @@ class _Row:
         """Cells of the label that cannot be shortened: branches, marks and counts take a cell a character."""
         return len(self.branch) + len(self.mark) + len(self.suffix)
 
+    @property
+    def full_width(self) -> int:
+        """Cells of the label in full."""
+        aside = _GAP + width_of(self.aside) if self.aside else 0
+        return self.fixed_width + self.name_width + aside
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Cells each column gets; 0 for a column that is left out."""
 
+    ids: int
     label: int
-    service: int
     duration: int
     self_time: int
     bar: int
@@ -72,7 +85,7 @@ class _Plan:
 
     def total(self) -> int:
         """Cells with the gaps between columns."""
-        widths = (self.label, self.service, self.duration, self.self_time, self.bar)
+        widths = (self.ids, self.label, self.duration, self.self_time, self.bar)
         return sum(width + _GAP for width in widths if width) - _GAP
 
     def bar_start(self) -> int:
@@ -85,14 +98,13 @@ def draw_timeline(timeline: Timeline, pen: Pen) -> Iterator[Strip]:
     if not timeline.rows:
         return
     rows = _written(timeline, pen)
-    plan = _plan(rows, pen.width - 1, pen)
+    plan = _plan(rows, timeline, pen)
     scale = _scale_of(timeline.duration_ns, plan.bar)
-    services = {service: _service(service, plan, pen) for service in dict.fromkeys(row.row.service for row in rows)}
     has_path = any(row.critical for row in timeline.rows)
     yield _header(plan, timeline, pen)
     for row in rows:
-        emphasis = (BOLD if row.row.critical else DIM) if has_path else None
-        strip: Strip = [_BLANK, *_label(row, plan.label, emphasis, pen), *services[row.row.service]]
+        emphasis = (BOLD if row.row.critical or row.row.is_flagged else DIM) if has_path else None
+        strip: Strip = [_BLANK, *_id(row, plan, pen), *_label(row, plan.label, emphasis, pen)]
         strip += _times(row, plan, emphasis)
         is_beside = _add_bar(strip, row, plan, scale, pen)
         yield strip
@@ -108,56 +120,69 @@ def _written(timeline: Timeline, pen: Pen) -> list[_Row]:
     self_times = aligned_durations(
         ["-" if row.self_ns is None else pen.safe(format_duration(row.self_ns)) for row in rows]
     )
-    branches = Branches(pen.glyphs, int(pen.width * _MAX_LABEL_RATIO / 2), max(row.depth for row in rows))
+    branches = Branches(pen.glyphs, int(pen.width * _BRANCHES_RATIO), max(row.depth for row in rows))
+    above: list[str] = []
     written = []
     for number, row in enumerate(rows):
         branch = branches.row(row.depth, is_last=row.is_last, is_async=row.relation == "asynchronous")
         has_children = number + 1 < len(rows) and rows[number + 1].depth > row.depth
         # Few rows have anything below them, and most traces are large.
         below = branches.below(has_children=has_children) if row.note or row.details else ""
-        mark = "! " if row.has_error else "? " if row.relation == "placeholder" else ""
+        mark = pen.glyphs.flag if row.is_flagged else ""
+        mark += "! " if row.has_error else "? " if row.relation == "placeholder" else ""
+        del above[row.depth :]
+        aside = pen.safe(row.service) if row.service != (above[-1] if above else "") else ""
+        above += [above[-1] if above else ""] * (row.depth - len(above)) + [row.service]
         suffix = f" x {row.count:,}" if row.count > 1 else ""
         self_time = "" if self_times[number] == "-" else self_times[number]
         name = pen.safe(row.label)
         size = width_of(name)
-        written.append(_Row(row, branch, below, mark, name, size, suffix, durations[number], self_time))
+        written.append(_Row(row, branch, below, mark, name, size, suffix, aside, durations[number], self_time))
     return written
 
 
-def _plan(rows: list[_Row], room: int, pen: Pen) -> _Plan:
-    """Share out the width: the bar shrinks first, then own times go, then services, then the bar itself."""
-    label = min(
-        max(width_of("SPAN"), *(row.fixed_width + row.name_width for row in rows)), max(int(room * _MAX_LABEL_RATIO), 1)
-    )
-    services = max(map(width_of, {pen.safe(row.row.service) for row in rows}))
-    service = min(max(services, width_of("SERVICE")), _MAX_SERVICE) if services else 0
+def _plan(rows: list[_Row], timeline: Timeline, pen: Pen) -> _Plan:
+    """Share out the width: a third is the bars', then names get theirs, then own times, then bars what is left.
+
+    Every column only grows with the width.
+    """
+    room = pen.width - 1
+    ids = max(map(len, (row.row.span_id for row in rows))) if timeline.has_ids else 0
     duration = max(width_of("DURATION"), *(width_of(row.duration) for row in rows))
     self_time = max(width_of(row.self_time) for row in rows)
     self_time = max(self_time, width_of("SELF")) if self_time else 0
-    least = _Plan(min(label, _MIN_LABEL), min(service, _MIN_SERVICE), duration, self_time, _MIN_BAR)
-    for plan in (least, replace(least, self_time=0), replace(least, self_time=0, service=0)):
-        if plan.total() <= room:
-            return _with_spare(plan, room, label, service if plan.service else 0, rows)
-    if label + _GAP + duration <= room:
-        return _Plan(label, 0, duration, 0, 0)
-    return _Plan(max(room - _GAP - duration, 1), 0, duration if room > duration + _GAP else 0, 0, 0)
+    label = max(width_of("SPAN"), *(row.full_width for row in rows))
+    bar = -(-pen.width // 3) if pen.width >= _NO_BAR_BELOW else 0
+    ids = ids if ids and room - ids - _GAP >= _NO_BAR_BELOW else 0
+    plan = _Plan(ids, 0, duration, 0, bar)
+    spare = room - plan.total() - _GAP
+    if spare < 1:
+        return _Plan(0, room if room <= duration + _GAP else room - duration - _GAP, duration, 0, 0)
+    plan = replace(plan, label=min(label, _AMPLE_LABEL, spare))
+    spare -= plan.label
+    if plan.label < min(label, _AMPLE_LABEL):
+        return plan
+    if self_time and spare >= self_time + _GAP:
+        plan, spare = replace(plan, self_time=self_time), spare - self_time - _GAP
+    elif self_time:
+        return replace(plan, bar=plan.bar + spare if plan.bar else 0)
+    longer_bar = min(max(_AMPLE_BAR - plan.bar, 0), spare)
+    longer_label = min(label - plan.label, spare - longer_bar)
+    plan = replace(plan, label=plan.label + longer_label, bar=plan.bar + spare - longer_label if plan.bar else 0)
+    return _with_notes(plan, rows, pen)
 
 
-def _with_spare(plan: _Plan, room: int, label: int, service: int, rows: list[_Row]) -> _Plan:
-    """Give what is left to names, then services, then the column of notes where there are any, and the rest to bars."""
-    plan = replace(plan, label=min(label, plan.label + room - plan.total()))
-    plan = replace(plan, service=min(service, plan.service + room - plan.total()))
-    plan = replace(plan, bar=plan.bar + room - plan.total())
+def _with_notes(plan: _Plan, rows: list[_Row], pen: Pen) -> _Plan:
+    """Leave room behind the bars for what is said of flagged rows."""
     wanted = max((width_of(row.row.note) + 5 for row in rows if row.row.is_flagged), default=0)
-    if 0 < wanted <= _MAX_NOTES and plan.bar - wanted >= _BAR_BESIDE_NOTES:
+    if 0 < wanted <= _MAX_NOTES and plan.bar - wanted >= max(_BAR_BESIDE_NOTES, -(-pen.width // 3)):
         return replace(plan, bar=plan.bar - wanted, notes=wanted)
     return plan
 
 
 def _header(plan: _Plan, timeline: Timeline, pen: Pen) -> Strip:
-    cells = [pad(shorten("SPAN", plan.label, ""), plan.label)]
-    if plan.service:
-        cells.append(pad("SERVICE", plan.service))
+    cells = [pad("ID", plan.ids)] if plan.ids else []
+    cells.append(pad(shorten("SPAN", plan.label, ""), plan.label))
     if plan.duration:
         cells.append(pad("DURATION", plan.duration, is_right=True))
     if plan.self_time:
@@ -167,11 +192,8 @@ def _header(plan: _Plan, timeline: Timeline, pen: Pen) -> Strip:
     return [_BLANK, Segment((" " * _GAP).join(cells), DIM)]
 
 
-def _service(service: str, plan: _Plan, pen: Pen) -> Strip:
-    if not plan.service:
-        return []
-    shown = shorten(pen.safe(service), plan.service, pen.glyphs.ellipsis)
-    return [Segment(" " * _GAP + pad(shown, plan.service), pen.hue(service) if service else None)]
+def _id(row: _Row, plan: _Plan, pen: Pen) -> Strip:
+    return [Segment(pad(pen.safe(row.row.span_id), plan.ids + _GAP), DIM)] if plan.ids else []
 
 
 def _times(row: _Row, plan: _Plan, emphasis: Style | None) -> Strip:
@@ -181,18 +203,22 @@ def _times(row: _Row, plan: _Plan, emphasis: Style | None) -> Strip:
 
 
 def _label(row: _Row, width: int, emphasis: Style | None, pen: Pen) -> Strip:
+    """Write the branch, the name, and behind it the service where it changes: in its hue, and shortened first."""
     room = width - row.fixed_width
     if room < 1:
         whole = shorten(row.branch + row.mark + row.name + row.suffix, width, pen.glyphs.ellipsis)
         return [Segment(pad(whole, width), emphasis)]
-    name, name_width = row.name, row.name_width
-    if name_width > room:
-        name = shorten(name, room, pen.glyphs.ellipsis)
-        name_width = width_of(name)
+    aside = row.aside
+    if aside and row.full_width > width:
+        left = max(room - row.name_width - _GAP, min(_LEAST_ASIDE, room // 3))
+        aside = shorten(aside, left, pen.glyphs.ellipsis) if left >= _LEAST_ASIDE // 2 else ""
+    name_room = room - (_GAP + width_of(aside) if aside else 0)
+    name = shorten(row.name, name_room, pen.glyphs.ellipsis)
     style = _MATCH if row.row.is_match else DIM if row.row.relation == "placeholder" else emphasis
-    mark = Segment(row.mark, RED if row.row.has_error else DIM)
-    blanks = " " * (room - name_width)
-    return [Segment(row.branch, DIM), mark, Segment(name, style), Segment(row.suffix + blanks)]
+    mark = Segment(row.mark, RED if row.row.has_error else BOLD if row.row.is_flagged else DIM)
+    strip = [Segment(row.branch, DIM), mark, Segment(name, style), Segment(row.suffix)]
+    strip += [Segment(" " * _GAP), *pen.named(aside, row.row.service)] if aside else []
+    return [*strip, Segment(" " * (width - sum(width_of(segment.text) for segment in strip)))]
 
 
 def _add_bar(strip: Strip, row: _Row, plan: _Plan, scale: float, pen: Pen) -> bool:
@@ -202,34 +228,33 @@ def _add_bar(strip: Strip, row: _Row, plan: _Plan, scale: float, pen: Pen) -> bo
         return False
     start, end = _place(row.row, scale, plan.bar)
     before, after = start // 2, plan.bar - (end + 1) // 2
-    bar = Segment(_stroke(row.row, (start, end), scale, glyphs.strokes), _bar_style(row, pen))
+    bar = _stroke(row.row, (start, end), scale, _bar_style(row, pen), glyphs.strokes)
     gap = " " * _GAP
     if not row.row.note:
-        strip += [Segment(gap + " " * before), bar]
+        strip += [Segment(gap + " " * before), *bar]
         return False
     note = pen.safe(row.row.note)
-    style = BOLD if row.row.is_flagged else DIM
+    style = _FLAG if row.row.is_flagged else DIM
     arrow_left, arrow_right = (glyphs.points_left, glyphs.points_right) if row.row.is_flagged else ("", "")
     if width_of(arrow_left + note) + _GAP <= after + plan.notes:
-        strip += [Segment(gap + " " * before), bar, Segment(gap), Segment(arrow_left + note, style)]
+        strip += [Segment(gap + " " * before), *bar, Segment(gap), Segment(arrow_left, BOLD), Segment(note, style)]
     elif width_of(note + arrow_right) + 1 <= before:
-        shown = pad(note + arrow_right, before - 1, is_right=True)
-        strip += [Segment(gap), Segment(shown, style), Segment(" "), bar]
+        blanks = " " * (before - 1 - width_of(note + arrow_right))
+        strip += [Segment(gap + blanks), Segment(note, style), Segment(arrow_right + " ", BOLD), *bar]
     else:
-        strip += [Segment(gap + " " * before), bar]
+        strip += [Segment(gap + " " * before), *bar]
         return False
     return True
 
 
-def _bar_style(row: _Row, pen: Pen) -> Style | None:
-    if row.row.relation == "placeholder" or not row.row.service:
-        return DIM
-    return pen.hue(row.row.service)
+def _bar_style(row: _Row, pen: Pen) -> Style:
+    is_known = row.row.relation != "placeholder" and row.row.service
+    return pen.hue(row.row.service) if is_known else Style.null()
 
 
 def _note_below(row: _Row, plan: _Plan, scale: float, pen: Pen) -> Iterator[Strip]:
     """Draw a note that found no room beside its bar under it, or under the label where that is too narrow as well."""
-    style = BOLD if row.row.is_flagged else DIM
+    style = _FLAG if row.row.is_flagged else DIM
     note = (pen.glyphs.points_up if row.row.is_flagged else "") + pen.safe(row.row.note)
     if plan.bar:
         start = plan.bar_start() + _place(row.row, scale, plan.bar)[0] // 2
@@ -246,10 +271,14 @@ def _details(row: _Row, pen: Pen) -> Iterator[Strip]:
     branch, width = _margin(row, pen)
     for key, value in row.row.details:
         name = pen.safe(key) + "="
-        for position, line in enumerate(wrapped(name + pen.safe(value), width)):
+        first, *others = value.split("\n")
+        for position, line in enumerate(wrapped(name + pen.safe(first), width)):
             # Only the first line begins with the name, and a name longer than a line has it all.
             named = min(len(name), len(line)) if position == 0 else 0
             yield [_BLANK, Segment(branch, DIM), Segment(line[:named], DIM), Segment(line[named:])]
+        for other in others:
+            for line in wrapped("  " + pen.safe(other), width):
+                yield [_BLANK, Segment(branch, DIM), Segment(line)]
 
 
 def _margin(row: _Row, pen: Pen) -> tuple[str, int]:
@@ -274,27 +303,46 @@ def _place(row: TimelineRow, scale: float, cells: int) -> tuple[int, int]:
     return start, end
 
 
-def _stroke(row: TimelineRow, halves: tuple[int, int], scale: float, strokes: Mapping[str, str]) -> str:
+def _stroke(row: TimelineRow, halves: tuple[int, int], scale: float, hue: Style, strokes: Mapping[str, str]) -> Strip:
     """Draw a row's bar without the blanks before it.
 
-    Heavy on the critical path, light off it, dashed where the span is asynchronous.
+    Heavy and bold where at least half of a cell is on the critical path, light and dim off it, dashed where the span is
+    asynchronous. Only the ends are drawn to half a cell.
 
     Args:
         row: What the bar stands for.
         halves: Where it lies, as `_place` says.
         scale: Halves a nanosecond.
+        hue: The colour of its service.
         strokes: The glyphs, see `Glyphs.strokes`.
     """
     start, end = halves
-    light, heavy = ("3", "4") if row.relation == "asynchronous" else ("1", "2")
-    weights = [light] * (end - start)
-    for critical_start, critical_end in row.critical:
-        # However short, a stretch of the critical path is seen.
-        first = min(max(round(critical_start * scale) - start, 0), end - start - 1)
-        last = min(max(round(critical_end * scale) - start, first + 1), end - start)
-        weights[first:last] = [heavy] * (last - first)
-    drawn = "0" * (start % 2) + "".join(weights) + "0" * (end % 2)
-    return "".join([strokes[drawn[at : at + 2]] for at in range(0, len(drawn), 2)])
+    first, last = start // 2, (end - 1) // 2
+    heavy = _heavy_cells(row, (first, last), scale)
+    light, strong = ("3", "4") if row.relation == "asynchronous" else ("1", "2")
+    strip: Strip = []
+    for is_heavy, cells in groupby(range(first, last + 1), key=heavy.__contains__):
+        weight = strong if is_heavy else light
+        texts = [strokes[(weight if start <= 2 * at else "0") + (weight if end > 2 * at + 1 else "0")] for at in cells]
+        strip.append(Segment("".join(texts), hue + (BOLD if is_heavy else DIM)))
+    return strip
+
+
+def _heavy_cells(row: TimelineRow, cells: tuple[int, int], scale: float) -> set[int]:
+    """Find the cells that are on the critical path for half of what the bar fills of them; one at least, if any is."""
+    first, last = cells
+    covered: dict[int, float] = {}
+    for start_ns, end_ns in row.critical:
+        start, end = max(start_ns * scale / 2, first), min(end_ns * scale / 2, last + 1)
+        for cell in {min(int(start), last), min(int(end), last)}:
+            covered[cell] = covered.get(cell, 0.0) + max(min(end, cell + 1) - max(start, cell), 0.0)
+        covered |= dict.fromkeys(range(int(start) + 1, int(end)), 1.0)
+    if not covered:
+        return set()
+    begin, stop = row.start_ns * scale / 2, (row.start_ns + row.duration_ns) * scale / 2
+    filled = {cell: max(min(stop, cell + 1) - max(begin, cell), 0.0) for cell in covered}
+    heavy = {cell for cell, part in covered.items() if part > 0 and 2 * part >= filled[cell]}
+    return heavy or {max(covered, key=lambda cell: (round(covered[cell], 6), -cell))}
 
 
 def _ruler(duration_ns: int, cells: int) -> str:
