@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -147,6 +148,18 @@ def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_pa
 
     assert run("deps", *CHAT, "-o", str(target)).code == ExitCode.ANSWERED
     assert target.read_text(encoding="utf-8").startswith(start)
+
+
+def test_a_page_says_what_it_is_about_and_has_all_of_the_graph(run: Run, tmp_path: Path) -> None:
+    source = table(tmp_path / "table.json", [(f"a{number}", f"b{number}", number) for number in range(1, 41)])
+
+    page = run("deps", "--source", source, "--format", "html").out
+    around = run("deps", "--source", source, "--service", "a7", "--format", "html").out
+
+    assert "<h1>Who calls whom</h1>" in page
+    assert "<h1>Who calls whom around a7</h1>" in around
+    assert all(re.search(rf'"label": ?"a{number}"', page) for number in range(1, 41))
+    assert "busiest" not in page
 
 
 @pytest.mark.parametrize(

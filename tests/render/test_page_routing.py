@@ -98,7 +98,7 @@ def _rectangles(boxes: list[dict[str, float]]) -> list[Rectangle]:
 
 
 @given(_moved())
-@examples(1.5)
+@examples(0.75)
 def test_no_line_touches_a_box_wherever_boxes_are_dragged(ask: Ask, moved: _Moved) -> None:
     question = _question(moved)
 
@@ -111,7 +111,7 @@ def test_no_line_touches_a_box_wherever_boxes_are_dragged(ask: Ask, moved: _Move
 
 
 @given(_moved())
-@examples(0.5)
+@examples(0.3)
 def test_every_line_leads_from_its_source_to_its_target(ask: Ask, moved: _Moved) -> None:
     question = _question(moved)
 

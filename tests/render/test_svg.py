@@ -36,7 +36,7 @@ def _by_id(graph: Graph) -> Graph:
 
 
 @given(graphs())
-@examples(0.5)
+@examples(0.3)
 @example(meshed(60))
 def test_a_line_touches_no_box_at_all_and_every_edge_is_drawn(graph: Graph) -> None:
     boxes, lines = _shown(_by_id(graph))

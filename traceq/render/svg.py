@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
+from traceq.render.hues import COLOURS, Hues
 from traceq.render.legend import THICK, USUAL, Entry, Mark, legend, stroke_widths
 from traceq.render.placing import ARROW, LINE, Box, Drawing, Line, Point, place, text_width
 from traceq.report import Graph, Health, NodeKind
@@ -39,6 +40,7 @@ def render_svg(graph: Graph) -> str:
     entries = list(_laid_out(legend(graph), drawing))
     width = max([drawing.width, *(x + _entry_width(entry) + _MARGIN for entry, (x, _) in entries)])
     height = max([drawing.height, *(y + _MARGIN for _, (_, y) in entries)])
+    hues = Hues()
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13" role="img">',
@@ -47,7 +49,7 @@ def render_svg(graph: Graph) -> str:
         f'<rect class="ground" width="100%" height="100%" fill="{_GROUND[0]}"/>',
         *_heads(),
         *map(_edge, drawing.lines, stroke_widths([line.edge.weight for line in drawing.lines])),
-        *map(_node, drawing.boxes),
+        *(_node(box, hues) for box in drawing.boxes),
         *(_entry(entry, point) for entry, point in entries),
         "</svg>",
     ]
@@ -66,6 +68,7 @@ def _dark() -> str:
         rules += [f".line-{health}{{stroke:{colour}}}", f".fill-{health}{{fill:{colour}}}"]
     for kind, ((_, fill), (_, frame)) in _BOXES.items():
         rules.append(f".{kind}{{fill:{fill};stroke:{frame}}}")
+    rules += [f".hue-{number}{{fill:{dark}}}" for number, (_, dark) in enumerate(COLOURS)]
     return f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
 
 
@@ -129,7 +132,7 @@ def curve(points: Sequence[Point]) -> str:
     return " ".join(parts)
 
 
-def _node(box: Box) -> str:
+def _node(box: Box, hues: Hues) -> str:
     if box.node is None:
         raise ValueError("a passage is no node")
     shape = _shape(box.node.kind, (box.left, box.top), (box.width, box.height))
@@ -138,7 +141,14 @@ def _node(box: Box) -> str:
     texts = "".join(
         f'{start} y="{first + LINE * number:.1f}">{_text(text)}</text>' for number, text in enumerate(box.lines)
     )
-    return f"<g><title>{_text(f'{box.node.label} ({box.node.kind})')}</title>{shape}{texts}</g>"
+    edge = _hued_edge(box, hues.number(box.node.label)) if box.node.kind == "service" else ""
+    return f"<g><title>{_text(f'{box.node.label} ({box.node.kind})')}</title>{shape}{edge}{texts}</g>"
+
+
+def _hued_edge(box: Box, hue: int) -> str:
+    """Give a service the hue that it has in the terminal and on pages."""
+    where = f'x="{box.left + 0.5:.1f}" y="{box.top + 0.5:.1f}" width="4" height="{box.height - 1:.1f}"'
+    return f'<rect class="hue-{hue}" {where} fill="{COLOURS[hue][0]}"/>'
 
 
 def _shape(kind: NodeKind, corner: Point, size: Point) -> str:

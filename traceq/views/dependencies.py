@@ -54,7 +54,8 @@ def report(answer: Dependencies, asked: Asked = NOT_ASKED, shown: Shown = _PLAIN
     said = verdict_lines(answer.verdict, asked)
     blocks = (*said, *([Line()] if said else []), *_blocks(answer, asked, shown))
     found = reported("deps", answer, asked, blocks, _provenance(answer, asked))
-    return replace(found, graph=picture)
+    around = asked.query.get("service")
+    return replace(found, graph=picture, title=f"Who calls whom around {around}" if around else "Who calls whom")
 
 
 def _provenance(graph: Dependencies, asked: Asked) -> tuple[Line, ...]:
