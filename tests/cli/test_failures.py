@@ -246,7 +246,7 @@ def unreadable(folder: Path) -> dict[str, Path]:
         "broken.json": b'{"data": [{"traceID": "1", "spans": [}',
         "truncated.json": b'{"data": [{"traceID": "1", ',
         "empty.json": b"",
-        "zipkin.json": b'[{"traceId":"1","id":"2","name":"get","timestamp":1,"localEndpoint":{"serviceName":"a"}}]',
+        "tempo.json": b'{"traces":[{"traceID":"1","rootServiceName":"a","startTimeUnixNano":"1"}],"metrics":{}}',
         "half.json.gz": gzip.compress(b'{"data": []}')[:-9],
         "binary.json": bytes(range(256)),
     }
@@ -258,7 +258,7 @@ def unreadable(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in names}
 
 
-NAMES = ("html.json", "broken.json", "truncated.json", "empty.json", "zipkin.json", "half.json.gz", "binary.json")
+NAMES = ("html.json", "broken.json", "truncated.json", "empty.json", "tempo.json", "half.json.gz", "binary.json")
 
 
 @pytest.mark.parametrize("name", [*NAMES, "folder", "dangling.json", "vanished.json"])

@@ -160,21 +160,35 @@ BEGINNING = "cannot read traces from x.json"
             as_json(dict.fromkeys("abcdef")), ": it looks like JSON with the keys a, b, c, d, ...", id="many-keys"
         ),
         pytest.param(
-            lines({"index": {}}, V1_SPAN), " line 1: it looks like an Elasticsearch bulk file", id="elasticsearch-bulk"
-        ),
-        pytest.param(
-            lines({**V1_SPAN, "startTimeMillis": 1}, {}),
-            " line 1: it looks like Jaeger spans as Elasticsearch keeps them",
-            id="elasticsearch-spans",
-        ),
-        pytest.param(
-            as_json([{"traceId": "AA==", "spanId": "AA==", "operationName": "get"}]),
-            ": it looks like Jaeger's protobuf messages as JSON",
-            id="jaeger-protobuf",
-        ),
-        pytest.param(
             as_json({"version": 1, "flamebearer": {}}), ": it looks like a flame graph of Pyroscope", id="pyroscope"
         ),
+        pytest.param(
+            as_json({"data": {"trace": {"spans": [{"traceId": "a", "segmentId": "b", "spanId": 0}]}}}),
+            ": it looks like a trace of SkyWalking",
+            id="skywalking",
+        ),
+        pytest.param(
+            as_json({"hits": {"hits": [{"_source": {"processor": {}, "@timestamp": "", "trace": {"id": "a"}}}]}}),
+            ": it looks like documents of Elastic APM",
+            id="elastic-apm",
+        ),
+        pytest.param(
+            lines({"metadata": {}}, {"transaction": {}}),
+            " line 1: it looks like what agents of Elastic APM send",
+            id="elastic-apm-agent",
+        ),
+        pytest.param(
+            as_json({"traces": [{"traceID": "a"}]}),
+            ": it looks like a search answer of Tempo, which holds no spans",
+            id="tempo",
+        ),
+        pytest.param(as_json([None, V1_TRACE]), ": item 0 of a list is null, where a trace belongs", id="null"),
+        pytest.param(
+            as_json({"projectId": "p", "traceId": "a", "spans": [{"spanId": "1"}]}),
+            ": it looks like a trace of Google Cloud",
+            id="google",
+        ),
+        pytest.param(as_json([{"ph": "X", "ts": 1}]), ": it looks like a Chrome trace", id="chrome"),
         pytest.param(as_json({"resourceLogs": []}), ": it looks like OTLP logs", id="logs"),
         pytest.param(
             b'{"data":["a"]}',
@@ -218,7 +232,7 @@ BEGINNING = "cannot read traces from x.json"
             b'{"data":["\\ud800"]}', ": broken JSON at byte 10: half of a surrogate pair", id="lone-surrogate"
         ),
         pytest.param(b"[" * 100_000, ": nested too deep", id="deep"),
-        pytest.param(b"[[[[[[]]]]]]", ": nested too deep for traces", id="lists-of-lists"),
+        pytest.param(b"[[[[[[[[]]]]]]]]", ": nested too deep for traces", id="lists-of-lists"),
         pytest.param(b'{"\xff":1}', ": text that is not UTF-8", id="not-utf-8"),
     ],
 )

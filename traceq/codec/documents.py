@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -91,6 +91,9 @@ class _Object(msgspec.Struct, gc=False, rename="camel"):
     spans: msgspec.Raw = _MISSING
     result: msgspec.Raw = _MISSING
     trace: msgspec.Raw = _MISSING
+    hits: msgspec.Raw = _MISSING
+    source: msgspec.Raw = msgspec.field(name="_source", default=_MISSING)
+    responses: msgspec.Raw = _MISSING
     child: msgspec.Raw = _MISSING
     call_count: msgspec.Raw = _MISSING
 
@@ -104,8 +107,8 @@ _RAW = msgspec.json.Decoder(msgspec.Raw)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _DATA = msgspec.json.Decoder(_Data)
 
-_MAX_DEPTH = 4
-"""How deeply documents may be nested: a list of envelopes of traces is 3 deep, and no known format is deeper."""
+_MAX_DEPTH = 6
+"""How deeply documents may be nested: several answers of Elasticsearch in one are that deep, nothing else is."""
 
 
 @dataclass(slots=True)
@@ -221,10 +224,12 @@ class _Reader:
             self._spans.setdefault(first, []).extend([(place, item) for item in items])
             return
         for position, item in enumerate(items):
-            if position and jaeger.begins_with_trace_id(item):
+            if position and jaeger.begins_as_trace(item):
                 self._add_trace(item, place)
             elif memoryview(item)[0] in b"{[":
                 self.read(memoryview(item), place, depth=depth + 1)
+            elif bytes(item) == b"null":
+                raise refusal(place, f"item {position} of a list is null, where a trace belongs")
             else:
                 raise refusal(place, "it looks like a list of names or numbers, as Jaeger's API answers for services")
 
@@ -238,14 +243,14 @@ class _Reader:
             self._read_span(body, place, depth)
 
     def _read_span(self, body: memoryview, place: str, depth: int) -> None:
-        keys = _decode(wire.KEYS, body, place)
+        keys = _keys(body, place)
         span_format = format_of(keys)
         wrapped = None if span_format else otlp_shapes.in_camel_case(body, keys) or otlp_shapes.wrapped(body, keys)
         if wrapped is not None:
             self._read_object(_decode(_OBJECT, wrapped, place), wrapped, place, depth)
         elif span_format is not None:
             self._spans.setdefault(span_format, []).append((place, _decode(_RAW, body, place)))
-        elif keys:
+        elif keys and not _is_action(keys):
             raise refusal(place, f"it looks like {wire.looks_like(keys)}")
 
     def span_parts(self) -> Iterator[Part]:
@@ -271,7 +276,7 @@ class _Reader:
         elif isinstance(found.data, dict):
             self.read(memoryview(_decode(_DATA, body, place).data), place, depth=depth + 1)
         elif found.spans is not _MISSING:
-            self._add_trace(body, place)
+            self._read_spans(found.spans, body, place)
         elif found.child is not _MISSING and found.call_count is not _MISSING:
             # Late, as in `_told`: few files hold anything but traces.
             from traceq.codec.answers import CALL
@@ -279,13 +284,33 @@ class _Reader:
             call = _decode(CALL, body, place)
             self.calls.append(ServiceCall(call.parent, call.child, call.call_count))
         else:
-            return self._read_wrapped(found, place, depth)
+            return self._read_wrapped(found, body, place, depth)
         return True
 
-    def _read_wrapped(self, found: _Object, place: str, depth: int) -> bool:
-        """Read the contents of `result`, as in Jaeger's v3 answers, and of `trace`, as in Tempo's."""
-        wrapped = [memoryview(each) for each in (found.result, found.trace) if each is not _MISSING]
+    def _read_spans(self, spans: msgspec.Raw, body: memoryview, place: str) -> None:
+        """Read a trace of Jaeger's, or spans that stand alone and have no more than this in common."""
+        keys = () if jaeger.begins_as_trace(body) else _first_keys(memoryview(spans), place)
+        span_format = format_of(keys)
+        if span_format is None or "traceID" in keys:
+            if keys and "spanID" not in keys:
+                _refuse_known(_keys(body, place), place)
+                _refuse_known(keys, place)
+            self._add_trace(body, place)
+            return
+        # Late: few files hold anything but traces of Jaeger's.
+        from traceq.codec.jaeger_relatives import batch_spans
+
+        with wire.failures_told(f"cannot read traces from {place}"):
+            located = [(place, span) for span in batch_spans(body)]
+        self._spans.setdefault(span_format, []).extend(located)
+
+    def _read_wrapped(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
+        """Read what is in `result`, as in Jaeger's v3 answers, in `trace`, as in Tempo's, or in Elasticsearch's."""
+        inner = (found.result, found.trace, found.hits, found.source, found.responses)
+        wrapped = [memoryview(each) for each in inner if each is not _MISSING]
         objects = [each for each in wrapped if each[0] in b"{["]
+        if objects:
+            _refuse_known(_keys(body, place), place)
         for each in objects:
             self.read(each, place, depth=depth + 1)
         return bool(objects)
@@ -318,8 +343,23 @@ def _span_format(items: Sequence[msgspec.Raw], place: str) -> SpanFormat | None:
     first = memoryview(items[0]) if items else memoryview(b"null")
     if first[0] != ord("{"):
         return None
-    keys = _decode(wire.KEYS, first, place)
-    return format_of(keys)
+    return format_of(_keys(first, place))
+
+
+def _first_keys(items: memoryview, place: str) -> Collection[str]:
+    """Read the keys of the first object in a list; none if it is empty, or begins with something else."""
+    start = wire.next_text(items, 1)
+    if items[0] != ord("[") or start == len(items) or items[start] != ord("{"):
+        return ()
+    try:
+        return _keys(items[start:], place)
+    except _MoreFollowsError as more:
+        return _keys(items[start : start + more.end], place)
+
+
+def _keys(body: memoryview, place: str) -> Collection[str]:
+    keys = _decode(wire.KEYS, body, place)
+    return keys.keys()
 
 
 def _trace_ids(span_format: SpanFormat, located: Sequence[LocatedSpan]) -> Sequence[str]:
@@ -330,6 +370,21 @@ def _trace_ids(span_format: SpanFormat, located: Sequence[LocatedSpan]) -> Seque
             with wire.failures_told(f"cannot read a span in {place}"):
                 span_format.trace_ids([raw])
         raise
+
+
+def _refuse_known(keys: Collection[str], place: str) -> None:
+    """Refuse an object whose keys are those of something that is not read."""
+    shape = wire.shape_of(keys)
+    if shape:
+        raise refusal(place, f"it looks like {shape}")
+
+
+_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})
+
+
+def _is_action(keys: Collection[str]) -> bool:
+    """Whether this is the line before a document in a bulk file of Elasticsearch, or a service's name beside spans."""
+    return set(keys) in _ACTIONS or set(keys) == {"serviceName", "operationName"}
 
 
 def _told(found: _Object) -> str:

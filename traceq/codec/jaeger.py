@@ -166,9 +166,12 @@ _SPANS_AT_A_TIME = 2_000
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"')
 
 
-def begins_with_trace_id(trace: msgspec.Raw) -> bool:
-    """Whether these bytes begin with a trace id, as traces do that Jaeger writes."""
-    return _ID_FIRST.match(trace) is not None
+_TRACE_FIRST = re.compile(rb'%b\s*,\s*"(?!spanID")' % _ID_FIRST.pattern)
+
+
+def begins_as_trace(trace: msgspec.Raw | memoryview) -> bool:
+    """Whether these bytes begin with a trace's id, and not a span's after it, as traces do that Jaeger writes."""
+    return _TRACE_FIRST.match(trace) is not None
 
 
 def as_line(trace: Body | msgspec.Raw) -> bytes | None:

@@ -41,6 +41,24 @@ def _js_console() -> SpanFormat:
     return sdk_console.JS
 
 
+def _stored_by_jaeger() -> SpanFormat:
+    from traceq.codec import jaeger_relatives
+
+    return jaeger_relatives.DOCUMENTS
+
+
+def _sent_by_jaeger() -> SpanFormat:
+    from traceq.codec import jaeger_relatives
+
+    return jaeger_relatives.MESSAGES
+
+
+def _data_prepper() -> SpanFormat:
+    from traceq.codec import data_prepper
+
+    return data_prepper.FORMAT
+
+
 def _zipkin() -> SpanFormat:
     from traceq.codec import zipkin
 
@@ -49,6 +67,9 @@ def _zipkin() -> SpanFormat:
 
 # The first entry whose keys are all present is taken, so specific ones precede vague ones.
 _TOLD_BY: tuple[tuple[frozenset[str], Callable[[], SpanFormat]], ...] = (
+    (frozenset(("traceID", "spanID", "operationName")), _stored_by_jaeger),
+    (frozenset(("traceId", "spanId", "operationName")), _sent_by_jaeger),
+    (frozenset(("traceId", "spanId", "startTime", "endTime")), _data_prepper),
     (frozenset(("Name", "SpanContext")), _stubs),
     (frozenset(("name", "context", "start_time")), _python_console),
     (frozenset(("name", "trace_id", "span_id", "start_time")), _python_console),

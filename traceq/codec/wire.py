@@ -23,8 +23,9 @@ Body: TypeAlias = bytes | bytearray | memoryview | mmap
 _Value = TypeVar("_Value")
 
 READABLE = (
-    "traceq reads Jaeger JSON (what the API answers or the UI downloads), OTLP as JSON or protobuf, Zipkin JSON, and "
-    "what console exporters of OpenTelemetry's SDKs print: one document, one a line, or one after the other"
+    "traceq reads Jaeger JSON (what the API answers, the UI downloads, or Elasticsearch keeps), OTLP as JSON or "
+    "protobuf, Zipkin JSON, Data Prepper's documents, what console exporters of OpenTelemetry's SDKs print, and "
+    "Parquet; one document, one a line, or one after the other (docs/formats.md)"
 )
 """The hint of every refusal."""
 
@@ -159,16 +160,23 @@ _KEYS_SHOWN = 4
 # The first shape whose keys are all present is taken, so specific shapes precede vague ones.
 _SHAPES = (
     ({"flamebearer"}, "a flame graph of Pyroscope"),
+    ({"segmentId", "spanId"}, "a trace of SkyWalking"),
+    ({"traceSegmentId", "spans"}, "a trace of SkyWalking"),
+    ({"processor", "@timestamp"}, "documents of Elastic APM"),
+    ({"transaction"}, "what agents of Elastic APM send"),
+    ({"metadata"}, "what agents of Elastic APM send"),
+    ({"projectId", "traceId", "spans"}, "a trace of Google Cloud"),
+    ({"Traces"}, "traces of AWS X-Ray"),
+    ({"Segments"}, "traces of AWS X-Ray"),
+    ({"trace_id", "id", "name", "start_time"}, "segments of AWS X-Ray"),
+    ({"event_id", "contexts", "spans"}, "events of Sentry"),
+    ({"trace.trace_id"}, "events of Honeycomb"),
+    ({"results"}, "an answer of one of Grafana's data sources"),
     ({"resourceLogs"}, "OTLP logs"),
     ({"resourceMetrics"}, "OTLP metrics"),
-    ({"traceID", "spanID", "operationName", "startTimeMillis"}, "Jaeger spans as Elasticsearch keeps them"),
-    ({"traceID", "spanID", "operationName"}, "single Jaeger spans without their trace"),
-    ({"traceId", "spanId", "operationName"}, "Jaeger's protobuf messages as JSON"),
     ({"trace_id", "span_id", "meta"}, "Datadog spans"),
-    ({"index"}, "an Elasticsearch bulk file"),
-    ({"create"}, "an Elasticsearch bulk file"),
-    ({"hits"}, "an Elasticsearch answer"),
     ({"traceEvents"}, "a Chrome trace"),
+    ({"ph", "ts"}, "a Chrome trace"),
     ({"$schema", "profiles"}, "a speedscope profile"),
     ({"traces"}, "a search answer of Tempo, which holds no spans"),
     ({"services"}, "services as Jaeger's API answers them"),
@@ -272,11 +280,15 @@ def lines(body: memoryview) -> Iterator[tuple[int, memoryview]]:
         position, number = end + 1, number + 1
 
 
+def shape_of(keys: Collection[str]) -> str | None:
+    """Name what a JSON object with these keys is; None if it is not known."""
+    found = set(keys)
+    return next((what for telling, what in _SHAPES if telling <= found), None)
+
+
 def looks_like(keys: Collection[str]) -> str:
     """Say what a JSON object with these keys looks like."""
-    if set(keys) == {"delete"}:
-        return "an Elasticsearch bulk file"
-    shape = next((what for telling, what in _SHAPES if telling <= set(keys)), None)
+    shape = shape_of(keys)
     if shape:
         return shape
     shown = [quoted(key, 20) for key in list(keys)[:_KEYS_SHOWN]]

@@ -1,0 +1,229 @@
+"""Reads formats in which Jaeger's spans are stored or sent, by converting them to v1 JSON.
+
+- Documents of Elasticsearch and OpenSearch: Jaeger 1.51 to 2.20, `internal/storage/elasticsearch/dbmodel`. A span has
+  its process, and with `--es.tags-as-fields` its tags are an object, with `@` in place of the dots in their names.
+- Protobuf messages as JSON, as `api_v2` and Kafka have them: jaeger-idl, model.proto, and protobuf's JSON mapping. Ids
+  are base64, times RFC 3339, durations `1.5s`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from traceq.codec import jaeger
+from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.parts import LocatedSpan, SpanFormat
+from traceq.codec.spans import SpanDecoder
+from traceq.codec.wire import failures_told
+from traceq.records import Codebook, CodedTrace
+from traceq.units import parse_duration
+
+_Json = dict[str, Any]
+_Span = TypeVar("_Span", bound="_Document | _Message")
+
+
+class _Process(msgspec.Struct, frozen=True, gc=False):
+    service: str | None = msgspec.field(name="serviceName", default=None)
+    tags: list[_Json] | None = None
+    tag: _Json | None = None
+
+
+class _Document(msgspec.Struct, gc=False):
+    """A span as Elasticsearch keeps it; what is not listed is as in v1 JSON."""
+
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+    span_id: Any = msgspec.field(name="spanID", default=None)
+    parent_id: Any = msgspec.field(name="parentSpanID", default=None)
+    name: Any = msgspec.field(name="operationName", default=None)
+    references: Any = None
+    start: Any = msgspec.field(name="startTime", default=None)
+    duration: Any = None
+    tags: list[_Json] | None = None
+    tag: _Json | None = None
+    logs: Any = None
+    process: _Process | None = None
+    warnings: Any = None
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace."""
+        return (self.trace_id or "").lower()
+
+    def as_v1(self) -> _Json:
+        """Convert to a span in v1 JSON."""
+        process = self.process or _Process()
+        return {
+            "traceID": self.trace,
+            "spanID": self.span_id or "",
+            "parentSpanID": self.parent_id,
+            "operationName": self.name,
+            "references": self.references,
+            "startTime": self.start,
+            "duration": self.duration,
+            "tags": [*(self.tags or ()), *_tags(self.tag)],
+            "logs": self.logs,
+            "process": {"serviceName": process.service, "tags": [*(process.tags or ()), *_tags(process.tag)]},
+            "warnings": self.warnings,
+        }
+
+
+def _tags(fields: _Json | None) -> list[_Json]:
+    return [
+        {"key": key.replace("@", "."), "type": _TYPES.get(type(value), "string"), "value": value}
+        for key, value in (fields or {}).items()
+    ]
+
+
+_TYPES = {bool: "bool", int: "int64", float: "float64"}
+
+
+class _KeyValue(msgspec.Struct, gc=False):
+    """A tag; protobuf's JSON leaves out what is empty, false or 0."""
+
+    key: str
+    type: str | int = msgspec.field(name="vType", default="STRING")
+    text: str = msgspec.field(name="vStr", default="")
+    truth: bool = msgspec.field(name="vBool", default=False)
+    whole: int | str = msgspec.field(name="vInt64", default=0)
+    fraction: float | str = msgspec.field(name="vFloat64", default=0.0)
+    binary: str = msgspec.field(name="vBinary", default="")
+
+    def as_v1(self) -> _Json:
+        """Convert to a tag in v1 JSON."""
+        known: dict[str | int, tuple[str, Any]] = {
+            "STRING": ("string", self.text),
+            "BOOL": ("bool", self.truth),
+            "INT64": ("int64", self.whole),
+            "FLOAT64": ("float64", self.fraction),
+            "BINARY": ("binary", self.binary),
+        }
+        name = list(known)[self.type] if isinstance(self.type, int) and 0 <= self.type < len(known) else self.type
+        kind, value = known.get(name, ("string", self.text))
+        return {"key": self.key, "type": kind, "value": value}
+
+
+class _Reference(msgspec.Struct, gc=False):
+    trace_id: str | None = msgspec.field(name="traceId", default=None)
+    span_id: str | None = msgspec.field(name="spanId", default=None)
+    type: str | int | None = msgspec.field(name="refType", default=None)
+
+
+class _Log(msgspec.Struct, gc=False):
+    timestamp: str | None = None
+    fields: list[_KeyValue] | None = None
+
+
+class _MessageProcess(msgspec.Struct, frozen=True, gc=False):
+    service: str | None = msgspec.field(name="serviceName", default=None)
+    tags: list[_KeyValue] | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    """A span as a protobuf message in JSON."""
+
+    trace_id: str | None = msgspec.field(name="traceId", default=None)
+    span_id: str | None = msgspec.field(name="spanId", default=None)
+    name: str | None = msgspec.field(name="operationName", default=None)
+    references: list[_Reference] | None = None
+    start: str | None = msgspec.field(name="startTime", default=None)
+    duration: str | None = None
+    tags: list[_KeyValue] | None = None
+    logs: list[_Log] | None = None
+    process: _MessageProcess | None = None
+    warnings: list[str] | None = None
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace."""
+        return read_id(self.trace_id)
+
+    def as_v1(self) -> _Json:
+        """Convert to a span in v1 JSON, with the nanoseconds that `jaeger` reads first."""
+        process = self.process or _MessageProcess()
+        start_ns, duration_ns = read_time(self.start), _duration_ns(self.duration or "0s")
+        return {
+            "traceID": self.trace,
+            "spanID": read_id(self.span_id),
+            "operationName": self.name,
+            "references": [_reference(each) for each in self.references or ()],
+            "startTimeUnixNano": start_ns,
+            "durationNano": duration_ns,
+            "tags": [tag.as_v1() for tag in self.tags or ()],
+            "logs": [
+                {"timeUnixNano": read_time(log.timestamp), "fields": [field.as_v1() for field in log.fields or ()]}
+                for log in self.logs or ()
+            ],
+            "process": {"serviceName": process.service, "tags": [tag.as_v1() for tag in process.tags or ()]},
+            "warnings": self.warnings,
+        }
+
+
+def _reference(reference: _Reference) -> _Json:
+    kind = "FOLLOWS_FROM" if reference.type in ("FOLLOWS_FROM", 1) else "CHILD_OF"
+    return {"refType": kind, "traceID": read_id(reference.trace_id), "spanID": read_id(reference.span_id)}
+
+
+_SECONDS = re.compile(r"(-?)(\d+)(?:\.(\d{1,9}))?s")
+
+
+def _duration_ns(written: str) -> int:
+    """Read a duration as protobuf writes it, or as Go does (`22938000ns`).
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    found = _SECONDS.fullmatch(written)
+    if found is None:
+        return parse_duration(written)
+    duration_ns = int(found[2]) * 10**9 + int((found[3] or "").ljust(9, "0"))
+    return -duration_ns if found[1] else duration_ns
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion(Generic[_Span]):
+    decoder: SpanDecoder[_Span]
+
+    def trace_ids(self, spans: Sequence[msgspec.Raw]) -> list[str]:
+        """Read the ids of the spans' traces."""
+        return [span.trace for span in self.decoder.many.decode(b"[%b]" % b",".join(spans))]
+
+    def read(self, spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        """Read the spans of a trace."""
+        decoded = self.decoder.decode(spans, trace_id)
+        place = spans[0][0]
+        with failures_told(f"cannot read trace {trace_id} of {place}"):
+            try:
+                trace = {"traceID": trace_id, "spans": [span.as_v1() for span in decoded]}
+            except ValueError as error:
+                raise msgspec.ValidationError(str(error)) from error
+            converted = msgspec.json.encode(trace)
+        return jaeger.read_coded(converted, trace_id, place, codes, with_details=with_details)
+
+
+def _format(decoder: SpanDecoder[_Span]) -> SpanFormat:
+    conversion = _Conversion(decoder)
+    return SpanFormat(conversion.trace_ids, conversion.read)
+
+
+DOCUMENTS = _format(SpanDecoder(msgspec.json.Decoder(_Document), msgspec.json.Decoder(list[_Document])))
+MESSAGES = _format(SpanDecoder(msgspec.json.Decoder(_Message), msgspec.json.Decoder(list[_Message])))
+
+
+class _Batch(msgspec.Struct, gc=False):
+    spans: list[_Json] | None = None
+    process: _Json | None = None
+
+
+_BATCH = msgspec.json.Decoder(_Batch)
+
+
+def batch_spans(batch: memoryview) -> list[msgspec.Raw]:
+    """Give the spans of a batch of protobuf messages, each with the process that they have in common."""
+    read = _BATCH.decode(batch)
+    common = {"process": read.process} if read.process else {}
+    return [msgspec.Raw(msgspec.json.encode({**common, **span})) for span in read.spans or ()]
