@@ -1,0 +1,54 @@
+"""Tags as they are typed: as Jaeger UI's tag field reads them, and patterns besides."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+_TAG = re.compile(
+    r"""\s*(?P<key>[^\s="~]+)
+        (?: (?P<sign>[=~])
+            (?: "(?P<quoted>(?:[^"\\]|\\.)*)"
+              # Words follow that do not begin another tag.
+              | (?P<bare>(?!")\S+ (?:\s+(?![A-Za-z_][^\s="~]*[=~])\S+)*)?
+            )
+        )?(?=\s|$)""",
+    re.VERBOSE,
+)
+
+TextPairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def parse_tags(text: str) -> tuple[TextPairs, TextPairs]:
+    r"""Read tags, and patterns for tags, as Jaeger UI's tag field reads tags (logfmt), and values with blanks besides.
+
+    `error=true http.status_code=500 retried` are three tags, `note=two words` is one: a word with `=` or `~` in it
+    begins a tag if what stands before is a name, any other word belongs to the value before it, and a word for itself
+    means `true`. Quotes keep everything: `note="a b=c" retried`; `\"` is a quote within them. Of `=` and `~`, the first
+    one tells a value from a pattern.
+
+    Returns:
+        The tags with values, and those with patterns.
+
+    Raises:
+        ValueError: If the text is empty, a quote is left open, or a pattern is missing.
+    """
+    values, patterns = [], []
+    position = 0
+    stripped = text.strip()
+    while position < len(stripped):
+        found = _TAG.match(stripped, position)
+        if found is None:
+            raise ValueError(f"cannot read the tag '{text}', write key=value, key=\"a value\" or key~pattern")
+        key, told = found["key"], found["bare"] or ""
+        if found["sign"] != "~":
+            quoted = None if found["quoted"] is None else re.sub(r"\\(.)", r"\1", found["quoted"])
+            values.append((key, "true" if found["sign"] is None else told if quoted is None else quoted))
+        elif pattern := told or (found["quoted"] or "").replace('\\"', '"'):
+            patterns.append((key, pattern))
+        else:
+            raise ValueError(f"the pattern of the tag '{key}' is missing, write key~pattern")
+        position = found.end()
+    if not (values or patterns):
+        raise ValueError("the tag is empty, write key=value or key~pattern")
+    return tuple(values), tuple(patterns)
