@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "ids", "semantics", "report", "writing", "learned", "documents"}
-GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "conditions", "query", "answer"}
+GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "conditions", "query", "answer", "links"}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"answer", "learned", "report", "semantics"},
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conditions": {"semantics", "traces"},
     "query": {"catalog", "conditions", "semantics", "traces", "units"},
     "answer": {"report", "units"},
+    "links": {"report", "units"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},
     "analysis": GROUND,

@@ -7,7 +7,7 @@ Renderers know reports, but no analyses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -445,6 +445,8 @@ class Report:
     """What a document is about, where the command does not say it."""
     flame: Flame | None = None
     """The answer for formats of flame graphs; None where it is none."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Where else something is known of traces: a URL by trace id."""
     spans: Timeline | None = None
     """Every span of the one trace that the flame graph is about, for formats that show when things happened."""
     issues: tuple[Issue, ...] | None = None

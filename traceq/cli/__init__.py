@@ -68,6 +68,7 @@ COMMANDS = {
     ),
     "check": Command(_QUESTIONS, "Check traces against limits, and exit with code 6 if one is exceeded."),
     "deps": Command(_QUESTIONS, "Draw who calls whom, how often and how well, databases and brokers included."),
+    "open": Command(_SOURCES, "Open the page of a trace in Jaeger UI, or print its address."),
     "services": Command(_SOURCES, "List the services of the source."),
     "operations": Command(
         _SOURCES, "List the operations of a service, with their span kinds if the source knows them.", module="services"

@@ -15,6 +15,7 @@ from traceq.catalog import Window
 from traceq.cli.places import refuse_place
 from traceq.cli.tags import parse_tags
 from traceq.errors import TraceqError
+from traceq.links import LinkTemplate, parse_link
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.sources.interface import ConnectionOptions
@@ -423,6 +424,16 @@ class AnswerOutputOptions(OutputOptions):
     """The same for answers that are no graphs."""
 
     format: Annotated[AnswerFormat | None, format_option(AnswerFormat)] = None
+    link: Annotated[
+        LinkTemplate | None,
+        _output_option(
+            envvar="TRACEQ_LINK",
+            parser=parser(parse_link),
+            metavar="URL",
+            help="Link to put beside traces, to logs or the like: 'https://logs/?q={trace_id}', also with {start_ms}, "
+            "{end_ms} and others.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
-from traceq.cli.options import AskingOptions, OutputOptions, SourceOptions
+from traceq.cli.options import AnswerOutputOptions, AskingOptions, OutputOptions, SourceOptions
 from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
+from traceq.links import with_links
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import (
     BUILD_FORMATS,
@@ -155,6 +156,8 @@ def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool
     chosen = chosen_format(options)
     # Whatever the command draws elsewhere: this answer may be no graph.
     refuse_drawing(chosen, options.drawings - (GRAPH_FORMATS if report.graph is None else frozenset()))
+    if isinstance(options, AnswerOutputOptions) and options.link is not None:
+        report = with_links(report, options.link)
     with destination(options.output) as out:
         if chosen == "text":
             write_text(report, out, options, is_ascii=is_ascii)

@@ -72,7 +72,7 @@ def _cell(column: Column[Any], value: Value, ink: Ink) -> str:
         case Unit.SERVICE:
             return hued(value, ink)
         case Unit.TRACE_ID:
-            return trace_html(value, ink.trace_url)
+            return trace_html(value, ink)
         case _:
             return safe(value)
 

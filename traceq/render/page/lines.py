@@ -65,4 +65,4 @@ def _run(part: Part, ink: Ink) -> str:
 
 def _linked(text: str, ink: Ink) -> str:
     """Write text, in it ids of traces as they stand in tables."""
-    return _TRACE.sub(lambda found: found[1] + trace_html(found[2], ink.trace_url), safe(text))
+    return _TRACE.sub(lambda found: found[1] + trace_html(found[2], ink), safe(text))

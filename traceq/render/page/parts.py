@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
@@ -38,6 +38,8 @@ class Ink:
     """What all parts of a page share: hues of services, and where traces are shown."""
 
     trace_url: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Where else something is known of traces, by their ids."""
     hues: Hues = field(default_factory=Hues)
     is_part: bool = False
     """Whether what is drawn is a part of a report with headings of its own."""
@@ -80,12 +82,16 @@ def hued(text: str, ink: Ink) -> str:
     return f'{head}<span class="hue-{ink.hues.number(name)}">{safe(name)}</span>' if name else ""
 
 
-def trace_html(trace_id: str, trace_url: str) -> str:
-    """Write a trace id whole, as a link where the source has pages."""
+def trace_html(trace_id: str, ink: Ink) -> str:
+    """Write a trace id whole, as a link where the source has pages, and where else something is known of it."""
     shown = f'<span class="id">{safe(trace_id)}</span>'
-    link = trace_url.replace("{trace_id}", quote(trace_id, safe=""))
+    page = _link(shown, ink.trace_url.replace("{trace_id}", quote(trace_id, safe="")))
+    return f"{page} {_link('link', ink.links[trace_id])}" if trace_id in ink.links else page
+
+
+def _link(shown: str, url: str) -> str:
     # The address may come from anywhere: a link that runs a script is none.
-    return f'<a href="{safe(link)}" rel="noreferrer">{shown}</a>' if link.lower().startswith(_WEB) else shown
+    return f'<a href="{safe(url)}" rel="noreferrer">{shown}</a>' if url.lower().startswith(_WEB) else shown
 
 
 def duration_html(duration_ns: int) -> str:
