@@ -204,14 +204,14 @@ def test_answers_to_questions_are_documents_too(question: tuple[str, ...], run: 
     assert (document["schema"], document["question"]) == ("traceq.deps/1", question[0].removeprefix("--"))
 
 
-def server(edges: bytes) -> Callable[[str, Seen], Reply]:
+def server(edges: bytes, status: int = 200) -> Callable[[str, Seen], Reply]:
     """Answer as a server of version 1 with the recorded traces and this table."""
     traces = (FIXTURES / "chat.json").read_bytes()
 
     def answer(path: str, seen: Seen) -> Reply:
         route = path.partition("?")[0]
         if route == "/api/dependencies":
-            return Reply(edges)
+            return Reply(edges, status)
         if route == "/api/services":
             return Reply(b'{"data":["chat-service"]}')
         if route.startswith("/api/traces/"):
@@ -228,6 +228,55 @@ def test_an_empty_table_is_explained_and_traces_are_counted_unasked(run: Run) ->
     assert "├─ mongodb bigtech_chat (database)" in outcome.out
     assert "counted in 106 traces" in outcome.out
     assert "Jaeger's own table is empty: on Elasticsearch" in outcome.out
+
+
+UNREADABLE = "calls were counted in traces, Jaeger's own table cannot be read: Jaeger at {} answered"
+
+
+@pytest.mark.parametrize(
+    ("table", "status", "origin", "notes"),
+    [
+        pytest.param(b'{"data":[]}', 200, "both", [], id="empty"),
+        pytest.param(
+            b'{"data":[]}',
+            200,
+            "jaeger",
+            ["Jaeger's own table of calls is empty in this window: calls were counted in traces"],
+            id="empty-asked-for",
+        ),
+        pytest.param(
+            b'{"message":"Route not found"}',
+            404,
+            "both",
+            [UNREADABLE + " 404 Not Found: Route not found"],
+            id="Quickwit",
+        ),
+        pytest.param(
+            b"unsupported path requested",
+            400,
+            "both",
+            [UNREADABLE + " 400 Bad Request: unsupported path requested"],
+            id="VictoriaTraces",
+        ),
+        pytest.param(
+            b'{"errors":[{"msg":"no such index"}]}',
+            500,
+            "jaeger",
+            [UNREADABLE + " 500 Internal Server Error: no such index"],
+            id="failing",
+        ),
+        pytest.param(b'{"errors":[{"msg":"no such index"}]}', 500, "traces", [], id="not-asked-for"),
+    ],
+)
+def test_a_table_that_is_empty_or_refused_is_noted_and_traces_are_counted(
+    table: bytes, status: int, origin: str, notes: list[str], run: Run
+) -> None:
+    question = ("deps", "--from", origin, "--start", "2020-01-01", "--limit", "1000", "--format", "json")
+    with serving(server(table, status)) as seen:
+        document = json.loads(run(*question, "--source", seen.url).out)
+
+    assert document["notes"] == [note.format(seen.url) for note in notes]
+    assert document["trace_count"] == 106
 
 
 def test_what_only_one_of_both_knows_is_told(run: Run) -> None:

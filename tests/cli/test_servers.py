@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -50,6 +51,29 @@ def test_a_server_is_asked_once_and_answers_like_a_file(run: Run, more: tuple[st
     assert asked[:2] == ["/api/services", "/api/traces"]
     # The chat holds a trace without its root: it is asked for by id, in vain.
     assert [path[:12] for path in asked[2:]] == ["/api/traces/"]
+
+
+@pytest.mark.parametrize(("ahead_s", "found_count"), [(290, 1), (310, 0)], ids=["within", "beyond"])
+def test_a_host_whose_clock_is_five_minutes_ahead_is_seen(
+    ahead_s: int, found_count: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = 1_800_000_000_000_000_000
+    start_us = now_ns // 1000 + ahead_s * 1_000_000
+    span = {"traceID": "a1", "spanID": "01", "operationName": "get", "startTime": start_us, "duration": 7}
+    trace = {"traceID": "a1", "spans": [{**span, "processID": "p1"}], "processes": {"p1": {"serviceName": "web"}}}
+
+    def ahead(target: str, seen: Seen) -> Reply:
+        path, _, asked = target.partition("?")
+        if path != "/api/traces":
+            return Reply(b'{"data":["web"]}') if path == "/api/services" else jaeger(target, seen)
+        is_asked_for = start_us <= int(dict(parse_qsl(asked))["end"])
+        return Reply(json.dumps({"data": [trace] if is_asked_for else []}).encode())
+
+    monkeypatch.setattr("time.time_ns", lambda: now_ns)
+    with serving(ahead) as seen:
+        document = answer(run, seen.url, "search", "web")
+
+    assert len(document["traces"]) == found_count
 
 
 def test_verbose_tells_every_request(run: Run) -> None:

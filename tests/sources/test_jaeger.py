@@ -661,6 +661,18 @@ class TestUnknownNames:
             f"did you mean 'GET /rooms'? `traceq operations chat-service --source {BASE}` lists it",
         )
 
+    @pytest.mark.parametrize("length", [256, 257])
+    def test_a_name_that_elasticsearch_does_not_list_is_explained(
+        self, length: int, v1: respx.MockRouter, source: JaegerSource
+    ) -> None:
+        v1.get("/api/traces").respond(json=enveloped())
+        v1.get("/api/operations").respond(json=enveloped({"name": "GET /rooms", "spanKind": "server"}))
+
+        _, _, hint = failure(lambda: source.find(replace(CHAT, operation="o" * length)))
+
+        told = "Elasticsearch and OpenSearch list no name of more than 256 characters; " if length > 256 else ""
+        assert hint == f"{told}`traceq operations chat-service --source {BASE}` lists it"
+
     def test_names_are_not_asked_for_while_something_is_found(self, v1: respx.MockRouter, source: JaegerSource) -> None:
         v1.get("/api/traces").respond(json=enveloped(v1_trace(1, span(), span())))
 
