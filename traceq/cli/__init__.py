@@ -68,6 +68,9 @@ COMMANDS = {
     ),
     "check": Command(_QUESTIONS, "Check traces against limits, and exit with code 6 if one is exceeded."),
     "deps": Command(_QUESTIONS, "Draw who calls whom, how often and how well, databases and brokers included."),
+    "demo": Command(
+        _SOURCES, "Show what traceq answers, on traces of a chat product that come with it; no server is needed."
+    ),
     "open": Command(_SOURCES, "Open the page of a trace in Jaeger UI, or print its address."),
     "services": Command(_SOURCES, "List the services of the source."),
     "operations": Command(
