@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
+from traceq.analysis.comparison.batches import Batch
 from traceq.analysis.comparison.cohorts import Cohort, CohortQuestion, split_slowest
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.tags import TagChanges, TagQuestion, choose, tag_specs
@@ -94,7 +95,9 @@ def about_some(bottlenecks: Bottlenecks, cohort: Cohort, trace_count: int) -> Qu
         trace_count: The number of slowest traces.
     """
     split = split_slowest(cohort, bottlenecks.slow_count or 0)
-    parts = (cohort.of(split.before), cohort.of(split.after), cohort)
+    # Of the traces alone: everything else in a cohort is much larger.
+    whole = Cohort((Batch(traces=cohort.traces),))
+    parts = (whole.of(split.before), whole.of(split.after), whole)
     slowest = tuple(dict.fromkeys(request.trace_id for request in bottlenecks.sums.slowest))
     tags = TagQuestion(tuple(choose(part.traces) for part in parts))
     return QuestionsAboutTraces((tags, TracesQuestion(slowest[:trace_count])))

@@ -50,11 +50,12 @@ def report(answer: CallPaths, asked: Asked = NOT_ASKED, top: int = _MOST_ENDS, s
     return replace(found, flame=drawn, spans=spans)
 
 
-def flame(answer: CallPaths) -> Flame:
-    """Give call paths as frames to be drawn."""
+def flame(answer: CallPaths, least_ns: int = 0) -> Flame:
+    """Give call paths as frames to be drawn, those that are at least so wide."""
     rows = tuple(
         FlameRow(frame.depth, frame.key.name, _service(frame), frame.value_ns, frame.own_ns, facts=tuple(_facts(frame)))
         for frame in answer.frames
+        if frame.value_ns >= least_ns
     )
     return Flame(rows, answer.total_ns, MEASURE_WORDS[answer.options.measure])
 

@@ -27,6 +27,8 @@ _SHOWN_ENTRIES = 8
 _SHOWN_TAGS = 8
 _SHOWN_FINDINGS = 8
 _SHOWN_ERRORS = 8
+_NARROWEST = 1000
+"""A frame that is narrower than this part of all is not to be seen, and large systems have thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,12 @@ def _paths(answer: ServiceReport) -> list[Block]:
     blocks: list[Block] = []
     for title, paths in (("By critical time", answer.paths), ("By work: self time", answer.work)):
         if paths.total_ns:
-            blocks += [Line((Part(title, "strong"),)), *verdict_lines(paths.verdict, NOT_ASKED), flame(paths)]
+            drawn = flame(paths, paths.total_ns // _NARROWEST)
+            blocks += [Line((Part(title, "strong"),)), *verdict_lines(paths.verdict, NOT_ASKED), drawn]
+            left_out = len(paths.frames) - len(drawn.rows)
+            if left_out:
+                told = f"{plural(left_out, 'call path')} of less than {format_ratio(1 / _NARROWEST)} each not drawn"
+                blocks.append(dim(f"{told}: `traceq flame` has them"))
     return blocks
 
 

@@ -10,7 +10,7 @@ from tests.render.page.conftest import Opened
 from tests.render.reports import HOSTILE, blocks_with, imprint_with, report_with
 from traceq.render.imprint import Imprint
 from traceq.render.page import render_page
-from traceq.report import Flame, FlameRow, Report, Table, Timeline, TimelineRow
+from traceq.report import Column, Flame, FlameRow, Report, Table, Timeline, TimelineRow, Unit
 from traceq.units import format_duration
 
 DURATIONS = [
@@ -208,3 +208,20 @@ def test_a_flame_graph_is_walked_through_by_keys(opened: Opened) -> None:
     page.keyboard.press("/")
     page.keyboard.type("SHOP")
     assert page.locator(".match-share").inner_text() == "100.0 % of all"
+
+
+def test_tables_are_sorted_by_their_headings(opened: Opened) -> None:
+    columns = (Column[object]("name", "name"), Column[object]("ns", "took", Unit.DURATION))
+    table = Table(columns, (("b", 2_000_000), ("a", None), ("c", 30_000)))
+    page = opened(render_page(Report("any", {}, table, (table,)), Imprint("title")))
+
+    def names() -> list[str]:
+        texts: list[str] = page.locator("tbody td:first-child").all_inner_texts()
+        return texts
+
+    page.locator("th", has_text="took").click()
+    assert names() == ["b", "c", "a"]
+    page.locator("th", has_text="took").press("Enter")
+    assert names() == ["c", "b", "a"]
+    page.locator("th", has_text="name").click()
+    assert (names(), page.locator("th", has_text="name").get_attribute("aria-sort")) == (["a", "b", "c"], "ascending")

@@ -22,22 +22,15 @@ _NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit'
 _RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
 
 
-_MOST_INDENTED = 60
-
-
 def table_part(table: Table, ink: Ink) -> PagePart:
     """Write a table; what is compared is aligned right, and stands with its exact value in the markup."""
     if not table.rows:
         return PagePart("")
     kept = [number for number, column in enumerate(table.columns) if column.unit is not Unit.OBJECT]
-    right = {number for number in kept if _is_right(table.columns[number], [row[number] for row in table.rows])}
-    heads = "".join(
-        f'<th scope="col"{_class(number in right)}>{safe(table.columns[number].title)}</th>' for number in kept
-    )
+    marks = {number: _mark(table.columns[number], [row[number] for row in table.rows]) for number in kept}
+    heads = "".join(f'<th scope="col"{marks[number]}>{safe(table.columns[number].title)}</th>' for number in kept)
     rows = (
-        "".join(
-            f"<td{_class(number in right)}>{_cell(table.columns[number], row[number], ink)}</td>" for number in kept
-        )
+        "".join(f"<td{marks[number]}>{_cell(table.columns[number], row[number], ink)}</td>" for number in kept)
         for row in table.rows
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
@@ -46,8 +39,11 @@ def table_part(table: Table, ink: Ink) -> PagePart:
     )
 
 
-def _class(is_right: bool) -> str:  # noqa: FBT001 - a mark of a cell
-    return ' class="number"' if is_right else ""
+def _mark(column: Column[Any], values: Sequence[Value]) -> str:
+    """Say how the cells of a column look."""
+    if column.unit is Unit.BAR:
+        return ' class="share"'
+    return ' class="number"' if _is_right(column, values) else ""
 
 
 def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:

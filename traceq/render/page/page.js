@@ -35,3 +35,32 @@ function durationText(ns) {
   if (days) return `${days} d ${two(hours)} h`;
   return hours ? `${hours} h ${two(minutes)} m` : `${minutes} m ${two(seconds % 60)} s`;
 }
+
+// Headings of tables sort by what their cells hold: numbers by their exact values, the greatest first.
+function sortable(table) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  const value = (row, at) => {
+    const cell = row.cells[at], exact = cell.querySelector("data");
+    return exact ? Number(exact.value) : cell.textContent;
+  };
+  const sort = at => {
+    const isDescending = heads[at].ariaSort === "none" ? heads[at].classList.contains("number") : heads[at].ariaSort === "ascending";
+    for (const head of heads) head.ariaSort = "none";
+    heads[at].ariaSort = isDescending ? "descending" : "ascending";
+    const step = isDescending ? -1 : 1;
+    const order = (one, other) => {
+      const [left, right] = [value(one, at), value(other, at)];
+      if (typeof left !== typeof right) return typeof left === "number" ? -1 : 1;
+      return step * (typeof left === "number" ? left - right : left.localeCompare(right));
+    };
+    body.append(...[...body.rows].sort(order));
+  };
+  heads.forEach((head, at) => {
+    if (!head.textContent) return;
+    head.ariaSort = "none";
+    head.tabIndex = 0;
+    head.addEventListener("click", () => sort(at));
+    head.addEventListener("keydown", event => { if (event.key === "Enter") sort(at); });
+  });
+}
+for (const table of document.querySelectorAll("table:not(.matrix)")) if (table.tBodies[0].rows.length > 1) sortable(table);
