@@ -300,6 +300,10 @@ class Graph:
     """What each health means here, in words."""
     label_legend: str = ""
     """What is written on edges, in words."""
+    whole: Graph | None = None
+    """Everything, where this is the part that a picture has room for; a tree has it all."""
+    left_out: str = ""
+    """What the part leaves out, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ def test_nothing_is_a_bottleneck_where_the_request_itself_holds_most() -> None:
     assert (found.name, found.ratio, found.is_entry, found.chain) == ("root", 0.6, True, (("app", "root"),))
     assert flagged(trace(span("root", None, 0, 100), span("a", "root", 0, 60))) == [("a", 60, 0)]
     assert flagged(table, "duration") == [("a", 40, 0)]
+    assert flagged(trace(span("root", None, 0, 1000), span("a", "root", 0, 2)), "duration") == [("root", 998, 0)]
 
 
 def test_a_fragment_is_rated_against_its_trace() -> None:

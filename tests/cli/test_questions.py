@@ -127,3 +127,25 @@ def test_the_parts_of_one_set_are_of_the_service_by_position_too(run: Run) -> No
 
     assert json.loads(by_position)["query"]["service"] == "chat-service"
     assert run("compare", "--service", "chat-service", "--slow", "0.1", *CHAT, "-f", "json").out == by_position
+
+
+def test_a_side_without_requests_has_no_times(run: Run) -> None:
+    command = ("compare", "--before", "2020-01-01..2020-01-02", "--after", "2020-01-01..2040-01-01", *CHAT)
+
+    text, document = run(*command, width=200).out, json.loads(run(*command, "-f", "json").out)
+
+    before, after = text.splitlines()[3:5]
+    assert before.split()[-5:] == ["-"] * 5
+    assert "0 ns" not in after
+    assert (document["before"]["latency"], document["latency"]["before_ns"], document["latency"]["after_ns"]) == (
+        None,
+        None,
+        None,
+    )
+    assert (document["services"], document["operations"], document["edges"]) == ([], [], [])
+
+
+def test_misspelt_names_are_told_what_comes_nearest(run: Run) -> None:
+    assert "did you mean 'mysql bigtech_chat'?" in run("deps", "--impact", "mysqll", *CHAT).err
+    what_if = run("bottlenecks", "chat-service", "--no-findings", "--what-if", "mongodb.inser=-50%", *CHAT, width=120)
+    assert "no span goes by the name 'mongodb.inser': did you mean 'mongodb.insert'?" in what_if.out

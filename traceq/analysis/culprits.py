@@ -177,8 +177,9 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
 
     Siblings of one service, name, role and peer count as one call: 47 sequential queries of 4 ms make a request slow,
     though none of them is slow itself. No call is flagged where the request itself holds more than half, or more than
-    any call while none holds a fifth: then the request itself is flagged, unless spans are ranked by duration. A
-    fragment, whose parent is missing, is compared with its trace, and nothing is flagged below a fifth of it.
+    any call while none holds a fifth: then the request itself is flagged; where spans are ranked by duration only
+    where no call lasts a fifth of it. A fragment, whose parent is missing, is compared with its trace, and nothing is
+    flagged below a fifth of it.
 
     Returns:
         The culprits, the greatest first; empty for a request of zero duration.
@@ -196,6 +197,9 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
     least_ns = max(1, FLAGGED_RATIO * whole_ns)
     if max(own_ns, greatest_ns) < (least_ns if is_fragment else 1):
         return ()
+    if measure == "duration" and greatest_ns < least_ns and int(examined.self_ns[entry]) > greatest_ns:
+        # No call lasts long: what the request does itself, all its duration would be no answer.
+        return (_culprit(examined, rows[rows == entry], whole_ns, "self-time", is_entry=True),)
     if own_ns > _MOST_RATIO * whole_ns or (greatest_ns < least_ns and own_ns > greatest_ns):
         return (_culprit(examined, rows[rows == entry], whole_ns, measure, is_entry=True),)
     flagged = np.flatnonzero(sums >= least_ns)

@@ -49,7 +49,10 @@ def known_name(name: str, dependencies: Dependencies, asked: Asked) -> str:
     of_system = [node.name for node in dependencies.nodes if node.system == name]
     if len(of_system) == 1:
         return of_system[0]
+    # A peer is known by its system as well as by its whole name.
+    systems = {node.system: node.name for node in dependencies.nodes if node.system}
     near = of_system or get_close_matches(name, dependencies.names, n=1)
+    near = near or [systems[system] for system in get_close_matches(name, systems, n=1)]
     meant = " or ".join(f"'{one}'" for one in near[:3])
     hint = f"did you mean {meant}? " if near else ""
     services = len(dependencies.services)

@@ -82,7 +82,7 @@ def _block(block: Block, trace_url: str) -> str:
         case Heading():
             return f"## {escaped(block.text)}"
         case Graph():
-            return _fenced(render_mermaid(block), "mermaid")
+            return _fenced(render_mermaid(block.whole or block), "mermaid")
         case Fields():
             return _pairs(block)
         case Line():

@@ -88,8 +88,8 @@ _REQUESTS: tuple[Column[Any], ...] = (
 def _requests(answer: Comparison, shown: Shown) -> Table:
     latency = answer.latency
     rows = (
-        _request_row(f"before: {shown.before.title}".rstrip(": "), answer.before, latency.before),
-        _request_row(f"after: {shown.after.title}".rstrip(": "), answer.after, latency.after),
+        _request_row(f"before: {shown.before.title}".rstrip(": "), answer.before, answer.known(latency).before),
+        _request_row(f"after: {shown.after.title}".rstrip(": "), answer.after, answer.known(latency).after),
     )
     return Table(_REQUESTS, rows)
 
@@ -98,7 +98,9 @@ def _request_row(title: str, side: SideSummary, mean_ns: float) -> tuple[Value, 
     if not side.request_count:
         return (title, 0, 0, None, None, None, None, None)
     percentiles = (side.latency.percentile(quantile) for quantile in (0.5, 0.95, 0.99))
-    return (title, side.request_count, side.failed_count, round(mean_ns), *percentiles, side.latency.max_ns)
+    # Of requests that are compared with nothing, all count.
+    mean = round(mean_ns) if math.isfinite(mean_ns) else side.latency.average_ns
+    return (title, side.request_count, side.failed_count, mean, *percentiles, side.latency.max_ns)
 
 
 def _changes(answer: Comparison, top: int) -> list[Block]:

@@ -89,13 +89,16 @@ def _blocks(graph: Dependencies, asked: Asked, shown: Shown) -> tuple[Block, ...
     drawn = graph
     if not shown.is_part and shown.view != "tree":
         drawn = _cut(graph, _MOST_CELLS if shown.view == "matrix" else _MOST_DRAWN)
-    left_out: tuple[Line, ...] = ()
-    if drawn is not graph:
-        left_out = (hint(_left_out(drawn, graph)), next_line(asked, "deps", "--view", "table"))
+    is_part = drawn is not graph
+    told = _left_out(drawn, graph) if is_part else ""
+    more = (next_line(asked, "deps", "--view", "table"),) if is_part else ()
     if shown.view == "matrix":
-        return (matrix_of(drawn), *left_out, *_doubts(graph), Line())
+        return (matrix_of(drawn), *([hint(told)] if is_part else []), *more, *_doubts(graph), Line())
     picture = graph_of(drawn, shown.view, shown.color_by, shown.changed)
-    return (picture, *_gone(shown.changed or {}), *left_out, *_doubts(graph), Line())
+    if is_part:
+        whole = graph_of(graph, shown.view, shown.color_by, shown.changed)
+        picture = replace(picture, whole=whole, left_out=told)
+    return (picture, *_gone(shown.changed or {}), *more, *_doubts(graph), Line())
 
 
 def _nothing(shown: Shown) -> str:

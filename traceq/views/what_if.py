@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 
 from traceq.analysis.spread import Spread
 from traceq.analysis.what_if import OPERATION_COLUMNS, HeldOperation, WhatIf, WhatIfSums
@@ -29,10 +30,18 @@ def what_if_blocks(answer: WhatIf, top: int = 5) -> list[Block]:
     blocks: list[Block] = [strong(f"What if {told}")]
     matched = found.matched_counts or (0,) * len(changes)
     missing = [change.name for change, count in zip(changes, matched, strict=True) if not count]
-    blocks += [Line((Part(f"no span goes by the name '{name}'", "error"),)) for name in missing]
+    blocks += [Line((Part(f"no span goes by the name '{name}'{_meant(name, answer)}", "error"),)) for name in missing]
     if len(missing) == len(changes) or not found.before.count:
         return blocks
     return [*blocks, Line((Part(_saving(found)),)), _latencies(found), Line(), _holders(answer, top)]
+
+
+def _meant(name: str, answer: WhatIf) -> str:
+    """Name what comes nearest to a name that no span has."""
+    keys = [held.key for held in answer.operations]
+    known = {text for key in keys for text in (key.name, key.service, *((key.peer.system,) if key.peer else ()))}
+    near = get_close_matches(name, sorted(known), n=1)
+    return f": did you mean '{near[0]}'?" if near else ""
 
 
 def _saving(found: WhatIfSums) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -166,3 +168,21 @@ def test_a_pure_cycle_starts_with_the_first_by_name() -> None:
     graph = Graph((), (GraphEdge("y", "x", "1"), GraphEdge("x", "y", "2")), "tree")
 
     assert lines(graph) == [" x", " └─ y             2", "    └─ x (cycle)  1"]
+
+
+@given(_CALLS, st.integers(40, 200), st.sampled_from(["auto", "tree", "graph"]))
+def test_every_edge_is_drawn_or_told_to_be_left_out(
+    calls: list[tuple[int, int]], width: int, view: Literal["auto", "tree", "graph"]
+) -> None:
+    whole = replace(_graph(calls), view=view)
+    edges = whole.edges[: len(whole.edges) // 2]
+    ends = {end for edge in edges for end in (edge.source, edge.target)}
+    nodes = tuple(node for node in whole.nodes if node.node_id in ends)
+    told = f"the busiest {len(edges)} of {len(whole.edges)} edges"
+    part = Graph(nodes, edges, view, whole=whole, left_out=told)
+
+    drawn = " ".join(lines(part, width))
+
+    labels = [f"call-{number}-" for number in range(len(calls))]
+    shown = sum(label in drawn for label in labels)
+    assert shown == len(edges) if "the busiest" in drawn else shown == len(labels)

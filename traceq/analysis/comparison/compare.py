@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -26,7 +27,7 @@ from traceq.analysis.comparison.changes import (
 )
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
-from traceq.analysis.comparison.measuring import Sides, estimate_specs, pair
+from traceq.analysis.comparison.measuring import Estimate, Sides, estimate_specs, pair
 from traceq.analysis.comparison.order import ORDER_CHANGE_COLUMNS
 from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
@@ -38,6 +39,9 @@ from traceq.answer import Answer, records
 from traceq.report import Column, Rows, Table, Value, json_key
 
 _Specs: TypeAlias = "tuple[Column[Any] | Rows[Any], ...]"
+
+
+_UNKNOWN = Estimate(math.nan, math.nan, -math.inf, math.inf, is_likely=False, deviation=math.inf)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,15 +80,26 @@ class Comparison(Changes, Answer):
         ),
         *side_specs("before", lambda answer: answer.before),
         *side_specs("after", lambda answer: answer.after),
-        *estimate_specs("latency", lambda answer: answer.latency, "mean latency", is_time=True),
-        *estimate_specs("failed_ratio", lambda answer: answer.failures, "share of requests that failed"),
+        *estimate_specs("latency", lambda answer: answer.known(answer.latency), "mean latency", is_time=True),
+        *estimate_specs("failed_ratio", lambda answer: answer.known(answer.failures), "share of requests that failed"),
         Rows(
             "services",
             SERVICE_COLUMNS,
+            lambda answer: answer.services if answer.is_compared else (),
             about="services and peers, those first that change most for users, by size and evidence",
         ),
-        Rows("operations", OPERATION_COLUMNS, about="operations, those first that hold requests longer"),
-        Rows("edges", EDGE_COLUMNS, about="what passes between two services"),
+        Rows(
+            "operations",
+            OPERATION_COLUMNS,
+            lambda answer: answer.operations if answer.is_compared else (),
+            about="operations, those first that hold requests longer",
+        ),
+        Rows(
+            "edges",
+            EDGE_COLUMNS,
+            lambda answer: answer.edges if answer.is_compared else (),
+            about="what passes between two services",
+        ),
         Rows(
             "call_changes",
             CALL_CHANGE_COLUMNS,
@@ -104,12 +119,21 @@ class Comparison(Changes, Answer):
         """The conclusion in words."""
         return judge(self)
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether any requests were compared with others; otherwise nothing is known of what changed."""
+        return self.verdict.outcome != "incomparable"
+
+    def known(self, change: Estimate) -> Estimate:
+        """Give a change, or one of which nothing is known where nothing was compared."""
+        return change if self.is_compared else _UNKNOWN
+
     def records(self) -> Table:
         """Give one record for each service, operation and pair of services, distinguished by their `level`."""
         levels = {
-            "service": records(SERVICE_COLUMNS, self.services),
-            "operation": records(OPERATION_COLUMNS, self.operations),
-            "edge": records(EDGE_COLUMNS, self.edges),
+            "service": records(SERVICE_COLUMNS, self.services if self.is_compared else ()),
+            "operation": records(OPERATION_COLUMNS, self.operations if self.is_compared else ()),
+            "edge": records(EDGE_COLUMNS, self.edges if self.is_compared else ()),
         }
         columns = {column.flat_key: column for found in levels.values() for column in found.columns}
         rows: list[tuple[Value, ...]] = []

@@ -73,7 +73,7 @@ def _part(block: Block, ink: Ink) -> PagePart:
         case Timeline():
             return timeline_part(block, ink)
         case Graph():
-            return graph_part(block, ink)
+            return graph_part(block.whole or block, ink)
         case Flame():
             return flame_part(block, ink)
         case Matrix():

@@ -24,18 +24,28 @@ _MIN_LABEL = 12
 
 
 def draw_graph(graph: Graph, pen: Pen) -> Iterator[Strip]:
-    """Draw a graph the way it asks for, or as a tree where a picture cannot be had; input order does not matter."""
-    nodes = _all_nodes(graph)
-    order = {node.node_id: position for position, node in enumerate(nodes)}
-    edges = sorted(graph.edges, key=lambda edge: (order[edge.source], order[edge.target], edge.label, edge.is_async))
+    """Draw a graph the way it asks for, or as a tree where a picture cannot be had; input order does not matter.
+
+    A tree has everything, also where a picture would have a part.
+    """
+    nodes, edges = _in_order(graph)
     if graph.view != "tree":
         picture = _picture(replace(graph, nodes=tuple(nodes), edges=tuple(edges)), pen)
         if picture is not None:
             yield from picture
+            yield from _remarks([graph.left_out] if graph.left_out else [], pen)
             return
+    nodes, edges = _in_order(graph.whole or graph)
     yield from _draw_tree(nodes, edges, pen)
     if graph.view == "graph" and nodes:
         yield from _remarks([f"drawn as a tree: boxes and arrows do not fit {pen.width} columns"], pen)
+
+
+def _in_order(graph: Graph) -> tuple[list[GraphNode], list[GraphEdge]]:
+    nodes = _all_nodes(graph)
+    order = {node.node_id: position for position, node in enumerate(nodes)}
+    edges = sorted(graph.edges, key=lambda edge: (order[edge.source], order[edge.target], edge.label, edge.is_async))
+    return nodes, edges
 
 
 def _all_nodes(graph: Graph) -> list[GraphNode]:
