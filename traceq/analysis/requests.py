@@ -131,7 +131,7 @@ def set_apart_specs(taken: Callable[[_Row], SetApart], within: str = "") -> tupl
 
     Args:
         taken: Takes it from a row.
-        within: The object that holds the columns; empty for the document, whose requests include incomplete ones.
+        within: The object that holds the columns and the number of requests, of which these are some.
     """
     counts: tuple[tuple[str, Callable[[SetApart], int], str], ...] = (
         ("fragment_count", lambda apart: apart.fragment_count, "parts of traces whose parents are missing"),
@@ -140,8 +140,6 @@ def set_apart_specs(taken: Callable[[_Row], SetApart], within: str = "") -> tupl
         ("excluded_request_count", lambda apart: apart.excluded_count, "requests of operations that are left out"),
         ("span_count", lambda apart: apart.span_count, "spans in all of these"),
     )
-    whose = "requests" if within else "of these, those"
-
     def column(key: str, count: Callable[[SetApart], int], about: str, within: str) -> Column[_Row]:
         return Column(key, unit=Unit.COUNT, value=lambda row: count(taken(row)), about=about, within=within)
 
@@ -149,7 +147,7 @@ def set_apart_specs(taken: Callable[[_Row], SetApart], within: str = "") -> tupl
         column(
             "incomplete_request_count",
             lambda apart: apart.incomplete_count,
-            f"{whose} whose own span is missing: they have no latency",
+            "of these, those whose own span is missing: they have no latency",
             within,
         ),
         *(column(*each, f"{within}.set_apart" if within else "set_apart") for each in counts),

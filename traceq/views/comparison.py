@@ -95,8 +95,8 @@ def _requests(answer: Comparison, shown: Shown) -> Table:
 
 
 def _request_row(title: str, side: SideSummary, mean_ns: float) -> tuple[Value, ...]:
-    if not side.request_count:
-        return (title, 0, 0, None, None, None, None, None)
+    if not side.latency.count:
+        return (title, side.request_count, 0, None, None, None, None, None)
     percentiles = (side.latency.percentile(quantile) for quantile in (0.5, 0.95, 0.99))
     # Of requests that are compared with nothing, all count.
     mean = round(mean_ns) if math.isfinite(mean_ns) else side.latency.average_ns

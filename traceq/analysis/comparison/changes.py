@@ -24,7 +24,6 @@ _Row = TypeVar("_Row")
 class SideSummary:
     """One of the two sets, in numbers."""
 
-    request_count: int
     failed_count: int
     trace_count: int
     span_count: int
@@ -34,6 +33,11 @@ class SideSummary:
     moved_span_count: int
     largest_shift_ns: int
     set_apart: SetApart
+
+    @property
+    def request_count(self) -> int:
+        """The number of requests, including those of which only fragments are left: they are not compared."""
+        return self.latency.count + self.set_apart.incomplete_count
 
 
 def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_Row] | Rows[_Row], ...]:

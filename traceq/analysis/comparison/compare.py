@@ -173,7 +173,6 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
 
 def _side(batch: Batch, unmatched: dict[str, int]) -> SideSummary:
     return SideSummary(
-        request_count=len(batch.requests),
         failed_count=int(np.count_nonzero(batch.requests.failed)),
         trace_count=distinct(batch.requests.traces.astype(np.int64)).size,
         span_count=batch.durations_ns.size,

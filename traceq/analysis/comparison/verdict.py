@@ -49,7 +49,7 @@ def judge(comparison: Changes) -> Verdict:
     are made otherwise explain a change of the latency that their caller causes, and are a change of their own where
     nothing else is; after them comes the order of calls.
     """
-    counts = (comparison.before.request_count, comparison.after.request_count)
+    counts = (comparison.before.latency.count, comparison.after.latency.count)
     if min(counts) == 0:
         empty = "before" if counts[0] == 0 else "after"
         return Verdict("incomparable", f"Nothing to compare: no requests {empty}")
