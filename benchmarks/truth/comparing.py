@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 import traceq
+from benchmarks.truth.certainty import CHANGED, is_sure
 from benchmarks.truth.execution import Request, TrueSpan, execute
 from benchmarks.truth.faults import FAULTS, OF_CALLEES, Fault, FaultKind, changed_operations, inject
 from benchmarks.truth.measuring import load
@@ -63,6 +64,10 @@ class Blame:
     """The headline names the culprit ..."""
     wrong_count: int = 0
     """... or another; the rest is silent."""
+    sure_count: int = 0
+    """Those of which a test of its own, on what truly happened, shows that the change is beyond chance ..."""
+    sure_right_count: int = 0
+    """... and of these, those whose culprit the headline names."""
 
     def __add__(self, other: Blame) -> Blame:
         return Blame(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -127,7 +132,9 @@ def _faults(seed: int, strength: Strength, kinds: Iterable[FaultKind]) -> Iterat
             after = execute(changed, size, seed + 1_000_000)
             if _is_visible(system, replace(fault, strength_us=mean_us * _FULL), before, after):
                 found += 1
-                yield Case(kind, strength), _blame(fault, told, recorded(changed, after, seed + 1))
+                is_certain = kind in CHANGED and is_sure(CHANGED[kind], before, after)
+                compared = traceq.compare(told, recorded(changed, after, seed + 1))
+                yield Case(kind, strength), _blame(fault, compared, is_certain=is_certain)
 
 
 def _is_visible(system: System, full: Fault, before: Sequence[Request], after: Sequence[Request]) -> bool:
@@ -173,8 +180,7 @@ def host_name(peer: str) -> str:
     return peer.partition(".")[0]
 
 
-def _blame(fault: Fault, before: traceq.Traces, after: traceq.Traces) -> Blame:
-    comparison = traceq.compare(before, after)
+def _blame(fault: Fault, comparison: traceq.Comparison, *, is_certain: bool) -> Blame:
     names = [host_name(service.service) for service in comparison.services]
     named = host_name(judge(comparison).service)
     return Blame(
@@ -183,6 +189,8 @@ def _blame(fault: Fault, before: traceq.Traces, after: traceq.Traces) -> Blame:
         among_three_count=fault.service in names[:3],
         right_count=named == fault.service,
         wrong_count=named not in {"", fault.service},
+        sure_count=is_certain,
+        sure_right_count=is_certain and named == fault.service,
     )
 
 

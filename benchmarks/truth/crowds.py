@@ -93,11 +93,12 @@ def _serve(setting: _Setting, spans: list[TrueSpan], random: Random) -> _Served:
     root = TrueSpan(-1, service, host, operation.name, Kind.SERVER, now_ns, {"http.route": "/page"})
     spans.append(root)
     for _ in range(crowd.query_count):
-        yield crowd.work.draw(random)
+        asked_ns = yield crowd.work.draw(random)
         now_ns = yield (connections, True)
         asked = {"db.system": query.system, "db.namespace": query.database}
         asked |= {"db.query.text": fill(query.statement, {}, random), "server.address": query.system}
         span = TrueSpan(0, service, host, f"{query.system}.SELECT", Kind.CLIENT, now_ns, dict(asked))
+        span.waited_ns = now_ns - asked_ns
         spans.append(span)
         span.ended_ns = yield query.latency.draw(random)
         yield (connections, False)

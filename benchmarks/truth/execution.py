@@ -65,6 +65,8 @@ class TrueSpan:
     circumstance: Circumstance = "plain"
     resource: Attributes = field(default_factory=dict)
     """Attributes of its process, beside its service and host."""
+    waited_ns: int = 0
+    """How long it waited for a connection before it began, where requests are served at the same time."""
     is_cut: bool = False
     """Whether it never came to be, since what would have made it was cancelled."""
 

@@ -176,7 +176,17 @@ def _split(condition: Condition, score: Score) -> tuple[str, ...]:
     return (condition.name, *(f"{share:.2%}" for share in shares))
 
 
-_BLAMED = ("fault", "strength", "faults", "first", "among three", "headline right", "wrong", "silent")
+_BLAMED = (
+    "fault",
+    "strength",
+    "faults",
+    "first",
+    "among three",
+    "headline right",
+    "wrong",
+    "silent",
+    "where sure",
+)
 
 
 def _blames(compared: Compared) -> Iterator[tuple[str, ...]]:
@@ -193,7 +203,8 @@ def _blamed(name: str, strength: Strength, blame: Blame) -> tuple[str, ...]:
     silent = blame.fault_count - blame.right_count - blame.wrong_count
     counts = (blame.first_count, blame.among_three_count, blame.right_count, blame.wrong_count, silent)
     shares = (f"{_ratio(count, blame.fault_count):.1%}" for count in counts)
-    return (name, strength, str(blame.fault_count), *shares)
+    sure = f"{_ratio(blame.sure_right_count, blame.sure_count):.1%} of {blame.sure_count}" if blame.sure_count else "-"
+    return (name, strength, str(blame.fault_count), *shares, sure)
 
 
 def _alarms(compared: Compared) -> Iterator[tuple[str, str, str]]:

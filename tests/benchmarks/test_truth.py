@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.truth.__main__ import REPORTING_SEEDS
 from benchmarks.truth.asking import ask_problem, ask_shape, nothing_told, serve
+from benchmarks.truth.certainty import What, is_sure
 from benchmarks.truth.comparing import TIMED, Blame, Compared, compare_system
 from benchmarks.truth.execution import Request, execute
 from benchmarks.truth.faults import FAULTS, Fault, FaultKind, inject
@@ -164,7 +165,8 @@ def test_comparisons_are_right_at_least_so_often() -> None:
     assert timed.fault_count > 10
     assert timed.first_count >= 0.9 * timed.fault_count
     assert timed.wrong_count == 0
-    assert others == Blame(fault_count=6, first_count=6, among_three_count=6, right_count=6)
+    counts = (others.fault_count, others.first_count, others.right_count, others.sure_count, others.sure_right_count)
+    assert counts == (6, 6, 6, 5, 5)
     assert compared.alarms.alarm_count == 0
 
 
@@ -185,6 +187,17 @@ def test_the_page_says_what_the_simulation_measures() -> None:
         return [line for line in text.splitlines() if not line.startswith("|")]
 
     assert prose(_PAGE.read_text(encoding="utf-8")) == prose(page)
+
+
+def test_what_truly_happened_is_sure_only_beyond_chance() -> None:
+    system = draw_system(1000)
+    before, same = (execute(system, 300, seed) for seed in (1, 2))
+    place = system.entries[0].service.name
+    changes: dict[FaultKind, What] = {"errors": "errors", "stopped": "calls", "swapped": "order"}
+
+    for kind, what in changes.items():
+        after = execute(inject(system, Fault(kind, place, 1000.0)), 300, 2)
+        assert (is_sure(what, before, after), is_sure(what, before, same)) == (True, False)
 
 
 @pytest.mark.parametrize("name", PLANTED)
