@@ -140,6 +140,7 @@ def set_apart_specs(taken: Callable[[_Row], SetApart], within: str = "") -> tupl
         ("excluded_request_count", lambda apart: apart.excluded_count, "requests of operations that are left out"),
         ("span_count", lambda apart: apart.span_count, "spans in all of these"),
     )
+
     def column(key: str, count: Callable[[SetApart], int], about: str, within: str) -> Column[_Row]:
         return Column(key, unit=Unit.COUNT, value=lambda row: count(taken(row)), about=about, within=within)
 

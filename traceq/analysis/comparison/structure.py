@@ -162,13 +162,13 @@ class _Made:
     count: int
     """The number of requests."""
 
-    def deviating(self, group: int, whole: int, source: int, usual: float) -> float:
-        """Give how many calls more than usual are made where errors begin in a source, as a mean over all requests."""
+    def divided(self, group: int, whole: int, source: int) -> Floats:
+        """Give calls and requests: a row for those in which no error begins in a source, and one for the others."""
         fails = np.zeros(self.count, dtype=np.bool_)
         fails[self.failing.requests[self.failing.group_of_each() == source]] = True
-        made = float(self.sample.values[(self.sample.groups == group) & fails[self.requests]].sum())
-        requests = self.whole_requests[self.sample.wholes == whole]
-        return (made - usual * float(fails[requests].sum())) / float(max(requests.size, 1))
+        made, requests = self.sample.groups == group, self.whole_requests[self.sample.wholes == whole]
+        calls = np.bincount(fails[self.requests[made]], weights=self.sample.values[made], minlength=2)
+        return np.column_stack((calls, np.bincount(fails[requests], minlength=2)))
 
 
 def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pairs: Codes, callers: Ints) -> _Made:
@@ -193,10 +193,17 @@ def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pair
 
 
 def _explains(source: int, sides: list[_Made], group: tuple[int, int], calls: Difference) -> bool:
-    """Tell whether most of a change of calls happens in the requests in which errors begin in a source."""
-    carried = sides[1].deviating(*group, source, calls.before)
-    carried -= sides[0].deviating(*group, source, calls.after)
-    return carried / calls.change >= _MOST
+    """Tell whether most of a change of calls is that errors begin in a source in more requests, or fewer.
+
+    Where they begin in as many as before, they explain nothing, however many calls are made in these requests.
+    """
+    before, after = (side.divided(*group, source) for side in sides)
+    made, counts = (before + after).T
+    if not counts.all():
+        return False
+    grown = after[1, 1] / after[:, 1].sum() - before[1, 1] / before[:, 1].sum()
+    usual, failing = made / counts
+    return bool(grown * (failing - usual) / calls.change >= _MOST)
 
 
 def find_error_changes(
@@ -204,17 +211,22 @@ def find_error_changes(
 ) -> list[Difference]:
     """Compare for each service and peer the share of requests in which errors began.
 
-    It is sure where the share of its calls in which errors began, looked at alone, differs too: more calls alone fail
-    more often.
+    It is sure where the share of its calls in which errors began, looked at alone, differs in the same way: more calls
+    alone fail more often.
     """
     names = np.arange(len(network.names))
     shares, rates = zip(*(_errors(*side, network) for side in zip(batches, settled, strict=True)), strict=True)
-    told = zip(
-        differences(shares[0], shares[1], np.zeros_like(names), are_shares=True),
-        differences(rates[0], rates[1], names, is_one=True),
-        strict=True,
+    told = list(
+        zip(
+            differences(shares[0], shares[1], np.zeros_like(names), are_shares=True),
+            differences(rates[0], rates[1], names, is_one=True),
+            strict=True,
+        )
     )
-    return [replace(share, is_sure=share.is_sure and rate.is_sure) for share, rate in told]
+    return [
+        replace(share, is_sure=share.is_sure and rate.is_sure and share.change * rate.change > 0)
+        for share, rate in told
+    ]
 
 
 def _errors(batch: Batch, settled: SettledCalls, network: Network) -> tuple[Sample, Sample]:

@@ -10,6 +10,7 @@ from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, Operation
 from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.order import OrderChange
 from traceq.analysis.comparison.structure import CallChange
+from traceq.analysis.naming import whose
 from traceq.units import format_duration, format_ratio, plural
 
 Outcome: TypeAlias = Literal[
@@ -162,7 +163,8 @@ def _failing_operation(first: ServiceChange, comparison: Changes) -> str:
 
 
 def _operation(line: OperationChange, service: str) -> str:
-    return line.key.name if line.key.service == service else f"{line.key.name} of {line.key.service}"
+    key = line.key
+    return f"{key.name}{whose(key.service, key.name, key.peer, service)}"
 
 
 def _of_calls(calls: list[CallChange], comparison: Changes) -> Verdict:
