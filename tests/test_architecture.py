@@ -44,11 +44,13 @@ OWNERS = {
     "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
     "msgspec": {"codec"},
     "pyarrow": {"codec/parquet"},
-    "google": {"codec/otlp_messages.py", "codec/otlp_protobuf.py"},
+    "google": {"codec/otlp_requests.py", "codec/otlp_messages.py", "codec/otlp_protobuf.py"},
     "dask": {"executors.py"},
     "distributed": {"executors.py"},
     "typer": {"cli"},
     "mcp": {"cli/mcp"},
+    "grpc": {"sources/receiver.py"},
+    "opentelemetry": {"codec/otlp_requests.py"},
     "pydantic": {"cli/mcp"},
 }
 """Package -> the only modules that may import it."""
