@@ -80,6 +80,7 @@ COMMANDS = {
         _SOURCES, 'Write what matches as Jaeger JSON, `{"data": [...]}`: traceq and Jaeger UI read it back.'
     ),
     "mcp": Command(_SOURCES, "Serve the questions of traceq as tools for agents (Model Context Protocol)."),
+    "capture": Command(_SOURCES, "Run a command, keep the spans that it sends, and end with its exit code."),
     "archive": Command(_SOURCES, "Have the server keep traces for longer, in its archive storage."),
     "convert": Command(_SOURCES, "Write traces as Parquet: one row a span, far smaller and faster to read than JSON."),
 }
