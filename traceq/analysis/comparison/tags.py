@@ -109,9 +109,17 @@ class _Tally:
         """Record that traces have a tag; a key with too many values is dropped, which bounds the memory."""
         if key in self.crowded:
             return
-        values = self.by_key.setdefault(key, {})
-        values[value] = values.get(value, 0) | traces
-        self.bearers.setdefault((key, value), set()).update(bearers)
+        values = self.by_key.get(key)
+        if values is None:
+            values = self.by_key[key] = {}
+        known = values.get(value)
+        if known is not None:
+            # Most of them; nothing is made for these.
+            values[value] = known | traces
+            self.bearers[key, value].update(bearers)
+            return
+        values[value] = traces
+        self.bearers[key, value] = set(bearers)
         if len(values) > VALUES_COUNTED:
             self.crowded.add(key)
             for dropped in self.by_key.pop(key):
