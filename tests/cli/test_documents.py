@@ -10,7 +10,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
+from tests.render.page.test_page import Page
+from tests.render.test_markdown import tokens_of
 
 CHAT = ("--source", "fixtures/chat.json")
 COMMANDS = {
@@ -56,6 +58,37 @@ def test_a_picture_is_as_wide_as_columns_tell(run: Run, tmp_path: Path) -> None:
         for each in (narrow, wide)
     ]
     assert widths[0] <= 60 * 8.4 + 28 < widths[1] <= 160 * 8.4 + 28
+
+
+MARKUP = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
+LINK = "[x](javascript:alert(3)) <iframe src=http://example.invalid> `` | **b** @someone"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Give the chat's traces with names that mean something to browsers and to Markdown."""
+    target = tmp_path_factory.mktemp("hostile") / "traces.json"
+    text = (ROOT / "fixtures" / "chat.json").read_text(encoding="utf-8")
+    for name, other in (("chat-service", MARKUP), ("mongodb.insert", LINK), ("mysql", MARKUP), ("no acknowl", LINK)):
+        text = text.replace(name, json.dumps(other)[1:-1])
+    target.write_text(text, encoding="utf-8")
+    return ("--source", str(target))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_hostile_names_are_only_shown(name: str, run: Run, hostile: tuple[str, ...]) -> None:
+    words = [MARKUP if word == "chat-service" else word for word in COMMANDS[name]]
+    if name == "check":
+        words = ["check", "p95(user-service) < 1h"]
+    page, text = (run(*words, *hostile, "--format", form) for form in ("html", "markdown"))
+
+    assert (page.code, text.code) == (0, 0), page.err
+    read = Page(page.out)
+    assert {tag for tag, _ in read.tags} & {"img", "iframe"} == set()
+    assert not any("alert(" in script for script in read.scripts)
+    assert not any(attribute.startswith("on") for _, given in read.tags for attribute in given)
+    kinds = {token.type for token in tokens_of(text.out)}
+    assert kinds & {"html_inline", "html_block", "image", "link_open"} == set()
 
 
 def test_what_is_said_on_standard_error_is_on_the_page_too(run: Run) -> None:

@@ -36,7 +36,8 @@ part("flame", (root, data) => {
     for (let row = 0; row < count; row++) {
       const isInside = widened < 0 || (row >= widened && row < ends[widened]), ratio = data.value[row] / whole;
       if (!above.has(row) && (!isInside || ratio < LEAST)) continue;
-      const element = make("div", `frame hue-${data.services[data.service[row]][1]}${matches(row) ? " match" : ""}${row === selected ? " selected" : ""}`, label(row));
+      const element = make("div", `frame hue-${data.services[data.service[row]][1]}${matches(row) ? " match" : ""}${row === selected ? " selected" : ""}`);
+      element.append(make("span", "", label(row)));
       const start = above.has(row) ? 0 : (lefts[row] - left) / whole, width = above.has(row) ? 1 : ratio;
       element.style.left = `${start * 100}%`;
       element.style.width = `${width * 100}%`;
@@ -72,7 +73,7 @@ part("flame", (root, data) => {
     add("own", durationText(data.own[selected]));
     if (data.delta[selected] !== null) add("difference", durationText(data.delta[selected]));
     const told = data.facts[selected].map(at => data.strings[at]);
-    for (let at = 0; at < told.length; at += 2) if (!["share", "own"].includes(told[at])) add(told[at], told[at + 1]);
+    for (let at = 0; at < told.length; at += 2) if (!["share", "own", data.measure].includes(told[at])) add(told[at], told[at + 1]);
     facts.replaceChildren(make("strong", "", label(selected)), list);
   }
 
