@@ -83,6 +83,7 @@ def test_hostile_names_are_only_shown(name: str, run: Run, hostile: tuple[str, .
     page, text = (run(*words, *hostile, "--format", form) for form in ("html", "markdown"))
 
     assert (page.code, text.code) == (0, 0), page.err
+    assert page.out.startswith("<!doctype html>")
     read = Page(page.out)
     assert {tag for tag, _ in read.tags} & {"img", "iframe"} == set()
     assert not any("alert(" in script for script in read.scripts)

@@ -53,7 +53,7 @@ def report(options: ReportOptions) -> None:
     """Write a page about the requests of a service: what is slow, why, since when, and who is hit.
 
     One file holds it all: latency, ranking, findings, errors, the slowest traces, call paths and the graph of calls. It
-    loads nothing and can be sent, kept and printed. Without --output it is traceq-report-SERVICE.html.
+    loads nothing and can be sent, kept and printed. Without --output and --format it is traceq-report-SERVICE.html.
 
     Examples:
       traceq report chat-service
@@ -77,9 +77,9 @@ def report(options: ReportOptions) -> None:
 
 
 def _output(options: ReportOptions) -> AnswerOutputOptions:
-    """Give where the report goes: a page has a file, unless something else was asked for."""
+    """Give where the report goes: a page in a file of its own, unless a format or a file was asked for."""
     output = options.asking.output
-    if output.output is not None or output.format not in (None, "html"):
+    if output.output is not None or output.format is not None:
         return output
     whose = re.sub(r"[^A-Za-z0-9._-]+", "-", options.service.name or "").strip("-.")
     return replace(output, output=f"traceq-report{f'-{whose}' if whose else ''}.html")
