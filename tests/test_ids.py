@@ -47,12 +47,16 @@ UI = "http://localhost:16686"
     ],
 )
 def test_an_id_is_read_in_every_form_that_people_have(text: str) -> None:
-    assert parse_reference(text) == Reference(TRACE)
+    found = parse_reference(text)
+
+    assert found == Reference(TRACE, caller_id=SPAN if SPAN in text and "Parent" not in text else "")
 
 
 @pytest.mark.parametrize("text", ["5b8aa5a2", "abc", "b3", "b3:1:0:1", "00"])
 def test_short_ids_and_beginnings_are_read(text: str) -> None:
-    assert parse_reference(text) == Reference(text.partition(":")[0])
+    trace_id, _, span_id = text.partition(":")
+
+    assert parse_reference(text) == Reference(trace_id, caller_id=span_id[:1])
 
 
 @pytest.mark.parametrize(

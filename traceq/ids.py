@@ -54,6 +54,8 @@ class Reference:
     """The id, lower-case hex; the text itself where it is no form that is known."""
     span_id: str = ""
     """The span that a link is about; empty where it is about none."""
+    caller_id: str = ""
+    """The span that a header names, which made the call with it; it may be in no trace."""
     find: str = ""
     """The text that a link to Jaeger UI searches for in the trace."""
     location: str = ""
@@ -86,7 +88,7 @@ def _read(text: str) -> Reference | None:
     for form in _FORMS:
         found = form.fullmatch(bare.lower())
         if found is not None:
-            return Reference(found["trace"].replace("-", ""))
+            return Reference(found["trace"].replace("-", ""), caller_id=found.groupdict().get("span") or "")
     decoded = _decoded(bare) if len(bare) == _BASE64_LENGTH and bare.endswith("==") else None
     return None if decoded is None else Reference(decoded)
 

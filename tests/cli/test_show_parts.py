@@ -26,7 +26,7 @@ def test_what_is_found_is_numbered_and_stands_below_its_callers(run: Run) -> Non
 
     assert lines[0] == "1 of 17 spans contains mongodb.insert"
     assert any("match 1 of 1: operation" in line for line in lines)
-    assert [line.split()[1] for line in lines if line.strip().startswith("└─")] == [
+    assert [line.replace("▶ ", "").split()[1] for line in lines if line.strip().startswith("└─")] == [
         "save_message_to_mongodb",
         "mongodb.insert",
     ]
@@ -72,8 +72,18 @@ def test_a_subtree_is_drawn_by_itself(run: Run) -> None:
     lines = run("show", SLOW, *CHAT, "--subtree", save["span_id"], width=120).out.splitlines()
     part = document(run("show", SLOW, *CHAT, "--subtree", save["span_id"][:8], "-f", "json"))
 
-    assert [line.split()[0] for line in lines[3:5]] == ["save_message_to_mongodb", "└─"]
+    top = next(at for at, line in enumerate(lines) if line.startswith(" SPAN")) + 1
+    assert [line.split()[0] for line in lines[top : top + 2]] == ["save_message_to_mongodb", "└─"]
     assert [span["operation"] for span in part["spans"]] == ["save_message_to_mongodb", "mongodb.insert"]
+
+
+def test_the_id_of_a_span_is_read_in_any_form(run: Run) -> None:
+    span_id = document(run("show", SLOW, *CHAT, "-f", "json"))["spans"][3]["span_id"]
+    plain = run("show", SLOW, *CHAT, "--span", span_id)
+
+    link = f"http://ui/trace/{SLOW}?uiFind={span_id}"
+    for text in (f'"{span_id.upper()}"', f"0x{span_id}", f"00-{SLOW}-{span_id}-01", link):
+        assert run("show", SLOW, *CHAT, "--span", text).out == plain.out
 
 
 @pytest.mark.parametrize(

@@ -143,14 +143,14 @@ class Called(Protocol):
         """The call that its path ends with."""
 
 
-def callers(frames: Sequence[Called], frame: Called, most: int) -> str:
-    """Name the calls above a frame, the nearest first, and say if there are more than that."""
+def callers(frames: Sequence[Called], frame: Called, most: int, more: str = " < ...") -> str:
+    """Name the calls above a frame, the nearest first, and add something if there are more than that."""
     names: list[str] = []
     above = frame.caller
     while above is not None and len(names) < most:
         names.append(frames[above].key.name)
         above = frames[above].caller
-    return " < ".join([*names, "..."] if above is not None else names)
+    return " < ".join(names) + (more if above is not None else "")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -179,7 +179,7 @@ class CallPaths(Answer):
         if frame is None or not frame.own_ns:
             return None
         ratio = frame.own_ns / self.total_ns
-        key, above = frame.key, callers(self.frames, frame, 2)
+        key, above = frame.key, callers(self.frames, frame, 2, "")
         numbers: dict[str, Value] = {
             "frame": frame.number,
             "service": key.service,

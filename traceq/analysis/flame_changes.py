@@ -145,7 +145,7 @@ class CallPathChanges(Answer):
         }
         if abs(delta_ns) <= _NOTABLE_RATIO * self.total_ns:
             return Verdict((Part(f"No call path changed by more than a hundredth of the {measure}."),), numbers)
-        key, above = frame.key, callers(self.frames, frame, 2)
+        key, above = frame.key, callers(self.frames, frame, 2, "")
         where = whose(key.service, key.name, key.peer, self.options.service)
         change = f" takes {format_duration(abs(delta_ns))} {'more' if delta_ns > 0 else 'less'}"
         called = f", called by {above}," if above else ""

@@ -26,7 +26,7 @@ from traceq.views.wording import (
 )
 
 _MOST_ENDS = 8
-_MOST_CALLERS = 5
+_MOST_CALLERS = 3
 _SIDES = ("before", "after")
 
 
