@@ -294,7 +294,7 @@ def test_the_format_goes_by_the_suffix(run: Run, tmp_path: Path) -> None:
         (".json", '{\n  "schema"'),
         (".ndjson", '{"trace_id"'),
         (".csv", "trace_id,"),
-        (".txt", " TRACE"),
+        (".txt", "106 traces, newest first"),
     ):
         target = tmp_path / f"answer{suffix}"
         assert run("search", *CHAT, "-o", str(target)).code == ExitCode.ANSWERED

@@ -85,7 +85,7 @@ def test_verbose_tells_every_request(run: Run) -> None:
     finally:
         logger.level, logger.handlers = before
 
-    assert outcome.out.splitlines() == [" SERVICE", " chat-service", f"1 service ({seen.url})"]
+    assert outcome.out.splitlines() == [f"1 service ({seen.url})", " SERVICE", " chat-service"]
     requests = [line for line in outcome.err.splitlines() if "GET" in line]
     assert [re.sub(r"\d+ ms", "N ms", line) for line in requests] == [
         f"traceq: DEBUG: traceq.sources.http: GET {seen.url}/api/services: 200, 25 bytes, N ms"

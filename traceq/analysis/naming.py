@@ -7,7 +7,7 @@ from traceq.semantics import Kind, Peer
 
 def place(service: str, peer: Peer | None, kind: Kind = Kind.CLIENT) -> str:
     """Name a service, and what it talked to, or took messages from (`chat-service → mongodb`)."""
-    if peer is None:
+    if peer is None or peer.system == service:
         return service
     return f"{service} {'←' if kind is Kind.CONSUMER else '→'} {peer.system}"
 
@@ -22,5 +22,6 @@ def whose(service: str, name: str, peer: Peer | None, asked: str | None) -> str:
         asked: The service that the question is about.
     """
     told = [service] if service != asked else []
-    told += [f"→ {peer.system}"] if peer is not None and peer.system.lower() not in name.lower() else []
+    is_told = peer is None or peer.system.lower() in name.lower() or peer.system == service
+    told += [] if peer is None or is_told else [f"→ {peer.system}"]
     return f" ({' '.join(told)})" if told else ""

@@ -18,10 +18,10 @@ from traceq.catalog import (
     summarize,
 )
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Column, Line, Report, Table, Unit, picked, table
+from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.traces import Traces
-from traceq.units import plural
-from traceq.views.wording import dim, hint, next_line, nothing_found, reported, strong
+from traceq.units import format_duration, plural
+from traceq.views.wording import answer_line, dim, hint, next_line, nothing_found, reported, strong
 
 _ORDER_TEXTS = {"recent": "newest first", "oldest": "oldest first", "name": "by name", "name-desc": "by name, Z to A"}
 
@@ -34,12 +34,22 @@ def traces_report(answer: TraceList, asked: Asked = NOT_ASKED) -> Report:
     order = _ORDER_TEXTS.get(answer.order, f"{answer.order.replace('-', ' ')} first")
     if answer.order == "slowest":
         order = f"slowest response of {asked.query.get('service', 'the service')} first"
+    # Which ones a limit leaves out depends on the order: only the newest are said to be that.
+    if asked.is_cut_off and answer.order == "recent":
+        told, order = f"only the newest {told}", ""
     told = ", ".join(text for text in (told, asked.window, order) if text)
-    footer = [dim(told + (f" ({asked.location})" if asked.location else ""))]
+    footer = [dim(asked.location)] if asked.location else []
     if not answer.summaries:
-        footer.append(hint(nothing_found(asked, "traces")))
-    blocks = (_table(answer.summaries, by_response=answer.order == "slowest"),) if answer.summaries else ()
-    return reported("search", answer, asked, blocks, footer)
+        return reported("search", answer, asked, (strong(told), hint(nothing_found(asked, "traces"))), footer)
+    slowest = max(answer.summaries, key=lambda summary: (summary.duration_ns, summary.trace_id))
+    failed = sum(summary.error_count > 0 for summary in answer.summaries)
+    parts = [Part(told, "strong"), Part(f": the longest took {format_duration(slowest.duration_ns)}")]
+    parts += [Part(f", {failed} with errors", "error")] if failed else []
+    first = answer_line(parts, replace(asked, is_cut_off=False))
+    footer.append(next_line(asked, "show", slowest.trace_id))
+    return reported(
+        "search", answer, asked, (first, _table(answer.summaries, by_response=answer.order == "slowest")), footer
+    )
 
 
 @report_of.register
@@ -83,15 +93,15 @@ def _root(summary: TraceSummary) -> str:
 def services_report(answer: ServiceList, asked: Asked = NOT_ASKED) -> Report:
     """List the services of a source."""
     found = answer.records()
-    return Report("services", answer.to_dict(), found, (found,), (_count(answer.services, "service", asked),))
+    return Report("services", answer.to_dict(), found, (_count(answer.services, "service", asked), found))
 
 
 @report_of.register
 def operations_report(answer: OperationList, asked: Asked = NOT_ASKED) -> Report:
     """List the operations of a service."""
     found = answer.records()
-    footer = _count(answer.operations, "operation", asked, f" of {answer.service}")
-    return Report("operations", answer.to_dict(), found, (found,), (footer,))
+    count = _count(answer.operations, "operation", asked, f" of {answer.service}")
+    return Report("operations", answer.to_dict(), found, (count, found))
 
 
 @report_of.register
@@ -114,4 +124,4 @@ def archive_report(answer: ArchiveList, asked: Asked = NOT_ASKED) -> Report:
 
 def _count(listed: Sized, noun: str, asked: Asked, whose: str = "") -> Line:
     where = f" ({asked.location})" if asked.location else ""
-    return dim(f"{plural(len(listed), noun)}{whose}{where}")
+    return Line((Part(f"{plural(len(listed), noun)}{whose}", "strong"), Part(where, "dim")))
