@@ -11,7 +11,7 @@ import numpy as np
 from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
-from traceq.analysis.findings.question import FINDING_COLUMNS
+from traceq.analysis.findings.answer import FINDING_COLUMNS
 from traceq.analysis.learning import learned_of
 from traceq.analysis.messages import find_waits
 from traceq.analysis.naming import whose

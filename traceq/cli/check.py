@@ -16,6 +16,7 @@ from traceq.cli.options import (
     format_option,
     share,
 )
+from traceq.cli.review import ReviewOptions
 from traceq.cli.session import answered, check_output, destination, emit
 from traceq.errors import CheckFailed
 from traceq.render import AnswerFormat, Format
@@ -77,6 +78,7 @@ class CheckOptions:
     junit: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write the results as JUnit XML.", show_default=False)
     ] = None
+    review: ReviewOptions = field(default_factory=ReviewOptions)
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     service: ServiceOption = None
     asking: CheckAskingOptions = field(default_factory=CheckAskingOptions)
@@ -96,6 +98,8 @@ def check(options: CheckOptions) -> None:
       traceq check 'calls(mysql) <= 5' 'no(n+1)' --junit traceq.xml
 
       traceq check --checks checks.toml --source run.jsonl --format github
+
+      traceq check 'no(new-finding)' --new-since old.findings.json -s after.json
 
       traceq check --baseline before.json --tolerance 10% --source after.json
 
@@ -134,6 +138,9 @@ def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, 
             is_cut_off=asked.is_cut_off or asked_before.is_cut_off,
             notes=tuple(dict.fromkeys((*asked.notes, *asked_before.notes))),
         )
+    if question.needs_details:
+        notes = question.review.notes(finding.signature for finding in question.findings(answer.sums))
+        asked = replace(asked, notes=(*asked.notes, *notes))
     answer = answer.allowing(chance=not options.strict, nothing=options.allow_empty)
     return (answer.on_parts() if asked.is_partial else answer), asked
 
@@ -151,9 +158,12 @@ def _question(options: CheckOptions) -> ChecksQuestion:
     try:
         in_file = () if options.checks_file is None else read_checks(options.checks_file)
         expressions = (*map(parse_expression, options.checks or ()), *in_file)
-        question = ChecksQuestion(options.requests.of(options.service), expressions)
+        question = ChecksQuestion(options.requests.of(options.service), expressions, review=options.review.review)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    new = [each for each in expressions if (each.measure, each.target) == ("no", "new-finding")]
+    if new and options.review.new_since is None:
+        raise typer.BadParameter(f"the check '{new[0].text}' needs findings of before: give --new-since")
     compared = question.of_baseline.expressions
     if options.baseline is None and compared:
         raise typer.BadParameter(f"the check '{compared[0].text}' needs traces to compare with: give --baseline")

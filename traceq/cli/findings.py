@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import Field, dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import typer
 
 from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import (
     DURATION,
+    AnswerOutputOptions,
     AskingOptions,
     RequestServiceOptions,
     RequestsOptions,
     TraceOption,
+    format_option,
     parser,
     share,
 )
+from traceq.cli.review import ReviewOptions
 from traceq.cli.session import answered, emit
+from traceq.render import AnswerFormat, Format, IssueFormat
 from traceq.report import Unit
 from traceq.units import format_lookback
 
@@ -51,6 +55,25 @@ def threshold_option(threshold: Field[Any]) -> inspect.Parameter:
     )
 
 
+_Formats: TypeAlias = Literal[AnswerFormat, IssueFormat]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsOutputOptions(AnswerOutputOptions):
+    """The same for findings, which code hosts read."""
+
+    drawings: ClassVar[frozenset[Format]] = frozenset(get_args(IssueFormat))
+
+    format: Annotated[_Formats | None, format_option(_Formats)] = None  # type: ignore[assignment]  # more than above
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsAskingOptions(AskingOptions):
+    """What is asked, and where the findings go."""
+
+    output: FindingsOutputOptions = field(default_factory=FindingsOutputOptions)
+
+
 @dataclass(frozen=True, slots=True)
 class FindingsOptions:
     """The options of `findings`."""
@@ -64,7 +87,8 @@ class FindingsOptions:
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of findings to show.")] = 10
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     thresholds: Annotated[Thresholds, threshold_option] = field(default_factory=Thresholds)
-    asking: AskingOptions = field(default_factory=AskingOptions)
+    review: ReviewOptions = field(default_factory=ReviewOptions)
+    asking: FindingsAskingOptions = field(default_factory=FindingsAskingOptions)
 
 
 def findings(options: FindingsOptions) -> None:
@@ -80,12 +104,19 @@ def findings(options: FindingsOptions) -> None:
       traceq findings chat-service --kind n+1 --kind slow-query --lookback 6h
 
       traceq findings --source traces.json --slow-query 50ms --format json
+
+      traceq findings -s after.json --new-since before.findings.json
+
+      traceq findings -s run.json --acknowledged accepted.toml -o run.sarif
     """
     from traceq.analysis.findings import FindingQuestion
     from traceq.views.findings import report
 
     question = FindingQuestion(options.requests.of(options.service.name), options.thresholds)
+    review = options.review.review
     answer, asked = answered(question, options.asking, options.service.name, options.trace)
+    notes = review.notes(finding.signature for finding in answer.findings)
+    answer, asked = answer.reviewed(review), replace(asked, notes=(*asked.notes, *notes))
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
     emit(report(answer, asked, options.top), asked, options.asking.output)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from traceq.analysis.findings import KINDS, Finding, Findings
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Line, Part, Report
+from traceq.report import Issue, Line, Part, Report
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.wording import (
     count_parts,
@@ -31,16 +32,50 @@ _LONGEST_TEXT = 300
 @report_of.register
 def report(answer: Findings, asked: Asked = NOT_ASKED, top: int = 10) -> Report:
     """Show what is worth a change, each finding with its evidence and advice."""
+    issues = tuple(_issue(finding, answer.sums.request_count) for finding in answer.findings)
     if not answer.sums.request_count:
-        return nothing_reported("findings", answer, asked, answer.sums.set_apart)
-    lines = finding_lines(answer.findings[:top], answer.sums.request_count)
-    blocks = (*verdict_lines(answer.verdict, asked), *_headline(answer, asked), *lines)
-    return reported("findings", answer, asked, blocks, _footer(answer, asked, top))
+        return replace(nothing_reported("findings", answer, asked, answer.sums.set_apart), issues=issues)
+    lines = finding_lines(answer.unacknowledged[:top], answer.sums.request_count)
+    blocks = (*verdict_lines(answer.verdict, asked), *_headline(answer, asked), *lines, *_decided(answer))
+    return replace(reported("findings", answer, asked, blocks, _footer(answer, asked, top)), issues=issues)
+
+
+def _decided(answer: Findings) -> list[Line]:
+    """List what is left as it is, and why."""
+    lines = []
+    for finding in answer.findings:
+        if decision := finding.acknowledged:
+            until = f", until {decision.expires}" if decision.expires else ""
+            told = f"{decision.reason}{f' ({decision.by}{until})' if decision.by else until}"
+            lines.append(dim(f"acknowledged: {finding.signature}: {told}"))
+    return [Line(), *lines] if lines else []
+
+
+def _issue(finding: Finding, request_count: int) -> Issue:
+    key, example = finding.key, finding.totals.examples[0]
+    title, decision = KINDS[key.kind].title, finding.acknowledged
+    whose = f"({decision.by})" if decision and decision.by else ""
+    cost_ns = finding.totals.cost_ns
+    cost = f"{format_duration(cost_ns)} on the critical path, {format_ratio(finding.ratio)} of all time; "
+    return Issue(
+        rule=key.kind,
+        title=f"{title}: {key.name}",
+        rule_title=title,
+        text=f"{cost if cost_ns else ''}{_evidence(finding, request_count)}",
+        level="error" if key.kind == "error" else "warning",
+        advice=finding.advice,
+        signature=finding.signature,
+        file=example.file,
+        line=example.line,
+        name=f"{key.service} {key.name}",
+        trace_ids=tuple(each.trace_id for each in finding.totals.examples),
+        accepted=f"{decision.reason} {whose}".rstrip() if decision else "",
+    )
 
 
 def _headline(answer: Findings, asked: Asked) -> list[Line]:
     """Say how much there is of what; where nothing was found, the verdict has said it."""
-    count = len(answer.findings)
+    count = len(answer.unacknowledged)
     if not count:
         return []
     parts = count_parts(count, "finding", answer.sums.request_count, answer.options.service, asked)
@@ -53,17 +88,19 @@ def _headline(answer: Findings, asked: Asked) -> list[Line]:
 
 def _footer(answer: Findings, asked: Asked, top: int) -> tuple[Line, ...]:
     lines = [Line()] if answer.findings else []
-    if any(finding.totals.cost_ns for finding in answer.findings):
+    if any(finding.totals.cost_ns for finding in answer.unacknowledged):
         lines.append(
             dim("cost: time on the critical path, the most that fixing it saves, and its share of all latency")
         )
-    lines.append(dim(looked_at(answer.sums, asked) + more(answer.findings, "finding", top)))
+    lines.append(dim(looked_at(answer.sums, asked) + more(answer.unacknowledged, "finding", top)))
+    if answer.known_count:
+        lines.append(dim(f"{plural(answer.known_count, 'finding')} of before left out"))
     return (*lines, *set_apart_lines(answer.sums.set_apart), next_line(asked, *_next_words(answer, asked)))
 
 
 def _next_words(answer: Findings, asked: Asked) -> tuple[str, ...]:
-    if answer.findings:
-        return ("show", answer.findings[0].totals.examples[0].trace_id)
+    if answer.unacknowledged:
+        return ("show", answer.unacknowledged[0].totals.examples[0].trace_id)
     whose = (answer.options.service,) if answer.options.service else ()
     one = ("--trace", str(asked.query["trace_id"])) if "trace_id" in asked.query else ()
     return ("bottlenecks", *whose, *one)

@@ -64,6 +64,7 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
             "excluded_request_count": 0,
             "span_count": 0,
         },
+        "known_count": None,
         "findings": [],
     }
     assert len(findings(table, "app").findings) == 1

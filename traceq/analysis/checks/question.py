@@ -11,7 +11,7 @@ from traceq.analysis.checks.expressions import Allowance, Expression
 from traceq.analysis.checks.regressions import Compared, entries_compared, expression_compared, new_operations, settle
 from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult, Outcome, judge
 from traceq.analysis.checks.tallies import CheckSums, tally
-from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums
+from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums, Review
 from traceq.analysis.grouping import added
 from traceq.analysis.requests import RequestOptions
 from traceq.answer import Answer, Verdict, verdict_specs
@@ -22,6 +22,8 @@ from traceq.units import plural
 
 _ON_PARTS = "within bounds as far as it was measured, but something is missing in the answer"
 _NOTHING_ALLOWED = Allowance()
+_ANY_KIND = ("finding", "new-finding")
+"""What stands for findings of every kind, and for those of every kind that were not there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class ChecksQuestion:
     expressions: tuple[Expression, ...] = ()
     with_entries: bool = False
     """Whether the requests of entry operations are compared with those of a baseline."""
+    review: Review = field(default_factory=Review)
+    """What was decided about findings, and which were there before."""
     learns: bool = True
 
     def __post_init__(self) -> None:
@@ -114,8 +118,9 @@ class ChecksQuestion:
             ValueError: If a check names one.
         """
         for each in self.expressions:
-            if each.measure == "no" and each.target not in KINDS:
-                raise ValueError(f"'{each.target}' is no kind of finding, there are {', '.join(KINDS)}")
+            if each.measure == "no" and each.target not in {*KINDS, *_ANY_KIND}:
+                told = f"there are {', '.join((*KINDS, *_ANY_KIND))}"
+                raise ValueError(f"'{each.target}' is no kind of finding, {told}")
 
     @property
     def bounds(self) -> tuple[Expression, ...]:
@@ -143,10 +148,26 @@ class ChecksQuestion:
         bounds = tuple(tally(traces, bound, self.options) for bound in self.bounds)
         return ChecksSums(len(traces), traces.span_count, bounds, found, entries)
 
+    def findings(self, sums: ChecksSums) -> tuple[Finding, ...]:
+        """Give all findings, those included that were there before, with what was decided about them."""
+        found = FindingQuestion(self.options).rank(sums.findings)
+        return found.reviewed(replace(self.review, known=None)).findings
+
     @property
     def of_baseline(self) -> ChecksQuestion:
         """What a baseline is asked: only what is compared with it."""
         return replace(self, expressions=tuple(each for each in self.expressions if each.allowance is not None))
+
+    def _meant(self, findings: Sequence[Finding], expression: Expression) -> list[Finding]:
+        """Give the findings that a check forbids: of its kind, and not acknowledged."""
+        known = (self.review.known or frozenset()) if expression.target == "new-finding" else frozenset[str]()
+        return [
+            finding
+            for finding in findings
+            if finding.acknowledged is None
+            and expression.target in {finding.key.kind, *_ANY_KIND}
+            and finding.signature not in known
+        ]
 
     def rank(self, sums: ChecksSums) -> Checks:
         """Give the results of the checks that have bounds of their own, in the order in which they were given."""
@@ -160,12 +181,12 @@ class ChecksQuestion:
             sums: The sums of the traces that are checked.
             allowance: How far the measures of entry operations may be above the baseline.
         """
-        findings = FindingQuestion(self.options).rank(sums.findings).findings
+        findings = self.findings(sums)
         measured, before = iter(sums.measured), iter(baseline.measured if baseline else ())
         results: list[CheckResult | Compared] = []
         for each in self.expressions:
             if each.measure == "no":
-                results.append(_named(_without_finding(findings, each, sums), each))
+                results.append(_named(_without_finding(self._meant(findings, each), each, sums), each))
                 continue
             after = next(measured)
             if each.allowance is None:
@@ -200,11 +221,11 @@ def _nothing_compared(before: EntrySums, after: EntrySums) -> CheckResult:
     return CheckResult("requests of the baseline", "nothing", None, None, "nothing", remark)
 
 
-def _without_finding(findings: Sequence[Finding], expression: Expression, sums: ChecksSums) -> CheckResult:
-    there = [finding for finding in findings if finding.key.kind == expression.target]
+def _without_finding(there: Sequence[Finding], expression: Expression, sums: ChecksSums) -> CheckResult:
     remark, example = f"in {plural(sums.trace_count, 'trace')}", ""
     if there:
-        remark = f"{there[0].key.service} {there[0].key.name} {remark}"
+        kind = f"{there[0].key.kind}: " if expression.target in _ANY_KIND else ""
+        remark = f"{kind}{there[0].key.service} {there[0].key.name} {remark}"
         example = there[0].totals.examples[0].trace_id
     measured, apart = plural(len(there), "finding"), sums.findings.set_apart
     outcome: Outcome = "failed" if there else "passed" if sums.findings.request_count else "nothing"

@@ -4,22 +4,17 @@ Detectors are plain functions from a `Scene` (examined requests and thresholds) 
 them all and sums up the sightings by call. Sums can be added, and only `rank` turns them into an answer.
 """
 
+from traceq.analysis.findings.answer import Finding, Findings
 from traceq.analysis.findings.kinds import KINDS, FindingKind
-from traceq.analysis.findings.question import (
-    Finding,
-    FindingExample,
-    FindingKey,
-    FindingQuestion,
-    Findings,
-    FindingSums,
-    FindingTotals,
-    sum_up,
-)
+from traceq.analysis.findings.question import FindingQuestion, sum_up
 from traceq.analysis.findings.sightings import Scene, Sightings
+from traceq.analysis.findings.signatures import Acknowledgement, Review, reviewed_by
+from traceq.analysis.findings.sums import FindingExample, FindingKey, FindingSums, FindingTotals
 from traceq.analysis.thresholds import Thresholds
 
 __all__ = [
     "KINDS",
+    "Acknowledgement",
     "Finding",
     "FindingExample",
     "FindingKey",
@@ -28,8 +23,10 @@ __all__ = [
     "FindingSums",
     "FindingTotals",
     "Findings",
+    "Review",
     "Scene",
     "Sightings",
     "Thresholds",
+    "reviewed_by",
     "sum_up",
 ]

@@ -1,0 +1,239 @@
+"""What is worth changing, as an answer: findings, their order, and what was decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
+from traceq.analysis.findings.signatures import Acknowledgement, Review, signature_of
+from traceq.analysis.findings.sums import EXAMPLE_COLUMNS, ORDER, FindingKey, FindingSums, FindingTotals
+from traceq.analysis.naming import whose
+from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, set_apart_specs
+from traceq.analysis.spread import spread_specs
+from traceq.analysis.thresholds import Thresholds
+from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.report import Column, Part, Rows, Unit, Value
+from traceq.units import format_duration, format_ratio, plural
+
+_SHOWN_OF_NAMES = 100
+"""Number of characters of names in a finding's short text."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Finding:
+    """Something that is worth changing, and its cost."""
+
+    key: FindingKey
+    totals: FindingTotals
+    ratio: float
+    """The cost as a share of the latency of all requests."""
+    acknowledged: Acknowledgement | None = None
+    """The decision to leave it as it is; None for none that holds."""
+
+    def __repr__(self) -> str:
+        """Name the kind, the place and the cost."""
+        key = self.key
+        where = f"service={key.service[:_SHOWN_OF_NAMES]!r}, name={key.name[:_SHOWN_OF_NAMES]!r}"
+        return f"Finding(kind={key.kind!r}, {where}, cost_ns={self.totals.cost_ns})"
+
+    @property
+    def signature(self) -> str:
+        """The name by which it is known again in other traces; see `signature_of`."""
+        key = self.key
+        return signature_of(key.kind, (key.service, key.name), key.peer, (key.caller_service, key.caller_name))
+
+    @property
+    def has_caller(self) -> bool:
+        """Whether the span above is known."""
+        return bool(self.key.caller_service or self.key.caller_name)
+
+    @property
+    def statement(self) -> str:
+        """The query or URL of the costliest example; empty where it is not recorded."""
+        return self.totals.examples[0].statement
+
+    @property
+    def remark(self) -> str:
+        """Further information about the costliest example."""
+        return self.totals.examples[0].remark
+
+    @property
+    def advice(self) -> str:
+        """The advice, in one line."""
+        special = advice_for(self.key.kind, self.key.peer, (self.key.name, self.statement), self._seen)
+        return special or KINDS[self.key.kind].advice
+
+    @property
+    def evidence(self) -> str:
+        """The evidence in words."""
+        return KINDS[self.key.kind].evidence(self._seen)
+
+    @property
+    def _seen(self) -> Evidence:
+        totals, time = self.totals, self.totals.time
+        counts = totals.sighting_count, totals.span_count, totals.most_spans, totals.flagged_count
+        return Evidence(*counts, time.max_ns, time.percentile(0.5))
+
+
+def _decided(taken: Callable[[Acknowledgement], str | None]) -> Callable[[Finding], str | None]:
+    return lambda finding: None if finding.acknowledged is None else taken(finding.acknowledged)
+
+
+_ACKNOWLEDGED_COLUMNS: tuple[Column[Finding], ...] = (
+    Column(
+        "reason",
+        "acknowledged",
+        value=_decided(lambda decision: decision.reason),
+        about="why it is left as it is; `acknowledged` is null where nobody decided that",
+        within="acknowledged",
+    ),
+    Column(
+        "by", "by", value=_decided(lambda decision: decision.by or None), about="who decided", within="acknowledged"
+    ),
+    Column(
+        "expires",
+        "expires",
+        value=_decided(lambda decision: None if decision.expires is None else decision.expires.isoformat()),
+        about="last day of the decision",
+        within="acknowledged",
+    ),
+)
+
+
+FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
+    Column("kind", "kind", of="key", about="see [findings](analyses/findings.md)"),
+    Column(
+        "signature",
+        "signature",
+        about="the same in other traces; see [findings](analyses/findings.md#findings-that-last)",
+    ),
+    Column("service", "service", Unit.SERVICE, of="key"),
+    Column("operation", "operation", value=lambda finding: finding.key.name),
+    Column(
+        "peer",
+        "peer",
+        value=lambda finding: None if finding.key.peer is None else finding.key.peer.label,
+        about="what was called: system and name",
+    ),
+    Column(
+        "service",
+        "caller",
+        Unit.SERVICE,
+        lambda finding: finding.key.caller_service if finding.has_caller else None,
+        "service of the span above; `caller` is null where there is none",
+        within="caller",
+    ),
+    Column(
+        "operation",
+        "caller's operation",
+        value=lambda finding: finding.key.caller_name if finding.has_caller else None,
+        within="caller",
+    ),
+    Column("cost_ns", "cost", Unit.DURATION, of="totals", about="time on the critical paths"),
+    Column("ratio", "of all", Unit.RATIO, about="the cost as a share of `latency_ns`"),
+    Column("request_count", "requests", Unit.COUNT, of="totals", about="requests that show it"),
+    Column("sighting_count", "sightings", Unit.COUNT, of="totals", about="times it was seen"),
+    Column("span_count", "spans", Unit.COUNT, of="totals", about="spans that show it"),
+    Column("most_spans", "most spans", Unit.COUNT, of="totals", about="spans of one sighting"),
+    *spread_specs("time", "", lambda finding: finding.totals.time, "times that it took, waited for or not"),
+    Column("statement", "statement", value=lambda finding: finding.statement or None, about="the query or the URL"),
+    Column(
+        "remark", "remark", value=lambda finding: finding.remark or None, about="remark about the costliest example"
+    ),
+    Column("advice", "advice", about="what to try"),
+    *_ACKNOWLEDGED_COLUMNS,
+    Rows(
+        "examples",
+        EXAMPLE_COLUMNS,
+        of="totals",
+        about="up to three, the costliest first; in CSV the ids of their traces",
+        text=lambda finding: tuple(example.trace_id for example in finding.totals.examples),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Findings(Answer):
+    """What is worth changing, the costliest finding first."""
+
+    options: RequestOptions
+    thresholds: Thresholds
+    sums: FindingSums
+    findings: tuple[Finding, ...]
+    known_count: int | None = None
+    """The number of findings left out because they were there before; None where that was not asked for."""
+
+    SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            finding_count="number of findings that are not acknowledged",
+            kind="kind of the costliest; null for none",
+            service="its service",
+            operation="its operation",
+            cost_ns="its time on the critical paths",
+            ratio="the same as a share of `latency_ns`",
+        ),
+        ASKED_SERVICE,
+        Column("request_count", of="sums", about="requests that were looked at"),
+        Column("trace_count", of="sums", about="traces with these requests"),
+        Column("span_count", of="sums", about="spans of these requests"),
+        Column("latency_ns", of="sums", about="latency of all requests together"),
+        *set_apart_specs(lambda answer: answer.sums.set_apart),
+        Column("known_count", about="findings that are left out as they were there before; null without `--new-since`"),
+        Rows("findings", FINDING_COLUMNS, about="findings, the costliest first"),
+    )
+    MAIN: ClassVar[str] = "findings"
+
+    @property
+    def unacknowledged(self) -> tuple[Finding, ...]:
+        """The findings that nobody decided to leave as they are."""
+        return tuple(finding for finding in self.findings if finding.acknowledged is None)
+
+    def reviewed(self, review: Review) -> Findings:
+        """Give the same with what was decided about the findings, without those that were there before."""
+        found = self.findings
+        if review.known is not None:
+            found = tuple(finding for finding in found if finding.signature not in review.known)
+        decided = (replace(each, acknowledged=review.acknowledged.get(each.signature)) for each in found)
+        known_count = None if review.known is None else len(self.findings) - len(found)
+        return replace(self, findings=tuple(decided), known_count=known_count)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The costliest finding, or that there is none; None where there was no request to look at."""
+        if not self.sums.request_count:
+            return None
+        found, seen = self.unacknowledged, plural(self.sums.request_count, "request")
+        count = len(found)
+        if not found:
+            whose_requests = f" of {self.options.service}" if self.options.service else ""
+            new = "" if self.known_count is None else " new"
+            left = f", {plural(len(self.findings), 'acknowledged one')} apart" if self.findings else ""
+            return Verdict((Part(f"No{new} findings in {seen}{whose_requests}{left}."),), {"finding_count": 0})
+        first = found[0]
+        key, cost_ns = first.key, first.totals.cost_ns
+        title = KINDS[key.kind].title
+        ratio = f"{format_duration(cost_ns)}, {format_ratio(first.ratio)} of all time"
+        parts = (
+            Part(f"{title[0].upper()}{title[1:]} "),
+            Part(key.name, "strong"),
+            Part(whose(key.service, key.name, key.peer, self.options.service)),
+            Part(f" costs most: {ratio}." if cost_ns else " costs no time."),
+        )
+        numbers: dict[str, Value] = {
+            "finding_count": count,
+            "kind": key.kind,
+            "service": key.service,
+            "operation": key.name,
+            "cost_ns": cost_ns,
+            "ratio": first.ratio,
+        }
+        return Verdict(parts, numbers)
+
+
+def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
+    """Order findings by cost, then by kind, then by the number of requests that show them."""
+    kind = ORDER[finding.key.kind]
+    return (-finding.totals.cost_ns, kind, -finding.totals.request_count, finding.key.rank)

@@ -1,0 +1,132 @@
+"""What people decided about findings, and the findings of before: two files."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from traceq.errors import InputError
+
+if TYPE_CHECKING:
+    from traceq.analysis.findings import Acknowledgement, Review
+
+_KEYS = ("signature", "reason", "by", "expires")
+_EXAMPLE = "write [[acknowledged]] and below it signature = '...' and reason = '...'"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOptions:
+    """Which findings are not to be told again."""
+
+    acknowledged: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Findings to leave as they are (TOML: signature, reason, by, expires).",
+            show_default=False,
+        ),
+    ] = None
+    new_since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Only findings that this JSON answer of before does not have.", show_default=False
+        ),
+    ] = None
+
+    @property
+    def review(self) -> Review:
+        """Read both files.
+
+        Raises:
+            InputError: If a file cannot be read, or is no answer of `findings`.
+            typer.BadParameter: If acknowledgements cannot be understood.
+        """
+        from traceq.analysis.findings import reviewed_by
+
+        decisions = () if self.acknowledged is None else read_acknowledgements(self.acknowledged)
+        known = None if self.new_since is None else read_signatures(self.new_since)
+        return reviewed_by(decisions, datetime.now().astimezone().date(), known)
+
+
+def read_acknowledgements(path: str) -> tuple[Acknowledgement, ...]:
+    """Read what was decided about findings.
+
+    Raises:
+        InputError: If the file cannot be read.
+        typer.BadParameter: If it is no TOML, or an entry is not understood; the message names file and entry.
+    """
+    try:
+        document = tomllib.loads(_text(path, "acknowledgements"))
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(f"'{path}' is no TOML: {error}") from error
+    entries = document.pop("acknowledged", [])
+    if document or not isinstance(entries, list):
+        raise _refused(f"'{path}': {_EXAMPLE}")
+    return tuple(_acknowledgement(f"'{path}', entry {number}", entry) for number, entry in enumerate(entries, 1))
+
+
+def _acknowledgement(where: str, entry: object) -> Acknowledgement:
+    from traceq.analysis.findings import Acknowledgement
+
+    if not isinstance(entry, dict):
+        raise _refused(f"{where}: {_EXAMPLE}")
+    if unknown := [key for key in entry if key not in _KEYS]:
+        raise _refused(f"{where}: unknown key '{unknown[0]}', there are {', '.join(_KEYS)}")
+    texts = {key: entry.get(key, "") for key in _KEYS[:3]}
+    if wrong := [key for key, value in texts.items() if not isinstance(value, str)]:
+        raise _refused(f"{where}: '{wrong[0]}' has to be a text")
+    if missing := [key for key in _KEYS[:2] if not texts[key].strip()]:
+        raise _refused(f"{where}: '{missing[0]}' is missing")
+    return Acknowledgement(**texts, expires=_day(where, entry.get("expires")))
+
+
+def _day(where: str, value: object) -> date | None:
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value)
+        except ValueError as error:
+            raise _refused(f"{where}: 'expires' has to be a day such as 2027-01-31, not '{value}'") from error
+    if isinstance(value, datetime):
+        return value.date()
+    if value is None or isinstance(value, date):
+        return value
+    raise _refused(f"{where}: 'expires' has to be a day such as 2027-01-31")
+
+
+def _refused(text: str) -> typer.BadParameter:
+    return typer.BadParameter(text, param_hint="--acknowledged")
+
+
+def read_signatures(path: str) -> frozenset[str]:
+    """Read the signatures of all findings of a JSON answer.
+
+    Raises:
+        InputError: If the file cannot be read, or is no answer of `findings`.
+    """
+    hint = "write it with `traceq findings --format json -o FILE`"
+    try:
+        document = json.loads(_text(path, "findings of before"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"'{path}' is no JSON: {error}", hint=hint) from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != "traceq.findings/1":
+        raise InputError(f"'{path}' is no answer of `traceq findings`", hint=hint)
+    found = document.get("findings")
+    signatures = [each.get("signature") if isinstance(each, dict) else None for each in found or ()]
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in signatures):
+        raise InputError(f"the findings in '{path}' have no signatures", hint=f"{hint} of this version")
+    return frozenset(str(each) for each in signatures)
+
+
+def _text(path: str, what: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise InputError(f"cannot read the {what} in '{path}': {reason}") from error
