@@ -27,6 +27,21 @@ def edges(found: Dependencies) -> list[tuple[str, str, bool, str, int]]:
     return [(call.caller, call.callee, call.is_async, call.via, call.call_count) for call in found.calls]
 
 
+def test_what_only_follows_from_its_caller_is_not_waited_for() -> None:
+    spans = (
+        span("1", None, 0, 100, service="user", kind=Kind.SERVER),
+        span("2", "1", 10, 20, service="user", kind=Kind.CLIENT),
+        span("3", "2", 15, 300, service="audit", kind=Kind.SERVER, follows_from=True),
+        span("4", "1", 30, 60, service="user", kind=Kind.CLIENT),
+        span("5", "4", 35, 50, service="audit", kind=Kind.SERVER),
+    )
+
+    assert edges(dependencies(trace(*spans))) == [
+        ("user", "audit", False, "", 1),
+        ("user", "audit", True, "", 1),
+    ]
+
+
 def test_calls_between_services_are_counted_and_messages_told_apart() -> None:
     spans = (
         span("1", None, 0, 100, service="user"),

@@ -36,3 +36,9 @@ def test_a_request_that_holds_itself_up_has_no_bottleneck() -> None:
 
     assert {label: row.note for label, row in held.items()} == {"root": "", "a": "bottleneck 80 %"}
     assert alone["root"].note == "100 % in itself"
+
+
+def test_it_is_said_where_a_span_works_beside_a_child_that_nobody_waits_for() -> None:
+    found = rows(span("root", None, 0, 100), span("task", "root", 0, 150, follows_from=True))
+
+    assert found["root"].note.startswith("100 % in itself, beside what nobody waits for")

@@ -285,15 +285,15 @@ def find_calls(spans: Columns, grouping: PeerGrouping) -> Calls:
     services = spans.services.astype(np.int64)
     sends = np.array([node.kind == "messaging" for node in nodes], dtype=np.bool_)
     nothing_out, nothing_in = np.full(outgoing.size, -1), np.full(incoming.size, -1)
+    # Nobody waits for what only follows from its caller, either.
+    is_unawaited = _is_message(spans, direct) | spans.follows[direct]
     return Calls(
         spans,
         nodes,
         caller=np.concatenate((services[spans.parents[direct]], services[outgoing], _broker(spans, node_at, incoming))),
         callee=np.concatenate((services[direct], node_at[outgoing], services[incoming])),
         via=np.concatenate((_via(spans, node_at, sends, direct, peers.is_poll), nothing_out, nothing_in)),
-        is_async=np.concatenate(
-            (_is_message(spans, direct), sends[node_at[outgoing]], np.ones(incoming.size, dtype=np.bool_))
-        ),
+        is_async=np.concatenate((is_unawaited, sends[node_at[outgoing]], np.ones(incoming.size, dtype=np.bool_))),
         near=np.concatenate((_client(spans, direct), outgoing, nothing_in)),
         far=np.concatenate((direct, nothing_out, incoming)),
     )

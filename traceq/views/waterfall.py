@@ -343,7 +343,12 @@ class _Drawing:
             scattered = len(culprit.rows) > len(node.rows)
             calls = f" in {plural(len(culprit.rows), 'call')}" if scattered else ""
             ratio = format_ratio(culprit.ratio)
-            texts.append(f"{ratio} in itself" if culprit.is_entry else f"bottleneck {ratio}{calls}")
+            # Self time is what no child covers, and who does not wait for a child works beside it.
+            is_covered = self.self_ns[row] < culprit.held_ns and not all(
+                self.awaited[each] for each in self.children.get(row, ())
+            )
+            beside = ", beside what nobody waits for" if is_covered else ""
+            texts.append(f"{ratio} in itself{beside}" if culprit.is_entry else f"bottleneck {ratio}{calls}")
         texts += self._match_notes(node)
         if len(node.rows) > 1:
             texts.append(self._fold_note(node.rows))
