@@ -90,3 +90,14 @@ def test_verbose_tells_every_request(run: Run) -> None:
     assert [re.sub(r"\d+ ms", "N ms", line) for line in requests] == [
         f"traceq: DEBUG: traceq.sources.http: GET {seen.url}/api/services: 200, 25 bytes, N ms"
     ]
+
+
+def test_a_report_asks_a_server_once_for_all_its_questions_and_links_to_its_pages(run: Run) -> None:
+    with serving(jaeger) as seen:
+        outcome = run("report", "chat-service", "--source", seen.url, *WHOLE_WINDOW, "--format", "markdown")
+
+    filed = run("report", "chat-service", "--source", "fixtures/chat.json", "--format", "json")
+    slowest = json.loads(filed.out)["bottlenecks"]["slowest_requests"][0]["trace_id"]
+    assert outcome.code == 0, outcome.err
+    assert [target.partition("?")[0] for target, _ in seen.requests].count("/api/traces") == 1
+    assert f"[{slowest}](<{seen.url}/trace/{slowest}>)" in outcome.out

@@ -22,6 +22,10 @@ _NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit'
 _RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
 
 
+_ONE_LINE = 40
+"""Texts up to so many characters stay on one line where there is room."""
+
+
 def table_part(table: Table, ink: Ink) -> PagePart:
     """Write a table; what is compared is aligned right, and stands with its exact value in the markup."""
     if not table.rows:
@@ -43,7 +47,10 @@ def _mark(column: Column[Any], values: Sequence[Value]) -> str:
     """Say how the cells of a column look."""
     if column.unit is Unit.BAR:
         return ' class="share"'
-    return ' class="number"' if _is_right(column, values) else ""
+    if _is_right(column, values):
+        return ' class="number"'
+    is_long = any(isinstance(value, str) and len(value) > _ONE_LINE for value in values)
+    return f' class="{"long" if is_long else "text"}"'
 
 
 def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:

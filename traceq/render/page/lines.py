@@ -11,12 +11,12 @@ from traceq.render.page.parts import Ink, PagePart, anchor, hued, safe, trace_ht
 from traceq.report import Heading, Line, Part
 
 _TRACE = re.compile(r"\b(trace )([0-9a-f]{32}|[0-9a-f]{16})\b")
-_FIGURES = re.compile(r" +(?=[-\d<])|  +")
+_FIGURES = re.compile(r"^ +|  +")
 """Blanks that put figures of several lines below each other, in a terminal."""
 _BEGINS_WITH_FIGURES = re.compile(r" *[-\d<]")
 _FIGURE_SPACE = "\u2007"
-_HANGS = 4
-"""A line that begins with so many blanks belongs to the one above."""
+_HANGS = 2
+"""A line that begins with so many blanks belongs to the one above, unless it begins with figures in columns."""
 
 
 def lines_part(lines: Sequence[Line], ink: Ink) -> PagePart:
