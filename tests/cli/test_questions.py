@@ -149,3 +149,8 @@ def test_misspelt_names_are_told_what_comes_nearest(run: Run) -> None:
     assert "did you mean 'mysql bigtech_chat'?" in run("deps", "--impact", "mysqll", *CHAT).err
     what_if = run("bottlenecks", "chat-service", "--no-findings", "--what-if", "mongodb.inser=-50%", *CHAT, width=120)
     assert "no span goes by the name 'mongodb.inser': did you mean 'mongodb.insert'?" in what_if.out
+
+
+def test_a_tag_that_no_span_has_is_said_to_be_missing(run: Run) -> None:
+    assert "no span has the tag 'db.sytem'" in run("stats", "--by", "tag:db.sytem", *CHAT).out
+    assert "no span has the tag" not in run("stats", "--by", "tag:db.system", *CHAT).out

@@ -61,6 +61,12 @@ def report(answer: Statistics, asked: Asked = NOT_ASKED, shown: Shown = Shown())
     if answer.total.duration.count:
         rows = _sorted(answer.rows, shown.sort)
         blocks = [*verdict_lines(answer.verdict, asked), _headline(answer, asked), Line(), _table(rows, answer, shown)]
+        missing = [
+            _title(level) for level in answer.options.by[:1] if all(row.value.text is None for row in answer.rows)
+        ]
+        # Without any value the table says nothing: most likely the key is misspelt.
+        listing = asked.command("show", "TRACE", "--attributes")
+        blocks += [hint(f"no span has the tag '{key}': `{listing}` lists those of a trace") for key in missing]
         blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
         footer = _footer(answer, asked, shown)
     return reported("stats", answer, asked, blocks, footer)
