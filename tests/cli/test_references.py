@@ -43,6 +43,7 @@ def test_a_file_of_one_trace_is_that_trace(run: Run, tmp_path: Path) -> None:
 
     assert run("show", file).out.splitlines()[0] == run("show", SLOW, *CHAT).out.splitlines()[0]
     assert run("stats", "--trace", file).code == 0
+    assert run("fetch", "--trace", file, "-q").out == run("fetch", "--trace", SLOW, *CHAT).out
 
 
 def test_a_file_of_many_traces_asks_which(run: Run) -> None:
@@ -67,6 +68,14 @@ def test_a_link_to_another_server_than_the_source_gives_the_id_and_a_hint(run: R
 
     assert outcome.code == 0
     assert "traceq: hint: the link leads to http://jaeger.example: without --source, it is asked" in outcome.err
+
+
+def test_traces_are_fetched_from_one_place(run: Run) -> None:
+    links = (f"http://{host}/trace/{SLOW}" for host in ("one", "two"))
+    outcome = run("fetch", *(word for link in links for word in ("--trace", link)), width=200)
+
+    assert outcome.code == ExitCode.USAGE
+    assert "one server or file at a time: these lead to several" in outcome.err
 
 
 def test_what_a_link_searches_for_is_found(run: Run) -> None:

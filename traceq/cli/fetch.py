@@ -16,7 +16,7 @@ from traceq.cli.options import (
     SourceOptions,
     TracesOutputOptions,
 )
-from traceq.cli.references import located, read_reference
+from traceq.cli.references import Located, located
 from traceq.cli.session import chosen_format, destination, opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line
 from traceq.render import TracesFormat
@@ -65,21 +65,29 @@ def fetch(options: FetchOptions) -> None:
         return
     if chosen_format(options.output) not in {"text", *get_args(TracesFormat)}:
         raise typer.BadParameter("traces are written as json or ndjson", param_hint="--format")
-    with opened(_place(options), options.output) as source:
-        parts = _found(source, options)
+    places = _places(options)
+    with opened(places[0].source if places else options.source, options.output) as source:
+        parts = _found(source, places, options)
         _write(parts, options.output)
     if not options.output.quiet:
         _tell(parts, options)
 
 
-def _place(options: FetchOptions) -> SourceOptions:
-    """Give the source: what was typed, or where the first id leads if it is a link."""
-    return located(options.trace[0], options.source, options.output).source if options.trace else options.source
+def _places(options: FetchOptions) -> list[Located]:
+    """Read what was typed for traces.
+
+    Raises:
+        typer.BadParameter: If links and files among it lead to several places.
+    """
+    places = [located(text, options.source, options.output) for text in options.trace or ()]
+    if len({place.source.locations for place in places}) > 1:
+        raise typer.BadParameter("one server or file at a time: these lead to several", param_hint="--trace")
+    return places
 
 
-def _found(source: Source, options: FetchOptions) -> list[Found]:
-    if options.trace:
-        return [Found(source.trace(read_reference(text).trace_id)) for text in options.trace]
+def _found(source: Source, places: list[Located], options: FetchOptions) -> list[Found]:
+    if places:
+        return [Found(source.trace(place.trace_id)) for place in places]
     query = options.filters.query(options.service.name, is_live=source.is_live)
     return [source.find(query, with_attributes=False)]
 
