@@ -29,7 +29,7 @@ def test_widths_are_in_proportion_and_narrow_frames_are_joined() -> None:
         " │save_message_to_mongodb  70 %  700 µs    │GET 15 %│+2│",
         " │mongodb.insert  60 %  600 µs       │     │GET /us…│",
         " 3 of 8 frames are too narrow or too deep to be drawn: +n",
-        " stands for n of them",
+        " stands for n of them, --format json has all",
     ]
 
 

@@ -62,9 +62,8 @@ def draw_flame(flame: Flame, pen: Pen) -> Iterator[Strip]:
             yield line
     joined = sum(box.count for boxes in icicle.lines for box in boxes if box.row is None) + icicle.hidden_count
     if joined:
-        told = (
-            f"{joined:,} of {len(flame.rows):,} frames are too narrow or too deep to be drawn: +n stands for n of them"
-        )
+        of_all = f"{joined:,} of {len(flame.rows):,} frames are too narrow or too deep to be drawn"
+        told = f"{of_all}: +n stands for n of them, --format json has all"
         yield from ([Segment(" "), Segment(line, DIM)] for line in wrapped(pen.safe(told), max(pen.width - 1, 1)))
 
 
