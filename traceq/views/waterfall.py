@@ -31,8 +31,8 @@ _MOST_LINES = 12
 
 _NO_DETAILS = Details()
 
-_FACTS_OF_ROWS = 2
-"""The ids of span and trace, which come first, stand elsewhere."""
+_SHOWN_BY_ROWS = frozenset({"span", "trace", "operation", "duration"})
+"""Facts that stand elsewhere in what is drawn of a trace."""
 
 NOTABLE_SHIFT_RATIO = 0.01
 """A corrected clock is remarked on from this share of the trace on, not where a server ends just after its client."""
@@ -405,7 +405,7 @@ class _Drawing:
         if self.traces.details is None:
             return
         if self.details.whole:
-            yield from facts(span)[_FACTS_OF_ROWS:]
+            yield from (fact for fact in facts(span) if fact[0] not in _SHOWN_BY_ROWS)
         else:
             yield from ((key, _shortened(text)) for key, text in self._asked_details(span))
 

@@ -108,6 +108,10 @@ def test_a_trace_is_walked_through_by_keys(opened: Opened) -> None:
     assert not page.locator(".panel").is_visible()
     page.keyboard.press("z")
     assert page.locator(".tick").first.inner_text() == "200 ns"
+    for _ in range(5):
+        page.keyboard.press("+")
+    first, second, *_ = page.locator(".tick").all_inner_texts()
+    assert (first.endswith(" ns"), second.startswith("+")) == (True, True)
     page.keyboard.press("0")
     assert page.locator(".tick").first.inner_text() == "0 ns"
 

@@ -156,15 +156,17 @@ part("timeline", (root, data) => {
     const width = scale.clientWidth, span = to - from, most = Math.max(Math.floor(width / 90), 1);
     let step = 10 ** Math.floor(Math.log10(span / most));
     for (const factor of [1, 2, 5, 10]) if (span / (step * factor) <= most) { step *= factor; break; }
-    const ticks = [];
-    for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
-      const tick = make("span", "tick", durationText(Math.round(time)));
+    const ticks = [], first = Math.ceil(from / step) * step;
+    for (let time = first; time <= to; time += step) {
+      // Far into a long trace three digits tell no two ticks apart: all but the first say how much later they are.
+      const isLater = step < from / 100 && ticks.length > 0;
+      const tick = make("span", "tick", isLater ? `+${durationText(Math.round(time - first))}` : durationText(Math.round(time)));
       tick.style.left = `${place(time)}%`;
       if (place(time) < 92) ticks.push(tick);
     }
     scale.replaceChildren(...ticks);
     root.style.setProperty("--tick", `${step / span * width}px`);
-    root.style.setProperty("--first-tick", `${place(Math.ceil(from / step) * step) / 100 * width}px`);
+    root.style.setProperty("--first-tick", `${place(first) / 100 * width}px`);
   }
 
   function drawMap() {
@@ -252,7 +254,8 @@ part("timeline", (root, data) => {
   function openDetails() {
     const row = selected, [service] = data.services[data.service[row]], facts = make("dl");
     const add = (name, value) => facts.append(make("dt", "", name), make("dd", "", value));
-    add("service", service);
+    // Where everything is known, that a span is of another service than it calls is known, too.
+    if (!data.details[row]) add("service", service);
     if (data.id[row]) add("span", data.id[row]);
     add("starts", `+${durationText(data.start[row])}`);
     add("duration", durationText(data.length[row]));
