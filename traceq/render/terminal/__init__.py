@@ -122,7 +122,13 @@ _MIN_VALUE = 32
 
 def _draw_line(line: Line, pen: Pen) -> Iterator[Strip]:
     """Draw a line of text, wrapped between words; what is to be copied is left to the terminal to break."""
-    parts = [(pen.safe(part.text), pen.style(part.role, part.text)) for part in line.parts]
+    pieces = [
+        pen.named(pen.safe(part.text), part.text)
+        if part.role == "service"
+        else [Segment(pen.safe(part.text), pen.style(part.role, part.text))]
+        for part in line.parts
+    ]
+    parts = [(segment.text, segment.style) for segment in chain.from_iterable(pieces)]
     if not line.wraps:
         yield [Segment(part, style) for part, style in parts if part]
         return
