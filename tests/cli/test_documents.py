@@ -50,8 +50,9 @@ def test_every_answer_is_written_as_a_page_as_markdown_and_as_a_picture(name: st
 def test_a_picture_is_as_wide_as_columns_tell(run: Run, tmp_path: Path) -> None:
     wide, narrow = tmp_path / "wide.svg", tmp_path / "narrow.svg"
 
-    assert run("search", *CHAT, "-o", str(wide), width=160).code == 0
-    assert run("search", *CHAT, "-o", str(narrow), width=60).code == 0
+    # A command to be copied stays on one line, so an answer without one is drawn.
+    assert run("deps", "--critical", *CHAT, "-o", str(wide), width=160).code == 0
+    assert run("deps", "--critical", *CHAT, "-o", str(narrow), width=60).code == 0
 
     widths = [
         float(ET.fromstring(each.read_text(encoding="utf-8")).get("width", ""))  # noqa: S314 - ours
