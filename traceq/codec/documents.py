@@ -165,7 +165,13 @@ class _Reader:
             self._read_all(body, start, start + more.end, place)
 
     def _read_binary(self, body: memoryview, place: str) -> bool:
-        """Read OTLP in protobuf, and the messages that the collector framed; return whether it is such."""
+        """Read Parquet, OTLP in protobuf, and the messages that the collector framed; return whether it is such."""
+        if body[: len(_PARQUET)] == _PARQUET:
+            # Late, as below.
+            from traceq.codec.parquet_foreign import read_parquet
+
+            self.parts += read_parquet(body, place)
+            return True
         found = otlp_frames.messages(body, place)
         if found and found[0].is_framed:
             for frame in found:
@@ -379,6 +385,7 @@ def _refuse_known(keys: Collection[str], place: str) -> None:
         raise refusal(place, f"it looks like {shape}")
 
 
+_PARQUET = b"PAR1"
 _ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})
 
 

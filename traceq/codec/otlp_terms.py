@@ -26,16 +26,17 @@ class Told(NamedTuple):
     trace_state: str | None
 
 
+TAGS = ("otel.scope.name", "otel.scope.version", "otel.status_description", "w3c.tracestate")
+"""The attributes that these become."""
+
+
 def completed(told: Told, scope: Attributes, attributes: Attributes) -> dict[str, AttributeValue]:
     """Add to a span's attributes whatever else Jaeger's conversion turns into tags."""
     found: dict[str, AttributeValue] = {f"otel.scope.{key}": value for key, value in scope.items()}
-    found |= {key: value for key, value in zip(_TAGS, told, strict=True) if value}
+    found |= {key: value for key, value in zip(TAGS, told, strict=True) if value}
     found |= attributes
     found.pop(WARNINGS, None)
     return found
-
-
-_TAGS = ("otel.scope.name", "otel.scope.version", "otel.status_description", "w3c.tracestate")
 
 
 def remarks(attributes: Attributes) -> tuple[str, ...]:

@@ -37,8 +37,18 @@ _Value = TypeVar("_Value")
 SPAN_COLUMNS = tuple(field.name for field in SPAN_FIELDS)
 DETAIL_COLUMNS = tuple(field.name for field in DETAIL_FIELDS)
 _CODED = [field.name for field in SPAN_FIELDS if pa.types.is_dictionary(field.type)]
-_HINT = "traceq reads the Parquet that `traceq convert` writes"
+_HINT = "traceq reads the Parquet that `traceq convert` writes, and that of other tools, but not both at once"
 _UNREADABLE = (pa.ArrowException, OSError)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is whole, and does not say that it is traceq's, nor has the columns of one that is."""
+    try:
+        footer = pq.read_metadata(path, memory_map=True)
+    except _UNREADABLE:
+        return False  # the error is reported when the file is read
+    names = footer.schema.to_arrow_schema().names
+    return FORMAT_KEY not in (footer.metadata or {}) and not {"start_ns", "parent_row"} <= set(names)
 
 
 @dataclass(frozen=True, slots=True)

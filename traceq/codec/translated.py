@@ -81,28 +81,43 @@ class Translation(Generic[_Span]):
 
     def _trace_ids(self, spans: Sequence[msgspec.Raw]) -> list[str]:
         decoded = self.decoder.many.decode(b"[%b]" % b",".join(spans))
-        return [self._translated(span).trace_id for span in decoded]
+        return [checked(self.translate, span).trace_id for span in decoded]
 
     def _read(self, spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
         decoded = self.decoder.decode(spans, trace_id)
         found: list[Translated] = []
         for (place, _), span in zip(spans, decoded, strict=True):
             with failures_told(f"cannot read a span of trace {trace_id} in {place}"):
-                found.append(self._translated(span))
-        coded = _coded(found, trace_id, codes)
-        if with_details:
-            coded.details += found
-        check_ids(coded, spans[0][0])
-        return coded
+                found.append(checked(self.translate, span))
+        return coded_of(found, trace_id, spans[0][0], codes, with_details=with_details)
 
-    def _translated(self, span: _Span) -> Translated:
-        try:
-            read = self.translate(span)
-        except ValueError as error:
-            raise msgspec.ValidationError(str(error)) from error
-        if not -MAX_NS <= read.start_ns <= MAX_NS or not -MAX_NS <= read.end_ns <= MAX_NS:
-            raise msgspec.ValidationError("a time after the year 2116")
-        return read
+
+def checked(translate: Callable[[_Span], Translated], span: _Span) -> Translated:
+    """Translate a span, and check its times.
+
+    Raises:
+        msgspec.ValidationError: If it cannot be translated.
+    """
+    try:
+        read = translate(span)
+    except (ValueError, TypeError) as error:
+        raise msgspec.ValidationError(str(error)) from error
+    if not -MAX_NS <= read.start_ns <= MAX_NS or not -MAX_NS <= read.end_ns <= MAX_NS:
+        raise msgspec.ValidationError("a time after the year 2116")
+    return read
+
+
+def coded_of(spans: list[Translated], trace_id: str, place: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+    """Make columns of translated spans.
+
+    Raises:
+        DecodeError: If one of them has no id.
+    """
+    coded = _coded(spans, trace_id, codes)
+    if with_details:
+        coded.details += spans
+    check_ids(coded, place)
+    return coded
 
 
 def _coded(spans: Sequence[Translated], trace_id: str, codes: Codebook) -> CodedTrace:

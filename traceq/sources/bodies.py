@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 _KINDS = (".json", ".jsonl", ".ndjson", ".pb", ".binpb")
-_SUFFIXES = tuple(kind + packing for kind in _KINDS for packing in ("", ".gz", ".zst"))
+_SUFFIXES = (*(kind + packing for kind in _KINDS for packing in ("", ".gz", ".zst")), ".parquet")
 _MAPPED_FROM_BYTES = 2**20
 """Smaller files are read, since every mapping costs a file descriptor and a directory may hold thousands."""
 _SPOOLED_FROM_BYTES = 64 * 2**20

@@ -136,9 +136,10 @@ def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
 def _opened(locations: tuple[str, ...], progress: ProgressListener) -> _Files:
     if any(map(holds_parquet, locations)):
         # Late: few files are Parquet.
-        from traceq.sources.parquet import ParquetFiles
+        from traceq.sources.parquet import ParquetFiles, is_foreign
 
-        return ParquetFiles(locations, progress)
+        if not is_foreign(locations):
+            return ParquetFiles(locations, progress)
     return JsonFiles(locations, progress)
 
 

@@ -53,6 +53,20 @@ def parquet_files(locations: Iterable[str]) -> list[Path]:
     return list(files)
 
 
+def is_foreign(locations: Iterable[str]) -> bool:
+    """Whether no file of Parquet here is traceq's: those of other tools are read like JSON, and along with it.
+
+    Raises:
+        InputError: If pyarrow is missing.
+    """
+    found = [location for location in locations if holds_parquet(location)]
+    require_pyarrow(found[0])
+    from traceq.codec.parquet_file import is_foreign
+
+    paths = map(Path, found)
+    return all(is_foreign(file) for path in paths for file in (parquet_below(path) if path.is_dir() else (path,)))
+
+
 def require_pyarrow(location: str) -> None:
     """Check that Parquet can be read and written.
 

@@ -1,0 +1,161 @@
+"""Parquet of other tools, by the names of its columns, and what traceq writes for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import columns
+from tests.codec.reading import described, table
+from tests.laws import examples
+from tests.strategies import as_json, otlp_documents
+from traceq.assembly import joined
+from traceq.codec.documents import read_document
+from traceq.codec.parquet_otap import OtapWriter
+from traceq.errors import DecodeError
+from traceq.semantics import Kind, Status
+from traceq.sources.files import FileSource, JsonFiles
+from traceq.sources.interface import no_progress
+from traceq.sources.slices import sliced
+from traceq.traces import Event, Link, Traces
+
+NS = 1_600_000_000_000_000_001
+CLICKHOUSE: dict[str, Any] = {
+    "Timestamp": pa.array([NS, NS + 10], pa.timestamp("ns")),
+    "TraceId": ["0a" * 16] * 2,
+    "SpanId": ["01" * 8, "02" * 8],
+    "ParentSpanId": ["", "01" * 8],
+    "TraceState": ["k=v", ""],
+    "SpanName": ["get", "query"],
+    "SpanKind": ["Server", "SPAN_KIND_CLIENT"],
+    "ServiceName": ["app", "app"],
+    "ResourceAttributes": pa.array([[("host.name", "h1")]] * 2, pa.map_(pa.string(), pa.string())),
+    "ScopeName": ["lib", ""],
+    "ScopeVersion": ["1", ""],
+    "SpanAttributes": pa.array([[("a", "b")], []], pa.map_(pa.string(), pa.string())),
+    "Duration": [100, 20],
+    "StatusCode": ["Unset", "STATUS_CODE_ERROR"],
+    "StatusMessage": ["", "broke"],
+    "Events.Timestamp": pa.array([[NS + 2], []], pa.list_(pa.timestamp("ns"))),
+    "Events.Name": [["e"], []],
+    "Events.Attributes": pa.array([[[("x", "y")]], []], pa.list_(pa.map_(pa.string(), pa.string()))),
+    "Links.TraceId": [["0d" * 16], []],
+    "Links.SpanId": [["0e" * 8], []],
+    "Links.Attributes": pa.array([[[("why", "retry")]], []], pa.list_(pa.map_(pa.string(), pa.string()))),
+}
+DUCKDB: dict[str, Any] = {
+    "start_time_unix_nano": pa.array([NS, NS + 10], pa.timestamp("ns")),
+    "duration_time_unix_nano": [100, 20],
+    "trace_id": [bytes.fromhex("0a" * 16)] * 2,
+    "span_id": [bytes.fromhex("01" * 8), bytes.fromhex("02" * 8)],
+    "parent_span_id": [None, bytes.fromhex("01" * 8)],
+    "trace_state": ["k=v", None],
+    "service_name": ["app", "app"],
+    "name": ["get", "query"],
+    "kind": [2, 3],
+    "status_code": [0, 2],
+    "status_status_message": [None, "broke"],
+    "resource_attributes": ['{"host.name": "h1"}'] * 2,
+    "scope_name": ["lib", None],
+    "scope_version": ["1", None],
+    "span_attributes": ['{"a": "b"}', None],
+    "events_json": [f'[{{"name": "e", "time_unix_nano": {NS + 2}, "attributes": {{"x": "y"}}}}]', None],
+    "links_json": [f'[{{"trace_id": "{"0d" * 16}", "span_id": "{"0e" * 8}", "attributes": {{"why": "retry"}}}}]', None],
+}
+
+
+def written(content: dict[str, Any], path: Path) -> bytes:
+    pq.write_table(pa.table(content), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("content", [CLICKHOUSE, DUCKDB], ids=["clickhouse", "duckdb"])
+def test_columns_are_found_by_their_names(content: dict[str, Any], tmp_path: Path) -> None:
+    traces = table(written(content, tmp_path / "x.parquet"))
+
+    assert (traces.trace_ids, traces.span_ids) == (("0a" * 16,), ("01" * 8, "02" * 8))
+    assert (list(traces.parents), traces.names, traces.services) == ([-1, 0], ("get", "query"), ("app",))
+    assert (list(traces.start_ns), list(traces.duration_ns)) == ([NS, NS + 10], [100, 20])
+    assert list(traces.kinds) == [Kind.SERVER, Kind.CLIENT]
+    assert list(traces.statuses) == [Status.UNSET, Status.ERROR]
+    assert traces.hosts == ("", "h1")
+    get, query = (traces.span(row).details for row in range(2))
+    assert get.attributes() == {"otel.scope.name": "lib", "otel.scope.version": "1", "w3c.tracestate": "k=v", "a": "b"}
+    assert query.attributes() == {"otel.status_description": "broke"}
+    assert get.resource() == {"host.name": "h1"}
+    assert get.events() == (Event(NS + 2, "e", {"x": "y"}),)
+    assert get.links() == (Link("0d" * 16, "0e" * 8, {"why": "retry"}),)
+
+
+def whole(location: Path) -> Traces:
+    return joined(list(JsonFiles((str(location),), no_progress).tables(with_details=True)), with_details=True)
+
+
+def test_a_trace_that_is_spread_over_files_is_put_together(tmp_path: Path) -> None:
+    for row in range(2):
+        one = {name: pa.array(content)[row : row + 1] for name, content in CLICKHOUSE.items() if "." not in name}
+        pq.write_table(pa.table(one), tmp_path / f"{row}.parquet")
+
+    with sliced((str(tmp_path),), slice_bytes=10) as found:
+        parted = [each for one in found.slices for each in one.tables(with_details=True)]
+
+    assert columns(joined(parted, with_details=True)) == columns(whole(tmp_path))
+    assert (whole(tmp_path).span_count, list(whole(tmp_path).parents)) == (2, [-1, 0])
+    assert FileSource((str(tmp_path),)).services() == ("app",)
+
+
+@examples(0.3)
+@given(otlp_documents())
+def test_what_is_written_for_others_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]
+) -> None:
+    path = tmp_path_factory.mktemp("otap") / "x.parquet"
+    original = table(as_json(document))
+    writer = OtapWriter(path)
+    writer.add(original)
+    writer.close()
+
+    read = table(path.read_bytes())
+
+    if original.span_count:
+        assert columns(read) == columns(original)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param({"a": [1], "b": [2]}, "it is Parquet without the column trace_id; it has a, b, ...", id="other"),
+        pytest.param({**DUCKDB, "trace_id": [None, None]}, "row 0 names no trace", id="no trace"),
+        pytest.param({**DUCKDB, "span_attributes": ["{", "{"]}, "cannot read trace " + "0a" * 16, id="attributes"),
+    ],
+)
+def test_what_cannot_be_read_is_named(content: dict[str, Any], message: str, tmp_path: Path) -> None:
+    body = written(content, tmp_path / "x.parquet")
+
+    with pytest.raises(DecodeError, match=message):
+        table(body)
+
+
+@given(st.integers(4, 4000), st.binary(max_size=4))
+def test_a_damaged_file_is_an_error_or_readable(at: int, put: bytes) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(DUCKDB), sink)
+    body = sink.getvalue().to_pybytes()
+
+    try:
+        table(body[:at] + put + body[at + len(put) :])
+    except DecodeError as error:
+        assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed
+
+
+def test_parquet_without_spans_is_an_answer(tmp_path: Path) -> None:
+    body = written({name: pa.array(content)[:0] for name, content in DUCKDB.items()}, tmp_path / "x.parquet")
+
+    assert read_document(body, "x").parts == ()
+    assert described(table(body)) == []

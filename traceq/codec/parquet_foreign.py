@@ -1,0 +1,226 @@
+"""Reads spans from Parquet of other tools, by the names of its columns.
+
+Two families are known: OpenTelemetry's names in snake_case, as the DuckDB extension `otlp` has them, and those of the
+table `otel_traces` that the collector's ClickHouse exporter makes, which otlp2parquet has too. Columns may be missing,
+but for the ids; attributes are JSON text or maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.otlp_terms import Told
+from traceq.codec.parts import Part, SpansPart
+from traceq.codec.translated import Translated, checked, coded_of
+from traceq.codec.wire import VOID_IDS, Body, failures_told, quoted, refusal
+from traceq.records import Codebook, CodedTrace
+from traceq.semantics import AttributeValue
+from traceq.traces import Event, Link
+
+_Array: TypeAlias = Any
+"""pyarrow tells no types."""
+_Row: TypeAlias = Mapping[str, Any]
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "trace_id": ("trace_id", "TraceId"),
+    "span_id": ("span_id", "SpanId"),
+    "parent_id": ("parent_span_id", "ParentSpanId"),
+    "name": ("name", "span_name", "SpanName"),
+    "kind": ("kind", "span_kind", "SpanKind"),
+    "service": ("service_name", "ServiceName"),
+    "start": ("start_time_unix_nano", "timestamp", "start_time", "Timestamp"),
+    "duration": ("duration_time_unix_nano", "duration", "Duration"),
+    "end": ("end_time_unix_nano", "end_timestamp", "end_time", "EndTimestamp"),
+    "status": ("status_code", "StatusCode"),
+    "message": ("status_status_message", "status_message", "StatusMessage"),
+    "state": ("trace_state", "TraceState"),
+    "scope_name": ("scope_name", "ScopeName"),
+    "scope_version": ("scope_version", "ScopeVersion"),
+    "attributes": ("span_attributes", "SpanAttributes", "attributes"),
+    "resource": ("resource_attributes", "ResourceAttributes"),
+    "events": ("events_json", "events", "Events"),
+    "event_times": ("Events.Timestamp", "EventsTimestamp"),
+    "event_names": ("Events.Name", "EventsName"),
+    "event_attributes": ("Events.Attributes", "EventsAttributes"),
+    "links": ("links_json", "links", "Links"),
+    "link_traces": ("Links.TraceId", "LinksTraceId"),
+    "link_spans": ("Links.SpanId", "LinksSpanId"),
+    "link_attributes": ("Links.Attributes", "LinksAttributes"),
+}
+"""What a column holds, and the names that it has."""
+_NEEDED = ("trace_id", "span_id", "start")
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, IndexError, KeyError)
+"""What pyarrow raises for damaged bytes, in its own layers and in Python's."""
+_DETAILS = frozenset(name for name in _NAMES if name.startswith(("event", "link"))) - {"links"}
+
+
+def read_parquet(body: Body, place: str) -> list[Part]:
+    """Find the traces in a file.
+
+    Raises:
+        DecodeError: If it is damaged, or its columns are not those of spans.
+    """
+    try:
+        table = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read()
+        table.validate(full=True)
+        columns = _columns(table.column_names)
+        missing = [_NAMES[name][0] for name in _NEEDED if name not in columns]
+        if missing:
+            shown = ", ".join(quoted(name, 20) for name in table.column_names[:4])
+            raise refusal(place, f"it is Parquet without the column {missing[0]}; it has {shown}, ...")
+        table = table.select(list(columns.values())).rename_columns(list(columns))
+        file = _File(_plain(table), place)
+    except _UNREADABLE as error:
+        raise refusal(place, f"the Parquet is damaged ({quoted(str(error), 200)})") from error
+    return file.parts()
+
+
+def _columns(names: Collection[str]) -> dict[str, str]:
+    found = {meant: next((name for name in known if name in names), None) for meant, known in _NAMES.items()}
+    return {meant: name for meant, name in found.items() if name is not None}
+
+
+def _plain(table: _Array) -> _Array:
+    """Convert times to whole nanoseconds, which Python's own times cannot hold."""
+    for position, field in enumerate(table.schema):
+        kind = field.type
+        if pa.types.is_timestamp(kind):
+            table = table.set_column(position, field.name, _nanoseconds(table.column(position)))
+        elif pa.types.is_list(kind) and pa.types.is_timestamp(kind.value_type):
+            chunks = [
+                pa.ListArray.from_arrays(chunk.offsets, _nanoseconds(chunk.values))
+                for chunk in table.column(position).chunks
+            ]
+            table = table.set_column(position, field.name, pa.chunked_array(chunks, pa.list_(pa.int64())))
+    return table
+
+
+def _nanoseconds(times: _Array) -> _Array:
+    zone = times.type.tz
+    return pc.cast(pc.cast(times, pa.timestamp("ns", zone)), pa.int64())
+
+
+class _File:
+    """A file's rows, read into memory as columns."""
+
+    def __init__(self, table: _Array, place: str) -> None:
+        self._table = table
+        self._place = place
+
+    def parts(self) -> list[Part]:
+        rows: dict[str, list[int]] = {}
+        for row, written in enumerate(self._table.column("trace_id").to_pylist()):
+            trace_id = _id(written)
+            if trace_id in VOID_IDS:
+                raise refusal(self._place, f"row {row} names no trace")
+            rows.setdefault(trace_id, []).append(row)
+        return [SpansPart(trace_id, found, self._read) for trace_id, found in rows.items()]
+
+    def _read(self, spans: Sequence[int], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+        with failures_told(f"cannot read trace {trace_id} of {self._place}"):
+            table = self._table.take(pa.array(spans))
+            if not with_details:
+                table = table.drop_columns([name for name in table.column_names if name in _DETAILS])
+            found = [checked(_translated, row) for row in table.to_pylist()]
+        return coded_of(found, trace_id, self._place, codes, with_details=with_details)
+
+
+def _id(written: str | bytes | None) -> str:
+    return written.hex() if isinstance(written, bytes) else read_id(written)
+
+
+def _translated(row: _Row) -> Translated:
+    resource = _attributes(row.get("resource"))
+    if row.get("service"):
+        resource.setdefault("service.name", row["service"])
+    start_ns = read_time(row["start"])
+    duration_ns = row.get("duration")
+    return Translated(
+        trace_id=_id(row["trace_id"]),
+        span_id=_id(row["span_id"]),
+        parent_id=_id(row.get("parent_id")),
+        name=row.get("name") or "",
+        kind=_enum(row.get("kind")),
+        start_ns=start_ns,
+        end_ns=read_time(row.get("end")) or start_ns if duration_ns is None else start_ns + int(duration_ns),
+        status=_enum(row.get("status")),
+        own_attributes=_attributes(row.get("attributes")),
+        resource_attributes=resource,
+        told=Told(row.get("scope_name"), row.get("scope_version"), row.get("message"), row.get("state")),
+        own_events=_events(row),
+        own_links=_links(row),
+    )
+
+
+def _enum(written: str | int | None) -> str | int | None:
+    """Give a kind or status as OTLP names it: `Server`, `SPAN_KIND_SERVER` and 2 are the same."""
+    return written.upper() if isinstance(written, str) else written
+
+
+def _attributes(written: Any) -> dict[str, AttributeValue]:
+    """Read attributes: JSON text, a map, or a structure with a field for each."""
+    if isinstance(written, str):
+        return msgspec.json.decode(written, type=dict[str, Any]) if written else {}
+    if isinstance(written, dict):
+        return {key: value for key, value in written.items() if value is not None}
+    return dict(written or ())
+
+
+def _events(row: _Row) -> list[Event]:
+    times = row.get("event_times")
+    if times is not None:
+        names, attributes = row.get("event_names") or [], row.get("event_attributes") or []
+        return [
+            Event(read_time(time), name or "log", _attributes(told))
+            for time, name, told in _together(times, names, attributes)
+        ]
+    return [
+        Event(read_time(_first(each, _TIMES)), str(_first(each, ("name", "Name")) or "log"), _nested(each))
+        for each in _objects(row.get("events"))
+    ]
+
+
+_TIMES = ("time_unix_nano", "timeUnixNano", "timestamp", "Timestamp", "time")
+
+
+def _links(row: _Row) -> list[Link]:
+    traces = row.get("link_traces")
+    if traces is not None:
+        spans, attributes = row.get("link_spans") or [], row.get("link_attributes") or []
+        return [
+            Link(_id(trace), _id(span), _attributes(told)) for trace, span, told in _together(traces, spans, attributes)
+        ]
+    return [
+        Link(
+            _id(_first(each, ("trace_id", "traceId", "TraceId"))),
+            _id(_first(each, ("span_id", "spanId", "SpanId"))),
+            _nested(each),
+        )
+        for each in _objects(row.get("links"))
+    ]
+
+
+def _together(*columns: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    size = len(columns[0])
+    return zip(*((*column, *(None for _ in range(size - len(column)))) for column in columns), strict=False)
+
+
+def _objects(written: Any) -> list[dict[str, Any]]:
+    if isinstance(written, str):
+        return msgspec.json.decode(written, type=list[dict[str, Any]]) if written else []
+    return [each for each in written or () if isinstance(each, dict)]
+
+
+def _first(told: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((told[name] for name in names if told.get(name) is not None), None)
+
+
+def _nested(told: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    return _attributes(_first(told, ("attributes", "Attributes")))
