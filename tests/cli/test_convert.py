@@ -112,3 +112,57 @@ def test_without_pyarrow_the_hint_says_how_to_get_it(run: Run, monkeypatch: pyte
 
     assert refused.code == 5
     assert "pip install pyarrow" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("chat.json", ()),
+        ("chat.json.gz", ()),
+        ("chat.jsonl", ()),
+        ("chat.ndjson.zst", ()),
+        ("chat.txt", ("--to", "otlp")),
+        ("chat.parquet", ("--to", "otap")),
+    ],
+)
+def test_every_format_gives_the_same_answer(run: Run, tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
+    path = tmp_path / name
+    written = run("convert", CHAT, "-o", str(path), *options)
+
+    ours, theirs = (run("stats", "--source", source, "--format", "json") for source in (str(path), CHAT))
+
+    assert written.code == ours.code == theirs.code == 0
+    assert ours.out.replace(json.dumps(str(path)), json.dumps(CHAT)) == theirs.out
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        ("x.txt", (), "a name ends in one of .json, .jsonl, .ndjson, .parquet, or say with --to what to write"),
+        ("x.json", ("--to", "parquet"), "Parquet is written to a name that ends in .parquet, or a directory"),
+        ("x.parquet.gz", (), "Parquet is written to a name that ends in .parquet, or a directory"),
+        ("x.parquet", ("--to", "otlp"), "otlp is written to a file of JSON"),
+        ("x.json", ("--no-attributes",), "only parquet can be written without attributes"),
+    ],
+)
+def test_a_name_that_contradicts_the_format_is_a_usage_error(
+    run: Run, tmp_path: Path, output: str, options: tuple[str, ...], message: str
+) -> None:
+    outcome = run("convert", CHAT, "-o", str(tmp_path / output), *options)
+
+    assert (outcome.code, list(tmp_path.iterdir())) == (2, [])
+    assert message in outcome.err
+
+
+def test_what_a_format_cannot_hold_is_said(run: Run, tmp_path: Path) -> None:
+    spans = [{"traceId": "0a" * 16, "spanId": "0b" * 8, "startTimeUnixNano": "9", "endTimeUnixNano": "9"}]
+    attributes = [{"key": "list", "value": {"arrayValue": {"values": [{"intValue": "1"}]}}}]
+    source = tmp_path / "otlp.json"
+    scoped = [{"spans": [{**spans[0], "attributes": attributes}]}]
+    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": scoped}]}), encoding="utf-8")
+
+    outcome = run("convert", str(source), "-o", str(tmp_path / "jaeger.json"))
+
+    assert outcome.code == 0
+    assert "traceq: warning: 1 attributes that are lists or maps become JSON text\n" in outcome.err

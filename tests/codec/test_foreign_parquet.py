@@ -17,6 +17,7 @@ from tests.laws import examples
 from tests.strategies import as_json, otlp_documents
 from traceq.assembly import joined
 from traceq.codec.documents import read_document
+from traceq.codec.losses import lost
 from traceq.codec.parquet_otap import OtapWriter
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Status
@@ -123,7 +124,7 @@ def test_what_is_written_for_others_reads_back(
 
     read = table(path.read_bytes())
 
-    if original.span_count:
+    if original.span_count and not any("become text" in what for what in lost(original, "otap")):
         assert columns(read) == columns(original)
 
 

@@ -82,7 +82,10 @@ COMMANDS = {
     "mcp": Command(_SOURCES, "Serve the questions of traceq as tools for agents (Model Context Protocol)."),
     "capture": Command(_SOURCES, "Run a command, keep the spans that it sends, and end with its exit code."),
     "archive": Command(_SOURCES, "Have the server keep traces for longer, in its archive storage."),
-    "convert": Command(_SOURCES, "Write traces as Parquet: one row a span, far smaller and faster to read than JSON."),
+    "convert": Command(
+        _SOURCES,
+        "Write traces as Parquet, which is far smaller than JSON, as Jaeger JSON or OTLP JSON.",
+    ),
 }
 """In the order in which help lists them."""
 

@@ -1,10 +1,13 @@
-"""`traceq convert`: files of traces into Parquet."""
+"""`traceq convert`: files of traces into Parquet, Jaeger JSON or OTLP JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 import typer
 
@@ -12,13 +15,17 @@ from traceq.cli.messages import tell, tell_remarks
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
 from traceq.cli.session import failures_told, progress_line
 from traceq.sources import is_url
-from traceq.sources.bodies import expanded
+from traceq.sources.bodies import expanded, packed, unpacked_name
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.traces import TraceWarning
+from traceq.traces import Traces, TraceWarning
 from traceq.units import format_size, plural
+from traceq.writing import replacing
 
 if TYPE_CHECKING:
     from traceq.sources.interface import Input
+
+Target: TypeAlias = Literal["parquet", "otap", "jaeger", "otlp"]
+_BY_SUFFIX: dict[str, Target] = {".json": "jaeger", ".jsonl": "otlp", ".ndjson": "otlp", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +37,21 @@ class ConvertOptions:
     ]
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="FILE.parquet|DIR", help="One file, or a directory for several files."),
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="A file, or a directory for several files of Parquet."),
     ]
+    to: Annotated[
+        Target | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="What to write if the file's name does not say it: parquet (.parquet), jaeger (.json), otlp (.jsonl), "
+            "or otap: Parquet with OpenTelemetry's column names, for other tools.",
+        ),
+    ] = None
     no_attributes: Annotated[
         bool,
         typer.Option(
-            "--no-attributes", help="Leave out attributes, events and links: much smaller, but --tag finds nothing."
+            "--no-attributes",
+            help="Leave out attributes, events and links: much smaller, but --tag finds nothing. For parquet only.",
         ),
     ] = False
     rotate: Annotated[int, typer.Option(help="In a directory: size after which a new file begins.", **SIZE)] = (
@@ -46,67 +62,168 @@ class ConvertOptions:
 
 
 def convert(options: ConvertOptions) -> None:
-    """Write traces as Parquet: one row a span, far smaller and faster to read than JSON.
+    """Write traces as Parquet, which is far smaller than JSON, as Jaeger JSON or OTLP JSON.
 
-    Every question reads it back with --source, and so do DuckDB, polars and Spark. Needs the extra `parquet`.
+    Every question reads it back with --source. DuckDB, polars and Spark read Parquet, Jaeger UI reads Jaeger JSON,
+    collectors and other tools OTLP. Parquet needs pyarrow.
 
     Examples:
       traceq convert traces.json -o traces.parquet
 
       traceq convert harvest/ -o archive/ --rotate 250MB
 
-      traceq bottlenecks chat-service --source traces.parquet
+      traceq convert zipkin.json -o jaeger.json
+
+      traceq convert traces.json -o spans.jsonl.zst
+
+      traceq convert traces.json -o spans.parquet --to otap
     """
     if any(is_url(source) for source in options.sources):
         raise typer.BadParameter("a server's traces are fetched first, see `traceq fetch --help`", param_hint="SOURCE")
-    from traceq.sources.parquet import require_pyarrow
+    target = _target(options)
+    if target in ("parquet", "otap"):
+        from traceq.sources.parquet import require_pyarrow
 
-    require_pyarrow(options.output)
+        require_pyarrow(options.output)
     with progress_line(is_wanted=not options.quiet) as listener, failures_told(Path(options.output)):
-        written = _convert(options, listener)
+        written = _convert(options, target, listener)
     if not options.quiet:
         _tell(written, options.output)
 
 
-@dataclass(frozen=True, slots=True)
+def _target(options: ConvertOptions) -> Target:
+    """Choose what to write by the option, else by the file's name; a directory is for Parquet.
+
+    Raises:
+        typer.BadParameter: If the file's name says something else, or nothing.
+    """
+    name, packing = unpacked_name(options.output)
+    suffix = Path(name or "").suffix.lower()
+    if options.to is None and suffix and suffix not in _BY_SUFFIX and not Path(options.output).is_dir():
+        known = ", ".join(_BY_SUFFIX)
+        raise typer.BadParameter(
+            f"a name ends in one of {known}, or say with --to what to write", param_hint="--output"
+        )
+    target = options.to or _BY_SUFFIX.get(suffix, "parquet")
+    is_columnar = target in ("parquet", "otap")
+    if is_columnar and (packing != "none" or (suffix and suffix != ".parquet" and suffix in _BY_SUFFIX)):
+        raise typer.BadParameter(
+            "Parquet is written to a name that ends in .parquet, or a directory", param_hint="--output"
+        )
+    if not is_columnar and (suffix == ".parquet" or not suffix):
+        raise typer.BadParameter(f"{target} is written to a file of JSON", param_hint="--output")
+    if options.no_attributes and target != "parquet":
+        raise typer.BadParameter("only parquet can be written without attributes", param_hint="--no-attributes")
+    return target
+
+
+@dataclass(slots=True)
 class _Written:
     """What was written."""
 
-    paths: tuple[Path, ...]
-    trace_count: int
-    span_count: int
-    warnings: tuple[TraceWarning, ...]
-    notes: tuple[str, ...]
+    paths: tuple[Path, ...] = ()
+    trace_count: int = 0
+    span_count: int = 0
+    warnings: list[TraceWarning] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    lost: Counter[str] = field(default_factory=Counter)
+    """What the format cannot hold, and how often it was met."""
 
 
-def _convert(options: ConvertOptions, listener: ProgressListener) -> _Written:
+class _Writer(Protocol):
+    """Takes tables one after the other."""
+
+    def add(self, traces: Traces) -> None:
+        """Write a table."""
+
+
+def _convert(options: ConvertOptions, target: Target, listener: ProgressListener) -> _Written:
     from traceq.sources.files import FileSource
 
     with FileSource(expanded(options.sources), listener).slices() as found:
         for attempt in found.attempts():
             with attempt as trusted:
-                return _write(trusted, options, listener)
+                write = _write_parquet if target in ("parquet", "otap") else _write_text
+                return write(trusted, options, target, listener)
     raise AssertionError("the last attempt either succeeds or raises")
 
 
-def _write(found: Input, options: ConvertOptions, listener: ProgressListener) -> _Written:
-    trace_count = span_count = 0
-    warnings: list[TraceWarning] = []
-    from traceq.codec.parquet import SpanFiles
+def _write_parquet(found: Input, options: ConvertOptions, target: Target, listener: ProgressListener) -> _Written:
+    from traceq.codec.parquet import SpanFiles, SpanWriter
+    from traceq.codec.parquet_otap import OtapWriter
 
-    target = Path(options.output)
-    _check_target(target)
-    with SpanFiles(target, options.rotate, with_details=not options.no_attributes) as files:
-        total = sum(piece.trace_count for piece in found.slices)
-        for piece in found.slices:
-            for table in piece.tables(with_details=True):
-                files.add(table)
-                trace_count += len(table)
-                span_count += table.span_count
-                warnings += table.warnings
-                listener(Progress("writing Parquet", trace_count, total, trace_count))
+    path = Path(options.output)
+    _check_target(path)
+    writer = OtapWriter if target == "otap" else partial(SpanWriter, with_details=not options.no_attributes)
+    with SpanFiles(path, options.rotate, writer) as files:
+        written = _write(found, files, target, listener)
         files.close(found.calls)
-        return _Written(tuple(files.paths), trace_count, span_count, tuple(warnings), found.notes)
+        written.paths = tuple(files.paths)
+        return written
+
+
+def _write_text(found: Input, options: ConvertOptions, target: Target, listener: ProgressListener) -> _Written:
+    path = Path(options.output)
+    with replacing(path) as raw, packed(raw, unpacked_name(options.output)[1]) as out:
+        writer = _Documents(out.write) if target == "jaeger" else _Lines(out.write)
+        written = _write(found, writer, target, listener)
+        writer.close()
+    written.paths = (path,)
+    return written
+
+
+class _Lines:
+    """Writes OTLP JSON, a trace a line."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+
+    def add(self, traces: Traces) -> None:
+        from traceq.codec.otlp_writer import encode_trace
+
+        for position in range(len(traces)):
+            if traces.rows(position):
+                self._write(encode_trace(traces, position) + b"\n")
+
+    def close(self) -> None:
+        """Do nothing: every line is whole."""
+
+
+class _Documents:
+    """Writes Jaeger JSON, one document with all traces."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._separator = b'{"data":[\n'
+
+    def add(self, traces: Traces) -> None:
+        from traceq.codec.jaeger_writer import encode_trace
+
+        for position in range(len(traces)):
+            self._write(self._separator + encode_trace(traces, position))
+            self._separator = b",\n"
+
+    def close(self) -> None:
+        """Write the end of the document."""
+        self._write((b"" if self._separator == b",\n" else self._separator) + b"\n]}\n")
+
+
+def _write(found: Input, writer: _Writer, target: Target, listener: ProgressListener) -> _Written:
+    from traceq.codec.losses import lost
+
+    written = _Written(notes=found.notes)
+    total = sum(piece.trace_count for piece in found.slices)
+    for piece in found.slices:
+        for table in piece.tables(with_details=True):
+            writer.add(table)
+            written.trace_count += len(table)
+            written.span_count += table.span_count
+            written.warnings += table.warnings
+            written.lost += lost(table, target)
+            listener(Progress("writing traces", written.trace_count, total, written.trace_count))
+    if found.calls and target != "parquet":
+        written.lost["calls of dependency tables are left out"] += len(found.calls)
+    return written
 
 
 def _check_target(target: Path) -> None:
@@ -126,6 +243,8 @@ def _check_target(target: Path) -> None:
 
 def _tell(written: _Written, output: str) -> None:
     tell_remarks(written.notes, written.warnings)
+    for what, count in sorted(written.lost.items()):
+        tell("warning", f"{count:,} {what}")
     counts = f"{plural(written.trace_count, 'trace')}, {plural(written.span_count, 'span')}"
     took = format_size(sum(path.stat().st_size for path in written.paths))
     files = f" in {plural(len(written.paths), 'file')}" if len(written.paths) > 1 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 from traceq import semantics
+from traceq.assembly import UNKNOWN_SERVICE
 from traceq.semantics import Attributes, AttributeValue, Kind, Meaning, Status, meaning
 
 WARNINGS = "@jaeger@warnings"
@@ -37,6 +38,11 @@ def completed(told: Told, scope: Attributes, attributes: Attributes) -> dict[str
     found |= attributes
     found.pop(WARNINGS, None)
     return found
+
+
+def named(service: str, resource: Attributes) -> dict[str, AttributeValue]:
+    """Put the service back among the attributes of its resource, unless its source did not tell it."""
+    return {**({} if service == UNKNOWN_SERVICE else {"service.name": service}), **resource}
 
 
 def remarks(attributes: Attributes) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -164,21 +164,38 @@ class SpanWriter:
         self._waiting_traces = self._waiting_spans = 0
 
 
+class TableWriter(Protocol):
+    """Writes tables of traces into one file; see `SpanWriter`."""
+
+    @property
+    def byte_count(self) -> int:
+        """The length of the file so far."""
+
+    def add(self, traces: Traces) -> None:
+        """Write a table, each trace whole."""
+
+    def close(self, calls: Iterable[ServiceCall] = ()) -> None:
+        """Write the rest."""
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+
+
 class SpanFiles:
     """The file, or the files of a folder, that tables are written to; they have their names when all are whole.
 
     Args:
         target: A file whose name ends in `.parquet`, or a folder.
         rotate_bytes: The length after which a new file begins in a folder.
-        with_details: Whether to write attributes and the like.
+        writer: Opens a file for writing.
     """
 
-    def __init__(self, target: Path, rotate_bytes: int, *, with_details: bool) -> None:
+    def __init__(self, target: Path, rotate_bytes: int, writer: Callable[[Path], TableWriter]) -> None:
         self._target = target
         self._is_folder = target.suffix.lower() != ".parquet"
         self._rotate_bytes = rotate_bytes
-        self._with_details = with_details
-        self._writer: SpanWriter | None = None
+        self._new_writer = writer
+        self._writer: TableWriter | None = None
         self.paths: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -204,11 +221,11 @@ class SpanFiles:
         for path in self.paths:
             unfinished(path).replace(path)
 
-    def _opened(self) -> SpanWriter:
+    def _opened(self) -> TableWriter:
         if self._writer is None:
             name = f"traces-{len(self.paths) + 1:05d}.parquet"
             self.paths.append(self._target / name if self._is_folder else self._target)
-            self._writer = SpanWriter(unfinished(self.paths[-1]), with_details=self._with_details)
+            self._writer = self._new_writer(unfinished(self.paths[-1]))
         return self._writer
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from traceq.catalog import ServiceCall
-from traceq.codec.otlp_terms import TAGS, WARNINGS
+from traceq.codec.otlp_terms import TAGS, WARNINGS, named
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue
 from traceq.traces import Span, Traces
@@ -91,7 +91,8 @@ class OtapWriter:
 
 def _row(span: Span) -> tuple[object, ...]:
     details = span.details
-    attributes, resource = dict(details.attributes()), dict(details.resource())
+    attributes, resource = dict(details.attributes()), details.resource()
+    complete = named(span.service, resource)
     name, version, message, state = (_taken(attributes, key) for key in TAGS)
     if details.warnings():
         attributes[WARNINGS] = list(details.warnings())
@@ -110,14 +111,14 @@ def _row(span: Span) -> tuple[object, ...]:
         span.span_id,
         span.parent_id,
         state,
-        span.service,
+        _text(complete.get("service.name")),
         _text(resource.get("service.namespace")),
         _text(resource.get("service.instance.id")),
         span.name,
         int(span.kind),
         int(span.status),
         message,
-        _json(_map({"service.name": span.service, **resource})),
+        _json(_map(complete)),
         name,
         version,
         None,
