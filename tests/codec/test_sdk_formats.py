@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.codec.reading import record_of, records, table
 from tests.strategies import as_json
+from traceq.codec import console_log
 from traceq.codec.console_log import as_json as from_inspect
 from traceq.codec.documents import read_document
 from traceq.codec.foreign_values import read_time
@@ -200,6 +201,13 @@ def test_spans_are_found_among_the_lines_of_a_log() -> None:
     assert document.notes == ("3 lines that hold no spans were left out",)
 
 
+def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_log, "_LONGEST_BYTES", 1000)
+
+    with pytest.raises(DecodeError, match="it begins with 'listening on 8000"):
+        read_document(LOG, "x.log")
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -209,6 +217,7 @@ def test_spans_are_found_among_the_lines_of_a_log() -> None:
         pytest.param(LOG + b'{"spans": []}\n', "it begins with 'listening on 8000", id="another format"),
         pytest.param(b"listening on 8000\n", "it begins with 'listening on 8000'", id="no spans"),
         pytest.param(as_json({**PYTHON, "start_time": "noon"}), "'noon' is not a time", id="time"),
+        pytest.param(as_json({**PYTHON, "start_time": "\x1b[2J"}), "'\\x1b[2J' is not a time", id="hostile"),
         pytest.param(as_json({**PYTHON, "end_time": 10**19}), "a time after the year 2116", id="far time"),
         pytest.param(as_json({**PYTHON, "context": {}}), "a span names no trace", id="no trace"),
         pytest.param(

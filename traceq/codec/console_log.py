@@ -32,6 +32,8 @@ def read(body: memoryview) -> Log:
     spans: list[tuple[SpanFormat, int, msgspec.Raw]] = []
     other_lines = position = 0
     for start, stop in _blocks(body):
+        if stop - start > _LONGEST_BYTES:
+            return Log([], 0, is_broken=True)
         objects = _objects(bytes(body[start:stop]))
         if objects is None and _TRACE_ID.search(body, start, stop):
             return Log([], 0, is_broken=True)
@@ -48,6 +50,8 @@ def read(body: memoryview) -> Log:
     return Log(spans, other_lines + _lines_of_text(body, position, len(body)), is_broken=False)
 
 
+_LONGEST_BYTES = 4 * 2**20
+"""Longer than anything that an exporter prints at once: what begins like this is a document that is broken."""
 _KEYS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
 _TRACE_ID = re.compile(rb"trace_?id", re.IGNORECASE)
