@@ -9,6 +9,7 @@ import typer
 
 from traceq.catalog import ServiceCall
 from traceq.cli.deps.options import DepsOptions
+from traceq.cli.deps.watching import watch
 from traceq.cli.session import chosen_format, emit, opened
 from traceq.engine import Ask, asking
 from traceq.errors import ServerError
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     from traceq.analysis.dependencies import Dependencies
     from traceq.analysis.impact import ImpactSums
     from traceq.report import Report
-
-import sys
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
-from traceq.cli.messages import tell
-from traceq.errors import SourceError
-from traceq.units import NS_PER_S, format_time
 
 __all__ = ("DepsOptions", "deps")
 
@@ -184,53 +176,3 @@ def _question_report(answer: _Answered, graph: Dependencies, options: DepsOption
         target = known_name(question.impact, graph, asked)
         return views.impact_report(impact(graph, target, answer.impact), asked)
     return views.critical_report(critical_calls(graph), asked) if question.critical else None
-
-
-_Answer = TypeVar("_Answer")
-
-_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
-
-
-def watch(
-    ask: Callable[[], _Answer],
-    show: Callable[[_Answer, _Answer | None], None],
-    interval_ns: int,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], int] = time.time_ns,
-) -> None:
-    """Ask and show until interrupted; the first question may fail, a later failure is told and tried again.
-
-    Args:
-        ask: Gets the graph.
-        show: Draws it, given the one before.
-        interval_ns: From the end of one drawing to the next question.
-        sleep: Waits so many seconds.
-        clock: Tells the time, in ns since the epoch.
-    """
-    try:
-        answer = ask()
-        last = None
-        while True:
-            _begin(clock())
-            show(answer, last)
-            last = answer
-            answer = _next(ask, sleep, interval_ns / NS_PER_S)
-    except KeyboardInterrupt:
-        # How a watch ends, not something that went wrong.
-        return
-
-
-def _next(ask: Callable[[], _Answer], sleep: Callable[[float], None], seconds: float) -> _Answer:
-    while True:
-        sleep(seconds)
-        try:
-            return ask()
-        except SourceError as error:
-            tell("warning", f"{error.message}; asking again in {seconds:g} s")
-
-
-def _begin(now_ns: int) -> None:
-    if sys.stdout.isatty():
-        sys.stdout.write(_CLEAR)
-    sys.stdout.write(f"{format_time(now_ns)}\n")
-    sys.stdout.flush()
