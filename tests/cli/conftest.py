@@ -9,6 +9,7 @@ import pytest
 from traceq.cli import main
 
 ROOT = Path(__file__).parents[2]
+_SETTINGS = ("SOURCE", "LINK", "TOKEN", "BASIC", "TENANT", "CA_CERT", "CERT", "KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ Run = Callable[..., Outcome]
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, utc: None) -> Run:
     """Run a command in the project's folder, in a terminal of 80 columns or of the given width."""
     monkeypatch.chdir(ROOT)
-    for name in ("NO_COLOR", "FORCE_COLOR", "TRACEQ_SOURCE", "TRACEQ_TOKEN", "TRACEQ_BASIC", "TRACEQ_TENANT"):
+    for name in ("NO_COLOR", "FORCE_COLOR", *(f"TRACEQ_{name}" for name in _SETTINGS)):
         monkeypatch.delenv(name, raising=False)
 
     def command(*arguments: str, width: int = 80) -> Outcome:

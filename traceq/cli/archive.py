@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
 from traceq.catalog import ArchivedTrace, ArchiveList
 from traceq.cli.options import AnswerOutputOptions, SourceOptions
-from traceq.cli.references import read_reference
+from traceq.cli.references import following, read_reference
 from traceq.cli.session import emit, opened
 from traceq.errors import NotFoundError, SourceError, TraceqError
 from traceq.query import TraceQuery, asked_of
@@ -52,8 +52,7 @@ def archive(options: ArchiveOptions) -> None:
       traceq search --error --format ndjson | traceq archive -
     """
     base, trace_ids = _wanted(options.traces)
-    source_options = replace(options.source, source=options.source.source or base)
-    with opened(source_options, options.output) as source:
+    with opened(following(base, options.source, options.output), options.output) as source:
         if not isinstance(source, ArchivingSource):
             raise typer.BadParameter("files keep their traces: name a server", param_hint="--source")
         traces, failure = _archived(source, trace_ids)
@@ -65,8 +64,8 @@ def archive(options: ArchiveOptions) -> None:
         raise failure
 
 
-def _wanted(words: Iterable[str]) -> tuple[list[str] | None, list[str]]:
-    """Give the server that links lead to, None if there are no links, and the ids, each once.
+def _wanted(words: Iterable[str]) -> tuple[str, list[str]]:
+    """Give the server that links lead to, empty if there are no links, and the ids, each once.
 
     Raises:
         typer.BadParameter: If there is no id, or links lead to several servers.
@@ -82,7 +81,7 @@ def _wanted(words: Iterable[str]) -> tuple[list[str] | None, list[str]]:
         raise typer.BadParameter("one server at a time: these links lead to several", param_hint="TRACE")
     if not trace_ids:
         raise typer.BadParameter("standard input names no trace", param_hint="TRACE")
-    return list(bases) or None, list(trace_ids)
+    return next(iter(bases), ""), list(trace_ids)
 
 
 def _given(words: Iterable[str]) -> Iterator[str]:

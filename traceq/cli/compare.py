@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions
+from traceq.cli.references import following
 from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, Reply, asking
@@ -207,8 +208,7 @@ def _compare_traces(options: CompareOptions, traces: Sequence[TraceSide]) -> tup
 
     found = []
     for side in traces:
-        place = options.asking.source
-        place = replace(place, source=place.source or ([side.location] if side.location else None))
+        place = following(side.location, options.asking.source, options.asking.output)
         with opened(place, options.asking.output) as source:
             found.append(found_trace(source, side.trace_id))
     (before, _), (after, _) = found

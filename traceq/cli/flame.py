@@ -19,7 +19,7 @@ from traceq.cli.options import (
     WorkersOptions,
     format_option,
 )
-from traceq.cli.references import located
+from traceq.cli.references import following, located
 from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import ask
@@ -163,7 +163,7 @@ def _fetch(side: Side, options: FlameOptions, question: FlameQuestion) -> _Fetch
     if isinstance(side, PlaceSide):
         source = replace(source, source=[side.location])
     elif isinstance(side, TraceSide):
-        source = replace(source, source=source.source or ([side.location] if side.location else None))
+        source = following(side.location, source, options.output)
     elif (when.lookback, when.start, when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
     with opened(source, options.output) as place:

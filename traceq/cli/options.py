@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
@@ -137,26 +137,27 @@ class SourceOptions:
             f"By default TRACEQ_SOURCE, else {DEFAULT_SOURCE}.",
         ),
     ] = None
-    token: Annotated[str | None, _connection_option(envvar="TRACEQ_TOKEN", metavar="TOKEN", help="Bearer token.")] = (
+    token: Annotated[str | None, _connection_option(metavar="TOKEN", help="Bearer token; by default TRACEQ_TOKEN.")] = (
         None
     )
     header: Annotated[
         list[str] | None, _connection_option(metavar="'NAME: VALUE'", help="Extra HTTP header; repeatable.")
     ] = None
     basic: Annotated[
-        str | None, _connection_option(envvar="TRACEQ_BASIC", metavar="USER:PASSWORD", help="Basic authentication.")
+        str | None,
+        _connection_option(metavar="USER:PASSWORD", help="Basic authentication; by default TRACEQ_BASIC."),
     ] = None
     tenant: Annotated[
-        str | None, _connection_option(envvar="TRACEQ_TENANT", metavar="NAME", help="Tenant (header x-tenant).")
+        str | None, _connection_option(metavar="NAME", help="Tenant (header x-tenant); by default TRACEQ_TENANT.")
     ] = None
     ca_cert: Annotated[
         str | None,
         _connection_option(envvar="TRACEQ_CA_CERT", metavar="FILE", help="Trusted certificate authorities."),
     ] = None
     cert: Annotated[
-        str | None, _connection_option(envvar="TRACEQ_CERT", metavar="FILE", help="Client certificate.")
+        str | None, _connection_option(metavar="FILE", help="Client certificate; by default TRACEQ_CERT.")
     ] = None
-    key: Annotated[str | None, _connection_option(envvar="TRACEQ_KEY", metavar="FILE", help="Client key.")] = None
+    key: Annotated[str | None, _connection_option(metavar="FILE", help="Client key; by default TRACEQ_KEY.")] = None
     insecure: Annotated[bool, _connection_option("--insecure", help="Accept any server certificate.")] = False
     timeout: Annotated[int, _connection_option(help="Longest wait for an answer.", **DURATION)] = "30s"  # type: ignore[assignment]  # defaults go through the parser as if typed
 
@@ -174,15 +175,45 @@ class SourceOptions:
         """
         return ConnectionOptions(
             headers=tuple(_header(text) for text in self.header or ()),
-            token=self.token,
-            basic=self.basic,
-            tenant=self.tenant,
+            token=self._secret("token"),
+            basic=self._secret("basic"),
+            tenant=self._secret("tenant"),
             ca_cert=self.ca_cert,
-            cert=self.cert,
-            key=self.key,
+            cert=self._secret("cert"),
+            key=self._secret("key"),
             is_insecure=self.insecure,
             timeout_ns=self.timeout,
         )
+
+    def _secret(self, name: str) -> str | None:
+        """Give what was typed, else what the environment has; an empty text is none."""
+        typed = getattr(self, name)
+        return (os.environ.get(_SECRETS[name]) if typed is None else typed) or None
+
+    @property
+    def secrets_of_environment(self) -> tuple[str, ...]:
+        """The variables of the environment from which the server would learn who asks."""
+        return tuple(
+            variable for name, variable in _SECRETS.items() if getattr(self, name) is None and os.environ.get(variable)
+        )
+
+    def without_environment(self) -> SourceOptions:
+        """Give the same with what was typed alone: secrets of the environment are for the server it names."""
+        typed: dict[str, Any] = {name: getattr(self, name) or "" for name in _SECRETS}
+        return replace(self, **typed)
+
+
+_SECRETS = {
+    "token": "TRACEQ_TOKEN",
+    "basic": "TRACEQ_BASIC",
+    "tenant": "TRACEQ_TENANT",
+    "cert": "TRACEQ_CERT",
+    "key": "TRACEQ_KEY",
+}
+"""The options by which a server knows who asks, and the variables they come from where nothing was typed.
+
+They are read when a connection is made, not by typer: from which of the two a value came decides where it may go.
+"""
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -203,7 +234,7 @@ def _complete_service(incomplete: str) -> list[str]:
     from traceq.sources import open_source
 
     location = os.environ.get("TRACEQ_SOURCE") or DEFAULT_SOURCE
-    options = ConnectionOptions(token=os.environ.get("TRACEQ_TOKEN"), timeout_ns=_COMPLETION_PATIENCE_NS)
+    options = replace(SourceOptions().connection, timeout_ns=_COMPLETION_PATIENCE_NS)
     try:
         names = open_source((location,), options).services()
     except TraceqError:

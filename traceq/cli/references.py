@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 import typer
 
@@ -50,8 +51,48 @@ def located(text: str, source: SourceOptions, output: OutputOptions, param: str 
     if not reference.location:
         return Located(source, reference)
     if source.source and source.source[0].rstrip("/") != reference.location and not output.quiet:
-        tell("hint", f"the link leads to {reference.location}: without --source, it is asked")
-    return Located(replace(source, source=source.source or [reference.location]), reference)
+        tell("hint", f"the link leads to {_shown(reference.location)}: without --source, it is asked")
+    return Located(following(reference.location, source, output), reference)
+
+
+def following(location: str, source: SourceOptions, output: OutputOptions) -> SourceOptions:
+    """Give the source with the server of a link in it, unless another one was typed.
+
+    Whoever wrote the link chose that server: what the environment has for its own one is not sent to another.
+
+    Args:
+        location: The server that the link leads to; empty where it was none.
+        source: Which source was typed.
+        output: Whether notes are wanted.
+    """
+    if source.source or not location:
+        return source
+    own, variables = source.locations[0], source.secrets_of_environment
+    linked = replace(source, source=[location])
+    if not variables or _origin(own) == _origin(location):
+        return linked
+    if not output.quiet:
+        names = " and ".join(variables)
+        tell(
+            "note",
+            f"{names} {'are' if len(variables) > 1 else 'is'} not sent to {_shown(location)}, where the link leads: "
+            f"--source {_shown(location)} says that it is meant for that server, TRACEQ_SOURCE that it always is",
+        )
+    return linked.without_environment()
+
+
+def _origin(location: str) -> tuple[str, str | None, int | None] | None:
+    """Give what has to be the same for the same server: scheme, host and port; None for what is no URL."""
+    try:
+        parts = urlsplit(location.strip())
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None  # the source says what is wrong with it
+
+
+def _shown(location: str) -> str:
+    """Write a server without what may stand before its host."""
+    return location.replace(f"{urlsplit(location).netloc.rpartition('@')[0]}@", "")
 
 
 def read_reference(text: str, param: str = "--trace") -> Reference:
