@@ -138,6 +138,52 @@ def test_the_critical_path_can_stand_alone(opened: Opened) -> None:
     assert page.locator(".flagged .note").inner_text() == "bottleneck 80 %"
 
 
+SOUGHT = page_of(
+    row(0, "root", critical=((0, 1000),)),
+    row(1, "first", 100, 200),
+    row(2, "leaf", 200, 100, is_match=True),
+    row(1, "second", 400, 100),
+    row(1, "third", 600, 100),
+    row(2, "other", 600, 50, is_match=True),
+)
+
+
+def test_what_was_looked_for_is_marked_and_gone_through_by_keys(opened: Opened) -> None:
+    page = opened(SOUGHT)
+
+    assert page.locator(".row.match .label").all_inner_texts() == ["leaf", "other"]
+    assert page.locator(".match-count").inner_text() == "2 found"
+    assert page.locator(".row.selected .label").inner_text() == "leaf"
+    page.locator(".rows").focus()
+    page.keyboard.press("n")
+    assert page.locator(".row.selected .label").inner_text() == "other"
+    assert page.locator(".match-count").inner_text() == "2 of 2"
+    page.keyboard.press("n")
+    assert page.locator(".row.selected .label").inner_text() == "leaf"
+
+
+def test_what_was_looked_for_can_stand_alone_and_a_search_takes_its_place(opened: Opened) -> None:
+    page = opened(SOUGHT)
+    page.locator(".match-only").check()
+    assert labels(page) == ["root", "first", "leaf", "third", "other"]
+
+    page.locator(".search").fill("second")
+    assert page.locator(".match-count").inner_text() == "1 found"
+    page.locator(".search").press("Enter")
+    assert page.locator(".row.selected .label").inner_text() == "second"
+    assert not page.locator(".match-only").is_checked()
+    page.locator(".search").fill("")
+    assert page.locator(".match-count").inner_text() == "2 found"
+
+
+def test_a_page_without_a_search_offers_no_matches(opened: Opened) -> None:
+    page = opened(TREE)
+
+    assert page.locator(".match-only").is_hidden()
+    assert page.locator(".row.match").count() == 0
+    assert page.locator(".match-count").inner_text() == ""
+
+
 def test_ten_thousand_spans_are_a_few_elements_and_paint_within_a_second(opened: Opened) -> None:
     page = opened(LARGE)
     page.locator(".unfold-all").click()

@@ -1,7 +1,8 @@
 // A trace as a tree beside bars. Only the rows in sight are elements, so that ten thousand spans scroll smoothly.
 "use strict";
 part("timeline", (root, data) => {
-  const ERROR = 1, ASYNC = 2, PLACEHOLDER = 4, FLAGGED = 8;
+  const ERROR = 1, ASYNC = 2, PLACEHOLDER = 4, FLAGGED = 8, MATCH = 16;
+  const ON_PATH = 1, REMARKABLE = 2, SOUGHT = 4;
   const SURROUNDINGS = 300, PRINTED = 400, OVERSCAN = 12, STEP = 13, BRIEF = 40;
   const count = data.depth.length, whole = Math.max(data.duration, 1);
   const find = name => root.querySelector(`.${name}`);
@@ -11,7 +12,7 @@ part("timeline", (root, data) => {
   const leads = new Uint8Array(count);
   const narrow = matchMedia("(max-width: 44rem)"), dark = matchMedia("(prefers-color-scheme: dark)");
   const made = [];
-  let visible = [], selected = 0, from = 0, to = whole, matches = [], matching = new Set(), pathOnly = false, isPrinting = false;
+  let visible = [], selected = 0, from = 0, to = whole, matches = [], matching = new Set(), pathOnly = false, matchOnly = false, isPrinting = false;
 
   function readTree() {
     const open = [];
@@ -23,8 +24,9 @@ part("timeline", (root, data) => {
     for (const row of open) ends[row] = count;
     // From the last one up: whoever leads to the path, to a failure or to the answer is worth being shown.
     for (let row = count - 1; row >= 0; row--) {
-      if (data.path[row]) leads[row] |= 1;
-      if (data.marks[row] & (ERROR | FLAGGED)) leads[row] |= 2;
+      if (data.path[row]) leads[row] |= ON_PATH;
+      if (data.marks[row] & (ERROR | FLAGGED)) leads[row] |= REMARKABLE;
+      if (data.marks[row] & MATCH) leads[row] |= SOUGHT;
       if (parents[row] >= 0) leads[parents[row]] |= leads[row];
     }
   }
@@ -33,10 +35,17 @@ part("timeline", (root, data) => {
     for (let row = 0; row < count; row++) folded[row] = leads[row] === 0 && ends[row] > row + 1 ? 1 : 0;
   }
 
+  const isWanted = row => (!pathOnly || leads[row] & ON_PATH) && (!matchOnly || leads[row] & SOUGHT);
+
+  function showAll() {
+    pathOnly = matchOnly = false;
+    find("path-only").checked = find("match-only").checked = false;
+  }
+
   function refresh() {
     visible = [];
     for (let row = 0; row < count;) {
-      if (!pathOnly || leads[row] & 1) visible.push(row);
+      if (isWanted(row)) visible.push(row);
       row = folded[row] ? ends[row] : row + 1;
     }
     if (!visible.includes(selected)) selected = visible.findLast(row => row <= selected) ?? visible[0] ?? 0;
@@ -236,7 +245,7 @@ part("timeline", (root, data) => {
 
   function select(row) {
     for (let above = parents[row]; above >= 0; above = parents[above]) if (folded[above]) folded[above] = 0;
-    if (pathOnly && !(leads[row] & 1)) pathOnly = false;
+    if (!isWanted(row)) showAll();
     selected = row;
     refresh();
     const top = visible.indexOf(row) * height(), room = rowsBox.clientHeight - height();
@@ -283,20 +292,21 @@ part("timeline", (root, data) => {
     rowsBox.focus();
   }
 
-  // Texts are few and shared: the search looks at each once, then at numbers alone.
+  // Texts are few and shared: the search looks at each once, then at numbers alone. Without a text, what the page
+  // was made to show is what there is to find.
   function look() {
     const wanted = search.value.trim().toLowerCase();
     const texts = new Set(), groups = new Set();
     if (wanted) data.strings.forEach((text, at) => { if (text.toLowerCase().includes(wanted)) texts.add(at); });
     data.groups.forEach((group, at) => { if (group.some((text, place) => place && texts.has(text))) groups.add(at); });
-    const services = data.services.map(([name]) => wanted !== "" && name.toLowerCase().includes(wanted));
+    const services = data.services.map(([name]) => name.toLowerCase().includes(wanted));
     matches = [];
     for (let row = 0; row < count; row++) {
-      if (texts.has(data.label[row]) || services[data.service[row]] || texts.has(data.note[row])
-        || (wanted !== "" && data.id[row].startsWith(wanted)) || (data.details[row] || []).some(group => groups.has(group))) matches.push(row);
+      if (wanted === "" ? data.marks[row] & MATCH : texts.has(data.label[row]) || services[data.service[row]] || texts.has(data.note[row])
+        || data.id[row].startsWith(wanted) || (data.details[row] || []).some(group => groups.has(group))) matches.push(row);
     }
     matching = new Set(matches);
-    matchCount.textContent = wanted ? `${matches.length.toLocaleString("en")} found` : "";
+    matchCount.textContent = wanted || matches.length ? `${matches.length.toLocaleString("en")} found` : "";
     draw();
   }
 
@@ -350,8 +360,9 @@ part("timeline", (root, data) => {
     if (event.key === "Escape") { search.value = ""; look(); rowsBox.focus(); }
   });
   find("fold-all").addEventListener("click", () => { for (let row = 0; row < count; row++) folded[row] = data.depth[row] && ends[row] > row + 1 ? 1 : 0; refresh(); });
-  find("unfold-all").addEventListener("click", () => { folded.fill(0); pathOnly = false; find("path-only").checked = false; refresh(); });
+  find("unfold-all").addEventListener("click", () => { folded.fill(0); showAll(); refresh(); });
   find("path-only").addEventListener("change", event => { pathOnly = event.target.checked; refresh(); });
+  find("match-only").addEventListener("change", event => { matchOnly = event.target.checked; refresh(); });
   find("reset").addEventListener("click", () => zoom(0, whole));
   find("next-flag").addEventListener("click", () => {
     const flagged = [...data.marks.keys()].filter(row => data.marks[row] & FLAGGED);
@@ -372,6 +383,9 @@ part("timeline", (root, data) => {
   if (count > SURROUNDINGS) foldSurroundings();
   find("next-flag").hidden = !data.marks.some(marks => marks & FLAGGED);
   find("path-only").parentElement.hidden = !data.path.some(path => path);
+  find("match-only").parentElement.hidden = !data.marks.some(marks => marks & MATCH);
   for (const button of ["fold-all", "unfold-all"]) find(button).hidden = !data.depth.some(depth => depth);
+  look();
   layOut();
+  if (matches.length) select(matches[0]);
 });

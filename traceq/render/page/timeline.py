@@ -14,6 +14,7 @@ _MARKUP = """<div class="tools">
 autocomplete="off"><span class="match-count quiet" role="status"></span>
 <button type="button" class="next-flag">Bottleneck</button>
 <label><input type="checkbox" class="path-only"> critical path only</label>
+<label><input type="checkbox" class="match-only"> matches only ( n, p )</label>
 <button type="button" class="fold-all">Fold</button><button type="button" class="unfold-all">Unfold</button>
 <button type="button" class="reset" disabled>Whole trace</button><span class="row-count quiet"></span></div>
 <div class="overview" title="Drag to zoom, double click for the whole trace"><canvas class="map"></canvas>
@@ -25,7 +26,7 @@ plus, minus and z zoom, slash searches">
 <div class="sheet"><div class="pool" role="presentation"></div></div></div></div>
 <aside class="panel" aria-label="Details of the span" hidden></aside>"""
 
-_ERROR, _ASYNCHRONOUS, _PLACEHOLDER, _FLAGGED = 1, 2, 4, 8
+_ERROR, _ASYNCHRONOUS, _PLACEHOLDER, _FLAGGED, _MATCH = 1, 2, 4, 8, 16
 _KINDS = ("attribute", "resource", "event", "link", "warning")
 """What the first word of a detail's name may say that it is."""
 _LONGEST_VALUE = 20_000
@@ -67,6 +68,7 @@ def _marks(row: TimelineRow) -> int:
         + _ASYNCHRONOUS * (row.relation == "asynchronous")
         + _PLACEHOLDER * (row.relation == "placeholder")
         + _FLAGGED * row.is_flagged
+        + _MATCH * row.is_match
     )
 
 
