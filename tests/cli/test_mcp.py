@@ -155,6 +155,15 @@ def test_a_list_goes_on_where_it_was_cut() -> None:
         ("search", {"lookback": "1h", "start": "-2h"}, "lookback"),
         ("compare", {}, "say what to compare"),
         ("compare", {"before": "/etc/passwd", "after": "/etc/hosts"}, "windows of time"),
+        ("compare", {"before": "http://elsewhere/trace/feed", "after": "feed"}, "windows of time.*hint: "),
+        ("trace_overview", {"trace_id": "/etc/passwd"}, "'/etc/passwd' is no id of a trace.*hint: "),
+        ("bottlenecks", {"trace_id": "fixtures/chat.json"}, "'fixtures/chat.json' is no id of a trace.*hint: "),
+        (
+            "span_details",
+            {"trace_id": "https://me:hidden@elsewhere/trace/feed", "span_id": "1"},
+            "to https://elsewhere,",
+        ),
+        ("errors", {"trace_id": "http://elsewhere/search"}, "a link to a trace ends in /trace/<id>"),
         ("bottlenecks", {"max_bytes": 3}, "max_bytes"),
         ("bottlenecks", {"limit": 0}, "limit"),
     ],
@@ -169,6 +178,36 @@ def test_errors_have_the_command_lines_hints(tool: str, arguments: dict[str, Any
 
     assert is_error
     assert re.search(told, text, re.DOTALL), text
+
+
+def test_ids_are_taken_in_every_form() -> None:
+    """A link to the source itself, too, with the span that it is about."""
+    folder = "jaeger-1.51"
+    trace_id = recorded_trace_id(folder)
+
+    async def run(client: Client) -> None:
+        overview = await answered(client, "trace_overview", trace_id=trace_id)
+        span_id = (await answered(client, "critical_path", trace_id=trace_id))["segments"]["items"][0]["span_id"]
+        details = await answered(client, "span_details", trace_id=trace_id, span_id=span_id)
+        padded = trace_id.rjust(32, "0")
+        for form in (f"00-{padded}-{span_id}-01", f"{trace_id}:{span_id}:0:1", f"{seen.url}/trace/{trace_id}"):
+            assert await answered(client, "trace_overview", trace_id=form) == overview
+            assert await answered(client, "bottlenecks", trace_id=form)
+        for form in (f"00-{padded}-{span_id}-01", f"{seen.url}/trace/{trace_id}?uiFind={span_id}", f"0x{span_id}"):
+            assert await answered(client, "span_details", trace_id=trace_id, span_id=form) == details
+
+    with serving(recorded_by_path(folder)) as seen:
+        asked(seen.url, run)
+
+
+def test_a_link_to_another_server_sends_nothing_there() -> None:
+    with serving(recorded_by_path("jaeger-1.51")) as other:
+        link = f"{other.url}/trace/{recorded_trace_id('jaeger-1.51')}"
+        is_error, text = asked(CHAT, lambda client: said(client, "trace_overview", trace_id=link))
+
+    assert is_error
+    assert f"hint: `traceq mcp --source {other.url}` asks that server" in text
+    assert other.requests == []
 
 
 def test_a_server_that_is_down_is_an_error_with_a_hint() -> None:

@@ -51,7 +51,7 @@ def located(text: str, source: SourceOptions, output: OutputOptions, param: str 
     if not reference.location:
         return Located(source, reference)
     if source.source and source.source[0].rstrip("/") != reference.location and not output.quiet:
-        tell("hint", f"the link leads to {_shown(reference.location)}: without --source, it is asked")
+        tell("hint", f"the link leads to {without_user(reference.location)}: without --source, it is asked")
     return Located(following(reference.location, source, output), reference)
 
 
@@ -67,22 +67,27 @@ def following(location: str, source: SourceOptions, output: OutputOptions) -> So
     """
     if source.source or not location:
         return source
-    own, variables = source.locations[0], source.secrets_of_environment
+    variables = source.secrets_of_environment
     linked = replace(source, source=[location])
-    if not variables or _origin(own) == _origin(location):
+    if not variables or leads_to(location, source):
         return linked
     if not output.quiet:
-        names = " and ".join(variables)
+        names, server = " and ".join(variables), without_user(location)
         tell(
             "note",
-            f"{names} {'are' if len(variables) > 1 else 'is'} not sent to {_shown(location)}, where the link leads: "
-            f"--source {_shown(location)} says that it is meant for that server, TRACEQ_SOURCE that it always is",
+            f"{names} {'are' if len(variables) > 1 else 'is'} not sent to {server}, where the link leads: add "
+            f"--source {server} if that is meant",
         )
     return linked.without_environment()
 
 
+def leads_to(location: str, source: SourceOptions) -> bool:
+    """Tell whether the server of a link is the source: the same scheme, host and port."""
+    return _origin(location) == _origin(source.locations[0])
+
+
 def _origin(location: str) -> tuple[str, str | None, int | None] | None:
-    """Give what has to be the same for the same server: scheme, host and port; None for what is no URL."""
+    """Give what the same servers have in common; None for what is no URL."""
     try:
         parts = urlsplit(location.strip())
         return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -90,7 +95,7 @@ def _origin(location: str) -> tuple[str, str | None, int | None] | None:
         return None  # the source says what is wrong with it
 
 
-def _shown(location: str) -> str:
+def without_user(location: str) -> str:
     """Write a server without what may stand before its host."""
     return location.replace(f"{urlsplit(location).netloc.rpartition('@')[0]}@", "")
 
@@ -105,3 +110,13 @@ def read_reference(text: str, param: str = "--trace") -> Reference:
         return parse_reference(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=param) from error
+
+
+def span_id_in(text: str, param: str) -> str:
+    """Take the id of a span from what was typed: digits in any form, a link to the span, or a header that names it.
+
+    Raises:
+        typer.BadParameter: If it is a link that names no trace, or several.
+    """
+    reference = read_reference(text, param)
+    return reference.span_id or reference.caller_id or reference.trace_id

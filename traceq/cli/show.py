@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traceq.cli.options import DURATION, AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions
-from traceq.cli.references import located, read_reference
+from traceq.cli.references import located, span_id_in
 from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.errors import NotFoundError
 from traceq.query import Asked
@@ -86,7 +86,7 @@ def show(options: ShowOptions) -> None:
     with opened(place.source, options.output) as source:
         traces, asked = found_trace(source, place.trace_id)
     linked = place.reference
-    span_id = _span_id(options.span) or linked.span_id
+    span_id = span_id_in(options.span, "--span") if options.span else linked.span_id
     sought = linked.find or None if options.find is None else options.find
     options = options if span_id else replace(options, find=sought)
     if span_id:
@@ -97,14 +97,6 @@ def show(options: ShowOptions) -> None:
     asked = replace(asked, query={**asked.query, **{key: value for key, value in chosen.items() if value is not None}})
     report = _span(traces, span_id, asked) if span_id else _tree(traces, options, asked)
     emit(report, asked, options.output)
-
-
-def _span_id(text: str | None) -> str:
-    """Take the id of a span from what was typed: digits in any form, or a header that names one; empty for nothing."""
-    if text is None:
-        return ""
-    reference = read_reference(text, "SPAN")
-    return reference.span_id or reference.caller_id or reference.trace_id
 
 
 def _tree(traces: Traces, options: ShowOptions, asked: Asked) -> Report:
@@ -141,7 +133,7 @@ def _wanted(traces: Traces, options: ShowOptions, asked: Asked) -> Wanted:
         raise typer.BadParameter("there is nothing to find: the text is empty", param_hint="--find")
     root = None
     if options.subtree is not None:
-        found = _found_spans(traces, _span_id(options.subtree), asked).spans
+        found = _found_spans(traces, span_id_in(options.subtree, "--subtree"), asked).spans
         rows = {span.row for span in found}
         # Of a client and a server that share an id the client calls the server.
         root = next(span.row for span in found if traces.parents[span.row] not in rows)

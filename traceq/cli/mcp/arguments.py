@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import time
-from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, Literal, get_type_hints
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from pydantic import Field
 
-from traceq.cli.options import FilterOptions, WindowOptions
+from traceq.cli.options import FilterOptions, SourceOptions, WindowOptions
+from traceq.cli.references import leads_to, span_id_in, without_user
+from traceq.ids import parse_reference
 from traceq.units import parse_duration, parse_time
 
 DEFAULT_BYTES = 2_000
@@ -100,14 +102,22 @@ class Search(Filters, Room):
 class Requests(Filters, Room):
     """Arguments of questions about requests: of a service, of everybody, or in one trace."""
 
-    trace_id: Annotated[str | None, Field(description="Only this trace, instead of those that match.")] = None
+    trace_id: Annotated[
+        str | None, Field(description="Only this trace, instead of those that match: its id in any form, or a link.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneTrace(Room):
     """Arguments of questions about one trace."""
 
-    trace_id: Annotated[str, Field(description="The id of the trace, or the first digits if only one trace has them.")]
+    trace_id: Annotated[
+        str,
+        Field(
+            description="The id of the trace in any form (digits, the first digits if only one trace has them, a link, "
+            "a traceparent)."
+        ),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +145,44 @@ class Sides(Room):
     ] = None
     lookback: Annotated[str | None, Field(description="With `split`: how far back traces are taken from.")] = None
     limit: Annotated[int | None, Field(ge=1, description="At most this many traces of each window.")] = None
+
+
+_Arguments = TypeVar("_Arguments", bound=Room)
+
+
+def with_plain_ids(arguments: _Arguments, source: SourceOptions) -> _Arguments:
+    """Give the same with the ids that were meant, whatever form they have.
+
+    Raises:
+        ValueError: If what is given for a trace is no id, or a link to another server than the source.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(arguments, (Requests, OneTrace)) and arguments.trace_id is not None:
+        found["trace_id"] = _trace_id(arguments.trace_id, source)
+    if isinstance(arguments, OneSpan):
+        found["span_id"] = span_id_in(arguments.span_id, "span_id")
+    return replace(arguments, **found)
+
+
+def _trace_id(text: str, source: SourceOptions) -> str:
+    """Take the id that is meant.
+
+    A name of a file, which the command line takes too, is refused, and so is any server but the one that was given:
+    it is the person who starts the tools that decides what agents may read.
+
+    Raises:
+        ValueError: If it is none, or a link that leads to another server than the source.
+    """
+    reference = parse_reference(text)
+    if not reference.is_known:
+        raise ValueError(f"'{reference.trace_id}' is no id of a trace\nhint: `search` gives ids")
+    if reference.location and not leads_to(reference.location, source):
+        server, own = without_user(reference.location), without_user(source.locations[0])
+        raise ValueError(
+            f"the link leads to {server}, but these tools ask {own} alone\n"
+            f"hint: `traceq mcp --source {server}` asks that server; if {own} has the trace, give its id"
+        )
+    return reference.trace_id
 
 
 def parameters(arguments: type[Any]) -> list[inspect.Parameter]:

@@ -28,7 +28,7 @@ from traceq.cli.mcp.suggestions import Step
 from traceq.cli.options import AskingOptions, FilterOptions, OutputOptions, ServiceOptions, SourceOptions, WindowOptions
 from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
-from traceq.cli.sides import SidesOptions, TraceSide, WindowSide, parse_side
+from traceq.cli.sides import SidesOptions, WindowSide, parse_side
 from traceq.documents import Document, counted, fitted, selected
 from traceq.errors import NotFoundError
 from traceq.query import Asked
@@ -62,7 +62,7 @@ class Tool:
             ValueError: If an argument cannot be read.
             typer.BadParameter: If arguments contradict each other.
         """
-        wanted = self.arguments(**values)
+        wanted = given.with_plain_ids(self.arguments(**values), source)
         document, asked = self.ask(source, wanted)
         steps = [step.to_dict() for step in self.follow(document, wanted)]
         kept = _without_first(selected(document, self.keys), wanted.skip)
@@ -164,16 +164,23 @@ def _compare(source: SourceOptions, wanted: given.Sides) -> Found:
 def _sides(wanted: given.Sides) -> SidesOptions:
     match wanted.split:
         case None:
-            sides = [None if text is None else parse_side(text, time_ns()) for text in (wanted.before, wanted.after)]
-            if not all(each is None or isinstance(each, (WindowSide, TraceSide)) for each in sides):
-                raise ValueError("before and after are windows of time, START..END, or ids of traces")
-            return SidesOptions(before=sides[0], after=sides[1])
+            before, after = (None if text is None else _window(text) for text in (wanted.before, wanted.after))
+            return SidesOptions(before=before, after=after)
         case "slow":
             return SidesOptions(slow=parse_share(_SLOW))
         case "failed":
             return SidesOptions(failed=True)
         case key:
             return SidesOptions(split_by=key)
+
+
+def _window(text: str) -> WindowSide:
+    side = parse_side(text, time_ns())
+    if isinstance(side, WindowSide):
+        return side
+    raise ValueError(
+        "before and after are windows of time, START..END\nhint: of two traces `trace_overview` shows one at a time"
+    )
 
 
 _NAMES = ("service", "operation")
