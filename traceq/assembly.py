@@ -39,7 +39,7 @@ class TableBuilder:
 
     def add(self, trace: CodedTrace) -> None:
         """Append a whole trace."""
-        is_plain = not trace.warnings and self.codes.nameless.isdisjoint(trace.origins)
+        is_plain = not (trace.warnings or trace.repairs) and self.codes.nameless.isdisjoint(trace.origins)
         parents = _plain_parents(trace, self.span_count) if is_plain else None
         if parents is None:
             self._add_repaired(Repaired(trace, self.codes))
@@ -196,7 +196,7 @@ class Repaired:
         self._codes = codes
         self.missing_parents: dict[int, str] = {}
         self.follows_from: set[int] = set()
-        self.warnings: list[TraceWarning] = []
+        self.warnings: list[TraceWarning] = list(trace.repairs)
         for message in trace.warnings:
             self._warn("from-source", message)
         self._repair_services()
@@ -230,7 +230,11 @@ class Repaired:
         if not durations or min(durations) >= 0:
             return
         for position in [i for i, duration_ns in enumerate(durations) if duration_ns < 0]:
-            self._warn("negative-duration", f"ended {-durations[position]} ns before it started, taken as 0", position)
+            before_ns = -durations[position]
+            if before_ns >= self.trace.start_ns[position] > 0:
+                self._warn("end-missing", "no end time, taken to end as it started", position)
+            else:
+                self._warn("negative-duration", f"ended {before_ns} ns before it started, taken as 0", position)
             durations[position] = 0
 
     def _settle_shared_ids(self) -> None:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 from traceq.semantics import Meaning
-from traceq.traces import SpanDetails
+from traceq.traces import SpanDetails, TraceWarning
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -74,6 +74,8 @@ class CodedTrace:
     """The details of each span; empty if they were not read."""
     warnings: list[str] = field(default_factory=list)
     """The source's warnings about the trace as a whole."""
+    repairs: list[TraceWarning] = field(default_factory=list)
+    """What was wrong with spans where they were read: what was put right, and what was left out."""
 
     def add_parents(self, candidates: tuple[str, ...], child_of_count: int) -> None:
         """Append the candidates for the parent of the next span.
@@ -113,8 +115,10 @@ class CodedTrace:
 
 
 _BY_POSITION = ("other_parent_ids", "child_of_counts")
+_LISTS = ("warnings", "repairs")
+"""Fields that have nothing to do with positions."""
 _COLUMNS = tuple(
-    column.name for column in fields(CodedTrace) if column.name not in ("trace_id", *_BY_POSITION, "warnings")
+    column.name for column in fields(CodedTrace) if column.name not in ("trace_id", *_BY_POSITION, *_LISTS)
 )
 
 
@@ -123,7 +127,7 @@ def join(parts: Sequence[CodedTrace]) -> CodedTrace:
     if len(parts) == 1:
         return parts[0]
     columns: dict[str, Any] = {
-        name: [value for part in parts for value in getattr(part, name)] for name in (*_COLUMNS, "warnings")
+        name: [value for part in parts for value in getattr(part, name)] for name in (*_COLUMNS, *_LISTS)
     }
     bases = list(accumulate((len(part.span_ids) for part in parts), initial=0))
     by_position: dict[str, Any] = {

@@ -15,7 +15,6 @@ from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.codec import jaeger, otlp, read_table
 from traceq.codec.documents import read_document
 from traceq.codec.parts import Part
-from traceq.errors import DecodeError
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 
@@ -98,19 +97,12 @@ def test_strange_traces(spans: list[dict[str, Any]]) -> None:
 
 @pytest.mark.usefixtures("is_large")
 @pytest.mark.parametrize(
-    ("span", "message"),
-    [
-        pytest.param({"spanID": "0000"}, "cannot read trace a1 of x.json: spans[1] has no spanID", id="no id"),
-        pytest.param({"duration": "long"}, "cannot read trace a1 of x.json: Expected int", id="no number"),
-    ],
+    "span", [pytest.param({"spanID": "0000"}, id="no id"), pytest.param({"duration": "long"}, id="no number")]
 )
-def test_what_cannot_be_read_is_told(span: dict[str, Any], message: str) -> None:
+def test_what_has_to_be_mended(span: dict[str, Any]) -> None:
     body = as_json({"traceID": "a1", "spans": [SPAN, SPAN | span], "processes": {"p1": {"serviceName": "s"}}})
 
-    with pytest.raises(DecodeError) as raised:
-        lean(groups_of(body))
-
-    assert str(raised.value).startswith(message)
+    assert lean(groups_of(body)) == whole(groups_of(body))
 
 
 def otlp_span(**parts: Any) -> dict[str, Any]:
@@ -119,30 +111,15 @@ def otlp_span(**parts: Any) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("is_large")
 @pytest.mark.parametrize(
-    ("span", "message"),
+    "span",
     [
-        pytest.param(
-            {"spanId": "0" * 16},
-            f"cannot read trace {'a' * 32} in resourceSpans[1] of x.json: a span has no spanId",
-            id="no id",
-        ),
-        pytest.param(
-            {"endTimeUnixNano": "late"},
-            f"cannot read a span of trace {'a' * 32} in resourceSpans[1] of x.json: Expected int",
-            id="no number",
-        ),
-        pytest.param(
-            {"attributes": [{"key": "span.kind", "value": 5}]},
-            f"cannot read a span of trace {'a' * 32} in resourceSpans[1] of x.json: Expected object",
-            id="no value",
-        ),
+        pytest.param({"spanId": "0" * 16}, id="no id"),
+        pytest.param({"endTimeUnixNano": "late"}, id="no number"),
+        pytest.param({"attributes": [{"key": "span.kind", "value": 5}]}, id="no value"),
     ],
 )
-def test_where_otlp_cannot_be_read_is_told(span: dict[str, Any], message: str) -> None:
+def test_what_has_to_be_mended_of_otlp(span: dict[str, Any]) -> None:
     groups = [[otlp_span(), otlp_span()], [otlp_span(), otlp_span(**span)]]
     body = as_json({"resourceSpans": [{"scopeSpans": [{"spans": spans}]} for spans in groups]})
 
-    for read in (lean, whole):
-        with pytest.raises(DecodeError) as raised:
-            read(groups_of(body))
-        assert str(raised.value).startswith(message)
+    assert lean(groups_of(body)) == whole(groups_of(body))

@@ -309,31 +309,11 @@ def test_events_are_sorted_and_named() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        pytest.param(trace({"spanID": ""}), ": spans[0] has no spanID", id="empty-id"),
-        pytest.param(trace(SPAN, {"spanID": "0000"}), ": spans[1] has no spanID", id="zero-id"),
-        pytest.param(trace({}), ": Object missing required field spanID - at $.spans[0]", id="no-id"),
-        pytest.param(b'{"traceID":"0a","x":1}', ": Object missing required field spans", id="no-spans"),
-        pytest.param(
-            trace({**SPAN, "startTime": 2**62}),
-            ": Expected int <= 4611686018427387 - at $.spans[0].startTime",
-            id="time",
-        ),
-        pytest.param(trace({**SPAN, "tags": {}}), ": Expected array | null, got object", id="tags"),
-        pytest.param(
-            trace({**SPAN, "operationName": "\xff"}).replace(b"\xc3\xbf", b"\xff"),
-            ": text that is not UTF-8",
-            id="utf-8",
-        ),
-    ],
-)
-def test_what_is_no_trace_is_refused(body: bytes, why: str) -> None:
+def test_what_has_no_spans_is_refused() -> None:
     with pytest.raises(DecodeError) as caught:
-        jaeger.read_coded(msgspec.Raw(body), "0a", "x.json", Codebook(), with_details=True)
+        jaeger.read_coded(msgspec.Raw(b'{"traceID":"0a","x":1}'), "0a", "x.json", Codebook(), with_details=True)
 
-    assert caught.value.message == f"cannot read trace 0a of x.json{why}"
+    assert caught.value.message == "cannot read trace 0a of x.json: Object missing required field spans"
 
 
 def test_spans_without_a_trace_id_are_refused() -> None:

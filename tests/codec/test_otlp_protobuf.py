@@ -64,7 +64,7 @@ def test_a_span_has_the_columns_and_details_that_it_tells() -> None:
     link = {"traceId": "ff" * 16, "spanId": "ee" * 8, "attributes": []}
     told = span(2, attributes=attributes, events=[event], links=[link], status={"code": 2, "message": "broke"})
 
-    (part,) = read_request(protobuf.request(document(told)), "x.pb")
+    ((part,), _) = read_request(protobuf.request(document(told)), "x.pb")
     record = record_of(part)
 
     assert (record.trace_id, record.span_ids, record.parent_ids) == (TRACE_ID, [f"{2:016x}"], [(f"{1:016x}",)])
@@ -134,7 +134,7 @@ def test_files_of_collectors_are_read_whole_and_in_slices(body: bytes, tmp_path:
 
 
 def test_an_empty_request_is_a_request() -> None:
-    assert read_request(b"", "x") == []
+    assert read_request(b"", "x") == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -153,18 +153,8 @@ def test_an_empty_request_is_a_request() -> None:
         ),
         pytest.param(
             protobuf.request(document(span(1, traceId=""))),
-            "cannot read a span in resourceSpans[0] of x: it has no traceId",
+            "cannot read traces from resourceSpans[0] of x: its spans name no trace",
             id="no trace",
-        ),
-        pytest.param(
-            protobuf.request(document(span(1, spanId="00" * 8))),
-            f"cannot read trace {TRACE_ID} in resourceSpans[0] of x: a span has no spanId",
-            id="no id",
-        ),
-        pytest.param(
-            protobuf.request(document(span(1, endTimeUnixNano=str(2**64 - 1)))),
-            f"cannot read span {1:016x} of trace {TRACE_ID} in resourceSpans[0] of x: a time after the year 2116",
-            id="time",
         ),
         pytest.param(REQUESTS[0][:-3], "cannot read traces from x: it is binary data, perhaps protobuf", id="cut one"),
     ],
@@ -174,6 +164,20 @@ def test_a_broken_message_is_refused_with_its_place(body: bytes, message: str) -
         table_of(body)
 
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        pytest.param(span(1, spanId="00" * 8), "id-missing", id="no id"),
+        pytest.param(span(1, endTimeUnixNano=str(2**64 - 1)), "end-missing", id="end"),
+    ],
+)
+def test_a_bad_span_is_put_right_and_told(bad: dict[str, Any], code: str) -> None:
+    traces = table(protobuf.request(document(bad)))
+
+    assert [warning.code for warning in traces.warnings] == [code]
+    assert (traces.span_count, len(traces.span_ids[0])) == (1, 16)
 
 
 def table_of(body: bytes) -> None:

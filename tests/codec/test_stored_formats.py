@@ -195,20 +195,11 @@ def test_a_document_of_data_prepper_is_read(more: dict[str, Any]) -> None:
     assert details.links() == (Link("0d" * 16, "0e" * 8, {}),)
 
 
-@pytest.mark.parametrize(
-    ("span", "message"),
-    [
-        pytest.param({**DOCUMENT, "spanID": ""}, "cannot read trace 0a of x: spans[0] has no spanID", id="no id"),
-        pytest.param({**DOCUMENT, "traceID": ""}, "cannot read traces from x: a span names no trace", id="no trace"),
-        pytest.param({**DOCUMENT, "tag": []}, "cannot read a span in x: Expected object | null, got array", id="tag"),
-        pytest.param({**DATA_PREPPER, "name": 1}, "cannot read a span in x: Expected str | null, got int", id="name"),
-    ],
-)
-def test_a_broken_span_is_refused_with_its_place(span: dict[str, Any], message: str) -> None:
+def test_spans_that_name_no_trace_are_refused() -> None:
     with pytest.raises(DecodeError) as caught:
-        records_at_x(as_json(span))
+        records_at_x(as_json({**DOCUMENT, "traceID": ""}))
 
-    assert caught.value.message.startswith(message)
+    assert caught.value.message == "cannot read traces from x: its spans name no trace"
 
 
 def records_at_x(body: bytes) -> None:

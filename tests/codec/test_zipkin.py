@@ -192,24 +192,11 @@ def test_spans_are_found_however_they_are_wrapped(body: bytes) -> None:
     assert [part.trace_id for part in parts] == ["000000000000000a"]
 
 
-@pytest.mark.parametrize(
-    ("span", "message"),
-    [
-        pytest.param({**ROOT, "traceId": None}, "cannot read traces from x.json: a span names no trace", id="no trace"),
-        pytest.param({**ROOT, "id": ""}, "cannot read trace 000000000000000a of x.json: span 0 has no id", id="no id"),
-        pytest.param(
-            {**ROOT, "timestamp": []},
-            "cannot read a span of trace 000000000000000a in x.json: "
-            "Expected int | float | null, got array - at $.timestamp",
-            id="time",
-        ),
-    ],
-)
-def test_a_broken_span_is_refused_with_its_place(span: dict[str, Any], message: str) -> None:
+def test_spans_that_name_no_trace_are_refused() -> None:
     with pytest.raises(DecodeError) as caught:
-        records(as_json([span]))
+        records(as_json([{**ROOT, "traceId": None}]))
 
-    assert caught.value.message == message
+    assert caught.value.message == "cannot read traces from x.json: its spans name no trace"
 
 
 ids = st.one_of(st.text("123456789abcdef", min_size=1, max_size=16), st.integers(1, 99))

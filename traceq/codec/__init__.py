@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from traceq.assembly import TableBuilder
 from traceq.codec.parts import Part
 from traceq.codec.wire import collector_paused
 from traceq.records import join
-from traceq.traces import FoundAttributes, Traces, low_half, normal_id
+from traceq.traces import FoundAttributes, Traces, TraceWarning, low_half, normal_id
 
 BATCH_SPANS = 50_000
 """The larger a table, the less its sums cost per span; a table takes about 150 bytes per span."""
@@ -83,10 +83,22 @@ def read_attributes(
 def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details: bool) -> Traces:
     builder = TableBuilder()
     for group in groups:
-        builder.add(join([part.coded(builder.codes, with_details=with_details) for part in group]))
+        whole = join([part.coded(builder.codes, with_details=with_details) for part in group])
+        halves = _halves(group)
+        builder.add(replace(whole, repairs=[*whole.repairs, *halves]) if halves else whole)
         if builder.span_count >= enough:
             break
     return builder.table(with_details=with_details)
+
+
+def _halves(group: Sequence[Part]) -> list[TraceWarning]:
+    """Say so if a trace is put together from what is stored under its whole id, and under the low half of it."""
+    first = normal_id(group[0].trace_id)
+    other = next((part.trace_id for part in group if normal_id(part.trace_id) != first), None)
+    if other is None:
+        return []
+    message = f"spans that are stored under {other} belong to {group[0].trace_id}, and are shown there"
+    return [TraceWarning("halves-joined", group[0].trace_id, message)]
 
 
 @dataclass(frozen=True, slots=True)

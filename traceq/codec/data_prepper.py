@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.otlp_terms import Told
 from traceq.codec.spans import SpanDecoder
 from traceq.codec.translated import Translated, Translation
@@ -77,13 +77,13 @@ def _translate(written: _Json) -> Translated:
         parent_id=read_id(span.parent_span_id),
         name=span.name or "",
         kind=span.kind,
-        start_ns=read_time(span.start_time),
-        end_ns=read_time(span.end_time),
+        start_ns=known_time(span.start_time),
+        end_ns=known_time(span.end_time),
         status=status.code,
         own_attributes=_attributes(written, "span.attributes.", span.attributes),
         resource_attributes=resource,
         told=Told(scope.name, scope.version, status.message, span.trace_state),
-        own_events=[Event(read_time(e.time), e.name or "log", e.attributes or {}) for e in span.events or ()],
+        own_events=[Event(known_time(e.time), e.name or "log", e.attributes or {}) for e in span.events or ()],
         own_links=[Link(read_id(e.trace_id), read_id(e.span_id), e.attributes or {}) for e in span.links or ()],
     )
 

@@ -53,6 +53,11 @@ def read_documents(bodies: Iterable[memoryview], location: str) -> Document:
         for view in bodies:
             reader.read_file(view, place)
         parts = [*reader.parts, *reader.span_parts()]
+    if reader.nameless:
+        if not parts:
+            raise refusal(reader.nameless[0], "its spans name no trace")
+        left_out = plural(len(reader.nameless), "span")
+        reader.notes.append(f"left out because they name no trace: {left_out} (first: {reader.nameless[0]})")
     return Document(tuple(parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
 
 
@@ -118,6 +123,8 @@ class _Reader:
     parts: list[Part] = field(default_factory=list)
     calls: list[ServiceCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    nameless: list[str] = field(default_factory=list)
+    """Where the spans are that name no trace."""
     _spans: dict[SpanFormat, list[LocatedSpan]] = field(default_factory=dict)
 
     def read_file(self, body: memoryview, place: str) -> None:
@@ -139,6 +146,7 @@ class _Reader:
         self.parts += other.parts
         self.calls += other.calls
         self.notes += other.notes
+        self.nameless += other.nameless
         for span_format, located in other._spans.items():
             self._spans.setdefault(span_format, []).extend(located)
 
@@ -181,7 +189,9 @@ class _Reader:
             # Late: few files are protobuf.
             from traceq.codec.otlp_protobuf import read_request
 
-            self.parts += read_request(body, place)
+            parts, nameless = read_request(body, place)
+            self.parts += parts
+            self.nameless += nameless
         return bool(found)
 
     def _read_all(self, body: memoryview, start: int, end: int, place: str) -> None:
@@ -260,16 +270,14 @@ class _Reader:
             raise refusal(place, f"it looks like {wire.looks_like(keys)}")
 
     def span_parts(self) -> Iterator[Part]:
-        """Group the spans that were found one by one, by trace.
-
-        Raises:
-            DecodeError: If one of them names no trace.
-        """
+        """Group the spans that were found one by one, by trace."""
         for span_format, located in self._spans.items():
             traces: dict[str, list[LocatedSpan]] = {}
-            for trace_id, span in zip(_trace_ids(span_format, located), located, strict=True):
+            trace_ids = span_format.trace_ids([raw for _, raw in located])
+            for trace_id, span in zip(trace_ids, located, strict=True):
                 if trace_id in wire.VOID_IDS:
-                    raise refusal(span[0], "a span names no trace")
+                    self.nameless.append(span[0])
+                    continue
                 traces.setdefault(trace_id, []).append(span)
             yield from (SpansPart(trace_id, spans, span_format.read) for trace_id, spans in traces.items())
 
@@ -327,9 +335,9 @@ class _Reader:
             self.parts.append(JaegerPart(trace_id, trace, place))
 
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
-        self.parts += (
-            SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in otlp.split(groups, place).items()
-        )
+        traces = otlp.split(groups, place)
+        self.nameless += (origin.place for origin, _ in traces.pop("", ()))
+        self.parts += (SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in traces.items())
 
 
 def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:
@@ -366,16 +374,6 @@ def _first_keys(items: memoryview, place: str) -> Collection[str]:
 def _keys(body: memoryview, place: str) -> Collection[str]:
     keys = _decode(wire.KEYS, body, place)
     return keys.keys()
-
-
-def _trace_ids(span_format: SpanFormat, located: Sequence[LocatedSpan]) -> Sequence[str]:
-    try:
-        return span_format.trace_ids([raw for _, raw in located])
-    except wire.BROKEN:
-        for place, raw in located:
-            with wire.failures_told(f"cannot read a span in {place}"):
-                span_format.trace_ids([raw])
-        raise
 
 
 def _refuse_known(keys: Collection[str], place: str) -> None:

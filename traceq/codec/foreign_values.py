@@ -29,6 +29,14 @@ def read_time(written: float | str | None) -> int:
     return written * unit if isinstance(written, int) else round(written * unit)
 
 
+def known_time(written: float | str | None) -> int:
+    """Read a time as `read_time` does; what is none counts as missing, which is told of the span."""
+    try:
+        return read_time(written)
+    except (ValueError, OverflowError):
+        return 0
+
+
 _UNITS = ((_NS, 10**11), (10**6, 10**14), (10**3, 10**17))
 """Units in ns, each with what numbers in this unit stay below: years from 1973 to 5138 are told apart."""
 

@@ -11,21 +11,23 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from traceq import semantics
+from traceq.codec.jaeger_fields import NOTHING, AnySpan, Log, Process, Reference, Span, Tag
+from traceq.codec.jaeger_mending import mended_trace
+from traceq.codec.mending import is_odd, repairs
 from traceq.codec.wire import (
+    BROKEN,
     READABLE,
     VOID_IDS,
     Body,
-    Microseconds,
-    Nanoseconds,
     collector_paused,
     decode,
+    failure,
     failures_told,
-    first_void,
     is_empty,
 )
 from traceq.errors import DecodeError
@@ -33,72 +35,16 @@ from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged, meaning
 from traceq.traces import Event, Link, is_same_trace
 
-_NOTHING = msgspec.Raw(b"null")
 _FOLLOWS_FROM = "FOLLOWS_FROM"
 """The type of reference that names what a span comes after, without saying that it waited for the span."""
 
 
-class _Tag(msgspec.Struct, gc=False):
-    """An attribute, with its type as text."""
-
-    key: str
-    type: str | None = None
-    value: Any = None
-
-
-class _Reference(msgspec.Struct, gc=False):
-    """A reference of a span to its parent, or to any other span."""
-
-    type: str | None = msgspec.field(name="refType", default=None)
-    trace_id: str | None = msgspec.field(name="traceID", default=None)
-    span_id: str | None = msgspec.field(name="spanID", default=None)
-    tags: msgspec.Raw = _NOTHING
-    """Attributes of a link: not in Jaeger's answers, only in files that traceq wrote."""
-
-
-class _Log(msgspec.Struct, gc=False):
-    time_us: Microseconds = msgspec.field(name="timestamp", default=None)
-    time_ns: Nanoseconds = msgspec.field(name="timeUnixNano", default=None)
-    """In files that traceq wrote, if the time is not a whole number of microseconds."""
-    fields: list[_Tag] | None = None
-
-
-class _Process(msgspec.Struct, gc=False):
-    """What spans ran in."""
-
-    service: str | None = msgspec.field(name="serviceName", default=None)
-    tags: msgspec.Raw = _NOTHING
-
-
-class _AnySpan(msgspec.Struct, gc=False):
-    """What is read of every span."""
-
-    span_id: str = msgspec.field(name="spanID")
-    name: str | None = msgspec.field(name="operationName", default=None)
-    references: list[_Reference] | None = None
-    """After reading details: only those that do not name the parent."""
-    parent_id: str | None = msgspec.field(name="parentSpanID", default=None)
-    """In exports of Jaeger before 1.8, which had no references."""
-    start_us: Microseconds = msgspec.field(name="startTime", default=None)
-    duration_us: Microseconds = msgspec.field(name="duration", default=None)
-    start_ns: Nanoseconds = msgspec.field(name="startTimeUnixNano", default=None)
-    """In files that traceq wrote, if the time is not a whole number of microseconds; takes precedence."""
-    duration_ns: Nanoseconds = msgspec.field(name="durationNano", default=None)
-    process_id: str | None = msgspec.field(name="processID", default=None)
-    process: _Process | None = None
-    """After reading details: the one that `processID` names, if there is one."""
-
-
-class _Span(_AnySpan, gc=False):
-    tags: list[_Tag] | None = None
-
-
-class _DetailedSpan(_AnySpan, gc=False):
+class _DetailedSpan(AnySpan, gc=False):
     """A span as it is in JSON; it serves as its own `SpanDetails`, so that a span costs one object."""
 
-    tags: msgspec.Raw = _NOTHING
-    logs: msgspec.Raw = _NOTHING
-    remarks: msgspec.Raw = msgspec.field(name="warnings", default=_NOTHING)
+    tags: msgspec.Raw = NOTHING
+    logs: msgspec.Raw = NOTHING
+    remarks: list[str] | None = msgspec.field(name="warnings", default=None)
 
     def attributes(self) -> Attributes:
         """Read the tags."""
@@ -125,9 +71,7 @@ class _DetailedSpan(_AnySpan, gc=False):
 
     def warnings(self) -> tuple[str, ...]:
         """Read the server's remarks."""
-        if is_empty(self.remarks):
-            return ()
-        return tuple(decode(_REMARKS, self.remarks, f"cannot read the warnings of span {self.span_id}") or ())
+        return tuple(self.remarks or ())
 
 
 class _SpanId(msgspec.Struct, gc=False):
@@ -140,7 +84,7 @@ class _TraceId(msgspec.Struct, gc=False):
 
 
 _Item = TypeVar("_Item")
-_Processes: TypeAlias = dict[str, _Process | None]
+_Processes: TypeAlias = dict[str, Process | None]
 
 
 class _Trace(msgspec.Struct, Generic[_Item], gc=False):
@@ -151,13 +95,12 @@ class _Trace(msgspec.Struct, Generic[_Item], gc=False):
 
 _DETAILED_TRACE = msgspec.json.Decoder(_Trace[_DetailedSpan], strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
-_TAGS = msgspec.json.Decoder(list[_Tag] | None)
-_LOGS = msgspec.json.Decoder(list[_Log] | None, strict=False)
-_REMARKS = msgspec.json.Decoder(list[str] | None)
-_TRACE = msgspec.json.Decoder(_Trace[_Span], strict=False)
+_TAGS = msgspec.json.Decoder(list[Tag] | None)
+_LOGS = msgspec.json.Decoder(list[Log] | None, strict=False)
+_TRACE = msgspec.json.Decoder(_Trace[Span], strict=False)
 _LARGE_TRACE = msgspec.json.Decoder(_Trace[msgspec.Raw], strict=False)
-_SPANS = msgspec.json.Decoder(list[_Span], strict=False)
-_NO_PROCESS = _Process()
+_SPANS = msgspec.json.Decoder(list[Span], strict=False)
+_NO_PROCESS = Process()
 
 _LARGE_BYTES = 4 * 2**20
 """Spans of larger traces are decoded in batches: decoded, they take three times the memory of their JSON."""
@@ -222,25 +165,37 @@ def read_coded(
         DecodeError: If it is not a v1 trace, or a span has no id.
     """
     what = f"cannot read trace {trace_id} of {place}"
-    with failures_told(what):
-        if with_details:
-            coded = _read_detailed(_DETAILED_TRACE.decode(trace), trace_id, codes)
-        elif len(memoryview(trace)) < _LARGE_BYTES:
-            whole = _TRACE.decode(trace)
-            coded = _coded(trace_id, [whole.spans or []], whole, codes)
-        else:
-            large = _LARGE_TRACE.decode(trace)
-            coded = _coded(trace_id, _some_at_a_time(large.spans or []), large, codes)
+    try:
+        coded = _read(trace, trace_id, codes, with_details=with_details)
+    except RecursionError as error:
+        raise failure(what, error) from error
+    except (*BROKEN, DecodeError):
+        coded = None
+    if coded is None or is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids):
+        with failures_told(what):
+            mended = mended_trace(trace, trace_id)
+            coded = _read(mended.trace, trace_id, codes, with_details=with_details)
+        coded.repairs += [*mended.repairs, *repairs(mended.spans, mended.span_count, trace_id, coded.span_ids)]
     _lower(coded)
-    if not VOID_IDS.isdisjoint(coded.span_ids):
-        raise DecodeError(f"{what}: spans[{first_void(coded.span_ids)}] has no spanID", hint=READABLE)
     return coded
+
+
+def _read(trace: Body | msgspec.Raw, trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+    if with_details:
+        return _read_detailed(_DETAILED_TRACE.decode(trace), trace_id, codes)
+    if len(memoryview(trace)) < _LARGE_BYTES:
+        whole = _TRACE.decode(trace)
+        return _coded(trace_id, [whole.spans or []], whole, codes)
+    large = _LARGE_TRACE.decode(trace)
+    return _coded(trace_id, _some_at_a_time(large.spans or []), large, codes)
 
 
 def _read_detailed(trace: _Trace[_DetailedSpan], trace_id: str, codes: Codebook) -> CodedTrace:
     spans, processes = trace.spans or [], trace.processes or {}
     coded = _coded(trace_id, [spans], trace, codes)
     for span in spans:
+        if not is_empty(span.logs):
+            _LOGS.decode(span.logs)  # fails here, and not later, if they have to be mended
         span.process = processes.get(span.process_id or "") or span.process
     coded.details += spans
     return coded
@@ -254,14 +209,14 @@ def _lower(coded: CodedTrace) -> None:
         coded.parent_ids = [parent_id and parent_id.lower() for parent_id in coded.parent_ids]
 
 
-def _some_at_a_time(spans: list[msgspec.Raw]) -> Iterable[list[_Span]]:
+def _some_at_a_time(spans: list[msgspec.Raw]) -> Iterable[list[Span]]:
     for start in range(0, len(spans), _SPANS_AT_A_TIME):
         yield _SPANS.decode(b"[%b]" % b",".join(spans[start : start + _SPANS_AT_A_TIME]))
 
 
 def _coded(
     trace_id: str,
-    batches: Iterable[list[_Span] | list[_DetailedSpan]],
+    batches: Iterable[list[Span] | list[_DetailedSpan]],
     trace: _Trace[_Item],
     codes: Codebook,
 ) -> CodedTrace:
@@ -282,7 +237,7 @@ def _coded(
     return coded
 
 
-def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], processes: _Processes) -> None:
+def _add_parents(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], processes: _Processes) -> None:
     parent_ids, trace_id = coded.parent_ids, coded.trace_id
     # What is left of them are links, which only spans with details have.
     has_links = bool(spans) and isinstance(spans[0], _DetailedSpan)
@@ -305,12 +260,12 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], pr
             parent_ids.append(None)
 
 
-def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
+def _add_meanings(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], codes: Codebook) -> None:
     """Select the tags that become columns, as keys and values (text) in turn. This is the hot path of reading."""
     meanings, told = coded.meanings, codes.told
     for span in spans:
         found: list[str] = []
-        for tag in (span.tags if isinstance(span, _Span) else _TAGS.decode(span.tags)) or ():
+        for tag in (span.tags if isinstance(span, Span) else _TAGS.decode(span.tags)) or ():
             key = tag.key
             if key in TELLING:
                 found.append(key)
@@ -328,7 +283,7 @@ def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], c
         meanings.append(code)
 
 
-def _origins(spans: list[_Span] | list[_DetailedSpan], known: dict[str, int], codes: Codebook) -> list[int]:
+def _origins(spans: list[Span] | list[_DetailedSpan], known: dict[str, int], codes: Codebook) -> list[int]:
     """Return the code of each span's process: the one that it names, or else the one inside the span."""
     try:
         return [known[span.process_id or ""] for span in spans]
@@ -336,12 +291,12 @@ def _origins(spans: list[_Span] | list[_DetailedSpan], known: dict[str, int], co
         return [_origin_of(span, known, codes) for span in spans]
 
 
-def _origin_of(span: _Span | _DetailedSpan, known: dict[str, int], codes: Codebook) -> int:
+def _origin_of(span: Span | _DetailedSpan, known: dict[str, int], codes: Codebook) -> int:
     code = known.get(span.process_id or "")
     return _origin(span.process or _NO_PROCESS, codes) if code is None else code
 
 
-def _origin(process: _Process, codes: Codebook) -> int:
+def _origin(process: Process, codes: Codebook) -> int:
     return codes.origin(process.service or "", _host(bytes(process.tags)))
 
 
@@ -354,13 +309,17 @@ def find_attributes(
         DecodeError: If it is not a v1 trace.
     """
     with collector_paused():
-        spans = decode(_DETAILED_TRACE, trace, f"cannot read trace {trace_id} of {place}").spans or ()
+        try:
+            spans = _DETAILED_TRACE.decode(trace).spans or ()
+        except BROKEN:
+            with failures_told(f"cannot read trace {trace_id} of {place}"):
+                spans = _DETAILED_TRACE.decode(mended_trace(trace, trace_id).trace).spans or ()
     for span in spans:
         if span.span_id.lower() in span_ids:
             yield span.span_id.lower(), span.name or "", span.attributes()
 
 
-def _take_parents(span: _Span | _DetailedSpan, trace_id: str, processes: _Processes) -> tuple[tuple[str, ...], int]:
+def _take_parents(span: Span | _DetailedSpan, trace_id: str, processes: _Processes) -> tuple[tuple[str, ...], int]:
     """Return the candidates for the parent and how many of them are named by CHILD_OF; the rest remain as links.
 
     OpenTracing's clients name the parent of what is not waited for by FOLLOWS_FROM. Of spans that came over OTLP these
@@ -380,9 +339,9 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str, processes: _Proces
     return tuple([(candidate.span_id or "").lower() for candidate in candidates]), child_of_count
 
 
-def _has_only_links(span: _Span | _DetailedSpan, processes: _Processes) -> bool:
+def _has_only_links(span: Span | _DetailedSpan, processes: _Processes) -> bool:
     """Whether FOLLOWS_FROM references of this span are links that name no parent."""
-    tags = (span.tags if isinstance(span, _Span) else _TAGS.decode(span.tags)) or ()
+    tags = (span.tags if isinstance(span, Span) else _TAGS.decode(span.tags)) or ()
     attributes = {tag.key: _value(tag) for tag in tags}
     process = processes.get(span.process_id or "") or span.process
     if not semantics.is_from_opentelemetry(attributes, _resource(bytes(process.tags)) if process else {}):
@@ -391,7 +350,7 @@ def _has_only_links(span: _Span | _DetailedSpan, processes: _Processes) -> bool:
     return not semantics.takes_messages(kind, semantics.activity(attributes))
 
 
-def _is_reference(reference: _Reference, trace_id: str | None = None) -> bool:
+def _is_reference(reference: Reference, trace_id: str | None = None) -> bool:
     """Whether it names a span (Jaeger's clients write zeros for no parent), and, if asked, one of this trace."""
     named = reference.trace_id or ""
     if (reference.span_id or "") in VOID_IDS or named in VOID_IDS:
@@ -419,7 +378,7 @@ def _host(tags: bytes) -> str:
     return semantics.host(_resource(tags))
 
 
-def _event(log: _Log) -> Event:
+def _event(log: Log) -> Event:
     time_ns = (log.time_us or 0) * 1000 if log.time_ns is None else log.time_ns
     fields = log.fields or []
     name = next((field for field in fields if field.key == "event"), None)
@@ -427,7 +386,7 @@ def _event(log: _Log) -> Event:
     return Event(time_ns, text or "log", {field.key: _value(field) for field in fields if field is not name})
 
 
-def _value(tag: _Tag) -> AttributeValue:
+def _value(tag: Tag) -> AttributeValue:
     """Convert the value to the tag's type, whatever JSON it came as; a value that does not fit stays as it is."""
     value: AttributeValue = tag.value
     match tag.type:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -17,9 +17,9 @@ import msgspec
 
 from traceq.codec import jaeger
 from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.mending import repairs
 from traceq.codec.parts import LocatedSpan, SpanFormat
 from traceq.codec.spans import SpanDecoder
-from traceq.codec.wire import failures_told
 from traceq.records import Codebook, CodedTrace
 from traceq.units import parse_duration
 
@@ -145,17 +145,19 @@ class _Message(msgspec.Struct, gc=False):
     def as_v1(self) -> _Json:
         """Convert to a span in v1 JSON, with the nanoseconds that `jaeger` reads first."""
         process = self.process or _MessageProcess()
-        start_ns, duration_ns = read_time(self.start), _duration_ns(self.duration or "0s")
         return {
             "traceID": self.trace,
             "spanID": read_id(self.span_id),
             "operationName": self.name,
             "references": [_reference(each) for each in self.references or ()],
-            "startTimeUnixNano": start_ns,
-            "durationNano": duration_ns,
+            "startTimeUnixNano": _or_text(read_time, self.start),
+            "durationNano": _or_text(_duration_ns, self.duration or "0s"),
             "tags": [tag.as_v1() for tag in self.tags or ()],
             "logs": [
-                {"timeUnixNano": read_time(log.timestamp), "fields": [field.as_v1() for field in log.fields or ()]}
+                {
+                    "timeUnixNano": _or_text(read_time, log.timestamp),
+                    "fields": [field.as_v1() for field in log.fields or ()],
+                }
                 for log in self.logs or ()
             ],
             "process": {"serviceName": process.service, "tags": [tag.as_v1() for tag in process.tags or ()]},
@@ -184,25 +186,34 @@ def _duration_ns(written: str) -> int:
     return -duration_ns if found[1] else duration_ns
 
 
+def _or_text(read: Callable[[str], int], written: str | None) -> int | str | None:
+    """Read a time; what is none stays as it is, for `jaeger` to leave out and to tell."""
+    try:
+        return read(written or "")
+    except (ValueError, OverflowError):
+        return written
+
+
 @dataclass(frozen=True, slots=True)
 class _Conversion(Generic[_Span]):
     decoder: SpanDecoder[_Span]
 
     def trace_ids(self, spans: Sequence[msgspec.Raw]) -> list[str]:
         """Read the ids of the spans' traces."""
-        return [span.trace for span in self.decoder.many.decode(b"[%b]" % b",".join(spans))]
+        found = [""] * len(spans)
+        read = self.decoder.decode(spans)
+        for position, span in zip(read.positions(), read.decoded, strict=True):
+            found[position] = span.trace
+        return found
 
     def read(self, spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
         """Read the spans of a trace."""
-        decoded = self.decoder.decode(spans, trace_id)
-        place = spans[0][0]
-        with failures_told(f"cannot read trace {trace_id} of {place}"):
-            try:
-                trace = {"traceID": trace_id, "spans": [span.as_v1() for span in decoded]}
-            except ValueError as error:
-                raise msgspec.ValidationError(str(error)) from error
-            converted = msgspec.json.encode(trace)
-        return jaeger.read_coded(converted, trace_id, place, codes, with_details=with_details)
+        read = self.decoder.decode([raw for _, raw in spans])
+        converted = msgspec.json.encode({"traceID": trace_id, "spans": [span.as_v1() for span in read.decoded]})
+        coded = jaeger.read_coded(converted, trace_id, spans[0][0], codes, with_details=with_details)
+        if read.mended is not None:
+            coded.repairs += repairs(read.mended, len(spans), trace_id, coded.span_ids)
+        return coded
 
 
 def _format(decoder: SpanDecoder[_Span]) -> SpanFormat:

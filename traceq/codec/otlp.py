@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -19,6 +18,8 @@ from typing import TypeAlias
 import msgspec
 
 from traceq import semantics
+from traceq.codec.fitting import Fitting, Remark
+from traceq.codec.mending import Mender, decoded, encoded, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.otlp_terms import (
     FOLLOWS_FROM,
     REFERENCE_TYPE,
@@ -29,15 +30,14 @@ from traceq.codec.otlp_terms import (
     remarks,
     takes_messages,
 )
-from traceq.codec.otlp_values import read_attributes, read_text, read_value
+from traceq.codec.otlp_values import ATTRIBUTES, Attribute, is_whole, read_attributes, read_text, read_value
 from traceq.codec.wire import (
     BROKEN,
-    READABLE,
     VOID_IDS,
     Nanoseconds,
     decode,
+    failure,
     failures_told,
-    first_void,
     hex_id,
     is_empty,
     is_plain_hex,
@@ -57,13 +57,6 @@ from traceq.traces import Event, Link, normal_id
 _NOTHING = msgspec.Raw(b"null")
 _WARNINGS_WRITTEN = WARNINGS.encode()
 """As it is written, unless letters are escaped."""
-
-
-class _Sketch(msgspec.Struct, gc=False):
-    """An attribute whose value is decoded only if its key is wanted."""
-
-    key: str
-    value: msgspec.Raw = _NOTHING
 
 
 class _Resource(msgspec.Struct, gc=False):
@@ -112,6 +105,14 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
     attributes: msgspec.Raw = _NOTHING
 
 
+class _WholeEvent(_Event, gc=False, rename="camel"):
+    attributes: list[Attribute] | None = None  # type: ignore[assignment]  # decoded here
+
+
+class _WholeLink(_SpanLink, gc=False, rename="camel"):
+    attributes: list[Attribute] | None = None  # type: ignore[assignment]
+
+
 class _TraceId(msgspec.Struct, gc=False, rename="camel"):
     trace_id: str | None = None
 
@@ -131,7 +132,17 @@ class _AnySpan(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Span(_AnySpan, gc=False, rename="camel"):
-    attributes: list[_Sketch] | None = None
+    attributes: list[Attribute] | None = None
+    # Not looked at here, but decoded: what is wrong with them is told by every command.
+    events: list[_WholeEvent] | None = None
+
+
+class _WholeSpan(_Span, gc=False, rename="camel"):
+    """A span with nothing left to decode."""
+
+    trace_id: str | None = None
+    trace_state: str | None = None
+    links: list[_WholeLink] | None = None  # type: ignore[assignment]
 
 
 class _DetailedSpan(_AnySpan, gc=False, rename="camel"):
@@ -142,9 +153,17 @@ class _DetailedSpan(_AnySpan, gc=False, rename="camel"):
 
 _DETAILED_SPAN = msgspec.json.Decoder(_DetailedSpan, strict=False)
 _TRACE_ID = msgspec.json.Decoder(_TraceId)
-_SKETCHES = msgspec.json.Decoder(list[_Sketch] | None)
+_ATTRIBUTES = msgspec.json.Decoder(list[Attribute] | None, strict=False)
 _EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
 _SPANS = msgspec.json.Decoder(list[_Span], strict=False)
+
+_WHOLE_EVENTS = msgspec.json.Decoder(list[_WholeEvent] | None, strict=False)
+_MENDER = Mender(
+    msgspec.json.Decoder(_WholeSpan, strict=False),
+    frozenset(("spanId", "name", "startTimeUnixNano")),
+    "spanId",
+    "startTimeUnixNano",
+)
 
 _ID_DIGITS = 16
 """The length of a span id in hex."""
@@ -211,8 +230,8 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
         groups: The document's `resourceSpans`.
         place: Where it is, for messages.
 
-    Raises:
-        DecodeError: If a span names no trace.
+    Returns:
+        The spans by the id of their trace; those that name none by an empty one.
     """
     traces: dict[str, list[Located]] = {}
     by_written: dict[bytes, list[Located]] = {}
@@ -224,7 +243,7 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
                 located = by_written.get(found[1]) if found else None
                 if located is None:
                     written = found[1].decode("ascii") if found else None
-                    located = traces.setdefault(_trace_id(written, span, origin.place), [])
+                    located = traces.setdefault(_trace_id(written, span), [])
                     if found:
                         by_written[found[1]] = located
                 located.append((origin, span))
@@ -241,12 +260,17 @@ def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[_Origin, list[m
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceId"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-zA-Z+/]{22}==)"')
 
 
-def _trace_id(written: str | None, span: msgspec.Raw, place: str) -> str:
-    text = decode(_TRACE_ID, span, f"cannot read a span in {place}").trace_id if written is None else written
-    trace_id = hex_id(text or "")
-    if trace_id in VOID_IDS:
-        raise DecodeError(f"cannot read a span in {place}: it has no traceId", hint=READABLE)
-    return trace_id
+def _trace_id(written: str | None, span: msgspec.Raw) -> str:
+    """Read the id of a span's trace; empty if it names none."""
+    text: object = written
+    if written is None:
+        try:
+            text = _TRACE_ID.decode(span).trace_id
+        except BROKEN:
+            found = decoded(span)
+            text = found.get("traceId") if isinstance(found, dict) else None
+    trace_id = hex_id(text if isinstance(text, str) else "")
+    return "" if trace_id in VOID_IDS else trace_id
 
 
 def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
@@ -263,21 +287,57 @@ def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with
     Raises:
         DecodeError: If one of them is not an OTLP span, or has no id.
     """
+    try:
+        coded = _read(spans, trace_id, codes, with_details=with_details)
+    except RecursionError as error:
+        raise failure(f"cannot read trace {trace_id} in {spans[0][0].place}", error) from error
+    except (*BROKEN, DecodeError):
+        coded = None
+    if coded is None or is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids):
+        with failures_told(f"cannot read trace {trace_id} in {spans[0][0].place}"):
+            coded = _read_mended(spans, trace_id, codes, with_details=with_details)
+    return coded
+
+
+def _read(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
     coded = CodedTrace(trace_id)
     remaining = iter(spans)
     while some := list(islice(remaining, _SPANS_AT_A_TIME)):
         _add(coded, some, codes, with_details=with_details)
     _normalize(coded)
-    if not VOID_IDS.isdisjoint(coded.span_ids):
-        place = spans[first_void(coded.span_ids)][0].place
-        raise DecodeError(f"cannot read trace {trace_id} in {place}: a span has no spanId", hint=READABLE)
     return coded
 
 
+def _read_mended(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+    """Read spans the slow way, with what is wrong put right."""
+    raws = [raw for _, raw in spans]
+    unit_ns = _MENDER.unit_of(raws)
+    mended = list(_MENDER.mend(raws, unit_ns))
+    told = [] if unit_ns is None else [unit_told(trace_id, unit_ns, 1)]
+    origins: dict[int, _Origin] = {}
+    for origin in {id(origin): origin for origin, _ in spans}.values():
+        origins[id(origin)], remarks = _mended_origin(origin)
+        told += warnings_of(remarks, trace_id, "")
+    located = [(origins[id(spans[each.position][0])], each.span) for each in mended]
+    coded = _read(located, trace_id, codes, with_details=with_details)
+    coded.repairs += [*told, *repairs(mended, len(spans), trace_id, coded.span_ids)]
+    return coded
+
+
+def _mended_origin(origin: _Origin) -> tuple[_Origin, list[Remark]]:
+    """Put right the attributes of a resource and a scope."""
+    fitting = Fitting(1, 1)
+    resource, scope = (
+        written if is_whole(written) else encoded(fitting.value(decoded(msgspec.Raw(written)), ATTRIBUTES.type, what))
+        for written, what in ((origin.resource_attributes, "resource"), (bytes(origin.scope.attributes), "scope"))
+    )
+    name, version = origin.scope.name, origin.scope.version
+    return _Origin(resource, _Scope(name, version, msgspec.Raw(scope)), origin.place), fitting.remarks
+
+
 def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_details: bool) -> None:
-    with _failures_placed(located, coded.trace_id, with_details=with_details):
-        spans = _decoded([raw for _, raw in located], with_details=with_details)
-        _add_meanings(coded, spans, codes)
+    spans = _decoded([raw for _, raw in located], with_details=with_details)
+    _add_meanings(coded, spans, codes)
     _add_parents(coded, spans)
     coded.span_ids += [span.span_id or "" for span in spans]
     coded.start_ns += [span.start_time_unix_nano or 0 for span in spans]
@@ -292,8 +352,14 @@ def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_det
 def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[_Span] | list[_DetailedSpan]:
     if with_details:
         # One by one: details refer to the bytes they were decoded from, and should not keep a copy of them alive.
-        return [_DETAILED_SPAN.decode(span) for span in spans]
+        return [_whole_details(_DETAILED_SPAN.decode(span)) for span in spans]
     return _SPANS.decode(b"[%b]" % b",".join(spans))
+
+
+def _whole_details(span: _DetailedSpan) -> _DetailedSpan:
+    if not is_empty(span.events):
+        _WHOLE_EVENTS.decode(span.events)  # fails here, and not later, if they have to be mended
+    return span
 
 
 def _details(located: list[Located], spans: list[_Span] | list[_DetailedSpan]) -> list[_Details]:
@@ -302,19 +368,6 @@ def _details(located: list[Located], spans: list[_Span] | list[_DetailedSpan]) -
         for (origin, _), span in zip(located, spans, strict=True)
         if isinstance(span, _DetailedSpan)
     ]
-
-
-@contextmanager
-def _failures_placed(located: list[Located], trace_id: str, *, with_details: bool) -> Iterator[None]:
-    """If decoding fails, decode the spans one by one to say where the first one is that cannot be read."""
-    try:
-        yield
-    except BROKEN:
-        for origin, raw in located:
-            with failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
-                for span in _decoded([raw], with_details=with_details):
-                    _wanted_texts(_sketches(span))
-        raise
 
 
 def _normalize(coded: CodedTrace) -> None:
@@ -332,6 +385,8 @@ def _origin_codes(located: list[Located], codes: Codebook) -> Iterator[int]:
     code = 0
     for origin, _ in located:
         if origin is not last:
+            if not is_empty(origin.scope.attributes):
+                ATTRIBUTES.decode(origin.scope.attributes)  # fails here, and not later, if they have to be mended
             last, code = origin, codes.origin(*_service_and_host(origin.resource_attributes))
         yield code
 
@@ -360,7 +415,7 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str
     child_of_count = 1
     if has_parent and any(hex_id(link.span_id or "") == parent_id and _follows_from(link) for link in inside):
         child_of_count = 0
-    if not inside or not takes_messages(_wanted_texts(_sketches(span)), span.kind):
+    if not inside or not takes_messages(_wanted_texts(_attributes_of(span)), span.kind):
         return (parent_id,) if has_parent else (), child_of_count
     if span.links and not has_parent:
         span.links.remove(inside[0])
@@ -387,7 +442,7 @@ def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
 def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
     add, told = coded.meanings.append, codes.told
     for span in spans:
-        attributes, status = _sketches(span), span.status
+        attributes, status = _attributes_of(span), span.status
         key = (_wanted_texts(attributes) if attributes else (), span.kind, status.code if status else None)
         code = told.get(key)
         if code is None:
@@ -395,23 +450,22 @@ def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], c
         add(code)
 
 
-def _sketches(span: _Span | _DetailedSpan) -> list[_Sketch]:
-    return (span.attributes if isinstance(span, _Span) else _SKETCHES.decode(span.attributes)) or []
+def _attributes_of(span: _Span | _DetailedSpan) -> list[Attribute]:
+    return (span.attributes if isinstance(span, _Span) else _ATTRIBUTES.decode(span.attributes)) or []
 
 
-def _wanted_texts(attributes: Iterable[_Sketch]) -> tuple[str, ...]:
+def _wanted_texts(attributes: Iterable[Attribute]) -> tuple[str, ...]:
     """Select the attributes that become columns, as keys and values (text) in turn. This is the hot path of reading."""
     found: list[str] = []
     add = found.append
-    for sketch in attributes:
-        key = sketch.key
+    for attribute in attributes:
+        key = attribute.key
         if key in TELLING:
             add(key)
             if key not in ABRIDGED:
-                add(read_text(bytes(sketch.value)))
+                add(read_text(attribute.value))
             else:
-                # There are too many URLs to cache their texts.
-                add(abridged(key, read_value(sketch.value)) if key in SHORTENED else "")
+                add(abridged(key, read_value(attribute.value)) if key in SHORTENED else "")
     return tuple(found)
 
 

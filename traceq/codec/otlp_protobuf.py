@@ -17,6 +17,8 @@ from google.protobuf.message import DecodeError as BrokenMessageError
 
 from traceq import semantics
 from traceq.codec import otlp_messages as messages
+from traceq.codec.fitting import Remark
+from traceq.codec.mending import id_of, left_out, warnings_of
 from traceq.codec.otlp_terms import (
     FOLLOWS_FROM,
     REFERENCE_TYPE,
@@ -28,7 +30,7 @@ from traceq.codec.otlp_terms import (
     takes_messages,
 )
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body, first_void
+from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged
@@ -47,7 +49,7 @@ class _Origin:
 _Located: TypeAlias = tuple[_Origin, bytes]
 
 
-def read_request(body: Body, place: str) -> list[Part]:
+def read_request(body: Body, place: str) -> tuple[list[Part], list[str]]:
     """Find the traces in one `ExportTraceServiceRequest` (or `TracesData`, which is the same); an empty one is valid.
 
     Args:
@@ -55,7 +57,10 @@ def read_request(body: Body, place: str) -> list[Part]:
         place: Where it comes from, safe to show.
 
     Raises:
-        DecodeError: If it is no such message, or a span names no trace. The spans are checked by `Part.coded`.
+        DecodeError: If it is no such message. The spans are checked by `Part.coded`.
+
+    Returns:
+        The traces, and where spans are that name none.
     """
     with _failures_told(f"cannot read traces from {place}"):
         request = messages.Request.FromString(bytes(body))
@@ -65,9 +70,10 @@ def read_request(body: Body, place: str) -> list[Part]:
             origin = _Origin(group.resource, scoped.scope, f"resourceSpans[{number}] of {place}")
             for span in scoped.spans:
                 # Everybody writes the id first, so that the rest of the span need not be parsed twice.
-                trace_id = span[2:18] if span.startswith(_ID_FIRST) else _trace_id(span, origin)
+                trace_id = span[2:18] if span.startswith(_ID_FIRST) else _trace_id(span)
                 traces.setdefault(trace_id, []).append((origin, span))
-    return [SpansPart(trace_id.hex(), spans, read_coded) for trace_id, spans in traces.items()]
+    nameless = [origin.place for trace_id in (b"", _NO_ID) for origin, _ in traces.pop(trace_id, ())]
+    return [SpansPart(trace_id.hex(), spans, read_coded) for trace_id, spans in traces.items()], nameless
 
 
 _ID_FIRST = b"\x0a\x10"
@@ -75,12 +81,13 @@ _ID_FIRST = b"\x0a\x10"
 _NO_ID = bytes(16)
 
 
-def _trace_id(span: bytes, origin: _Origin) -> bytes:
-    with _failures_told(f"cannot read a span in {origin.place}"):
+def _trace_id(span: bytes) -> bytes:
+    """Read the id of a span's trace; empty if it names none."""
+    try:
         trace_id: bytes = messages.Span.FromString(span).trace_id
-    if not trace_id.strip(b"\0"):
-        raise DecodeError(f"cannot read a span in {origin.place}: it has no traceId", hint=READABLE)
-    return trace_id
+    except BrokenMessageError:
+        return b""
+    return trace_id if trace_id.strip(b"\0") else b""
 
 
 @contextmanager
@@ -103,18 +110,17 @@ def read_coded(spans: Sequence[_Located], trace_id: str, codes: Codebook, *, wit
     Raises:
         DecodeError: If one of them is not an OTLP span, or has no id.
     """
-    coded = CodedTrace(trace_id)
-    parsed = _parsed(spans, trace_id)
-    coded.span_ids += [span.span_id.hex() for span in parsed]
-    starts = [span.start_time_unix_nano for span in parsed]
-    ends = [span.end_time_unix_nano for span in parsed]
-    _check(coded.span_ids, starts, ends, spans, trace_id)
+    spans, parsed, lost = _parsed(spans)
+    coded = CodedTrace(trace_id, repairs=[left_out(trace_id, f"a span in {place} is broken") for place in lost])
+    coded.span_ids += [_span_id(span, coded) for span in parsed]
+    starts = [_time(span.start_time_unix_nano) for span in parsed]
     coded.start_ns += starts
+    ends = [_time(span.end_time_unix_nano) for span in parsed]
     coded.duration_ns += [end - start for start, end in zip(starts, ends, strict=True)]
     names = codes.names
     coded.names += [names[_text(span.name)] for span in parsed]
     coded.origins += _origin_codes(spans, codes)
-    with _failures_told(f"cannot read the attributes of trace {trace_id} in {spans[0][0].place}"):
+    with _failures_told(f"cannot read the attributes of trace {trace_id}"):
         _add_meanings(coded, parsed, codes)
         _add_parents(coded, parsed)
     if with_details:
@@ -122,26 +128,37 @@ def read_coded(spans: Sequence[_Located], trace_id: str, codes: Codebook, *, wit
     return coded
 
 
-def _parsed(spans: Sequence[_Located], trace_id: str) -> list[Any]:
+def _parsed(spans: Sequence[_Located]) -> tuple[Sequence[_Located], list[Any], list[str]]:
+    """Parse spans; give those that can be, what they hold, and where the others are."""
     parse = messages.Span.FromString
     try:
-        return [parse(span) for _, span in spans]
+        return spans, [parse(span) for _, span in spans], []
     except BrokenMessageError:
+        kept: list[_Located] = []
+        lost: list[str] = []
         for origin, span in spans:
-            with _failures_told(f"cannot read a span of trace {trace_id} in {origin.place}"):
+            try:
                 parse(span)
-        raise
+            except BrokenMessageError:
+                lost.append(origin.place)
+            else:
+                kept.append((origin, span))
+        return kept, [parse(span) for _, span in kept], lost
 
 
-def _check(span_ids: list[str], starts: list[int], ends: list[int], spans: Sequence[_Located], trace_id: str) -> None:
-    if not VOID_IDS.isdisjoint(span_ids) or trace_id in VOID_IDS:
-        position = first_void(span_ids) if trace_id not in VOID_IDS else 0
-        told = f"cannot read trace {trace_id} in {spans[position][0].place}: a span has no "
-        raise DecodeError(told + ("traceId" if trace_id in VOID_IDS else "spanId"), hint=READABLE)
-    if max(*starts, *ends) > MAX_NS:
-        position = next(i for i, both in enumerate(zip(starts, ends, strict=True)) if max(both) > MAX_NS)
-        told = f"cannot read span {span_ids[position]} of trace {trace_id} in {spans[position][0].place}"
-        raise DecodeError(f"{told}: a time after the year 2116", hint=READABLE)
+def _span_id(span: Any, coded: CodedTrace) -> str:
+    written: str = span.span_id.hex()
+    if written not in VOID_IDS:
+        return written
+    given = id_of(span.SerializeToString(deterministic=True))
+    told = Remark("id-missing", f"it has no id, and is given {given}")
+    coded.repairs += warnings_of([told], coded.trace_id, given)
+    return given
+
+
+def _time(written: int) -> int:
+    """Take a time after the year 2116, such as all ones, as missing, which is told of the span."""
+    return written if written <= MAX_NS else 0
 
 
 def _text(written: bytes) -> str:

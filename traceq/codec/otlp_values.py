@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from functools import lru_cache
 
 import msgspec
 
@@ -18,7 +17,7 @@ class _Values(msgspec.Struct, gc=False):
 
 
 class _KeyValues(msgspec.Struct, gc=False):
-    values: list[_Attribute] | None = None
+    values: list[Attribute] | None = None
 
 
 class _AnyValue(msgspec.Struct, gc=False, rename="camel"):
@@ -33,13 +32,23 @@ class _AnyValue(msgspec.Struct, gc=False, rename="camel"):
     kvlist_value: _KeyValues | None = None
 
 
-class _Attribute(msgspec.Struct, gc=False):
+class Attribute(msgspec.Struct, gc=False):
+    """A key with its value."""
+
     key: str
     value: _AnyValue | None = None
 
 
-_VALUE = msgspec.json.Decoder(_AnyValue | None, strict=False)
-_ATTRIBUTES = msgspec.json.Decoder(list[_Attribute] | None, strict=False)
+ATTRIBUTES = msgspec.json.Decoder(list[Attribute] | None, strict=False)
+
+
+def is_whole(attributes: bytes) -> bool:
+    """Whether a list of attributes is one, and all of them can be read."""
+    try:
+        ATTRIBUTES.decode(attributes)
+    except BROKEN:
+        return False
+    return True
 
 
 def read_attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
@@ -47,28 +56,24 @@ def read_attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue
     if is_empty(attributes):
         return {}
     try:  # not `failures_told`, as in `decode`; nested values can be too deep for us though not for the decoder
-        return _read_attributes(_ATTRIBUTES.decode(attributes))
+        return _read_attributes(ATTRIBUTES.decode(attributes))
     except BROKEN as error:
         raise failure("cannot read attributes", error) from error
 
 
-def _read_attributes(attributes: Iterable[_Attribute] | None) -> dict[str, AttributeValue]:
-    return {attribute.key: _value(attribute.value) for attribute in attributes or ()}
+def _read_attributes(attributes: Iterable[Attribute] | None) -> dict[str, AttributeValue]:
+    return {attribute.key: read_value(attribute.value) for attribute in attributes or ()}
 
 
-# The same few values occur in span after span.
-@lru_cache(maxsize=4096)
-def read_text(value: bytes) -> str:
+def read_text(value: _AnyValue | None) -> str:
     """Read a value as text."""
+    if value is not None and value.string_value is not None:
+        return value.string_value
     return semantics.value_text(read_value(value))
 
 
-def read_value(value: bytes | msgspec.Raw) -> AttributeValue:
-    """Read a value that is one of very many."""
-    return _value(_VALUE.decode(value))
-
-
-def _value(value: _AnyValue | None) -> AttributeValue:
+def read_value(value: _AnyValue | None) -> AttributeValue:
+    """Read a value in the type that it tells."""
     if value is None:
         return None
     if value.string_value is not None:
@@ -77,7 +82,7 @@ def _value(value: _AnyValue | None) -> AttributeValue:
         case _AnyValue(bytes_value=str(text)):
             return _bytes(text)
         case _AnyValue(array_value=_Values(values=values)):
-            return [_value(each) for each in values or ()]
+            return [read_value(each) for each in values or ()]
         case _AnyValue(kvlist_value=_KeyValues(values=pairs)):
             return _read_attributes(pairs)
         case _:

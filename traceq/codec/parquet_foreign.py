@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.foreign_values import known_time, read_id
+from traceq.codec.mending import Mended
 from traceq.codec.otlp_terms import Told
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.translated import Translated, checked, coded_of
+from traceq.codec.spans import Spans
+from traceq.codec.translated import Translated, coded_of
 from traceq.codec.wire import VOID_IDS, Body, failures_told, quoted, refusal
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import AttributeValue
@@ -128,8 +130,11 @@ class _File:
             table = self._table.take(pa.array(spans))
             if not with_details:
                 table = table.drop_columns([name for name in table.column_names if name in _DETAILS])
-            found = [checked(_translated, row) for row in table.to_pylist()]
-        return coded_of(found, trace_id, self._place, codes, with_details=with_details)
+            rows = table.to_pylist()
+        # A span without an id is given one by its place, which is the same with and without details.
+        mended = [Mended(at, msgspec.Raw(f"{trace_id} {row}".encode())) for at, row in enumerate(spans)]
+        found = Spans(rows, mended, len(rows))
+        return coded_of(found, _translated, CodedTrace(trace_id), codes, with_details=with_details)
 
 
 def _id(written: str | bytes | None) -> str:
@@ -140,7 +145,7 @@ def _translated(row: _Row) -> Translated:
     resource = _attributes(row.get("resource"))
     if row.get("service"):
         resource.setdefault("service.name", row["service"])
-    start_ns = read_time(row["start"])
+    start_ns = known_time(row["start"])
     duration_ns = row.get("duration")
     return Translated(
         trace_id=_id(row["trace_id"]),
@@ -149,7 +154,7 @@ def _translated(row: _Row) -> Translated:
         name=row.get("name") or "",
         kind=_enum(row.get("kind")),
         start_ns=start_ns,
-        end_ns=read_time(row.get("end")) or start_ns if duration_ns is None else start_ns + int(duration_ns),
+        end_ns=known_time(row.get("end")) or start_ns if duration_ns is None else start_ns + int(duration_ns),
         status=_enum(row.get("status")),
         own_attributes=_attributes(row.get("attributes")),
         resource_attributes=resource,
@@ -178,11 +183,11 @@ def _events(row: _Row) -> list[Event]:
     if times is not None:
         names, attributes = row.get("event_names") or [], row.get("event_attributes") or []
         return [
-            Event(read_time(time), name or "log", _attributes(told))
+            Event(known_time(time), name or "log", _attributes(told))
             for time, name, told in _together(times, names, attributes)
         ]
     return [
-        Event(read_time(_first(each, _TIMES)), str(_first(each, ("name", "Name")) or "log"), _nested(each))
+        Event(known_time(_first(each, _TIMES)), str(_first(each, ("name", "Name")) or "log"), _nested(each))
         for each in _objects(row.get("events"))
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.otlp_terms import Told
 from traceq.codec.spans import SpanDecoder
 from traceq.codec.translated import Translated, Translation
@@ -52,7 +52,7 @@ class _Event(msgspec.Struct, gc=False):
         told = self.time
         time_ns = told[0] * 10**9 + told[1] if isinstance(told, list) and len(told) == 2 else None
         if time_ns is None:
-            time_ns = read_time(self.timestamp if isinstance(told, list) else told or self.timestamp)
+            time_ns = known_time(self.timestamp if isinstance(told, list) else told or self.timestamp)
         return Event(time_ns, self.name or "log", self.attributes or {})
 
 
@@ -130,8 +130,8 @@ def _python_span(span: _PythonSpan) -> Translated:
         span_id=span.context.span or read_id(span.span_id),
         parent_id=read_id(span.parent_id),
         kind=span.kind.rpartition(".")[2] if isinstance(span.kind, str) else span.kind,
-        start_ns=read_time(span.start_time),
-        end_ns=read_time(span.end_time),
+        start_ns=known_time(span.start_time),
+        end_ns=known_time(span.end_time),
         status=_code(status.status_code or span.status_code),
         own_attributes=attributes,
         message=status.description or span.status_message,

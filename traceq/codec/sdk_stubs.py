@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from traceq.codec.foreign_values import read_id, read_time
+from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.otlp_terms import Told
 from traceq.codec.spans import SpanDecoder
 from traceq.codec.translated import Translated, Translation
@@ -85,14 +85,14 @@ def _translate(stub: _Stub) -> Translated:
         parent_id=read_id(stub.parent.span_id) if stub.parent else "",
         name=stub.name or "",
         kind=stub.span_kind,
-        start_ns=read_time(stub.start_time),
-        end_ns=read_time(stub.end_time),
+        start_ns=known_time(stub.start_time),
+        end_ns=known_time(stub.end_time),
         status=_STATUSES.get(stub.status.code, stub.status.code),
         own_attributes=_attributes(stub.attributes),
         resource_attributes=_attributes(stub.resource),
         told=Told(scope.name, scope.version, stub.status.description, stub.span_context.state),
         own_events=[
-            Event(read_time(each.time), each.name or "log", _attributes(each.attributes)) for each in stub.events or ()
+            Event(known_time(each.time), each.name or "log", _attributes(each.attributes)) for each in stub.events or ()
         ],
         own_links=[
             Link(read_id(each.span_context.trace_id), read_id(each.span_context.span_id), _attributes(each.attributes))

@@ -1,19 +1,33 @@
-"""Decodes spans that each are a JSON object of their own: many at once, and one by one to say which is broken."""
+"""Decodes spans that each are a JSON object of their own: many at once, and one by one where some have to be mended."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from traceq.codec.parts import LocatedSpan
-from traceq.codec.wire import BROKEN, READABLE, VOID_IDS, decode, first_void
-from traceq.errors import DecodeError
-from traceq.records import CodedTrace
+from traceq.codec.mending import Mended, Mender
+from traceq.codec.wire import BROKEN
 
 _Span = TypeVar("_Span")
+
+
+class Spans(NamedTuple, Generic[_Span]):
+    """Spans that were decoded."""
+
+    decoded: list[_Span]
+    mended: Sequence[Mended] | None = None
+    """What was done to each of them; None where nothing was."""
+    given: int = 0
+    """How many there were to be decoded, where something was done to them."""
+    unit_ns: int | None = None
+    """The unit of their times, where it was another one than the format's."""
+
+    def positions(self) -> Iterable[int]:
+        """Give the position of each span among those that were to be decoded."""
+        return range(len(self.decoded)) if self.mended is None else [each.position for each in self.mended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +36,21 @@ class SpanDecoder(Generic[_Span]):
 
     one: msgspec.json.Decoder[_Span]
     many: msgspec.json.Decoder[list[_Span]]
+    mender: Mender | None = None
+    """Mends spans; None where all that there is to know is how one is decoded."""
 
-    def decode(self, spans: Sequence[LocatedSpan], trace_id: str) -> list[_Span]:
-        """Decode the spans of a trace.
-
-        Raises:
-            DecodeError: If one of them cannot be read; says where it is.
-        """
+    def decode(self, spans: Sequence[msgspec.Raw]) -> Spans[_Span]:
+        """Decode spans; what is wrong with them is put right, and what is no span is left out."""
         try:
-            return self.many.decode(b"[%b]" % b",".join([raw for _, raw in spans]))
-        except BROKEN:
-            for place, raw in spans:
-                decode(self.one, raw, f"cannot read a span of trace {trace_id} in {place}")
+            return Spans(self.many.decode(b"[%b]" % b",".join(spans)))
+        except RecursionError:
             raise
+        except BROKEN:
+            return self.mended(spans)
 
-
-def check_ids(coded: CodedTrace, place: str) -> None:
-    """Check that every span has an id.
-
-    Raises:
-        DecodeError: If one has none.
-    """
-    if not VOID_IDS.isdisjoint(coded.span_ids):
-        which = first_void(coded.span_ids)
-        raise DecodeError(f"cannot read trace {coded.trace_id} of {place}: span {which} has no id", hint=READABLE)
+    def mended(self, spans: Sequence[msgspec.Raw]) -> Spans[_Span]:
+        """Decode spans one by one, the slow way."""
+        mender = self.mender or Mender(self.one)
+        unit_ns = mender.unit_of(spans) if mender.start else None
+        mended = list(mender.mend(spans, unit_ns))
+        return Spans([self.one.decode(each.span) for each in mended], mended, len(spans), unit_ns)

@@ -7,19 +7,22 @@ needs is a decoder, and a function that translates one span.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
 
 from traceq import semantics
+from traceq.codec.fitting import Remark
+from traceq.codec.mending import Mended, id_of, repairs, unit_of, unit_told, warnings_of
 from traceq.codec.otlp_terms import Told, completed, meaning_of, takes_messages
 from traceq.codec.parts import LocatedSpan, SpanFormat
-from traceq.codec.spans import SpanDecoder, check_ids
-from traceq.codec.wire import MAX_NS, VOID_IDS, failures_told
+from traceq.codec.spans import SpanDecoder, Spans
+from traceq.codec.wire import BROKEN, MAX_NS, VOID_IDS
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged
-from traceq.traces import Event, Link, normal_id
+from traceq.traces import Event, Link, TraceWarning, normal_id
+from traceq.units import NS_PER_US
 
 _SERVICE = "service.name"
 
@@ -80,48 +83,89 @@ class Translation(Generic[_Span]):
         return SpanFormat(self._trace_ids, self._read)
 
     def _trace_ids(self, spans: Sequence[msgspec.Raw]) -> list[str]:
-        decoded = self.decoder.many.decode(b"[%b]" % b",".join(spans))
-        return [checked(self.translate, span).trace_id for span in decoded]
+        found = [""] * len(spans)
+        read = self.decoder.decode(spans)
+        for position, span in zip(read.positions(), read.decoded, strict=True):
+            try:
+                found[position] = self.translate(span).trace_id
+            except _NOT_TRANSLATED:
+                continue  # it names no trace, as far as can be seen
+        return found
 
     def _read(self, spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
-        decoded = self.decoder.decode(spans, trace_id)
-        found: list[Translated] = []
-        for (place, _), span in zip(spans, decoded, strict=True):
-            with failures_told(f"cannot read a span of trace {trace_id} in {place}"):
-                found.append(checked(self.translate, span))
-        return coded_of(found, trace_id, spans[0][0], codes, with_details=with_details)
+        raws = [raw for _, raw in spans]
+        read = self.decoder.decode(raws)
+        if read.mended is None:
+            read = Spans(read.decoded, list(map(Mended, range(len(raws)), raws)), len(raws))
+        return coded_of(read, self.translate, CodedTrace(trace_id), codes, with_details=with_details)
 
 
-def checked(translate: Callable[[_Span], Translated], span: _Span) -> Translated:
-    """Translate a span, and check its times.
+_NOT_TRANSLATED = (*BROKEN, ValueError, TypeError, OverflowError)
 
-    Raises:
-        msgspec.ValidationError: If it cannot be translated.
+
+def coded_of(
+    spans: Spans[_Span],
+    translate: Callable[[_Span], Translated],
+    coded: CodedTrace,
+    codes: Codebook,
+    *,
+    with_details: bool,
+) -> CodedTrace:
+    """Make columns of spans; one that cannot be translated is left out, and told.
+
+    Args:
+        spans: Each with what was done to it before.
+        translate: Translates one.
+        coded: The trace, without spans; it gets these.
+        codes: The codes of the table that the trace will be part of.
+        with_details: Whether to keep attributes, events and links.
     """
-    try:
-        read = translate(span)
-    except (ValueError, TypeError) as error:
-        raise msgspec.ValidationError(str(error)) from error
-    if not -MAX_NS <= read.start_ns <= MAX_NS or not -MAX_NS <= read.end_ns <= MAX_NS:
-        raise msgspec.ValidationError("a time after the year 2116")
-    return read
-
-
-def coded_of(spans: list[Translated], trace_id: str, place: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
-    """Make columns of translated spans.
-
-    Raises:
-        DecodeError: If one of them has no id.
-    """
-    coded = _coded(spans, trace_id, codes)
+    kept: list[Mended] = []
+    found: list[Translated] = []
+    for mended, span in zip(spans.mended or (), spans.decoded, strict=True):
+        try:
+            read = translate(span)
+        except _NOT_TRANSLATED:
+            continue  # told below, like what is no span
+        kept.append(_with_id(read, mended))
+        found.append(read)
+    coded.repairs += _in_right_unit(found, coded.trace_id)
+    coded.repairs += repairs(kept, spans.given, coded.trace_id, [span.span_id for span in found])
+    _add(coded, found, codes)
     if with_details:
-        coded.details += spans
-    check_ids(coded, place)
+        coded.details += found
     return coded
 
 
-def _coded(spans: Sequence[Translated], trace_id: str, codes: Codebook) -> CodedTrace:
-    coded = CodedTrace(trace_id)
+def _with_id(span: Translated, mended: Mended) -> Mended:
+    """Give a span an id if it has none."""
+    if span.span_id not in VOID_IDS:
+        return mended
+    span.span_id = id_of(bytes(mended.span))
+    told = Remark("id-missing", f"it has no id, and is given {span.span_id}")
+    return mended._replace(remarks=(*mended.remarks, told))
+
+
+def _in_right_unit(spans: Sequence[Translated], trace_id: str) -> list[TraceWarning]:
+    """Put times right that are in another unit than the format's, and leave out those that fit no table."""
+    unit_ns = unit_of([span.start_ns // NS_PER_US for span in spans], NS_PER_US)
+    if unit_ns is not None:
+        for span in spans:
+            span.start_ns, span.end_ns = (time_ns * unit_ns // NS_PER_US for time_ns in (span.start_ns, span.end_ns))
+            span.own_events = [
+                replace(event, time_ns=event.time_ns * unit_ns // NS_PER_US) for event in span.own_events
+            ]
+    told = [] if unit_ns is None else [unit_told(trace_id, unit_ns, NS_PER_US)]
+    for span in spans:
+        for name in ("start_ns", "end_ns"):
+            if not -MAX_NS <= getattr(span, name) <= MAX_NS:
+                setattr(span, name, 0)
+                remark = Remark("value-left-out", f"its {name.removesuffix('_ns')} is after the year 2116")
+                told += warnings_of([remark], trace_id, span.span_id)
+    return told
+
+
+def _add(coded: CodedTrace, spans: Sequence[Translated], codes: Codebook) -> None:
     for span in spans:
         texts = _wanted_texts(span.own_attributes)
         coded.add_parents(*_take_parents(span, texts))
@@ -132,7 +176,6 @@ def _coded(spans: Sequence[Translated], trace_id: str, codes: Codebook) -> Coded
         service = semantics.value_text(span.resource_attributes.get(_SERVICE))
         coded.origins.append(codes.origin(service, semantics.host(span.resource_attributes)))
         coded.meanings.append(codes.meanings[meaning_of(texts, span.kind, span.status)])
-    return coded
 
 
 def _take_parents(span: Translated, texts: tuple[str, ...]) -> tuple[tuple[str, ...], int]:

@@ -138,11 +138,6 @@ VOID_IDS = frozenset("0" * length for length in range(33))
 """Ids that name nothing: empty, or zeros only."""
 
 
-def first_void(ids: Sequence[str]) -> int:
-    """Find the position of the first id that names nothing."""
-    return next(position for position, each in enumerate(ids) if each in VOID_IDS)
-
-
 _MAGIC = (
     (b"\x1f\x8b", "gzip data"),
     (b"\x28\xb5\x2f\xfd", "zstd data"),
@@ -254,6 +249,21 @@ def broken(body: memoryview, error: msgspec.DecodeError, place: str, start: int 
     if half:
         return refusal(place, f"broken JSON at byte {half.start()}: half of a surrogate pair")
     return refusal(place, f"broken JSON: it ends in the middle, after {len(body)} bytes")
+
+
+_HALF_OF_PAIR = re.compile(
+    rb"%b|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}" % _LONE_SURROGATE.pattern
+)
+
+
+def is_broken_text(text: bytes) -> bool:
+    """Whether there are bytes that are not UTF-8, or halves of surrogate pairs."""
+    return whole_text(text) != text
+
+
+def whole_text(text: bytes) -> bytes:
+    """Put a mark in place of whatever makes JSON unreadable in text: bytes that are not UTF-8, halves of pairs."""
+    return _HALF_OF_PAIR.sub(rb"\\ufffd", text.decode("utf-8", "replace").encode())
 
 
 def is_line(body: memoryview, start: int, end: int) -> bool:

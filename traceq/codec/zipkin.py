@@ -9,25 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from traceq import semantics
 from traceq.codec import zipkin_v1
+from traceq.codec.fitting import Remark
+from traceq.codec.mending import Mender, id_of, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.parts import LocatedSpan, SpanFormat
-from traceq.codec.spans import SpanDecoder, check_ids
-from traceq.codec.wire import VOID_IDS
-from traceq.codec.zipkin_span import QUEUE_KEYS, Microseconds, Span, remote_attributes, to_ns
+from traceq.codec.spans import SpanDecoder
+from traceq.codec.wire import BROKEN, VOID_IDS, is_empty
+from traceq.codec.zipkin_span import ANNOTATIONS, QUEUE_KEYS, Microseconds, Span, WholeSpan, remote_attributes, to_ns
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, Status, abridged, meaning
+from traceq.units import NS_PER_US
 
 
 class _TraceId(msgspec.Struct, gc=False):
-    trace_id: str | int | None = msgspec.field(name="traceId", default=None)
+    trace_id: Any = msgspec.field(name="traceId", default=None)
 
 
 _TRACE_IDS = msgspec.json.Decoder(list[_TraceId])
-_SPANS = SpanDecoder(msgspec.json.Decoder(Span, strict=False), msgspec.json.Decoder(list[Span], strict=False))
+_SPANS = SpanDecoder(
+    msgspec.json.Decoder(Span, strict=False),
+    msgspec.json.Decoder(list[Span], strict=False),
+    Mender(msgspec.json.Decoder(WholeSpan, strict=False), start="timestamp", format_ns=NS_PER_US),
+)
 _SPANS_AT_A_TIME = 2_000
 """How many spans are decoded at once: decoded, they take three times the memory of their JSON."""
 _NEXT_JS = "nextjs"
@@ -40,9 +48,9 @@ def _trace_ids(spans: Sequence[msgspec.Raw]) -> list[str]:
     return [_id(span.trace_id) or "" for span in _TRACE_IDS.decode(b"[%b]" % b",".join(spans))]
 
 
-def _id(written: str | int | None) -> str | None:
+def _id(written: object) -> str | None:
     """Give an id as text; None for one that names nothing."""
-    text = written.lower() if isinstance(written, str) else str(written or "")
+    text = written.lower() if isinstance(written, str) else str(written or "") if isinstance(written, int) else ""
     return None if text in VOID_IDS else text
 
 
@@ -51,7 +59,7 @@ def _read_coded(spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *,
     clock = _Clock()
     remaining = iter(spans)
     while some := list(islice(remaining, _SPANS_AT_A_TIME)):
-        read = _SPANS.decode(some, trace_id)
+        read = _decoded([raw for _, raw in some], coded)
         if any(map(zipkin_v1.is_v1, read)):
             read = zipkin_v1.converted(read)
         _add(coded, read, codes)
@@ -60,8 +68,34 @@ def _read_coded(spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *,
             coded.details += read
     if clock.ahead_us:
         coded.start_ns = [start_ns + to_ns(clock.ahead_us) for start_ns in coded.start_ns]
-    check_ids(coded, spans[0][0])
     return coded
+
+
+def _decoded(raws: Sequence[msgspec.Raw], coded: CodedTrace) -> list[Span]:
+    """Decode spans, and take down what was wrong with them."""
+    read = _SPANS.decode(raws)
+    if read.mended is None and not all(map(_is_whole, read.decoded)):
+        read = _SPANS.mended(raws)
+    if read.unit_ns is not None:
+        coded.repairs.append(unit_told(coded.trace_id, read.unit_ns, NS_PER_US))
+    if read.mended is not None:
+        coded.repairs += repairs(read.mended, len(raws), coded.trace_id, [_id(span.id) or "" for span in read.decoded])
+    for position, span in zip(read.positions(), read.decoded, strict=True):
+        if _id(span.id) is None:
+            span.id = id_of(bytes(raws[position]))
+            told = Remark("id-missing", f"it has no id, and is given {span.id}")
+            coded.repairs += warnings_of([told], coded.trace_id, span.id)
+    return read.decoded
+
+
+def _is_whole(span: Span) -> bool:
+    """Whether nothing is wrong with the annotations, and times are by the calendar, or by a clock that is known."""
+    if not is_empty(span.annotations):
+        try:
+            ANNOTATIONS.decode(span.annotations)
+        except BROKEN:
+            return False
+    return span.started_ms is not None or not is_odd([to_ns(span.timestamp)])
 
 
 def _add(coded: CodedTrace, spans: list[Span], codes: Codebook) -> None:

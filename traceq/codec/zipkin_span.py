@@ -106,6 +106,12 @@ class Span(msgspec.Struct, gc=False):
         return ()
 
 
+class WholeSpan(Span, gc=False):
+    """A span with nothing left to decode."""
+
+    annotations: list[Annotation] | None = None  # type: ignore[assignment]  # decoded here
+
+
 def remote_attributes(kind: Kind, remote: Endpoint | None, tags: Attributes) -> dict[str, AttributeValue]:
     """Name the other side as OpenTelemetry does; for messages that is the broker, with the topic or queue."""
     told: dict[str, AttributeValue] = {}

@@ -1,0 +1,285 @@
+"""Fits JSON of any shape into the types that decoders read: what can be understood is converted, the rest left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from msgspec import inspect
+
+from traceq.codec.foreign_values import read_time
+from traceq.codec.wire import MAX_NS, quoted
+from traceq.semantics import value_text
+from traceq.traces import WarningCode
+from traceq.units import NS_PER_US, parse_duration
+
+_UNFIT: Any = object()
+"""In place of what cannot be understood."""
+_FINER = {"startTime": "startTimeUnixNano", "duration": "durationNano", "timestamp": "timeUnixNano"}
+"""Fields of Jaeger's v1 JSON in microseconds, with those in nanoseconds that are read before them."""
+_TIME_BOUNDS = {MAX_NS: 1, MAX_NS // NS_PER_US: NS_PER_US}
+"""How times are told from other numbers: by the largest that fits, with their unit."""
+_SIGN_BIT = 2**63
+_WRAP = 2**64
+_MOST_DIGITS = 40
+
+
+class Remark(NamedTuple):
+    """Something that was done to a span."""
+
+    code: WarningCode
+    text: str
+
+
+@dataclass(slots=True)
+class Fitting:
+    """Fits the parts of one span, and takes down what it did."""
+
+    unit_ns: int
+    """What its times count."""
+    format_ns: int
+    """What times of the format count."""
+    remarks: list[Remark] = field(default_factory=list)
+
+    def object(self, value: Mapping[str, Any], into: Any) -> dict[str, Any] | None:
+        """Fit an object into a struct; keys that the struct does not know stay as they are. None if it does not fit."""
+        fitted: dict[str, Any] | None = self.value(value, into, "")
+        return fitted
+
+    def value(self, value: Any, into: Any, place: str) -> Any:
+        """Fit any value into a type; None if it cannot be understood."""
+        fitted = self._fit(value, _type(into), place)
+        return None if fitted is _UNFIT else fitted
+
+    def _fit(self, value: Any, into: inspect.Type, place: str) -> Any:
+        if isinstance(into, inspect.Metadata):
+            return self._fit(value, into.type, place)
+        if isinstance(into, inspect.UnionType):
+            return self._one_of(value, into, place)
+        if isinstance(into, inspect.StructType):
+            return self._struct(value, into, place) if isinstance(value, dict) else self._wrapped(value, into, place)
+        if isinstance(into, inspect.ListType):
+            return self._list(value, into.item_type, place)
+        if isinstance(into, inspect.DictType):
+            return self._dict(value, into.value_type, place)
+        simple = _SIMPLE.get(type(into))
+        return value if simple is None else simple(self, value, place)
+
+    def _one_of(self, value: Any, union: inspect.UnionType, place: str) -> Any:
+        if value is None and union.includes_none:
+            return None
+        choices = [each for each in union.types if not isinstance(each, inspect.NoneType)]
+        same = [each for each in choices if type(value) in _NATIVE.get(type(each), ())]
+        # A value of one of these types stays what it is; others are tried in order.
+        for choice in (*same, *choices):
+            fitted = self._fit(value, choice, place)
+            if fitted is not _UNFIT:
+                return fitted
+        return _UNFIT
+
+    def _struct(self, value: Mapping[str, Any], struct: inspect.StructType, place: str) -> Any:
+        fitted = dict(value)
+        for each in struct.fields:
+            key = each.encode_name
+            if key not in value:
+                if each.required:
+                    return _UNFIT
+                continue
+            inner = f"{place}.{key}" if place else key
+            time_ns = _time_unit(each.type)
+            found = self._fit(value[key], each.type, inner) if time_ns is None else self._time(value[key], key, inner)
+            if found is _UNFIT:
+                if each.required:
+                    return _UNFIT
+                self._left_out(value[key], inner)
+                del fitted[key]
+            else:
+                fitted[key] = found
+                if time_ns == NS_PER_US and found is not None:
+                    fitted |= _in_microseconds(key, found)
+        return fitted
+
+    def _wrapped(self, value: Any, struct: inspect.StructType, place: str) -> Any:
+        """Put a plain value where OTLP has an object that tells its type."""
+        key = _OTLP_KEYS.get(type(value))
+        if key is None or all(each.encode_name != key for each in struct.fields):
+            return _UNFIT
+        self._took(place, value, "its type is not told")
+        return {key: value}
+
+    def _list(self, value: Any, item: inspect.Type, place: str) -> Any:
+        if isinstance(value, dict):
+            value = self._pairs(value, item, place)
+        if not isinstance(value, list):
+            return _UNFIT
+        found = []
+        for position, each in enumerate(value):
+            inner = f"{place}[{position}]"
+            fitted = self._fit(each, item, inner)
+            if fitted is _UNFIT:
+                self._left_out(each, inner)
+            else:
+                found.append(fitted)
+        return found
+
+    def _pairs(self, value: dict[str, Any], item: inspect.Type, place: str) -> list[Any]:
+        """Read an object where a list belongs: keys with values, or else the only item."""
+        self._took(place, value, "an object, where a list belongs")
+        is_pair = isinstance(item, inspect.StructType) and any(each.encode_name == "key" for each in item.fields)
+        if not is_pair or "key" in value:
+            return [value]
+        return [{"key": key, "value": each, **_typed(each)} for key, each in value.items()]
+
+    def _dict(self, value: Any, item: inspect.Type, place: str) -> Any:
+        if not isinstance(value, dict):
+            return _UNFIT
+        found = {key: self._fit(each, item, f"{place}.{key}") for key, each in value.items()}
+        for key in [key for key, each in found.items() if each is _UNFIT]:
+            self._left_out(value[key], f"{place}.{key}")
+            del found[key]
+        return found
+
+    def text(self, value: Any, place: str) -> Any:
+        """Fit into text."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, (dict, list)) or value is None:
+            return _UNFIT
+        self._took(place, value, "no text")
+        return str(value) if isinstance(value, Decimal) else value_text(value)
+
+    def truth(self, value: Any, place: str) -> Any:
+        """Fit into true or false."""
+        if isinstance(value, bool):
+            return value
+        known = {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower())
+        if known is None:
+            return _UNFIT
+        self._took(place, value, "neither true nor false")
+        return known
+
+    def fraction(self, value: Any, place: str) -> Any:
+        """Fit into a number."""
+        number = number_of(value)
+        return _UNFIT if number is None else float(number)
+
+    def whole(self, value: Any, place: str) -> Any:
+        """Fit into a whole number."""
+        number = number_of(value)
+        if number is None or number != number.to_integral_value():
+            return _UNFIT
+        if not isinstance(value, int):
+            self._took(place, value, "no whole number")
+        return int(number)
+
+    def _time(self, value: Any, key: str, place: str) -> Any:
+        """Read a time or duration as ns, however it is written; `_UNFIT` if it makes no sense."""
+        if value is None:
+            return None
+        number = number_of(value)
+        time_ns = _spoken(value) if number is None else self._counted(number, key)
+        if time_ns is None or not -MAX_NS <= time_ns <= MAX_NS:
+            return _UNFIT
+        is_plain = isinstance(value, int) or (isinstance(value, str) and value.lstrip("-").isdigit())
+        if not is_plain:
+            self._remark("time-repaired", f"{place} is {_shown(value)}, where a whole number belongs")
+        return time_ns
+
+    def _counted(self, number: Decimal, key: str) -> int | None:
+        unit_ns = 1 if self.format_ns > 1 and key in _FINER.values() else self.unit_ns
+        if _SIGN_BIT <= number < _WRAP:
+            # A negative number that was taken for one without a sign; as a point in time it means nothing.
+            return int(number - _WRAP) * unit_ns if key in _LENGTHS else 0
+        time_ns = round(number * unit_ns)
+        if unit_ns > 1 and key in _LENGTHS and _SIGN_BIT <= time_ns < _WRAP:
+            return time_ns - _WRAP
+        return time_ns
+
+    def _took(self, place: str, value: Any, why: str) -> None:
+        self._remark("value-repaired", f"{place} is {_shown(value)}, {why}")
+
+    def _left_out(self, value: Any, place: str) -> None:
+        self._remark("value-left-out", f"{place} is {_shown(value)}, which makes no sense there")
+
+    def _remark(self, code: WarningCode, text: str) -> None:
+        self.remarks.append(Remark(code, text))
+
+
+_LENGTHS = frozenset(("duration", "durationNano"))
+_SIMPLE: dict[type, Callable[[Fitting, Any, str], Any]] = {
+    inspect.StrType: Fitting.text,
+    inspect.BoolType: Fitting.truth,
+    inspect.FloatType: Fitting.fraction,
+    inspect.IntType: Fitting.whole,
+    inspect.NoneType: lambda _fitting, value, _place: None if value is None else _UNFIT,
+}
+_NATIVE: dict[type, tuple[type, ...]] = {
+    inspect.StrType: (str,),
+    inspect.BoolType: (bool,),
+    inspect.FloatType: (float, Decimal),
+    inspect.IntType: (int,),
+    inspect.ListType: (list,),
+    inspect.DictType: (dict,),
+    inspect.StructType: (dict,),
+}
+_OTLP_KEYS: dict[type, str] = {str: "stringValue", bool: "boolValue", int: "intValue", Decimal: "doubleValue"}
+_V1_TYPES: dict[type, str] = {str: "string", bool: "bool", int: "int64", Decimal: "float64"}
+
+
+@lru_cache(maxsize=64)
+def _type(into: Any) -> inspect.Type:
+    return inspect.type_info(into)
+
+
+def _time_unit(into: inspect.Type) -> int | None:
+    """Return the unit of a type that is a time; None for any other."""
+    inner = (
+        next((each for each in into.types if isinstance(each, inspect.IntType)), None)
+        if isinstance(into, inspect.UnionType)
+        else into
+    )
+    return _TIME_BOUNDS.get(inner.le or 0) if isinstance(inner, inspect.IntType) else None
+
+
+def _in_microseconds(key: str, time_ns: int) -> dict[str, int]:
+    whole, rest_ns = divmod(time_ns, NS_PER_US)
+    return {key: whole, _FINER[key]: time_ns} if rest_ns and key in _FINER else {key: whole}
+
+
+def _typed(value: Any) -> dict[str, str]:
+    kind = _V1_TYPES.get(type(value))
+    return {} if kind is None else {"type": kind}
+
+
+def number_of(value: object) -> Decimal | None:
+    """Read a number, also one that is written as text; None for anything else, and what is too large to be meant."""
+    if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+        return None
+    if isinstance(value, str) and len(value) > _MOST_DIGITS:
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and abs(number.adjusted()) < _MOST_DIGITS else None
+
+
+def _spoken(value: Any) -> int | None:
+    """Read a time of the calendar, or a duration with its unit, as ns."""
+    if not isinstance(value, str):
+        return None
+    for read in (read_time, parse_duration):
+        try:
+            return read(value)
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    return f"'{quoted(value, 40)}'" if isinstance(value, str) else quoted(str(value), 40)

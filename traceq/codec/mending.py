@@ -1,0 +1,189 @@
+"""Makes spans readable whose fields are not as their format has them: one bad span costs one span, or less.
+
+This is the slow way: the fast one decodes whole traces into typed values and fails as soon as anything is wrong. Then
+each span is looked at by itself, by the same types, so that this works alike for every format of JSON: what can be
+understood is put right, what cannot is left out, and what was done is told in warnings that name the span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+from itertools import chain
+from typing import Any, NamedTuple
+
+import msgspec
+
+from traceq.codec.fitting import Fitting, Remark, number_of
+from traceq.codec.wire import VOID_IDS, is_broken_text, quoted, whole_text
+from traceq.traces import TraceWarning
+from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
+
+_YEAR_2000_NS = 946_684_800 * NS_PER_S
+_YEAR_2100_NS = 4_102_444_800 * NS_PER_S
+_UNITS = {1: "nanoseconds", NS_PER_US: "microseconds", NS_PER_MS: "milliseconds", NS_PER_S: "seconds"}
+_REMARKS_TOLD = 3
+"""How many things that were wrong with a span its warning lists."""
+_ANYTHING = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class Mended(NamedTuple):
+    """A span that can be read, and what was done for that."""
+
+    position: int
+    """Its position among those that were given."""
+    span: msgspec.Raw
+    remarks: Sequence[Remark] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mender:
+    """Mends the spans of one format."""
+
+    whole: msgspec.json.Decoder[Any]
+    """Decodes a span down to the last attribute; fails if anything is wrong with it."""
+    telling: frozenset[str] = frozenset()
+    """Keys of which a span has at least one."""
+    span_id: str = ""
+    """The key of a span's id, where spans without one are given one."""
+    start: str = ""
+    """The key of a span's start, where its unit is looked into."""
+    format_ns: int = 1
+    """What the format's times count."""
+
+    def mend(self, spans: Sequence[msgspec.Raw], unit_ns: int | None = None) -> Iterator[Mended]:
+        """Make the spans of a trace readable, and leave out what is none; those with nothing wrong stay as they are.
+
+        Args:
+            spans: The spans, complete JSON.
+            unit_ns: The unit of their times, if it is not the format's.
+        """
+        for position, span in enumerate(spans):
+            if unit_ns is None and self._is_whole(span):
+                yield Mended(position, span)
+                continue
+            fitting = Fitting(unit_ns or self.format_ns, self.format_ns)
+            written = self._fitted(span, fitting)
+            if written is not None:
+                yield Mended(position, msgspec.Raw(_ENCODER.encode(written)), fitting.remarks)
+
+    def unit_of(self, spans: Iterable[msgspec.Raw]) -> int | None:
+        """Find the unit of the spans' times, if it is not the format's."""
+        found = (decoded(span) for span in spans)
+        starts = (span.get(self.start) for span in found if isinstance(span, dict))
+        return unit_of([_number(start) for start in starts], self.format_ns)
+
+    def _is_whole(self, span: msgspec.Raw) -> bool:
+        try:
+            found = self.whole.decode(span)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        return not self.span_id or found.span_id not in VOID_IDS
+
+    def _fitted(self, span: msgspec.Raw, fitting: Fitting) -> dict[str, Any] | None:
+        found = decoded(span)
+        if not isinstance(found, dict) or (self.telling and self.telling.isdisjoint(found)):
+            return None
+        if is_broken_text(bytes(span)):
+            fitting.remarks.append(Remark("value-repaired", "some of its text is broken"))
+        if self.span_id and _is_void(found.get(self.span_id)):
+            found[self.span_id] = id_of(bytes(span))
+            fitting.remarks.append(Remark("id-missing", f"it has no id, and is given {found[self.span_id]}"))
+        return fitting.object(found, self.whole.type)
+
+
+def repairs(mended: Sequence[Mended], count: int, trace_id: str, span_ids: Sequence[str]) -> list[TraceWarning]:
+    """Tell what was done to the spans of a trace.
+
+    Args:
+        mended: The spans that can be read.
+        count: How many there were.
+        trace_id: The trace's id.
+        span_ids: The ids of those that can be read.
+    """
+    kept = {each.position for each in mended}
+    lost = [left_out(trace_id, f"item {at} of its spans is no span") for at in range(count) if at not in kept]
+    done = (warnings_of(each.remarks, trace_id, span_id) for each, span_id in zip(mended, span_ids, strict=True))
+    return [*lost, *chain.from_iterable(done)]
+
+
+def _is_void(span_id: object) -> bool:
+    return not isinstance(span_id, (str, int)) or str(span_id) in VOID_IDS
+
+
+def decoded(value: msgspec.Raw) -> Any:
+    """Decode any JSON, with its fractions as they are written; text that is broken has marks in place of it.
+
+    Raises:
+        msgspec.DecodeError: If it is not JSON.
+    """
+    try:
+        return _ANYTHING.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _ANYTHING.decode(whole_text(bytes(value)))
+
+
+def encoded(value: object) -> bytes:
+    """Encode what was decoded and mended."""
+    return _ENCODER.encode(value)
+
+
+def _number(value: object) -> int:
+    number = number_of(value)
+    return 0 if number is None else int(number)
+
+
+def unit_of(starts: Iterable[int], unit_ns: int) -> int | None:
+    """Recognise the unit in which the starts of a trace's spans are written, if it is not the one that it should be.
+
+    It is another one only if all spans of the trace that have a start began in the years 2000 to 2099 by it, and so no
+    span did by the format's own unit: the ranges of units do not overlap.
+
+    Args:
+        starts: As they are written; 0 where there is none.
+        unit_ns: The unit that the format has.
+    """
+    known = [start for start in starts if start > 0]
+    if not known:
+        return None
+    first, last = min(known), max(known)
+    fitting = (unit for unit in _UNITS if first * unit >= _YEAR_2000_NS and last * unit < _YEAR_2100_NS)
+    unit = next(fitting, unit_ns)
+    return None if unit == unit_ns else unit
+
+
+def is_odd(starts_ns: Sequence[int]) -> bool:
+    """Whether the unit of a trace's times has to be looked into: its first span began before 2000, or after 2099."""
+    return bool(starts_ns) and not _YEAR_2000_NS <= starts_ns[0] < _YEAR_2100_NS
+
+
+def unit_told(trace_id: str, unit_ns: int, format_ns: int) -> TraceWarning:
+    """Say that times were written in another unit."""
+    message = f"its times are in {_UNITS[unit_ns]}, where {_UNITS[format_ns]} belong, as the year tells"
+    return TraceWarning("unit-recognised", trace_id, message)
+
+
+def left_out(trace_id: str, message: str, span_id: str = "") -> TraceWarning:
+    """Say that something was left out that is no span, or cannot be read."""
+    return TraceWarning("span-left-out", trace_id, message, span_id)
+
+
+def warnings_of(remarks: Iterable[Remark], trace_id: str, span_id: str) -> list[TraceWarning]:
+    """Make one warning of each kind of what was done to a span."""
+    by_code: dict[Any, list[str]] = {}
+    for remark in remarks:
+        by_code.setdefault(remark.code, []).append(remark.text)
+    return [TraceWarning(code, trace_id, quoted(_listed(texts), 300), span_id) for code, texts in by_code.items()]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = len(texts) - _REMARKS_TOLD
+    return "; ".join(texts[:_REMARKS_TOLD]) + (f"; and {more} more" if more > 0 else "")
+
+
+def id_of(span: bytes) -> str:
+    """Make an id for a span that has none: the same for the same bytes."""
+    return blake2b(span, digest_size=8).hexdigest()
