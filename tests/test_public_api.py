@@ -116,7 +116,7 @@ def test_every_result_is_a_frame_a_document_and_a_report(name: str, chat: traceq
     report = result.report()
     assert report.blocks
     assert {key: report.document[key] for key in result.to_dict()} == result.to_dict()
-    assert render_json({}, report.document).startswith("{")
+    assert render_json(report.document).startswith("{")
     assert render_csv(report.records).count("\n") > 1
 
 

@@ -63,6 +63,17 @@ def verdict_specs(taken: Callable[[_Row], Verdict | None], **numbers: str) -> tu
     return (told, *(number(key, about) for key, about in numbers.items()))
 
 
+def counted(made: Mapping[str, object], key: str, total: int) -> dict[str, object]:
+    """Say right before a list of a document how many items there are, and whether it lacks some."""
+    told: dict[str, object] = {}
+    for name, value in made.items():
+        if name == key and isinstance(value, Sized):
+            told |= {"total_count": total, "truncated": len(value) < total}
+        if name not in ("total_count", "truncated"):
+            told[name] = value
+    return told
+
+
 @singledispatch
 def report_of(answer: object) -> Report:
     """Turn an answer into a report; modules of `traceq.views` register how, one for each kind of answer.
@@ -85,7 +96,17 @@ class Answer:
 
     def to_dict(self) -> dict[str, object]:
         """Give the answer as its JSON document: times in ns, shares 0..1, None for unknown values."""
-        return document(self.specs, self)
+        made = document(self.specs, self)
+        rows = made.get(self.MAIN)
+        if not isinstance(rows, list):
+            return made
+        total = self.total_count
+        return counted(made, self.MAIN, len(rows) if total is None else total)
+
+    @property
+    def total_count(self) -> int | None:
+        """The number of rows if nothing had been left out; None for those that there are."""
+        return None
 
     @property
     def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:

@@ -28,7 +28,7 @@ def selected(document: Document, paths: Iterable[str]) -> dict[str, Any]:
     kept = dict(document)
     tree: dict[str, Any] = {}
     for path in paths:
-        if not _has(document, path.split(".")):
+        if not has(document, path):
             known = sorted(_paths(document))
             close = get_close_matches(path, known, 1)
             hint = f", did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}"
@@ -47,6 +47,11 @@ def _kept(value: Any, tree: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
         return {key: _kept(part, tree[key]) for key, part in value.items() if key in tree}
     return [_kept(part, tree) for part in value]
+
+
+def has(document: Document, path: str) -> bool:
+    """Tell whether a document has something under a path, or may have: null or empty parts on the way do not tell."""
+    return _has(document, path.split("."))
 
 
 def _has(value: Any, keys: Sequence[str]) -> bool:

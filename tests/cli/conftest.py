@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,3 +40,9 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, utc:
         return Outcome(code, captured.out, captured.err)
 
     return command
+
+
+def indented(document: str) -> str:
+    """Give a document as a terminal shows it: pipes get one line, in which no difference can be read."""
+    assert document.count("\n") == 1
+    return json.dumps(json.loads(document), indent=2, ensure_ascii=False) + "\n"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, indented
 from tests.cli.test_golden import CHAT
 from traceq.errors import ExitCode
 
@@ -36,7 +36,7 @@ def test_other_formats(chosen: str, run: Run, golden: Callable[[str, str], None]
     outcome = run("check", *FAILING, *CHAT, "--format", chosen)
 
     assert outcome.code == ExitCode.CHECK_FAILED
-    golden(f"cli_check_{chosen}", outcome.out)
+    golden(f"cli_check_{chosen}", indented(outcome.out) if chosen == "json" else outcome.out)
 
 
 def test_what_holds_ends_with_0(run: Run) -> None:

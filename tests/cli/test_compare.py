@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, indented
 from tests.cli.test_golden import CHAT, first
 from traceq.errors import ExitCode
 
@@ -41,7 +41,7 @@ def test_other_formats(name: str, chosen: str, run: Run, golden: Callable[[str, 
     outcome = run(*COMMANDS[name], *CHAT, "--format", chosen)
 
     assert outcome.code == ExitCode.ANSWERED
-    golden(f"cli_compare_{name}_{chosen}", outcome.out)
+    golden(f"cli_compare_{name}_{chosen}", indented(outcome.out) if chosen == "json" else outcome.out)
 
 
 def test_two_windows_of_one_file(run: Run) -> None:

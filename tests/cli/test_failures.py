@@ -291,7 +291,7 @@ def test_a_file_is_written_whole_or_not_at_all(run: Run, tmp_path: Path) -> None
 
 def test_the_format_goes_by_the_suffix(run: Run, tmp_path: Path) -> None:
     for suffix, start in (
-        (".json", '{\n  "schema"'),
+        (".json", '{"schema"'),
         (".ndjson", '{"trace_id"'),
         (".csv", "trace_id,"),
         (".txt", "106 traces, newest first"),

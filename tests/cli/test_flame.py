@@ -65,10 +65,10 @@ def test_the_answer_does_not_depend_on_who_reads_what(run: Run, tmp_path: Path) 
     ("name", "begins"),
     [
         ("chat.folded", "chat-service: "),
-        ("chat.speedscope.json", '{"$schema": "https://www.speedscope.app/'),
+        ("chat.speedscope.json", '{"$schema":"https://www.speedscope.app/'),
         ("chat.perfetto.json", '{"traceEvents": ['),
         ("chat.chrome.json", '{"traceEvents": ['),
-        ("chat.json", '{\n  "schema": "traceq.flame/1"'),
+        ("chat.json", '{"schema":"traceq.flame/1"'),
         ("chat.csv", "frame,caller,depth,service,operation,"),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, indented
 from tests.sources.replay import scenarios
 
 CHAT = ("--source", "fixtures/chat.json")
@@ -132,4 +132,4 @@ def test_other_formats(name: str, chosen: str, run: Run, golden: Callable[[str, 
     outcome = run(*COMMANDS[name], *CHAT, "--format", chosen)
 
     assert outcome.code == 0
-    golden(f"cli_{name}_{chosen}", outcome.out)
+    golden(f"cli_{name}_{chosen}", indented(outcome.out) if chosen == "json" else outcome.out)

@@ -12,7 +12,7 @@ from traceq.report import Column, Table
 
 
 def test_head_comes_first_and_order_is_kept() -> None:
-    shown = render_json({"schema": "traceq.search/1", "warnings": []}, {"traces": [{"duration_ns": 5}], "a": None})
+    shown = render_json({"schema": "traceq.search/1", "warnings": [], "traces": [{"duration_ns": 5}], "a": None})
 
     assert shown == (
         '{\n  "schema": "traceq.search/1",\n  "warnings": [],\n  "traces": [\n    {\n      "duration_ns": 5\n    }\n'
@@ -21,14 +21,14 @@ def test_head_comes_first_and_order_is_kept() -> None:
 
 
 def test_text_beyond_ascii_stays_readable() -> None:
-    assert render_json({}, {"name": "crème 部屋 👩‍👧"}) == '{\n  "name": "crème 部屋 👩‍👧"\n}\n'
+    assert render_json({"name": "crème 部屋 👩‍👧"}) == '{\n  "name": "crème 部屋 👩‍👧"\n}\n'
 
 
 @pytest.mark.parametrize(
     "text", ["\x1b[31m", "\x7f", "\x9b31m", "\u202eevil", "\u2028", "\ud800", "\U000e0041", "\n\r\t"]
 )
 def test_what_a_terminal_would_obey_is_escaped_and_read_back(text: str) -> None:
-    shown = render_json({}, {"name": text})
+    shown = render_json({"name": text})
 
     assert all(character.isprintable() or character == "\n" for character in shown)
     shown.encode("utf-8")
@@ -36,20 +36,20 @@ def test_what_a_terminal_would_obey_is_escaped_and_read_back(text: str) -> None:
 
 
 def test_read_only_mappings_and_sequences_are_written() -> None:
-    shown = render_json({}, MappingProxyType({"a": MappingProxyType({"b": (1, range(2))})}))
+    shown = render_json(MappingProxyType({"a": MappingProxyType({"b": (1, range(2))})}))
 
     assert json.loads(shown) == {"a": {"b": [1, [0, 1]]}}
 
 
 def test_other_objects_are_a_mistake() -> None:
     with pytest.raises(TypeError, match="object is no JSON value"):
-        render_json({}, {"a": object()})
+        render_json({"a": object()})
 
 
 def test_numbers_json_does_not_know_are_null() -> None:
     document = {"ratio": float("nan"), "many": [1.5, float("inf")], "deep": {"text": "NaN", "low": float("-inf")}}
 
-    read = json.loads(render_json({}, document))
+    read = json.loads(render_json(document))
 
     assert read == {"ratio": None, "many": [1.5, None], "deep": {"text": "NaN", "low": None}}
 
@@ -59,7 +59,7 @@ def test_each_record_is_an_object_on_a_line_of_its_own() -> None:
     records = Table(columns, (("00ff", ("a\nb", "é"), 0.5), (None, (), float("nan"))))
 
     assert render_ndjson(records) == (
-        '{"trace_id": "00ff", "names": ["a\\nb", "é"], "ratio": 0.5}\n{"trace_id": null, "names": [], "ratio": null}\n'
+        '{"trace_id":"00ff","names":["a\\nb","é"],"ratio":0.5}\n{"trace_id":null,"names":[],"ratio":null}\n'
     )
 
 

@@ -272,6 +272,8 @@ class ExaminedTrace(TraceBottlenecks):
     details: Details = Details()
     selection: Selection | None = None
     """The spans that are wanted; None for all."""
+    drawn: frozenset[int] | None = None
+    """The rows that a drawing has room for or was limited to; None for all."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *TraceBottlenecks.SPECS[:7],
@@ -284,6 +286,11 @@ class ExaminedTrace(TraceBottlenecks):
     )
     MAIN: ClassVar[str] = "spans"
 
+    @property
+    def total_count(self) -> int:
+        """The number of spans of the trace, wanted or not."""
+        return int(self.examined.spans.parents.size)
+
     def spans(self) -> Iterator[ExaminedSpan]:
         """Give the wanted spans by corrected start, then by span id, since servers answer in any order."""
         examined, traces = self.examined, self.examined.spans.traces
@@ -293,6 +300,8 @@ class ExaminedTrace(TraceBottlenecks):
         columns = (examined.self_ns, *charged, examined.skew.shift_ns, queue_ns)
         facts = list(zip(starts, *(column.tolist() for column in columns), strict=True))
         chosen = range(len(starts)) if self.selection is None else self.selection.rows
+        if self.drawn is not None:
+            chosen = self.drawn.intersection(chosen)
         matches = {} if self.selection is None else self.selection.matches
         for row in sorted(chosen, key=lambda row: (starts[row], traces.span_ids[row], row)):
             found = ExaminedSpan(traces.span(row), self.details, *facts[row])

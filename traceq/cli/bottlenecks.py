@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions, parser
+from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions, TopOption, parser
 from traceq.cli.references import located
 from traceq.cli.session import emit, found_trace, opened
 from traceq.engine import Ask, asking
@@ -37,7 +37,7 @@ class BottlenecksOptions:
         typer.Option("--trace", metavar="ID", help="Show only this trace, down to the calls that hold it up."),
     ] = None
     by: MeasureOption = "critical-time"
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of operations to show.")] = 10
+    top: TopOption = None
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     what_if: Annotated[
         # Not `Shortening`: its module needs numpy, and options are imported for --help.
@@ -99,7 +99,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         return
     # Late: these need numpy, and options are imported for --help.
     from traceq.analysis.bottlenecks import BottleneckQuestion
-    from traceq.views.bottlenecks import report
+    from traceq.views.bottlenecks import MOST_LINES, report
 
     question = BottleneckQuestion(options.request_options())
     with opened(options.asking.source, options.asking.output) as source:
@@ -108,7 +108,12 @@ def bottlenecks(options: BottlenecksOptions) -> None:
             reply = ask(question)
             beside = _beside(reply.sums, ask, options, is_live=source.is_live)
     answer = question.rank(reply.sums)
-    emit(report(answer, reply.asked, options.top, beside), reply.asked, options.asking.output)
+    emit(
+        report(answer, reply.asked, options.top or MOST_LINES, beside),
+        reply.asked,
+        options.asking.output,
+        top=options.top,
+    )
 
 
 def _beside(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions, *, is_live: bool) -> Beside:

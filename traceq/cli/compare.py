@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions
+from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions, TopOption
 from traceq.cli.references import following
 from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide, side_title
@@ -30,7 +30,7 @@ class CompareOptions:
     """The options of `compare`."""
 
     what: SidesOptions = field(default_factory=SidesOptions)
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of lines in each table.")] = 8
+    top: TopOption = None
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     service: ServiceOption = None
     asking: AskingOptions = field(default_factory=AskingOptions)
@@ -152,7 +152,7 @@ def compared(
         return replace(comparison, tags=compare_tags(before.tagged, after.tagged, ignored_keys))
 
 
-def shown_sides(before: Fetched, after: Fetched, top: int) -> Shown:
+def shown_sides(before: Fetched, after: Fetched, top: int | None) -> Shown:
     """Name both sides for people."""
     from traceq.views.comparison import NamedSide, Shown
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
 
-import typer
-
-from traceq.cli.options import AskingOptions, RequestServiceOptions, RequestsOptions, TraceOption
+from traceq.cli.options import AskingOptions, RequestServiceOptions, RequestsOptions, TopOption, TraceOption
 from traceq.cli.session import answered, emit
 
 
@@ -17,7 +14,7 @@ class ErrorsOptions:
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
     trace: TraceOption = None
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of errors to show.")] = 10
+    top: TopOption = None
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     asking: AskingOptions = field(default_factory=AskingOptions)
 
@@ -38,8 +35,8 @@ def errors(options: ErrorsOptions) -> None:
       traceq errors --source traces.json --format csv
     """
     from traceq.analysis.errors import ErrorQuestion
-    from traceq.views.errors import report
+    from traceq.views.errors import MOST_LINES, report
 
     question = ErrorQuestion(options.requests.of(options.service.name))
     answer, asked = answered(question, options.asking, options.service.name, options.trace)
-    emit(report(answer, asked, options.top), asked, options.asking.output)
+    emit(report(answer, asked, options.top or MOST_LINES), asked, options.asking.output, top=options.top)

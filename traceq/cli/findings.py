@@ -15,6 +15,7 @@ from traceq.cli.options import (
     AskingOptions,
     RequestServiceOptions,
     RequestsOptions,
+    TopOption,
     TraceOption,
     format_option,
     parser,
@@ -84,7 +85,7 @@ class FindingsOptions:
         list[str] | None,
         typer.Option(parser=parser(_kind), metavar="KIND", help="Only findings of this kind; repeatable."),
     ] = None
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of findings to show.")] = 10
+    top: TopOption = None
     requests: RequestsOptions = field(default_factory=RequestsOptions)
     thresholds: Annotated[Thresholds, threshold_option] = field(default_factory=Thresholds)
     review: ReviewOptions = field(default_factory=ReviewOptions)
@@ -110,7 +111,7 @@ def findings(options: FindingsOptions) -> None:
       traceq findings -s run.json --acknowledged accepted.toml -o run.sarif
     """
     from traceq.analysis.findings import FindingQuestion
-    from traceq.views.findings import report
+    from traceq.views.findings import MOST_LINES, report
 
     question = FindingQuestion(options.requests.of(options.service.name), options.thresholds)
     review = options.review.review
@@ -119,4 +120,4 @@ def findings(options: FindingsOptions) -> None:
     answer, asked = answer.reviewed(review), replace(asked, notes=(*asked.notes, *notes))
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
-    emit(report(answer, asked, options.top), asked, options.asking.output)
+    emit(report(answer, asked, options.top or MOST_LINES), asked, options.asking.output, top=options.top)

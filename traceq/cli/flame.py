@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import typer
 
 from traceq.cli.options import (
+    FieldsOutputOptions,
     FilterOptions,
     Measure,
-    OutputOptions,
     RequestServiceOptions,
     RequestsOptions,
     SourceOptions,
@@ -34,7 +34,7 @@ _side_option = partial(typer.Option, rich_help_panel="What to compare")
 
 
 @dataclass(frozen=True, slots=True)
-class FlameOutputOptions(OutputOptions):
+class FlameOutputOptions(FieldsOutputOptions):
     """The same for flame graphs."""
 
     drawings: ClassVar[frozenset[Format]] = FLAME_FORMATS
@@ -52,7 +52,6 @@ class FlameOptions:
     trace: TraceOption = None
     by: Annotated[
         Measure,
-        OutputOptions,
         typer.Option(
             "--by",
             metavar="MEASURE",

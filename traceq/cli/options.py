@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 import typer
 
@@ -414,6 +414,15 @@ class WorkersOptions:
         return Workers(self.jobs, self.dask)
 
 
+TopOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Number of lines, or of items in other formats; by default the first few as text, all else.",
+    ),
+]
+
 _SUFFIX_TELLS = "by default as the suffix of --output says, else"
 
 
@@ -449,9 +458,32 @@ class OutputOptions:
     verbose: Annotated[bool, _output_option("--verbose", "-v", help="Log every request and count.")] = False
     debug: Annotated[bool, _output_option("--debug", help="Show a traceback when something fails.")] = False
 
+    @property
+    def chosen_fields(self) -> tuple[str, ...]:
+        """The keys of documents and records that were asked for; none for all."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
-class AnswerOutputOptions(OutputOptions):
+class FieldsOutputOptions(OutputOptions):
+    """The same for answers whose documents and records can be cut to some of their keys."""
+
+    fields: Annotated[
+        str | None,
+        _output_option(
+            metavar="KEY,...",
+            help="For json, ndjson and csv: only these keys, dots between nested ones (operation,duration.p95_ns).",
+        ),
+    ] = None
+
+    @property
+    def chosen_fields(self) -> tuple[str, ...]:
+        """The keys that were asked for; none for all."""
+        return tuple(key.strip() for key in (self.fields or "").split(",") if key.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOutputOptions(FieldsOutputOptions):
     """The same for answers that are no graphs."""
 
     format: Annotated[AnswerFormat | None, format_option(AnswerFormat)] = None

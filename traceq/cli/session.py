@@ -8,7 +8,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
+from traceq.cli.narrowing import limited, records_with, with_fields
 from traceq.cli.options import AnswerOutputOptions, AskingOptions, OutputOptions, SourceOptions
 from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
     from traceq.analysis.grouping import Sums
     from traceq.engine import RankedQuestion
+
+_FIELDED: frozenset[Format] = frozenset(("json", "ndjson", "csv"))
+"""The formats of which some keys can be asked for."""
 
 _Sums = TypeVar("_Sums", bound="Sums")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
@@ -114,7 +118,10 @@ def check_output(options: OutputOptions) -> None:
         typer.BadParameter: If the format is one for graphs, or the file's folder does not exist or cannot be written
             to, or it is a folder itself.
     """
-    refuse_drawing(chosen_format(options), options.drawings)
+    chosen = chosen_format(options)
+    refuse_drawing(chosen, options.drawings)
+    if options.chosen_fields and chosen not in _FIELDED:
+        raise typer.BadParameter(f"{chosen} has no fields, json, ndjson and csv have", param_hint="--fields")
     if options.output in (None, "-"):
         return
     path = Path(options.output or "")
@@ -141,13 +148,16 @@ def refuse_drawing(chosen: Format, allowed: Collection[Format]) -> None:
         raise typer.BadParameter(f"{chosen} is not for this answer, but for {told}", param_hint="--format")
 
 
-def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool = False) -> None:
+def emit(
+    report: Report, asked: Asked, options: OutputOptions, *, top: int | None = None, is_ascii: bool = False
+) -> None:
     """Write an answer to standard output or a file, and what there is to say besides to standard error.
 
     Args:
         report: The answer.
         asked: What was asked, and how it was answered.
         options: Where to, and how.
+        top: How many items of its list machine formats are to give; None for all.
         is_ascii: Whether text is to be ASCII even where the terminal can do more.
 
     Raises:
@@ -162,24 +172,15 @@ def emit(report: Report, asked: Asked, options: OutputOptions, *, is_ascii: bool
         if chosen == "text":
             write_text(report, out, options, is_ascii=is_ascii)
         else:
-            out.write(_rendered(report, asked, chosen).encode("utf-8", "backslashreplace"))
+            report = limited(report, top)
+            out.write(_rendered(report, asked, chosen, options).encode("utf-8", "backslashreplace"))
     if not options.quiet:
         tell_remarks(asked.notes, asked.warnings, asked.warning_counts)
 
 
-def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
-    if chosen == "json":
-        from traceq.render.json import render_json
-
-        return render_json(asked.head(report.command), report.document)
-    if chosen == "ndjson":
-        from traceq.render.records import render_ndjson
-
-        return render_ndjson(report.records)
-    if chosen == "csv":
-        from traceq.render.records import render_csv
-
-        return render_csv(report.records)
+def _rendered(report: Report, asked: Asked, chosen: Format, options: OutputOptions) -> str:
+    if chosen in _FIELDED:
+        return _for_programs(report, asked, chosen, options)
     if chosen == "html":
         from traceq.render.page import render_page
 
@@ -198,6 +199,27 @@ def _rendered(report: Report, asked: Asked, chosen: Format) -> str:
         case "mermaid" | "dot" if report.graph is not None:
             return drawn(report.graph, chosen)
     raise ValueError(f"{chosen} is not written like this")
+
+
+def _for_programs(report: Report, asked: Asked, chosen: Format, options: OutputOptions) -> str:
+    """Write a document or records, with the keys that were asked for."""
+    fields = options.chosen_fields
+    if chosen == "json":
+        from traceq.render.json import render_json
+
+        document: Mapping[str, object] = {**asked.head(report.command), **report.document}
+        if fields:
+            document = with_fields(document, report.main, fields)
+        # People read it on a terminal, programs everywhere else.
+        return render_json(document, 2 if options.output in (None, "-") and sys.stdout.isatty() else None)
+    records = records_with(report.records, report.main, fields) if fields else report.records
+    if chosen == "ndjson":
+        from traceq.render.records import render_ndjson
+
+        return render_ndjson(records)
+    from traceq.render.records import render_csv
+
+    return render_csv(records)
 
 
 def _picture(report: Report) -> str:

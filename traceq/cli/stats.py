@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from traceq.cli.options import AskingOptions, ServiceOptions, SkewOption, TraceOption
+from traceq.cli.options import AskingOptions, ServiceOptions, SkewOption, TopOption, TraceOption
 from traceq.cli.session import answered, emit
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class StatsOptions:
         ),
     ] = None
     sort: Annotated[Order, typer.Option(metavar="ORDER", help=_SORT_HELP)] = "self"
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of rows to show on each level.")] = 20
+    top: TopOption = None
     no_skew_correction: SkewOption = False
     asking: AskingOptions = field(default_factory=AskingOptions)
 
@@ -69,9 +69,9 @@ def stats(options: StatsOptions) -> None:
       traceq stats --trace 5b8aa5a2d2c872e8321cf37308d69df2 --source traces.json
     """
     from traceq.analysis.statistics import StatisticsQuestion
-    from traceq.views.stats import Shown, report
+    from traceq.views.stats import MOST_LINES, Shown, report
 
     question = StatisticsQuestion(options.statistics_options())
     answer, asked = answered(question, options.asking, options.service.name, options.trace)
-    shown = Shown(options.top, options.sort, is_default=options.by is None)
-    emit(report(answer, asked, shown), asked, options.asking.output)
+    shown = Shown(options.top or MOST_LINES, options.sort, is_default=options.by is None)
+    emit(report(answer, asked, shown), asked, options.asking.output, top=options.top)

@@ -14,23 +14,28 @@ _UNSAFE = re.compile(
 """What JSON lets through and a terminal or UTF-8 does not: C1 controls, direction marks, tags, lone surrogates."""
 
 
-def render_json(head: Mapping[str, object], document: Mapping[str, object]) -> str:
-    r"""Write one document: the head's keys, then the document's, indented by two, with a newline at the end.
+def render_json(document: Mapping[str, object], indent: int | None = 2) -> str:
+    r"""Write one document, indented for people or on one line for programs, with a newline at the end.
 
     Text stays readable (`é`, not `\u00e9`), and control and direction characters are escapes, so that the same bytes
     can be shown in a terminal. A number that JSON does not know (NaN, infinity) is null.
     """
-    return encode({**head, **document}, indent=2) + "\n"
+    return encode(document, indent) + "\n"
 
 
 def encode(value: object, indent: int | None = None) -> str:
     """Write a value as JSON that is safe to show; mappings keep their order."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
+        text = _written(value, indent)
     except ValueError:
         # Rare, so the copy without NaN is made only when the encoder met one.
-        text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
+        text = _written(_without_nan(value), indent)
     return _UNSAFE.sub(_escape, text)
+
+
+def _written(value: object, indent: int | None) -> str:
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators, default=_plain)
 
 
 def _plain(value: object) -> object:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from traceq.analysis.what_if import WhatIf
 
 _SHOWN_SLOWEST = 5
+MOST_LINES = 10
+"""The number of lines that text shows where nobody asks for another."""
 MOST_SPANS = 50_000
 """In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
 _SHOWN_FINDINGS = 3
@@ -101,7 +103,9 @@ _NOTHING_BESIDE = Beside()
 
 
 @report_of.register
-def report(answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = 10, beside: Beside = _NOTHING_BESIDE) -> Report:
+def report(
+    answer: Bottlenecks, asked: Asked = NOT_ASKED, top: int = MOST_LINES, beside: Beside = _NOTHING_BESIDE
+) -> Report:
     """Show a ranking, and what was found beside it."""
     if not answer.sums.latency.count:
         nothing = nothing_reported("bottlenecks", answer, asked, answer.sums.set_apart)

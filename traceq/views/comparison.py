@@ -21,7 +21,7 @@ from traceq.analysis.comparison.order import ORDER_CHANGE_COLUMNS, OrderChange
 from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS, CallChange
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
-from traceq.answer import report_of
+from traceq.answer import counted, report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
@@ -34,6 +34,9 @@ _UNMATCHED_SHOWN = 3
 _WHOLE = 10
 
 _Row = TypeVar("_Row")
+
+
+_MOST_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,13 @@ class Shown:
 
     before: NamedSide = field(default_factory=NamedSide)
     after: NamedSide = field(default_factory=NamedSide)
-    top: int = 8
-    """Lines of each table."""
+    top: int | None = None
+    """Lines of each table, and items of each list of the document; None for the first few lines, and all items."""
+
+    @property
+    def lines(self) -> int:
+        """The lines of each table."""
+        return _MOST_LINES if self.top is None else self.top
 
 
 _ALL = Shown()
@@ -65,12 +73,17 @@ def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) ->
     blocks += [Line((Part(f"  {remark}"),)) for remark in verdict.remarks]
     blocks += [Line(), _requests(answer, shown)]
     if verdict.outcome != "incomparable":
-        blocks += _changes(answer, shown.top)
+        blocks += _changes(answer, shown.lines)
     if tags is not None:
-        blocks += _section("Tags that stand out after", table(_TAGS, tags.changes[: shown.top]))
+        blocks += _section("Tags that stand out after", table(_TAGS, tags.changes[: shown.lines]))
     apart = [*set_apart_lines(answer.before.set_apart, "before"), *set_apart_lines(answer.after.set_apart, "after")]
     footer = (*(dim(text) for text in _looked_at(answer, tags)), *apart, *_next(answer, shown))
-    return reported("compare", answer, asked, blocks, footer)
+    told = reported("compare", _first(answer, shown.top), asked, blocks, footer)
+    return (
+        told
+        if shown.top is None
+        else replace(told, document=counted(told.document, answer.MAIN, len(answer.operations)))
+    )
 
 
 _REQUESTS: tuple[Column[Any], ...] = (
@@ -125,6 +138,20 @@ def _changes(answer: Comparison, top: int) -> list[Block]:
 
 def _section(title: str, table: Table) -> list[Block]:
     return [Line(), strong(title), table] if table.rows else []
+
+
+def _first(answer: Comparison, top: int | None) -> Comparison:
+    """Keep of each list what its table shows."""
+    if top is None:
+        return answer
+    return replace(
+        answer,
+        services=tuple(_ends(answer.services, top)),
+        operations=tuple(_ends(answer.operations, top)),
+        edges=tuple(_ends(answer.edges, top)),
+        call_changes=answer.call_changes[:top],
+        order_changes=answer.order_changes[:top],
+    )
 
 
 _Change = TypeVar("_Change", ServiceChange, OperationChange, EdgeChange)

@@ -22,9 +22,12 @@ from traceq.views.wording import (
     verdict_lines,
 )
 
+MOST_LINES = 10
+"""The number of lines that text shows where nobody asks for another."""
+
 
 @report_of.register
-def report(answer: ErrorOrigins, asked: Asked = NOT_ASKED, top: int = 10) -> Report:
+def report(answer: ErrorOrigins, asked: Asked = NOT_ASKED, top: int = MOST_LINES) -> Report:
     """Show where errors begin."""
     if not answer.sums.request_count:
         return nothing_reported("errors", answer, asked, answer.sums.set_apart)

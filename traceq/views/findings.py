@@ -29,8 +29,12 @@ _INDENT = " " * 5
 _LONGEST_TEXT = 300
 
 
+MOST_LINES = 10
+"""The number of lines that text shows where nobody asks for another."""
+
+
 @report_of.register
-def report(answer: Findings, asked: Asked = NOT_ASKED, top: int = 10) -> Report:
+def report(answer: Findings, asked: Asked = NOT_ASKED, top: int = MOST_LINES) -> Report:
     """Show what is worth a change, each finding with its evidence and advice."""
     issues = tuple(_issue(finding, answer.sums.request_count) for finding in answer.findings)
     if not answer.sums.request_count:

@@ -49,7 +49,7 @@ def report(answer: ExaminedTrace, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     # Nobody scrolls through a long tree to find out that there is more.
     parts = [*findings, *tree] if len(drawn.timeline.rows) > _LONG_TREE else [*tree, *findings]
     blocks: tuple[Block, ...] = (*first, headline(answer.summary, asked), *parts, Line())
-    return reported("show", answer, asked, blocks, _footer(answer, drawn, asked))
+    return reported("show", replace(answer, drawn=drawn.shown_rows), asked, blocks, _footer(answer, drawn, asked))
 
 
 def _found_line(selection: Selection, drawn: Waterfall) -> Line:

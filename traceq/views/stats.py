@@ -42,11 +42,15 @@ _KEYS: dict[Order, Callable[[StatisticsRow], float]] = {
 }
 
 
+MOST_LINES = 20
+"""The number of rows of each level that text shows where nobody asks for another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Which rows are shown, and in which order."""
 
-    top: int = 20
+    top: int = MOST_LINES
     """Number of rows of each level."""
     sort: Order = "self"
     is_default: bool = True
@@ -56,10 +60,11 @@ class Shown:
 @report_of.register
 def report(answer: Statistics, asked: Asked = NOT_ASKED, shown: Shown = Shown()) -> Report:
     """Show how many spans there are of each sort, how long they took, and how often they failed."""
+    answer = replace(answer, rows=tuple(_sorted(answer.rows, shown.sort)))
     blocks: list[Block] = [hint(nothing_found(asked, "spans"))]
     footer: tuple[Line, ...] = ()
     if answer.total.duration.count:
-        rows = _sorted(answer.rows, shown.sort)
+        rows = answer.rows
         blocks = [*verdict_lines(answer.verdict, asked), _headline(answer, asked), Line(), _table(rows, answer, shown)]
         missing = [
             _title(level) for level in answer.options.by[:1] if all(row.value.text is None for row in answer.rows)

@@ -74,6 +74,8 @@ class Waterfall:
     """Spans left out because there are too many rows."""
     folded_count: int
     """Spans that share a row with others like them."""
+    shown_rows: frozenset[int] | None
+    """The table's rows that were not left out by depth, error or duration; None for all."""
 
 
 @dataclass(slots=True)
@@ -97,12 +99,14 @@ def waterfall(answer: TraceBottlenecks, shown: Shown, details: Details = _NO_DET
     found = Abridged(tuple(drawing.draw(nodes)), 0)
     if shown.is_abridged:
         found = abridge(found.rows, drawing.sizes)
+    hidden_count = int(np.count_nonzero(~drawing.is_shown))
     return Waterfall(
         Timeline(found.rows, drawing.duration_ns, shown.has_ids),
         answer.examined.spans.parents.size,
-        int(np.count_nonzero(~drawing.is_shown)),
+        hidden_count,
         found.hidden_count,
         drawing.folded_count,
+        frozenset(np.flatnonzero(drawing.is_shown).tolist()) if hidden_count else None,
     )
 
 

@@ -124,7 +124,9 @@ def reported(
     command: str, answer: Answer, asked: Asked, blocks: Iterable[Block], footer: Iterable[Line] = ()
 ) -> Report:
     """Put what people see of an answer beside its document and its records."""
-    return Report(command, answer.to_dict(), answer.records(), tuple(blocks), tuple(footer), asked.trace_url)
+    document = answer.to_dict()
+    main = answer.MAIN if "total_count" in document else ""
+    return Report(command, document, answer.records(), tuple(blocks), tuple(footer), asked.trace_url, main=main)
 
 
 def set_apart_lines(apart: SetApart, side: str = "") -> list[Line]:

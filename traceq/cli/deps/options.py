@@ -11,7 +11,7 @@ import typer
 from traceq.catalog import Window
 from traceq.cli.options import (
     DURATION,
-    OutputOptions,
+    FieldsOutputOptions,
     ServiceOptions,
     SourceOptions,
     WindowOptions,
@@ -36,7 +36,7 @@ empty, and nearly always a day of it too."""
 
 
 @dataclass(frozen=True, slots=True)
-class GraphOutputOptions(OutputOptions):
+class GraphOutputOptions(FieldsOutputOptions):
     """The same for graphs."""
 
     drawings: ClassVar[frozenset[Format]] = GRAPH_FORMATS
