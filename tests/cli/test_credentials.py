@@ -9,7 +9,8 @@ import pytest
 from tests.cli.conftest import Run
 from tests.sources.replay import recorded_by_path, recorded_trace_id
 from tests.sources.servers import NO_TRACE, Seen, serving
-from traceq.cli.options import OutputOptions, SourceOptions
+from traceq.cli.options import SourceOptions
+from traceq.cli.outputs import OutputOptions
 from traceq.cli.references import following
 
 FOLDER = "jaeger-1.51"

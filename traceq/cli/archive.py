@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from traceq.catalog import ArchivedTrace, ArchiveList
-from traceq.cli.options import AnswerOutputOptions, SourceOptions
+from traceq.cli.options import SourceOptions
+from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.references import following, read_reference
 from traceq.cli.session import emit, opened
 from traceq.errors import NotFoundError, SourceError, TraceqError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traceq.cli.options import AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions, TopOption, parser
+from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions, parser
+from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.references import located
 from traceq.cli.session import emit, found_trace, opened
 from traceq.engine import Ask, asking

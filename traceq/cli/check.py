@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 import typer
 
 from traceq.cli.check_file import read_checks
-from traceq.cli.options import (
-    AnswerOutputOptions,
-    AskingOptions,
-    RequestsOptions,
-    ServiceOption,
-    format_option,
-    share,
-)
+from traceq.cli.options import RequestsOptions, ServiceOption, share
+from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, format_option
 from traceq.cli.review import ReviewOptions
 from traceq.cli.session import answered, check_output, destination, emit
 from traceq.errors import CheckFailed

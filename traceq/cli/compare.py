@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from traceq.cli.options import AskingOptions, RequestsOptions, ServiceOption, ServiceOptions, TopOption
+from traceq.cli.options import RequestsOptions, ServiceOption, ServiceOptions
+from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.references import following
 from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide, side_title

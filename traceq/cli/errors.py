@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from traceq.cli.options import AskingOptions, RequestServiceOptions, RequestsOptions, TopOption, TraceOption
+from traceq.cli.options import RequestServiceOptions, RequestsOptions, TraceOption
+from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.session import answered, emit
 
 

@@ -9,13 +9,8 @@ import typer
 
 from traceq.cli.fetch_all import HarvestOptions, fetch_all
 from traceq.cli.messages import tell, tell_remarks
-from traceq.cli.options import (
-    FilterOptions,
-    OutputOptions,
-    ServiceOptions,
-    SourceOptions,
-    TracesOutputOptions,
-)
+from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
+from traceq.cli.outputs import OutputOptions, TracesOutputOptions
 from traceq.cli.references import Located, located
 from traceq.cli.session import chosen_format, destination, opened
 from traceq.query import DEFAULT_LIMIT, cut_off_line

@@ -12,7 +12,8 @@ import typer
 
 from traceq.catalog import Window
 from traceq.cli.messages import tell
-from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, OutputOptions, SourceOptions
+from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, SourceOptions
+from traceq.cli.outputs import OutputOptions
 from traceq.cli.session import failures_told, opened, progress_line
 from traceq.errors import SourceError
 from traceq.sources.bodies import Packing

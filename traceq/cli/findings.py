@@ -9,18 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 import typer
 
 from traceq.analysis.thresholds import About, Thresholds
-from traceq.cli.options import (
-    DURATION,
-    AnswerOutputOptions,
-    AskingOptions,
-    RequestServiceOptions,
-    RequestsOptions,
-    TopOption,
-    TraceOption,
-    format_option,
-    parser,
-    share,
-)
+from traceq.cli.options import DURATION, RequestServiceOptions, RequestsOptions, TraceOption, parser, share
+from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, TopOption, format_option
 from traceq.cli.review import ReviewOptions
 from traceq.cli.session import answered, emit
 from traceq.render import AnswerFormat, Format, IssueFormat

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import typer
 
 from traceq.cli.options import (
-    FieldsOutputOptions,
     FilterOptions,
     Measure,
     RequestServiceOptions,
@@ -17,8 +16,8 @@ from traceq.cli.options import (
     SourceOptions,
     TraceOption,
     WorkersOptions,
-    format_option,
 )
+from traceq.cli.outputs import FieldsOutputOptions, format_option
 from traceq.cli.references import following, located
 from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import typer
 
 from traceq.cli.messages import tell
-from traceq.cli.options import OutputOptions, SourceOptions
+from traceq.cli.options import SourceOptions
+from traceq.cli.outputs import OutputOptions
 from traceq.cli.references import located
 from traceq.sources import open_source
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import typer
 
 from traceq.cli.messages import tell
-from traceq.cli.options import OutputOptions, SourceOptions
+from traceq.cli.options import SourceOptions
+from traceq.cli.outputs import OutputOptions
 from traceq.cli.places import is_path
 from traceq.ids import Reference, parse_reference
 

@@ -11,7 +11,8 @@ import typer
 
 from traceq.cli.compare import CompareOptions, Fetched, compared, fetch, shown_sides
 from traceq.cli.messages import tell
-from traceq.cli.options import AnswerOutputOptions, AskingOptions, MeasureOption, RequestServiceOptions, RequestsOptions
+from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions
+from traceq.cli.outputs import AnswerOutputOptions, AskingOptions
 from traceq.cli.session import chosen_format, emit, opened
 from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, asking

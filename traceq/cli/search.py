@@ -8,7 +8,8 @@ from typing import Annotated, get_args
 import typer
 
 from traceq.catalog import AnyOrder, Order, TraceList
-from traceq.cli.options import AnswerOutputOptions, FilterOptions, ServiceOptions, SourceOptions
+from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
+from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.session import emit, opened
 from traceq.query import Asked, TraceQuery, asked_of, cut_off_line, sum_warnings
 from traceq.sources.interface import FoundSummaries, Source

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from traceq.catalog import OperationList, ServiceList
-from traceq.cli.options import AnswerOutputOptions, ServiceOptions, SourceOptions, service_argument
+from traceq.cli.options import ServiceOptions, SourceOptions, service_argument
+from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.session import emit, opened
 from traceq.query import TraceQuery, asked_of
 from traceq.views.listings import operations_report, services_report

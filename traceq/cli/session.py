@@ -18,7 +18,8 @@ import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.narrowing import limited, records_with, with_fields
-from traceq.cli.options import AnswerOutputOptions, AskingOptions, OutputOptions, SourceOptions
+from traceq.cli.options import SourceOptions
+from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions
 from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
 from traceq.links import with_links

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from traceq.cli.options import DURATION, AnswerOutputOptions, MeasureOption, SkewOption, SourceOptions
+from traceq.cli.options import DURATION, MeasureOption, SkewOption, SourceOptions
+from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.references import located, span_id_in
 from traceq.cli.session import chosen_format, emit, found_trace, opened
 from traceq.errors import NotFoundError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from traceq.cli.options import AskingOptions, ServiceOptions, SkewOption, TopOption, TraceOption
+from traceq.cli.options import ServiceOptions, SkewOption, TraceOption
+from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.session import answered, emit
 
 if TYPE_CHECKING:

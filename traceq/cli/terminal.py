@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal
 
-from traceq.cli.options import OutputOptions
+from traceq.cli.outputs import OutputOptions
 from traceq.cli.pager import paged, pager
 from traceq.report import Report
 

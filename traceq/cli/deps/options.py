@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_a
 import typer
 
 from traceq.catalog import Window
-from traceq.cli.options import (
-    DURATION,
-    FieldsOutputOptions,
-    ServiceOptions,
-    SourceOptions,
-    WindowOptions,
-    WorkersOptions,
-    format_option,
-    service_argument,
-)
+from traceq.cli.options import DURATION, ServiceOptions, SourceOptions, WindowOptions, WorkersOptions, service_argument
+from traceq.cli.outputs import FieldsOutputOptions, format_option
 from traceq.render import GRAPH_FORMATS, AnswerFormat, Format, GraphFormat
 from traceq.units import NS_PER_DAY, NS_PER_S
 from traceq.views.graphs import Shade, View

@@ -25,7 +25,8 @@ from traceq.cli.compare import CompareOptions, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
 from traceq.cli.mcp.suggestions import Step
-from traceq.cli.options import AskingOptions, FilterOptions, OutputOptions, ServiceOptions, SourceOptions, WindowOptions
+from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions, WindowOptions
+from traceq.cli.outputs import AskingOptions, OutputOptions
 from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
 from traceq.cli.sides import SidesOptions, WindowSide, parse_side
