@@ -12,7 +12,7 @@ import sys
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 import traceq
 from tests.cli.conftest import ROOT
 from traceq.codec.otlp_requests import JSON, PROTOBUF, require_protobuf
-from traceq.sources.receiver import LOOPBACK, Inbox, receiving_grpc, receiving_http
+from traceq.sources.receiver import LOOPBACK, Inbox, opened, receiving_grpc, receiving_http
 
 SPAN = {
     "traceId": "5b8aa5a2d2c872e8321cf37308d69df2",
@@ -319,3 +319,52 @@ def test_a_signal_reaches_the_command(tmp_path: Path) -> None:
 
     assert process.returncode == 7
     assert kept(path) == [REQUEST]
+
+
+def test_a_full_disk_leaves_whole_lines_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    whole = len(json.dumps(REQUEST, separators=(",", ":"))) + 1
+
+    class Small(FileIO):
+        def write(self, data: Any) -> int:
+            room = whole + 100 - self.tell()
+            if not room:
+                raise OSError(28, "No space left on device")
+            return super().write(memoryview(data)[:room])
+
+    with Small(path, "w") as file, receiving_http(Inbox(file, 10**6), 0) as port:
+        statuses = [post(port, BODY)[0] for _ in range(3)]
+
+    assert statuses == [200, 500, 500]
+    assert kept(path) == [REQUEST]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files cannot be claimed there")
+@pytest.mark.parametrize("name", ["run.jsonl", "run.jsonl.gz"])
+def test_two_captures_do_not_write_over_each_other(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+
+    with opened(str(path)) as out:
+        out.write(b"{}\n")
+        done = captured(path, *sending())
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "another capture is writing to it" in done.stderr
+    assert (gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()) == b"{}\n"
+
+
+def test_spans_are_not_written_among_what_the_command_prints() -> None:
+    done = captured(Path("-"), *sending())
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert not (ROOT / "-").exists()
+
+
+def test_whoever_goes_on_to_send_is_not_waited_for_without_end() -> None:
+    inbox = Inbox(BytesIO(), 10**6)
+
+    with inbox.receiving():
+        is_quiet = inbox.wait_until_quiet(0, 0.05)
+
+    assert not is_quiet
+    assert inbox.wait_until_quiet(0, 0.05)

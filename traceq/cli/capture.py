@@ -36,6 +36,9 @@ _NOT_EXECUTABLE = 126
 _SIGNALLED = 128
 """Exit codes as shells give them; to the last one the signal's number is added."""
 _SHOWN = 3
+_PATIENCE_S = 10.0
+_PATIENCE = 10
+"""How long spans may go on to come after the command's end: in seconds, or as many times the quiet that ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,20 @@ def capture(options: CaptureOptions) -> None:
 
       traceq capture -o run.jsonl --http-port 4318 --grpc-port 4317
     """
+    if options.output == "-":
+        # It would be mixed with what the command prints.
+        raise typer.BadParameter("spans are written to a file, standard output is the command's", param_hint="--output")
     with failures_told(Path(options.output)), opened(options.output) as out:
         inbox = Inbox(out, options.max_size)
         with _receiving(inbox, options) as (environment, where):
             code = _wait(options, environment, where)
             inbox.start_waiting()
-            inbox.wait_until_quiet(options.grace / NS_PER_S if options.command else 0)
+            grace_s = options.grace / NS_PER_S if options.command else 0
+            longest_s = max(_PATIENCE_S, _PATIENCE * grace_s)
+            if not inbox.wait_until_quiet(grace_s, longest_s):
+                tell(
+                    "warning", f"spans were still coming {longest_s:.0f} s after the command's end: later ones are lost"
+                )
     complete = _tell(inbox, options)
     if code == ExitCode.ANSWERED and not complete:
         code = ExitCode.SOURCE_FAILED
@@ -200,14 +211,16 @@ def _tell(inbox: Inbox, options: CaptureOptions) -> bool:
     if received.broken:
         told = ", ".join(dict.fromkeys(received.broken[:_SHOWN]))
         tell("warning", f"{plural(len(received.broken), 'request')} could not be read: {told}")
-    if not received.span_count:
+    is_complete = inbox.failure is None and not received.left_out_count and not received.broken
+    if received.span_count:
+        if not options.quiet:
+            _tell_received(received, options.output)
+    elif is_complete:
         tell("warning", "no span was received")
         tell(
             "hint", "is the command instrumented, for example with `opentelemetry-instrument`, and does it read OTEL_*?"
         )
-    elif not options.quiet:
-        _tell_received(received, options.output)
-    return inbox.failure is None and not received.left_out_count and not received.broken
+    return is_complete
 
 
 def _tell_received(received: Received, output: str) -> None:

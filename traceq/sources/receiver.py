@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import os
+import stat
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import FileIO
 from typing import Any, BinaryIO, ClassVar
 
 from traceq.codec.otlp_requests import JSON, PROTOBUF, answer, exported
 from traceq.errors import DecodeError, SourceError
 from traceq.units import format_size
+
+if sys.platform != "win32":
+    import fcntl
 
 LOOPBACK = "127.0.0.1"
 _LARGEST_REQUEST = 64 * 2**20
@@ -96,13 +103,22 @@ class Inbox:
     def _write(self, line: bytes) -> None:
         if self.failure is None:
             try:
-                self._out.write(line)
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[self._out.write(rest) :]
                 # What was answered is in the file, whatever becomes of this process.
                 self._out.flush()
             except OSError as error:
                 self.failure = error
+                self._cut_part_of_a_line()
         if self.failure is not None:
             raise SourceError(f"the file cannot be written: {self.failure.strerror}")
+
+    def _cut_part_of_a_line(self) -> None:
+        """Leave whole lines alone in the file: half of one would keep readers from all the others."""
+        # Not every file can be cut (pipes, packed ones); readers tell then.
+        with suppress(OSError, ValueError):
+            self._out.truncate(self.received.byte_count)
 
     def refuse(self, why: str) -> None:
         """Count a request that cannot be read."""
@@ -114,14 +130,18 @@ class Inbox:
         with self._lock:
             self.received.other_count += 1
 
-    def wait_until_quiet(self, quiet_s: float) -> None:
-        """Wait until no request is under way, and none was for this long."""
+    def wait_until_quiet(self, quiet_s: float, longest_s: float) -> bool:
+        """Wait until no request is under way, and none was for this long; tell whether it got quiet in time."""
+        end_s = time.monotonic() + longest_s
         while True:
             with self._lock:
-                left_s = quiet_s - (time.monotonic() - self._last_s)
+                now_s = time.monotonic()
+                left_s = quiet_s - (now_s - self._last_s)
                 if left_s <= 0 and not self._running:
-                    return
-            time.sleep(max(_TICK_S, min(left_s, quiet_s)))
+                    return True
+            if now_s >= end_s:
+                return False
+            time.sleep(max(_TICK_S, min(left_s, end_s - now_s)))
 
     def start_waiting(self) -> None:
         """Count the quiet from now on."""
@@ -320,10 +340,30 @@ def receiving_grpc(inbox: Inbox, port: int) -> Iterator[int]:
         server.stop(grace=1).wait()
 
 
-def opened(path: str) -> AbstractContextManager[BinaryIO]:
-    """Open a file of this name for writing, packed where the name ends in .gz.
+@contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Open a file of this name for writing, for this process alone, packed where the name ends in .gz.
 
     Raises:
-        OSError: If it cannot be opened.
+        OSError: If it cannot be opened, or another capture writes to it.
     """
-    return gzip.open(path, "wb", compresslevel=1) if path.endswith(".gz") else open(path, "wb")  # type: ignore[return-value]  # noqa: PTH123
+    # Without a buffer, so that a line that does not fit leaves nothing to be written later.
+    with open(path, "ab", buffering=0) as file:  # noqa: PTH123
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            _claim(file)
+            file.truncate(0)
+        if path.endswith(".gz"):
+            with gzip.open(file, "wb", compresslevel=1) as packed:
+                yield packed  # type: ignore[misc]  # it has all that is used
+        else:
+            yield file
+
+
+def _claim(file: FileIO) -> None:
+    """Keep other captures from writing to a file: two would write over each other's lines, and neither would notice."""
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(error.errno, "another capture is writing to it") from error
