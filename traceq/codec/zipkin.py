@@ -8,13 +8,12 @@ attributes by which OpenTelemetry names it; the tag `error` is an error whatever
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import msgspec
 
 from traceq import semantics
-from traceq.codec import zipkin_v1
+from traceq.codec import zipkin_pieces, zipkin_v1
 from traceq.codec.fitting import Remark
 from traceq.codec.mending import Mender, id_of, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.parts import LocatedSpan, SpanFormat
@@ -57,11 +56,8 @@ def _id(written: object) -> str | None:
 def _read_coded(spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
     coded = CodedTrace(trace_id)
     clock = _Clock()
-    remaining = iter(spans)
-    while some := list(islice(remaining, _SPANS_AT_A_TIME)):
-        read = _decoded([raw for _, raw in some], coded)
-        if any(map(zipkin_v1.is_v1, read)):
-            read = zipkin_v1.converted(read)
+    for some in zipkin_pieces.batches([raw for _, raw in spans], _SPANS_AT_A_TIME):
+        read = _whole(_decoded(some, coded))
         _add(coded, read, codes)
         clock.look_at(read)
         if with_details:
@@ -69,6 +65,15 @@ def _read_coded(spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *,
     if clock.ahead_us:
         coded.start_ns = [start_ns + to_ns(clock.ahead_us) for start_ns in coded.start_ns]
     return coded
+
+
+def _whole(spans: list[Span]) -> list[Span]:
+    """Bring spans into v2's form, and put together what was reported in pieces."""
+    if not any(map(zipkin_v1.is_v1, spans)):
+        return zipkin_pieces.merged(spans)
+    found = zipkin_pieces.merged(zipkin_v1.converted(spans))
+    zipkin_v1.settle(found)
+    return found
 
 
 def _decoded(raws: Sequence[msgspec.Raw], coded: CodedTrace) -> list[Span]:

@@ -76,6 +76,10 @@ class Span(msgspec.Struct, gc=False):
     binary_annotations: list[BinaryAnnotation] | None = msgspec.field(name="binaryAnnotations", default=None)
     started_ms: Microseconds = msgspec.field(name="startTime", default=None)
     """In traces of Next.js: the start by the calendar; `timestamp` is by a clock that begins when the machine does."""
+    shared: Any = None
+    """True where the other side began the span, and gave it its id."""
+    ended: Microseconds = msgspec.field(name="cr, ss", default=None)
+    """What `cr` or `ss` of v1 tell; as a key, no format has this."""
 
     def attributes(self) -> Attributes:
         """Read the tags, and what the other side was."""

@@ -42,8 +42,20 @@ def is_v1(span: Span) -> bool:
 
 
 def converted(spans: Iterable[Span]) -> list[Span]:
-    """Convert those that are in v1's form, each to one span or two with the same id."""
+    """Convert those that are in v1's form, each to one span or two with the same id.
+
+    Where a side is told by its end only, or has no duration, its times are left to `settle`.
+    """
     return [found for span in spans for found in (_converted(span) if is_v1(span) else (span,))]
+
+
+def settle(spans: Iterable[Span]) -> None:
+    """Take times from the ends of spans, now that their pieces are together."""
+    for span in spans:
+        if span.ended and not span.timestamp:
+            span.timestamp = span.ended - (span.duration or 0)
+        elif span.ended and span.timestamp and span.duration is None:
+            span.duration = span.ended - span.timestamp
 
 
 class _Told(NamedTuple):
@@ -62,7 +74,7 @@ def _converted(span: Span) -> Iterator[Span]:
     told = _told(span)
     sides = [side for side in _SIDES if side.begin in told.core or side.end in told.core]
     if not sides:
-        yield _made(told, None, _only_endpoint(told), (span.timestamp or _earliest(told), span.duration), told)
+        yield _made(told, None, _only_endpoint(told), (span.timestamp or _earliest(told), span.duration, None), told)
         return
     homes = [_home(told, side) for side in sides]
     services = [home.service if home else None for home in homes]
@@ -112,19 +124,23 @@ def _earliest(told: _Told) -> float | None:
     return min((each.timestamp for each in told.others if each.timestamp), default=None)
 
 
-def _times(told: _Told, side: _Side, *, is_alone: bool) -> tuple[float | None, float | None]:
-    """Return start and duration; those of the object itself are the client's where it is both client and server."""
+def _times(told: _Told, side: _Side, *, is_alone: bool) -> tuple[float | None, float | None, float | None]:
+    """Return start, duration and end; those of the object are the client's where it is both client and server."""
     span, begin, end = told.span, told.core.get(side.begin), told.core.get(side.end)
-    began, ended = begin and begin.timestamp, end and end.timestamp
+    began, ended = begin.timestamp if begin else None, end.timestamp if end else None
     taken = ended - began if began and ended else None
     is_own = is_alone or side is _SIDES[0]
     start = (span.timestamp if is_own else None) or began
     duration = taken if span.duration is None or not is_own else span.duration
-    return start or (ended - (duration or 0) if ended else None), duration
+    return start or None, duration, ended or None
 
 
 def _made(
-    told: _Told, side: _Side | None, home: Endpoint | None, times: tuple[float | None, float | None], mine: _Told
+    told: _Told,
+    side: _Side | None,
+    home: Endpoint | None,
+    times: tuple[float | None, float | None, float | None],
+    mine: _Told,
 ) -> Span:
     span = told.span
     return Span(
@@ -134,6 +150,7 @@ def _made(
         kind=side.kind if side else None,
         timestamp=times[0],
         duration=times[1],
+        ended=times[2],
         local=home,
         remote=told.addresses.get(side.address) if side else None,
         tags={tag.key: tag.value for tag in mine.tags} | (span.tags or {}),
