@@ -33,6 +33,8 @@ class ExitCode(IntEnum):
     """A check that was asked for does not hold."""
     INTERRUPTED = 130
     """Ctrl-C."""
+    TERMINATED = 143
+    """SIGTERM."""
 
 
 class TraceqError(Exception):

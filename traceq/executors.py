@@ -121,6 +121,7 @@ def _interrupts_held() -> Iterator[None]:
 def _die_silently() -> None:
     """Let Ctrl-C end a worker at once, even if it came while the worker started; this process reports it."""
     # If Ctrl-C is ignored, as in the background of a script, it stays ignored, and the work continues.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -141,12 +141,6 @@ def test_an_empty_request_is_a_request() -> None:
     ("body", "message"),
     [
         pytest.param(
-            framed(REQUESTS[0], REQUESTS[1])[:-3],
-            f"cannot read traces from x: it ends in the middle of a message of OTLP, "
-            f"which begins at byte {len(REQUESTS[0]) + 4}",
-            id="cut",
-        ),
-        pytest.param(
             framed(packed(REQUESTS[0]), packed(REQUESTS[1])[:-3]),
             "cannot read traces from x: a message that is packed with zstd is broken",
             id="zstd",

@@ -13,6 +13,7 @@ import gc
 import inspect
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -208,7 +209,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 _EPILOG = (
     "The default source is the server at http://localhost:16686; set TRACEQ_SOURCE or use --source to change it. "
     "Exit codes: 0 answered, 2 usage error, 3 not found, 4 source failed, 5 input unreadable, 6 check failed, "
-    "130 interrupted."
+    "130 interrupted, 143 terminated."
 )
 
 
@@ -231,7 +232,17 @@ def run() -> None:
     # httpx would import its own command line, and with it click, pygments and all of rich: a sixteenth of a short run.
     # It does without where that cannot be imported.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # how Python is told so
-    sys.exit(main(sys.argv[1:]))
+    is_terminated: list[bool] = []
+    signal.signal(signal.SIGTERM, lambda _number, _frame: _terminate(is_terminated))
+    code = main(sys.argv[1:])
+    sys.exit(ExitCode.TERMINATED if is_terminated else code)
+
+
+def _terminate(is_terminated: list[bool]) -> None:
+    """End as by Ctrl-C, so that nothing stays in the temporary folder; once is enough."""
+    if not is_terminated:
+        is_terminated.append(True)
+        raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str]) -> int:

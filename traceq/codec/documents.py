@@ -180,9 +180,12 @@ class _Reader:
 
             self.parts += read_parquet(body, place)
             return True
-        found = otlp_frames.messages(body, place)
+        found = otlp_frames.messages(body)
         if found and found[0].is_framed:
             for frame in found:
+                if not frame.is_whole:
+                    self.notes.append(wire.cut_off(f"the message at byte {frame.start}"))
+                    break
                 message = otlp_frames.unframed(body[frame.start : frame.stop], place)
                 self.read_body(memoryview(message), f"{place}, message at byte {frame.start}")
         elif found:
@@ -199,7 +202,10 @@ class _Reader:
         if not wire.is_line(body, start, end):
             self._read_following(body, start, place)
             return
-        for number, line in wire.lines(body):
+        whole = body[: wire.whole_lines(body)]
+        if len(whole) < len(body):
+            self.notes.append(wire.cut_off("the last line"))
+        for number, line in wire.lines(whole):
             line_place = f"{place} line {number}"
             first = wire.json_start(line, line_place)
             try:
@@ -216,6 +222,11 @@ class _Reader:
                 _decode(_RAW, body[begun:], place, begun)
             except _MoreFollowsError as more:
                 end = begun + more.end
+            except DecodeError as error:
+                if position == start or not wire.is_truncation(error.__cause__):
+                    raise
+                self.notes.append(wire.cut_off(f"the document at byte {begun}"))
+                return
             self.read(body[begun:end], f"{place}, document at byte {begun}")
             position = wire.next_text(body, end)
 

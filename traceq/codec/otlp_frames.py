@@ -33,6 +33,8 @@ class Message(NamedTuple):
     stop: int
     is_framed: bool
     """Whether it begins with its length."""
+    is_whole: bool = True
+    """Whether the bytes go on to its end; in a file that is still being written the last one may not."""
 
 
 class _Field(NamedTuple):
@@ -44,13 +46,9 @@ class _Field(NamedTuple):
     stop: int
 
 
-def messages(body: memoryview, place: str) -> Sequence[Message]:
-    """Find messages of OTLP, each of which is a file by itself; none if the bytes are something else.
-
-    Raises:
-        DecodeError: If the last message is not complete.
-    """
-    return (_request_fields(body) or _frames(body, place)) if body[:1] in _BINARY else ()
+def messages(body: memoryview) -> Sequence[Message]:
+    """Find messages of OTLP, each of which is a file by itself; none if the bytes are something else."""
+    return (_request_fields(body) or _frames(body)) if body[:1] in _BINARY else ()
 
 
 def _request_fields(body: memoryview) -> list[Message]:
@@ -106,7 +104,7 @@ def _number(body: memoryview, position: int, stop: int) -> tuple[int, int]:
     return -1, stop
 
 
-def _frames(body: memoryview, place: str) -> list[Message]:
+def _frames(body: memoryview) -> list[Message]:
     found: list[Message] = []
     position = 0
     while position < len(body):
@@ -115,10 +113,8 @@ def _frames(body: memoryview, place: str) -> list[Message]:
         is_whole = begin < stop <= len(body)
         if not found and not (is_whole and _is_message(body[begin:stop])):
             return []
-        if not is_whole:
-            raise refusal(place, f"it ends in the middle of a message of OTLP, which begins at byte {position}")
-        found.append(Message(position, stop, is_framed=True))
-        position = stop
+        found.append(Message(position, min(stop, len(body)), is_framed=True, is_whole=is_whole))
+        position = found[-1].stop if is_whole else len(body)
     return found
 
 

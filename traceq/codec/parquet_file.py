@@ -38,7 +38,8 @@ SPAN_COLUMNS = tuple(field.name for field in SPAN_FIELDS)
 DETAIL_COLUMNS = tuple(field.name for field in DETAIL_FIELDS)
 _CODED = [field.name for field in SPAN_FIELDS if pa.types.is_dictionary(field.type)]
 _HINT = "traceq reads the Parquet that `traceq convert` writes, and that of other tools, but not both at once"
-_UNREADABLE = (pa.ArrowException, OSError)
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError)
+"""What reading a damaged file can raise: names in its footer may be anything."""
 
 
 def is_foreign(path: Path) -> bool:
@@ -85,7 +86,11 @@ class SpanFile:
         except (FileNotFoundError, PermissionError, IsADirectoryError):
             raise
         except _UNREADABLE as error:
-            raise self._refusal(quoted(str(error), 200)) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> DecodeError:
+        told = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else quoted(str(error), 200)
+        return self._refusal(told)
 
     def _check_format(self) -> None:
         told = self._metadata.get(FORMAT_KEY, b"").decode("utf-8", "replace")
@@ -115,13 +120,17 @@ class SpanFile:
 
     def byte_count(self, group: int) -> int:
         """Return how many bytes of the file the columns of a row group take, not counting details."""
+        columns = self._columns(group)
+        return sum(int(column.total_compressed_size) for name, column in columns if name in SPAN_COLUMNS)
+
+    def _columns(self, group: int) -> list[tuple[str, _Array]]:
+        """List the columns of a row group with their names; parts of a list are columns with its name."""
         told = self._footer.row_group(group)
-        columns = (told.column(number) for number in range(told.num_columns))
-        return sum(
-            int(column.total_compressed_size)
-            for column in columns
-            if column.path_in_schema.partition(".")[0] in SPAN_COLUMNS
-        )
+        columns = [told.column(number) for number in range(told.num_columns)]
+        try:
+            return [(column.path_in_schema.partition(".")[0], column) for column in columns]
+        except _UNREADABLE as error:
+            raise self._damaged(error) from error
 
     def span_count(self, group: int) -> int:
         """Return the number of spans in a row group."""
@@ -129,9 +138,7 @@ class SpanFile:
 
     def null_counts(self, group: int) -> dict[str, int | None]:
         """Count the nulls in each column of a row group (for lists: the empty ones); None if the file does not say."""
-        told = self._footer.row_group(group)
-        columns = (told.column(number) for number in range(told.num_columns))
-        return {column.path_in_schema.partition(".")[0]: _null_count(column.statistics) for column in columns}
+        return {name: _null_count(column.statistics) for name, column in self._columns(group)}
 
     @cached_property
     def calls(self) -> tuple[ServiceCall, ...]:
@@ -167,7 +174,7 @@ class SpanFile:
             # One thread each: callers read several row groups in parallel.
             return self._file.read_row_group(group, columns=list(columns), use_threads=False)
         except _UNREADABLE as error:
-            raise self._refusal(quoted(str(error), 200)) from error
+            raise self._damaged(error) from error
 
     def _told(self, key: bytes, shape: type[_Value]) -> _Value:
         what = f"cannot read {printable(str(self.path))}: its metadata {key.decode()}"

@@ -97,7 +97,7 @@ def split(body: Searchable, location: str, options: SplitOptions = SplitOptions(
     window = options.window
     if len(view) < min(_SMALL_BYTES, window):
         return _whole(view, location)
-    messages = otlp_frames.messages(view, printable(location))
+    messages = otlp_frames.messages(view)
     if messages:
         return _split_messages(view, messages, location)
     try:
@@ -199,9 +199,11 @@ def _is_lines(view: memoryview, start: int, limit: int) -> bool:
 def _split_messages(view: memoryview, messages: Sequence[Message], location: str) -> Split:
     """Treat each message of OTLP in protobuf as a document."""
     found = _Runs()
-    for start, stop, _ in messages:
-        found.add_document(read_document(view[start:stop], location), start, stop)
-    return Split(tuple(found.runs))
+    notes = tuple(wire.cut_off(f"the message at byte {each.start}") for each in messages if not each.is_whole)
+    for start, stop, _, is_whole in messages:
+        if is_whole:
+            found.add_document(read_document(view[start:stop], location), start, stop)
+    return Split(tuple(found.runs), notes=notes)
 
 
 def _split_log(view: memoryview, location: str, options: SplitOptions) -> Split:
@@ -217,7 +219,10 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
     forgotten = 0
-    for number, start, stop in _lines(view):
+    whole = view[: wire.whole_lines(view)]
+    if len(whole) < len(view):
+        notes[wire.cut_off("the last line")] = None
+    for number, start, stop in _lines(whole):
         head = _TRACE_HEAD.match(view, start, min(stop, start + _HEAD_BYTES))
         if head and found.runs:
             found.add_trace(start, stop, head[2])

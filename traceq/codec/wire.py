@@ -290,6 +290,41 @@ def lines(body: memoryview) -> Iterator[tuple[int, memoryview]]:
         position, number = end + 1, number + 1
 
 
+def whole_lines(body: memoryview) -> int:
+    """Return how many bytes there are up to a last line that is JSON, but not to its end; all if there is none."""
+    start = 1 + next((at for at in _line_ends_from_end(body)), -1)
+    text = _TEXT.search(body, start)
+    if not start or text is None or text.group() not in (b"{", b"["):
+        return len(body)
+    try:
+        _RAW.decode(body[start:])
+    except msgspec.DecodeError as error:
+        return start if is_truncation(error) else len(body)
+    return len(body)
+
+
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_STEP_BYTES = 2**16
+
+
+def _line_ends_from_end(body: memoryview) -> Iterator[int]:
+    for stop in range(len(body), 0, -_STEP_BYTES):
+        first = max(0, stop - _STEP_BYTES)
+        at = bytes(body[first:stop]).rfind(b"\n")
+        if at >= 0:
+            yield first + at
+
+
+def is_truncation(error: BaseException | None) -> bool:
+    """Whether decoding failed because the bytes end in the middle of JSON."""
+    return isinstance(error, msgspec.DecodeError) and "truncated" in str(error)
+
+
+def cut_off(what: str) -> str:
+    """Say that the last thing in a file ends in the middle, and what that means."""
+    return f"{what} ends in the middle and was left out: the file is still being written, or was cut off"
+
+
 def shape_of(keys: Collection[str]) -> str | None:
     """Name what a JSON object with these keys is; None if it is not known."""
     found = set(keys)

@@ -11,13 +11,13 @@ import stat
 import sys
 import zlib
 from codecs import iterdecode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal, Protocol, TypeAlias, cast
 
 from traceq.codec.wire import Body, zstd
 from traceq.errors import InputError
@@ -160,14 +160,19 @@ def unpacked_file(location: str, folder: Path) -> str:
     Raises:
         InputError: If they cannot be read or unpacked.
     """
-    if location != STDIN:
+    # A pipe is opened once: its writer ends when a reader goes.
+    if location != STDIN and _is_regular(location):
         with _failures_told(location), Path(location).open("rb") as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            if is_regular and not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_UTF_16)):
+            if not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_UTF_16)):
                 return location
     with NamedTemporaryFile(dir=folder, delete=False) as copy:
         copy.write(read_body(location))
     return copy.name
+
+
+def _is_regular(location: str) -> bool:
+    with _failures_told(location):
+        return stat.S_ISREG(os.stat(location).st_mode)  # noqa: PTH116  Path swallows some errors
 
 
 def map_file(path: str) -> bytes | mmap.mmap:
@@ -257,14 +262,15 @@ def _gunzipped(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as stream:
             return _spooled(stream, opened)
-    except EOFError as error:
-        raise InputError(
-            f"cannot unpack {shown(location)}: the gzip data ends in the middle", hint=_COPY_HINT
-        ) from error
+    except EOFError:
+        return _as_far_as_it_goes(file, lambda: zlib.decompressobj(wbits=_GZIP_BITS), opened)
     except (zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"cannot unpack {shown(location)}: the gzip data is corrupt ({error})", hint=_COPY_HINT
         ) from error
+
+
+_GZIP_BITS = 31
 
 
 def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
@@ -272,14 +278,40 @@ def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
     try:
         with packing.ZstdFile(file) as stream:
             return _spooled(stream, opened)
-    except EOFError as error:
-        raise InputError(
-            f"cannot unpack {shown(location)}: the zstd data ends in the middle", hint=_COPY_HINT
-        ) from error
+    except EOFError:
+        return _as_far_as_it_goes(file, packing.ZstdDecompressor, opened)
     except packing.ZstdError as error:
         raise InputError(
             f"cannot unpack {shown(location)}: the zstd data is corrupt ({error})", hint=_COPY_HINT
         ) from error
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _as_far_as_it_goes(file: IO[bytes], begin: Callable[[], _Decompressor], opened: ExitStack) -> IO[bytes]:
+    """Unpack data that ends in the middle, as that of a file does which is still being written.
+
+    If that is the end of a line, the beginning of another stands for what is missing, so that it is told of.
+    """
+    file.seek(0)
+    spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
+    unpacking, last = begin(), b""
+    while packed_bytes := file.read(_CHUNK_BYTES):
+        while packed_bytes:
+            data = unpacking.decompress(packed_bytes)
+            spool.write(data)
+            last = data[-1:] or last
+            packed_bytes = unpacking.unused_data if unpacking.eof else b""
+            unpacking = begin() if unpacking.eof else unpacking
+    if last == b"\n":
+        spool.write(b"{")
+    return spool
 
 
 Packing: TypeAlias = Literal["zst", "gz", "none"]
