@@ -82,6 +82,24 @@ def test_where_only_the_client_side_failed_the_error_began_in_the_callee() -> No
     ]
 
 
+def given_up(*, lost: bool) -> list[SpanSpec]:
+    """Give a request that gives up on orders, which works on and asks the stock; that call's client may be lost."""
+    spans = request()
+    spans[1] = span("2", "1", 10, 70, service="shop", name="GET", kind=Kind.CLIENT, peer=ORDERS, status=Status.ERROR)
+    spans[2] = span("3", "2", 20, 90, service="orders", name="GET /orders", kind=Kind.SERVER)
+    spans[3] = span("4", "3", 30, 60, service="orders", name="GET stock", kind=Kind.CLIENT)
+    stock = span("5", "4", 35, 55, service="stock", name="GET /stock", kind=Kind.SERVER)
+    return [*spans[: 3 if lost else 4], stock]
+
+
+def test_an_error_does_not_begin_in_what_is_below_its_client_only_since_spans_are_missing() -> None:
+    batch, _ = batches([*[given_up(lost=False)] * 5, given_up(lost=True)], [])
+
+    begun = [(line[2], line[6]) for line in listed(batch)]
+    assert begun.count(("GET /orders", 1)) == 6
+    assert begun.count(("GET /stock", 0)) == 6
+
+
 @pytest.mark.parametrize(
     ("before", "after", "names", "called"),
     [

@@ -69,12 +69,16 @@ def find_calls(found: Requests, charges: Charges, operations: Ints, is_head: Fla
 
 
 def _begun(found: Requests, is_head: Flags, place: Ints) -> Ints:
-    """Count for each call the errors that began in it: where only the client side of a call failed, in the callee."""
+    """Count for each call the errors that began in it: where only the client side of a call failed, in the callee.
+
+    What is below the client only since spans between are missing is the callee where there is no other.
+    """
     spans = found.spans
     called = np.flatnonzero(is_head & (spans.parents >= 0))
     called = called[spans.roles[spans.parents[called]] == Kind.CLIENT]
     home = place.copy()
-    home[spans.parents[called]] = called
+    for callees in (called[spans.rejoined[called]], called[~spans.rejoined[called]]):
+        home[spans.parents[callees]] = callees
     begin = np.flatnonzero(find_origins(spans) & (found.entry >= 0))
     return np.bincount(home[begin], minlength=place.size)
 
