@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.analysis.what_if import Calls, replay
+from traceq.analysis.schedule import Calls, replay
 
 Call = tuple[str, int, int, int]
 """A name, start and end, and the new duration."""

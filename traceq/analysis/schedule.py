@@ -1,0 +1,106 @@
+"""When calls of one caller begin if some of them are shorter, by what each of them waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+_MOST = 64
+"""So many calls that have ended are looked at, the last ones."""
+_AT_ONCE = 20
+"""A call begins right after another one where everything else that it may have waited for is this much longer ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls of one caller in order of start, none of zero duration; times in ns."""
+
+    start_ns: Sequence[int]
+    end_ns: Sequence[int]
+    new_ns: Sequence[int]
+    """Their new durations."""
+    places: Sequence[int]
+    """What each call is among those of its caller."""
+    unordered: AbstractSet[tuple[int, int]]
+    """Pairs of places of which the second is known not to wait for the first."""
+
+
+def replay(calls: Calls) -> tuple[list[int], int]:
+    """Calculate when calls begin if some are shorter, and by how much earlier their caller ends.
+
+    Calls form chains. A call continues the chains that are idle when it begins: it waited for the last call of each,
+    and keeps its distance from the last end among these. Where no chain is idle, or another call has ended right before
+    it, it waited for what ended last, and begins a new chain. It waits for nothing that other traces refute; where that
+    leaves nothing, it continues what ended right before it, or begins when it began. So chains side by side do not wait
+    for each other, and what comes after them waits for all.
+
+    Returns:
+        By how much each start moves, never above 0, and by how much the caller's end comes earlier.
+
+    Source: a longest path in the graph of what waited for what, as by Kelley and Walker, Critical-path planning and
+    scheduling, 1959; the graph is found as described.
+    """
+    replaying = _Replay(calls)
+    moves = [replaying.begin(call) for call in range(len(calls.start_ns))]
+    return moves, max(calls.end_ns, default=0) - max(replaying.new_end_ns, default=0)
+
+
+@dataclass(slots=True)
+class _Replay:
+    calls: Calls
+    new_end_ns: list[int] = field(default_factory=list)
+    running: list[tuple[int, int]] = field(default_factory=list)
+    """A heap of ends and calls."""
+    over: list[int] = field(default_factory=list)
+    """Calls that have ended, in order of end ..."""
+    idle: list[int] = field(default_factory=list)
+    """... and those of them that nothing has continued yet."""
+    released_ns: dict[int, int] = field(default_factory=dict)
+    """When what continued a call could begin, in new times."""
+
+    def begin(self, call: int) -> int:
+        """Give by how much a call begins earlier, after all those before it."""
+        calls, start_ns = self.calls, self.calls.start_ns[call]
+        while self.running and self.running[0][0] <= start_ns:
+            ended = heappop(self.running)[1]
+            self.over.append(ended)
+            self.idle.append(ended)
+        after = self._waited(call)
+        released_ns = 0 if after < 0 else self.released_ns.get(after, self.new_end_ns[after])
+        moved_ns = 0 if after < 0 else released_ns - calls.end_ns[after]
+        self.new_end_ns.append(start_ns + moved_ns + calls.new_ns[call])
+        heappush(self.running, (calls.end_ns[call], call))
+        return moved_ns
+
+    def _waited(self, call: int) -> int:
+        """Find the call from whose end this one keeps its distance, and continue what it continues; -1 for none."""
+        if not self.over:
+            return -1
+        nearest = self.over[-1]
+        # Most calls are made in turn: this takes a third of the time, and gives the same.
+        if self.idle == [nearest] and self._may_wait(call, nearest):
+            self.idle = []
+            return nearest
+        idle = [other for other in self.idle[-_MOST:] if self._may_wait(call, other)]
+        last = next((other for other in reversed(self.over[-_MOST:]) if self._may_wait(call, other)), -1)
+        continued = idle[-1] if idle else -1
+        after = last if continued < 0 or self._is_at_once(call, last, continued) else continued
+        if nearest != after and self._is_at_once(call, nearest, after):
+            after, idle = nearest, [nearest] if nearest in self.idle else []
+        if idle and after == idle[-1]:
+            self.released_ns[after] = max(self.new_end_ns[other] for other in idle)
+            self.idle = [other for other in self.idle if other not in idle]
+        return after
+
+    def _may_wait(self, call: int, other: int) -> bool:
+        return (self.calls.places[other], self.calls.places[call]) not in self.calls.unordered
+
+    def _is_at_once(self, call: int, other: int, instead: int) -> bool:
+        """Tell whether a call begins right after another one, and all else that it may have waited for is long ago."""
+        if other < 0:
+            return False
+        start_ns, end_ns = self.calls.start_ns, self.calls.end_ns
+        since_ns = end_ns[instead] if instead >= 0 else start_ns[0]
+        return (start_ns[call] - end_ns[other]) * _AT_ONCE < start_ns[call] - since_ns
