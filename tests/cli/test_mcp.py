@@ -109,6 +109,7 @@ def test_tools_only_read_and_say_what_they_take() -> None:
         assert tool.annotations.read_only_hint
         assert not tool.annotations.destructive_hint
         assert len(tool.description) > 40
+        assert tool.input_schema["additionalProperties"] is False
         assert all(each.get("description") for each in tool.input_schema["properties"].values())
 
 
@@ -166,6 +167,8 @@ def test_a_list_goes_on_where_it_was_cut() -> None:
         ("errors", {"trace_id": "http://elsewhere/search"}, "a link to a trace ends in /trace/<id>"),
         ("bottlenecks", {"max_bytes": 3}, "max_bytes"),
         ("bottlenecks", {"limit": 0}, "limit"),
+        ("findings", {"trace": "feed"}, "trace\n.*not permitted"),
+        ("search", {"source": "/etc/passwd"}, "source\n.*not permitted"),
     ],
 )
 def test_errors_have_the_command_lines_hints(tool: str, arguments: dict[str, Any], told: str) -> None:

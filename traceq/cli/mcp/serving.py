@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import threading
+import types
 from typing import Any
 
 import typer
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool as ServedTool
 from mcp.types import ToolAnnotations
 
 from traceq.cli.mcp.arguments import parameters
@@ -27,13 +29,24 @@ def make_server(source: SourceOptions, instructions: str) -> MCPServer:
         source: The one source that they ask.
         instructions: What agents are told before their first call.
     """
-    server = MCPServer("traceq", instructions=instructions, log_level="WARNING")
     # One question at a time: each may need the memory and the processes of the whole machine.
     turn = threading.Lock()
-    for name, tool in TOOLS.items():
-        server.add_tool(_callable(name, tool, source, turn), name, description=tool.about, annotations=_READ_ONLY)
+    tools = [_strict(_callable(name, tool, source, turn), name, tool.about) for name, tool in TOOLS.items()]
+    server = MCPServer("traceq", instructions=instructions, log_level="WARNING", tools=tools)
     server.prompt("investigate", description="Find the cause of slow or failing requests in few calls.")(_investigate)
     return server
+
+
+def _strict(function: Any, name: str, about: str) -> ServedTool:
+    """Make a tool that refuses arguments which it does not have.
+
+    The library drops them: an agent that says `trace` for `trace_id` would take an answer about all traces for one
+    about its own.
+    """
+    served = ServedTool.from_function(function, name, description=about, annotations=_READ_ONLY)
+    model: Any = types.new_class(name, (served.fn_metadata.arg_model,), {"extra": "forbid"})
+    metadata = served.fn_metadata.model_copy(update={"arg_model": model})
+    return served.model_copy(update={"fn_metadata": metadata, "parameters": model.model_json_schema(by_alias=True)})
 
 
 def _callable(name: str, tool: Tool, source: SourceOptions, turn: threading.Lock) -> Any:
