@@ -6,11 +6,13 @@ import gzip
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 from tests.sources.servers import Reply, Seen, serving
 from traceq import cli
 from traceq.errors import ExitCode
@@ -362,3 +364,21 @@ def test_text_from_outside_is_shown_and_never_sent_to_the_terminal(run: Run) -> 
 
     assert "\x1b" not in outcome.err
     assert "\\x1b]0;owned\\x07" in outcome.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="nothing here is full")
+def test_standard_output_without_room_is_no_bug() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "traceq", "search", "--source", "fixtures/chat.json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        ["traceq: error: cannot write the answer: No space left on device", "traceq: hint: is the disk full?"],
+    )

@@ -9,6 +9,7 @@ nothing of typer is annotated with the function that makes an option of each of 
 
 from __future__ import annotations
 
+import errno
 import gc
 import inspect
 import logging
@@ -223,6 +224,8 @@ def _traceq(
 
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
+"""What standard output fails with: files that are named in options are told with their names."""
 
 
 def run() -> None:
@@ -272,6 +275,8 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:
         if is_debug:
             raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return _leave_full_output(error)
         tell_error(f"this is a bug in traceq: {type(error).__name__}: {error}", "--debug shows where")
         return ExitCode.BUG
     if code == ExitCode.INTERRUPTED:
@@ -298,3 +303,10 @@ def _leave_closed_pipe() -> int:
     # Python flushes standard output once more on exit; give it somewhere to go.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.ANSWERED
+
+
+def _leave_full_output(error: OSError) -> int:
+    """Say that standard output takes no more, and exit."""
+    tell_error(f"cannot write the answer: {error.strerror}", "is the disk full?")
+    _leave_closed_pipe()
+    return ExitCode.USAGE
