@@ -151,6 +151,8 @@ def test_errors_name_the_file_and_the_entry(text: str, error: str, run: Run, tmp
         ("{", "'{path}' is no JSON: "),
         ("[]", "'{path}' is no answer of `traceq findings`"),
         ('{"schema": "traceq.findings/1", "findings": [{}]}', "the findings in '{path}' have no signatures"),
+        ('{"schema": "traceq.findings/1", "truncated": true, "findings": []}', "'{path}' does not have all findings"),
+        ('{"schema": "traceq.findings/1", "known_count": 0, "findings": []}', "'{path}' does not have all findings"),
         ('{"schema": "traceq.findings/1"}', "the findings in '{path}' have no signatures"),
     ],
 )

@@ -107,7 +107,7 @@ def read_signatures(path: str) -> frozenset[str]:
     """Read the signatures of all findings of a JSON answer.
 
     Raises:
-        InputError: If the file cannot be read, or is no answer of `findings`.
+        InputError: If the file cannot be read, is no answer of `findings`, or has a part of the findings.
     """
     hint = "write it with `traceq findings --format json -o FILE`"
     try:
@@ -117,6 +117,12 @@ def read_signatures(path: str) -> frozenset[str]:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != "traceq.findings/1":
         raise InputError(f"'{path}' is no answer of `traceq findings`", hint=hint)
+    if document.get("truncated") or document.get("known_count") is not None:
+        # Findings that it leaves out would pass for new ones.
+        raise InputError(
+            f"'{path}' does not have all findings, but those of --top or --new-since",
+            hint=f"{hint} and neither of both",
+        )
     found = document.get("findings")
     signatures = [each.get("signature") if isinstance(each, dict) else None for each in found or ()]
     if not isinstance(found, list) or not all(isinstance(each, str) for each in signatures):
