@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).parent.parent / "traceq"
 
 LEAVES = {"errors", "untrusted", "units", "ids", "semantics", "report", "writing", "learned", "documents"}
-GROUND = LEAVES | {"traces", "records", "assembly", "catalog", "conditions", "query", "answer", "links"}
+GROUND = LEAVES | {
+    "traces",
+    "records",
+    "assembly",
+    "catalog",
+    "conditions",
+    "query",
+    "answer",
+    "links",
+    "where",
+    "where_conditions",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "traces": {"answer", "learned", "report", "semantics"},
@@ -19,7 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
     "conditions": {"semantics", "traces"},
-    "query": {"catalog", "conditions", "semantics", "traces", "units"},
+    "where": {"units"},
+    "where_conditions": {"conditions", "semantics", "traces", "units", "where"},
+    "query": {"catalog", "conditions", "semantics", "traces", "units", "where", "where_conditions"},
     "answer": {"report", "units"},
     "links": {"report", "units"},
     "codec": GROUND,

@@ -100,7 +100,7 @@ def test_times_are_read(text: str, expected: int) -> None:
     assert parse_time(text, NOW_NS) == expected
 
 
-@pytest.mark.parametrize("text", ["yesterday", "12345", "2026-13-01", "-2", "", "now+1", "٣٤٥٦٧٨٩٠١٢"])
+@pytest.mark.parametrize("text", ["tomorrow", "12345", "2026-13-01", "-2", "", "now+1", "٣٤٥٦٧٨٩٠١٢"])
 def test_what_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not|has no unit"):
         parse_time(text, NOW_NS)

@@ -18,6 +18,7 @@ from traceq.catalog import Window
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
+from traceq.where import DURATION, OWN_NAMES, Comparison, Length, Number, Where, conjuncts, print_where, text_of
 
 DEFAULT_LIMIT = 200
 """The default number of traces that an analysis reads from a server."""
@@ -43,6 +44,12 @@ class TraceQuery:
     """Keys and regular expressions (of Python's `re`) that are searched for in the same texts."""
     has_error: bool = False
     """Whether the matching span has to have failed."""
+    where: Where | None = None
+    """Any further condition on the matching span, see `where`."""
+    min_span_count: int | None = None
+    """The least number of spans of the whole trace."""
+    without_operations: tuple[str, ...] = ()
+    """Operations, or `service:operation`: traces whose root is one of them are left out."""
     min_duration_ns: int | None = None
     """The minimum duration of the matching span, inclusive; Jaeger's meaning of minDuration."""
     max_duration_ns: int | None = None
@@ -70,12 +77,48 @@ class TraceQuery:
     @property
     def has_tags(self) -> bool:
         """Whether there are conditions on attributes."""
-        return bool(self.attributes or self.tag_patterns)
+        if self.attributes or self.tag_patterns:
+            return True
+        if self.where is None:
+            return False
+        # Late: few questions have such conditions.
+        from traceq.where_conditions import needs_details
+
+        return needs_details(self.where)
 
     @property
     def has_trace_bounds(self) -> bool:
-        """Whether the duration of the whole trace is bounded."""
-        return self.min_trace_duration_ns is not None or self.max_trace_duration_ns is not None
+        """Whether there are conditions that no server knows: bounds on the whole trace, and what `where` says."""
+        bounds = (self.min_trace_duration_ns, self.max_trace_duration_ns, self.min_span_count, self.where)
+        return any(bound is not None for bound in bounds) or bool(self.without_operations)
+
+    @property
+    def needs_traces(self) -> bool:
+        """Whether summaries of traces do not tell if these meet the conditions."""
+        return self.where is not None or self.min_span_count is not None or bool(self.without_operations)
+
+    @property
+    def without_trace_bounds(self) -> TraceQuery:
+        """The same without conditions that no server knows."""
+        return replace(
+            self,
+            min_trace_duration_ns=None,
+            max_trace_duration_ns=None,
+            min_span_count=None,
+            without_operations=(),
+            where=None,
+        )
+
+    def narrowed(self) -> TraceQuery:
+        """Give the same query with what `where` implies said in ways that servers know, too.
+
+        A span that meets `where` meets all conditions in it that are joined by `and`.
+        """
+        query = self
+        for each in conjuncts(self.where) if self.where is not None else ():
+            if isinstance(each, Comparison):
+                query = _narrowed(query, each)
+        return query
 
     def to_dict(self) -> dict[str, object]:
         """Give the conditions that were set as they stand in JSON."""
@@ -85,6 +128,9 @@ class TraceQuery:
             "tags": dict(self.attributes) or None,
             "tag_patterns": dict(self.tag_patterns) or None,
             "error": self.has_error or None,
+            "where": None if self.where is None else print_where(self.where),
+            "min_spans": self.min_span_count,
+            "not_operations": list(self.without_operations) or None,
             "min_duration_ns": self.min_duration_ns,
             "max_duration_ns": self.max_duration_ns,
             "min_trace_duration_ns": self.min_trace_duration_ns,
@@ -94,6 +140,32 @@ class TraceQuery:
             "limit": self.limit,
         }
         return {key: value for key, value in known.items() if value is not None}
+
+
+def _narrowed(query: TraceQuery, known: Comparison) -> TraceQuery:
+    value = known.value
+    if known.name == DURATION and isinstance(value, Length):
+        least, most = query.min_duration_ns, query.max_duration_ns
+        bound_ns = value.duration_ns
+        if known.operator in ("=", ">", ">="):
+            query = replace(query, min_duration_ns=bound_ns if least is None else max(least, bound_ns))
+        if known.operator in ("=", "<", "<="):
+            query = replace(query, max_duration_ns=bound_ns if most is None else min(most, bound_ns))
+        return query
+    if known.operator != "=" or isinstance(value, Length) or (isinstance(value, Number) and not value.is_plain):
+        return query
+    text = text_of(value)
+    match known.name:
+        case "service":
+            return replace(query, service=query.service or text)
+        case "operation":
+            return replace(query, operation=query.operation or text)
+        case "error" if text.lower() == "true":
+            return replace(query, has_error=True)
+        case name if name in OWN_NAMES or name.startswith(("event.", "tag.")) or name in dict(query.attributes):
+            return query
+        case name:
+            return replace(query, attributes=(*query.attributes, (name, text)))
 
 
 def _check_bounds(what: str, low: int | None, high: int | None) -> None:
@@ -117,7 +189,8 @@ def matching(traces: Traces, query: TraceQuery) -> list[int]:
     return [
         position
         for position in range(len(traces))
-        if _lasts(traces, position, query) and any(_meets(traces, row, query, codes) for row in traces.rows(position))
+        if _is_as_asked(traces, position, query)
+        and any(_meets(traces, row, query, codes) for row in traces.rows(position))
     ]
 
 
@@ -138,10 +211,27 @@ def _code(values: tuple[str, ...], value: str) -> int:
     return values.index(value) if value in values else -1
 
 
-def _lasts(traces: Traces, position: int, query: TraceQuery) -> bool:
+def _is_as_asked(traces: Traces, position: int, query: TraceQuery) -> bool:
+    """Whether the trace as a whole meets the conditions on it."""
+    rows = traces.rows(position)
+    if query.min_span_count is not None and len(rows) < query.min_span_count:
+        return False
+    if query.without_operations and any(_is_unwanted(traces, row, query) for row in rows if traces.parents[row] < 0):
+        return False
+    return _lasts(traces, rows, query)
+
+
+def _is_unwanted(traces: Traces, row: int, query: TraceQuery) -> bool:
+    root = traces.span(row)
+    names = {root.name, operation(root.name)}
+    return any(
+        text in names or text in {f"{root.service}:{name}" for name in names} for text in query.without_operations
+    )
+
+
+def _lasts(traces: Traces, rows: range, query: TraceQuery) -> bool:
     if query.min_trace_duration_ns is None and query.max_trace_duration_ns is None:
         return True
-    rows = traces.rows(position)
     if not rows:
         return False
     first_ns = min(traces.start_ns[row] for row in rows)
@@ -161,7 +251,14 @@ def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
         and _within(traces.duration_ns[row], query.min_duration_ns, query.max_duration_ns)
         and traces.start_ns[row] in query.window
         and (not (query.attributes or query.tag_patterns) or _carries(traces, row, query))
+        and (query.where is None or _meets_where(traces, row, query.where))
     )
+
+
+def _meets_where(traces: Traces, row: int, where: Where) -> bool:
+    from traceq.where_conditions import meets
+
+    return meets(traces, row, where)
 
 
 def _carries(traces: Traces, row: int, query: TraceQuery) -> bool:

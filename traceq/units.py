@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 
 NS_PER_US = 1_000
@@ -74,8 +74,9 @@ def parse_time(text: str, now_ns: int) -> int:
     """Read a point in time as nanoseconds since the epoch.
 
     Takes RFC 3339 (`2026-11-22T14:03:22Z`; local time where no zone is given), a date, `now`, an offset from now
-    (`-2h`, `now-15m`, `+5m`) and an epoch in seconds, milliseconds, microseconds or nanoseconds told apart by their
-    digits.
+    (`-2h`, `2h`, `1d ago`, `now-15m`, `+5m`), `today` or `yesterday`, alone for midnight or with a time of day
+    (`yesterday 14:00`), a time of day alone, which is today's, and an epoch in seconds, milliseconds, microseconds or
+    nanoseconds told apart by their digits.
 
     Raises:
         ValueError: If the text is none of these.
@@ -83,6 +84,11 @@ def parse_time(text: str, now_ns: int) -> int:
     stripped = text.strip()
     if stripped == "now":
         return now_ns
+    if found := _DAY_AND_TIME.fullmatch(stripped):
+        day = local_date(now_ns) - timedelta(days=(found["day"] or "").lower() == "yesterday")
+        return at_time_of_day(day, found["time"] or found["alone"] or "00:00")
+    if found := _AGO.fullmatch(stripped):
+        return now_ns - parse_duration(found["length"])
     if stripped.startswith(("-", "now-")):
         return now_ns - parse_duration(stripped.removeprefix("now").removeprefix("-"))
     if stripped.startswith(("+", "now+")):
@@ -90,6 +96,50 @@ def parse_time(text: str, now_ns: int) -> int:
     if stripped.isascii() and stripped.isdigit():
         return _parse_epoch(stripped)
     return _parse_rfc3339(stripped)
+
+
+_DAY_AND_TIME = re.compile(
+    r"(?P<day>today|yesterday)(?:\s+(?P<time>\d{1,2}:\d{2}(?::\d{2})?))?|(?P<alone>\d{1,2}:\d{2}(?::\d{2})?)",
+    re.IGNORECASE,
+)
+_AGO = re.compile(rf"(?P<length>(?:{_PART.pattern})+)(?:\s+ago)?")
+
+
+def local_date(time_ns: int) -> date:
+    """Give the day of a point in time where this program runs."""
+    return datetime.fromtimestamp(time_ns // NS_PER_S, tz=UTC).astimezone().date()
+
+
+def at_time_of_day(day: date, clock: str) -> int:
+    """Give the point in time of a clock (`14:00`, `9:05:30`) on a day, in local time.
+
+    Raises:
+        ValueError: If no clock shows this.
+    """
+    try:
+        at = time.fromisoformat(clock if clock[2] == ":" else f"0{clock}")
+    except ValueError as error:
+        raise ValueError(f"'{clock}' is not a time of day, write for example 14:00 or 14:00:30") from error
+    # As people type it; `astimezone` knows when clocks were changed.
+    return int(datetime.combine(day, at).astimezone().timestamp()) * NS_PER_S
+
+
+def parse_lookback(text: str, now_ns: int) -> int:
+    """Read how far to look back: a duration, or a time since which to look (`yesterday`, `14:00`).
+
+    Raises:
+        ValueError: If it is neither, or a time to come.
+    """
+    try:
+        return parse_duration(text)
+    except ValueError as complaint:
+        try:
+            length_ns = now_ns - parse_time(text, now_ns)
+        except ValueError:
+            raise complaint from None
+        if length_ns <= 0:
+            raise ValueError(f"'{text}' is a time to come") from None
+        return length_ns
 
 
 def _parse_epoch(digits: str) -> int:
@@ -110,7 +160,9 @@ def _parse_rfc3339(text: str) -> int:
         moment = datetime.fromisoformat(whole)
         seconds = int((moment if moment.tzinfo else moment.astimezone()).timestamp())
     except (ValueError, OverflowError, OSError) as error:
-        complaint = f"'{text}' is not a time, write for example -2h, now, 2026-11-22T14:00:00Z or an epoch"
+        complaint = (
+            f"'{text}' is not a time, write for example -2h, yesterday 14:00, now, 2026-11-22T14:00:00Z or an epoch"
+        )
         raise ValueError(complaint) from error
     return seconds * NS_PER_S + (int(fraction.group(1).ljust(9, "0")) if fraction else 0)
 

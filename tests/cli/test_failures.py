@@ -49,9 +49,9 @@ def free_port() -> int:
             id="minimum above maximum",
         ),
         pytest.param(
-            ("search", "--start", "yesterday"),
-            "Invalid value for '--start': 'yesterday' is not a time, write for example -2h, now, 2026-11-22T14:00:00Z "
-            "or an epoch",
+            ("search", "--start", "soon"),
+            "Invalid value for '--start': 'soon' is not a time, write for example -2h, yesterday 14:00, now, "
+            "2026-11-22T14:00:00Z or an epoch",
             "`traceq search --help` shows how",
             id="not a time",
         ),

@@ -39,7 +39,10 @@ def test_windows_are_read(text: str, start: str, end: str, utc: None) -> None:
         ("now..-1h", "the window 'now..-1h' ends before it starts"),
         ("..now", "'..now' is not a window, write START..END, for example 'yesterday 14:00..15:00'"),
         ("25:00..26:00", "'25:00' is not a time of day, write for example 14:00 or 14:00:30"),
-        ("soon..now", "'soon' is not a time, write for example -2h, now, 2026-11-22T14:00:00Z or an epoch"),
+        (
+            "soon..now",
+            "'soon' is not a time, write for example -2h, yesterday 14:00, now, 2026-11-22T14:00:00Z or an epoch",
+        ),
     ],
 )
 def test_what_is_no_window_is_refused(text: str, told: str, utc: None) -> None:

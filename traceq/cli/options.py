@@ -13,11 +13,12 @@ import typer
 
 from traceq.catalog import Window
 from traceq.cli.places import refuse_place
-from traceq.cli.tags import parse_tags
+from traceq.cli.tags import parse_condition, parse_tags
 from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources.interface import ConnectionOptions
-from traceq.units import NS_PER_HOUR, NS_PER_MINUTE, parse_duration, parse_share, parse_size, parse_time
+from traceq.units import NS_PER_HOUR, NS_PER_MINUTE, parse_duration, parse_lookback, parse_share, parse_size, parse_time
+from traceq.where import both, parse_where
 
 if TYPE_CHECKING:
     from traceq.analysis.requests import RequestOptions
@@ -53,6 +54,10 @@ DURATION: dict[str, Any] = {"parser": duration, "metavar": "DURATION"}
 SIZE: dict[str, Any] = {"parser": parser(parse_size), "metavar": "SIZE"}
 """What options that take a size have in common."""
 _TIME: dict[str, Any] = {"parser": parser(lambda text: parse_time(text, time.time_ns())), "metavar": "TIME"}
+_LOOKBACK: dict[str, Any] = {
+    "parser": parser(lambda text: parse_lookback(text, time.time_ns())),
+    "metavar": "DURATION",
+}
 
 _source_option = partial(typer.Option, rich_help_panel="Source")
 _connection_option = partial(typer.Option, rich_help_panel="Connection")
@@ -286,12 +291,14 @@ class WindowOptions:
     lookback: Annotated[
         int | None,
         _filter_option(
-            help="How far to look back from the end: 15m, 1h, 2d. By default 1h for a server, everything for files.",
-            **DURATION,
+            help="How far to look back from the end: 15m, 1h, 2d, or since when: yesterday, 14:00. By default 1h for a "
+            "server, everything for files.",
+            **_LOOKBACK,
         ),
     ] = None
     start: Annotated[
-        int | None, _filter_option(help="Start of the window: -2h, 2026-11-22T14:00:00Z, or an epoch time.", **_TIME)
+        int | None,
+        _filter_option(help="Start of the window: -2h, yesterday 14:00, 2026-11-22T14:00:00Z, or an epoch.", **_TIME),
     ] = None
     end: Annotated[int | None, _filter_option(help="End of the window; now by default.", **_TIME)] = None
 
@@ -336,7 +343,16 @@ class FilterOptions:
         _filter_option(
             metavar="KEY=VALUE",
             help="Attribute of a span; repeatable. Also several (error=true http.method=GET), values with blanks, and "
-            "key~pattern: a regular expression (Python) searched for in the value.",
+            "key~pattern: a regular expression (Python) searched for in the value; key>=500, key!=value, key exists, "
+            "not key=value.",
+        ),
+    ] = None
+    where: Annotated[
+        list[str] | None,
+        _filter_option(
+            metavar="CONDITION",
+            help="Condition on the matching span, repeatable: 'http.status_code >= 500 and not operation ~ \"^GET "
+            "/health\"'; docs/where.md has the grammar.",
         ),
     ] = None
     error: Annotated[bool, _filter_option("--error", help="Only traces with a failed span.")] = False
@@ -344,6 +360,7 @@ class FilterOptions:
     max_duration: Annotated[int | None, _filter_option(help="Longest matching span.", **DURATION)] = None
     min_trace_duration: Annotated[int | None, _filter_option(help="Shortest whole trace.", **DURATION)] = None
     max_trace_duration: Annotated[int | None, _filter_option(help="Longest whole trace.", **DURATION)] = None
+    min_spans: Annotated[int | None, _filter_option(min=1, metavar="N", help="Only traces of at least N spans.")] = None
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
         int | None,
@@ -364,13 +381,17 @@ class FilterOptions:
             typer.BadParameter: If they contradict each other.
         """
         try:
-            tags = [parse_tags(text) for text in self.tag or ()]
+            conditions = [parse_condition(text) for text in self.tag or ()]
+            wheres = [*(each for each in conditions if each is not None), *map(parse_where, self.where or ())]
+            tags = [parse_tags(text) for text, where in zip(self.tag or (), conditions, strict=True) if where is None]
             return TraceQuery(
                 service=service,
                 operation=self.operation,
                 attributes=tuple(pair for values, _ in tags for pair in values),
                 tag_patterns=tuple(pair for _, patterns in tags for pair in patterns),
                 has_error=self.error,
+                where=both(wheres),
+                min_span_count=self.min_spans,
                 min_duration_ns=self.min_duration,
                 max_duration_ns=self.max_duration,
                 min_trace_duration_ns=self.min_trace_duration,

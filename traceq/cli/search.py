@@ -36,6 +36,14 @@ class SearchOptions:
             "service by its response time, otherwise, or with --sort longest, by how long the trace took.",
         ),
     ] = None
+    not_operation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Leave out traces whose root is this operation, or service:operation; repeatable.",
+            show_default=False,
+        ),
+    ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
     output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
@@ -53,6 +61,8 @@ def search(options: SearchOptions) -> None:
       traceq search --error --sort longest --format ndjson
 
       traceq search --slowest 5 --lookback 1d
+
+      traceq search --where 'http.status_code >= 500 and not user_id exists'
     """
     answer, asked = listed(options)
     emit(traces_report(answer, asked), asked, options.output)
@@ -62,6 +72,7 @@ def listed(options: SearchOptions) -> tuple[TraceList, Asked]:
     """Find what was asked for, with what there is to say about it."""
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
+        query = replace(query, without_operations=tuple(options.not_operation or ()))
         by_response = options.slowest is not None and query.service is not None and options.sort != "longest"
         found = _find(source, query, options.slowest, by_response=by_response)
     notes = found.notes + ((cut_off_line(query.limit),) if found.is_cut_off else ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from functools import partial
 from pathlib import Path
 from time import time_ns
@@ -18,11 +18,11 @@ from traceq.cli.places import is_path
 from traceq.ids import Reference, parse_reference
 from traceq.sources import is_url
 from traceq.sources.interface import Source
-from traceq.units import NS_PER_S, format_time, parse_time
+from traceq.units import at_time_of_day, format_time, local_date, parse_time
 
 _LEAST_DIGITS = 4
 """Fewer hexadecimal digits are taken for a mistake."""
-_DAY_AND_TIME = re.compile(r"(today|yesterday)(?:\s+(\d{1,2}:\d{2}(?::\d{2})?))?|(\d{1,2}:\d{2}(?::\d{2})?)")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 
 
 class Side:
@@ -92,34 +92,16 @@ def parse_window(text: str, now_ns: int) -> Window:
     first, dots, last = (part.strip() for part in text.partition(".."))
     if not dots or not first:
         raise ValueError(f"'{text}' is not a window, write START..END, for example 'yesterday 14:00..15:00'")
-    today = _local(now_ns).date()
-    start_ns = _moment(first, today, today, now_ns)
-    end_ns = _moment(last or "now", today, _local(start_ns).date(), now_ns)
+    start_ns = _moment(first, local_date(now_ns), now_ns)
+    end_ns = _moment(last or "now", local_date(start_ns), now_ns)
     if end_ns <= start_ns:
         raise ValueError(f"the window '{text}' ends before it starts")
     return Window(start_ns, end_ns)
 
 
-def _local(time_ns: int) -> datetime:
-    return datetime.fromtimestamp(time_ns // NS_PER_S, tz=UTC).astimezone()
-
-
-def _moment(text: str, today: date, bare_day: date, now_ns: int) -> int:
-    found = _DAY_AND_TIME.fullmatch(text)
-    if found is None:
-        return parse_time(text, now_ns)
-    word, clock, bare_clock = found.groups()
-    day = bare_day if word is None else today - timedelta(days=word == "yesterday")
-    try:
-        at = time.fromisoformat(_two_digits(clock or bare_clock or "00:00"))
-    except ValueError as error:
-        raise ValueError(f"'{text}' is not a time of day, write for example 14:00 or 14:00:30") from error
-    # Local time, as people type it; `astimezone` knows when clocks were changed.
-    return int(datetime.combine(day, at).astimezone().timestamp()) * NS_PER_S
-
-
-def _two_digits(clock: str) -> str:
-    return clock if clock[2] == ":" else f"0{clock}"
+def _moment(text: str, bare_day: date, now_ns: int) -> int:
+    """Read a point in time; a time of day alone is one of this day."""
+    return at_time_of_day(bare_day, text) if _CLOCK.fullmatch(text) else parse_time(text, now_ns)
 
 
 def side_title(side: Side, place: Source) -> str:

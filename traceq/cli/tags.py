@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from traceq.where import Where, parse_where
+
 _TAG = re.compile(
     r"""\s*(?P<key>[^\s="~]+)
         (?: (?P<sign>[=~])
@@ -17,6 +19,16 @@ _TAG = re.compile(
 )
 
 TextPairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+_CONDITION = re.compile(
+    r"\s*(?:not\s+.*|[^\s\"'=~!<>]+\s*(?:!=|!~|>=|<=|>|<).*|[^\s\"'=~!<>]+\s+exists\s*)", re.IGNORECASE | re.DOTALL
+)
+
+
+def parse_condition(text: str) -> Where | None:
+    """Read a tag that is compared in another way than by `=` or `~`, as `--where` has it; None for any other."""
+    return parse_where(text) if _CONDITION.fullmatch(text) else None
 
 
 def parse_tags(text: str) -> tuple[TextPairs, TextPairs]:

@@ -235,7 +235,7 @@ class Check:
         traces = self.read(candidates.by_id.values())
         exactly = self._at_resolution()
         kept = newest_positions(traces, matching(traces, exactly))
-        unbounded = replace(exactly, min_trace_duration_ns=None, max_trace_duration_ns=None, window=Window())
+        unbounded = replace(exactly.without_trace_bounds, window=Window())
         exact_count = len(matching(traces, unbounded)) if len(kept) < len(traces) else len(kept)
         return Checked(candidates, traces, kept, len(traces) - exact_count)
 

@@ -148,6 +148,7 @@ class JaegerSource:
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
+        query = query.narrowed()
         found, _ = self._search(query, with_details=with_attributes, is_sample=is_sample and query.service is None)
         return found
 
@@ -170,7 +171,12 @@ class JaegerSource:
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
-        found = self._search_summaries(query) if self._has_summaries and not query.has_tags else None
+        query = query.narrowed()
+        found = (
+            self._search_summaries(query)
+            if self._has_summaries and not (query.has_tags or query.needs_traces)
+            else None
+        )
         if found is not None:
             return found
         whole, service_count = self._search(query, with_details=False)

@@ -1,0 +1,339 @@
+"""Conditions as people type them: `http.status_code >= 500 and not operation ~ "^GET /health"`.
+
+The grammar is small, and docs/where.md has all of it. What a condition means for a span is in `conditions`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias, cast, get_args
+
+from traceq.units import parse_duration
+
+Operator: TypeAlias = Literal["=", "!=", ">=", "<=", ">", "<", "!~", "~"]
+ORDERS = frozenset((">", ">=", "<", "<="))
+_MOST_NESTED = 50
+DURATION = "duration"
+OWN_NAMES = frozenset(
+    ("service", "operation", "kind", "status", DURATION, "error", "event", "span.kind", "otel.status_code")
+)
+"""Names that mean what a span is, rather than a tag that it has."""
+KEYWORDS = ("and", "or", "not", "exists")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A value to compare with as text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A value to compare with as a number."""
+
+    written: str
+
+    @property
+    def number(self) -> float | int:
+        """The number, whole where it is written so."""
+        return float(self.written) if set(self.written) & set(".eE") else int(self.written)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every number like this is written in this way."""
+        return isinstance(self.number, int) and str(self.number) == self.written
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A duration to compare with."""
+
+    written: str
+
+    @property
+    def duration_ns(self) -> int:
+        """In ns."""
+        return parse_duration(self.written)
+
+
+Value: TypeAlias = Text | Number | Length
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A name, compared with a value."""
+
+    name: str
+    operator: Operator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Whether a span carries something under a name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite of a condition."""
+
+    part: Where
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Whether all of several conditions hold."""
+
+    parts: tuple[Where, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """Whether any of several conditions holds."""
+
+    parts: tuple[Where, ...]
+
+
+Where: TypeAlias = Comparison | Exists | Not | All | Any
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    column: int
+
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
+      | (?P<sign> != | !~ | >= | <= | == | [=<>~] )
+      | (?P<bracket> [()] )
+      | (?P<word> [^\s"'()=<>~!]+ )
+    )""",
+    re.VERBOSE,
+)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_MOST_DIGITS = 300
+_DURATION = re.compile(r"((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))+")
+_PLAIN_NAME = re.compile(r"[^\s\"'()=<>~!]+")
+_PLAIN_VALUE = re.compile(r"[A-Za-z_/*][^\s\"'()=<>~!]*")
+
+
+def parse_where(text: str) -> Where:
+    """Read a condition.
+
+    Raises:
+        ValueError: If it is none; says at which column, counted from 1.
+    """
+    return _Parser(text).whole()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(_tokens(text))
+        self._at = 0
+        self._depth = 0
+
+    def whole(self) -> Where:
+        found = self._any()
+        if self._token.kind != "end":
+            raise self._complaint("'and' or 'or' belongs between conditions")
+        return found
+
+    @property
+    def _token(self) -> _Token:
+        return self._tokens[self._at]
+
+    def _taken(self) -> _Token:
+        token = self._token
+        self._at += 1
+        return token
+
+    def _is_word(self, word: str) -> bool:
+        return self._token.kind == "word" and self._token.text.lower() == word
+
+    def _any(self) -> Where:
+        parts = [self._all()]
+        while self._is_word("or"):
+            self._taken()
+            parts.append(self._all())
+        return parts[0] if len(parts) == 1 else Any(tuple(parts))
+
+    def _all(self) -> Where:
+        parts = [self._one()]
+        while self._is_word("and"):
+            self._taken()
+            parts.append(self._one())
+        return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+    def _one(self) -> Where:
+        self._depth += 1
+        if self._depth > _MOST_NESTED:
+            raise self._complaint("there are too many brackets and 'not' around each other")
+        try:
+            if self._is_word("not"):
+                self._taken()
+                return Not(self._one())
+            if self._token[:2] == ("bracket", "("):
+                return self._in_brackets()
+            return self._comparison()
+        finally:
+            self._depth -= 1
+
+    def _in_brackets(self) -> Where:
+        opened = self._taken()
+        found = self._any()
+        if self._token[:2] != ("bracket", ")"):
+            raise self._complaint(f"the bracket at column {opened.column} is not closed")
+        self._taken()
+        return found
+
+    def _comparison(self) -> Where:
+        name = self._name()
+        if self._is_word("exists"):
+            self._taken()
+            return Exists(name)
+        sign = self._token
+        if sign.kind != "sign":
+            raise self._complaint(f"after '{name}' one of {', '.join(get_args(Operator))} or 'exists' belongs")
+        self._taken()
+        operator = cast(Operator, "=" if sign.text == "==" else sign.text)
+        at = self._token
+        value = self._value()
+        why = _misfit(name, operator, value)
+        if why:
+            raise _complaint(self._text, at.column, why)
+        return Comparison(name, operator, value)
+
+    def _name(self) -> str:
+        token = self._token
+        if token.kind == "word" and token.text.lower() not in KEYWORDS:
+            return self._taken().text
+        if token.kind == "text" and len(token.text) > len('""'):
+            return _unquoted(self._taken().text)
+        raise self._complaint("a name belongs here: service, operation, duration, or a tag such as http.status_code")
+
+    def _value(self) -> Value:
+        token = self._token
+        if token.kind == "text":
+            return Text(_unquoted(self._taken().text))
+        if token.kind != "word":
+            raise self._complaint("a value belongs here: a number, a word, or text in quotes")
+        self._taken()
+        if _NUMBER.fullmatch(token.text) and len(token.text) < _MOST_DIGITS:
+            return Number(token.text)
+        return Length(token.text) if _DURATION.fullmatch(token.text) else Text(token.text)
+
+    def _complaint(self, why: str) -> ValueError:
+        return _complaint(self._text, self._token.column, why)
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    position = 0
+    end = len(text.rstrip())
+    while position < end:
+        found = _TOKEN.match(text, position, end)
+        if found is None or found.lastgroup is None:
+            at = position + len(text[position:end]) - len(text[position:end].lstrip())
+            is_quote = text[at] in "\"'"
+            raise _complaint(text, at + 1, "this quote is not closed" if is_quote else "this sign means nothing here")
+        yield _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup) + 1)
+        position = found.end()
+    yield _Token("end", "", end + 1)
+
+
+def _complaint(text: str, column: int, why: str) -> ValueError:
+    seen = text[column - 1 : column + 19]
+    where = f"column {column} ('{seen}')" if seen.strip() else "the end"
+    return ValueError(f"cannot read the condition at {where}: {why}")
+
+
+def _misfit(name: str, operator: Operator, value: Value) -> str:
+    """Say why an operator and a value do not go together; empty if they do."""
+    if operator in ("~", "!~"):
+        try:
+            re.compile(text_of(value))
+        except (re.error, OverflowError) as error:
+            return f"the pattern cannot be read ({error})"
+        return ""
+    if name == DURATION and not isinstance(value, Length):
+        return "a duration has a unit: 500ms, 1.5s, 2m"
+    if operator in ORDERS and isinstance(value, Text):
+        return f"'{operator}' compares numbers and durations: 500, 1.5, 200ms"
+    return ""
+
+
+def text_of(value: Value) -> str:
+    """Give a value as text, as it was written."""
+    return value.text if isinstance(value, Text) else value.written
+
+
+def _unquoted(text: str) -> str:
+    r"""Take quotes away; a backslash before a quote or another backslash goes, others stay, as patterns have them."""
+    return re.sub(rf"\\([\\{text[0]}])", r"\1", text[1:-1])
+
+
+def print_where(where: Where) -> str:
+    """Write a condition so that `parse_where` reads the same."""
+    match where:
+        case Comparison(name, operator, value):
+            return f"{_printed_name(name)} {operator} {_printed(value)}"
+        case Exists(name):
+            return f"{_printed_name(name)} exists"
+        case Not(part):
+            return f"not {_inner(part)}"
+        case All(parts):
+            return " and ".join(_inner(part) for part in parts)
+        case Any(parts):
+            return " or ".join(
+                f"({print_where(part)})" if isinstance(part, Any) else print_where(part) for part in parts
+            )
+
+
+def _inner(where: Where) -> str:
+    return f"({print_where(where)})" if isinstance(where, (All, Any)) else print_where(where)
+
+
+def _printed_name(name: str) -> str:
+    is_plain = _PLAIN_NAME.fullmatch(name) and name.lower() not in KEYWORDS
+    return name if is_plain else _quoted(name)
+
+
+def _printed(value: Value) -> str:
+    if not isinstance(value, Text):
+        return value.written
+    is_plain = _PLAIN_VALUE.fullmatch(value.text) and value.text.lower() not in KEYWORDS
+    return value.text if is_plain else _quoted(value.text)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def both(parts: Sequence[Where]) -> Where | None:
+    """Combine conditions that all have to hold; None if there is none."""
+    flat = [each for part in parts for each in (part.parts if isinstance(part, All) else (part,))]
+    return None if not flat else flat[0] if len(flat) == 1 else All(tuple(flat))
+
+
+def conjuncts(where: Where) -> tuple[Where, ...]:
+    """Give the conditions that all have to hold."""
+    return where.parts if isinstance(where, All) else (where,)
+
+
+def names_in(where: Where) -> frozenset[str]:
+    """Give every name that a condition is about."""
+    match where:
+        case Comparison(name) | Exists(name):
+            return frozenset((name,))
+        case Not(part):
+            return names_in(part)
+        case All(parts) | Any(parts):
+            return frozenset[str]().union(*map(names_in, parts))
