@@ -62,7 +62,7 @@ def test_a_last_document_or_message_that_ends_in_the_middle_is_left_out_and_told
     assert [len(read_document(body, "x").notes) for body in (pretty, binary)] == [1, 1]
 
 
-@pytest.mark.parametrize("missing", [12, 40])
+@pytest.mark.parametrize("missing", [9, 12, 40])
 def test_cut_off_gzip_is_read_as_far_as_it_goes(missing: int, tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl.gz"
     file.write_bytes((gzip.compress(v1(1) + b"\n") + gzip.compress(LINES))[:-missing])

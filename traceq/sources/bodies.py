@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, Protocol, TypeAlias, cast
 
-from traceq.codec.wire import Body, zstd
+from traceq.codec.wire import Body, lines, whole_lines, zstd
 from traceq.errors import InputError
 from traceq.untrusted import printable
 
@@ -263,7 +263,7 @@ def _gunzipped(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
         with gzip.GzipFile(fileobj=file, mode="rb") as stream:
             return _spooled(stream, opened)
     except EOFError:
-        return _as_far_as_it_goes(file, lambda: zlib.decompressobj(wbits=_GZIP_BITS), opened)
+        return _as_far_as_it_goes(file, lambda: zlib.decompressobj(wbits=_GZIP_BITS), location, opened)
     except (zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"cannot unpack {shown(location)}: the gzip data is corrupt ({error})", hint=_COPY_HINT
@@ -279,7 +279,7 @@ def _unzstd(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
         with packing.ZstdFile(file) as stream:
             return _spooled(stream, opened)
     except EOFError:
-        return _as_far_as_it_goes(file, packing.ZstdDecompressor, opened)
+        return _as_far_as_it_goes(file, packing.ZstdDecompressor, location, opened)
     except packing.ZstdError as error:
         raise InputError(
             f"cannot unpack {shown(location)}: the zstd data is corrupt ({error})", hint=_COPY_HINT
@@ -294,23 +294,32 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def _as_far_as_it_goes(file: IO[bytes], begin: Callable[[], _Decompressor], opened: ExitStack) -> IO[bytes]:
+def _as_far_as_it_goes(
+    file: IO[bytes], begin: Callable[[], _Decompressor], location: str, opened: ExitStack
+) -> IO[bytes]:
     """Unpack data that ends in the middle, as that of a file does which is still being written.
 
-    If that is the end of a line, the beginning of another stands for what is missing, so that it is told of.
+    If it ends with a whole line, the beginning of another stands for what is missing, so that it is told of.
+
+    Raises:
+        InputError: If there is not a single whole line.
     """
     file.seek(0)
     spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
-    unpacking, last = begin(), b""
+    unpacking = begin()
     while packed_bytes := file.read(_CHUNK_BYTES):
         while packed_bytes:
-            data = unpacking.decompress(packed_bytes)
-            spool.write(data)
-            last = data[-1:] or last
+            spool.write(unpacking.decompress(packed_bytes))
             packed_bytes = unpacking.unused_data if unpacking.eof else b""
             unpacking = begin() if unpacking.eof else unpacking
-    if last == b"\n":
-        spool.write(b"{")
+    content = memoryview(_body(spool))
+    if whole_lines(content) == len(content):
+        if content and not any(number > 1 for number, _ in lines(content)):
+            raise InputError(
+                f"cannot unpack {shown(location)}: the compressed data ends in the middle", hint=_COPY_HINT
+            )
+        spool.seek(0, os.SEEK_END)
+        spool.write(b"\n{")
     return spool
 
 
