@@ -104,7 +104,9 @@ def test_checks_and_comparisons_say_what_they_leave_out(run: Run, mixed: str) ->
     nothing = dict.fromkeys(apart, 0)
     # Of spans that are named, all count. Without a service, spans of two lost parents are all that is left of a trace.
     assert [result["set_apart"] for result in results] == [apart, nothing, apart]
-    assert " ".join(run(*checked).out.split()).count(f"set apart: {told}") == 1
+    lines = " ".join(run(*checked).out.split())
+    assert lines.count(told) == 1
+    assert f"set apart for max(chat) < 100ms, no(slow-query): {told}" in lines
 
 
 def test_where_nothing_else_is_there_it_is_said(run: Run, tmp_path: Path) -> None:
