@@ -25,7 +25,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_text(name: str, width: int, run: Run, golden: Callable[[str, str], None]) -> None:
     outcome = run(*COMMANDS[name], *CHAT, width=width)
@@ -49,7 +49,7 @@ def test_two_windows_of_one_file(run: Run) -> None:
 
     document = json.loads(outcome.out)
     assert outcome.code == ExitCode.ANSWERED
-    assert document["verdict"]["headline"] == "Nothing to compare: no requests before"
+    assert document["verdict"]["text"] == "Nothing to compare: no requests before"
     assert document["after"]["trace_count"] > 100
 
 

@@ -175,7 +175,6 @@ class Alignment(Answer):
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         json_key("text", lambda answer: answer.headline, "the answer in one sentence", within="verdict"),
-        Column("headline", about="the same"),
         json_key("trace_id", lambda answer: answer.before_id, unit=Unit.TRACE_ID, within="before"),
         json_key("duration_ns", lambda answer: answer.before_ns, unit=Unit.DURATION, within="before"),
         json_key("trace_id", lambda answer: answer.after_id, unit=Unit.TRACE_ID, within="after"),
