@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from traceq.analysis.requests import RequestOptions
 from traceq.library import errors_by_origin
 from traceq.semantics import Attributes, Kind, Status
 from traceq.traces import Event, Traces
+from traceq.views.errors import report
 
 ERROR = Status.ERROR
 
@@ -47,6 +49,7 @@ def test_errors_are_grouped_by_where_they_begin_with_numbers_masked() -> None:
         {
             "service": "auth",
             "operation": "SELECT",
+            "peer": None,
             "error_type": "Denied",
             "message": "user <n> may not",
             "origin_count": 3,
@@ -65,6 +68,29 @@ def test_errors_are_grouped_by_where_they_begin_with_numbers_masked() -> None:
         }
     ]
     assert (found.sums.request_count, found.sums.failed_request_count, found.sums.failed_span_count) == (3, 2, 11)
+
+
+def test_calls_of_one_name_are_told_apart_by_what_they_called() -> None:
+    def call(trace_id: str, peer: str) -> list[SpanSpec]:
+        told = {"peer.service": peer} if peer else {}
+        failed = span("2", "1", 1, 9, service="shop", name="GET", kind=Kind.CLIENT, status=ERROR, attributes=told)
+        return [span("1", None, 0, 10, service="shop", name="buy", status=ERROR), failed]
+
+    found = errors_by_origin(
+        traces({f"{at}": call(f"{at}", peer) for at, peer in enumerate(["bank", "post", "", "bank"])})
+    )
+
+    errors: Any = found.to_dict()["errors"]
+    assert [(error["operation"], error["peer"], error["origin_count"]) for error in errors] == [
+        ("GET", "bank", 2),
+        ("GET", None, 1),
+        ("GET", "post", 1),
+    ]
+    lines = [str(line) for line in report(found).blocks]
+    assert [any(name in line for line in lines) for name in ("GET → bank  ", "GET → post  ", "'GET  '")] == [True] * 3
+    assert found.verdict is not None
+    assert found.verdict.text.endswith("with an error without a message in GET (shop → bank).")
+    assert found.verdict.numbers["peer"] == "bank"
 
 
 def test_requests_of_a_service_end_at_its_entry() -> None:

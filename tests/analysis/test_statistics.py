@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,10 @@ from tests.analysis.obvious import self_time
 from tests.builders import span, trace, traces
 from traceq.analysis.statistics import StatisticsOptions, StatisticsQuestion, StatisticsRow, StatisticsSums
 from traceq.library import statistics
-from traceq.semantics import Status
+from traceq.report import Table
+from traceq.semantics import Kind, Status
 from traceq.traces import Traces
+from traceq.views.stats import report
 
 
 @pytest.fixture
@@ -48,6 +51,36 @@ def test_spans_are_counted_by_service_the_busiest_first(shop: Traces) -> None:
     assert (busiest.error_ratio, busiest.self_ratio) == (0.5, 100 / 160)
     assert busiest.per_second == pytest.approx(2 * 10**9 / 1010)
     assert (found.total.duration.count, found.total.error_count, found.window_ns) == (5, 1, 1010)
+
+
+def test_operations_of_one_name_are_told_apart_by_what_they_called() -> None:
+    called = [("bank", 40), ("post", 30), ("", 20), ("bank", 5)]
+    calls = [
+        span(f"{at}", None, 0, end, service="shop", name="GET", kind=Kind.CLIENT, attributes={"peer.service": peer})
+        for at, (peer, end) in enumerate(called, 1)
+    ]
+
+    found = statistics(trace(*calls), "operation")
+
+    assert [(row.value.text, row.value.peer and row.value.peer.label) for row in found.rows] == [
+        ("GET", "bank"),
+        ("GET", "post"),
+        ("GET", None),
+    ]
+    assert found.verdict is not None
+    assert found.verdict.text.startswith("Most self time is in GET (shop → bank): 45 ns")
+    records = found.records()
+    at = [column.flat_key for column in records.columns].index("peer")
+    assert [row[at] for row in records.rows] == ["bank", "post", None]
+    shown = next(block for block in report(found).blocks if isinstance(block, Table))
+    assert [row[0] for row in shown.rows] == ["GET → bank", "GET → post", "GET"]
+    rows: Any = statistics(trace(*calls), "service", "operation").to_dict()["rows"]
+    below = rows[0]["rows"]
+    assert [(row["value"], row["service"], row["peer"]) for row in below] == [
+        ("GET", "shop", "bank"),
+        ("GET", "shop", "post"),
+        ("GET", "shop", None),
+    ]
 
 
 def test_figures_of_a_row_are_those_of_its_spans(shop: Traces) -> None:

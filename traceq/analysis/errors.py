@@ -17,7 +17,7 @@ from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Unit, Value
-from traceq.semantics import HTTP_STATUS, Status, first_text, operation
+from traceq.semantics import HTTP_STATUS, Peer, Status, first_text, operation
 from traceq.traces import Span, Traces
 from traceq.units import format_count, format_ratio, plural
 
@@ -98,6 +98,8 @@ class ErrorKey(NamedTuple):
     error_type: str
     message: str
     """The message, with numbers, ids and quoted values masked."""
+    peer: Peer | None = None
+    """What the span called."""
 
 
 class ErrorExample(NamedTuple):
@@ -177,7 +179,7 @@ def _sum_errors(requests: Requests, origins: Ints) -> dict[ErrorKey, ErrorTotals
         span = traces.span(row)
         failure = failure_of(span)
         messages[row] = failure.message
-        key = ErrorKey(span.service, operation(span.name), failure.error_type, masked(failure.message))
+        key = ErrorKey(span.service, operation(span.name), failure.error_type, masked(failure.message), span.peer)
         by_key.setdefault(key, []).append(row)
     return {key: _totals(requests, chains, np.array(rows, dtype=np.int64), messages) for key, rows in by_key.items()}
 
@@ -253,6 +255,12 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
     Column("service", "service", Unit.SERVICE, of="key", about="service where the error begins"),
     Column("operation", "operation", value=lambda origin: origin.key.name),
     Column(
+        "peer",
+        "peer",
+        value=lambda origin: origin.key.peer and origin.key.peer.label,
+        about="what it called: system and name; null where it called nothing, or a service that sends spans",
+    ),
+    Column(
         "error_type",
         "type",
         value=lambda origin: origin.key.error_type or None,
@@ -318,6 +326,7 @@ class ErrorOrigins(Answer):
             failed_ratio="their share",
             service="service where the error begins that fails most requests; null for no error",
             operation="its operation",
+            peer="what that called; null for nothing",
             error_type="its type; null where not given",
         ),
         ASKED_SERVICE,
@@ -346,6 +355,7 @@ class ErrorOrigins(Answer):
             return Verdict((Part(f"No errors in {requests}."),), numbers)
         key, totals = self.origins[0].key, self.origins[0].totals
         numbers |= {"service": key.service, "operation": key.name, "error_type": key.error_type or None}
+        numbers["peer"] = key.peer and key.peer.label
         told = f"{format_count(failed)} of {requests} failed ({format_ratio(ratio)})"
         with_it = totals.failed_request_count
         of_them = f"{told}, {'all' if with_it == failed else f'{format_count(with_it)} of them'} with "
@@ -354,7 +364,7 @@ class ErrorOrigins(Answer):
         elif count == 1:
             of_them = "The request failed with "
         what = key.error_type or key.message or "an error without a message"
-        where = whose(key.service, key.name, None, self.options.service)
+        where = whose(key.service, key.name, key.peer, self.options.service)
         parts = (Part(f"{of_them}{what} in "), Part(key.name, "strong"), Part(f"{where}."))
         return Verdict(parts, numbers)
 
@@ -393,6 +403,6 @@ class ErrorQuestion:
         return ErrorOrigins(self.options, sums, tuple(sorted(origins, key=_rank)))
 
 
-def _rank(origin: ErrorOrigin) -> tuple[int, int, int, ErrorKey]:
-    totals = origin.totals
-    return (-totals.failed_request_count, -totals.request_count, -totals.origin_count, origin.key)
+def _rank(origin: ErrorOrigin) -> tuple[object, ...]:
+    totals, (*key, peer) = origin.totals, origin.key
+    return (-totals.failed_request_count, -totals.request_count, -totals.origin_count, *key, peer or ())

@@ -22,6 +22,25 @@ def whose(service: str, name: str, peer: Peer | None, asked: str | None) -> str:
         asked: The service that the question is about.
     """
     told = [service] if service != asked else []
-    is_told = peer is None or peer.system.lower() in name.lower() or peer.system == service
-    told += [] if peer is None or is_told else [f"→ {peer.system}"]
+    told += [] if peer is None or is_named(name, service, peer) else [f"→ {peer.system}"]
     return f" ({' '.join(told)})" if told else ""
+
+
+def is_named(name: str, service: str, peer: Peer) -> bool:
+    """Say whether the name of a call says what was called, or whose it is does."""
+    return peer.system.casefold() in name.casefold() or peer.system == service
+
+
+def with_peer(name: str, service: str, peer: Peer | None, *, is_one_of_several: bool) -> str:
+    """Add to the name of a call what was called, where the name does not say it (`GET → stripe.com`).
+
+    Args:
+        name: The name of the spans.
+        service: Of the spans.
+        peer: What they called, or took messages from.
+        is_one_of_several: Whether calls of this name went to others, too, so that only the whole peer tells them apart.
+    """
+    if peer is None or (is_named(name, service, peer) and not is_one_of_several):
+        return name
+    # Messages may go either way.
+    return f"{name} {'·' if peer.kind == 'messaging' else '→'} {peer.label if is_one_of_several else peer.system}"

@@ -11,11 +11,13 @@ import numpy as np
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, self_times
 from traceq.analysis.grouping import added, merged, numbered_rows
+from traceq.analysis.naming import whose
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Table, Unit, json_key, table
-from traceq.semantics import Status, operation, value_text
+from traceq.report import Value as Cell
+from traceq.semantics import Peer, Status, operation, value_text
 from traceq.traces import Span, Traces
 from traceq.units import NS_PER_S, format_duration, format_ratio
 
@@ -30,6 +32,8 @@ class Value(NamedTuple):
     """The value as text; None for spans that do not have the tag."""
     service: str = ""
     """The service of an operation, whose name alone says little; empty on other levels."""
+    peer: Peer | None = None
+    """What an operation called; None on other levels."""
 
 
 GroupKey: TypeAlias = tuple[Value, ...]
@@ -45,7 +49,7 @@ class StatisticsOptions:
     """
 
     by: tuple[str, ...] = ("service",)
-    """One level or two: `service`, `operation` (service and name), `tag:KEY`."""
+    """One level or two: `service`, `operation` (service, name and what it called), `tag:KEY`."""
     service: str | None = None
     """Only spans of this service; None for all."""
     correct_skew: bool = True
@@ -129,9 +133,9 @@ def _level(spans: Columns, rows: Ints, level: str) -> tuple[list[Value], Ints]:
     if level == "service":
         return [Value(service) for service in traces.services], spans.services[rows].astype(np.int64)
     if level == "operation":
-        places, codes = numbered_rows(spans.services[rows], spans.operations[rows])
+        places, codes = numbered_rows(spans.services[rows], spans.operations[rows], spans.peers[rows])
         found = (spans.traces.span(row) for row in rows[places].tolist())
-        return [Value(operation(span.name), span.service) for span in found], codes
+        return [Value(operation(span.name), span.service, span.peer) for span in found], codes
     return _tag_level(traces, rows, level.removeprefix(TAG).strip())
 
 
@@ -174,6 +178,12 @@ VALUE = Column[StatisticsRow](
 SERVICE = Column[StatisticsRow](
     "service", "service", Unit.SERVICE, lambda row: row.value.service, "service of an operation; other rows have none"
 )
+PEER = Column[StatisticsRow](
+    "peer",
+    "peer",
+    value=lambda row: row.value.peer and row.value.peer.label,
+    about="what an operation called: system and name; null for nothing, or a service that sends spans",
+)
 FIGURES: tuple[Column[StatisticsRow], ...] = (
     Column("span_count", "spans", Unit.COUNT, lambda row: row.totals.duration.count),
     Column("error_count", "errors", Unit.ERRORS, of="totals", about="spans that failed"),
@@ -200,6 +210,7 @@ class Statistics(Answer):
             lambda answer: answer.verdict,
             value="the row with most self time that has the tag",
             service="its service, where rows are operations",
+            peer="what it called, where rows are operations",
             self_ns="its self time",
             self_ratio="the same as a share of `traces_ns`",
         ),
@@ -220,7 +231,8 @@ class Statistics(Answer):
                 VALUE,
                 *FIGURES,
                 SERVICE,
-                Rows("rows", (VALUE, *FIGURES, SERVICE), about="rows of the second level, where there are two"),
+                PEER,
+                Rows("rows", (VALUE, *FIGURES, SERVICE, PEER), about="rows of the second level, where there are two"),
             ),
             about="rows of the first level; in CSV those of the innermost, with a column for each level",
         ),
@@ -236,20 +248,22 @@ class Statistics(Answer):
         name, service = first.value.text or "", first.value.service
         self_ns = first.totals.self_time.total_ns
         what = "" if (level := self.options.by[0]) in {"service", "operation"} else f"{level.removeprefix(TAG)}="
-        where = f" ({service})" if service and service != self.options.service else ""
+        where = whose(service, name, first.value.peer, self.options.service) if service else ""
         told = f"{format_duration(self_ns)}, {format_ratio(first.self_ratio)} of the time of all traces"
         parts = (Part("Most self time is in "), Part(f"{what}{name}", "strong"), Part(f"{where}: {told}."))
-        numbers = {"value": name, "service": service or None, "self_ns": self_ns, "self_ratio": first.self_ratio}
+        numbers: dict[str, Cell] = {"value": name, "service": service or None}
+        numbers["peer"] = first.value.peer and first.value.peer.label
+        numbers |= {"self_ns": self_ns, "self_ratio": first.self_ratio}
         return Verdict(parts, numbers)
 
     @property
     def specs(self) -> tuple[Column[Any] | Rows[Any], ...]:
-        """The keys of this answer's document: only operations have a service, and only upper levels have rows."""
+        """The keys of this answer's document: operations have a service and a peer, upper levels rows."""
         columns: tuple[Column[Any] | Rows[Any], ...] = ()
         for level in reversed(self.options.by):
-            service = (SERVICE,) if level == "operation" else ()
+            whose_and_whom = (SERVICE, PEER) if level == "operation" else ()
             within = (Rows[StatisticsRow]("rows", columns, lambda row: row.rows),) if columns else ()
-            columns = (VALUE, *FIGURES, *service, *within)
+            columns = (VALUE, *FIGURES, *whose_and_whom, *within)
         return (*self._HEAD, Rows("rows", columns))
 
     def records(self) -> Table:
@@ -257,12 +271,13 @@ class Statistics(Answer):
         by = self.options.by
         lines = [(row, inner) if row.rows else (row,) for row in self.rows for inner in row.rows or (row,)]
         names = [Column[Any](level.replace(TAG, "tag_", 1), level.removeprefix(TAG)) for level in by]
-        values = [tuple(row.value.text for row in line) for line in lines]
-        if "operation" in by and "service" not in by:
-            names.append(SERVICE)
-            values = [
-                (*texts, line[by.index("operation")].value.service) for texts, line in zip(values, lines, strict=True)
-            ]
+        values: list[tuple[Cell, ...]] = [tuple(row.value.text for row in line) for line in lines]
+        if "operation" in by:
+            # The service is there already where it is a level.
+            beside = (PEER,) if "service" in by else (SERVICE, PEER)
+            operations = table(beside, (line[by.index("operation")] for line in lines))
+            names += beside
+            values = [(*texts, *cells) for texts, cells in zip(values, operations.rows, strict=True)]
         figures = table(FIGURES, (line[-1] for line in lines))
         rows = tuple((*texts, *row) for texts, row in zip(values, figures.rows, strict=True))
         return Table((*names, *figures.columns), rows)
@@ -353,7 +368,7 @@ class _Ranking:
         )
 
 
-def _rank(row: StatisticsRow) -> tuple[bool, int, int, str, str]:
+def _rank(row: StatisticsRow) -> tuple[object, ...]:
     totals = row.totals
-    text, service = row.value
-    return (text is None, -totals.self_time.total_ns, -totals.duration.total_ns, text or "", service)
+    text, service, peer = row.value
+    return (text is None, -totals.self_time.total_ns, -totals.duration.total_ns, text or "", service, peer or ())

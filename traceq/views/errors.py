@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
 from traceq.analysis.errors import ErrorOrigin, ErrorOrigins
+from traceq.analysis.naming import with_peer
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Line, Part, Report
-from traceq.units import format_count, format_time, plural
+from traceq.units import format_count, format_time, plural, zone_of
 from traceq.views.wording import (
     count_parts,
     dim,
@@ -41,7 +43,8 @@ def _headline(answer: ErrorOrigins, asked: Asked) -> list[Line]:
     if not answer.origins:
         return []
     count = len(answer.origins)
-    return [Line(tuple(count_parts(count, "error", answer.sums.request_count, answer.options.service, asked)))]
+    noun = "error" if count == 1 else "different error"
+    return [Line(tuple(count_parts(count, noun, answer.sums.request_count, answer.options.service, asked)))]
 
 
 _INDENT = " " * 5
@@ -51,9 +54,12 @@ _SHOWN_STATUSES = 5
 def error_lines(origins: Sequence[ErrorOrigin], request_count: int) -> list[Line]:
     """Draw errors, each after a blank line: what it is, where it begins, how far it spreads, when, where to look."""
     lines = []
+    known = Counter((origin.key.service, origin.key.name, origin.key.peer) for origin in origins)
+    names = Counter((service, name) for service, name, _ in known)
     for origin in origins:
         example = origin.totals.examples[0]
-        lines += [Line(), _title(origin), _place(origin), *(_indented(text) for text in _facts(origin, request_count))]
+        place = _place(origin, is_one_of_several=names[origin.key.service, origin.key.name] > 1)
+        lines += [Line(), _title(origin), place, *(_indented(text) for text in _facts(origin, request_count))]
         lines.append(_indented(f"e.g. trace {example.trace_id} span {example.span_id}", "dim"))
         if example.message not in ("", origin.key.message):
             lines.append(_indented(f"     {example.message}", "dim"))
@@ -66,9 +72,10 @@ def _title(origin: ErrorOrigin) -> Line:
     return Line((Part(" "), Part(described or "failed without a message", "error")))
 
 
-def _place(origin: ErrorOrigin) -> Line:
-    parts = (Part(f"{_INDENT}begins in "), Part(f"{origin.key.name}  ", "strong"), Part(origin.key.service, "service"))
-    return Line(parts)
+def _place(origin: ErrorOrigin, *, is_one_of_several: bool) -> Line:
+    key = origin.key
+    name = with_peer(key.name, key.service, key.peer, is_one_of_several=is_one_of_several)
+    return Line((Part(f"{_INDENT}begins in "), Part(f"{name}  ", "strong"), Part(key.service, "service")))
 
 
 def _indented(text: str, role: Literal["plain", "dim"] = "plain") -> Line:
@@ -82,7 +89,9 @@ def _facts(origin: ErrorOrigin, request_count: int) -> list[str]:
     if totals.http_statuses:
         counted += f"; answered with HTTP {_statuses(origin)}"
     first, last = format_time(totals.first_ns), format_time(totals.last_ns)
-    when = f"at {first}" if totals.first_ns == totals.last_ns else f"first {first}, last {last}"
+    zones = [zone_of(totals.first_ns), zone_of(totals.last_ns)]
+    first += "" if zones[0] == zones[1] else f" {zones[0]}"
+    when = f"at {last} {zones[1]}" if totals.first_ns == totals.last_ns else f"first {first}, last {last} {zones[1]}"
     return [counted, _spread(origin), when]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from traceq.analysis.naming import with_peer
 from traceq.analysis.spread import Spread
 from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow
 from traceq.answer import report_of
@@ -126,7 +128,8 @@ def _table(rows: Sequence[StatisticsRow], answer: Statistics, shown: Shown) -> T
     # Whose an operation is goes without saying below its service, or where one service was asked for.
     has_services = not answer.options.service and levels[0] != "service" and any(row.value.service for row, _ in lines)
     found = table((*((services,) if has_services else ()), *_figures()), [row for row, _ in lines])
-    names = ["  " * depth + name_of(row, levels[depth]) for row, depth in lines]
+    operations = _operations(answer.rows)
+    names = ["  " * depth + _name_of(row, levels[depth], operations) for row, depth in lines]
     title = " / ".join(_title(level) for level in levels)
     cells = tuple((name, *row) for name, row in zip(names, found.rows, strict=True))
     return Table((Column("value", title, can_shrink=True), *found.columns), cells)
@@ -158,9 +161,18 @@ def _shown(rows: Sequence[StatisticsRow], shown: Shown) -> Iterator[tuple[Statis
             yield inner, 1
 
 
-def name_of(row: StatisticsRow, level: str) -> str:
+def _operations(rows: Sequence[StatisticsRow]) -> Counter[tuple[str | None, str]]:
+    """Count what each operation called: where that is one thing only, its name can do without."""
+    values = {value for row in rows for value in (row.value, *(inner.value for inner in row.rows))}
+    return Counter((value.text, value.service) for value in values if value.service)
+
+
+def _name_of(row: StatisticsRow, level: str, operations: Mapping[tuple[str | None, str], int]) -> str:
     """Name what the spans of a row have in common."""
-    return f"(without {_title(level)})" if row.value.text is None else row.value.text
+    text, service, peer = row.value
+    if text is None:
+        return f"(without {_title(level)})"
+    return with_peer(text, service, peer, is_one_of_several=operations.get((text, service), 0) > 1)
 
 
 def _rate(per_second: float | None) -> str:
@@ -173,11 +185,11 @@ def _rate(per_second: float | None) -> str:
 
 def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block]:
     """Draw how durations spread, all between the same two ends, so that they can be compared."""
-    rows = rows[:_HISTOGRAMS]
+    rows, operations = rows[:_HISTOGRAMS], _operations(answer.rows)
     spreads = [row.totals.duration for row in rows]
     blocks: list[Block] = [Line(), strong("Durations")] if rows else []
     for row in rows:
-        name = name_of(row, answer.options.by[0])
+        name = _name_of(row, answer.options.by[0], operations)
         service = f"  {row.value.service}" if row.value.service and not answer.options.service else ""
         blocks += [
             Line((Part(f" {name}{service}   "), Part(_marks(row.totals.duration), "dim"))),
