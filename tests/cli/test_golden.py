@@ -98,7 +98,7 @@ def test_flame_formats(chosen: str, run: Run, golden: Callable[[str, str], None]
     golden(f"cli_flame_{chosen}", outcome.out)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_text(name: str, width: int, run: Run, golden: Callable[[str, str], None]) -> None:
     outcome = run(*COMMANDS[name], *CHAT, width=width)

@@ -98,7 +98,7 @@ def test_statistics_name_both_levels_in_records(run: Run) -> None:
     text = run("stats", *CHAT, "--by", "tag:db.system", "--by", "operation", "-f", "csv").out
 
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert list(rows[0])[:4] == ["tag_db_system", "operation", "service", "span_count"]
+    assert list(rows[0])[:5] == ["tag_db_system", "operation", "service", "peer", "span_count"]
     assert sum(int(row["span_count"]) for row in rows) == 1606
     assert rows[-1]["tag_db_system"] == ""
 

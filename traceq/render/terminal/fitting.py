@@ -10,8 +10,10 @@ _LEAST = 4
 """A column that can shrink begins with so many cells ..."""
 _FAIR = 24
 """... gets so many before others are added that can be done without ..."""
-_AMPLE = 40
+_AMPLE = 60
 """... and so many before those are added that are only nice to have."""
+_WORTH = 16
+"""With so many cells, those that can be done without are worth adding: width stays unused until they fit."""
 _NICE = 3
 """The priority of what is only nice to have."""
 
@@ -76,7 +78,7 @@ def _gifts(wishes: Sequence[Wish]) -> Iterator[tuple[int, int]]:
         yield from (give(column, 1) for _ in range(least)) if number == 0 else (give(column, least),)
     yield from grow(needed, _FAIR)
     wanted = [at for at in others if wishes[at].priority < _NICE]
-    yield from (give(at, wishes[at].least(_FAIR)) for at in wanted)
+    yield from (give(at, wishes[at].least(_WORTH)) for at in wanted)
     yield from grow([*needed, *wanted], _AMPLE)
-    yield from (give(at, wishes[at].least(_FAIR)) for at in others if at not in wanted)
+    yield from (give(at, wishes[at].least(_WORTH)) for at in others if at not in wanted)
     yield from grow(range(len(wishes)), None)
