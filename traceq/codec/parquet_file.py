@@ -89,8 +89,11 @@ class SpanFile:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> DecodeError:
-        told = "text that is not UTF-8" if isinstance(error, UnicodeDecodeError) else quoted(str(error), 200)
-        return self._refusal(told)
+        if isinstance(error, UnicodeDecodeError):
+            return self._refusal("text that is not UTF-8")
+        if isinstance(error, (KeyError, IndexError)):
+            return self._refusal(f"its footer contradicts itself about {quoted(str(error))}")
+        return self._refusal(quoted(str(error), 200))
 
     def _check_format(self) -> None:
         told = self._metadata.get(FORMAT_KEY, b"").decode("utf-8", "replace")
