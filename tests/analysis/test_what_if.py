@@ -38,6 +38,17 @@ def test_a_call_after_two_that_ran_together_waits_for_both() -> None:
     assert shortened(trace(*spans), "b=10ns").saved_ns == 10
 
 
+def test_the_saving_lies_between_waiting_for_all_that_had_ended_and_waiting_only_for_what_ended_last() -> None:
+    one, other = ("a", "root", 0, 40), ("b", "root", 0, 50)
+    after = [("c", "root", 40, 70), ("d", "root", 50, 90), ("e", "root", 90, 99)]
+    found = shortened(trace(("root", None, 0, 99), one, other, *after), "b=-50%")
+
+    # d begins at 25, after b; at 40, after a as well; e begins after c at 70, or with d alone at 65.
+    assert (found.least_saved_ns, found.saved_ns, found.most_saved_ns) == (10, 20, 25)
+    in_turn = shortened(trace(("root", None, 0, 99), one, *after[1:]), "a=-50%")
+    assert (in_turn.least_saved_ns, in_turn.saved_ns, in_turn.most_saved_ns) == (20, 20, 20)
+
+
 def test_what_is_off_the_path_saves_nothing() -> None:
     found = shortened(trace(("root", None, 0, 100), ("a", "root", 10, 90), ("b", "root", 20, 40)), "b=0")
 

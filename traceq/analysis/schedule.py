@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import le
+from typing import Literal, TypeAlias
 
+Waiting: TypeAlias = Literal["chains", "all", "last"]
+"""What a call that begins is taken to have waited for: what its chain tells, all calls that had ended, or only the one
+that had ended last."""
 _MOST = 64
 """So many calls that have ended are looked at, the last ones."""
 _AT_ONCE = 20
@@ -27,7 +32,7 @@ class Calls:
     """Pairs of places of which the second is known not to wait for the first."""
 
 
-def replay(calls: Calls) -> tuple[list[int], int]:
+def replay(calls: Calls, waiting: Waiting = "chains") -> tuple[list[int], int]:
     """Calculate when calls begin if some are shorter, and by how much earlier their caller ends.
 
     Calls form chains. A call continues the chains that are idle when it begins: it waited for the last call of each,
@@ -42,14 +47,30 @@ def replay(calls: Calls) -> tuple[list[int], int]:
     Source: a longest path in the graph of what waited for what, as by Kelley and Walker, Critical-path planning and
     scheduling, 1959; the graph is found as described.
     """
-    replaying = _Replay(calls)
+    if not (calls.unordered and waiting == "chains") and _are_in_turn(calls):
+        return _in_turn(calls)
+    replaying = _Replay(calls, waiting, latest_ns=min(calls.start_ns, default=0))
     moves = [replaying.begin(call) for call in range(len(calls.start_ns))]
     return moves, max(calls.end_ns, default=0) - max(replaying.new_end_ns, default=0)
+
+
+def _are_in_turn(calls: Calls) -> bool:
+    return all(map(le, calls.end_ns, calls.start_ns[1:]))
+
+
+def _in_turn(calls: Calls) -> tuple[list[int], int]:
+    """Do the same where each call waited for the one before: most do, and this takes a fraction of the time."""
+    moves_ns, moved_ns = [], 0
+    for start_ns, end_ns, new_ns in zip(calls.start_ns, calls.end_ns, calls.new_ns, strict=True):
+        moves_ns.append(moved_ns)
+        moved_ns += start_ns + new_ns - end_ns
+    return moves_ns, -moved_ns
 
 
 @dataclass(slots=True)
 class _Replay:
     calls: Calls
+    waiting: Waiting
     new_end_ns: list[int] = field(default_factory=list)
     running: list[tuple[int, int]] = field(default_factory=list)
     """A heap of ends and calls."""
@@ -59,6 +80,8 @@ class _Replay:
     """... and those of them that nothing has continued yet."""
     released_ns: dict[int, int] = field(default_factory=dict)
     """When what continued a call could begin, in new times."""
+    latest_ns: int = 0
+    """The latest new end of the calls that have ended."""
 
     def begin(self, call: int) -> int:
         """Give by how much a call begins earlier, after all those before it."""
@@ -67,12 +90,16 @@ class _Replay:
             ended = heappop(self.running)[1]
             self.over.append(ended)
             self.idle.append(ended)
-        after = self._waited(call)
-        released_ns = 0 if after < 0 else self.released_ns.get(after, self.new_end_ns[after])
-        moved_ns = 0 if after < 0 else released_ns - calls.end_ns[after]
+            self.latest_ns = max(self.latest_ns, self.new_end_ns[ended])
+        after = self._waited(call) if self.waiting == "chains" else self.over[-1] if self.over else -1
+        moved_ns = 0 if after < 0 else self._released_ns(after) - calls.end_ns[after]
         self.new_end_ns.append(start_ns + moved_ns + calls.new_ns[call])
         heappush(self.running, (calls.end_ns[call], call))
         return moved_ns
+
+    def _released_ns(self, after: int) -> int:
+        """Give when what waited for a call, and perhaps for others, could begin."""
+        return self.latest_ns if self.waiting == "all" else self.released_ns.get(after, self.new_end_ns[after])
 
     def _waited(self, call: int) -> int:
         """Find the call from whose end this one keeps its distance, and continue what it continues; -1 for none."""

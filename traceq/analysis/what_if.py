@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,7 +19,7 @@ from traceq.analysis.grouping import all_above, depths, distinct, find_roots, fo
 from traceq.analysis.habits import find_unordered
 from traceq.analysis.learning import learned_of, with_learned
 from traceq.analysis.requests import RequestOptions, find_requests
-from traceq.analysis.schedule import Calls, replay
+from traceq.analysis.schedule import Calls, Waiting, replay
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.answer import Answer
@@ -26,6 +28,8 @@ from traceq.report import Column, Rows, Unit, json_key
 from traceq.traces import Traces
 from traceq.units import parse_duration
 
+_WAITING: tuple[Waiting, Waiting, Waiting] = ("chains", "last", "all")
+"""What calls waited for, and may have waited for instead: they then begin earlier, or later."""
 _PERCENT = re.compile(r"-\s*(\d+(?:\.\d+)?)\s*%")
 
 
@@ -83,6 +87,10 @@ class WhatIfSums:
     """The number of shortened spans that are on the critical path."""
     shortened_ns: int = 0
     """The time by which these are shortened."""
+    least_saved_ns: int = 0
+    """The same as `saved_ns` if calls waited for all that had ended before them, of requests that save less by it."""
+    most_saved_ns: int = 0
+    """The same if calls waited only for what had ended last before them, of requests that save more by it."""
     before: Spread = field(default_factory=Spread)
     """Latencies as they were."""
     after: Spread = field(default_factory=Spread)
@@ -101,6 +109,8 @@ class WhatIfSums:
             tuple(mine + theirs for mine, theirs in zip(self.matched_counts, other.matched_counts, strict=True)),
             self.on_path_count + other.on_path_count,
             self.shortened_ns + other.shortened_ns,
+            self.least_saved_ns + other.least_saved_ns,
+            self.most_saved_ns + other.most_saved_ns,
             self.before + other.before,
             self.after + other.after,
             held,
@@ -167,6 +177,8 @@ class WhatIf(Answer):
         ),
         Column("shortened_ns", of="sums", about="what these are shortened by"),
         Column("saved_ns", of="sums", about="how much less all requests would take"),
+        Column("least_saved_ns", of="sums", about="the same if calls waited for all that had ended before them"),
+        Column("most_saved_ns", of="sums", about="the same if calls waited only for what had ended last before them"),
         json_key("request_count", lambda answer: answer.sums.before.count, "requests that were looked at"),
         *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies of the requests as they are"),
         *spread_specs(
@@ -211,16 +223,22 @@ class WhatIfQuestion:
         paths = find_paths(requests.spans)
         matched, lengths_ns = _shortened(paths, requests.entry >= 0, self.changes)
         outermost = _outermost(requests.spans.parents, lengths_ns < paths.high_ns - paths.low_ns)
-        timed = _timed(paths, outermost, lengths_ns)
+        callers = _callers(paths, outermost)
+        timed, early, late = (_timed(paths, callers, outermost, lengths_ns, waiting) for waiting in _WAITING)
         again = find_paths(timed)
         on_path = outermost & paths.on_path
         inside = requests.entry >= 0
+        before_ns, after_ns, early_ns, late_ns = (
+            part.duration_ns[requests.entries] for part in (spans, timed, early, late)
+        )
         return WhatIfSums(
             matched_counts=matched,
             on_path_count=int(np.count_nonzero(on_path)),
             shortened_ns=int((paths.high_ns - paths.low_ns - lengths_ns)[on_path].sum()),
-            before=spread(spans.duration_ns[requests.entries]),
-            after=spread(timed.duration_ns[requests.entries]),
+            least_saved_ns=int((before_ns - np.maximum(after_ns, late_ns)).sum()),
+            most_saved_ns=int((before_ns - np.minimum(after_ns, early_ns)).sum()),
+            before=spread(before_ns),
+            after=spread(after_ns),
             held=_held(
                 requests.spans, inside, *(charge(each.spans, each.own_ns).charged_ns for each in (paths, again))
             ),
@@ -252,14 +270,14 @@ def _outermost(parents: Ints, shorter: Flags) -> Flags:
     return outermost
 
 
-def _timed(paths: Paths, outermost: Flags, lengths_ns: Ints) -> Columns:
+def _timed(paths: Paths, callers: _Callers, outermost: Flags, lengths_ns: Ints, waiting: Waiting) -> Columns:
     """Calculate new times of all spans: lengths from the leaves up, then starts from the roots down."""
     spans = paths.spans
     parents, low_ns = spans.parents, paths.low_ns
     old_ns = paths.high_ns - low_ns
-    blocking = (old_ns > 0) & all_above(parents, paths.awaited)
+    blocking = callers.blocking
     new_ns = np.where(outermost, lengths_ns, np.maximum(old_ns, 0))
-    moved_ns = _settle(paths, np.flatnonzero(outermost), blocking, new_ns)
+    moved_ns = _settle(paths, callers, new_ns, waiting)
     start_ns = low_ns + fold_ancestors(parents, moved_ns, np.add)
     head = _head_above(parents, outermost)
     inner = np.flatnonzero((head >= 0) & (head != np.arange(head.size)))
@@ -289,37 +307,63 @@ def _scaled(paths: Paths, heads: Ints, rows: Ints, start_ns: Ints, new_ns: Ints)
     return start_ns[heads] + first, last - first
 
 
-def _settle(paths: Paths, shortened: Ints, blocking: Flags, new_ns: Ints) -> Ints:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Callers:
+    """Everything above shortened spans, with the calls that it waits for."""
+
+    rows: Ints
+    """The callers, the deepest first."""
+    calls: Ints
+    """Their calls, by caller and start."""
+    firsts: Ints
+    """The position among `calls` where those of each caller begin ..."""
+    lasts: Ints
+    """... and where they are over."""
+    places: Sequence[int]
+    unordered: AbstractSet[tuple[int, int]]
+    """As `Calls` has them."""
+    blocking: Flags
+    """Which of all spans their callers wait for."""
+
+
+def _callers(paths: Paths, outermost: Flags) -> _Callers:
+    """Find the callers of the outermost shortened spans."""
+    parents, low_ns = paths.spans.parents, paths.low_ns
+    blocking = (paths.high_ns > low_ns) & all_above(parents, paths.awaited)
+    rows = _ancestors(parents, np.flatnonzero(outermost))
+    calls = np.flatnonzero(blocking & (parents >= 0) & np.isin(parents, rows))
+    order = calls[np.lexsort((low_ns[calls], parents[calls]))]
+    firsts, lasts = np.searchsorted(parents[order], rows), np.searchsorted(parents[order], rows, side="right")
+    learned = paths.spans.learned
+    found = find_unordered(paths.spans, order, learned.unordered if learned else frozenset())
+    return _Callers(rows, order, firsts, lasts, *found, blocking)
+
+
+def _settle(paths: Paths, callers: _Callers, new_ns: Ints, waiting: Waiting) -> Ints:
     """Go up from shortened spans, the deepest callers first: move their calls, and calculate their own new lengths.
 
     Args:
         paths: The trees as they were.
-        shortened: Rows of the outermost shortened spans.
-        blocking: Which spans their callers wait for.
+        callers: The callers of shortened spans.
         new_ns: Lengths as they will be; those of callers are written.
+        waiting: What calls waited for.
 
     Returns:
         By how much each span starts later, seen from its parent's start; never above 0.
     """
-    parents, low_ns = paths.spans.parents, paths.low_ns
-    moved_ns = np.zeros(parents.size, dtype=np.int64)
-    callers = _ancestors(parents, shortened)
-    calls = np.flatnonzero(blocking & (parents >= 0) & np.isin(parents, callers))
-    order = calls[np.lexsort((low_ns[calls], parents[calls]))]
-    firsts = np.searchsorted(parents[order], callers)
-    lasts = np.searchsorted(parents[order], callers, side="right")
-    learned = paths.spans.learned
-    places, unordered = find_unordered(paths.spans, order, learned.unordered if learned else frozenset())
+    order = callers.calls
+    moved_ns = np.zeros(new_ns.size, dtype=np.int64)
     # Lists: single entries of arrays take ten times as long.
-    rows, start_ns, end_ns = (times.tolist() for times in (order, low_ns[order], paths.high_ns[order]))
+    rows, start_ns, end_ns = (times.tolist() for times in (order, paths.low_ns[order], paths.high_ns[order]))
     lengths_ns, moves_ns = new_ns.tolist(), [0] * len(rows)
-    for caller, first, last in zip(callers.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+    bounds = (part.tolist() for part in (callers.rows, callers.firsts, callers.lasts))
+    for caller, first, last in zip(*bounds, strict=True):
         if last == first + 1:
             lengths_ns[caller] -= end_ns[first] - start_ns[first] - lengths_ns[rows[first]]
             continue
         of = slice(first, last)
         calls_ns = (start_ns[of], end_ns[of], [lengths_ns[row] for row in rows[of]])
-        moves_ns[of], saved_ns = replay(Calls(*calls_ns, places[of], unordered))
+        moves_ns[of], saved_ns = replay(Calls(*calls_ns, callers.places[of], callers.unordered), waiting)
         lengths_ns[caller] -= saved_ns
     moved_ns[order], new_ns[:] = moves_ns, lengths_ns
     return moved_ns

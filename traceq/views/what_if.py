@@ -51,7 +51,7 @@ def _saving(found: WhatIfSums) -> str:
     count = found.before.count
     saved = format_duration(found.saved_ns // count)
     ratio = format_ratio(found.saved_ns / found.before.total_ns)
-    sentence = f"Saves {saved} a request on average ({ratio}) by shortening {spans}"
+    sentence = f"Saves {saved} a request on average ({ratio}){_range(found)} by shortening {spans}"
     lost_ns = found.shortened_ns - found.saved_ns
     if lost_ns * 100 < found.shortened_ns:
         return f"{sentence}."
@@ -59,6 +59,17 @@ def _saving(found: WhatIfSums) -> str:
     return f"{sentence}; {lost} more are lost to other calls that requests then wait for."
 
 
+def _range(found: WhatIfSums) -> str:
+    """Say between what the saving lies if calls side by side waited for others than they seem to."""
+    least_ns, most_ns = found.least_saved_ns, found.most_saved_ns
+    if (most_ns - least_ns) * _NOTABLE < found.saved_ns:
+        return ""
+    least, most = (format_duration(part // found.before.count) for part in (least_ns, most_ns))
+    return f", or {least} to {most} depending on what calls side by side waited for,"
+
+
+_NOTABLE = 20
+"""A range is told from this part of the saving on."""
 _LATENCY_COLUMNS: tuple[Column[tuple[str, Spread]], ...] = (
     Column("what", "", value=lambda line: line[0]),
     Column("p50_ns", "p50", Unit.DURATION, lambda line: line[1].percentile(0.5)),
