@@ -245,3 +245,19 @@ def test_swapped_sides_tell_the_same_the_other_way_round() -> None:
     assert there.call_changes[0].caused_ns == pytest.approx(-back.call_changes[0].caused_ns)
     assert (there.verdict.service, back.verdict.service) == ("shop", "shop")
     assert (there.verdict.outcome, back.verdict.outcome) == ("slower", "faster")
+
+
+def given_up(works_ms: int) -> list[SpanSpec]:
+    """Give a request whose database is slow, so that the shop gives up on the stock, which does not fail itself."""
+    spans = request(works_ms, query_ms=13)
+    at, end = works_ms * MS, (works_ms + 13) * MS
+    client = span("c0", "1", at, end, service="shop", name="GET", kind=Kind.CLIENT, status=Status.ERROR, peer=STOCK)
+    return [spans[0], client, *spans[2:]]
+
+
+def test_where_callers_give_up_what_takes_longer_is_to_blame_not_who_waits_for_it() -> None:
+    after = [given_up(20 + number % 5) if number % 2 else request(20 + number % 5, query_ms=13) for number in range(40)]
+    found = compared(CALM, after)
+
+    assert {line.service for line in found.services if line.begun.is_sure} == {"stock"}
+    assert (found.verdict.subject, found.verdict.service) == ("latency", "mysql shop")

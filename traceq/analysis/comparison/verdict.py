@@ -46,7 +46,8 @@ def judge(comparison: Changes) -> Verdict:
     """Say what changed most for users, or plainly that nothing did.
 
     What got worse comes before what got better: latencies that grew, and errors that begin in more requests. Of these,
-    the one that changes more counts, where a failed request weighs as much as one that takes twice as long. Calls that
+    the one that changes more counts, where a failed request weighs as much as one that takes twice as long. Where
+    callers give up on a service that does not fail itself, what makes it take longer comes first. Calls that
     are made otherwise explain a change of the latency that their caller causes, and are a change of their own where
     nothing else is; after them comes the order of calls.
     """
@@ -65,6 +66,9 @@ def judge(comparison: Changes) -> Verdict:
     slower = [line for line in slower if not _is_uncovered(line, faster, comparison)]
     failing = _failing(comparison)
     calls = [change for change in comparison.call_changes if not change.source]
+    delaying = _delaying(failing, comparison) if failing is not None else []
+    if delaying:
+        return _of_latency(comparison, delaying + [line for line in slower if line not in delaying], faster)
     if failing is not None and failing.begun.change > 0 and _outweighs(failing, slower, comparison):
         return _of_errors(failing, comparison, slower, faster)
     if slower or faster:
@@ -87,12 +91,27 @@ def _is_uncovered(change: ServiceChange, faster: list[ServiceChange], comparison
     )
     if not faster or sums_ns[1] - sums_ns[0] >= _HALF * change.caused.change:
         return False
+    below = _reached(change.service, comparison)
+    return not any(line.service in below for line in faster)
+
+
+def _reached(service: str, comparison: Changes) -> set[str]:
+    """Name a service, and the services and peers that it calls, directly or through others."""
     pairs = {(edge.caller, edge.callee) for edge in comparison.edges}
     pairs |= {(line.key.service, line.key.peer.label) for line in comparison.operations if line.key.peer is not None}
-    below = {change.service}
-    while more := {callee for caller, callee in pairs if caller in below} - below:
-        below |= more
-    return not any(line.service in below for line in faster)
+    found = {service}
+    while more := {callee for caller, callee in pairs if caller in found} - found:
+        found |= more
+    return found
+
+
+def _delaying(failing: ServiceChange, comparison: Changes) -> list[ServiceChange]:
+    """Find what takes longer in or below a service on which more callers give up, while it does not fail itself."""
+    if failing.begun.change <= 0 or failing.errors.change >= _HALF * failing.begun.change:
+        return []
+    below = _reached(failing.service, comparison)
+    longer = [line for line in comparison.services if line.service in below and line.caused.change > 0]
+    return sorted((line for line in longer if line.caused.is_likely), key=lambda line: -line.caused.weight)
 
 
 def _failing(comparison: Changes) -> ServiceChange | None:
