@@ -89,7 +89,7 @@ def free_port() -> int:
             ("search", "--sort", "fastest"),
             "Invalid value for '--sort': 'fastest' is not one of 'recent', 'oldest', 'longest', 'shortest', "
             "'most-spans', 'least-spans', 'most-errors', 'least-errors', 'name', 'name-desc'.",
-            "`traceq search --help` shows how",
+            "did you mean 'shortest'? `traceq search --help` shows how",
             id="unknown order",
         ),
         pytest.param(

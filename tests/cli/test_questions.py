@@ -152,5 +152,19 @@ def test_misspelt_names_are_told_what_comes_nearest(run: Run) -> None:
 
 
 def test_a_tag_that_no_span_has_is_said_to_be_missing(run: Run) -> None:
-    assert "no span has the tag 'db.sytem'" in run("stats", "--by", "tag:db.sytem", *CHAT).out
+    assert (
+        "no span has the tag 'db.sytem': did you mean 'db.system'? " in run("stats", "--by", "tag:db.sytem", *CHAT).out
+    )
+    assert "hint: did you mean 'db.system'? " in run("compare", "--split-by", "db.sytem", *CHAT).err
+    assert "'db.sytem': did you mean 'db.system'?" in run("search", "--tag", "db.sytem=x", *CHAT).err
+    # Another name of a known attribute, and what conditions make up, are not misspelt.
+    for known in ("db.system.name=x", "otel.status_code=x", "resource.service.version=x"):
+        assert "did you mean" not in run("search", "--tag", known, *CHAT).err
+    assert "did you mean 'mongodb.insert'?" in run("check", "max(mongodb.inser) < 3s", *CHAT).out
+    assert "did you mean 'chat-service'?" in run("check", "p95(chat-servce) < 3s", *CHAT).out
+    assert "did you mean 'SELECT users'?" in run("check", "calls(SELEC users) < 3", *CHAT).out
+    assert "did you mean 'slow-query'?" in run("check", "no(slow-qery)", *CHAT).err
+    assert "did you mean 'slow-query'?" in run("findings", "--kind", "slow-qery", *CHAT).err
+    assert "hint: did you mean 'json'? `traceq stats --help`" in run("stats", "--format", "jsn", *CHAT).err
+    assert "did you mean 'operation'?" in run("stats", "--by", "operaton", *CHAT).err
     assert "no span has the tag" not in run("stats", "--by", "tag:db.system", *CHAT).out

@@ -14,7 +14,9 @@ from traceq.analysis.grouping import added, merged, numbered_rows
 from traceq.analysis.naming import whose
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
+from traceq.analysis.tag_keys import near_keys
 from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.nearest import Near, near
 from traceq.report import Column, Part, Rows, Table, Unit, json_key, table
 from traceq.report import Value as Cell
 from traceq.semantics import Peer, Status, operation, value_text
@@ -58,8 +60,10 @@ class StatisticsOptions:
         if not 1 <= len(set(self.by)) == len(self.by) <= 2:
             raise ValueError("statistics go by one thing, or by two different ones, the second within the first")
         for level in self.by:
-            if level not in ("service", "operation") and not level.removeprefix(TAG).strip() != level.strip():
-                raise ValueError(f"cannot count by '{level}', only by service, operation or tag:KEY")
+            if level not in ("service", "operation") and level.removeprefix(TAG).strip() == level.strip():
+                question = near(level, ("service", "operation")).question
+                told = f"cannot count by '{level}', only by service, operation or tag:KEY"
+                raise ValueError(f"{told}: {question}" if question else told)
             if level.strip() == TAG:
                 raise ValueError("the tag has no name, write for example tag:http.method")
 
@@ -89,6 +93,9 @@ class StatisticsSums:
     """The latest start of a span that was counted; None for no spans."""
     groups: Mapping[GroupKey, SpanTotals] = field(default_factory=dict)
     """Sums of the innermost level; those of the levels above are sums of these."""
+    # Needed only where no part has the name, so sums of parts may hold more.
+    near: Near = field(default_factory=Near, compare=False)
+    """Keys like that of the first level, of traces in which no span has that tag."""
 
     def __add__(self, other: StatisticsSums) -> StatisticsSums:
         firsts = [time_ns for time_ns in (self.first_ns, other.first_ns) if time_ns is not None]
@@ -318,6 +325,8 @@ class StatisticsQuestion:
         if not rows.size:
             return StatisticsSums(trace_count=len(traces), traces_ns=_traces_ns(spans))
         keys, groups = _group(spans, rows, self.options.by)
+        first = self.options.by[0]
+        is_missing = first.startswith(TAG) and all(key[0].text is None for key in keys)
         failed = spans.statuses[rows] == Status.ERROR
         totals = zip(
             spreads(groups, spans.duration_ns[rows], len(keys)),
@@ -331,6 +340,7 @@ class StatisticsQuestion:
             first_ns=int(spans.start_ns[rows].min()),
             last_ns=int(spans.start_ns[rows].max()),
             groups={key: SpanTotals(*parts) for key, parts in zip(keys, totals, strict=True)},
+            near=near_keys(traces, first.removeprefix(TAG).strip(), rows.tolist()) if is_missing else Near(),
         )
 
     def rank(self, sums: StatisticsSums) -> Statistics:

@@ -14,6 +14,7 @@ import gc
 import inspect
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ import typer
 
 from traceq.cli.messages import tell_error
 from traceq.errors import ExitCode, TraceqError
+from traceq.nearest import near
 
 _QUESTIONS = "Analyze traces"
 _SOURCES = "Explore and copy data"
@@ -260,7 +262,8 @@ def main(arguments: Sequence[str]) -> int:
         code = _app_for(arguments)(list(arguments) or ["--help"], prog_name="traceq", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
-        tell_error(error.format_message(), _usage_hint(arguments))
+        message = error.format_message()
+        tell_error(message, _usage_hint(arguments, message))
         return ExitCode.USAGE
     except TraceqError as error:
         if is_debug:
@@ -293,9 +296,16 @@ def _app_for(arguments: Sequence[str]) -> typer.Typer:
     return app_with(COMMANDS) if "_TRACEQ_COMPLETE" in os.environ else _list_of_commands()
 
 
-def _usage_hint(arguments: Sequence[str]) -> str:
+_NOT_ONE_OF = re.compile(r"'(?P<told>[^']*)' is not one of (?P<known>'[^']*'(?:, '[^']*')*)")
+
+
+def _usage_hint(arguments: Sequence[str], message: str = "") -> str:
+    """Say what may be meant instead of a value that an option does not take, and how to see what it takes."""
     command = next((word for word in arguments if word in COMMANDS), "")
-    return f"`traceq {command} --help` shows how" if command else "`traceq --help` lists the commands"
+    shown = f"`traceq {command} --help` shows how" if command else "`traceq --help` lists the commands"
+    refused = _NOT_ONE_OF.search(message)
+    question = near(refused["told"], re.findall("'([^']*)'", refused["known"])).question if refused else ""
+    return f"{question} {shown}" if question else shown
 
 
 def _leave_closed_pipe() -> int:

@@ -199,8 +199,9 @@ def _split(reply: Reply[CohortSums], options: SidesOptions) -> Split:
     if options.split_by is None:
         return split_by_failure(cohort)
     first = cohort.traces.ids.tolist()[:1]
-    listing = reply.asked.command("show", *first, "--attributes") if first else ""
-    return split_by_tag(reply.sums.values, cohort.traces.start_ns.tolist(), options.split_by, listing)
+    listing = f"`{reply.asked.command('show', *first, '--attributes')}` lists tags" if first else ""
+    hint = " ".join(filter(None, (reply.sums.near.question, listing)))
+    return split_by_tag(reply.sums.values, cohort.traces.start_ns.tolist(), options.split_by, hint)
 
 
 def _compare_traces(options: CompareOptions, traces: Sequence[TraceSide]) -> tuple[Report, Asked]:

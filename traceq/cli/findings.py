@@ -19,10 +19,10 @@ from traceq.units import format_lookback
 
 
 def _kind(text: str) -> str:
-    from traceq.analysis.findings import KINDS
+    from traceq.analysis.findings import KINDS, no_kind
 
     if text not in KINDS:
-        raise ValueError(f"'{text}' is no kind of finding, there are {', '.join(KINDS)}")
+        raise ValueError(no_kind(text, KINDS))
     return text
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks, signed
+from traceq.analysis.checks.results import NO_SPAN
 from traceq.analysis.requests import SetApart
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
@@ -115,7 +116,8 @@ def _reasons(answer: Checks) -> list[Block]:
     """Say why checks failed, then what is worse and may be chance, and what nothing holds."""
     failed = answer.failed
     doubtful = [each for each in answer.results if each.passed and each.outcome == "within-chance"]
-    empty = [each for each in answer.results if each.passed and each.outcome == "nothing"]
+    # Nothing can be few calls, too: then the check passes whatever happens.
+    empty = [each for each in answer.results if each.passed and (each.outcome == "nothing" or NO_SPAN in each.remark)]
     lines: list[Block] = _some([_reason(each) for each in failed], "failed")
     lines += _some([_reason(each) for each in doubtful], "may be chance")
     lines += _some([_reason(each) for each in empty], "measured nothing")

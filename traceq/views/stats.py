@@ -73,7 +73,8 @@ def report(answer: Statistics, asked: Asked = NOT_ASKED, shown: Shown = Shown())
         ]
         # Without any value the table says nothing: most likely the key is misspelt.
         listing = asked.command("show", "TRACE", "--attributes")
-        blocks += [hint(f"no span has the tag '{key}': `{listing}` lists those of a trace") for key in missing]
+        meant = f"{question} " if (question := answer.sums.near.question) else ""
+        blocks += [hint(f"no span has the tag '{key}': {meant}`{listing}` lists those of a trace") for key in missing]
         blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
         footer = _footer(answer, asked, shown)
     return reported("stats", answer, asked, blocks, footer)

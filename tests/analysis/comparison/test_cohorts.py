@@ -270,6 +270,6 @@ def test_a_value_is_told_from_the_only_other_one() -> None:
 )
 def test_what_splits_nothing_is_refused(values: list[tuple[str, ...]], text: str, error: str, hint: str) -> None:
     with pytest.raises(NotFoundError) as refused:
-        split_by_tag(values, [0] * len(values), text, "traceq show 1 --attributes")
+        split_by_tag(values, [0] * len(values), text, "`traceq show 1 --attributes` lists tags")
 
     assert (str(refused.value), refused.value.hint) == (error, hint)

@@ -11,7 +11,7 @@ from traceq.analysis.checks.expressions import Allowance, Expression
 from traceq.analysis.checks.regressions import Compared, entries_compared, expression_compared, new_operations, settle
 from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult, Outcome, judge
 from traceq.analysis.checks.tallies import CheckSums, tally
-from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums, Review
+from traceq.analysis.findings import KINDS, Finding, FindingQuestion, FindingSums, Review, no_kind
 from traceq.analysis.grouping import added
 from traceq.analysis.requests import RequestOptions
 from traceq.answer import Answer, Verdict, verdict_specs
@@ -119,8 +119,7 @@ class ChecksQuestion:
         """
         for each in self.expressions:
             if each.measure == "no" and each.target not in {*KINDS, *_ANY_KIND}:
-                told = f"there are {', '.join((*KINDS, *_ANY_KIND))}"
-                raise ValueError(f"'{each.target}' is no kind of finding, {told}")
+                raise ValueError(no_kind(each.target, (*KINDS, *_ANY_KIND)))
 
     @property
     def bounds(self) -> tuple[Expression, ...]:

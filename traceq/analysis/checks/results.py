@@ -137,6 +137,10 @@ RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
 )
 
 
+NO_SPAN = "no span goes by this name"
+"""What is said of a misspelt name, most likely."""
+
+
 def judge(sums: CheckSums, expression: Expression) -> CheckResult:
     """Compare the sums with the bound.
 
@@ -147,6 +151,8 @@ def judge(sums: CheckSums, expression: Expression) -> CheckResult:
     if value is None:
         return measured_on_nothing(sums, expression)
     remark, example = circumstances(sums, expression)
+    if not sums.meant.durations.count and sums.near.question:
+        remark += f", {NO_SPAN}: {sums.near.question}"
     outcome: Outcome = "passed" if expression.holds(value) else "failed"
     apart = sums.set_apart if expression.measure == "critical_share" else sums.left_out
     return CheckResult(
@@ -156,7 +162,8 @@ def judge(sums: CheckSums, expression: Expression) -> CheckResult:
 
 def measured_on_nothing(sums: CheckSums, expression: Expression) -> CheckResult:
     """Say that no span has the name."""
-    remark = f"no span goes by this name in {plural(sums.trace_count, 'trace')}"
+    remark = f"{NO_SPAN} in {plural(sums.trace_count, 'trace')}"
+    remark += f": {sums.near.question}" if sums.near.question else ""
     bound = None if expression.allowance else expression.bound
     return CheckResult(expression.text, "nothing", None, bound, "nothing", remark, "", sums.set_apart)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,10 +12,11 @@ from traceq.analysis.checks.expressions import Expression
 from traceq.analysis.columns import Columns, Ints, columns, meanings
 from traceq.analysis.comparison.cohorts import stable_hash
 from traceq.analysis.culprits import examine
-from traceq.analysis.grouping import added, sum_by_group
+from traceq.analysis.grouping import added, numbered_rows, sum_by_group
 from traceq.analysis.requests import RequestOptions, SetApart, requests_of
 from traceq.analysis.spread import Spread, spread
-from traceq.semantics import Status
+from traceq.nearest import Near, near
+from traceq.semantics import Status, operation
 from traceq.traces import Traces, normal_id
 
 
@@ -48,6 +50,9 @@ class CheckSums:
     """One tally for each of `columns.meanings`: which of them is meant is known when all traces were read."""
     set_apart: SetApart = field(default_factory=SetApart)
     """What is no request of the service that the name means; empty where no service has it."""
+    # Needed only where no part has the name, so sums of parts may hold more.
+    near: Near = field(default_factory=Near, compare=False)
+    """Names like this one, of traces in which it means no span."""
 
     @property
     def meant(self) -> Tally:
@@ -91,7 +96,20 @@ def tally(traces: Traces, expression: Expression, options: RequestOptions) -> Ch
         taken = (_values(spans, each, expression) for each in rows)
         pairs = zip(tallies, taken, strict=True)
         tallies = [replace(one, samples=(sample_of(spans, values, at),)) for one, (values, at) in pairs]
-    return CheckSums(len(traces), tuple(tallies), set_apart)
+    return CheckSums(len(traces), tuple(tallies), set_apart, _near(spans, expression.target, tallies))
+
+
+def _near(spans: Columns, name: str, tallies: Sequence[Tally]) -> Near:
+    """Find names like one that means no span: of services, operations and what was called."""
+    if any(tally.durations.count for tally in tallies):
+        return Near()
+    traces = spans.traces
+    peers = (text for peer in traces.peers if peer is not None for text in (peer.system, peer.label))
+    parted: Iterable[str] = ()
+    if ":" in name:
+        rows, _ = numbered_rows(spans.services, spans.operations)
+        parted = (f"{span.service}:{operation(span.name)}" for span in map(traces.span, rows.tolist()))
+    return near(name, (*traces.services, *map(operation, traces.names), *peers, *parted))
 
 
 def sample_of(spans: Columns, values: Ints, at: Ints, weights: Ints | None = None) -> Sample:
@@ -131,7 +149,7 @@ def _shares(traces: Traces, expression: Expression, options: RequestOptions) -> 
         held_ns = sum_by_group(requests.entry[rows], examined.charged_ns[rows], size)[requests.entries]
         sample = sample_of(spans, held_ns, spans.trace[requests.entries], latency_ns)
         tallies.append(replace(_tally(spans, rows), samples=(sample,)))
-    return CheckSums(len(traces), tuple(tallies), requests.set_apart)
+    return CheckSums(len(traces), tuple(tallies), requests.set_apart, _near(spans, expression.target, tallies))
 
 
 def _tally(spans: Columns, rows: Ints) -> Tally:

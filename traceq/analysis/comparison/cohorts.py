@@ -38,7 +38,9 @@ from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import added, distinct, numbered
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.skew import Skew, corrected
+from traceq.analysis.tag_keys import near_keys
 from traceq.errors import NotFoundError
+from traceq.nearest import Near
 from traceq.semantics import Status
 from traceq.traces import Traces, normal_id
 from traceq.units import format_duration, plural
@@ -143,6 +145,9 @@ class CohortSums:
     cohort: Cohort = field(default_factory=Cohort)
     values: tuple[tuple[str, ...], ...] = ()
     """Values of the tag to split by: one tuple for each of the cohort's traces; empty where there is no such tag."""
+    # Needed only where no part has the name, so sums of parts may hold more.
+    near: Near = field(default_factory=Near, compare=False)
+    """Keys like that of the tag, of traces in which no span has it."""
 
     def __add__(self, other: CohortSums) -> CohortSums:
         return added(self, other)
@@ -168,7 +173,10 @@ class CohortQuestion:
 
     def collect(self, traces: Traces) -> CohortSums:
         """Reduce a table."""
-        return CohortSums(collect(traces, self.options), () if self.key is None else values_of(traces, self.key))
+        if self.key is None:
+            return CohortSums(collect(traces, self.options))
+        values = values_of(traces, self.key)
+        return CohortSums(collect(traces, self.options), values, Near() if any(values) else near_keys(traces, self.key))
 
     def rank(self, sums: CohortSums) -> Cohort:
         """Give the requests, for a comparison with those of another set."""
@@ -356,7 +364,7 @@ def split_by_failure(cohort: Cohort) -> Split:
     return Split(*parts, "without failed spans", "with failed spans")
 
 
-def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str, listing: str = "") -> Split:
+def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str, hint: str = "") -> Split:
     """Separate the traces that have one value of a tag from those that have only other values.
 
     Without a given value, it is the one whose first trace started last: the version that was rolled out. Traces without
@@ -366,7 +374,7 @@ def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], te
         values: Values of the tag, for each trace.
         starts_ns: When each trace started.
         text: The tag, alone or with a value.
-        listing: The command that lists tags; empty where there is none.
+        hint: What to try where there is no such tag.
 
     Raises:
         NotFoundError: If no trace has the tag or the value, or all have the same value.
@@ -376,7 +384,7 @@ def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], te
     chosen = wanted if equals else _newest(values, starts_ns)
     if chosen not in counts or len(counts) < 2:
         if not counts:
-            raise NotFoundError(f"no span carries the tag '{key}'", hint=listing and f"`{listing}` lists tags")
+            raise NotFoundError(f"no span carries the tag '{key}'", hint=hint)
         raise _cannot_split(key, chosen if equals else None, counts)
     after = [position for position, found in enumerate(values) if chosen in found]
     before = [position for position, found in enumerate(values) if found and chosen not in found]

@@ -5,7 +5,7 @@ them all and sums up the sightings by call. Sums can be added, and only `rank` t
 """
 
 from traceq.analysis.findings.answer import Finding, Findings
-from traceq.analysis.findings.kinds import KINDS, FindingKind
+from traceq.analysis.findings.kinds import KINDS, FindingKind, no_kind
 from traceq.analysis.findings.question import FindingQuestion, sum_up
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.findings.signatures import Acknowledgement, Review, reviewed_by
@@ -27,6 +27,7 @@ __all__ = [
     "Scene",
     "Sightings",
     "Thresholds",
+    "no_kind",
     "reviewed_by",
     "sum_up",
 ]

@@ -7,13 +7,14 @@ difference, what to try is said in its words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from traceq.analysis.errors import failure_of
 from traceq.analysis.findings import alike, attempts, series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.wording import of_statement
+from traceq.nearest import near
 from traceq.semantics import Peer
 from traceq.traces import Span
 from traceq.units import format_count, format_duration, plural
@@ -329,3 +330,11 @@ def is_write(text: str) -> bool:
     """Tell whether a query changes data, by the first word that decides it."""
     write, read = _WRITE.search(text), _READ.search(text)
     return write is not None and (read is None or write.start() < read.start())
+
+
+def no_kind(text: str, kinds: Iterable[str]) -> str:
+    """Say that findings of this kind do not exist, which kinds there are, and which may be meant."""
+    known = tuple(kinds)
+    question = near(text, known).question
+    told = f"{question} There are" if question else "there are"
+    return f"'{text}' is no kind of finding, {told} {', '.join(known)}"
