@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -165,4 +166,20 @@ def test_what_a_format_cannot_hold_is_said(run: Run, tmp_path: Path) -> None:
     outcome = run("convert", str(source), "-o", str(tmp_path / "jaeger.json"))
 
     assert outcome.code == 0
-    assert "traceq: warning: 1 attributes that are lists or maps become JSON text\n" in outcome.err
+    assert "traceq: warning: attributes that are lists or maps become JSON text: 1\n" in outcome.err
+
+
+def test_parquet_that_is_not_a_file_of_its_own_is_refused(run: Run, tmp_path: Path) -> None:
+    own, other = tmp_path / "own.parquet", tmp_path / "other.parquet"
+    source = tmp_path / "z.json"
+    source.write_text('[{"traceId": "a", "id": "b", "timestamp": 1700000000000000, "localEndpoint": {}}]', "utf-8")
+    assert run("convert", str(source), "-o", str(own)).code == 0
+    assert run("convert", str(source), "--to", "otap", "-o", str(other)).code == 0
+    packed = tmp_path / "own.gz"
+    packed.write_bytes(gzip.compress(own.read_bytes()))
+
+    both, alone = run("services", "--source", str(tmp_path)), run("services", "--source", str(packed))
+
+    assert (both.code, alone.code) == (5, 5)
+    assert "ask them one after the other, or `traceq convert` the others first" in both.err
+    assert "own.gz: it is traceq's own Parquet, packed or sent" in alone.err

@@ -194,11 +194,24 @@ def test_what_node_prints_becomes_json(printed: str, expected: dict[str, Any]) -
 LOG = b"listening on 8000\n" + json.dumps(PYTHON, indent=4).encode() + b"\n{ level: 'info' }\nbye\n"
 
 
+def test_what_node_cut_is_counted() -> None:
+    cut = (
+        "  attributes: { many: [ 1, ... 20 more items ], deep: [Object], list: [Array], said: '[Object] ... 2 more ' },"
+    )
+    printed = (PRINTED / "js-console.txt").read_text(encoding="utf-8")
+    span = re.sub(r"^  attributes: \{\n.*?^  \},$", lambda _: cut, printed, count=1, flags=re.MULTILINE | re.DOTALL)
+
+    notes = [read_document(text.encode(), "x.log").notes for text in (span, span.replace("... 20 more items", "2"))]
+
+    told = "values that Node.js cut short (`[Object]`, `... 20 more items`): {}"
+    assert [[note for note in each if "Node.js" in note] for each in notes] == [[told.format(3)], [told.format(2)]]
+
+
 def test_spans_are_found_among_the_lines_of_a_log() -> None:
     document = read_document(LOG, "x.log")
 
     assert [record_of(part).span_ids for part in document.parts] == [["0b" * 8]]
-    assert document.notes == ("3 lines that hold no spans were left out",)
+    assert document.notes == ("lines without spans, left out: 3",)
 
 
 def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,7 +244,7 @@ def _check_target(target: Path) -> None:
 def _tell(written: _Written, output: str) -> None:
     tell_remarks(written.notes, written.warnings)
     for what, count in sorted(written.lost.items()):
-        tell("warning", f"{count:,} {what}")
+        tell("warning", f"{what}: {count:,}")
     counts = f"{plural(written.trace_count, 'trace')}, {plural(written.span_count, 'span')}"
     took = format_size(sum(path.stat().st_size for path in written.paths))
     files = f" in {plural(len(written.paths), 'file')}" if len(written.paths) > 1 else ""

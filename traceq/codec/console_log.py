@@ -25,16 +25,19 @@ class Log(NamedTuple):
     """How many lines are no spans."""
     is_broken: bool
     """Whether something looks like spans that cannot be read here."""
+    cut: int = 0
+    """How many values of spans Node.js did not print whole."""
 
 
 def read(body: memoryview) -> Log:
     """Find the spans in a log."""
     spans: list[tuple[SpanFormat, int, msgspec.Raw]] = []
-    other_lines = position = 0
+    other_lines = position = cut = 0
     for start, stop in _blocks(body):
         if stop - start > _LONGEST_BYTES:
             return Log([], 0, is_broken=True)
-        objects = _objects(bytes(body[start:stop]))
+        text = bytes(body[start:stop])
+        objects = _objects(text)
         if objects is None and _TRACE_ID.search(body, start, stop):
             return Log([], 0, is_broken=True)
         formats = [format_of(keys) for keys, _ in objects or ()]
@@ -43,11 +46,12 @@ def read(body: memoryview) -> Log:
         ]
         if found and len(found) == len(formats):
             spans += found
+            cut += _cuts(text)
             other_lines += _lines_of_text(body, position, start)
             position = stop
         elif found or any(not _CONTAINERS.isdisjoint(keys) for keys, _ in objects or ()):
             return Log([], 0, is_broken=True)
-    return Log(spans, other_lines + _lines_of_text(body, position, len(body)), is_broken=False)
+    return Log(spans, other_lines + _lines_of_text(body, position, len(body)), is_broken=False, cut=cut)
 
 
 _LONGEST_BYTES = 4 * 2**20
@@ -74,6 +78,17 @@ def _objects(text: bytes) -> list[tuple[Collection[str], msgspec.Raw]] | None:
         except BROKEN:
             continue
     return None
+
+
+def _cuts(text: bytes) -> int:
+    """Count what Node.js left out of a block that can be read; what only says so, in quotes, does not count."""
+    if not _CUT.search(text):
+        return 0
+    found = _TOKEN.finditer(text.decode("utf-8"))
+    return sum(_CUT.match(each[0].encode()) is not None for each in found)
+
+
+_CUT = re.compile(rb"\.\.\. \d+ more |\[(?:Object|Array)\]")
 
 
 def _blocks(body: memoryview) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansP
 from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, reason, refusal
 from traceq.errors import DecodeError
-from traceq.units import plural
+from traceq.units import format_count, plural
 from traceq.untrusted import printable
 
 _Value = TypeVar("_Value")
@@ -159,7 +159,10 @@ class _Reader:
         for span_format, at, span in log.spans:
             self._spans.setdefault(span_format, []).append((f"{place}, at byte {at}", span))
         if log.other_lines:
-            self.notes.append(f"{plural(log.other_lines, 'line')} that hold no spans were left out")
+            self.notes.append(f"lines without spans, left out: {format_count(log.other_lines)}")
+        if log.cut:
+            count = format_count(log.cut)
+            self.notes.append(f"values that Node.js cut short (`[Object]`, `... 20 more items`): {count}")
         return bool(log.spans) and not log.is_broken
 
     def read_body(self, body: memoryview, place: str) -> None:

@@ -37,7 +37,10 @@ _Value = TypeVar("_Value")
 SPAN_COLUMNS = tuple(field.name for field in SPAN_FIELDS)
 DETAIL_COLUMNS = tuple(field.name for field in DETAIL_FIELDS)
 _CODED = [field.name for field in SPAN_FIELDS if pa.types.is_dictionary(field.type)]
-_HINT = "traceq reads the Parquet that `traceq convert` writes, and that of other tools, but not both at once"
+_HINT = (
+    "traceq reads the Parquet that `traceq convert` writes, and that of other tools, but not both at once; "
+    "ask them one after the other, or `traceq convert` the others first"
+)
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError)
 """What reading a damaged file can raise: names in its footer may be anything."""
 

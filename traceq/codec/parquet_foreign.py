@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.mending import Mended
 from traceq.codec.otlp_terms import Told
+from traceq.codec.parquet import FORMAT_KEY
 from traceq.codec.parts import Part, SpansPart
 from traceq.codec.spans import Spans
 from traceq.codec.translated import Translated, coded_of
 from traceq.codec.wire import VOID_IDS, Body, failures_told, quoted, refusal
+from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
@@ -60,6 +62,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _NEEDED = ("trace_id", "span_id", "start")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, IndexError, KeyError)
 """What pyarrow raises for damaged bytes, in its own layers and in Python's."""
+_AS_FILE = "it is read from a file of its own only, not unpacked, since its columns are read one by one; give its path"
 _DETAILS = frozenset(name for name in _NAMES if name.startswith(("event", "link"))) - {"links"}
 
 
@@ -70,7 +73,12 @@ def read_parquet(body: Body, place: str) -> list[Part]:
         DecodeError: If it is damaged, or its columns are not those of spans.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read()
+        opened = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body)))
+        if FORMAT_KEY in (opened.metadata.metadata or {}):
+            raise DecodeError(
+                f"cannot read traces from {place}: it is traceq's own Parquet, packed or sent", hint=_AS_FILE
+            )
+        table = opened.read()
         table.validate(full=True)
         columns = _columns(table.column_names)
         missing = [_NAMES[name][0] for name in _NEEDED if name not in columns]
