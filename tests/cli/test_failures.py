@@ -366,6 +366,27 @@ def test_text_from_outside_is_shown_and_never_sent_to_the_terminal(run: Run) -> 
     assert "\\x1b]0;owned\\x07" in outcome.err
 
 
+@pytest.mark.parametrize("command", ["fetch", "search", "demo"])
+def test_a_reader_that_is_gone_ends_it_with_0(command: str) -> None:
+    """Without a stub: typer, too, has its way with closed pipes."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    source = () if command == "demo" else ("--source", "fixtures/chat.json")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "traceq", command, *source],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    os.close(writing)
+
+    assert done.returncode == 0
+    assert "error" not in done.stderr.lower()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="nothing here is full")
 def test_standard_output_without_room_is_no_bug() -> None:
     with Path("/dev/full").open("w") as full:

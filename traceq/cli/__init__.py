@@ -272,6 +272,11 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         return _leave_closed_pipe()
+    except SystemExit as error:
+        # What typer makes of a closed pipe within a command; 1 would be a bug.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _leave_closed_pipe()
     except (KeyboardInterrupt, typer.Abort):
         tell_error("interrupted")
         return ExitCode.INTERRUPTED
