@@ -259,8 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     is_debug = "--debug" in arguments
     logging.getLogger("traceq").addHandler(logging.NullHandler())
     try:
-        code = _app_for(arguments)(list(arguments) or ["--help"], prog_name="traceq", standalone_mode=False)
-        sys.stdout.flush()
+        code = _run(arguments)
     except typer.TyperException as error:
         message = error.format_message()
         tell_error(message, _usage_hint(arguments, message))
@@ -271,11 +270,6 @@ def main(arguments: Sequence[str]) -> int:
         tell_error(error.message, error.hint)
         return error.exit_code
     except BrokenPipeError:
-        return _leave_closed_pipe()
-    except SystemExit as error:
-        # What typer makes of a closed pipe within a command; 1 would be a bug.
-        if not isinstance(error.__context__, BrokenPipeError):
-            raise
         return _leave_closed_pipe()
     except (KeyboardInterrupt, typer.Abort):
         tell_error("interrupted")
@@ -291,6 +285,18 @@ def main(arguments: Sequence[str]) -> int:
         # Ctrl-C within a command: typer takes it for itself, and gives the code without a word.
         tell_error("interrupted")
     return code if isinstance(code, int) else ExitCode.ANSWERED
+
+
+def _run(arguments: Sequence[str]) -> object:
+    try:
+        code = _app_for(arguments)(list(arguments) or ["--help"], prog_name="traceq", standalone_mode=False)
+    except SystemExit as error:
+        # What typer makes of a closed pipe within a command: an end with 1, as if there were a bug.
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
+        raise
+    sys.stdout.flush()
+    return code
 
 
 def _app_for(arguments: Sequence[str]) -> typer.Typer:
