@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from tests.analysis.findings.requests import entry, found, query
+from tests.builders import traces
+from traceq.answer import report_of
+from traceq.library import findings
 from traceq.report import Line
 from traceq.views.findings import finding_lines
 
@@ -42,3 +45,10 @@ def test_long_statements_are_shortened() -> None:
 
 def test_no_findings_are_no_lines() -> None:
     assert finding_lines([], 40) == []
+
+
+def test_the_titles_for_builds_say_what_was_called_where_the_name_does_not() -> None:
+    report = report_of(findings(traces({"a1": [entry(1000), query("q", 10, 910)]})))
+
+    assert report.issues is not None
+    assert [issue.title for issue in report.issues] == ["slow query: SELECT users (→ mysql)"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from traceq.analysis.findings import KINDS, Finding, Findings
+from traceq.analysis.naming import whose
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Issue, Line, Part, Report
@@ -58,12 +59,12 @@ def _decided(answer: Findings) -> list[Line]:
 def _issue(finding: Finding, request_count: int) -> Issue:
     key, example = finding.key, finding.totals.examples[0]
     title, decision = KINDS[key.kind].title, finding.acknowledged
-    whose = f"({decision.by})" if decision and decision.by else ""
+    by = f"({decision.by})" if decision and decision.by else ""
     cost_ns = finding.totals.cost_ns
     cost = f"{format_duration(cost_ns)} on the critical path, {format_ratio(finding.ratio)} of all time; "
     return Issue(
         rule=key.kind,
-        title=f"{title}: {key.name}",
+        title=f"{title}: {key.name}{whose(key.service, key.name, key.peer, key.service)}",
         rule_title=title,
         text=f"{cost if cost_ns else ''}{_evidence(finding, request_count)}",
         level="error" if key.kind == "error" else "warning",
@@ -73,7 +74,7 @@ def _issue(finding: Finding, request_count: int) -> Issue:
         line=example.line,
         name=f"{key.service} {key.name}",
         trace_ids=tuple(each.trace_id for each in finding.totals.examples),
-        accepted=f"{decision.reason} {whose}".rstrip() if decision else "",
+        accepted=f"{decision.reason} {by}".rstrip() if decision else "",
     )
 
 
@@ -105,9 +106,9 @@ def _footer(answer: Findings, asked: Asked, top: int) -> tuple[Line, ...]:
 def _next_words(answer: Findings, asked: Asked) -> tuple[str, ...]:
     if answer.unacknowledged:
         return ("show", answer.unacknowledged[0].totals.examples[0].trace_id)
-    whose = (answer.options.service,) if answer.options.service else ()
+    named = (answer.options.service,) if answer.options.service else ()
     one = ("--trace", str(asked.query["trace_id"])) if "trace_id" in asked.query else ()
-    return ("bottlenecks", *whose, *one)
+    return ("bottlenecks", *named, *one)
 
 
 def finding_lines(findings: Sequence[Finding], request_count: int, *, is_brief: bool = False) -> list[Line]:
