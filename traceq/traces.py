@@ -42,6 +42,7 @@ WarningCode: TypeAlias = Literal[
     "id-missing",
     "span-left-out",
     "halves-joined",
+    "other-trace",
     "service-missing",
     "from-source",
 ]

@@ -288,3 +288,11 @@ def test_whatever_a_span_holds_it_is_shown_or_told(drawn: tuple[Any, Mapping[str
 
     left_out = [warning for warning in traces.warnings if warning.code in ("span-left-out", "duplicate-dropped")]
     assert traces.span_count + len(left_out) == 2
+
+
+@pytest.mark.parametrize(("named", "is_told"), [("0A" * 16, False), ("0b" * 16, True)])
+def test_a_span_that_names_another_trace_is_told(named: str, is_told: bool) -> None:  # noqa: FBT001  a parameter
+    table = both_ways(v1(traceID=named))
+
+    assert table.span_count == 2
+    assert [(each.code, each.span_id) for each in table.warnings] == [("other-trace", SPAN_ID)] * is_told

@@ -28,6 +28,7 @@ _TEXTS: dict[WarningCode, str] = {
     "value-left-out": "fields that make no sense: {spans} in {traces}, shown without them",
     "id-missing": "span ids missing: {spans} in {traces}, given ids of their own",
     "span-left-out": "not readable as spans, left out: {spans} in {traces}",
+    "other-trace": "another trace named than the one that lists them: {spans} in {traces}",
     "halves-joined": "stored by 64 and by 128 bits of one id: {traces}, joined",
     "service-missing": "service missing: {spans} in {traces}",
     "from-source": "the source warns about {traces}: {example}",

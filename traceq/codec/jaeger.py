@@ -29,11 +29,12 @@ from traceq.codec.wire import (
     failure,
     failures_told,
     is_empty,
+    quoted,
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged, meaning
-from traceq.traces import Event, Link, is_same_trace
+from traceq.traces import Event, Link, TraceWarning, is_same_trace
 
 _FOLLOWS_FROM = "FOLLOWS_FROM"
 """The type of reference that names what a span comes after, without saying that it waited for the span."""
@@ -227,6 +228,8 @@ def _coded(
         _add_parents(coded, spans, processes)
         _add_meanings(coded, spans, codes)
         coded.span_ids += [span.span_id for span in spans]
+        if not {span.trace_id for span in spans} <= {trace_id, None}:
+            coded.repairs += _strays(spans, trace_id)
         coded.start_ns += [(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans]
         coded.duration_ns += [
             (span.duration_us or 0) * 1000 if span.duration_ns is None else span.duration_ns for span in spans
@@ -235,6 +238,14 @@ def _coded(
         coded.names += [names[span.name or ""] for span in spans]
         coded.origins += _origins(spans, origins, codes)
     return coded
+
+
+def _strays(spans: list[Span] | list[_DetailedSpan], trace_id: str) -> Iterator[TraceWarning]:
+    """Name the spans that belong to another trace than the one that lists them."""
+    for span in spans:
+        if span.trace_id and not is_same_trace(span.trace_id, trace_id):
+            told = f"it names the trace {quoted(span.trace_id, 40)}, and is kept in the one that lists it"
+            yield TraceWarning("other-trace", trace_id, told, span.span_id.lower())
 
 
 def _add_parents(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], processes: _Processes) -> None:

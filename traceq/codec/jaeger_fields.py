@@ -49,6 +49,8 @@ class AnySpan(msgspec.Struct, gc=False):
     """What is read of every span."""
 
     span_id: str = msgspec.field(name="spanID")
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+    """Only to find out that it is another one than that of the trace which lists the span."""
     name: str | None = msgspec.field(name="operationName", default=None)
     references: list[Reference] | None = None
     """After reading details: only those that do not name the parent."""
