@@ -91,7 +91,7 @@ def test_attributes_may_be_left_out_and_every_answer_says_so(run: Run, tmp_path:
 
 
 def test_nothing_is_left_when_the_input_cannot_be_read(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "bad.json").write_text('{"data": [{"traceID": "a1", "spans": [{}]}]}')
+    (tmp_path / "bad.json").write_text('{"data": [{"traceID": "a1", "spans": [{}]}, null]}')
 
     failed = run("convert", str(tmp_path / "bad.json"), "-o", str(tmp_path / "x.parquet"))
 
