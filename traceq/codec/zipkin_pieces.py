@@ -91,11 +91,13 @@ def _telling_first(piece: Span) -> tuple[bool, ...]:
 def _is_piece(piece: Span, whole: Span) -> bool:
     """Whether nothing speaks against both telling of the same span."""
     times = {(each.timestamp, each.duration) for each in (piece, whole) if each.timestamp and each.duration}
+    starts = {each.timestamp for each in (piece, whole) if each.timestamp and each.kind}
     return (
         _agree(piece.kind, whole.kind)
         and _agree(piece.parent_id, whole.parent_id)
         and all(map(_agree, _parts(piece.local), _parts(whole.local)))
         and len(times) < 2
+        and len(starts) < 2
     )
 
 
