@@ -17,9 +17,10 @@ laws:  ## Hold every law against many examples, others each time: for a night
 lint:  ## Lint, format check, types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-docs:  ## Write docs/cli.md and the tables of docs/json.md anew
+docs:  ## Write docs/cli.md, the tables of docs/json.md and the JSON Schemas anew
 	.venv/bin/python -m tools.cli_docs > docs/cli.md
 	.venv/bin/python -m tools.json_docs
+	.venv/bin/python -m tools.json_schemas
 
 readme:  ## Write the answers and pictures shown in README.md anew; read the diff before you commit it
 	.venv/bin/python -m tools.readme

@@ -54,6 +54,7 @@ PUBLIC = [
     "findings",
     "flame",
     "load",
+    "schema",
     "self_time",
     "statistics",
     "what_if",

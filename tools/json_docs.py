@@ -90,9 +90,9 @@ def keys_of(answer: type[Answer]) -> str:
 def _lines(specs: tuple[Column[Any] | Rows[Any], ...], above: str) -> Iterator[str]:
     for spec in specs:
         if isinstance(spec, Column):
-            yield f"| `{above}{spec.path}` | {_unit(spec)} | {_sentence(spec)} |"
+            yield f"| `{above}{spec.path}` | {_unit(spec)} | {sentence(spec)} |"
         else:
-            yield f"| `{above}{spec.path}` | list | {_sentence(spec)} |"
+            yield f"| `{above}{spec.path}` | list | {sentence(spec)} |"
             yield from _lines(spec.columns, f"{above}{spec.path}[].")
 
 
@@ -100,7 +100,7 @@ def _unit(column: Column[Any]) -> str:
     return _UNITS.get(column.unit, "ns" if column.key.endswith("_ns") else "")
 
 
-def _sentence(spec: Column[Any] | Rows[Any]) -> str:
+def sentence(spec: Column[Any] | Rows[Any]) -> str:
     """Write what a key holds as a sentence.
 
     Raises:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         what_if,
     )
     from traceq.query import TraceQuery
+    from traceq.schemas import schema
     from traceq.semantics import Kind, Peer, Status
     from traceq.sources.interface import ConnectionOptions, Found, Source
     from traceq.traces import Span, Traces, TraceWarning
@@ -85,12 +86,13 @@ __all__ = [
     "findings",
     "flame",
     "load",
+    "schema",
     "self_time",
     "statistics",
     "what_if",
 ]
 
-_LIGHT = ("errors", "semantics", "catalog", "traces", "query", "sources.interface")
+_LIGHT = ("errors", "semantics", "catalog", "traces", "query", "sources.interface", "schemas")
 """Modules without numpy, so that a query costs no import of the analyses."""
 _HEAVY = ("library", "analysis.findings", "analysis.critical_path", "analysis.one_trace")
 """The library comes first: with it every kind of answer learns how it is shown."""

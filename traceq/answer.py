@@ -8,7 +8,7 @@ from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from traceq.report import Column, Part, Report, Rows, Table, Unit, Value, document, getter, json_key, table
+from traceq.report import Column, Holds, Part, Report, Rows, Table, Unit, Value, document, getter, json_key, table
 from traceq.units import format_count, format_duration, format_ratio
 
 if TYPE_CHECKING:
@@ -35,13 +35,17 @@ class Verdict:
 
 
 _Row = TypeVar("_Row")
+_NO_KINDS: Mapping[str, Holds] = {}
 
 
-def verdict_specs(taken: Callable[[_Row], Verdict | None], **numbers: str) -> tuple[Column[_Row], ...]:
+def verdict_specs(
+    taken: Callable[[_Row], Verdict | None], holds: Mapping[str, Holds] = _NO_KINDS, **numbers: str
+) -> tuple[Column[_Row], ...]:
     """Describe the keys of a verdict; the whole of it is null where nothing can be said.
 
     Args:
         taken: Takes the verdict from an answer.
+        holds: What numbers are in JSON of which neither key nor unit says it.
         numbers: For each key of its numbers what it holds.
     """
 
@@ -51,14 +55,18 @@ def verdict_specs(taken: Callable[[_Row], Verdict | None], **numbers: str) -> tu
             return None if found is None else found.numbers.get(key)
 
         unit = Unit.RATIO if key.endswith("ratio") else Unit.TEXT
-        return json_key(key, value, about, unit, within="verdict")
+        return json_key(key, value, about, unit, within="verdict", holds=holds.get(key), is_known=False)
 
     def text(row: _Row) -> str | None:
         found = taken(row)
         return None if found is None else found.text
 
     told = json_key(
-        "text", text, "the answer in one sentence; `verdict` is null where nothing can be said", within="verdict"
+        "text",
+        text,
+        "the answer in one sentence; `verdict` is null where nothing can be said",
+        within="verdict",
+        is_known=True,
     )
     return (told, *(number(key, about) for key, about in numbers.items()))
 

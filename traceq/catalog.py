@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Table, Unit, document, json_key, table
@@ -253,7 +253,11 @@ class TraceList(Answer):
     """The number of services that were searched one by one; 0 where one search covered all of them."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        Column("order", about="order of the traces, as for --sort; `slowest`: by the response time of the service"),
+        Column(
+            "order",
+            about="order of the traces, as for --sort; `slowest`: by the response time of the service",
+            holds=(*get_args(Order), "slowest"),
+        ),
         Rows("traces", SUMMARY_COLUMNS, lambda answer: answer.summaries, "traces in that order"),
     )
     MAIN: ClassVar[str] = "traces"
@@ -273,7 +277,7 @@ class ServiceList(Answer):
     services: tuple[str, ...]
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("services", lambda answer: list(answer.services), "names, sorted; in CSV one a line"),
+        json_key("services", lambda answer: list(answer.services), "names, sorted; in CSV one a line", holds="texts"),
     )
 
     def records(self) -> Table:

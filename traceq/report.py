@@ -39,6 +39,14 @@ class Unit(Enum):
     """A mapping, only for JSON documents."""
 
 
+Kind: TypeAlias = Literal[
+    "text", "count", "integer", "share", "number", "boolean", "texts", "counts", "count by name", "value by name"
+]
+"""What the values of a column are in JSON: a count is 0 or more, a share 0..1, and plurals are lists."""
+
+Holds: TypeAlias = "Kind | tuple[str, ...] | type[Any]"
+"""A kind, one of these texts, or the document of an answer."""
+
 _Row = TypeVar("_Row")
 
 
@@ -65,6 +73,15 @@ class Column(Generic[_Row]):
     """Writes a mapping as one cell, in CSV and newline-delimited JSON; None where it is left out there."""
     of: str = ""
     """The part of the row that has the value (`totals`), where none is given; empty for the row itself."""
+    holds: Holds | None = None
+    """What its values are in JSON; None for what unit and key say."""
+    is_known: bool | None = None
+    """Whether it is never null where its object is not; None for what its kind says.
+
+    Counts, truths, lists and texts of which there are but a few are known.
+    """
+    is_optional: bool = False
+    """Whether it is left out where the question has no such thing."""
 
     @property
     def path(self) -> str:
@@ -77,11 +94,18 @@ class Column(Generic[_Row]):
         return self.path.replace(".", "_")
 
 
-def json_key(
-    key: str, value: Callable[[_Row], Value], about: str = "", unit: Unit = Unit.TEXT, *, within: str = ""
+def json_key(  # noqa: PLR0913 - the fields of a column
+    key: str,
+    value: Callable[[_Row], Value],
+    about: str = "",
+    unit: Unit = Unit.TEXT,
+    *,
+    within: str = "",
+    holds: Holds | None = None,
+    is_known: bool | None = None,
 ) -> Column[_Row]:
     """Define a column that the terminal has no heading for; see `Column`."""
-    return Column(key, "", unit, value, about, within=within)
+    return Column(key, "", unit, value, about, within=within, holds=holds, is_known=is_known)
 
 
 @dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
@@ -100,6 +124,10 @@ class Rows(Generic[_Row]):
     """The object of the JSON document that the list is part of, as for columns."""
     of: str = ""
     """The part of the holder that has the rows, as for columns."""
+    is_known: bool = True
+    """Whether it is a list in any case; else it is null for what was not looked for."""
+    is_optional: bool = False
+    """Whether it is left out where the question has no such thing."""
 
     @property
     def path(self) -> str:

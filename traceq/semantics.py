@@ -38,6 +38,10 @@ class Status(IntEnum):
     ERROR = 2
 
 
+KIND_NAMES = tuple(kind.name.lower() for kind in Kind)
+STATUS_NAMES = tuple(status.name.lower() for status in Status)
+
+
 class Activity(IntEnum):
     """What a span does towards others, according to its attributes; its kind may say something else, or nothing."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 
@@ -228,6 +228,7 @@ class Bottlenecks(Answer):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *verdict_specs(
             lambda answer: answer.verdict,
+            holds={"kind": ("slow", "alike", "all")},
             kind="`slow`: what slow requests do otherwise; `alike`: they do what the others do; `all`: too few to tell",
             service="service of the operation that it names",
             operation="the operation",
@@ -240,14 +241,19 @@ class Bottlenecks(Answer):
             tag_other_ratio="share of the other traces that have it",
         ),
         ASKED_SERVICE,
-        json_key("by", lambda answer: answer.options.measure, "measure that ranks"),
+        json_key("by", lambda answer: answer.options.measure, "measure that ranks", holds=get_args(Measure)),
         Column("request_count", of="sums"),
         json_key("failed_request_count", lambda answer: answer.sums.failed_count, "requests whose entry span failed"),
         Column("trace_count", of="sums"),
         Column("span_count", of="sums", about="spans in these requests"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
         *spread_specs("latency", "", lambda answer: answer.sums.latency, "latencies of the requests"),
-        json_key("slow_request_count", lambda answer: answer.slow_count, "slow requests; null where there are too few"),
+        json_key(
+            "slow_request_count",
+            lambda answer: answer.slow_count,
+            "slow requests; null where there are too few",
+            is_known=False,
+        ),
         Column("slow_from_ns", about="latency from which requests are slow"),
         *skew_specs(lambda answer: (answer.sums.moved_span_count, answer.sums.largest_shift_ns)),
         Rows(

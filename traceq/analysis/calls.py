@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -58,7 +58,12 @@ class Node:
 
 NODE_COLUMNS: tuple[Column[Node], ...] = (
     Column("name", "name", Unit.SERVICE),
-    Column("kind", "kind", about="`service`, `database`, `messaging` or `external`"),
+    Column(
+        "kind",
+        "kind",
+        about="`service`, `database`, `messaging` or `external`",
+        holds=get_args(NodeKind),
+    ),
     Column("system", "system", value=lambda node: node.system or None, about="`mysql`, `kafka`, ...; null of services"),
 )
 

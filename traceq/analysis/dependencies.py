@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls, linked
 from traceq.analysis.calls import NODE_COLUMNS, Node, NodeKind, settle
@@ -86,24 +86,32 @@ def _if_counted(value: Callable[[CallSums], int]) -> Callable[[Dependency], int 
 DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
     Column("caller", "caller", Unit.SERVICE, can_shrink=True),
     Column("callee", "callee", Unit.SERVICE, can_shrink=True),
-    Column("asynchronous", "async", value=lambda call: call.is_async, about="messages that the caller does not await"),
+    Column(
+        "asynchronous",
+        "async",
+        value=lambda call: call.is_async,
+        about="messages that the caller does not await",
+        holds="boolean",
+    ),
     Column("via", "via", value=lambda call: call.via or None, about="the broker of a message", can_shrink=True),
     Column("call_count", "calls", Unit.COUNT),
-    Column("trace_count", "traces", Unit.COUNT, _if_counted(lambda sums: sums.trace_count)),
+    Column("trace_count", "traces", Unit.COUNT, _if_counted(lambda sums: sums.trace_count), is_known=False),
     Column(
         "calls_per_trace",
         "per trace",
         value=lambda call: call.counted.call_count / call.counted.trace_count if call.counted.trace_count else None,
+        holds="number",
     ),
-    Column("error_count", "err", Unit.ERRORS, _if_counted(lambda sums: sums.error_count)),
+    Column("error_count", "err", Unit.ERRORS, _if_counted(lambda sums: sums.error_count), is_known=False),
     Column(
         "rejoined_count",
         "rejoined",
         Unit.COUNT,
         _if_counted(lambda sums: sums.rejoined_count),
         "of these calls, those of which a span is missing: other traces show who called",
+        is_known=False,
     ),
-    Column("protocols", "protocol", value=lambda call: sorted(call.counted.protocols)),
+    Column("protocols", "protocol", value=lambda call: sorted(call.counted.protocols), holds="texts"),
     *_view_specs("callee_time", "durations of the calls as the callee sees them", lambda sums: sums.callee),
     *_view_specs("caller_time", "durations of the calls as the caller sees them", lambda sums: sums.caller),
     *_view_specs("network_time", "network times of the calls", lambda sums: sums.network),
@@ -115,8 +123,14 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
         lambda call: call.held_ns if call.has_critical else None,
         "how long the calls held critical paths; null unless `--critical` asks for it",
     ),
-    Column("jaeger_count", "jaeger", Unit.COUNT, about="calls in Jaeger's own table"),
-    Column("known_to", "known to", about="`traces`, `jaeger` or `both`"),
+    Column(
+        "jaeger_count",
+        "jaeger",
+        Unit.COUNT,
+        about="calls in Jaeger's own table; null where it has none",
+        is_known=False,
+    ),
+    Column("known_to", "known to", about="`traces`, `jaeger` or `both`", holds=get_args(Origin)),
     Column(
         "is_spurious",
         "spurious",
@@ -173,9 +187,9 @@ class Dependencies(Answer):
             failing_callee="of whom",
             error_count="how many of these fail",
         ),
-        Column("origin", about="who counted: `jaeger`, `traces` or `both`"),
-        Column("trace_count", about="traces; null for Jaeger's own table alone"),
-        Column("services", about="names, sorted; those without calls too"),
+        Column("origin", about="who counted: `jaeger`, `traces` or `both`", holds=get_args(Origin)),
+        Column("trace_count", about="traces; null for Jaeger's own table alone", is_known=False),
+        Column("services", about="names, sorted; those without calls too", holds="texts"),
         *_window_specs("traces_window", "which time was asked for traces", lambda coverage: coverage.traces),
         *_window_specs("table_window", "which time Jaeger's own table was asked for", lambda coverage: coverage.table),
         Rows("nodes", NODE_COLUMNS),

@@ -287,6 +287,7 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
         "services",
         value=lambda origin: sorted(origin.totals.services),
         about="services that failed with it",
+        holds="texts",
     ),
     Column(
         "http_statuses",
@@ -297,6 +298,8 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
         text=lambda origin: tuple(
             f"{status} x {count}" for status, count in sorted(origin.totals.http_statuses.items())
         ),
+        holds="count by name",
+        is_known=True,
     ),
     Column("first_ns", "first", Unit.TIME, of="totals", about="start of the first span"),
     Column("last_ns", "last", Unit.TIME, of="totals", about="start of the last span"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -111,7 +111,13 @@ def frame_specs() -> tuple[Column[Any], ...]:
     """Describe the columns of where a frame stands, and of the call that it ends with."""
     return (
         Column("frame", "frame", Unit.COUNT, lambda frame: frame.number, "position among all frames, from 0"),
-        Column("caller", "caller", about="frame that calls it; null for the first span of a request"),
+        Column(
+            "caller",
+            "caller",
+            about="frame that calls it; null for the first span of a request",
+            holds="count",
+            is_known=False,
+        ),
         Column("depth", "depth", Unit.COUNT, about="number of frames above it"),
         *group_specs(lambda frame: frame.key),
         Column("is_other", about="whether it stands for paths below its caller that were too many to be kept"),
@@ -195,13 +201,19 @@ class CallPaths(Answer):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *verdict_specs(
             lambda answer: answer.verdict,
+            holds={"frame": "count"},
             frame="the frame with the greatest own part",
             service="service of its spans",
             operation="name of its spans",
             own_ratio="its own part as a share of `total_ns`",
         ),
         ASKED_SERVICE,
-        json_key("by", lambda answer: answer.options.measure, "measure that widths stand for"),
+        json_key(
+            "by",
+            lambda answer: answer.options.measure,
+            "measure that widths stand for",
+            holds=get_args(Measure),
+        ),
         Column("request_count", of="sums"),
         Column("trace_count", of="sums"),
         Column("span_count", of="sums", about="spans in these requests"),

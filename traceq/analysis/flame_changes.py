@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
@@ -155,13 +155,19 @@ class CallPathChanges(Answer):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *verdict_specs(
             lambda answer: answer.verdict,
+            holds={"frame": "count"},
             frame="the frame whose own part changed most",
             service="service of its spans",
             operation="name of its spans",
             own_delta_each_ns="by how much the mean own part of a request grew",
         ),
         ASKED_SERVICE,
-        json_key("by", lambda answer: answer.options.measure, "measure that widths stand for"),
+        json_key(
+            "by",
+            lambda answer: answer.options.measure,
+            "measure that widths stand for",
+            holds=get_args(Measure),
+        ),
         *_totals("before"),
         *_totals("after"),
         Rows("frames", CHANGED_COLUMNS, about="depth first, a caller before what it calls, the widest first"),

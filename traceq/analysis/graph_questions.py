@@ -177,7 +177,7 @@ class Way:
 
 
 _WAY_COLUMNS: tuple[Column[Way] | Rows[Way], ...] = (
-    Column("nodes", "nodes", value=lambda way: way.names, about="nodes on the way, both ends included"),
+    Column("nodes", "nodes", value=lambda way: way.names, about="nodes on the way, both ends included", holds="texts"),
     Rows("calls", DEPENDENCY_COLUMNS, about="the calls along it, as in `dependencies`"),
 )
 
@@ -195,7 +195,7 @@ class Ways(Answer):
     """Whether there is a path in the opposite direction."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("question", lambda _: "path", "always `path`"),
+        json_key("question", lambda _: "path", "always `path`", holds=("path",)),
         json_key("from", lambda answer: answer.start),
         json_key("to", lambda answer: answer.end),
         Rows("ways", _WAY_COLUMNS, about="the shortest first"),
@@ -286,8 +286,15 @@ class Cycle:
 
 
 _CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
-    Column("nodes", "who", value=lambda cycle: cycle.names, about="nodes that all reach each other", can_shrink=True),
-    Column("example", "shortest ring", about="shortest ring through the first node", can_shrink=True),
+    Column(
+        "nodes",
+        "who",
+        value=lambda cycle: cycle.names,
+        about="nodes that all reach each other",
+        can_shrink=True,
+        holds="texts",
+    ),
+    Column("example", "shortest ring", about="shortest ring through the first node", can_shrink=True, holds="texts"),
     Column("is_blocking", "blocking", about="whether no message is on the way"),
     Column("call_count", "calls", Unit.COUNT, about="the fewest along an edge of the ring"),
 )
@@ -302,7 +309,7 @@ class Cycles(Answer):
     """The groups of nodes that reach each other, the largest first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("question", lambda _: "cycles", "always `cycles`"),
+        json_key("question", lambda _: "cycles", "always `cycles`", holds=("cycles",)),
         Rows("cycles", _CYCLE_COLUMNS, about="groups of such nodes, the largest first"),
     )
     MAIN: ClassVar[str] = "cycles"
@@ -317,7 +324,7 @@ class CriticalCalls(Answer):
     """The calls, those with most critical time first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("question", lambda _: "critical", "always `critical`"),
+        json_key("question", lambda _: "critical", "always `critical`", holds=("critical",)),
         Column("critical_ns", of="graph", about="the length of all critical paths"),
         json_key(
             "before_first_call_ns",

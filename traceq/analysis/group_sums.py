@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, get_args
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import added, distinct, moved, numbered_rows, sum_by_group
 from traceq.analysis.naming import place
 from traceq.analysis.spread import Buckets, Cells, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
-from traceq.report import Column, Unit
-from traceq.semantics import Kind, Peer, Status
+from traceq.report import Column, Holds, Unit
+from traceq.semantics import KIND_NAMES, Kind, Peer, PeerKind, Status
 
 
 def _none() -> Ints:
@@ -60,7 +60,13 @@ def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
             about="name of the spans, without ids",
             can_shrink=True,
         ),
-        Column("kind", "kind", value=lambda row: key(row).kind.name.lower(), about="what they are in a conversation"),
+        Column(
+            "kind",
+            "kind",
+            value=lambda row: key(row).kind.name.lower(),
+            about="what they are in a conversation",
+            holds=KIND_NAMES,
+        ),
         *peer_specs(lambda row: key(row).peer),
     )
 
@@ -72,15 +78,15 @@ def peer_specs(peer: Callable[[_Row], Peer | None]) -> tuple[Column[_Row], ...]:
         peer: Takes the peer from a row.
     """
 
-    def fact(name: str, about: str) -> Column[_Row]:
+    def fact(name: str, about: str, holds: Holds = "text") -> Column[_Row]:
         def value(row: _Row) -> str | None:
             found = peer(row)
             return None if found is None else getattr(found, name) or None
 
-        return Column(name, f"peer {name}", value=value, about=about, within="peer")
+        return Column(name, f"peer {name}", value=value, about=about, within="peer", holds=holds)
 
     return (
-        fact("kind", "what was called: `database`, `messaging`, `rpc`, `service`, `host`"),
+        fact("kind", "what was called: `database`, `messaging`, `rpc`, `service`, `host`", get_args(PeerKind)),
         fact("system", "`mysql`, `kafka`, ...; the name itself for a service or host"),
         fact("name", "database, topic or queue, RPC service"),
     )

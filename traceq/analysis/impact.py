@@ -138,12 +138,12 @@ class Impact(Answer):
     needing_count: int | None
     """The number of traces that contain the node; None where no traces were read."""
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
-        json_key("question", lambda _: "impact", "always `impact`"),
+        json_key("question", lambda _: "impact", "always `impact`", holds=("impact",)),
         Column("target", about="what fails"),
-        Column("trace_count", about="traces looked at; null without"),
-        Column("needing_count", about="traces that it is in"),
+        Column("trace_count", about="traces looked at; null without", is_known=False),
+        Column("needing_count", about="traces that it is in", is_known=False),
         Rows("affected", AFFECTED_COLUMNS, about="who waits for it, the nearest first"),
-        Column("starved", about="who gets its messages, and has nothing to do"),
+        Column("starved", about="who gets its messages, and has nothing to do", holds="texts"),
     )
     MAIN: ClassVar[str] = "affected"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from traceq.analysis.skew import corrected, skew_specs
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.report import Column, Part, Rows, Table, Unit, Value, getter, json_key
-from traceq.semantics import Attributes, value_text
+from traceq.semantics import KIND_NAMES, STATUS_NAMES, Attributes, value_text
 from traceq.traces import Event, Link, Span, Traces, normal_id
 from traceq.units import format_duration, format_ratio, format_time
 
@@ -92,6 +92,7 @@ _ASSUMPTIONS = Column[Any](
     "assumptions",
     value=lambda answer: find_assumptions(answer.examined),
     about="what other traces could have shown to be otherwise",
+    holds="texts",
 )
 
 
@@ -116,7 +117,7 @@ class TraceBottlenecks(Answer):
             is_entry="whether it is the request itself, and no call",
         ),
         *(_of_summary(spec) for spec in SUMMARY_COLUMNS),
-        json_key("by", lambda answer: answer.measure, "measure that flags spans"),
+        json_key("by", lambda answer: answer.measure, "measure that flags spans", holds=get_args(Measure)),
         _ASSUMPTIONS,
         Rows("bottlenecks", CULPRIT_COLUMNS, lambda answer: answer.culprits, "the calls that hold the trace up"),
     )
@@ -178,8 +179,8 @@ def _span_specs(span: Callable[[_Row], Span]) -> tuple[Column[_Row], ...]:
         ),
         Column("service", "service", Unit.SERVICE, lambda row: span(row).service),
         Column("operation", "operation", value=lambda row: span(row).name),
-        Column("kind", "kind", value=lambda row: span(row).kind.name.lower()),
-        Column("status", "status", value=lambda row: span(row).status.name.lower()),
+        Column("kind", "kind", value=lambda row: span(row).kind.name.lower(), holds=KIND_NAMES),
+        Column("status", "status", value=lambda row: span(row).status.name.lower(), holds=STATUS_NAMES),
     )
 
 
@@ -195,7 +196,11 @@ _EVENT_COLUMNS: tuple[Column[Event], ...] = (
     Column("time_ns", about="The time of the event.", unit=Unit.TIME),
     Column("name", about="The name of the event."),
     json_key(
-        "attributes", lambda event: _attributes(event.attributes), "The attributes of the event.", unit=Unit.OBJECT
+        "attributes",
+        lambda event: _attributes(event.attributes),
+        "The attributes of the event.",
+        unit=Unit.OBJECT,
+        holds="value by name",
     ),
 )
 _LINK_COLUMNS: tuple[Column[Link], ...] = (
@@ -216,15 +221,20 @@ def _detail_specs(
         return _attributes(span(row).details.attributes()) if wanted(row).attributes else None
 
     return (
-        json_key("attributes", attributes, about("attributes"), unit=Unit.OBJECT),
+        json_key("attributes", attributes, about("attributes"), unit=Unit.OBJECT, holds="value by name"),
         Rows(
             "events",
             _EVENT_COLUMNS,
             lambda row: span(row).details.events() if wanted(row).events else None,
             about("events"),
+            is_known=False,
         ),
         Rows(
-            "links", _LINK_COLUMNS, lambda row: span(row).details.links() if wanted(row).links else None, about("links")
+            "links",
+            _LINK_COLUMNS,
+            lambda row: span(row).details.links() if wanted(row).links else None,
+            about("links"),
+            is_known=False,
         ),
     )
 
@@ -258,6 +268,8 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
         "matches",
         lambda one: None if one.matches is None else list(one.matches),
         "where the text of `--find` is: `operation`, `attribute db.statement`, ...; null without it",
+        holds="texts",
+        is_known=False,
     ),
     *_detail_specs(lambda one: one.span, lambda one: one.details),
 )
@@ -333,10 +345,21 @@ _WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
     Column("duration_ns", "duration", Unit.DURATION),
     _peer_spec(lambda span: span),
     _ATTRIBUTES,
-    json_key("resource", lambda span: _attributes(span.details.resource()), "who sent it", unit=Unit.OBJECT),
+    json_key(
+        "resource",
+        lambda span: _attributes(span.details.resource()),
+        "who sent it",
+        unit=Unit.OBJECT,
+        holds="value by name",
+    ),
     _EVENTS,
     _LINKS,
-    json_key("warnings", lambda span: list(dict.fromkeys(span.details.warnings())), "what Jaeger remarks on it"),
+    json_key(
+        "warnings",
+        lambda span: list(dict.fromkeys(span.details.warnings())),
+        "what Jaeger remarks on it",
+        holds="texts",
+    ),
 )
 
 

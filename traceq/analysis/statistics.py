@@ -183,20 +183,31 @@ VALUE = Column[StatisticsRow](
     about="service, operation or value of the tag; null for spans without the tag",
 )
 SERVICE = Column[StatisticsRow](
-    "service", "service", Unit.SERVICE, lambda row: row.value.service, "service of an operation; other rows have none"
+    "service",
+    "service",
+    Unit.SERVICE,
+    lambda row: row.value.service,
+    "service of an operation; other rows have none",
+    is_optional=True,
 )
 PEER = Column[StatisticsRow](
     "peer",
     "peer",
     value=lambda row: row.value.peer and row.value.peer.label,
     about="what an operation called: system and name; null for nothing, or a service that sends spans",
+    is_optional=True,
 )
 FIGURES: tuple[Column[StatisticsRow], ...] = (
     Column("span_count", "spans", Unit.COUNT, lambda row: row.totals.duration.count),
     Column("error_count", "errors", Unit.ERRORS, of="totals", about="spans that failed"),
     Column("error_ratio", "failed", Unit.RATIO, about="failed ones as a share of the spans"),
-    Column("per_second", "per s", about="spans a second between `first_ns` and `last_ns`; null where that is no time"),
-    Column("self_ratio", "share", Unit.RATIO, about="self time as a share of `traces_ns`"),
+    Column(
+        "per_second",
+        "per s",
+        about="spans a second between `first_ns` and `last_ns`; null where that is no time",
+        holds="number",
+    ),
+    Column("self_ratio", "share", Unit.RATIO, about="self time as a share of `traces_ns`", holds="number"),
     *spread_specs("duration", "", lambda row: row.totals.duration, "durations of the spans", _FACTS),
     *spread_specs("self_time", "self", lambda row: row.totals.self_time, "self times of the spans", _FACTS),
 )
@@ -215,6 +226,7 @@ class Statistics(Answer):
     _HEAD: ClassVar[tuple[Column[Statistics], ...]] = (
         *verdict_specs(
             lambda answer: answer.verdict,
+            holds={"self_ratio": "number"},
             value="the row with most self time that has the tag",
             service="its service, where rows are operations",
             peer="what it called, where rows are operations",
@@ -222,7 +234,9 @@ class Statistics(Answer):
             self_ratio="the same as a share of `traces_ns`",
         ),
         Column("service", of="options", about="only spans of this service; null for all"),
-        json_key("by", lambda answer: list(answer.options.by), "the levels: `service`, `operation`, `tag:KEY`"),
+        json_key(
+            "by", lambda answer: list(answer.options.by), "the levels: `service`, `operation`, `tag:KEY`", holds="texts"
+        ),
         Column("trace_count", of="sums", about="traces that were looked at"),
         Column("traces_ns", of="sums", about="durations of all traces together"),
         json_key("span_count", lambda answer: answer.total.duration.count, "spans that were counted"),
@@ -239,7 +253,12 @@ class Statistics(Answer):
                 *FIGURES,
                 SERVICE,
                 PEER,
-                Rows("rows", (VALUE, *FIGURES, SERVICE, PEER), about="rows of the second level, where there are two"),
+                Rows(
+                    "rows",
+                    (VALUE, *FIGURES, SERVICE, PEER),
+                    about="rows of the second level, where there are two",
+                    is_optional=True,
+                ),
             ),
             about="rows of the first level; in CSV those of the innermost, with a column for each level",
         ),

@@ -25,6 +25,7 @@ from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.answer import Answer
 from traceq.learned import Lesson, Ticks
 from traceq.report import Column, Rows, Unit, json_key
+from traceq.semantics import KIND_NAMES
 from traceq.traces import Traces
 from traceq.units import parse_duration
 
@@ -133,7 +134,7 @@ class HeldOperation(NamedTuple):
 OPERATION_COLUMNS: tuple[Column[HeldOperation], ...] = (
     Column("service", "service", Unit.SERVICE, of="key", can_shrink=True),
     Column("operation", "operation", value=lambda held: held.key.name, can_shrink=True),
-    Column("kind", "kind", value=lambda held: held.key.kind.name.lower()),
+    Column("kind", "kind", value=lambda held: held.key.kind.name.lower(), holds=KIND_NAMES),
     Column(
         "peer",
         "peer",
@@ -169,6 +170,7 @@ class WhatIf(Answer):
             "matched_span_counts",
             lambda answer: list(answer.sums.matched_counts),
             "number of spans that each change means, in the order in which the changes were given",
+            holds="counts",
         ),
         json_key(
             "on_path_span_count",

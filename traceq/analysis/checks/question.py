@@ -60,7 +60,7 @@ class Checks(Answer):
             failed_count="number of those that failed",
             doubtful_count="number of those that passed although something is worse, which chance alone may do",
         ),
-        json_key("passed", lambda answer: not answer.failed, "whether all checks passed"),
+        json_key("passed", lambda answer: not answer.failed, "whether all checks passed", holds="boolean"),
         Rows("checks", RESULT_COLUMNS, lambda answer: answer.results, "checks in the order in which they were given"),
     )
     MAIN: ClassVar[str] = "checks"

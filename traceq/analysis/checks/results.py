@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from traceq.analysis.checks.chance import joined
 from traceq.analysis.checks.expressions import Expression
@@ -86,27 +86,47 @@ RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
         "name", "name", value=lambda result: result.name or None, about="name in the file of checks; null without one"
     ),
     Column("check", "check", value=lambda result: result.text, about="check as it was written", can_shrink=True),
-    Column("passed", "passed"),
+    Column("passed", "passed", holds="boolean"),
     Column(
         "outcome",
         "outcome",
         about="`passed`, `failed`, `within-chance`, `too-few`, `nothing` or `partial`; see [checks](analyses/check.md)",
+        holds=get_args(Outcome),
     ),
     Column("measured", "measured", about="what was found, for people"),
-    Column("value", "value", about="the same as a number: ns, 0..1 or a count; null where nothing could be measured"),
-    Column("bound", "bound", about="in the same unit; null where there is none"),
-    Column("baseline", "baseline", value=lambda result: result.before, about="value of the baseline; null without one"),
-    Column("change_ratio", "change", value=lambda result: result.change, about="growth as a share of the baseline"),
+    Column(
+        "value",
+        "value",
+        about="the same as a number: ns, 0..1 or a count; null where nothing could be measured",
+        holds="number",
+    ),
+    Column("bound", "bound", about="in the same unit; null where there is none", holds="number"),
+    Column(
+        "baseline",
+        "baseline",
+        value=lambda result: result.before,
+        about="value of the baseline; null without one",
+        holds="number",
+    ),
+    Column(
+        "change_ratio",
+        "change",
+        value=lambda result: result.change,
+        about="growth as a share of the baseline",
+        holds="number",
+    ),
     Column(
         "change_low_ratio",
         "at least",
         value=lambda result: None if result.low is None else result.low - 1,
         about="the lower end of that growth, in 95 of 100 cases; only for percentiles",
+        holds="number",
     ),
     Column(
         "chance",
         "chance",
         about="probability that chance alone makes any of the compared measures look so bad; null without a baseline",
+        holds="share",
     ),
     Column(
         "measure",
@@ -132,6 +152,7 @@ RESULT_COLUMNS: tuple[Column[CheckResult], ...] = (
         Unit.TRACE_ID,
         lambda result: result.example or None,
         "a trace that shows it; null where none does",
+        is_known=False,
     ),
     *set_apart_specs(lambda result: result.set_apart),
 )

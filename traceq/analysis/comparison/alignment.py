@@ -13,7 +13,7 @@ from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.grouping import depths
 from traceq.analysis.requests import RequestOptions
 from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit, Value, json_key
+from traceq.report import Column, Holds, Rows, Unit, Value, json_key
 from traceq.traces import Traces
 from traceq.units import format_duration
 
@@ -71,15 +71,17 @@ class AlignedCall:
 def _side_specs(
     key: str, title: str, taken: Callable[[AlignedCall], PathCalls | None]
 ) -> tuple[Column[AlignedCall], ...]:
-    def fact(name: str, unit: Unit, value: Callable[[PathCalls], Value], about: str = "") -> Column[AlignedCall]:
+    def fact(
+        name: str, unit: Unit, value: Callable[[PathCalls], Value], about: str = "", holds: Holds | None = None
+    ) -> Column[AlignedCall]:
         def known(call: AlignedCall) -> Value:
             side = taken(call)
             return None if side is None else value(side)
 
-        return Column(name, title, unit, known, about, within=key)
+        return Column(name, title, unit, known, about, within=key, holds=holds)
 
     return (
-        fact("span_ids", Unit.TEXT, lambda calls: calls.span_ids, "in the order in which they started"),
+        fact("span_ids", Unit.TEXT, lambda calls: calls.span_ids, "in the order in which they started", "texts"),
         fact("call_count", Unit.COUNT, lambda calls: len(calls.span_ids)),
         fact(
             "start_ns", Unit.DURATION, lambda calls: calls.start_ns, "start of the first, since the start of the trace"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.evidence import Difference, difference_specs
@@ -63,6 +63,8 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
             "entry operations that only this side has, with how many requests: they are compared with nothing",
             unit=Unit.OBJECT,
             within=key,
+            holds="count by name",
+            is_known=True,
         ),
         *skew_specs(lambda row: (taken(row).moved_span_count, taken(row).largest_shift_ns), f"{key}.skew"),
         *set_apart_specs(lambda row: taken(row).set_apart, key),
@@ -137,7 +139,12 @@ _BETWEEN = "the part of the change that passes between callers and callees"
 
 SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
     Column("service", "service", Unit.SERVICE, can_shrink=True),
-    Column("kind", "kind", about="`service`; of peers `database`, `messaging`, `external`"),
+    Column(
+        "kind",
+        "kind",
+        about="`service`; of peers `database`, `messaging`, `external`",
+        holds=get_args(NodeKind),
+    ),
     *change_specs("caused", lambda line: line.caused, "the change of the mean latency that it causes", is_time=True),
     *estimate_specs("held", lambda line: line.held, _HELD, is_time=True),
     Column("between_change_ns", "between", Unit.DURATION, lambda line: round(line.between_ns), _BETWEEN),
@@ -153,6 +160,7 @@ SERVICE_COLUMNS: tuple[Column[ServiceChange], ...] = (
         lambda line: line.example_id or None,
         "a trace after in which errors began, where surely more do; else the one held longest, on the side on which "
         "the service holds requests longer",
+        is_known=False,
     ),
 )
 

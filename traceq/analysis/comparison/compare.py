@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from traceq.analysis.comparison.measuring import Estimate, Sides, estimate_specs
 from traceq.analysis.comparison.order import ORDER_CHANGE_COLUMNS
 from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
-from traceq.analysis.comparison.verdict import Verdict, judge
+from traceq.analysis.comparison.verdict import Outcome, Subject, Verdict, judge
 from traceq.analysis.grouping import distinct
 from traceq.analysis.requests import SetApart
 from traceq.analysis.spread import Spread, spread, spreads
@@ -57,6 +57,7 @@ class Comparison(Changes, Answer):
             of="verdict",
             about="`failing`, `recovered`, `slower`, `faster`, `mixed`, `different`, `same`, `too-few`, `incomparable`",
             within="verdict",
+            holds=get_args(Outcome),
         ),
         json_key(
             "text",
@@ -64,7 +65,7 @@ class Comparison(Changes, Answer):
             "the answer in one sentence, as in other documents",
             within="verdict",
         ),
-        Column("remarks", of="verdict", about="further sentences", within="verdict"),
+        Column("remarks", of="verdict", about="further sentences", within="verdict", holds="texts"),
         json_key(
             "service",
             lambda answer: answer.verdict.service or None,
@@ -76,6 +77,8 @@ class Comparison(Changes, Answer):
             lambda answer: answer.verdict.subject,
             "what the sentence is about: `latency`, `errors`, `calls` or `order`; null for nothing",
             within="verdict",
+            holds=get_args(Subject),
+            is_known=False,
         ),
         *side_specs("before", lambda answer: answer.before),
         *side_specs("after", lambda answer: answer.after),

@@ -79,14 +79,19 @@ def difference_specs(key: str, taken: Callable[[_Row], Difference], about: str) 
         about: What differs.
     """
     return (
-        Column("before", "before", value=lambda row: taken(row).before, about=f"{about}, before", within=key),
-        Column("after", "after", value=lambda row: taken(row).after, about=f"{about}, after", within=key),
+        Column(
+            "before", "before", value=lambda row: taken(row).before, about=f"{about}, before", within=key, holds="share"
+        ),
+        Column(
+            "after", "after", value=lambda row: taken(row).after, about=f"{about}, after", within=key, holds="share"
+        ),
         Column(
             "deviations",
             "deviations",
             value=lambda row: taken(row).deviations,
             about="the change in standard deviations of what chance makes of it",
             within=key,
+            holds="number",
         ),
         Column(
             "is_sure", "sure", value=lambda row: taken(row).is_sure, about="beyond chance, as one of many", within=key

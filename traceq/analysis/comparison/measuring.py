@@ -150,6 +150,7 @@ def estimate_specs(
             value=lambda row: taken(row).effect,
             about="the change in standard deviations of single requests (Cohen's d)",
             within=key,
+            holds="number",
         ),
     )
 
@@ -190,7 +191,7 @@ def _numbers(key: str, taken: Callable[[_Row], Estimate], *, is_time: bool) -> _
                 return None
             return round(found) if is_time else found
 
-        return Column(f"{name}{suffix}", title, unit, value, about, within=key)
+        return Column(f"{name}{suffix}", title, unit, value, about, within=key, holds=None if is_time else "number")
 
     return number
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -46,7 +46,13 @@ class CallChange:
 
 
 CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
-    Column("kind", "kind", value=lambda line: line.kind, about="`begun`, `stopped`, `more` or `fewer`"),
+    Column(
+        "kind",
+        "kind",
+        value=lambda line: line.kind,
+        about="`begun`, `stopped`, `more` or `fewer`",
+        holds=get_args(CallChangeKind),
+    ),
     Column("caller", "caller", Unit.SERVICE, lambda line: line.caller, "who makes the calls", can_shrink=True),
     Column(
         "caller_operation",
@@ -63,13 +69,20 @@ CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
         about="at which it was entered; of a peer, of the client's span",
         can_shrink=True,
     ),
-    Column("calls_before", "before", value=lambda line: line.calls.before, about="each time the caller is called"),
-    Column("calls_after", "after", value=lambda line: line.calls.after, about="the same after"),
+    Column(
+        "calls_before",
+        "before",
+        value=lambda line: line.calls.before,
+        about="each time the caller is called",
+        holds="number",
+    ),
+    Column("calls_after", "after", value=lambda line: line.calls.after, about="the same after", holds="number"),
     Column(
         "deviations",
         "deviations",
         value=lambda line: line.calls.deviations,
         about="change in standard deviations of what chance makes of it",
+        holds="number",
     ),
     Column("is_sure", "sure", value=lambda line: line.calls.is_sure, about="beyond chance, as one of many"),
     Column("caused_ns", "caused", Unit.DURATION, lambda line: round(line.caused_ns), "change of the mean latency"),

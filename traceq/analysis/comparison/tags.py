@@ -264,7 +264,7 @@ TAG_COLUMNS: tuple[Column[TagChange] | Rows[TagChange], ...] = (
     Column("after_trace_count", "traces", Unit.COUNT, lambda change: change.after_count, priority=1),
     Column("before_ratio", "before", Unit.RATIO, about="share of the traces looked at"),
     Column("after_ratio", "after", Unit.RATIO),
-    Column("lift", "times", about="how many times as frequent; null when new"),
+    Column("lift", "times", about="how many times as frequent; null when new", holds="number"),
     Rows(
         "alike",
         (Column[Tag]("key", value=lambda tag: tag[0]), Column[Tag]("value", value=lambda tag: tag[1])),
@@ -318,7 +318,7 @@ def tag_specs(taken: Callable[[_Row], TagChanges | None]) -> tuple[Column[_Row] 
         count("after_sampled_trace_count", lambda tags: tags.after_sampled, "the same"),
         count("before_trace_count", lambda tags: tags.before_traces, "traces they were chosen from"),
         count("after_trace_count", lambda tags: tags.after_traces, "the same"),
-        json_key("keys_left_out", left_out, "keys with thousands of values", within="tags"),
+        json_key("keys_left_out", left_out, "keys with thousands of values", within="tags", holds="texts"),
     )
 
 

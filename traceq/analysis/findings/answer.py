@@ -103,7 +103,7 @@ _ACKNOWLEDGED_COLUMNS: tuple[Column[Finding], ...] = (
 
 
 FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
-    Column("kind", "kind", of="key", about="see [findings](analyses/findings.md)"),
+    Column("kind", "kind", of="key", about="see [findings](analyses/findings.md)", holds=tuple(KINDS)),
     Column(
         "signature",
         "signature",
@@ -181,7 +181,11 @@ class Findings(Answer):
         Column("span_count", of="sums", about="spans of these requests"),
         Column("latency_ns", of="sums", about="latency of all requests together"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
-        Column("known_count", about="findings that are left out as they were there before; null without `--new-since`"),
+        Column(
+            "known_count",
+            about="findings that are left out as they were there before; null without `--new-since`",
+            is_known=False,
+        ),
         Rows("findings", FINDING_COLUMNS, about="findings, the costliest first"),
     )
     MAIN: ClassVar[str] = "findings"

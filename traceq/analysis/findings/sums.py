@@ -81,6 +81,7 @@ EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
         "spans",
         value=lambda example: list(example.span_ids),
         about="the first five of the spans that show it",
+        holds="texts",
     ),
     Column("span_count", "spans", Unit.COUNT, about="number of spans that show it"),
     Column("cost_ns", "cost", Unit.DURATION, about="its time on the critical path"),
@@ -99,7 +100,15 @@ EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
         about="path of the source code, where the span or one above it in its service tells it",
         within="code",
     ),
-    Column("line", "line", value=lambda example: example.line or None, about="line in that file", within="code"),
+    Column(
+        "line",
+        "line",
+        value=lambda example: example.line or None,
+        about="line in that file",
+        within="code",
+        holds="count",
+        is_known=False,
+    ),
 )
 
 
