@@ -10,7 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "traceq"
 
-LEAVES = {"errors", "untrusted", "units", "ids", "semantics", "report", "writing", "learned", "documents", "nearest", "schemas"}
+LEAVES = {
+    "errors",
+    "untrusted",
+    "units",
+    "ids",
+    "semantics",
+    "report",
+    "writing",
+    "learned",
+    "documents",
+    "nearest",
+    "schemas",
+}
 GROUND = LEAVES | {
     "traces",
     "records",

@@ -134,6 +134,11 @@ def test_documents_about_nothing_meet_their_schemas(tmp_path: Path) -> None:
             found[command] = document
 
     assert len(found) > 8
+    assert [found["findings"]["latency_ns"], found["stats"]["traces_ns"], found["stats"]["verdict"]] == [None] * 3
+    assert [found["flame"][key] for key in ("latency_ns", "total_ns", "verdict")] == [None] * 3
+    assert [found["compare"][key] for key in ("latency", "failed_ratio")] == [None] * 2
+    counts = {"request_count", "trace_count", "span_count"}
+    assert {found["findings"][key] for key in counts} == {0}
 
 
 def test_what_became_of_archiving_meets_its_schema() -> None:

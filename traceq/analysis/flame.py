@@ -218,9 +218,17 @@ class CallPaths(Answer):
         Column("trace_count", of="sums"),
         Column("span_count", of="sums", about="spans in these requests"),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
-        Column("latency_ns", of="sums", about="latencies of the requests together"),
+        json_key(
+            "latency_ns",
+            lambda answer: answer.sums.latency_ns if answer.sums.request_count else None,
+            "latencies of the requests together; null without any",
+        ),
         *skew_specs(lambda answer: (answer.sums.moved_span_count, answer.sums.largest_shift_ns)),
-        Column("total_ns", about="widths of all frames without a caller together"),
+        json_key(
+            "total_ns",
+            lambda answer: answer.total_ns if answer.frames else None,
+            "widths of all frames without a caller together; null without any",
+        ),
         json_key("other_span_count", lambda answer: answer.other_count, "spans of paths too many to be kept"),
         Rows("frames", FRAME_COLUMNS, about="depth first, a caller before what it calls, the widest first"),
     )

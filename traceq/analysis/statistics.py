@@ -238,7 +238,11 @@ class Statistics(Answer):
             "by", lambda answer: list(answer.options.by), "the levels: `service`, `operation`, `tag:KEY`", holds="texts"
         ),
         Column("trace_count", of="sums", about="traces that were looked at"),
-        Column("traces_ns", of="sums", about="durations of all traces together"),
+        json_key(
+            "traces_ns",
+            lambda answer: answer.sums.traces_ns if answer.sums.trace_count else None,
+            "durations of all traces together; null without any",
+        ),
         json_key("span_count", lambda answer: answer.total.duration.count, "spans that were counted"),
         Column("error_count", of="total", about="those of them that failed"),
         Column("first_ns", of="sums", about="first start; null for no spans", unit=Unit.TIME),

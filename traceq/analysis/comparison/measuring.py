@@ -165,16 +165,27 @@ def change_specs(
         number("change_low", "low", lambda found: found.low, "the lower end of the change; null with too few requests"),
         number("change_high", "high", lambda found: found.high, "the upper end; 95 % of intervals hold the change"),
         Column(
-            "is_sure", "sure", value=lambda row: taken(row).is_sure, about="whether the interval excludes 0", within=key
+            "is_sure",
+            "sure",
+            value=lambda row: _told(taken(row), taken(row).is_sure),
+            about="whether the interval excludes 0; null where nothing was compared",
+            within=key,
+            is_known=False,
         ),
         Column(
             "is_likely",
             "likely",
-            value=lambda row: taken(row).is_likely,
+            value=lambda row: _told(taken(row), taken(row).is_likely),
             about="whether it is beyond chance when looked at alone, not as one of many",
             within=key,
+            is_known=False,
         ),
     )
+
+
+def _told(found: Estimate, is_so: bool) -> bool | None:  # noqa: FBT001 - the fact itself
+    """Give what is so of a change; None where none is known, for False says that it was looked for."""
+    return is_so if math.isfinite(found.change) else None
 
 
 class _Number(Protocol[_Row]):

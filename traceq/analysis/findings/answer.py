@@ -14,7 +14,7 @@ from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, set_apart_sp
 from traceq.analysis.spread import spread_specs
 from traceq.analysis.thresholds import Thresholds
 from traceq.answer import Answer, Verdict, verdict_specs
-from traceq.report import Column, Part, Rows, Unit, Value
+from traceq.report import Column, Part, Rows, Unit, Value, json_key
 from traceq.units import format_duration, format_ratio, plural
 
 _SHOWN_OF_NAMES = 100
@@ -179,7 +179,11 @@ class Findings(Answer):
         Column("request_count", of="sums", about="requests that were looked at"),
         Column("trace_count", of="sums", about="traces with these requests"),
         Column("span_count", of="sums", about="spans of these requests"),
-        Column("latency_ns", of="sums", about="latency of all requests together"),
+        json_key(
+            "latency_ns",
+            lambda answer: answer.sums.latency_ns if answer.sums.request_count else None,
+            "latency of all requests together; null without any",
+        ),
         *set_apart_specs(lambda answer: answer.sums.set_apart),
         Column(
             "known_count",

@@ -99,7 +99,8 @@ def after_errors(document: Document, wanted: given.Requests) -> Iterator[Step]:
 
 def after_compare(document: Document, wanted: given.Sides) -> Iterator[Step]:
     """Look at a trace of the culprit afterwards, at errors where more requests fail."""
-    if document["failed_ratio"]["is_sure"] and document["failed_ratio"]["change"] > 0:
+    failed = document["failed_ratio"]
+    if failed is not None and failed["is_sure"] and failed["change"] > 0:
         start, _, end = (wanted.after or "").partition("..")
         when = {"start": start or None, "end": end or None} if wanted.after else {"lookback": wanted.lookback}
         yield Step("errors", {"service": wanted.service, **when}, "more requests fail: says where errors begin")
