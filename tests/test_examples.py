@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -16,6 +15,8 @@ import yaml
 from mcp import Client, StdioServerParameters
 from nbclient import NotebookClient
 from nbformat import NotebookNode, reads
+
+from tests.loops import completed
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -106,7 +107,7 @@ def test_the_agents_configuration_starts_the_tools(workspace: dict[str, str]) ->
         async with Client(command) as client:
             return [tool.name for tool in (await client.list_tools()).tools]
 
-    assert "bottlenecks" in asyncio.run(tools())
+    assert "bottlenecks" in completed(tools())
 
 
 def test_outputs_of_examples_are_not_kept() -> None:

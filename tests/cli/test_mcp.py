@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
 from tests.cli.conftest import ROOT, Run
+from tests.loops import completed
 from tests.sources.replay import FIXTURES, recorded_by_path, recorded_trace_id
 from tests.sources.servers import serving
 from traceq.cli.mcp import server_for
@@ -59,7 +59,7 @@ def asked(source: str, ask: Callable[[Client], Awaitable[Any]]) -> Any:
         async with Client(server_for(SourceOptions(source=[source], timeout=30 * 10**9))) as client:
             return await ask(client)
 
-    return asyncio.run(run())
+    return completed(run())
 
 
 async def every_tool(client: Client, window: dict[str, str], trace_id: str = "") -> None:
@@ -88,7 +88,7 @@ def test_every_tool_answers_about_files_over_standard_output() -> None:
         async with started(CHAT) as client:
             await every_tool(client, {})
 
-    asyncio.run(run())
+    completed(run())
 
 
 @pytest.mark.parametrize("folder", ["jaeger-1.51", "jaeger-2.20", "jaeger-2.21-dev"])
@@ -98,7 +98,7 @@ def test_every_tool_answers_about_a_recorded_server_over_standard_output(folder:
             await every_tool(client, {"lookback": "30d"}, recorded_trace_id(folder))
 
     with serving(recorded_by_path(folder)) as seen:
-        asyncio.run(run(seen.url))
+        completed(run(seen.url))
 
 
 def test_tools_only_read_and_say_what_they_take() -> None:
