@@ -150,7 +150,7 @@ def test_a_wrong_guess_costs_a_second_look(tmp_path: Path) -> None:
 def test_what_is_broken_stays_broken(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write(path, Shape(5, 3))
-    path.write_bytes(path.read_bytes().replace(b'"startTime":1', b'"startTime":[],"x":1', 1))
+    path.write_bytes(path.read_bytes().replace(b'"spans":', b'"spans":5,"x":', 1))
 
     with sliced((str(path),), slice_bytes=300) as found, pytest.raises(DecodeError, match=r"cannot read trace \w+ of"):
         summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS))

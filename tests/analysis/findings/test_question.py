@@ -55,7 +55,7 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
         "request_count": 0,
         "trace_count": 0,
         "span_count": 0,
-        "latency_ns": 0,
+        "latency_ns": None,
         "incomplete_request_count": 0,
         "set_apart": {
             "fragment_count": 0,
@@ -65,6 +65,8 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
             "span_count": 0,
         },
         "known_count": None,
+        "total_count": 0,
+        "truncated": False,
         "findings": [],
     }
     assert len(findings(table, "app").findings) == 1
