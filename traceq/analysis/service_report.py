@@ -78,7 +78,11 @@ class ServiceReport(Answer):
             holds=ErrorOrigins,
             is_known=True,
         ),
-        Rows("traces", ExaminedTrace.SPECS, about="the slowest traces, each as `show` has it"),
+        Rows(
+            "traces",
+            ExaminedTrace.SPECS,
+            about="the slowest traces, each whole and as `show` has it, but for counts of its spans",
+        ),
         json_key(
             "paths",
             lambda answer: answer.paths.to_dict(),
