@@ -86,7 +86,7 @@ def test_what_is_around_a_node_has_no_lines_through_boxes_either(opened: Opened)
     page = opened(_page(meshed(60)))
 
     page.locator(".node").nth(3).dblclick()
-    page.wait_for_function("document.querySelectorAll('.node').length < 60")
+    page.locator(".node").nth(59).wait_for(state="detached")
 
     boxes, seen = _seen(page)
     assert 1 < len(boxes) < 60
