@@ -107,6 +107,20 @@ def test_documents_about_the_fixture_meet_their_schemas(words: tuple[str, ...]) 
     assert told(command, document) == []
 
 
+FILES = sorted(
+    path.relative_to(ROOT / "fixtures").as_posix()
+    for pattern in ("*.otlp.json.gz", "exported/*", "printed/*")
+    for path in (ROOT / "fixtures").glob(pattern)
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_documents_about_other_files_meet_their_schemas(name: str) -> None:
+    for words in QUESTIONS:
+        for command, document in documents(*words, "--source", str(ROOT / "fixtures" / name)):
+            assert told(command, document) == [], words
+
+
 @pytest.mark.parametrize("folder", ["jaeger-1.51", "jaeger-2.20", "jaeger-2.21-dev"])
 def test_documents_about_recorded_servers_meet_their_schemas(folder: str) -> None:
     trace_id = recorded_trace_id(folder)
