@@ -6,6 +6,7 @@ TraceqError
 │   └── LoginRequired    4  it wants credentials (401, 403, a login page, a redirect to another host)
 ├── InputError           5  a file or stream that cannot be read
 │   └── DecodeError      5  it was read, and is not traces
+│       └── MixedTracesError  spans of several traces are listed as one
 └── CheckFailed          6  a check that was asked for does not hold
 """
 
@@ -101,6 +102,18 @@ class InputError(TraceqError):
 
 class DecodeError(InputError):
     """Bytes that are not traces in a form traceq reads."""
+
+
+class MixedTracesError(DecodeError):
+    """A trace object that lists spans of several traces; a class of its own because files are then read with more care.
+
+    Args:
+        trace_id: The id of the trace that lists the spans.
+        place: Where it is, safe to show.
+    """
+
+    def __init__(self, trace_id: str, place: str) -> None:
+        super().__init__(f"trace {trace_id} of {place} lists spans of other traces")
 
 
 class CheckFailed(TraceqError):  # noqa: N818 - nothing went wrong: it is an answer, and builds go by its exit code

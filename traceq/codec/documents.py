@@ -10,7 +10,7 @@ import msgspec
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp, otlp_frames, otlp_shapes, wire
-from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
+from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart, parted
 from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, reason, refusal
 from traceq.errors import DecodeError
@@ -32,23 +32,24 @@ class Document:
     """Failures that a server reported besides the traces that it did return, safe to show."""
 
 
-def read_document(body: Body, location: str) -> Document:
+def read_document(body: Body, location: str, *, keeps_others: bool = False) -> Document:
     """Find the traces in JSON: a single document, one per line, or several that follow each other.
 
     Args:
         body: The bytes, uncompressed. Parts refer to them until they are decoded, so they must not change.
         location: Where they come from, for messages.
+        keeps_others: Whether spans that name other traces stay in the one that lists them, as servers answer for it.
 
     Raises:
         DecodeError: If they are anything else, or broken. The spans themselves are checked by `Part.coded`.
     """
-    return read_documents((memoryview(body),), location)
+    return read_documents((memoryview(body),), location, keeps_others=keeps_others)
 
 
-def read_documents(bodies: Iterable[memoryview], location: str) -> Document:
+def read_documents(bodies: Iterable[memoryview], location: str, *, keeps_others: bool = False) -> Document:
     """Find the traces in several ranges of bytes from one place, as `read_document` does in one."""
     place = printable(location)
-    reader = _Reader()
+    reader = _Reader(keeps_others)
     with collector_paused():
         for view in bodies:
             reader.read_file(view, place)
@@ -112,6 +113,8 @@ _RAW = msgspec.json.Decoder(msgspec.Raw)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _DATA = msgspec.json.Decoder(_Data)
 
+_LOOKED_INTO_BYTES = 2**20
+"""In files up to this size spans of other traces are looked for at once, in larger ones when they are decoded."""
 _MAX_DEPTH = 6
 """How deeply documents may be nested: several answers of Elasticsearch in one are that deep, nothing else is."""
 
@@ -120,6 +123,8 @@ _MAX_DEPTH = 6
 class _Reader:
     """Collects what a document holds."""
 
+    keeps_others: bool
+    """Whether spans that name other traces stay in the one that lists them."""
     parts: list[Part] = field(default_factory=list)
     calls: list[ServiceCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -133,13 +138,15 @@ class _Reader:
         Raises:
             DecodeError: If it is something else, or broken.
         """
-        found = _Reader()
+        found = _Reader(self.keeps_others)
         try:
             found.read_body(body, place)
         except DecodeError:
-            found = _Reader()
+            found = _Reader(self.keeps_others)
             if not found.read_log(body, place):
                 raise
+        if len(body) <= _LOOKED_INTO_BYTES:
+            found.parts = list(parted(found.parts))
         self._take(found)
 
     def _take(self, other: _Reader) -> None:
@@ -346,7 +353,7 @@ class _Reader:
     def _add_trace(self, trace: msgspec.Raw | memoryview, place: str) -> None:
         trace_id = jaeger.read_trace_id(trace, place)
         if trace_id:
-            self.parts.append(JaegerPart(trace_id, trace, place))
+            self.parts.append(JaegerPart(trace_id, trace, place, keeps_others=self.keeps_others))
 
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
         traces = otlp.split(groups, place)

@@ -18,6 +18,7 @@ import msgspec
 from traceq import semantics
 from traceq.codec.jaeger_fields import NOTHING, AnySpan, Log, Process, Reference, Span, Tag
 from traceq.codec.jaeger_mending import mended_trace
+from traceq.codec.jaeger_parting import is_other
 from traceq.codec.mending import is_odd, repairs
 from traceq.codec.wire import (
     BROKEN,
@@ -243,8 +244,8 @@ def _coded(
 def _strays(spans: list[Span] | list[_DetailedSpan], trace_id: str) -> Iterator[TraceWarning]:
     """Name the spans that belong to another trace than the one that lists them."""
     for span in spans:
-        if span.trace_id and not is_same_trace(span.trace_id, trace_id):
-            told = f"it names the trace {quoted(span.trace_id, 40)}, and is kept in the one that lists it"
+        if is_other(span.trace_id, trace_id):
+            told = f"it names the trace {quoted(span.trace_id or '', 40)}, and is kept in the one that lists it"
             yield TraceWarning("other-trace", trace_id, told, span.span_id.lower())
 
 

@@ -45,6 +45,12 @@ class Process(msgspec.Struct, gc=False):
     tags: msgspec.Raw = NOTHING
 
 
+class Mixable(msgspec.Struct, gc=False):
+    """All that tells to which trace a span belongs."""
+
+    trace_id: str | None = msgspec.field(name="traceID", default=None)
+
+
 class AnySpan(msgspec.Struct, gc=False):
     """What is read of every span."""
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from traceq.codec import jaeger
-from traceq.codec.wire import collector_paused
+from traceq.codec import jaeger, jaeger_parting
+from traceq.codec.wire import collector_paused, quoted
+from traceq.errors import MixedTracesError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Attributes
+from traceq.traces import TraceWarning
 
 _Located = TypeVar("_Located")
 _Located_contra = TypeVar("_Located_contra", contravariant=True)
@@ -56,10 +58,33 @@ class JaegerPart:
     trace: msgspec.Raw | memoryview
     place: str
     """Where it is, for messages."""
+    listed_in: str = ""
+    """The id of the trace that lists the spans, where it is another one."""
+    keeps_others: bool = False
+    """Whether spans that name other traces stay in the one that lists them."""
 
     def coded(self, codes: Codebook, *, with_details: bool) -> CodedTrace:
-        """See `Part`."""
-        return jaeger.read_coded(self.trace, self.trace_id, self.place, codes, with_details=with_details)
+        """See `Part`.
+
+        Raises:
+            MixedTracesError: If there are spans of other traces, and the part does not keep them.
+        """
+        coded = jaeger.read_coded(self.trace, self.trace_id, self.place, codes, with_details=with_details)
+        if not self.keeps_others and any(repair.code == "other-trace" for repair in coded.repairs):
+            raise MixedTracesError(self.trace_id, self.place)
+        if self.listed_in:
+            told = f"it is listed in the trace {quoted(self.listed_in, 40)}, and shown in the one that it names"
+            coded.repairs += [TraceWarning("other-trace", self.trace_id, told, span_id) for span_id in coded.span_ids]
+        return coded
+
+    def parted(self) -> Iterator[JaegerPart]:
+        """Give a part for each of the traces whose spans it lists; itself, if it is only one."""
+        if self.keeps_others or not jaeger_parting.is_mixed(self.trace, self.trace_id):
+            yield self
+            return
+        for trace_id, trace in jaeger_parting.parted(self.trace, self.trace_id):
+            listed_in = "" if trace_id == self.trace_id else self.trace_id
+            yield JaegerPart(trace_id, trace, self.place, listed_in)
 
     def line(self) -> bytes | None:
         """See `Part`."""
@@ -68,6 +93,15 @@ class JaegerPart:
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         """See `Part`."""
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
+
+
+def parted(parts: Iterable[Part]) -> Iterator[Part]:
+    """Give every trace a part of its own, where trace objects list spans of several."""
+    for part in parts:
+        if isinstance(part, JaegerPart):
+            yield from part.parted()
+        else:
+            yield part
 
 
 class SpanReader(Protocol[_Located_contra]):

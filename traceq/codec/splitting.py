@@ -23,7 +23,9 @@ import msgspec
 from traceq.catalog import ServiceCall
 from traceq.codec import otlp_frames, wire
 from traceq.codec.documents import Document, read_document
+from traceq.codec.jaeger_parting import is_mixed
 from traceq.codec.otlp_frames import Message
+from traceq.codec.parts import parted
 from traceq.codec.wire import BROKEN, collector_paused
 from traceq.errors import DecodeError
 from traceq.traces import low_half
@@ -53,6 +55,8 @@ class Run:
     """Hashes of trace ids: one for each range, or those of all traces of the document if there is a single range."""
     is_document: bool = False
     """Whether each range is a document of its own, rather than a trace object."""
+    is_parted: bool = False
+    """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Split:
     calls: tuple[ServiceCall, ...] = ()
     notes: tuple[str, ...] = ()
     is_guessed: bool = False
-    """Whether this may turn out to be wrong; some trace is then not one complete JSON value."""
+    """Whether this may turn out to be wrong: some trace is then not one complete JSON value, or lists spans of others.
+    """
 
 
 def forget_nothing(_start: int, _stop: int) -> None:
@@ -96,21 +101,21 @@ def split(body: Searchable, location: str, options: SplitOptions = SplitOptions(
     view = memoryview(body)
     window = options.window
     if len(view) < min(_SMALL_BYTES, window):
-        return _whole(view, location)
+        return _whole(view, location, options)
     messages = otlp_frames.messages(view)
     if messages:
         return _split_messages(view, messages, location)
     try:
         start = wire.json_start(view, printable(location))
     except DecodeError:
-        return _whole(view, location)
+        return _whole(view, location, options)
     head = _LIST_HEAD.match(view, start)
     with collector_paused():
         if _is_lines(view, start, start + window if head else len(view)):
             return _split_log(view, location, options)
         first = _TRACE_HEAD.match(view, head.end(), head.end() + _HEAD_BYTES) if head else None
         found = _split_list(_List(body, head.start(), first), location, options) if head and first else None
-    return found or _whole(view, location)
+    return found or _whole(view, location, options)
 
 
 def key_of(trace_id: str) -> int:
@@ -123,14 +128,16 @@ def line_of(location: str, number: int) -> str:
     return f"{location} line {number}"
 
 
-def _whole(view: memoryview, location: str) -> Split:
+def _whole(view: memoryview, location: str, options: SplitOptions) -> Split:
     document = read_document(view, location)
-    return Split((_document_run(document, 0, len(view)),), document.calls, document.notes)
+    run = _document_run(document, 0, len(view), is_parted=options.is_proven)
+    return Split((run,), document.calls, document.notes, is_guessed=not options.is_proven)
 
 
-def _document_run(document: Document, start: int, stop: int) -> Run:
-    keys = array("q", {key_of(part.trace_id) for part in document.parts})
-    return Run(array("q", [start]), array("q", [stop]), keys, is_document=True)
+def _document_run(document: Document, start: int, stop: int, *, is_parted: bool) -> Run:
+    parts = parted(document.parts) if is_parted else document.parts
+    keys = array("q", {key_of(part.trace_id) for part in parts})
+    return Run(array("q", [start]), array("q", [stop]), keys, is_document=True, is_parted=is_parted)
 
 
 _LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
@@ -166,9 +173,9 @@ class _Runs:
     def add_trace(self, start: int, stop: int, trace_id: bytes) -> None:
         self._add(start, stop, key_of(trace_id.decode("ascii")), is_document=False)
 
-    def add_document(self, document: Document, start: int, stop: int) -> None:
-        whole = _document_run(document, start, stop)
-        if len(whole.keys) == 1:
+    def add_document(self, document: Document, start: int, stop: int, *, is_parted: bool = False) -> None:
+        whole = _document_run(document, start, stop, is_parted=is_parted)
+        if len(whole.keys) == 1 and not is_parted:
             # Where each line is a span there are too many of them for a run each.
             self._add(start, stop, whole.keys[0], is_document=True)
         elif whole.keys or not self.runs:
@@ -210,7 +217,7 @@ def _split_log(view: memoryview, location: str, options: SplitOptions) -> Split:
     try:
         return _split_lines(view, location, options)
     except DecodeError:
-        return _whole(view, location)  # other lines may stand between, or the same error is raised again
+        return _whole(view, location, options)  # other lines may stand between, or the same error is raised again
 
 
 def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Split:
@@ -224,17 +231,21 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
         notes[wire.cut_off("the last line")] = None
     for number, start, stop in _lines(whole):
         head = _TRACE_HEAD.match(view, start, min(stop, start + _HEAD_BYTES))
-        if head and found.runs:
+        if head and found.runs and not (options.is_proven and _is_mixed(view[start:stop], head[2])):
             found.add_trace(start, stop, head[2])
         else:
             document = read_document(view[start:stop], line_of(location, number))
-            found.add_document(document, start, stop)
+            found.add_document(document, start, stop, is_parted=options.is_proven)
             calls += document.calls
             notes.update(dict.fromkeys(document.notes))
         if stop - forgotten >= options.window:
             options.forget(forgotten, stop)
             forgotten = stop
-    return Split(tuple(found.runs), tuple(calls), tuple(notes))
+    return Split(tuple(found.runs), tuple(calls), tuple(notes), is_guessed=not options.is_proven)
+
+
+def _is_mixed(trace: memoryview | msgspec.Raw, trace_id: bytes) -> bool:
+    return is_mixed(trace, trace_id.decode("ascii").lower())
 
 
 def _lines(view: memoryview) -> Iterator[tuple[int, int, int]]:
@@ -302,14 +313,14 @@ class _List:
 def _split_list(traces: _List, location: str, options: SplitOptions) -> Split | None:
     """Find the items of a list of traces; None if it is something else, or cannot be taken apart."""
     for find in (_prove,) if options.is_proven else (_guess, _prove):
-        found, end = find(traces, options)
+        found, end = find(traces, location, options)
         closed = None if end is None else _closed(traces, found, end, location)
         if closed is not None:
             return replace(closed, is_guessed=find is _guess)
     return None
 
 
-def _guess(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
+def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[_Runs, int | None]:
     """Cut the list where traces seem to begin; only the last one is decoded, to find the end of the list."""
     body, found = traces.body, _Runs()
     begun, trace_id = traces.head.start(), traces.head[2]
@@ -330,7 +341,7 @@ def _guess(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
     return found, end
 
 
-def _prove(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
+def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[_Runs, int | None]:
     """Cut the list window by window, and check every item."""
     found = _Runs()
     position, end = traces.head.start(), None
@@ -340,7 +351,11 @@ def _prove(traces: _List, options: SplitOptions) -> tuple[_Runs, int | None]:
             head = _TRACE_HEAD.match(item)
             if head is None:
                 return found, None
-            found.add_trace(start, start + len(item), head[2])
+            if _is_mixed(item, head[2]):
+                document = read_document(bytes(item), location)
+                found.add_document(document, start, start + len(item), is_parted=True)
+            else:
+                found.add_trace(start, start + len(item), head[2])
         if not items:
             return found, None
         options.forget(position, after)
@@ -357,7 +372,7 @@ def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | Non
     shell = b"".join((view[traces.start : traces.head.start()], view[end:]))
     try:
         around = read_document(shell, location)
-        is_trace = len(read_document(first, location).parts) == 1
+        is_trace = len(read_document(first, location, keeps_others=True).parts) == 1
     except DecodeError:
         return None  # the error is reported when the document is read as a whole
     if around.parts or around.calls or not is_trace:

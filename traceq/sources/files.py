@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Protocol
+from itertools import chain
+from typing import Protocol, TypeVar
 
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, sum_calls, summarize
 from traceq.codec import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.documents import read_document
-from traceq.codec.parts import Part
+from traceq.codec.parts import Part, parted
 from traceq.codec.wire import collector_paused, quoted
-from traceq.errors import NotFoundError
+from traceq.errors import MixedTracesError, NotFoundError
 from traceq.query import TraceQuery, command_about, matching
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import (
@@ -28,6 +30,8 @@ from traceq.sources.interface import (
     no_progress,
 )
 from traceq.traces import Traces, TraceWarning, normal_id
+
+_Value = TypeVar("_Value")
 
 _IDS_SHOWN = 5
 
@@ -55,6 +59,9 @@ class _Files(Protocol):
 
     def slices(self) -> AbstractContextManager[Input]:
         """Divide the files into slices."""
+
+    def part(self) -> None:
+        """Give every trace a group of its own, where trace objects list spans of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,11 @@ class JsonFiles:
     def table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
         """Decode these traces, in this order."""
         return read_table(groups, with_details=with_details)
+
+    def part(self) -> None:
+        """Give every trace a group of its own, where trace objects list spans of several."""
+        groups = by_trace(parted(chain.from_iterable(self.groups)))
+        self._contents = replace(self._contents, groups=tuple(map(tuple, groups.values())))
 
     def slices(self) -> AbstractContextManager[Input]:
         """Divide the files into slices; see `slices.sliced`."""
@@ -216,9 +228,10 @@ class FileSource:
             NotFoundError: If no span is of the service or operation asked for.
         """
         if query.limit is None:
-            is_cut_off, found = False, self._found(query, with_details=with_attributes or query.has_tags)
+            with_details = with_attributes or query.has_tags
+            is_cut_off, found = False, self._with_care(partial(self._found, query, with_details=with_details))
         else:
-            is_cut_off, found = self._newest(query, with_details=with_attributes)
+            is_cut_off, found = self._with_care(partial(self._newest, query, with_details=with_attributes))
         left_out = None if found.details is not None else self._left_out(found)
         return Found(found, is_cut_off, self._files.notes, left_out)
 
@@ -229,7 +242,8 @@ class FileSource:
 
     def _newest(self, query: TraceQuery, *, with_details: bool) -> tuple[bool, Traces]:
         """Find summaries first: a limit keeps few traces, and the details of the others would fill memory."""
-        listed, groups = self.summaries(query), self._groups()
+        listed = self.summaries(query)
+        groups = self._groups()
         kept = [groups[normal_id(summary.trace_id)] for summary in listed.summaries]
         return listed.is_cut_off, self._files.table(kept, with_details=with_details)
 
@@ -240,6 +254,8 @@ class FileSource:
             NotFoundError: If no span is of the service or operation asked for.
         """
         if query.limit is None:
+            # What has been given cannot be taken back, so that traces are told apart before.
+            self._files.part()
             yield from self._matching(query)
         else:
             yield self.find(query).traces
@@ -250,6 +266,9 @@ class FileSource:
         Raises:
             NotFoundError: If no span is of the service or operation asked for.
         """
+        return self._with_care(partial(self._summaries, query))
+
+    def _summaries(self, query: TraceQuery) -> FoundSummaries:
         kept: list[TraceSummary] = []
         warnings: list[TraceWarning] = []
         trace_count = 0
@@ -272,13 +291,30 @@ class FileSource:
         Raises:
             NotFoundError: If there is none, or several begin like that.
         """
-        groups = self._files.groups
-        wanted = normal_id(trace_id)
-        whole = [group for group in groups if any(normal_id(part.trace_id) == wanted for part in group)]
-        found = whole or [group for group in groups if _begins(group, trace_id.lower())]
+        if not self._named(trace_id):
+            self._files.part()
+        return self._with_care(partial(self._trace, trace_id))
+
+    def _trace(self, trace_id: str) -> Traces:
+        found = self._named(trace_id)
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
         return self._files.table(found, with_details=True)
+
+    def _named(self, trace_id: str) -> list[Sequence[Part]]:
+        """Find the traces of an id, or those whose ids begin so."""
+        groups = self._files.groups
+        wanted = normal_id(trace_id)
+        whole = [group for group in groups if any(normal_id(part.trace_id) == wanted for part in group)]
+        return whole or [group for group in groups if _begins(group, trace_id.lower())]
+
+    def _with_care(self, read: Callable[[], _Value]) -> _Value:
+        """Read, and once more with every trace apart if it turns out that spans of several are listed as one."""
+        try:
+            return read()
+        except MixedTracesError:
+            self._files.part()
+            return read()
 
     def slices(self) -> AbstractContextManager[Input]:
         """Divide the files into slices, for questions about more traces than fit in memory.
@@ -311,8 +347,7 @@ class FileSource:
 
     def _known(self) -> _Catalog:
         if self._catalog is None:
-            for _ in self._batches(with_details=False):
-                pass
+            self._with_care(lambda: deque(self._batches(with_details=False), maxlen=0))
         return self._catalog or _Catalog()
 
     def _matching(self, query: TraceQuery, *, with_details: bool = True) -> Iterator[Traces]:

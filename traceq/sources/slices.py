@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import by_trace, read_attributes, read_tables
 from traceq.codec.documents import read_documents, read_trace
-from traceq.codec.parts import Part
+from traceq.codec.parts import Part, parted
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
 from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
@@ -35,6 +35,8 @@ class Piece:
     stops: array[int] = field(default_factory=lambda: array("q"))
     is_document: bool = False
     """Whether each range is a document of its own, rather than a trace object."""
+    is_parted: bool = False
+    """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
 
     def parts(self) -> Iterator[Part]:
         """Find the traces, still as JSON; finding those in documents takes a scan of the document."""
@@ -42,7 +44,8 @@ class Piece:
         view = memoryview(body)
         ranges = (view[start:stop] for start, stop in zip(self.starts, self.stops, strict=True))
         if self.is_document:
-            yield from read_documents(ranges, self.location).parts
+            found = read_documents(ranges, self.location).parts
+            yield from parted(found) if self.is_parted else found
         else:
             yield from (read_trace(trace, self.location) for trace in ranges)
 
@@ -72,7 +75,11 @@ class FileSlice:
     def add(self, file: Piece, start: int, stop: int, new_traces: int) -> None:
         """Append a range of a file."""
         last = self.pieces[-1] if self.pieces else None
-        if last is None or (last.path, last.is_document) != (file.path, file.is_document):
+        if last is None or (last.path, last.is_document, last.is_parted) != (
+            file.path,
+            file.is_document,
+            file.is_parted,
+        ):
             last = replace(file, starts=array("q"), stops=array("q"))
             self.pieces.append(last)
         last.starts.append(start)
@@ -107,7 +114,7 @@ class _Planner:
 
     def add(self, path: str, location: str, run: Run) -> None:
         """Assign the traces of a run."""
-        file = Piece(path, location, is_document=run.is_document)
+        file = Piece(path, location, is_document=run.is_document, is_parted=run.is_parted)
         if run.is_document and len(run.starts) == 1:
             self._place_document(file, run)
             return
