@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
     from traceq.analysis.learning import LearnedSums, Sample
+    from traceq.analysis.tag_keys import KeyQuestion, KeySums
 
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Inputs smaller than this are read by this process alone: a worker takes about 0.3 s to start."""
@@ -199,6 +200,13 @@ def is_sliced(source: Source, query: TraceQuery) -> TypeGuard[SlicedSource]:
     return query.limit is None and isinstance(source, SlicedSource)
 
 
+def _unknown_keys(query: TraceQuery, put: Callable[[TraceQuery, KeyQuestion], KeySums]) -> tuple[str, ...]:
+    # Late: it is for misspelt tags.
+    from traceq.analysis.tag_keys import unknown_keys
+
+    return unknown_keys(query, put) if query.tag_keys else ()
+
+
 class _OneTable:
     """Puts questions to the traces that a source finds; they are read with the first question."""
 
@@ -226,11 +234,18 @@ class _OneTable:
         limit = wanted.limit if isinstance(wanted, TraceQuery) else None
         asked = replace(
             asked_of(self._source, wanted, sum_warnings(found.traces.warnings)),
-            notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()),
+            notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()) + self._unknown_keys(found.traces),
             is_cut_off=found.is_cut_off,
             is_partial=found.is_partial,
         )
         return Reply(sums, asked)
+
+    def _unknown_keys(self, found: Traces) -> tuple[str, ...]:
+        """Say which tags that were asked for no span has; files are read once more for that, which a pipe cannot be."""
+        source, wanted = self._source, self._wanted
+        if len(found) or isinstance(wanted, OneTrace) or source.is_live or "-" in source.locations:
+            return ()
+        return _unknown_keys(wanted, lambda query, question: ask(source, query, question).sums)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         return self._source.dependencies(window)
@@ -248,10 +263,11 @@ class _Slices:
     def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:
         executor = self._executor(with_details=needs_details(question, self.query))
         summary = summarize(self.found, self.query, question, executor, self.source.progress)
+        notes = self.found.notes
         if not summary.trace_count:
             self.source.check_names(self.query, summary.met)
-        asked = asked_of(self.source, self.query, summary.warnings)
-        return Reply(summary.sums, replace(asked, notes=self.found.notes))
+            notes += _unknown_keys(self.query, lambda query, asked: summarize(self.found, query, asked, executor).sums)
+        return Reply(summary.sums, replace(asked_of(self.source, self.query, summary.warnings), notes=notes))
 
     def _executor(self, *, with_details: bool) -> Executor:
         if self.workers.cluster is not None:

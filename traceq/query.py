@@ -18,7 +18,18 @@ from traceq.catalog import Window
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
-from traceq.where import DURATION, OWN_NAMES, Comparison, Length, Number, Where, conjuncts, print_where, text_of
+from traceq.where import (
+    DURATION,
+    OWN_NAMES,
+    Comparison,
+    Length,
+    Number,
+    Where,
+    conjuncts,
+    names_in,
+    print_where,
+    text_of,
+)
 
 DEFAULT_LIMIT = 200
 """The default number of traces that an analysis reads from a server."""
@@ -85,6 +96,13 @@ class TraceQuery:
         from traceq.where_conditions import needs_details
 
         return needs_details(self.where)
+
+    @property
+    def tag_keys(self) -> tuple[str, ...]:
+        """The keys of tags that conditions are about, as spans have them."""
+        names = names_in(self.where) - OWN_NAMES if self.where is not None else frozenset()
+        bare = sorted(name.removeprefix("tag.").removeprefix("event.") for name in names)
+        return tuple(dict.fromkeys((*(key for key, _ in (*self.attributes, *self.tag_patterns)), *bare)))
 
     @property
     def has_trace_bounds(self) -> bool:

@@ -105,7 +105,7 @@ def test_nothing_to_look_at_says_what_to_try(run: Run) -> None:
     outcome = run("flame", "chat-service", *CHAT, "--min-duration", "1h")
 
     assert outcome.code == ExitCode.ANSWERED
-    assert "no requests match: fewer conditions?" in outcome.out
+    assert "No requests match: fewer conditions?" in outcome.out
 
 
 def test_two_files_are_two_sides(run: Run) -> None:

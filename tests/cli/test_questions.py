@@ -164,3 +164,12 @@ def test_a_tag_that_no_span_has_is_said_to_be_missing(run: Run) -> None:
     assert "hint: did you mean 'json'? `traceq stats --help`" in run("stats", "--format", "jsn", *CHAT).err
     assert "did you mean 'operation'?" in run("stats", "--by", "operaton", *CHAT).err
     assert "no span has the tag" not in run("stats", "--by", "tag:db.system", *CHAT).out
+
+
+@pytest.mark.parametrize("command", ["search", "stats", "bottlenecks", "errors", "findings", "flame"])
+def test_a_misspelt_tag_is_told_by_every_command(command: str, run: Run) -> None:
+    told = "no span has the tag '{}': did you mean '{}'?"
+
+    assert told.format("db.sytem", "db.system") in run(command, *CHAT, "--tag", "db.sytem=mysql").err
+    assert told.format("rety_count", "retry_count") in run(command, *CHAT, "--where", "event.rety_count > 3").err
+    assert "did you mean" not in run(command, *CHAT, "--tag", "db.system=oracle").err

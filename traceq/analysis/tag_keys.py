@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from traceq.conditions import names_of
 from traceq.nearest import Near, near
+from traceq.query import TraceQuery
 from traceq.traces import Traces
 
 _MADE_UP = frozenset(("error", "event", "otel.status_code", "span.kind"))
@@ -76,3 +77,14 @@ class KeyQuestion:
             for key, found in zip(self.keys, sums.near or (Near(),) * len(self.keys), strict=True)
             if key not in sums.there and found.question
         )
+
+
+def unknown_keys(query: TraceQuery, put: Callable[[TraceQuery, KeyQuestion], KeySums]) -> tuple[str, ...]:
+    """Say, after nothing has matched, which tags that were asked for no span has, and what may be meant.
+
+    Args:
+        query: What nothing matched.
+        put: Puts a question to all traces of the service.
+    """
+    question = KeyQuestion(query.tag_keys)
+    return question.notes(put(TraceQuery(service=query.service), question)) if query.tag_keys else ()

@@ -75,7 +75,7 @@ def listed(options: SearchOptions) -> tuple[TraceList, Asked]:
         query = replace(query, without_operations=tuple(options.not_operation or ()))
         by_response = options.slowest is not None and query.service is not None and options.sort != "longest"
         found = _find(source, query, options.slowest, by_response=by_response)
-        misspelt = () if found.summaries or source.is_live else _notes_on_tags(source, query)
+        misspelt = () if found.summaries or source.is_live else _unknown_keys(source, query)
     notes = found.notes + misspelt + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     if by_response:
         notes += ("ordered by response time; traces that last longer, as where a message waits: --sort longest",)
@@ -95,13 +95,11 @@ def _find(source: Source, query: TraceQuery, slowest: int | None, *, by_response
     return slowest_responses(source, query, slowest) if by_response else find_slowest(source.summaries, query, slowest)
 
 
-def _notes_on_tags(source: Source, query: TraceQuery) -> tuple[str, ...]:
-    """Say of which tags no span has the key; files are read once more for that, which a pipe cannot be."""
-    keys = tuple(dict.fromkeys(key for key, _ in (*query.attributes, *query.tag_patterns)))
-    if not keys or "-" in source.locations:
+def _unknown_keys(source: Source, query: TraceQuery) -> tuple[str, ...]:
+    """Say which tags that were asked for no span has; files are read once more for that, which a pipe cannot be."""
+    if "-" in source.locations or not query.tag_keys:
         return ()
-    from traceq.analysis.tag_keys import KeyQuestion
+    from traceq.analysis.tag_keys import unknown_keys
     from traceq.engine import ask
 
-    question = KeyQuestion(keys)
-    return question.notes(ask(source, replace(query, attributes=(), tag_patterns=(), limit=None), question).sums)
+    return unknown_keys(query, lambda wanted, question: ask(source, wanted, question).sums)

@@ -83,7 +83,7 @@ def _cut(graph: Dependencies, most: tuple[int, int]) -> Dependencies:
 
 def _blocks(graph: Dependencies, asked: Asked, shown: Shown) -> tuple[Block, ...]:
     if not graph.nodes:
-        return (hint(_nothing(shown)),)
+        return (hint(_nothing(shown, is_live=asked.is_live)),)
     if shown.view == "table":
         return (_table(graph), *_doubts(graph), Line())
     drawn = graph
@@ -101,10 +101,10 @@ def _blocks(graph: Dependencies, asked: Asked, shown: Shown) -> tuple[Block, ...
     return (picture, *_gone(shown.changed or {}), *more, *_doubts(graph), Line())
 
 
-def _nothing(shown: Shown) -> str:
+def _nothing(shown: Shown, *, is_live: bool) -> str:
     if shown.is_limited:
-        return "no such calls: leave --errors or --min-calls out to see the others"
-    return "no calls between services: a longer --lookback?"
+        return "No such calls: leave --errors or --min-calls out to see the others"
+    return "No calls between services: a longer --lookback?" if is_live else "No calls between services."
 
 
 def _left_out(drawn: Dependencies, whole: Dependencies) -> str:

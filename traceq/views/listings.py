@@ -36,11 +36,11 @@ def traces_report(answer: TraceList, asked: Asked = NOT_ASKED) -> Report:
         order = f"slowest response of {asked.query.get('service', 'the service')} first"
     # Which ones a limit leaves out depends on the order: only the newest are said to be that.
     if asked.is_cut_off and answer.order == "recent":
-        told, order = f"only the newest {told}", ""
+        told, order = f"Only the newest {told}", ""
     told = ", ".join(text for text in (told, asked.window, order) if text)
     footer = [dim(asked.location)] if asked.location else []
     if not answer.summaries:
-        return reported("search", answer, asked, (strong(told), hint(nothing_found(asked, "traces"))), footer)
+        return reported("search", answer, asked, (hint(nothing_found(asked, "traces")),), footer)
     slowest = max(answer.summaries, key=lambda summary: (summary.duration_ns, summary.trace_id))
     failed = sum(summary.error_count > 0 for summary in answer.summaries)
     parts = [Part(told, "strong"), Part(f": the longest took {format_duration(slowest.duration_ns)}")]

@@ -48,16 +48,24 @@ def chain_text(chain: Sequence[tuple[str, str]]) -> str:
 
 
 def nothing_found(asked: Asked, what: str) -> str:
-    """Say what to try when there was nothing to look at."""
+    """Say that there was nothing to look at, and what to try."""
     if "trace_id" in asked.query:
-        return f"the trace holds no {what} of the service: leave the service out?"
+        service = asked.query.get("service")
+        return f"The trace holds no {what} of {service}: leave the service out?" if service else f"No {what}."
+    if not asked.query.keys() - _NOT_NARROWING:
+        return f"No {what}, {asked.window}: a longer --lookback?" if asked.is_live else f"No {what}."
     narrower = "a longer --lookback, or fewer conditions?" if asked.is_live else "fewer conditions?"
-    return f"no {what} match: {narrower}"
+    return f"No {what} match{f', {asked.window}' if asked.window else ''}: {narrower}"
+
+
+_NOT_NARROWING = frozenset(("trace_id", "span_id", "limit", "start_ns", "end_ns", "lookback_ns", "service"))
+"""What a query says besides conditions that somebody could leave out."""
 
 
 def nothing_reported(command: str, answer: Answer, asked: Asked, apart: SetApart) -> Report:
     """Say that no request matches, what to try, and what is not counted among the requests."""
-    return reported(command, answer, asked, (hint(nothing_found(asked, "requests")),), set_apart_lines(apart))
+    told = "No requests: what was found is set apart." if apart.span_count else nothing_found(asked, "requests")
+    return reported(command, answer, asked, (hint(told),), set_apart_lines(apart))
 
 
 def count_parts(count: int, noun: str, request_count: int, service: str | None, asked: Asked) -> list[Part]:
