@@ -63,6 +63,14 @@ def test_a_place_where_a_service_is_expected_is_told_with_the_option(command: st
     assert f"write --source {place}" in outcome.err
 
 
+def test_nobody_is_told_that_a_file_exists_which_does_not(run: Run) -> None:
+    told = "'nosuch.json' is no id of a trace, and no such file: with --source, write the id of a trace"
+
+    assert told in run("show", "nosuch.json", "--source", "fixtures/chat.json").err
+    assert "cannot read nosuch.json: no such file" in run("show", "nosuch.json").err
+    assert "'nosuch.json' ends like a file: write --source nosuch.json" in run("search", "nosuch.json").err
+
+
 def test_a_link_to_another_server_than_the_source_gives_the_id_and_a_hint(run: Run) -> None:
     outcome = run("show", f"http://jaeger.example/trace/{SLOW}", "--source", "fixtures/chat.json")
 

@@ -108,3 +108,28 @@ def test_unknown_names_are_told_with_those_there_are(run: Run) -> None:
 
     assert outcome.code == ExitCode.USAGE
     assert "'{trace}' is not known, there are {trace_id}, {span_id}, {start_ns}" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "known"),
+    [
+        pytest.param("search", "answer.pdf", ".csv, .html, .json, .md, .ndjson, .svg, .txt", id="an answer"),
+        pytest.param("search", "answer.json.gz", ".csv, .html, .json, .md, .ndjson, .svg, .txt", id="packed"),
+        pytest.param("fetch", "traces.csv.xz", ".json, .ndjson", id="traces"),
+    ],
+)
+def test_a_name_that_ends_like_no_format_is_refused(
+    command: str, name: str, known: str, run: Run, tmp_path: Path
+) -> None:
+    outcome = run(command, "--source", "fixtures/chat.json", "-o", str(tmp_path / name))
+
+    told = f"'{name}' ends like no format: end it in {known}, or write --format"
+    assert (outcome.code, told in outcome.err, list(tmp_path.iterdir())) == (ExitCode.USAGE, True, [])
+
+
+@pytest.mark.parametrize("name", ["answer", "answer.txt", "answer.2026-11-22"])
+def test_a_name_that_promises_no_format_gets_text(name: str, run: Run, tmp_path: Path) -> None:
+    outcome = run("search", "--source", "fixtures/chat.json", "--limit", "1", "-o", str(tmp_path / name), "-q")
+
+    assert (outcome.code, outcome.err) == (ExitCode.ANSWERED, "")
+    assert (tmp_path / name).read_text().startswith("Only the newest 1 trace")

@@ -103,7 +103,7 @@ def check(options: CheckOptions) -> None:
 
     question = _question(options)
     if options.junit is not None:
-        check_output(replace(options.asking.output, output=options.junit))
+        check_output(replace(options.asking.output, output=options.junit, format="junit"))
     answer, asked = _answered(question, options)
     shown = report(answer, asked)
     if options.junit is not None:

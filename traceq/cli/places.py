@@ -27,5 +27,12 @@ def refuse_place(name: str | None, param: str) -> None:
         return
     is_file = name.lower().endswith(_FILE_SUFFIXES) or ("/" in name and Path(name).exists())
     if is_url(name) or is_file:
-        what = "an address" if is_url(name) else "a file" if not Path(name).is_dir() else "a directory"
-        raise typer.BadParameter(f"'{name}' is {what}: write --source {shlex.quote(name)}", param_hint=param)
+        raise typer.BadParameter(f"'{name}' {_what(name)}: write --source {shlex.quote(name)}", param_hint=param)
+
+
+def _what(place: str) -> str:
+    if is_url(place):
+        return "is an address"
+    if Path(place).is_dir():
+        return "is a directory"
+    return "is a file" if Path(place).exists() else "ends like a file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
@@ -45,9 +46,8 @@ def located(text: str, source: SourceOptions, output: OutputOptions, param: str 
     reference = read_reference(text, param)
     if not reference.is_known and is_path(text):
         if source.source:
-            raise typer.BadParameter(
-                f"'{text}' is a file, and --source is given: write the id of a trace", param_hint=param
-            )
+            what = "is a file" if Path(text).exists() else "is no id of a trace, and no such file"
+            raise typer.BadParameter(f"'{text}' {what}: with --source, write the id of a trace", param_hint=param)
         return Located(replace(source, source=[text]), replace(reference, trace_id=""))
     if not reference.location:
         return Located(source, reference)

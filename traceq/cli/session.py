@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import sys
 import threading
@@ -12,14 +13,14 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, get_args
 
 import typer
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.narrowing import limited, records_with, with_fields
 from traceq.cli.options import SourceOptions
-from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions
+from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions, TracesOutputOptions
 from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
 from traceq.links import with_links
@@ -28,8 +29,11 @@ from traceq.render import (
     BUILD_FORMATS,
     FLAME_FORMATS,
     GRAPH_FORMATS,
+    AnswerFormat,
     Format,
+    TracesFormat,
     drawn,
+    endings_of,
     format_of,
     written_flame,
     written_for_builds,
@@ -37,6 +41,7 @@ from traceq.render import (
 from traceq.render.imprint import Imprint
 from traceq.report import Report
 from traceq.sources import open_source
+from traceq.sources.bodies import unpacked_name
 from traceq.sources.interface import Progress, ProgressListener, Source, no_progress
 from traceq.traces import Traces
 from traceq.units import format_count, format_time, plural
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
     from traceq.analysis.grouping import Sums
     from traceq.engine import RankedQuestion
 
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]*")
+"""What tells a format, unlike the last part of a date or a version."""
 _FIELDED: frozenset[Format] = frozenset(("json", "ndjson", "csv"))
 """The formats of which some keys can be asked for."""
 
@@ -126,12 +133,29 @@ def check_output(options: OutputOptions) -> None:
     if options.output in (None, "-"):
         return
     path = Path(options.output or "")
+    _check_ending(path, options)
     if path.is_dir():
         raise typer.BadParameter(f"'{path}' is a directory", param_hint="--output")
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no directory '{path.parent}'", param_hint="--output")
     if not os.access(path.parent, os.W_OK) and not _is_special(path):
         raise typer.BadParameter(f"cannot write to the directory '{path.parent}'", param_hint="--output")
+
+
+def _check_ending(path: Path, options: OutputOptions) -> None:
+    """Refuse a name that promises a format which is not written: nobody wants text in `answer.pdf`.
+
+    Raises:
+        typer.BadParameter: If it ends like the name of another format, and none was asked for.
+    """
+    of_traces = isinstance(options, TracesOutputOptions)
+    name = Path(unpacked_name(path.name)[0] or "") if of_traces else path
+    if options.format is not None or format_of(name.name) or not _ENDING.fullmatch(name.suffix) or _is_special(path):
+        return
+    known = endings_of(get_args(TracesFormat) if of_traces else {*get_args(AnswerFormat), *options.drawings})
+    raise typer.BadParameter(
+        f"'{path.name}' ends like no format: end it in {known}, or write --format", param_hint="--output"
+    )
 
 
 def refuse_drawing(chosen: Format, allowed: Collection[Format]) -> None:

@@ -5,6 +5,7 @@ A new format for graphs is a module of its own and its name here: in `GraphForma
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, TypeAlias, assert_never, get_args
 
 from traceq.report import Flame, Graph, Report
@@ -34,6 +35,9 @@ FLAME_FORMATS: frozenset[Format] = frozenset(get_args(FlameFormat))
 BUILD_FORMATS: frozenset[Format] = frozenset((*get_args(IssueFormat), *get_args(CaseFormat)))
 
 SUFFIXES: dict[str, Format] = {
+    ".txt": "text",
+    ".text": "text",
+    ".log": "text",
     ".json": "json",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
@@ -63,6 +67,12 @@ def format_of(name: str) -> Format | None:
     """Give the format that the name of a file tells, by the longest ending that is known; None for none."""
     endings = [ending for ending in SUFFIXES if name.lower().endswith(ending)]
     return SUFFIXES[max(endings, key=len)] if endings else None
+
+
+def endings_of(formats: Collection[Format]) -> str:
+    """List the endings of names that tell one of these formats, the first one of each."""
+    first = {told: ending for ending, told in reversed(SUFFIXES.items())}
+    return ", ".join(sorted(ending for told, ending in first.items() if told in formats))
 
 
 def drawn(graph: Graph, chosen: GraphFormat) -> str:
