@@ -369,6 +369,13 @@ class FlameRow:
     """In a comparison the own part before and after, each a mean over requests; otherwise None."""
     facts: tuple[tuple[str, str], ...] = ()
     """Names and values, for formats that have room to tell everything."""
+    peer: str = ""
+    """The peer in which a leaf spends its time; empty where that is the service."""
+
+    @property
+    def place(self) -> str:
+        """Where its time is spent, as rows of timelines have it."""
+        return f"→ {self.peer}" if self.peer else self.service
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.render.graphs import AWKWARD, meshed
 from traceq.render.dot import render_dot
+from traceq.render.hues import Hues
 from traceq.render.mermaid import render_mermaid
 from traceq.render.svg import render_svg
 from traceq.report import Graph
@@ -18,7 +19,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 RENDERERS: dict[str, Callable[[Graph], str]] = {
     "mermaid": render_mermaid,
     "dot": render_dot,
-    "svg": render_svg,
+    "svg": lambda graph: render_svg(graph, Hues()),
 }
 
 
@@ -38,7 +39,7 @@ def test_what_a_terminal_would_obey_is_not_written(name: str) -> None:
 
 
 def test_svg_holds_every_label_and_every_edge() -> None:
-    root = ET.fromstring(render_svg(meshed(60)))  # noqa: S314 - we wrote it
+    root = ET.fromstring(render_svg(meshed(60), Hues()))  # noqa: S314 - we wrote it
 
     texts = {"".join(text.itertext()) for text in root.iter(f"{_SVG}text")}
     wanted = {node.label for node in meshed(60).nodes}

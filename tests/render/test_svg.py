@@ -10,6 +10,7 @@ from hypothesis import example, given
 from tests.laws import examples
 from tests.render.drawn_geometry import Rectangle, flattened, graphs, overlapping, touched
 from tests.render.graphs import meshed
+from traceq.render.hues import Hues
 from traceq.render.svg import render_svg
 from traceq.report import Graph, GraphEdge, GraphNode
 
@@ -19,7 +20,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 def _shown(graph: Graph) -> tuple[list[Rectangle], dict[tuple[str, str], list[str]]]:
     """Read a picture: its boxes by label, and its lines by the ends that their titles name."""
     boxes, lines = [], dict[tuple[str, str], list[str]]()
-    for group in ET.fromstring(render_svg(graph)).iter(f"{_SVG}g"):  # noqa: S314 - we wrote it
+    for group in ET.fromstring(render_svg(graph, Hues())).iter(f"{_SVG}g"):  # noqa: S314 - we wrote it
         title = group.findtext(f"{_SVG}title", "")
         frame, path = group.find(f"{_SVG}rect"), group.find(f"{_SVG}path")
         if frame is not None:
@@ -77,7 +78,8 @@ def test_the_legend_explains_what_is_there_and_nothing_else() -> None:
         label_legend="number of calls, !failed ones",
     )
 
-    texts = [text.text for text in ET.fromstring(render_svg(graph)).iter(f"{_SVG}text") if text.get("class") == "quiet"]  # noqa: S314
+    root = ET.fromstring(render_svg(graph, Hues()))  # noqa: S314 - we wrote it
+    texts = [text.text for text in root.iter(f"{_SVG}text") if text.get("class") == "quiet"]
     assert texts == [
         *("service", "database", "the caller waits", "asynchronous: nobody waits"),
         *("no failures known", "many failed", "thicker: more calls", "number of calls, !failed ones"),
@@ -85,6 +87,6 @@ def test_the_legend_explains_what_is_there_and_nothing_else() -> None:
 
 
 def test_a_picture_loads_nothing() -> None:
-    picture = render_svg(meshed(15)).replace('xmlns="http://www.w3.org/2000/svg"', "")
+    picture = render_svg(meshed(15), Hues()).replace('xmlns="http://www.w3.org/2000/svg"', "")
 
     assert not any(word in picture for word in ("http", "href", "@import", "@font-face", "<script", "<image"))

@@ -250,9 +250,10 @@ def _for_programs(report: Report, asked: Asked, chosen: Format, options: OutputO
 def _picture(report: Report) -> str:
     """Draw a graph as one, and every other answer as a terminal shows it."""
     if report.graph is not None:
+        from traceq.render.hues import hues_of
         from traceq.render.svg import render_svg
 
-        return render_svg(report.graph)
+        return render_svg(report.graph, hues_of(report))
     from traceq.render.terminal.picture import render_picture
 
     return render_picture(report, columns())

@@ -1,10 +1,13 @@
-"""Which of twelve hues a service has: one for each name, the same in the terminal, on pages and in pictures."""
+"""Which of twelve hues a service has: one in all of an answer, in the terminal, on pages and in pictures."""
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+from traceq.report import Block, Flame, Graph, Line, Report, Table, Timeline, Unit
 
 COLOURS = (
     *(("#00789c", "#35b6dd"), ("#3a8a3a", "#6cbd6c"), ("#9a3f9a", "#cf7fcf"), ("#a86400", "#e39a3a")),
@@ -15,7 +18,7 @@ COLOURS = (
 HUE_COUNT = len(COLOURS)
 
 
-_CALLEE = re.compile(r"(?:^|.* )(?:→|←) (.+)", re.DOTALL)
+_ARROW = re.compile(r"(?:^| )(?:→|←) ")
 
 
 def _hue_name(text: str) -> str:
@@ -23,26 +26,62 @@ def _hue_name(text: str) -> str:
 
     Peers are named by their systems in some views and with what they hold in others.
     """
-    callee = _CALLEE.fullmatch(text)
-    name = callee[1] if callee else text
+    name = _ARROW.split(text, maxsplit=1)[-1]
     return name.partition(" ")[0] or name
 
 
 @dataclass(frozen=True, slots=True)
 class Hues:
-    """The hues of one drawing; it remembers those that are taken."""
+    """The hues of the services of one answer."""
 
-    _numbers: dict[str, int] = field(default_factory=dict)
+    _numbers: Mapping[str, int] = field(default_factory=dict)
 
     def number(self, service: str) -> int:
-        """Give a service its hue: by its name, so that it is the same in the next run, or the next that is free."""
-        service = _hue_name(service)
-        if service not in self._numbers:
-            # From the name, and not by Python's hash: that one differs from run to run.
-            wanted = zlib.crc32(service.encode("utf-8", "replace"))
-            # Beyond the palette hues are shared, and there is nothing to look for.
-            steps = range(HUE_COUNT) if len(self._numbers) < HUE_COUNT else range(1)
-            hues = [(wanted + step) % HUE_COUNT for step in steps]
-            taken = set(self._numbers.values())
-            self._numbers[service] = next((hue for hue in hues if hue not in taken), hues[0])
-        return self._numbers[service]
+        """Give a service its hue."""
+        name = _hue_name(service)
+        found = self._numbers.get(name)
+        return _wanted(name) if found is None else found
+
+
+def hues_of(report: Report) -> Hues:
+    """Give every service of an answer its hue, in whatever order renderers draw its blocks.
+
+    Each has one of its own as long as there are enough: the one that its name wants, or else a free one. So most
+    services have the same in other answers, too.
+    """
+    graphs = () if report.graph is None else (report.graph,)
+    ends = (end for text in _services((*report.blocks, *graphs)) for end in _ARROW.split(text))
+    names = sorted({_hue_name(end) for end in ends if end})
+    first: dict[int, str] = {}
+    for name in names:
+        first.setdefault(_wanted(name), name)
+    numbers = {name: number for number, name in first.items()}
+    for name in names:
+        if name not in numbers:
+            after = ((_wanted(name) + step) % HUE_COUNT for step in range(HUE_COUNT))
+            # Beyond the palette hues are shared.
+            numbers[name] = next((hue for hue in after if hue not in first), _wanted(name))
+            first[numbers[name]] = name
+    return Hues(numbers)
+
+
+def _wanted(name: str) -> int:
+    # From the name, and not by Python's hash: that one differs from run to run.
+    return zlib.crc32(name.encode("utf-8", "replace")) % HUE_COUNT
+
+
+def _services(blocks: Iterable[Block]) -> Iterator[str]:
+    """Give everything that may be drawn in a hue."""
+    for block in blocks:
+        match block:
+            case Table():
+                hued = [at for at, column in enumerate(block.columns) if column.unit is Unit.SERVICE]
+                yield from {cell for row in block.rows for cell in (row[at] for at in hued) if isinstance(cell, str)}
+            case Line():
+                yield from (part.text for part in block.parts if part.role == "service")
+            case Timeline():
+                yield from {row.service for row in block.rows}
+            case Flame():
+                yield from {row.place for row in block.rows}
+            case Graph():
+                yield from (node.label for node in (block.whole or block).nodes)

@@ -34,13 +34,12 @@ _MARGIN = 24.0
 _SAMPLE = 30.0
 
 
-def render_svg(graph: Graph) -> str:
+def render_svg(graph: Graph, hues: Hues) -> str:
     """Draw boxes and arrows from left to right; what is known of an edge besides its label is its title."""
     drawing = place(graph)
     entries = list(_laid_out(legend(graph), drawing))
     width = max([drawing.width, *(x + _entry_width(entry) + _MARGIN for entry, (x, _) in entries)])
     height = max([drawing.height, *(y + _MARGIN for _, (_, y) in entries)])
-    hues = Hues()
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13" role="img">',

@@ -11,6 +11,7 @@ from traceq.analysis.flame_changes import CallPathChanges, ChangedFrame
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Flame, FlameRow, Line, Part, Report, Timeline, TimelineRow, Unit, table
+from traceq.semantics import Kind
 from traceq.units import NS_PER_MS, format_count, format_duration, format_ratio, format_signed, plural
 from traceq.views.wording import (
     dim,
@@ -52,8 +53,17 @@ def report(answer: CallPaths, asked: Asked = NOT_ASKED, top: int = _MOST_ENDS, s
 
 def flame(answer: CallPaths, least_ns: int = 0) -> Flame:
     """Give call paths as frames to be drawn, those that are at least so wide."""
+    callers_of_some = {frame.caller for frame in answer.frames}
     rows = tuple(
-        FlameRow(frame.depth, frame.key.name, _service(frame), frame.value_ns, frame.own_ns, facts=tuple(_facts(frame)))
+        FlameRow(
+            frame.depth,
+            frame.key.name,
+            _service(frame),
+            frame.value_ns,
+            frame.own_ns,
+            facts=tuple(_facts(frame)),
+            peer="" if frame.number in callers_of_some else _peer(frame),
+        )
         for frame in answer.frames
         if frame.value_ns >= least_ns
     )
@@ -127,6 +137,7 @@ def changes_report(
 
 
 def _changed_flame(answer: CallPathChanges, sides: tuple[str, str]) -> Flame:
+    callers_of_some = {frame.caller for frame in answer.frames}
     rows = tuple(
         FlameRow(
             frame.depth,
@@ -137,6 +148,7 @@ def _changed_flame(answer: CallPathChanges, sides: tuple[str, str]) -> Flame:
             frame.delta_each_ns,
             (frame.before.own_each_ns, frame.after.own_each_ns),
             tuple(_changed_facts(frame)),
+            "" if frame.number in callers_of_some else _peer(frame),
         )
         for frame in answer.frames
     )
@@ -173,6 +185,12 @@ def _change_columns(answer: CallPathChanges) -> tuple[Column[ChangedFrame], ...]
 
 def _service(frame: Frame | ChangedFrame) -> str:
     return "" if frame.is_other else frame.key.service
+
+
+def _peer(frame: Frame | ChangedFrame) -> str:
+    """Give what a leaf called; whoever takes a message spends time of its own."""
+    peer = frame.key.peer
+    return "" if peer is None or frame.key.kind is Kind.CONSUMER else peer.system
 
 
 def _facts(frame: Frame) -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import assert_never
 
+from traceq.render.hues import hues_of
 from traceq.render.imprint import Imprint
 from traceq.render.page.blocks import (
     fields_part,
@@ -46,7 +47,7 @@ def render_page(report: Report, imprint: Imprint) -> str:
     """Write a report as a page of its own."""
     blocks = report.blocks
     headings = [block.text for block in blocks if isinstance(block, Heading)]
-    ink = Ink(report.trace_url, report.links, is_part=bool(headings))
+    ink = Ink(report.trace_url, report.links, hues_of(report), is_part=bool(headings))
     if report.graph is not None and not any(isinstance(block, Graph) for block in blocks):
         # A page can draw what a terminal may have been too narrow for.
         blocks = (report.graph, *blocks)

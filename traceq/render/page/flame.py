@@ -24,7 +24,7 @@ def flame_part(flame: Flame, ink: Ink) -> PagePart:
         "sides": None if flame.sides is None else [printable(side) for side in flame.sides],
         "depth": [row.depth for row in rows],
         "label": [texts(printable(row.label)) for row in rows],
-        "service": [services(row.service) for row in rows],
+        "service": [services(row.place) for row in rows],
         "value": [row.value_ns for row in rows],
         "own": [row.own_ns for row in rows],
         "delta": [row.delta_ns for row in rows],

@@ -54,9 +54,7 @@ def _data(timeline: Timeline, ink: Ink) -> dict[str, object]:
         "note": [texts(printable(row.note)) if row.note else -1 for row in rows],
         "id": [printable(row.span_id) for row in rows],
         "details": [numbers or 0 for numbers in details],
-        "services": [
-            [printable(str(service)), ink.hues.number(str(service).removeprefix("→ "))] for service in services.numbers
-        ],
+        "services": [[printable(str(service)), ink.hues.number(str(service))] for service in services.numbers],
         "strings": list(texts.numbers),
         "groups": list(groups.numbers),
     }

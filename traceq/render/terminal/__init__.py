@@ -12,6 +12,7 @@ from typing import assert_never
 from rich.console import Console
 from rich.segment import Segment, Segments
 
+from traceq.render.hues import hues_of
 from traceq.render.terminal.canvas import (
     BOLD,
     DIM,
@@ -54,7 +55,7 @@ def draw(report: Report, canvas: Canvas) -> Iterator[Strip]:
 
     Blank lines are the report's business: an empty `Line` is one.
     """
-    pen = Pen(canvas, report.trace_url)
+    pen = Pen(canvas, report.trace_url, hues_of(report))
     for block in (*report.blocks, *report.footer):
         yield from map(trimmed, _draw_block(block, pen))
 

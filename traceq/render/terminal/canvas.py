@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from rich.cells import cell_len
@@ -170,11 +170,11 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """A canvas and what one drawing remembers: the glyphs it uses and the hues of services."""
+    """A canvas and what all of one drawing shares: the glyphs it uses and the hues of services."""
 
     canvas: Canvas
-    trace_url: str = ""
-    _hues: Hues = field(default_factory=Hues)
+    trace_url: str
+    hues: Hues
 
     @property
     def width(self) -> int:
@@ -193,7 +193,7 @@ class Pen:
 
     def hue(self, service: str) -> Style:
         """Give the colour of a service."""
-        return HUES[self._hues.number(service)]
+        return HUES[self.hues.number(service)]
 
     def named(self, text: str, name: str) -> Strip:
         """Write who calls whom (`chat → mysql`), each in its hue; else a name, as a whole in the hue it has.

@@ -133,7 +133,7 @@ def _text(row: FlameRow, flame: Flame, room: int, pen: Pen) -> str:
     if row.delta_ns is not None:
         time = share
         share = pen.safe(format_signed(row.delta_ns))
-    service = pen.safe(row.service)
+    service = pen.safe(row.place)
     for text in (
         f"{name}  {service}  {share}  {time}",
         f"{name}  {share}  {time}",
@@ -149,7 +149,7 @@ def _text(row: FlameRow, flame: Flame, room: int, pen: Pen) -> str:
 
 def _style(row: FlameRow, flame: Flame, pen: Pen) -> Style:
     if row.delta_ns is None:
-        return pen.hue(row.service) + Style(reverse=True) if row.service else _PLAIN
+        return pen.hue(row.place) + Style(reverse=True) if row.place else _PLAIN
     if abs(row.delta_ns) < _NOTABLE_RATIO * flame.total_ns:
         return _PLAIN
     return _GROWN if row.delta_ns > 0 else _SHRUNK
