@@ -204,6 +204,46 @@ def test_what_cannot_be_kept_is_refused_and_counted(body: bytes, path: str, head
     assert len(inbox.received.broken) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "told"),
+    [
+        ({"Origin": "https://evil.example"}, 403, "sent by a page of https://evil.example"),
+        ({"Origin": "null"}, 403, "sent by a page of null"),
+        ({"Origin": "http://localhost.evil.example:4318"}, 403, "sent by a page of http://localhost.evil.example:4318"),
+        ({"Origin": "http://[::1"}, 403, "sent by a page of http://[::1"),
+        ({"Host": "evil.example:4318"}, 421, "sent to evil.example:4318, which is not this machine"),
+        ({"Host": "127.0.0.1@evil.example"}, 421, "sent to 127.0.0.1@evil.example, which is not this machine"),
+    ],
+    ids=["a site", "a sandbox", "a name that begins like ours", "broken", "a name made to lead here", "a user"],
+)
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/metrics"])
+def test_pages_of_other_sites_cannot_send_spans(headers: dict[str, str], status: int, told: str, path: str) -> None:
+    """A browser on this machine may be told by any page to send what the page made up."""
+    out = BytesIO()
+    with receiving_http(inbox := Inbox(out, 10**6), 0) as port:
+        assert post(port, BODY, "text/plain", path, **headers) == (status, told.encode())
+
+    assert (out.getvalue(), inbox.received.broken, inbox.received.other_count) == (b"", [told], 0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost:4318"},
+        {"Host": "[::1]:4318"},
+        {"Host": "LOCALHOST"},
+        {"Host": "host.docker.internal:4318"},
+        {"Origin": "http://localhost:3000"},
+    ],
+    ids=["localhost", "IPv6", "capitals", "a container", "a page from this machine"],
+)
+def test_programs_of_this_machine_may_call_it_by_its_names(headers: dict[str, str]) -> None:
+    with receiving_http(inbox := Inbox(BytesIO(), 10**6), 0) as port:
+        assert post(port, BODY, **headers) == (200, b"{}")
+
+    assert inbox.received.span_count == 1
+
+
 def test_metrics_and_logs_are_accepted_and_counted() -> None:
     with receiving_http(inbox := Inbox(BytesIO(), 10**6), 0) as port:
         assert post(port, b"{}", path="/v1/metrics") == (200, b"{}")

@@ -210,7 +210,7 @@ def _tell(inbox: Inbox, options: CaptureOptions) -> bool:
         tell("warning", f"{more}: raise --max-size")
     if received.broken:
         told = ", ".join(dict.fromkeys(received.broken[:_SHOWN]))
-        tell("warning", f"{plural(len(received.broken), 'request')} could not be read: {told}")
+        tell("warning", f"{plural(len(received.broken), 'request')} could not be kept: {told}")
     is_complete = inbox.failure is None and not received.left_out_count and not received.broken
     if received.span_count:
         if not options.quiet:

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import FileIO
 from typing import Any, BinaryIO, ClassVar
+from urllib.parse import urlsplit
 
 from traceq.codec.otlp_requests import JSON, PROTOBUF, answer, exported
 from traceq.errors import DecodeError, SourceError
@@ -25,6 +26,8 @@ if sys.platform != "win32":
     import fcntl
 
 LOOPBACK = "127.0.0.1"
+_OWN_NAMES = frozenset((LOOPBACK, "localhost", "::1", "host.docker.internal"))
+"""How this machine is called on itself, and by containers that run on it."""
 _LARGEST_REQUEST = 64 * 2**20
 """More bytes than any exporter sends at once, compressed or not."""
 _TRACES = "/v1/traces"
@@ -197,6 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         with self.inbox.receiving():
             try:
+                self._refuse_strangers()
                 body, content_type = self._body(), self.headers.get_content_type()
                 written = self._taken(body, PROTOBUF if content_type == PROTOBUF else JSON)
             except _Refused as error:
@@ -210,6 +214,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode(), "text/plain")
             else:
                 self._reply(HTTPStatus.OK, written, content_type)
+
+    def _refuse_strangers(self) -> None:
+        """Refuse what a page from elsewhere has a browser on this machine send, under whatever name it found it.
+
+        Browsers name the page (`Origin`) with every POST; exporters do not, and ask for this machine by its own name.
+        """
+        origin, host = self.headers.get("Origin"), self.headers.get("Host")
+        if origin is not None and not _is_own(origin):
+            raise _Refused(HTTPStatus.FORBIDDEN, f"sent by a page of {origin[:100]}")
+        if host is not None and not _is_own(f"//{host}"):
+            raise _Refused(HTTPStatus.MISDIRECTED_REQUEST, f"sent to {host[:100]}, which is not this machine")
 
     def _taken(self, body: bytes, content_type: str) -> bytes:
         path = self.path.partition("?")[0].rstrip("/")
@@ -273,6 +288,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: standard error belongs to the program that is watched."""
+
+
+def _is_own(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname in _OWN_NAMES
+    except ValueError:
+        return False
 
 
 def _unpacked(body: bytes, window: int) -> bytes:
