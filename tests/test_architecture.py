@@ -34,6 +34,7 @@ GROUND = LEAVES | {
     "links",
     "where",
     "where_conditions",
+    "narrowing",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
@@ -45,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "where": {"units"},
     "where_conditions": {"conditions", "semantics", "traces", "units", "where"},
     "query": {"catalog", "conditions", "semantics", "traces", "units", "where", "where_conditions"},
+    "narrowing": {"query", "semantics", "where"},
     "answer": {"report", "units"},
     "links": {"report", "units"},
     "codec": GROUND,

@@ -18,18 +18,7 @@ from traceq.catalog import Window
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
-from traceq.where import (
-    DURATION,
-    OWN_NAMES,
-    Comparison,
-    Length,
-    Number,
-    Where,
-    conjuncts,
-    names_in,
-    print_where,
-    text_of,
-)
+from traceq.where import OWN_NAMES, PLACES, Where, names_in, print_where
 
 DEFAULT_LIMIT = 200
 """The default number of traces that an analysis reads from a server."""
@@ -101,7 +90,7 @@ class TraceQuery:
     def tag_keys(self) -> tuple[str, ...]:
         """The keys of tags that conditions are about, as spans have them."""
         names = names_in(self.where) - OWN_NAMES if self.where is not None else frozenset()
-        bare = sorted(name.removeprefix("tag.").removeprefix("event.") for name in names)
+        bare = sorted(name.removeprefix(next(filter(name.startswith, PLACES), "")) for name in names)
         return tuple(dict.fromkeys((*(key for key, _ in (*self.attributes, *self.tag_patterns)), *bare)))
 
     @property
@@ -127,17 +116,6 @@ class TraceQuery:
             where=None,
         )
 
-    def narrowed(self) -> TraceQuery:
-        """Give the same query with what `where` implies said in ways that servers know, too.
-
-        A span that meets `where` meets all conditions in it that are joined by `and`.
-        """
-        query = self
-        for each in conjuncts(self.where) if self.where is not None else ():
-            if isinstance(each, Comparison):
-                query = _narrowed(query, each)
-        return query
-
     def to_dict(self) -> dict[str, object]:
         """Give the conditions that were set as they stand in JSON."""
         known: dict[str, object] = {
@@ -158,32 +136,6 @@ class TraceQuery:
             "limit": self.limit,
         }
         return {key: value for key, value in known.items() if value is not None}
-
-
-def _narrowed(query: TraceQuery, known: Comparison) -> TraceQuery:
-    value = known.value
-    if known.name == DURATION and isinstance(value, Length):
-        least, most = query.min_duration_ns, query.max_duration_ns
-        bound_ns = value.duration_ns
-        if known.operator in ("=", ">", ">="):
-            query = replace(query, min_duration_ns=bound_ns if least is None else max(least, bound_ns))
-        if known.operator in ("=", "<", "<="):
-            query = replace(query, max_duration_ns=bound_ns if most is None else min(most, bound_ns))
-        return query
-    if known.operator != "=" or isinstance(value, Length) or (isinstance(value, Number) and not value.is_plain):
-        return query
-    text = text_of(value)
-    match known.name:
-        case "service":
-            return replace(query, service=query.service or text)
-        case "operation":
-            return replace(query, operation=query.operation or text)
-        case "error" if text.lower() == "true":
-            return replace(query, has_error=True)
-        case name if name in OWN_NAMES or name.startswith(("event.", "tag.")) or name in dict(query.attributes):
-            return query
-        case name:
-            return replace(query, attributes=(*query.attributes, (name, text)))
 
 
 def _check_bounds(what: str, low: int | None, high: int | None) -> None:

@@ -380,6 +380,10 @@ _NAMED_ID = re.compile(
 """What is made up anew for each item in the name of an operation; addresses and versions (`/api/2/`) are kept."""
 
 
+ID_MARK = "{id}"
+"""What stands for an id in the name of an operation."""
+
+
 @lru_cache(maxsize=_NAMES)
 def operation(name: str) -> str:
     """Write `{id}` for the ids in the name of a span: `GET /orders/1234` and `GET /orders/5678` are one operation.
@@ -387,7 +391,7 @@ def operation(name: str) -> str:
     Ids are numbers and long hexadecimal numbers that are a whole part of a path or key, and UUIDs anywhere. Everything
     else stays as it was written: names that differ in words are different operations.
     """
-    return _NAMED_ID.sub(lambda found: found["kept"] or "{id}", name)
+    return _NAMED_ID.sub(lambda found: found["kept"] or ID_MARK, name)
 
 
 def _remote_peer(attributes: Attributes) -> Peer | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import Literal, NamedTuple, TypeAlias, TypeGuard, cast, get_args
 
 from traceq.units import parse_duration
 
@@ -16,11 +16,24 @@ Operator: TypeAlias = Literal["=", "!=", ">=", "<=", ">", "<", "!~", "~"]
 ORDERS = frozenset((">", ">=", "<", "<="))
 _MOST_NESTED = 50
 DURATION = "duration"
+EITHER_NAME = {"name": "operation", "span.kind": "kind", "otel.status_code": "status"}
+"""Names that mean the same as another one: that of Jaeger's filters, and tags that say what a column has."""
 OWN_NAMES = frozenset(
-    ("service", "operation", "kind", "status", DURATION, "error", "event", "span.kind", "otel.status_code")
+    (
+        *("service", "operation", "kind", "status", "error", DURATION, "statusMessage"),
+        *("traceID", "spanID", "parentSpanID", "event", "event.name", *EITHER_NAME),
+    )
 )
 """Names that mean what a span is, rather than a tag that it has."""
-KEYWORDS = ("and", "or", "not", "exists")
+WORDS = {
+    "kind": ("server", "client", "producer", "consumer", "internal", "unspecified"),
+    "status": ("ok", "error", "unset"),
+    "error": ("true", "false"),
+}
+"""Names that have one of a few values."""
+RESOURCE, SPAN, EVENT, LINK, TAG = PLACES = ("resource.", "span.", "event.", "link.", "tag.")
+"""In front of a key: where the attribute is looked for; `tag.` stands for everywhere."""
+KEYWORDS = ("and", "or", "not", "in", "exists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,15 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Whether something under a name is one of several values; negated, whether there is something, and none is."""
+
+    name: str
+    values: tuple[Value, ...]
+    is_negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exists:
     """Whether a span carries something under a name."""
 
@@ -99,7 +121,20 @@ class Any:
     parts: tuple[Where, ...]
 
 
-Where: TypeAlias = Comparison | Exists | Not | All | Any
+Where: TypeAlias = Comparison | Member | Exists | Not | All | Any
+
+
+class ConditionError(ValueError):
+    """A condition that cannot be read; knows where."""
+
+    def __init__(self, text: str, column: int, why: str) -> None:
+        seen = text[column - 1 : column + 19]
+        self.where = f"column {column} ('{seen}')" if seen.strip() else "the end"
+        self.text = text
+        self.column = column
+        """Counted from 1."""
+        self.why = why
+        super().__init__(f"cannot read the condition at {self.where}: {why}")
 
 
 class _Token(NamedTuple):
@@ -117,6 +152,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_PIECE, _WHOLE = re.compile(r",|[^,]+"), re.compile(r".+", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _MOST_DIGITS = 300
 _DURATION = re.compile(r"((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))+")
@@ -128,7 +164,7 @@ def parse_where(text: str) -> Where:
     """Read a condition.
 
     Raises:
-        ValueError: If it is none; says at which column, counted from 1.
+        ConditionError: If it is none; says at which column, counted from 1.
     """
     return _Parser(text).whole()
 
@@ -199,17 +235,44 @@ class _Parser:
         if self._is_word("exists"):
             self._taken()
             return Exists(name)
+        if self._is_word("in") or self._is_word("not"):
+            return self._membership(name)
         sign = self._token
         if sign.kind != "sign":
-            raise self._complaint(f"after '{name}' one of {', '.join(get_args(Operator))} or 'exists' belongs")
+            raise self._complaint(f"after '{name}' one of {', '.join(get_args(Operator))}, 'in' or 'exists' belongs")
         self._taken()
         operator = cast(Operator, "=" if sign.text == "==" else sign.text)
-        at = self._token
-        value = self._value()
-        why = _misfit(name, operator, value)
-        if why:
-            raise _complaint(self._text, at.column, why)
-        return Comparison(name, operator, value)
+        return Comparison(name, operator, self._value(name, operator))
+
+    def _membership(self, name: str) -> Where:
+        is_negated = self._is_word("not")
+        if is_negated:
+            self._taken()
+        if not self._is_word("in"):
+            raise self._complaint(f"after '{name} not' only 'in' belongs; `not {name} = ...` denies a condition")
+        self._taken()
+        if self._token[:2] != ("bracket", "("):
+            raise self._complaint("after 'in' values in brackets belong: in (500, 503)")
+        self._taken()
+        self._part_at_commas()
+        values = [self._value(name, "=")]
+        while self._token.kind == "comma":
+            self._taken()
+            values.append(self._value(name, "="))
+        if self._token[:2] != ("bracket", ")"):
+            raise self._complaint("values are parted by commas, and a bracket follows the last one")
+        self._taken()
+        return Member(name, tuple(values), is_negated)
+
+    def _part_at_commas(self) -> None:
+        """Make tokens of the commas up to the end of the brackets: elsewhere they belong to words."""
+        rest = self._tokens[self._at :]
+        length = next((at for at, token in enumerate(rest) if token.kind in ("bracket", "end")), 0)
+        self._tokens[self._at : self._at + length] = [
+            _Token("comma" if piece.group() == "," else token.kind, piece.group(), token.column + piece.start())
+            for token in rest[:length]
+            for piece in (_PIECE if token.kind == "word" else _WHOLE).finditer(token.text)
+        ]
 
     def _name(self) -> str:
         token = self._token
@@ -219,19 +282,25 @@ class _Parser:
             return _unquoted(self._taken().text)
         raise self._complaint("a name belongs here: service, operation, duration, or a tag such as http.status_code")
 
-    def _value(self) -> Value:
+    def _value(self, name: str, operator: Operator) -> Value:
         token = self._token
-        if token.kind == "text":
-            return Text(_unquoted(self._taken().text))
-        if token.kind != "word":
+        if token.kind not in ("text", "word"):
             raise self._complaint("a value belongs here: a number, a word, or text in quotes")
-        self._taken()
-        if _NUMBER.fullmatch(token.text) and len(token.text) < _MOST_DIGITS:
-            return Number(token.text)
-        return Length(token.text) if _DURATION.fullmatch(token.text) else Text(token.text)
+        value = _value_of(self._taken())
+        if why := _misfit(name, operator, value):
+            raise ConditionError(self._text, token.column, why)
+        return value
 
-    def _complaint(self, why: str) -> ValueError:
-        return _complaint(self._text, self._token.column, why)
+    def _complaint(self, why: str) -> ConditionError:
+        return ConditionError(self._text, self._token.column, why)
+
+
+def _value_of(token: _Token) -> Value:
+    if token.kind == "text":
+        return Text(_unquoted(token.text))
+    if _NUMBER.fullmatch(token.text) and len(token.text) < _MOST_DIGITS:
+        return Number(token.text)
+    return Length(token.text) if _DURATION.fullmatch(token.text) else Text(token.text)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -242,16 +311,12 @@ def _tokens(text: str) -> Iterator[_Token]:
         if found is None or found.lastgroup is None:
             at = position + len(text[position:end]) - len(text[position:end].lstrip())
             is_quote = text[at] in "\"'"
-            raise _complaint(text, at + 1, "this quote is not closed" if is_quote else "this sign means nothing here")
+            raise ConditionError(
+                text, at + 1, "this quote is not closed" if is_quote else "this sign means nothing here"
+            )
         yield _Token(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup) + 1)
         position = found.end()
     yield _Token("end", "", end + 1)
-
-
-def _complaint(text: str, column: int, why: str) -> ValueError:
-    seen = text[column - 1 : column + 19]
-    where = f"column {column} ('{seen}')" if seen.strip() else "the end"
-    return ValueError(f"cannot read the condition at {where}: {why}")
 
 
 def _misfit(name: str, operator: Operator, value: Value) -> str:
@@ -264,6 +329,9 @@ def _misfit(name: str, operator: Operator, value: Value) -> str:
         return ""
     if name == DURATION and not isinstance(value, Length):
         return "a duration has a unit: 500ms, 1.5s, 2m"
+    meant = EITHER_NAME.get(name, name)
+    if meant in WORDS and text_of(value).lower() not in WORDS[meant]:
+        return f"'{name}' is one of {', '.join(WORDS[meant])}"
     if operator in ORDERS and isinstance(value, Text):
         return f"'{operator}' compares numbers and durations: 500, 1.5, 200ms"
     return ""
@@ -284,6 +352,9 @@ def print_where(where: Where) -> str:
     match where:
         case Comparison(name, operator, value):
             return f"{_printed_name(name)} {operator} {_printed(value)}"
+        case Member(name, values, is_negated):
+            listed = ", ".join(_quoted(each.text) if _has_comma(each) else _printed(each) for each in values)
+            return f"{_printed_name(name)}{' not' if is_negated else ''} in ({listed})"
         case Exists(name):
             return f"{_printed_name(name)} exists"
         case Not(part):
@@ -312,6 +383,10 @@ def _printed(value: Value) -> str:
     return value.text if is_plain else _quoted(value.text)
 
 
+def _has_comma(value: Value) -> TypeGuard[Text]:
+    return isinstance(value, Text) and "," in value.text
+
+
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
@@ -323,15 +398,10 @@ def both(parts: Sequence[Where]) -> Where | None:
     return None if not flat else flat[0] if len(flat) == 1 else All(tuple(flat))
 
 
-def conjuncts(where: Where) -> tuple[Where, ...]:
-    """Give the conditions that all have to hold."""
-    return where.parts if isinstance(where, All) else (where,)
-
-
 def names_in(where: Where) -> frozenset[str]:
     """Give every name that a condition is about."""
     match where:
-        case Comparison(name) | Exists(name):
+        case Comparison(name) | Member(name) | Exists(name):
             return frozenset((name,))
         case Not(part):
             return names_in(part)

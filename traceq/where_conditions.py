@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import assert_never
 
 from traceq.conditions import names_of
-from traceq.semantics import AttributeValue, Status, operation, value_text
+from traceq.semantics import Attributes, AttributeValue, operation, value_text
 from traceq.traces import Span, SpanDetails, Traces
 from traceq.units import parse_duration
 from traceq.where import (
     DURATION,
+    EITHER_NAME,
+    EVENT,
+    LINK,
+    PLACES,
+    RESOURCE,
+    SPAN,
+    WORDS,
     All,
     Any,
     Comparison,
     Exists,
     Length,
+    Member,
     Not,
     Number,
     Text,
@@ -25,16 +34,25 @@ from traceq.where import (
     text_of,
 )
 
-_RESOURCE, _EVENT, _TAG = "resource.", "event.", "tag."
-_SAME = {"span.kind": "kind", "otel.status_code": "status"}
-"""Tags that say what a column has."""
-_COLUMNS = frozenset(("service", "operation", "kind", "status", DURATION, "error"))
-_ANY_CASE = frozenset(("kind", "status", "error"))
+_COLUMNS: Mapping[str, Callable[[Span], AttributeValue]] = {
+    "service": lambda span: span.service,
+    "kind": lambda span: span.kind.name.lower(),
+    "status": lambda span: span.status.name.lower(),
+    "error": lambda span: span.has_error,
+    DURATION: lambda span: span.duration_ns,
+    "traceID": lambda span: span.trace_id,
+    "spanID": lambda span: span.span_id,
+    "parentSpanID": lambda span: span.parent_id,
+}
+_ID_DIGITS = {"traceID": 32, "spanID": 16, "parentSpanID": 16}
+_INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+"""Text that reads as a number; Python takes more for one, such as `1_000` and `inf`."""
 
 
 def needs_details(where: Where) -> bool:
     """Tell whether attributes or events have to be read for it."""
-    return not all(_SAME.get(name, name) in _COLUMNS for name in names_in(where))
+    return not all(EITHER_NAME.get(name, name) in {*_COLUMNS, "operation"} for name in names_in(where))
 
 
 def meets(traces: Traces, row: int, where: Where) -> bool:
@@ -51,6 +69,10 @@ def meets(traces: Traces, row: int, where: Where) -> bool:
                 opposite = operator.removeprefix("!")
                 return bool(found) and not any(_holds(each, name, opposite, value) for each in found)
             return any(_holds(each, name, operator, value) for each in found)
+        case Member(name, values, is_negated):
+            found = _values(traces.span(row), name)
+            is_one = any(_equals(each, name, value) for each in found for value in values)
+            return bool(found) and not is_one if is_negated else is_one
         case Exists(name):
             return bool(_values(traces.span(row), name))
         case Not(part):
@@ -65,37 +87,40 @@ def meets(traces: Traces, row: int, where: Where) -> bool:
 
 def _values(span: Span, name: str) -> list[AttributeValue]:
     """Give everything that a span carries under a name."""
-    match _SAME.get(name, name):
-        case "service":
-            return [span.service]
+    name = EITHER_NAME.get(name, name)
+    if name in _COLUMNS:
+        value = _COLUMNS[name](span)
+        return [] if value is None else [value]
+    match name:
         case "operation":
             return list(dict.fromkeys((span.name, operation(span.name))))
-        case "kind":
-            return [span.kind.name.lower()]
-        case "status":
-            return [Status(span.status).name.lower()]
-        case "error":
-            return [span.has_error]
-        case _ if name == DURATION:
-            return [span.duration_ns]
+        case "statusMessage":
+            return _attributes(span.details, SPAN + "otel.status_description")
         case "event":
             return [event.name for event in span.details.events()]
+        case "event.name":
+            return [*_values(span, "event"), *_attributes(span.details, name)]
         case key:
             return _attributes(span.details, key)
 
 
 def _attributes(details: SpanDetails, key: str) -> list[AttributeValue]:
-    if key.startswith(_RESOURCE):
-        places = [details.resource()]
-    elif key.startswith(_EVENT):
-        places = [event.attributes for event in details.events()]
-    else:
-        places = [details.attributes(), *(event.attributes for event in details.events())]
-        places += [*(link.attributes for link in details.links()), details.resource()]
-    bare = next((key.removeprefix(each) for each in (_RESOURCE, _EVENT, _TAG) if key.startswith(each)), key)
-    return [
-        place[name] for place in places for name in dict.fromkeys((*names_of(bare), *names_of(key))) if name in place
-    ]
+    place = next((each for each in PLACES if key.startswith(each)), "")
+    names = dict.fromkeys((*names_of(key.removeprefix(place)), *names_of(key)))
+    return [attributes[name] for attributes in _levels(details, place) for name in names if name in attributes]
+
+
+def _levels(details: SpanDetails, place: str) -> Iterable[Attributes]:
+    """Give the attributes of a place, or of all places."""
+    is_anywhere = place not in (SPAN, EVENT, LINK, RESOURCE)
+    if is_anywhere or place == SPAN:
+        yield details.attributes()
+    if is_anywhere or place == EVENT:
+        yield from (event.attributes for event in details.events())
+    if is_anywhere or place == LINK:
+        yield from (link.attributes for link in details.links())
+    if is_anywhere or place == RESOURCE:
+        yield details.resource()
 
 
 def _holds(found: AttributeValue, name: str, operator: str, value: Value) -> bool:
@@ -124,7 +149,10 @@ def _equals(found: AttributeValue, name: str, value: Value) -> bool:
     if is_number and not isinstance(value, Text):
         return found == _bound(value)
     text, wanted = value_text(found), text_of(value)
-    return text.lower() == wanted.lower() if _SAME.get(name, name) in _ANY_CASE else text == wanted
+    name = EITHER_NAME.get(name, name)
+    if name in _ID_DIGITS:
+        return text.zfill(_ID_DIGITS[name]) == wanted.lower().zfill(_ID_DIGITS[name])
+    return text.lower() == wanted.lower() if name in WORDS else text == wanted
 
 
 def _bound(value: Value) -> float | int:
@@ -144,6 +172,9 @@ def _number(found: AttributeValue, value: Value) -> float | int | None:
     if not isinstance(found, str):
         return None
     try:
-        return parse_duration(found) if isinstance(value, Length) else float(found)
+        if isinstance(value, Length):
+            return parse_duration(found)
+        # As an integer where it is one: beyond 2^53 floats are not told apart.
+        return int(found) if _INTEGER.fullmatch(found) else float(found) if _NUMBER.fullmatch(found) else None
     except (ValueError, OverflowError):
         return None

@@ -224,11 +224,13 @@ class Check:
         query: The conditions.
         resolution_ns: The resolution of the times in the server's answers.
         read: Decodes traces, with attributes if the query needs them.
+        names: By which the server knows the operation; only None where it is not asked for it.
     """
 
     query: TraceQuery
     resolution_ns: int
     read: Callable[[Iterable[Parts]], Traces]
+    names: tuple[str | None, ...] = (None,)
 
     def __call__(self, candidates: Candidates[Parts]) -> Checked:
         """Check an answer."""

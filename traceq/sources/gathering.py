@@ -91,7 +91,7 @@ class Gatherer:
         first = self._whole_window(sent, asking, is_sample=is_sample)
         if not (first.is_cut_off and (is_loose or query.has_trace_bounds)):
             return first
-        return self._looked_through(sent, asking, first, query.limit)
+        return self._looked_through(sent, asking, first, query.limit, is_loose=is_loose)
 
     def _whole_window(self, query: TraceQuery, asking: Asking[_Trace], *, is_sample: bool) -> Candidates[_Trace]:
         if query.service is not None or self.searches_all_services:
@@ -197,10 +197,16 @@ class Gatherer:
         return max(0, start_ns), end_ns
 
     def _looked_through(
-        self, query: TraceQuery, asking: Asking[_Trace], first: Candidates[_Trace], limit: int | None
+        self,
+        query: TraceQuery,
+        asking: Asking[_Trace],
+        first: Candidates[_Trace],
+        limit: int | None,
+        *,
+        is_loose: bool,
     ) -> Candidates[_Trace]:
         """Look through the window for traces that fit, newest first, until there are as many as the limit."""
-        sought = "of that duration" if query.has_trace_bounds else "that match"
+        sought = "that match" if is_loose or query.needs_traces else "of that duration"
         found: dict[str, _Trace] = {}
         counts: dict[str, int] = {}
         looked_at: set[str] = set()

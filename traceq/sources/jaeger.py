@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
@@ -19,8 +20,10 @@ from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.conditions import sent_as
 from traceq.errors import NotFoundError, SourceError, is_refusal
+from traceq.narrowing import narrowed
 from traceq.query import TraceQuery
 from traceq.records import Codebook
+from traceq.semantics import ID_MARK, operation
 from traceq.sources.archiving import order_archiving
 from traceq.sources.candidates import (
     Candidates,
@@ -65,6 +68,8 @@ logger = logging.getLogger(__name__)
 _DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY
 """Jaeger UI's choice."""
 _MOST_NAMED = 5
+_MOST_NAMES = 8
+"""Of one operation, whose name holds ids: more of them cost more than to look at everything."""
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
@@ -148,7 +153,6 @@ class JaegerSource:
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
-        query = query.narrowed()
         found, _ = self._search(query, with_details=with_attributes, is_sample=is_sample and query.service is None)
         return found
 
@@ -171,12 +175,8 @@ class JaegerSource:
         Raises:
             NotFoundError: If nothing is found and the server knows no such service, or no such operation of it.
         """
-        query = query.narrowed()
-        found = (
-            self._search_summaries(query)
-            if self._has_summaries and not (query.has_tags or query.needs_traces)
-            else None
-        )
+        is_enough = not (query.has_tags or query.needs_traces) and self._names_of(query) == (query.operation,)
+        found = self._search_summaries(query) if self._has_summaries and is_enough else None
         if found is not None:
             return found
         whole, service_count = self._search(query, with_details=False)
@@ -263,7 +263,15 @@ class JaegerSource:
         has_details = with_details or query.has_tags
         read = partial(self._read, with_details=has_details)
         check = Check(query, self._dialect.resolution_ns, read)
-        checked = self._exact(check, is_sample=is_sample)
+        questions = narrowed(query)
+        answers = [
+            self._exact(replace(check, query=each, names=self._names_of(each)), is_sample=is_sample)
+            for each in questions
+        ]
+        checked = answers[0]
+        if len(answers) > 1:
+            checked = check(united([answer.candidates for answer in answers], self._span_count))
+            checked = replace(checked, dropped_count=sum(answer.dropped_count for answer in answers))
         if not checked.kept:
             self._check_names(query)
         chosen = checked.traces.select(checked.kept[: None if is_sample else query.limit])
@@ -309,10 +317,14 @@ class JaegerSource:
         """Ask with the conditions of a query, and keep what the check lets through; give a refusal, do not raise it."""
         asking = Asking(self._search_whole, self._span_count, check.fitting)
         left_out = unsent(check.query, sent)
+        is_less = bool(left_out) or (check.query.operation is not None and check.names == (None,))
         try:
+            names = check.names if sent.operation else (None,)
             answers = [
-                self._gatherer.gather(each, asking, is_sample=is_sample, is_loose=bool(left_out))
-                for each in (replace(sent, attributes=conditions) for conditions in sent_as(sent.attributes))
+                self._gatherer.gather(
+                    replace(sent, attributes=tags, operation=name), asking, is_sample=is_sample, is_loose=is_less
+                )
+                for tags, name in product(sent_as(sent.attributes), names)
             ]
         except SourceError as error:
             if not is_refusal(error):
@@ -335,8 +347,21 @@ class JaegerSource:
             )
             checked = check(candidates) if completed.by_id else replace(checked, candidates=candidates)
         # What was not asked for is not the server's fault.
-        is_less = bool(left_out) or (bool(check.query.tag_patterns) and not sent.tag_patterns)
+        is_less = is_less or (bool(check.query.tag_patterns) and not sent.tag_patterns)
         return replace(checked, dropped_count=0) if is_less else checked
+
+    def _names_of(self, query: TraceQuery) -> tuple[str | None, ...]:
+        """Give the names by which the server knows an operation that may be written as answers show it, without ids.
+
+        Where it has too many, it is not asked for any of them, and the operation is looked for here.
+        """
+        shown = query.operation
+        if shown is None or ID_MARK not in shown:
+            return (shown,)
+        services = self.services() if query.service is None else (query.service,)
+        known = {each.name for service in services for each in self._dialect.operations(service)}
+        names = tuple(sorted(name for name in known if operation(name) == shown)) or (shown,)
+        return names if len(names) <= _MOST_NAMES else (None,)
 
     def _left_out(self, candidates: Candidates[Parts], traces: Traces) -> LeftOut:
         read = partial(read_table, with_details=True)
@@ -395,19 +420,19 @@ class JaegerSource:
 
     def _check_names(self, query: TraceQuery) -> None:
         """Tell a name that does not exist from one that nothing was found for; asked only when nothing was found."""
-        service, operation = query.service, query.operation
+        service, name = query.service, query.operation
         if service is None:
             return
         self._check_service(service)
-        if operation is None:
+        if name is None:
             return
         names = sorted({known.name for known in self._dialect.operations(service)})
-        if operation not in names:
-            hint = nearest_names(operation, names, self, "operations", service)
-            if len(operation) > LONGEST_INDEXED:
+        if name not in names and name not in map(operation, names):
+            hint = nearest_names(name, names, self, "operations", service)
+            if len(name) > LONGEST_INDEXED:
                 hint = f"Elasticsearch and OpenSearch list no name of more than {LONGEST_INDEXED} characters; {hint}"
             raise NotFoundError(
-                f"no operation named '{printable(operation)}' in service '{printable(service)}' at {self.location}",
+                f"no operation named '{printable(name)}' in service '{printable(service)}' at {self.location}",
                 hint=hint,
             )
 
