@@ -13,6 +13,7 @@ from traceq.query import TraceQuery
 from traceq.sources.interface import Found, FoundSummaries
 from traceq.sources.slowest import find_slowest, slowest_responses
 from traceq.traces import TraceWarning
+from traceq.where import parse_where
 
 MS = 1_000_000
 WINDOW = Window(0, 10_000_000 * MS)
@@ -305,9 +306,12 @@ def test_responses_are_compared_and_not_how_long_messages_waited() -> None:
     assert (found.is_cut_off, len(server.asked)) == (False, 3)
 
 
-def test_with_tags_a_slow_response_need_not_be_the_span_that_has_them() -> None:
+@pytest.mark.parametrize(
+    "condition", [TraceQuery(attributes=(("user", "1"),)), TraceQuery(where=parse_where("operation = inner"))]
+)
+def test_with_conditions_a_slow_response_need_not_be_the_span_that_meets_them(condition: TraceQuery) -> None:
     server = responding(*LATE_MESSAGES)
-    query = TraceQuery(service="web", window=WINDOW, limit=20, attributes=(("user", "1"),))
+    query = replace(condition, service="web", window=WINDOW, limit=20)
 
     found = find_slowest(response_search(server), query, 1, by_response=True)
 

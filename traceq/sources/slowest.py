@@ -126,7 +126,8 @@ class _Hunt:
     def is_proven(self) -> bool:
         """Whether no trace can be slower than those seen: whatever has the length asked for has such a span."""
         query = self.query
-        is_bound_to_span = self.by_response and not (query.has_tags or query.has_error or query.max_duration_ns)
+        is_of_another = query.has_tags or query.has_error or query.where is not None or query.max_duration_ns
+        is_bound_to_span = self.by_response and not is_of_another
         return is_bound_to_span and self.complete_ns is not None and self._nth_length_ns() >= self.complete_ns
 
     def run(self) -> None:
