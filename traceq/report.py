@@ -264,7 +264,7 @@ class TimelineRow:
     """Whether it is what was looked for."""
     span_id: str = ""
     details: tuple[tuple[str, str], ...] = ()
-    """Keys and values to be shown below the row."""
+    """Keys and values to be shown below the row; a value without a key speaks for itself, as an event does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -99,3 +100,31 @@ def test_what_cannot_be_shown_is_explained(arguments: tuple[str, ...], code: Exi
 
     assert outcome.code == code
     assert told in outcome.err
+
+
+@pytest.mark.parametrize("trace_id", [SLOW, N_PLUS_ONE, first("room-overview")])
+def test_the_id_beside_a_row_opens_its_span_also_where_the_row_stands_for_several(trace_id: str, run: Run) -> None:
+    shown = run("show", trace_id, *CHAT, "--ids", width=200).out.splitlines()
+    ids = [line[1:17] for line in shown if re.match(" [0-9a-f]{16}  ", line)]
+    assert any(" x " in line for line in shown) == (trace_id != SLOW)
+
+    for span_id in ids:
+        opened = document(run("show", trace_id, *CHAT, "--span", span_id, "-f", "json"))
+        assert [span["span_id"] for span in opened["spans"]] == [span_id]
+    folded = next((line for line in shown if " x " in line), shown[-1])
+    if span_id := folded[1:17] if folded[1:17] in ids else "":
+        assert " x " not in run("show", trace_id, *CHAT, "--subtree", span_id, width=200).out.splitlines()[3]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--depth", "1"), "9 of 17 spans in 9 rows; 8 not shown, as asked"),
+        (("--path",), "14 of 17 spans in 14 rows; 3 not shown, as asked"),
+        ((), ""),
+    ],
+)
+def test_the_count_says_what_stands_in_the_rows(options: tuple[str, ...], told: str, run: Run) -> None:
+    counts = [line for line in run("show", SLOW, *CHAT, *options).out.splitlines() if " rows" in line]
+
+    assert counts == ([told] if told else [])

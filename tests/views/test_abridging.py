@@ -39,6 +39,8 @@ def test_rows_stay_in_order_and_nothing_is_left_out_in_silence(rows: list[Timeli
     kept = [places[each.span_id] for each in found.rows]
     assert kept == sorted(set(kept))
     assert sum(sizes[at] for at in kept) + found.hidden_count == sum(sizes)
+    # What is folded is folded into a row that is there.
+    assert found.folded_count == sum(sizes[at] for at in kept) - len(kept)
     told = [each.note.rsplit(", ", 1)[-1] for each in found.rows if "below not shown" in each.note]
     assert sum(int(text.partition(" ")[0]) for text in told) == found.hidden_count
     assert [each.span_id for each in found.rows if each.is_flagged] == [

@@ -42,3 +42,13 @@ def test_it_is_said_where_a_span_works_beside_a_child_that_nobody_waits_for() ->
     found = rows(span("root", None, 0, 100), span("task", "root", 0, 150, follows_from=True))
 
     assert found["root"].note.startswith("100 % in itself, beside what nobody waits for")
+
+
+def test_what_a_row_is_charged_for_the_way_to_it_is_said() -> None:
+    found = rows(
+        span("root", None, 0, 100),
+        span("call", "root", 0, 90, service="chat", kind=Kind.CLIENT),
+        span("serve", "call", 30, 80, service="user", kind=Kind.SERVER),
+    )
+
+    assert found["serve"].note == "bottleneck 90 %, 40 ns of it on the way"

@@ -73,6 +73,8 @@ FLAGGED_RATIO = 0.2
 """The minimum share of its request's latency that makes a call a bottleneck."""
 _MOST_RATIO = 0.5
 """Where the request itself holds more than this share, none of its calls is a bottleneck."""
+_NOTABLE_NETWORK = 0.1
+"""The minimum share of its time that is said to be between caller and callee."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,6 +147,11 @@ class Culprit:
     is_entry: bool = False
     """Whether it is the request itself rather than a call below it: its work has no other span."""
 
+    @property
+    def waits_outside(self) -> bool:
+        """Whether so much of its time is between caller and callee that its own duration does not explain it."""
+        return self.network_ns >= _NOTABLE_NETWORK * self.held_ns > 0
+
 
 CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
     Column("span_id", "span", about="id of the call that held most"),
@@ -156,7 +163,7 @@ CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
     Column("call_count", "calls", Unit.COUNT, lambda one: len(one.rows), "calls, alike siblings together"),
     Column("held_ns", "held", Unit.DURATION, about="by the measure that ranks, all calls together"),
     Column("ratio", "share", Unit.RATIO, about="share of the request's latency"),
-    Column("network_ns", "network", Unit.DURATION, about="the part between caller and callee"),
+    Column("network_ns", "network", Unit.DURATION, about="the part between caller and callee; 0 by other measures"),
     Column("duration_ns", "duration", Unit.DURATION, about="that of the longest call"),
     Rows(
         "chain",
@@ -232,7 +239,8 @@ def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure, 
         rows=tuple(rows.tolist()),
         held_ns=int(held_ns.sum()),
         ratio=int(held_ns.sum()) / latency_ns,
-        network_ns=int(examined.network_ns[rows].sum()),
+        # Other measures do not charge it to anybody.
+        network_ns=int(examined.network_ns[rows].sum()) if measure == "critical-time" else 0,
         chain=_chain(examined.spans, span.row),
         statement="" if traces.details is None else first_text(span.details.attributes(), STATEMENT),
         is_entry=is_entry,

@@ -25,7 +25,7 @@ from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.report import Column, Part, Rows, Table, Unit, Value, getter, json_key
 from traceq.semantics import KIND_NAMES, STATUS_NAMES, Attributes, value_text
 from traceq.traces import Event, Link, Span, Traces, normal_id
-from traceq.units import format_duration, format_ratio, format_time
+from traceq.units import format_duration, format_ratio, format_signed, format_time, zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,10 @@ class TraceBottlenecks(Answer):
         calls = f" x {len(first.rows):,}" if len(first.rows) > 1 else ""
         root = self.summary.root_service
         where = whose(first.service, first.name, first.peer, root)
-        return Verdict((Part(held), what, Part(f"{calls}{where}.")), numbers)
+        between = (
+            f", {format_duration(first.network_ns)} of it between caller and callee" if first.waits_outside else ""
+        )
+        return Verdict((Part(held), what, Part(f"{calls}{where}{between}.")), numbers)
 
 
 def trace_bottlenecks(traces: Traces, options: RequestOptions) -> TraceBottlenecks:
@@ -391,7 +394,7 @@ def facts(one: Span) -> list[tuple[str, str]]:
         ("operation", one.name),
         ("kind", one.kind.name.lower()),
         ("status", one.status.name.lower()),
-        ("start", format_time(one.start_ns)),
+        ("start", f"{format_time(one.start_ns)} {zone_of(one.start_ns)}"),
         ("duration", format_duration(one.duration_ns)),
     ]
     if one.peer is not None:
@@ -405,20 +408,33 @@ def facts(one: Span) -> list[tuple[str, str]]:
     return pairs
 
 
-def event_facts(
-    event: Event, start_ns: int, shortened: Callable[[str], str] = lambda text: text
-) -> Iterator[tuple[str, str]]:
+def event_facts(event: Event, start_ns: int) -> Iterator[tuple[str, str]]:
     """Name everything that is known about an event: in one line, and below it what has lines itself (a stack trace).
 
     Args:
         event: Of a span.
         start_ns: When the span started.
-        shortened: Shortens each value.
     """
-    texts = {key: value_text(value) for key, value in event.attributes.items() if value != ""}
-    fields = " ".join(f"{key}={shortened(text)}" for key, text in texts.items() if "\n" not in text)
-    yield f"event +{format_duration(event.time_ns - start_ns)}", f"{event.name} {fields}".strip()
-    yield from ((f"event {key}", f"\n{shortened(text)}") for key, text in texts.items() if "\n" in text)
+    texts = event_texts(event)
+    fields = " ".join(f"{key}={text}" for key, text in texts if "\n" not in text)
+    yield f"event {offset_of(event, start_ns)}", f"{event.name} {fields}".strip()
+    yield from ((f"event {key}", f"\n{text}") for key, text in texts if "\n" in text)
+
+
+_FIRST_OF_EVENTS = ("exception.type", "exception.message")
+
+
+def event_texts(event: Event) -> list[tuple[str, str]]:
+    """Give what an event carries as text: what was raised first, and what has lines itself last."""
+    texts = [(key, value_text(value)) for key, value in event.attributes.items() if value != ""]
+    return sorted(
+        texts, key=lambda pair: ("\n" in pair[1], pair[0] not in _FIRST_OF_EVENTS, pair[0] != "exception.type")
+    )
+
+
+def offset_of(event: Event, start_ns: int) -> str:
+    """Say how long after the start of its span an event was (`+62.1 ms`, and `-1.00 ms` for one before)."""
+    return format_signed(event.time_ns - start_ns) if event.time_ns != start_ns else "+0 ns"
 
 
 def find_spans(traces: Traces, span_id: str) -> FoundSpans:

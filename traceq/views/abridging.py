@@ -22,8 +22,15 @@ class Abridged:
     """The rows that are kept."""
 
     rows: tuple[TimelineRow, ...]
-    hidden_count: int
+    sizes: tuple[int, ...]
+    """The number of spans that each of them stands for."""
+    hidden_count: int = 0
     """Spans that stand in no row."""
+
+    @property
+    def folded_count(self) -> int:
+        """Spans that share a row with others like them."""
+        return sum(size - 1 for size in self.sizes if size > 1)
 
 
 def abridge(rows: Sequence[TimelineRow], sizes: Sequence[int]) -> Abridged:
@@ -34,7 +41,7 @@ def abridge(rows: Sequence[TimelineRow], sizes: Sequence[int]) -> Abridged:
         sizes: The number of spans that each row stands for.
     """
     if len(rows) <= _WHOLE:
-        return Abridged(tuple(rows), 0)
+        return Abridged(tuple(rows), tuple(sizes))
     above = _parents(rows)
     kept: set[int] = set()
     for at in _by_weight(rows):
@@ -45,7 +52,8 @@ def abridge(rows: Sequence[TimelineRow], sizes: Sequence[int]) -> Abridged:
         kept.update(_surroundings(at, rows, above))
     hidden = _hidden(rows, sizes, above, kept)
     told = [_with_note(rows[at], hidden.get(at, 0)) for at in sorted(kept)]
-    return Abridged(tuple(_with_ends(told)), sum(sizes) - sum(sizes[at] for at in kept))
+    left = tuple(sizes[at] for at in sorted(kept))
+    return Abridged(tuple(_with_ends(told)), left, sum(sizes) - sum(left))
 
 
 def _parents(rows: Sequence[TimelineRow]) -> list[int]:

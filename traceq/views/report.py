@@ -152,7 +152,7 @@ def _traces(traces: Sequence[ExaminedTrace], shown: Shown) -> Iterable[Block]:
     """Draw the slowest traces, whole where the reader can fold."""
     for trace in traces:
         drawn = waterfall(trace, ShownSpans(folds=not shown.is_page), Details(whole=shown.is_page))
-        yield from (Line(), headline(trace.summary), drawn.timeline)
+        yield from (Line(), headline(trace.summary, as_drawn_ns=drawn.timeline.duration_ns), drawn.timeline)
 
 
 def _paths(answer: ServiceReport) -> list[Block]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath, Stretch
 from traceq.analysis.culprits import Culprit
@@ -12,14 +14,17 @@ from traceq.analysis.one_trace import (
     FoundSpans,
     SelfTime,
     TraceBottlenecks,
+    event_texts,
     facts,
     find_assumptions,
+    offset_of,
 )
 from traceq.analysis.selection import Selection
 from traceq.answer import report_of
 from traceq.catalog import TraceSummary
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Fields, Line, Part, Report, Unit, picked, table
+from traceq.traces import Span
 from traceq.units import format_age, format_count, format_duration, format_ratio, format_time, plural, zone_of
 from traceq.views.findings import finding_lines
 from traceq.views.waterfall import NOTABLE_SHIFT_RATIO, Shown, Waterfall, waterfall
@@ -48,7 +53,8 @@ def report(answer: ExaminedTrace, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     tree: list[Block] = [Line(), drawn.timeline]
     # Nobody scrolls through a long tree to find out that there is more.
     parts = [*findings, *tree] if len(drawn.timeline.rows) > _LONG_TREE else [*tree, *findings]
-    blocks: tuple[Block, ...] = (*first, headline(answer.summary, asked), *parts, Line())
+    as_drawn_ns = drawn.timeline.duration_ns if shown.root is None else answer.summary.duration_ns
+    blocks: tuple[Block, ...] = (*first, headline(answer.summary, asked, as_drawn_ns), *parts, Line())
     return reported("show", replace(answer, drawn=drawn.shown_rows), asked, blocks, _footer(answer, drawn, asked))
 
 
@@ -61,12 +67,22 @@ def _found_line(selection: Selection, drawn: Waterfall) -> Line:
     return Line((Part(told, "strong"), Part(f" {verb} "), Part(f"{sought}", "strong"), Part(looked)))
 
 
-def headline(summary: TraceSummary, asked: Asked = NOT_ASKED) -> Line:
-    """Say in one line what a trace is."""
+def headline(summary: TraceSummary, asked: Asked = NOT_ASKED, as_drawn_ns: int | None = None) -> Line:
+    """Say in one line what a trace is.
+
+    Args:
+        summary: Of the trace, as recorded.
+        asked: What was asked.
+        as_drawn_ns: How long it takes with its clocks corrected, where it is drawn like that.
+    """
+    recorded_ns = summary.duration_ns
+    told = format_duration(recorded_ns if as_drawn_ns is None else as_drawn_ns)
+    if told != format_duration(recorded_ns):
+        told += f" ({format_duration(recorded_ns)} as recorded)"
     parts = [
         Part(summary.root_service, "service"),
         Part(f" {summary.root_name}  ", "strong"),
-        Part(f"{format_duration(summary.duration_ns)}  {_when(summary.start_ns, asked)}  "),
+        Part(f"{told}  {_when(summary.start_ns, asked)}  "),
         Part(f"{plural(summary.span_count, 'span')}  {plural(len(summary.services), 'service')}"),
     ]
     if summary.error_count:
@@ -116,15 +132,20 @@ def _remarks(answer: ExaminedTrace, drawn: Waterfall) -> list[str]:
 
 
 def _counts(drawn: Waterfall) -> str:
-    parts = []
+    """Say how many of the spans stand in how many rows, and how to see the others."""
+    left = drawn.hidden_count + drawn.abridged_count
+    told = plural(drawn.span_count, "span")
+    if left:
+        told = f"{format_count(drawn.span_count - left)} of {told}"
+    told += f" in {plural(len(drawn.timeline.rows), 'row')}"
     if drawn.folded_count:
-        parts.append(f"{plural(drawn.folded_count, 'span')} folded into rows like them, --no-fold shows each")
+        told += f", {format_count(drawn.folded_count)} folded (--no-fold shows each)"
     if drawn.hidden_count:
-        parts.append(f"{plural(drawn.hidden_count, 'span')} not shown, as asked")
+        told += f"; {format_count(drawn.hidden_count)} not shown, as asked"
     if drawn.abridged_count:
         ways = "--all shows every one, --depth N the upper levels, --subtree ID what one calls"
-        parts.append(f"{plural(drawn.abridged_count, 'span')} not shown, which tell least: {ways}")
-    return f"{plural(drawn.span_count, 'span')} in {plural(len(drawn.timeline.rows), 'row')}: {', '.join(parts)}"
+        told += f"; {format_count(drawn.abridged_count)} not shown, which tell least: {ways}"
+    return told
 
 
 @report_of.register
@@ -132,8 +153,28 @@ def span_report(answer: FoundSpans, asked: Asked = NOT_ASKED) -> Report:
     """Show everything about the spans of one id."""
     blocks: list[Block] = []
     for span in answer.spans:
-        blocks += [strong(span.name), Fields(tuple(facts(span)))]
+        blocks += [Line()] if blocks else []
+        blocks += [strong(span.name), *_facts(span)]
     return reported("show", answer, asked, blocks)
+
+
+_PARTS = {"attribute": "Attributes", "resource": "Resource"}
+"""What many facts of a span begin with, and the heading under which they stand without it."""
+
+
+def _facts(span: Span) -> Iterator[Block]:
+    """Show what is known about a span, in parts: itself, its attributes, those of its resource, its events."""
+    for part, pairs in groupby(facts(span), lambda pair: _PARTS.get(pair[0].partition(" ")[0], "")):
+        told = [pair for pair in pairs if not pair[0].startswith("event ")]
+        if part:
+            yield from (Line(), strong(part))
+            told = [(name.partition(" ")[2], value) for name, value in told]
+        if told:
+            yield Fields(tuple(told))
+    for event in span.details.events():
+        texts = event_texts(event)
+        yield from (Line(), Line((Part(event.name, "strong"), Part(f"  {offset_of(event, span.start_ns)}"))))
+        yield from (Fields(tuple(texts)),) if texts else ()
 
 
 @report_of.register
@@ -141,7 +182,10 @@ def bottlenecks_report(answer: TraceBottlenecks, asked: Asked = NOT_ASKED) -> Re
     """Draw a trace down to its bottlenecks."""
     flagged = frozenset(row for culprit in answer.culprits for row in culprit.rows)
     drawn = waterfall(answer, replace(Shown(), only=flagged or None))
-    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), headline(answer.summary, asked)]
+    blocks: list[Block] = [
+        *verdict_lines(answer.verdict, asked),
+        headline(answer.summary, asked, drawn.timeline.duration_ns),
+    ]
     blocks += [Line(), drawn.timeline, Line()]
     blocks += [_sentence(culprit) for culprit in answer.culprits]
     if not answer.culprits:
@@ -171,7 +215,7 @@ def _sentence(culprit: Culprit) -> Line:
         Part(call_text(culprit), "strong"),
         Part(f" ({chain_text(culprit.chain)})", "dim"),
     ]
-    if culprit.network_ns:
+    if culprit.waits_outside:
         parts.append(Part(f", {format_duration(culprit.network_ns)} of it between caller and callee"))
     if culprit.statement:
         parts.append(Part(f": {culprit.statement}"))

@@ -13,7 +13,7 @@ from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
 from traceq.analysis.grouping import depths, find_roots, fold_ancestors
 from traceq.analysis.messages import find_waits
-from traceq.analysis.one_trace import Details, TraceBottlenecks, event_facts, facts
+from traceq.analysis.one_trace import Details, TraceBottlenecks, event_texts, facts, offset_of
 from traceq.report import Relation, Timeline, TimelineRow
 from traceq.semantics import Kind, Status, value_text
 from traceq.traces import Span
@@ -28,6 +28,9 @@ _LONGEST_PATTERN = 3
 _LONGEST_VALUE = 160
 _MOST_LINES = 12
 """Stack traces and statements have thousands of characters, and a row is to be taken in at a glance."""
+
+_SHORT_EVENT = 60
+"""So many characters of attributes stand beside the name of an event."""
 
 _NO_DETAILS = Details()
 
@@ -96,16 +99,15 @@ def waterfall(answer: TraceBottlenecks, shown: Shown, details: Details = _NO_DET
     """
     drawing = _Drawing(answer, shown, details)
     nodes = drawing.top_nodes()
-    found = Abridged(tuple(drawing.draw(nodes)), 0)
-    if shown.is_abridged:
-        found = abridge(found.rows, drawing.sizes)
+    rows = tuple(drawing.draw(nodes))
+    found = abridge(rows, drawing.sizes) if shown.is_abridged else Abridged(rows, tuple(drawing.sizes))
     hidden_count = int(np.count_nonzero(~drawing.is_shown))
     return Waterfall(
         Timeline(found.rows, drawing.duration_ns, shown.has_ids),
         answer.examined.spans.parents.size,
         hidden_count,
         found.hidden_count,
-        drawing.folded_count,
+        found.folded_count,
         frozenset(np.flatnonzero(drawing.is_shown).tolist()) if hidden_count else None,
     )
 
@@ -139,7 +141,6 @@ class _Drawing:
         self.critical = self._find_critical()
         self.flagged = {culprit.row: culprit for culprit in answer.culprits}
         self.culprit_of = {row: at for at, culprit in enumerate(answer.culprits) for row in culprit.rows}
-        self.folded_count = 0
         self.sizes: list[int] = []
         """The number of spans of each row that was drawn."""
         self.matched_count = 0
@@ -274,7 +275,6 @@ class _Drawing:
         first, last = node.rows[0], max(node.rows, key=lambda row: self.ends[row])
         span = self.traces.span(first)
         count = len(node.rows)
-        self.folded_count += self._size(first) * count - 1 if count > 1 else 0
         has_children = bool(self.children.get(first)) or self.hidden_below.get(first, 0) > 0
         return TimelineRow(
             depth=depth,
@@ -352,6 +352,9 @@ class _Drawing:
                 self.awaited[each] for each in self.children.get(row, ())
             )
             beside = ", beside what nobody waits for" if is_covered else ""
+            # The row's bar does not have the time that it is charged for what passes around it.
+            if culprit.waits_outside and not culprit.is_entry:
+                calls += f", {format_duration(culprit.network_ns)} of it on the way"
             texts.append(f"{ratio} in itself{beside}" if culprit.is_entry else f"bottleneck {ratio}{calls}")
         texts += self._match_notes(node)
         if len(node.rows) > 1:
@@ -411,20 +414,32 @@ class _Drawing:
         if self.details.whole:
             yield from (fact for fact in facts(span) if fact[0] not in _SHOWN_BY_ROWS)
         else:
-            yield from ((key, _shortened(text)) for key, text in self._asked_details(span))
+            yield from self._asked_details(span)
 
     def _asked_details(self, span: Span) -> Iterator[tuple[str, str]]:
         if self.details.attributes:
-            yield from ((key, value_text(value)) for key, value in sorted(span.details.attributes().items()))
-            yield from (("warning", text) for text in dict.fromkeys(span.details.warnings()))
+            texts = ((key, value_text(value)) for key, value in sorted(span.details.attributes().items()))
+            yield from ((key, _shortened(text)) for key, text in texts)
+            yield from (("warning", _shortened(text)) for text in dict.fromkeys(span.details.warnings()))
         if self.details.events:
             yield from self._events(span)
         if self.details.links:
             yield from (("link", f"trace {link.trace_id} span {link.span_id}") for link in span.details.links())
 
     def _events(self, span: Span) -> Iterator[tuple[str, str]]:
-        for event in span.details.events():
-            yield from event_facts(event, span.start_ns, _shortened)
+        """Write each event on a line with what it carries, or above that where it is much."""
+        events = [(offset_of(event, span.start_ns), event) for event in span.details.events()]
+        widest = max((len(offset) for offset, _ in events), default=0)
+        for offset, event in events:
+            texts = [f"{key}={_inset(_shortened(text))}" for key, text in event_texts(event)]
+            first = f"{offset.ljust(widest)}  {event.name}"
+            is_short = sum(map(len, texts)) <= _SHORT_EVENT and not any("\n" in text for text in texts)
+            yield "", "  ".join((first, *texts)) if is_short else "\n".join((first, *texts))
+
+
+def _inset(text: str) -> str:
+    """Begin a value of several lines on a line of its own, with everything further in."""
+    return "".join(f"\n  {line}" for line in text.splitlines()) if "\n" in text else text
 
 
 def _shortened(text: str) -> str:

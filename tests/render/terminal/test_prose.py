@@ -45,11 +45,24 @@ def test_fields_wrap_within_their_column() -> None:
     assert lines(fields, width=40)[1:3] == [" text  one two three four five six seven", " none"]
 
 
-def test_a_long_name_gets_a_line_of_its_own() -> None:
-    assert lines(Fields((("http.request.method", "GET"), ("url", "/"))), width=40) == [
-        " http.request.method",
-        "        GET",
-        " url    /",
+def test_a_long_name_gets_a_line_of_its_own_and_leaves_the_column_as_it_is() -> None:
+    assert lines(Fields((("http.request.method.original", "GET"), ("url", "/"))), width=40) == [
+        " http.request.method.original",
+        "      GET",
+        " url  /",
+    ]
+
+
+def test_a_value_of_several_lines_keeps_them_and_how_far_in_they_are() -> None:
+    fields = Fields((("stack", "Traceback\n  File with a path that is long\nError"), ("url", "/")))
+
+    assert lines(fields, width=24) == [
+        " stack",
+        "   Traceback",
+        "     File with a path",
+        "       that is long",
+        "   Error",
+        " url  /",
     ]
 
 

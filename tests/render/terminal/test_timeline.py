@@ -105,15 +105,28 @@ def test_each_row_shows_its_id() -> None:
 
 def test_lines_of_details_are_lines_and_none_is_obeyed() -> None:
     trace = "Traceback\n  File x.py\x1b[31m\n\nError: [bold]"
-    rows = (_span(0, "root", 0, 100, details=(("event stack", f"\n{trace}"), ("http.url", "a"))),)
+    rows = (_span(0, "root", 0, 100, details=(("", f"+1 ns  raised\nstack=\n{trace}"), ("http.url", "a"))),)
 
     assert [line.rstrip() for line in lines(Timeline(rows, 100), 80)[2:]] == [
-        "    event stack=",
+        "    +1 ns  raised",
+        "      stack=",
         "      Traceback",
         "        File x.py\\x1b[31m",
         "",
         "      Error: [bold]",
         "    http.url=a",
+    ]
+
+
+def test_a_line_too_long_goes_on_further_in_than_it_began() -> None:
+    code = "Traceback\n    return await dependant.call(**values, following=the_others)"
+    rows = (_span(0, "root", 0, 100, details=(("", code),)),)
+
+    assert [line.rstrip() for line in lines(Timeline(rows, 100), 40)[2:]] == [
+        "    Traceback",
+        "          return await",
+        "            dependant.call(**values,",
+        "            following=the_others)",
     ]
 
 

@@ -20,7 +20,6 @@ from traceq.render.terminal.canvas import (
     Pen,
     Strip,
     pad,
-    shorten,
     trimmed,
     width_of,
     wrap,
@@ -147,21 +146,26 @@ def _draw_line(line: Line, pen: Pen) -> Iterator[Strip]:
 
 
 def _draw_fields(fields: Fields, pen: Pen) -> Iterator[Strip]:
-    """Draw names and values below each other, the values in one column and wrapped within it."""
+    """Draw names and values below each other, the values in one column and wrapped within it.
+
+    A name too long for its column, and a value of several lines, as a stack trace is, get lines of their own.
+    """
     pairs = [(pen.safe(name), value) for name, value in fields.pairs]
-    names = min(
-        max((width_of(name) for name, _ in pairs), default=0), max(min(pen.width // 3, pen.width - 3 - _MIN_VALUE), 4)
-    )
+    most = max(min(pen.width // 2, pen.width - 3 - _MIN_VALUE), 4)
+    names = max((width for name, _ in pairs if (width := width_of(name)) <= most), default=0)
     value_width = max(pen.width - names - 3, 1)
     for name, value in pairs:
-        label = shorten(name, names, pen.glyphs.ellipsis)
-        if label != name:
-            # A name too long for the column is a fact of its own: it gets its own lines.
+        texts = [pen.safe(text) for text in value.split("\n")]
+        has_lines, label = len(texts) > 1, name
+        if has_lines or width_of(name) > names:
             yield from ([Segment(" "), Segment(piece, DIM)] for piece in wrapped(name, pen.width - 1))
             label = ""
-        for piece in chain.from_iterable(wrapped(pen.safe(part), value_width) for part in value.split("\n")):
-            yield [Segment(" "), Segment(pad(label, names), DIM), Segment("  "), Segment(piece)]
-            label = ""
+        margin, room = (_HANG, pen.width - 1 - _HANG) if has_lines else (names + 2, value_width)
+        for text in texts:
+            hang = len(text) - len(text.lstrip(" ")) + _HANG if has_lines else 0
+            for piece in wrapped(text, room, hang):
+                yield [Segment(" "), Segment(pad(label, margin), DIM), Segment(piece)]
+                label = ""
 
 
 def _draw_histogram(histogram: Histogram, pen: Pen) -> Iterator[Strip]:

@@ -337,9 +337,11 @@ def wrap(text: str, width: int, hang: int = 0) -> list[tuple[int, int]]:
     return [*lines, (start, end)] if end > start or not lines else lines
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Break a text into lines."""
-    return [text[start:end] for start, end in wrap(text, width)]
+def wrapped(text: str, width: int, hang: int = 0) -> list[str]:
+    """Break a text into lines, all but the first further in by so many blanks, or by what leaves room for text."""
+    hang = min(hang, width // 3)
+    lines = wrap(text, width, hang)
+    return [" " * (hang if number else 0) + text[start:end] for number, (start, end) in enumerate(lines)]
 
 
 def aligned_durations(texts: Sequence[str]) -> list[str]:

@@ -40,6 +40,8 @@ _BAR_BESIDE_NOTES = 28
 _MAX_NOTES = 28
 _LEAST_ASIDE = 12
 """Cells of a service before its span's name is shortened."""
+_HANG = 2
+"""Blanks before the further lines of a wrapped one, besides those it begins with."""
 _MIN_LINE = 12
 """What stands below a row gives up its indentation before it gets narrower than this."""
 
@@ -268,16 +270,18 @@ def _note_below(row: _Row, plan: _Plan, scale: float, pen: Pen) -> Iterator[Stri
 
 
 def _details(row: _Row, pen: Pen) -> Iterator[Strip]:
+    """Draw what belongs to a row: names in grey, further lines further in, and each as far in as it is written."""
     branch, width = _margin(row, pen)
     for key, value in row.row.details:
-        name = pen.safe(key) + "="
+        name = f"{pen.safe(key)}=" if key else ""
         first, *others = value.split("\n")
-        for position, line in enumerate(wrapped(name + pen.safe(first), width)):
+        for position, line in enumerate(wrapped(name + pen.safe(first), width, _HANG)):
             # Only the first line begins with the name, and a name longer than a line has it all.
             named = min(len(name), len(line)) if position == 0 else 0
             yield [_BLANK, Segment(branch, DIM), Segment(line[:named], DIM), Segment(line[named:])]
         for other in others:
-            for line in wrapped("  " + pen.safe(other), width):
+            inset = "  " + pen.safe(other)
+            for line in wrapped(inset, width, len(inset) - len(inset.lstrip(" ")) + _HANG):
                 yield [_BLANK, Segment(branch, DIM), Segment(line)]
 
 
