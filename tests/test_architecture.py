@@ -69,7 +69,6 @@ OWNERS = {
     "httpx": {"sources/http.py"},
     "httpx_retries": {"sources/http.py"},
     "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
-    "msgspec": {"codec"},
     "pyarrow": {"codec/parquet"},
     "google": {"codec/otlp_requests.py", "codec/otlp_messages.py", "codec/otlp_protobuf.py"},
     "dask": {"executors.py"},

@@ -7,9 +7,10 @@ command, so that they are part of what is installed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
+
+from msgspec.structs import replace
 
 from tools.json_docs import sentence
 from traceq.analysis.bottlenecks import Bottlenecks

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sized
-from dataclasses import dataclass
 from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from msgspec import Struct
 
 from traceq.report import Column, Holds, Part, Report, Rows, Table, Unit, Value, document, getter, json_key, table
 from traceq.units import format_count, format_duration, format_ratio
@@ -19,8 +20,7 @@ HTML_ROWS = 20
 """The number of rows that notebooks show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """An answer in one sentence."""
 
     parts: tuple[Part, ...]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
 from itertools import accumulate, chain, pairwise
 from operator import lt
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from traceq.records import Codebook, CodedTrace, Codes
 from traceq.semantics import Kind, Peer

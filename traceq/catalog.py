@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Table, Unit, document, json_key, table
@@ -13,8 +16,7 @@ from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Operation:
+class Operation(Struct, frozen=True, order=True):
     """A name under which a service records spans."""
 
     name: str
@@ -22,8 +24,7 @@ class Operation:
     """`server`, `client`, `producer`, `consumer`, `internal`; empty when the source does not tell."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ServiceCall:
+class ServiceCall(Struct, frozen=True, order=True):
     """An edge of the dependency table that Jaeger itself keeps."""
 
     parent: str
@@ -53,8 +54,7 @@ class Window:
         return after_start and (self.end_ns is None or time_ns <= self.end_ns)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ServiceSummary:
+class ServiceSummary(Struct, frozen=True, order=True):
     """The spans of one service in a trace."""
 
     name: str
@@ -62,8 +62,7 @@ class ServiceSummary:
     error_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TraceSummary:
+class TraceSummary(Struct, frozen=True):
     """A trace in one line.
 
     Source: jaeger-ui, model/trace-summary.ts; Jaeger API v3, TraceSummary. Differs: a root that is whole goes before an
@@ -242,8 +241,7 @@ _KEYS: dict[AnyOrder, tuple[Callable[[TraceSummary], tuple[int | str, ...]], boo
 """For each order, the key that is compared, and whether the greatest comes first."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class TraceList(Answer):
+class TraceList(Struct, Answer, frozen=True):
     """Summaries of the traces that were found."""
 
     summaries: tuple[TraceSummary, ...]
@@ -270,8 +268,7 @@ class TraceList(Answer):
         return TraceList(tuple(sorted(newest, key=key, reverse=descending)), order, service_count)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ServiceList(Answer):
+class ServiceList(Struct, Answer, frozen=True):
     """The services that a source knows."""
 
     services: tuple[str, ...]
@@ -285,8 +282,7 @@ class ServiceList(Answer):
         return table((Column[str]("service", "service", Unit.SERVICE, lambda name: name),), self.services)
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedTrace:
+class ArchivedTrace(Struct, frozen=True):
     """What became of a trace that was to be archived."""
 
     trace_id: str
@@ -312,8 +308,7 @@ ARCHIVED_COLUMNS: tuple[Column[ArchivedTrace], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ArchiveList(Answer):
+class ArchiveList(Struct, Answer, frozen=True):
     """The traces that a server was told to archive."""
 
     traces: tuple[ArchivedTrace, ...]
@@ -341,8 +336,7 @@ OPERATION_COLUMNS: tuple[Column[Operation], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class OperationList(Answer):
+class OperationList(Struct, Answer, frozen=True):
     """The operations of a service."""
 
     service: str

@@ -15,6 +15,8 @@ from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
+from msgspec import structs
+
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec import BATCH_SPANS
@@ -230,9 +232,9 @@ class _OneTable:
         if found.left_out is not None and isinstance(question, Completing):
             sums = question.complete(sums, found.left_out.attributes)
         if isinstance(wanted, OneTrace):
-            wanted = replace(wanted, trace_id=found.traces.trace_ids[0])
+            wanted = structs.replace(wanted, trace_id=found.traces.trace_ids[0])
         limit = wanted.limit if isinstance(wanted, TraceQuery) else None
-        asked = replace(
+        asked = structs.replace(
             asked_of(self._source, wanted, sum_warnings(found.traces.warnings)),
             notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()) + self._unknown_keys(found.traces),
             is_cut_off=found.is_cut_off,
@@ -267,7 +269,7 @@ class _Slices:
         if not summary.trace_count:
             self.source.check_names(self.query, summary.met)
             notes += _unknown_keys(self.query, lambda query, asked: summarize(self.found, query, asked, executor).sums)
-        return Reply(summary.sums, replace(asked_of(self.source, self.query, summary.warnings), notes=notes))
+        return Reply(summary.sums, structs.replace(asked_of(self.source, self.query, summary.warnings), notes=notes))
 
     def _executor(self, *, with_details: bool) -> Executor:
         if self.workers.cluster is not None:
@@ -328,7 +330,7 @@ def summarize_slice(
             learned = learned_from((found for _, found in kept), question)
         for table, found in kept:
             if len(found):
-                known = found if learned is None else replace(found, learned=learned)
+                known = found if learned is None else structs.replace(found, learned=learned)
                 summary += Summary(question.collect(known), len(found), sum_warnings(found.warnings))
             elif not summary.trace_count:
                 met |= operations_met(table)
@@ -420,7 +422,7 @@ def summarize(
             for piece, result in zip(slices, here.map(work, slices), strict=True):
                 total += result
                 trace_count = done.trace_count + piece.trace_count
-                done = replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
+                done = structs.replace(done, done=done.done + piece.byte_count, trace_count=trace_count)
                 progress(done)
             if isinstance(question, Completing):
                 # Starting other processes takes longer than reading a few spans.

@@ -21,8 +21,9 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
 
 _HEX = re.compile(r"[0-9a-f]{1,32}")
 _SPAN_ID = re.compile(r"[0-9a-f]{16}")
@@ -46,8 +47,7 @@ _AROUND = " \t\r\n\"'`“”‘’«»<>()[]{},;"  # noqa: RUF001 - quotes of ev
 _BASE64_LENGTH = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """What a text says about a trace."""
 
     trace_id: str

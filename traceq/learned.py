@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+from msgspec import Struct, field
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -98,12 +99,11 @@ class GapSum(NamedTuple):
     """The number of gaps that were recorded as nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticks:
+class Ticks(Struct, frozen=True):
     """Services whose clocks tick coarsely, and how long gaps between their events are."""
 
-    tick_ns: Mapping[str, int] = field(default_factory=dict)
-    gaps: Mapping[Gap, GapSum] = field(default_factory=dict)
+    tick_ns: Mapping[str, int] = {}
+    gaps: Mapping[Gap, GapSum] = {}
 
 
 class Operation(NamedTuple):
@@ -124,13 +124,12 @@ class Origins(NamedTuple):
     """The number of spans whose parent is present."""
 
 
-@dataclass(frozen=True)
-class Lineage:
+class Lineage(Struct, frozen=True, dict=True):
     """Which operations occur above others in any number of traces; can be added to others."""
 
-    calls: Mapping[tuple[Operation, Operation], int] = field(default_factory=dict)
+    calls: Mapping[tuple[Operation, Operation], int] = {}
     """By parent and child: the number of the child's spans directly below the parent's."""
-    orphans: Mapping[Operation, int] = field(default_factory=dict)
+    orphans: Mapping[Operation, int] = {}
     """The number of spans of each operation that name a missing parent."""
 
     def __add__(self, other: Lineage) -> Lineage:
@@ -195,8 +194,7 @@ PeerCall: TypeAlias = tuple[Call, str]
 """A kind of call, and the label of its peer, with what it asks if it is a query."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scatter:
+class Scatter(Struct, frozen=True):
     """How long a kind of call takes beside others, the longest of each time left out; can be added to others.
 
     Logarithms of nanoseconds to base 2 are counted in 1024ths: whole numbers, so that sums are exact in any order.
@@ -227,11 +225,10 @@ _DEVIATIONS = 4.5
 """Number of standard deviations above the median that is more than scatter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pauses:
+class Pauses(Struct, frozen=True):
     """How long a caller works itself at one place between its calls; can be added to others."""
 
-    counts: Mapping[int, int] = field(default_factory=dict)
+    counts: Mapping[int, int] = {}
     """The number of pauses by the logarithm of their nanoseconds to base 2, in 32nds rounded down."""
 
     def __add__(self, other: Pauses) -> Pauses:
@@ -270,15 +267,14 @@ PAUSE_UNIT = 32
 """Parts of a doubling of a pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Habits:
+class Habits(Struct, frozen=True):
     """What calls of one span usually are to each other."""
 
     free: frozenset[tuple[PeerCall, PeerCall]] = field(default_factory=frozenset)
     """Pairs of calls of which now the one and now the other is made first, so that neither needs the other's answer;
     both orders of each pair."""
-    scatter: Mapping[PeerCall, Scatter] = field(default_factory=dict)
-    pauses: Mapping[Place, Pauses] = field(default_factory=dict)
+    scatter: Mapping[PeerCall, Scatter] = {}
+    pauses: Mapping[Place, Pauses] = {}
     """Pauses before each call, and before the end of the caller."""
 
     def pauses_at(self, place: Place) -> Pauses:
@@ -290,8 +286,7 @@ class Habits:
         return sum((pauses for at, pauses in self.pauses.items() if at.call[:2] == caller), Pauses())
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(Struct, frozen=True):
     """What was learned from many traces."""
 
     asynchronous: frozenset[Call] = field(default_factory=frozenset)
@@ -300,7 +295,7 @@ class Learned:
     """Calls during which their callers call something else: what was before that was not waiting for them."""
     lineage: Lineage = NOTHING_KNOWN
     """Which operations occur above others."""
-    clocks: Mapping[Clock, ClockError] = field(default_factory=dict)
+    clocks: Mapping[Clock, ClockError] = {}
     """The errors of clocks that some call proves wrong, and of the clocks with which these are compared."""
     ticks: Ticks = field(default_factory=Ticks)
     """Which clocks tick coarsely."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
+
+from msgspec.structs import replace
 
 from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
 from traceq.analysis.call_sums import DependencyOptions

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from string import Formatter
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.report import Column, Line, Part, Report, Table
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_count, format_rfc3339
@@ -19,8 +21,7 @@ _OPAQUE = frozenset({"attributes", "resource"})
 """What holds text from traces under keys of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTemplate:
+class LinkTemplate(Struct, frozen=True):
     """A URL with names in braces (`https://logs/?q={trace_id}&from={start_ms}`)."""
 
     text: str

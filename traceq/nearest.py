@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _LEAST = 0.6
 """How alike names are that may be meant; 1 for the same."""
 _MOST = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
+class Near(Struct, frozen=True):
     """The known names nearest to a sought one; can be added to others for the same name, in any order."""
 
     found: tuple[tuple[float, str], ...] = ()

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
+from msgspec import Struct, structs
+
 from traceq.catalog import Window
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
@@ -164,8 +166,7 @@ def matching(traces: Traces, query: TraceQuery) -> list[int]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Codes:
+class _Codes(Struct, frozen=True):
     """The table's codes of the query's service and operation; -1 for a service that the table does not have."""
 
     service: int | None
@@ -264,8 +265,7 @@ class Place(Protocol):
         """Whether it is a server that receives new traces."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneTrace:
+class OneTrace(Struct, frozen=True):
     """A trace selected by its id."""
 
     trace_id: str
@@ -278,13 +278,12 @@ Wanted: TypeAlias = TraceQuery | OneTrace
 """Which traces a question is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The query that a source was given, and what there is to say about its answer: the head of every document."""
 
     location: str = ""
     """The source for people: a URL or paths, without secrets."""
-    query: Mapping[str, object] = field(default_factory=dict)
+    query: Mapping[str, object] = {}
     """The conditions that were set, as in the JSON document."""
     window: str = ""
     """The time window in words (`last 1h`); empty for no limits."""
@@ -296,7 +295,7 @@ class Asked:
     """Whether the source is a server."""
     warnings: tuple[TraceWarning, ...] = ()
     """The first warnings of each kind."""
-    warning_counts: Mapping[WarningCode, int] = field(default_factory=dict)
+    warning_counts: Mapping[WarningCode, int] = {}
     """The number of warnings of each kind, listed or not."""
     notes: tuple[str, ...] = ()
     """Sentences without a full stop, for standard error and for JSON."""
@@ -349,12 +348,11 @@ def window_text(window: Window) -> str:
     return "" if window.end_ns is None else f"until {format_time(window.end_ns)}"
 
 
-@dataclass(frozen=True, slots=True)
-class WarningSums:
+class WarningSums(Struct, frozen=True):
     """Warnings: the first ones of each kind, and the number of all; can be added to others."""
 
     listed: tuple[TraceWarning, ...] = ()
-    counts: Mapping[WarningCode, int] = field(default_factory=dict)
+    counts: Mapping[WarningCode, int] = {}
 
     def __add__(self, other: WarningSums) -> WarningSums:
         if not other.counts:
@@ -375,12 +373,15 @@ def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]
     return tuple(kept)
 
 
+_NO_WARNINGS = WarningSums()
+
+
 def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
     """Sum up warnings."""
     return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)))
 
 
-def asked_of(source: Place, wanted: Wanted, warnings: WarningSums = WarningSums()) -> Asked:
+def asked_of(source: Place, wanted: Wanted, warnings: WarningSums = _NO_WARNINGS) -> Asked:
     """Describe a query to a source.
 
     Args:
@@ -398,8 +399,8 @@ def asked_of(source: Place, wanted: Wanted, warnings: WarningSums = WarningSums(
     )
     if isinstance(wanted, OneTrace):
         service = {"service": wanted.service} if wanted.service else {}
-        return replace(about, query={"trace_id": wanted.trace_id, **service})
-    return replace(about, query=wanted.to_dict(), window=window_text(wanted.window))
+        return structs.replace(about, query={"trace_id": wanted.trace_id, **service})
+    return structs.replace(about, query=wanted.to_dict(), window=window_text(wanted.window))
 
 
 def together(parts: Sequence[Asked], query: Mapping[str, object]) -> Asked:
@@ -409,7 +410,7 @@ def together(parts: Sequence[Asked], query: Mapping[str, object]) -> Asked:
         parts: At least one; links are those of the last.
         query: What they were asked for together.
     """
-    return replace(
+    return structs.replace(
         parts[-1],
         location=" and ".join(dict.fromkeys(part.location for part in parts)),
         query=query,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.semantics import Meaning
 from traceq.traces import SpanDetails, TraceWarning
@@ -49,8 +51,7 @@ class Codebook:
         return code
 
 
-@dataclass(slots=True)
-class CodedTrace:
+class CodedTrace(Struct):
     """One trace, or a part of one, as a codec reads it: columns of equal length, one entry per span.
 
     Names, origins and meanings are codes of a `Codebook`.
@@ -58,23 +59,23 @@ class CodedTrace:
 
     trace_id: str
     """The trace's id, lower-case hex, as the source gave it."""
-    span_ids: list[str] = field(default_factory=list)
-    parent_ids: list[str | None] = field(default_factory=list)
+    span_ids: list[str] = []
+    parent_ids: list[str | None] = []
     """The parent's span id, None for a root."""
-    other_parent_ids: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    other_parent_ids: dict[int, tuple[str, ...]] = {}
     """By position of the span: if there are several candidates for its parent, those after the first, best first."""
-    child_of_counts: dict[int, int] = field(default_factory=dict)
+    child_of_counts: dict[int, int] = {}
     """By position of the span: the number of leading candidates named by CHILD_OF, if FOLLOWS_FROM names the rest."""
-    start_ns: list[int] = field(default_factory=list)
-    duration_ns: list[int] = field(default_factory=list)
-    names: list[int] = field(default_factory=list)
-    origins: list[int] = field(default_factory=list)
-    meanings: list[int] = field(default_factory=list)
-    details: list[SpanDetails] = field(default_factory=list)
+    start_ns: list[int] = []
+    duration_ns: list[int] = []
+    names: list[int] = []
+    origins: list[int] = []
+    meanings: list[int] = []
+    details: list[SpanDetails] = []
     """The details of each span; empty if they were not read."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = []
     """The source's warnings about the trace as a whole."""
-    repairs: list[TraceWarning] = field(default_factory=list)
+    repairs: list[TraceWarning] = []
     """What was wrong with spans where they were read: what was put right, and what was left out."""
 
     def add_parents(self, candidates: tuple[str, ...], child_of_count: int) -> None:
@@ -117,9 +118,7 @@ class CodedTrace:
 _BY_POSITION = ("other_parent_ids", "child_of_counts")
 _LISTS = ("warnings", "repairs")
 """Fields that have nothing to do with positions."""
-_COLUMNS = tuple(
-    column.name for column in fields(CodedTrace) if column.name not in ("trace_id", *_BY_POSITION, *_LISTS)
-)
+_COLUMNS = tuple(name for name in CodedTrace.__struct_fields__ if name not in ("trace_id", *_BY_POSITION, *_LISTS))
 
 
 def join(parts: Sequence[CodedTrace]) -> CodedTrace:

@@ -7,10 +7,11 @@ Renderers know reports, but no analyses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 Value: TypeAlias = "str | int | float | bool | Sequence[str] | Mapping[str, object] | None"
 """The value of a cell; a mapping only in JSON. Text from traces is unsafe until a renderer has escaped it."""
@@ -50,8 +51,7 @@ Holds: TypeAlias = "Kind | tuple[str, ...] | type[Any]"
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
-class Column(Generic[_Row]):
+class Column(Struct, Generic[_Row], frozen=True):
     """A column, defined once: for the terminal, for CSV and newline-delimited JSON, and as a key of JSON documents."""
 
     key: str
@@ -108,8 +108,7 @@ def json_key(  # noqa: PLR0913 - the fields of a column
     return Column(key, "", unit, value, about, within=within, holds=holds, is_known=is_known)
 
 
-@dataclass(frozen=True)  # no slots: Column[Row](...) sets an attribute, which Python 3.11 cannot refuse with slots
-class Rows(Generic[_Row]):
+class Rows(Struct, Generic[_Row], frozen=True):
     """A list of rows in a JSON document."""
 
     key: str
@@ -139,8 +138,7 @@ Specs: TypeAlias = "tuple[Column[_Row] | Rows[_Row], ...]"
 """What a document, or a row of one, is made of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """Rows of values under columns."""
 
     columns: tuple[Column[Any], ...]
@@ -203,16 +201,14 @@ Role: TypeAlias = Literal["plain", "strong", "dim", "error", "service", "hint"]
 """What a piece of text is, not what it looks like; `service` takes the colour of the service it names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A run of text in one role."""
 
     text: str
     role: Role = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line of text for people; empty parts make a blank line."""
 
     parts: tuple[Part, ...] = ()
@@ -220,8 +216,7 @@ class Line:
     """Whether it is broken at the terminal's width; what is to be copied (a command, a path) is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Struct, frozen=True):
     """How durations spread, drawn as one row of blocks between the two ends."""
 
     low_ns: int
@@ -234,8 +229,7 @@ Relation: TypeAlias = Literal["blocking", "asynchronous", "placeholder"]
 """How a row hangs on its parent; a placeholder stands for a parent that is missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineRow:
+class TimelineRow(Struct, frozen=True):
     """A span, or a run of alike spans, in a drawn trace. Rows come depth first, a parent before its children."""
 
     depth: int
@@ -267,8 +261,7 @@ class TimelineRow:
     """Keys and values to be shown below the row; a value without a key speaks for itself, as an event does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """A trace drawn as a tree with bars."""
 
     rows: tuple[TimelineRow, ...]
@@ -281,8 +274,7 @@ class Timeline:
 NodeKind: TypeAlias = Literal["service", "database", "messaging", "external"]
 
 
-@dataclass(frozen=True, slots=True)
-class GraphNode:
+class GraphNode(Struct, frozen=True):
     """A box of a graph."""
 
     node_id: str
@@ -298,8 +290,7 @@ Health: TypeAlias = Literal["unknown", "good", "fair", "poor"]
 """How well calls do, by whatever the question measures."""
 
 
-@dataclass(frozen=True, slots=True)
-class GraphEdge:
+class GraphEdge(Struct, frozen=True):
     """An arrow of a graph; source and target may be the same node."""
 
     source: str
@@ -315,8 +306,7 @@ class GraphEdge:
     """Names and values, for formats that have room to tell everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """Boxes and arrows, drawn as such when they fit the width and as an indented tree when not."""
 
     nodes: tuple[GraphNode, ...]
@@ -334,8 +324,7 @@ class Graph:
     """What the part leaves out, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     """Who calls whom as a square: a row a caller, a column a callee."""
 
     nodes: tuple[GraphNode, ...]
@@ -343,15 +332,13 @@ class Matrix:
     """A cell holds the short label of its edge; several edges of two nodes share one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """Names and values one below the other: everything about one thing."""
 
     pairs: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FlameRow:
+class FlameRow(Struct, frozen=True):
     """A frame of a flame graph: the spans of one call path. Rows come depth first, a caller before what it calls."""
 
     depth: int
@@ -378,8 +365,7 @@ class FlameRow:
         return f"→ {self.peer}" if self.peer else self.service
 
 
-@dataclass(frozen=True, slots=True)
-class Flame:
+class Flame(Struct, frozen=True):
     """Call paths of many spans as nested frames, as wide as the time that they stand for."""
 
     rows: tuple[FlameRow, ...]
@@ -391,15 +377,13 @@ class Flame:
     """What is compared, before and after, where it is a comparison; widths then fit both."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """Begins a part of a report that answers several questions."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeatMap:
+class HeatMap(Struct, frozen=True):
     """When requests were made and how long they took: columns of time, in them durations of equal ratio."""
 
     start_ns: int
@@ -422,8 +406,7 @@ Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields
 Level: TypeAlias = Literal["error", "warning", "note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Struct, frozen=True):
     """Something to be looked at, as build servers and code hosts list it."""
 
     rule: str
@@ -450,8 +433,7 @@ class Issue:
     """Why it is accepted as it is; empty where it is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """A check as build servers list it, whether it passed or not."""
 
     name: str
@@ -462,8 +444,7 @@ class Case:
     """A trace that shows it, or why the check is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """An answer, ready to be shown in any format."""
 
     command: str
@@ -486,7 +467,7 @@ class Report:
     """What a document is about, where the command does not say it."""
     flame: Flame | None = None
     """The answer for formats of flame graphs; None where it is none."""
-    links: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = {}
     """Where else something is known of traces: a URL by trace id."""
     spans: Timeline | None = None
     """Every span of the one trace that the flame graph is about, for formats that show when things happened."""

@@ -11,9 +11,11 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.answer import HTML_ROWS, html_of, report_of
 from traceq.report import Report
@@ -49,8 +51,7 @@ WarningCode: TypeAlias = Literal[
 """What can be wrong with spans as they were read; `from-source` is a warning that the server sent along."""
 
 
-@dataclass(frozen=True, slots=True)
-class TraceWarning:
+class TraceWarning(Struct, frozen=True):
     """Something strange in one trace, which is kept and reported instead of being dropped."""
 
     code: WarningCode
@@ -60,8 +61,7 @@ class TraceWarning:
     """The id of the span that it is about; empty for the whole trace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something that happened at one instant of a span."""
 
     time_ns: int
@@ -69,8 +69,7 @@ class Event:
     attributes: Attributes
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A reference from a span to another that is not its parent."""
 
     trace_id: str
@@ -106,8 +105,7 @@ class SpanDetails(Protocol):
         """Read the server's warnings about the span."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Traces:
+class Traces(Struct, frozen=True, eq=False):
     """A set of traces as one table of spans.
 
     Iterating gives each trace as a table of its own; `len` counts traces.
@@ -234,8 +232,7 @@ CODE_COLUMNS = ("service_codes", "name_codes", "host_codes", "peer_codes")
 """Columns of codes, which stand for what their own table lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A row of a span table under the names of its columns."""
 
     traces: Traces

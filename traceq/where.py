@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, TypeGuard, cast, get_args
+
+from msgspec import Struct
 
 from traceq.units import parse_duration
 
@@ -36,15 +37,13 @@ RESOURCE, SPAN, EVENT, LINK, TAG = PLACES = ("resource.", "span.", "event.", "li
 KEYWORDS = ("and", "or", "not", "in", "exists")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A value to compare with as text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A value to compare with as a number."""
 
     written: str
@@ -60,8 +59,7 @@ class Number:
         return isinstance(self.number, int) and str(self.number) == self.written
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(Struct, frozen=True):
     """A duration to compare with."""
 
     written: str
@@ -75,8 +73,7 @@ class Length:
 Value: TypeAlias = Text | Number | Length
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """A name, compared with a value."""
 
     name: str
@@ -84,8 +81,7 @@ class Comparison:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """Whether something under a name is one of several values; negated, whether there is something, and none is."""
 
     name: str
@@ -93,29 +89,25 @@ class Member:
     is_negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Exists:
+class Exists(Struct, frozen=True):
     """Whether a span carries something under a name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Struct, frozen=True):
     """The opposite of a condition."""
 
     part: Where
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(Struct, frozen=True):
     """Whether all of several conditions hold."""
 
     parts: tuple[Where, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Any:
+class Any(Struct, frozen=True):
     """Whether any of several conditions holds."""
 
     parts: tuple[Where, ...]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.builders import Record, SpanSpec, assemble, record, span
 from traceq.analysis.learning import learn_from

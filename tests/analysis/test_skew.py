@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace, traces

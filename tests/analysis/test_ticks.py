@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanSpec, span, traces
@@ -61,7 +62,7 @@ def test_times_within_ticks_are_estimated_from_what_such_gaps_usually_are() -> N
     first = Gap("shop", "r", Event("shop", "r", EventKind.STARTS), Event("shop", "a", EventKind.CHILD_STARTS))
     # 59 gaps of 0.3 ms are 17.7 ms: so many of them, about, cross from one tick into the next.
     assert learned.ticks.gaps[first] == GapSum(59, 18 * MS, 41)
-    assert mean_error_us(table, replace(learned, ticks=Ticks())) > 540
+    assert mean_error_us(table, structs.replace(learned, ticks=Ticks())) > 540
     assert mean_error_us(table, learned) < 350
 
 
@@ -98,7 +99,7 @@ def coarse(table: Traces) -> Traces:
     """Give the same table, by a clock that ticks in milliseconds: a few of them in all."""
     ticks = [(time_ns - EPOCH_NS) % 9 for time_ns in table.start_ns]
     lengths = [time_ns % 5 for time_ns in table.duration_ns]
-    return replace(
+    return structs.replace(
         table,
         start_ns=array("q", (EPOCH_NS + tick * MS for tick in ticks)),
         duration_ns=array("q", (length * MS for length in lengths)),

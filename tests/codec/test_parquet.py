@@ -21,7 +21,7 @@ from traceq.errors import DecodeError
 from traceq.semantics import Activity, Attributes, Kind, Peer
 from traceq.traces import Event, Link, Traces
 
-COLUMNS = [name for name in Traces.__dataclass_fields__ if name != "details"]
+COLUMNS = [name for name in Traces.__struct_fields__ if name != "details"]
 
 
 def write(path: Path, *batches: Traces, with_details: bool = True) -> SpanFile:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from hypothesis import example, given
+from msgspec.structs import replace
 
 from tests.laws import examples
 from tests.render.drawn_geometry import Rectangle, flattened, graphs, overlapping, touched

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from msgspec import structs
 
 from tests.builders import columns
 from traceq.catalog import summarize
@@ -84,7 +85,7 @@ def check_summaries(question: Question) -> None:
     assert len(found.summaries) == len(whole)
     for summary, expected in zip(found.summaries, whole, strict=True):
         # v1 cuts starts and durations to microseconds.
-        assert summary == replace(expected, start_ns=summary.start_ns, duration_ns=summary.duration_ns)
+        assert summary == structs.replace(expected, start_ns=summary.start_ns, duration_ns=summary.duration_ns)
         assert abs(summary.start_ns - expected.start_ns) < 1_000
         assert abs(summary.duration_ns - expected.duration_ns) < 2_000
 

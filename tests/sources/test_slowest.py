@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests import builders
 from traceq.catalog import TraceSummary, Window
@@ -311,7 +313,7 @@ def test_responses_are_compared_and_not_how_long_messages_waited() -> None:
 )
 def test_with_conditions_a_slow_response_need_not_be_the_span_that_meets_them(condition: TraceQuery) -> None:
     server = responding(*LATE_MESSAGES)
-    query = replace(condition, service="web", window=WINDOW, limit=20)
+    query = dataclasses.replace(condition, service="web", window=WINDOW, limit=20)
 
     found = find_slowest(response_search(server), query, 1, by_response=True)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from traceq.report import TimelineRow
 from traceq.views.abridging import abridge
@@ -13,7 +12,7 @@ from traceq.views.abridging import abridge
 
 def row(depth: int, start: int = 0, duration: int = 10, **more: object) -> TimelineRow:
     made = TimelineRow(depth, is_last=False, label="op", service="svc", start_ns=start, duration_ns=duration)
-    return replace(made, **more)  # type: ignore[arg-type]  # made up by keyword
+    return replace(made, **more)
 
 
 @st.composite

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
+from msgspec import structs
 
 from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
@@ -69,8 +70,8 @@ def _of_summary(spec: Column[Any] | Rows[Any]) -> Column[Any] | Rows[Any]:
     """Move a column of summaries into the answer's `trace`."""
     taken = getter(spec)
     if isinstance(spec, Rows):
-        return replace(spec, rows=lambda answer: taken(answer.summary), within="trace")
-    return replace(spec, value=lambda answer: taken(answer.summary), within="trace")
+        return structs.replace(spec, rows=lambda answer: taken(answer.summary), within="trace")
+    return structs.replace(spec, value=lambda answer: taken(answer.summary), within="trace")
 
 
 def find_assumptions(examined: Examined) -> tuple[str, ...]:

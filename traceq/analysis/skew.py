@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from traceq.analysis.clocks import UNBOUNDED_NS, clock_codes, clock_of, is_bound_by_end, is_served
 from traceq.analysis.columns import Columns, Ints
@@ -126,4 +127,4 @@ def corrected(spans: Columns, *, correct_skew: bool = True) -> tuple[Columns, Sk
     if not skew.span_count:
         return spans, skew
     # The offsets have been applied and must not be applied again.
-    return replace(spans.shifted(skew.shift_ns), learned=replace(learned_of(spans), clocks={})), skew
+    return replace(spans.shifted(skew.shift_ns), learned=structs.replace(learned_of(spans), clocks={})), skew

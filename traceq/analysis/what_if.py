@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings, named
 from traceq.analysis.comparison.cohorts import number_operations
@@ -220,7 +221,7 @@ class WhatIfQuestion:
         spans = with_learned(columns(traces), more="orders")
         spans, _ = corrected(spans, correct_skew=self.options.correct_skew)
         # Both times are calculated: estimates within ticks of a coarse clock would differ for other reasons.
-        spans = replace(spans, learned=replace(learned_of(spans), ticks=Ticks()))
+        spans = replace(spans, learned=structs.replace(learned_of(spans), ticks=Ticks()))
         requests = find_requests(spans, self.options)
         paths = find_paths(requests.spans)
         matched, lengths_ns = _shortened(paths, requests.entry >= 0, self.changes)

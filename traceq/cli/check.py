@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import typer
+from msgspec import structs
 
 from traceq.cli.check_file import read_checks
 from traceq.cli.options import RequestsOptions, ServiceOption, share
@@ -126,7 +127,7 @@ def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, 
         there = replace(asking, source=replace(asking.source, source=[options.baseline]))
         before, asked_before = answered(question.of_baseline, there, options.service)
         answer = question.against(before.sums, answer.sums, Allowance(ratio=options.tolerance))
-        asked = replace(
+        asked = structs.replace(
             asked,
             is_partial=asked.is_partial or asked_before.is_partial,
             is_cut_off=asked.is_cut_off or asked_before.is_cut_off,
@@ -134,7 +135,7 @@ def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, 
         )
     if question.needs_details:
         notes = question.review.notes(finding.signature for finding in question.findings(answer.sums))
-        asked = replace(asked, notes=(*asked.notes, *notes))
+        asked = structs.replace(asked, notes=(*asked.notes, *notes))
     answer = answer.allowing(chance=not options.strict, nothing=options.allow_empty)
     return (answer.on_parts() if asked.is_partial else answer), asked
 

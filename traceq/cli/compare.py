@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import structs
 
 from traceq.cli.options import RequestsOptions, ServiceOption, ServiceOptions
 from traceq.cli.outputs import AskingOptions, TopOption
@@ -182,7 +183,7 @@ def _compare_parts(options: CompareOptions) -> tuple[Report, Asked]:
             split = _split(answered, options.what)
             cohorts = [answered.sums.cohort.of(positions) for positions in (split.before, split.after)]
             tagged = _tagged_samples(ask, cohorts)
-    asked = replace(answered.asked, notes=answered.asked.notes + split.notes)
+    asked = structs.replace(answered.asked, notes=answered.asked.notes + split.notes)
     sides = [
         Fetched(title, cohort, sample, asked)
         for title, cohort, sample in zip((split.before_title, split.after_title), cohorts, tagged, strict=True)

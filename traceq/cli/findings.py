@@ -7,6 +7,7 @@ from dataclasses import Field, dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import typer
+from msgspec import structs
 
 from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import DURATION, RequestServiceOptions, RequestsOptions, TraceOption, parser, share
@@ -107,7 +108,7 @@ def findings(options: FindingsOptions) -> None:
     review = options.review.review
     answer, asked = answered(question, options.asking, options.service.name, options.trace)
     notes = review.notes(finding.signature for finding in answer.findings)
-    answer, asked = answer.reviewed(review), replace(asked, notes=(*asked.notes, *notes))
+    answer, asked = answer.reviewed(review), structs.replace(asked, notes=(*asked.notes, *notes))
     if options.kind:
         answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
     emit(report(answer, asked, options.top or MOST_LINES), asked, options.asking.output, top=options.top)

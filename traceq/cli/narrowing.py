@@ -6,11 +6,11 @@ Whatever is left out, a document says how much there is (`total_count`) and that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 import typer
+from msgspec.structs import replace
 
 from traceq.answer import counted
 from traceq.documents import has, selected

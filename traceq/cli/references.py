@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
+from msgspec import structs
 
 from traceq.cli.messages import tell
 from traceq.cli.options import SourceOptions
@@ -48,7 +49,7 @@ def located(text: str, source: SourceOptions, output: OutputOptions, param: str 
         if source.source:
             what = "is a file" if Path(text).exists() else "is no id of a trace, and no such file"
             raise typer.BadParameter(f"'{text}' {what}: with --source, write the id of a trace", param_hint=param)
-        return Located(replace(source, source=[text]), replace(reference, trace_id=""))
+        return Located(replace(source, source=[text]), structs.replace(reference, trace_id=""))
     if not reference.location:
         return Located(source, reference)
     if source.source and source.source[0].rstrip("/") != reference.location and not output.quiet:

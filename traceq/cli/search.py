@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, get_args
 
 import typer
+from msgspec import structs
 
 from traceq.catalog import AnyOrder, Order, TraceList
 from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
@@ -80,7 +81,7 @@ def listed(options: SearchOptions) -> tuple[TraceList, Asked]:
     if by_response:
         notes += ("ordered by response time; traces that last longer, as where a message waits: --sort longest",)
     about = asked_of(source, query, sum_warnings(found.warnings))
-    asked = replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
+    asked = structs.replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
     order: AnyOrder = options.sort
     if options.slowest is not None and order == "recent":
         order = "slowest" if by_response else "longest"

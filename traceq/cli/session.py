@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, get_args
 
 import typer
+from msgspec.structs import replace
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.narrowing import limited, records_with, with_fields

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import structs
 
 from traceq.cli.options import DURATION, MeasureOption, SkewOption, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions
@@ -91,11 +92,13 @@ def show(options: ShowOptions) -> None:
     sought = linked.find or None if options.find is None else options.find
     options = options if span_id else replace(options, find=sought)
     if span_id:
-        asked = replace(asked, query={**asked.query, "span_id": span_id})
+        asked = structs.replace(asked, query={**asked.query, "span_id": span_id})
     if options.span and (options.find or options.path or options.subtree):
         raise typer.BadParameter("it shows one span, --find, --path and --subtree show some", param_hint="--span")
     chosen = {"find": options.find, "path": options.path or None, "subtree": options.subtree}
-    asked = replace(asked, query={**asked.query, **{key: value for key, value in chosen.items() if value is not None}})
+    asked = structs.replace(
+        asked, query={**asked.query, **{key: value for key, value in chosen.items() if value is not None}}
+    )
     report = _span(traces, span_id, asked) if span_id else _tree(traces, options, asked)
     emit(report, asked, options.output)
 

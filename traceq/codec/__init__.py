@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from math import inf
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.assembly import TableBuilder
 from traceq.codec.parts import Part
@@ -101,8 +103,7 @@ def _halves(group: Sequence[Part]) -> list[TraceWarning]:
     return [TraceWarning("halves-joined", group[0].trace_id, message)]
 
 
-@dataclass(frozen=True, slots=True)
-class PartsLeftOut:
+class PartsLeftOut(Struct, frozen=True):
     """Reads the details of traces that were decoded without them."""
 
     groups: Mapping[str, Sequence[Part]]

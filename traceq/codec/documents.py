@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp, otlp_frames, otlp_shapes, wire
@@ -20,8 +20,7 @@ from traceq.untrusted import printable
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """The contents of a document."""
 
     parts: Sequence[Part] = ()
@@ -119,18 +118,17 @@ _MAX_DEPTH = 6
 """How deeply documents may be nested: several answers of Elasticsearch in one are that deep, nothing else is."""
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """Collects what a document holds."""
 
     keeps_others: bool
     """Whether spans that name other traces stay in the one that lists them."""
-    parts: list[Part] = field(default_factory=list)
-    calls: list[ServiceCall] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    nameless: list[str] = field(default_factory=list)
+    parts: list[Part] = []
+    calls: list[ServiceCall] = []
+    notes: list[str] = []
+    nameless: list[str] = []
     """Where the spans are that name no trace."""
-    _spans: dict[SpanFormat, list[LocatedSpan]] = field(default_factory=dict)
+    _spans: dict[SpanFormat, list[LocatedSpan]] = {}
 
     def read_file(self, body: memoryview, place: str) -> None:
         """Read everything that a file holds, or a range of it; of a program's log the spans among its lines.

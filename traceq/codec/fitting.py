@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from traceq.codec.foreign_values import read_time
 from traceq.codec.wire import MAX_NS, quoted
@@ -34,15 +33,14 @@ class Remark(NamedTuple):
     text: str
 
 
-@dataclass(slots=True)
-class Fitting:
+class Fitting(Struct):
     """Fits the parts of one span, and takes down what it did."""
 
     unit_ns: int
     """What its times count."""
     format_ns: int
     """What times of the format count."""
-    remarks: list[Remark] = field(default_factory=list)
+    remarks: list[Remark] = []
 
     def object(self, value: Mapping[str, Any], into: Any) -> dict[str, Any] | None:
         """Fit an object into a struct; keys that the struct does not know stay as they are. None if it does not fit."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from traceq.codec import jaeger
 from traceq.codec.foreign_values import read_id, read_time
@@ -194,8 +194,7 @@ def _or_text(read: Callable[[str], int], written: str | None) -> int | str | Non
         return written
 
 
-@dataclass(frozen=True, slots=True)
-class _Conversion(Generic[_Span]):
+class _Conversion(Struct, Generic[_Span], frozen=True):
     decoder: SpanDecoder[_Span]
 
     def trace_ids(self, spans: Sequence[msgspec.Raw]) -> list[str]:

@@ -8,13 +8,13 @@ understood is put right, what cannot is left out, and what was done is told in w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from traceq.codec.fitting import Fitting, Remark, number_of
 from traceq.codec.wire import VOID_IDS, is_broken_text, quoted, whole_text
@@ -39,8 +39,7 @@ class Mended(NamedTuple):
     remarks: Sequence[Remark] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Mender:
+class Mender(Struct, frozen=True):
     """Mends the spans of one format."""
 
     whole: msgspec.json.Decoder[Any]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from traceq import semantics
 from traceq.codec.fitting import Fitting, Remark
@@ -211,8 +211,7 @@ class _Details(msgspec.Struct, gc=False):
         return remarks(read_attributes(self.span.attributes))
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     """What the spans of one scope have in common."""
 
     resource_attributes: bytes

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
 from google.protobuf.message import DecodeError as BrokenMessageError
+from msgspec import Struct
 
 from traceq import semantics
 from traceq.codec import otlp_messages as messages
@@ -37,8 +37,7 @@ from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, Attribute
 from traceq.traces import Event, Link, normal_id
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     """What the spans of one scope have in common."""
 
     resource: bytes

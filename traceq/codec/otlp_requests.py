@@ -9,10 +9,10 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from traceq.codec.wire import BROKEN, reason
 from traceq.errors import DecodeError, SourceError
@@ -24,8 +24,7 @@ _HINT = "pip install opentelemetry-proto"
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """One request of an exporter."""
 
     line: bytes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
@@ -12,6 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from traceq.catalog import ServiceCall
 from traceq.codec.parquet import (
@@ -55,8 +55,7 @@ def is_foreign(path: Path) -> bool:
     return FORMAT_KEY not in (footer.metadata or {}) and not {"start_ns", "parent_row"} <= set(names)
 
 
-@dataclass(frozen=True, slots=True)
-class EmptyTrace:
+class EmptyTrace(Struct, frozen=True):
     """A trace without spans, and therefore without rows."""
 
     group: int
@@ -194,8 +193,7 @@ def _null_count(statistics: _Array) -> int | None:
     return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Traces of a row group."""
 
     file: SpanFile

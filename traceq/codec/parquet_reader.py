@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, TypeAlias, cast, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.codec import attribute_json
 from traceq.codec.parquet import SPAN_FIELDS, constant, constants, numbers_of, ordinals
@@ -277,12 +278,11 @@ def _span_details(columns: Mapping[str, _Array], count: int) -> tuple[SpanDetail
         count: How many rows.
     """
     nothing = pa.nulls(count)
-    kept = _Columns(*(columns.get(name, nothing) for name in _Columns.__dataclass_fields__))
+    kept = _Columns(*(columns.get(name, nothing) for name in _Columns.__struct_fields__))
     return tuple(map(_Details, repeat(kept), range(count)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(Struct, frozen=True):
     attributes: _Array
     resource: _Array
     events: _Array
@@ -290,8 +290,7 @@ class _Columns:
     warnings: _Array
 
 
-@dataclass(frozen=True, slots=True)
-class _Details:
+class _Details(Struct, frozen=True):
     """One row of the columns that hold JSON."""
 
     columns: _Columns

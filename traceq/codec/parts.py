@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from traceq.codec import jaeger, jaeger_parting
 from traceq.codec.wire import collector_paused, quoted
@@ -50,8 +50,7 @@ class Part(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class JaegerPart:
+class JaegerPart(Struct, frozen=True):
     """A trace object in Jaeger's v1 JSON."""
 
     trace_id: str
@@ -113,8 +112,7 @@ class SpanReader(Protocol[_Located_contra]):
         """Decode the spans; see `Part.coded`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpansPart(Generic[_Located]):
+class SpansPart(Struct, Generic[_Located], frozen=True):
     """The spans of one trace in a format in which each span names its trace."""
 
     trace_id: str
@@ -145,8 +143,7 @@ LocatedSpan: TypeAlias = tuple[str, msgspec.Raw]
 """Where a span is, for messages, and its JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpanFormat:
+class SpanFormat(Struct, frozen=True):
     """A format in which each span is a JSON object of its own, in lists, one a line, or one after the other."""
 
     trace_ids: Callable[[Sequence[msgspec.Raw]], Sequence[str]]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from traceq.codec.mending import Mended, Mender
 from traceq.codec.wire import BROKEN
@@ -30,8 +30,7 @@ class Spans(NamedTuple, Generic[_Span]):
         return range(len(self.decoded)) if self.mended is None else [each.position for each in self.mended]
 
 
-@dataclass(frozen=True, slots=True)
-class SpanDecoder(Generic[_Span]):
+class SpanDecoder(Struct, Generic[_Span], frozen=True):
     """Decodes the spans of one format."""
 
     one: msgspec.json.Decoder[_Span]

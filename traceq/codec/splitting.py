@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from mmap import mmap
 from typing import TypeAlias
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall
 from traceq.codec import otlp_frames, wire
@@ -45,8 +46,7 @@ Forget: TypeAlias = Callable[[int, int], None]
 """Called with ranges of bytes that are not needed any more."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class Run(Struct, frozen=True, eq=False):
     """Traces that follow each other, documents with one trace each, or one document that holds any number of traces."""
 
     starts: array[int]
@@ -59,8 +59,7 @@ class Run:
     """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """Where the traces of a document are, and what else it holds."""
 
     runs: tuple[Run, ...]
@@ -75,8 +74,7 @@ def forget_nothing(_start: int, _stop: int) -> None:
     """Keep everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class SplitOptions:
+class SplitOptions(Struct, frozen=True):
     """How to split a document."""
 
     is_proven: bool = False
@@ -87,7 +85,10 @@ class SplitOptions:
     """Called with ranges of the body that have been examined."""
 
 
-def split(body: Searchable, location: str, options: SplitOptions = SplitOptions()) -> Split:
+_AS_USUAL = SplitOptions()
+
+
+def split(body: Searchable, location: str, options: SplitOptions = _AS_USUAL) -> Split:
     """Find the traces in JSON: a single document, one per line, or several that follow each other.
 
     Args:
@@ -260,8 +261,7 @@ def _lines(view: memoryview) -> Iterator[tuple[int, int, int]]:
         position, number = end + 1, number + 1
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
+class _List(Struct, frozen=True):
     """A document that is, or holds, a list of traces."""
 
     body: Searchable

@@ -7,10 +7,11 @@ needs is a decoder, and a function that translates one span.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq import semantics
 from traceq.codec.fitting import Remark
@@ -70,8 +71,7 @@ class Translated(msgspec.Struct, gc=False):
 _Span = TypeVar("_Span")
 
 
-@dataclass(frozen=True, slots=True)
-class Translation(Generic[_Span]):
+class Translation(Struct, Generic[_Span], frozen=True):
     """How the spans of a format are read."""
 
     decoder: SpanDecoder[_Span]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from traceq.report import Block, Flame, Graph, Line, Report, Table, Timeline, Unit
 
@@ -30,11 +31,10 @@ def _hue_name(text: str) -> str:
     return name.partition(" ")[0] or name
 
 
-@dataclass(frozen=True, slots=True)
-class Hues:
+class Hues(Struct, frozen=True):
     """The hues of the services of one answer."""
 
-    _numbers: Mapping[str, int] = field(default_factory=dict)
+    _numbers: Mapping[str, int] = {}
 
     def number(self, service: str) -> int:
         """Give a service its hue."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from traceq.report import TimelineRow
 
@@ -19,15 +20,14 @@ class Edge(NamedTuple):
     is_start: bool
 
 
-@dataclass(slots=True, eq=False)
-class Lane:
+class Lane(Struct, eq=False):
     """Spans that are nested in each other or follow each other."""
 
     key: str
     """What its spans have in common."""
-    edges: list[Edge] = field(default_factory=list)
+    edges: list[Edge] = []
     """In order of time; a span that lies in another one starts after it and ends before it."""
-    _open: list[tuple[int, int]] = field(default_factory=list)
+    _open: list[tuple[int, int]] = []
     """The rows of spans that have not ended yet, with their ends, the innermost last."""
 
     def close_until(self, at_ns: int, parent: int = -1) -> None:

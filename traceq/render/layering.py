@@ -7,17 +7,17 @@ rings are opened as in Eades, Lin and Smyth, A fast and effective heuristic for 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
+
+from msgspec import Struct
 
 _SWEEPS = 12
 
 _Number = TypeVar("_Number", int, float)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """A layered layout, left to right."""
 
     layers: tuple[int, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from traceq.report import Graph, Health, NodeKind
 
@@ -18,8 +19,7 @@ _THIN, USUAL, THICK = 1.2, 1.6, 3.6
 """How thick lines are, in pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A mark and what it means."""
 
     mark: NodeKind | Health | Mark

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+
+from msgspec import Struct
 
 from traceq.render.layering import Layout, lay_out, stacked
 from traceq.report import Graph, GraphEdge, GraphNode
@@ -36,17 +37,16 @@ _SLOPE = 0.2
 Point = tuple[float, float]
 
 
-@dataclass(slots=True, eq=False)
-class Box:
+class Box(Struct, eq=False):
     """A node, or the place where a line passes a layer."""
 
     node: GraphNode | None
     lines: tuple[str, ...] = ()
     """The text of a node: its name, and its calls to itself."""
     order: float = 0.0
-    ins: list[tuple[int, Box]] = field(default_factory=list)
+    ins: list[tuple[int, Box]] = []
     """Edges, by number, that come from the left, and from where."""
-    outs: list[tuple[int, Box]] = field(default_factory=list)
+    outs: list[tuple[int, Box]] = []
     left: float = 0.0
     top: float = 0.0
     width: float = 0.0
@@ -64,8 +64,7 @@ class Box:
         return self.left + (0.0 if is_left else self.width), self.top + down
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """An edge as it runs from port to port."""
 
     edge: GraphEdge
@@ -73,8 +72,7 @@ class Line:
     """From its source to its target: level to the second, a bend to the third, level to the fourth and so on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """A graph in pixels."""
 
     boxes: tuple[Box, ...]
@@ -184,8 +182,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-@dataclass(slots=True, eq=False)
-class _Channel:
+class _Channel(Struct, eq=False):
     """The room between two layers: labels of arrows to the left, bends, labels of arrows to the right."""
 
     label_left: float = 0.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from traceq.catalog import TraceSummary, Window
 from traceq.errors import LoginRequired, SourceError, is_refusal
@@ -22,8 +24,7 @@ _MOST_SHARES = 1000
 """The maximum number of services per trace in Elasticsearch's own summaries, which leave out the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates(Generic[_Trace]):
+class Candidates(Struct, Generic[_Trace], frozen=True):
     """The traces of one answer, or of several combined."""
 
     by_id: Mapping[str, _Trace]
@@ -199,8 +200,7 @@ def newest_positions(traces: Traces, positions: Iterable[int]) -> list[int]:
     return sorted(positions, key=age)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """An answer as whole traces, and which of them match."""
 
     candidates: Candidates[Parts]
@@ -216,8 +216,7 @@ class Checked:
         return self.candidates.is_cut_off and self.dropped_count > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """Decides which traces match.
 
     Args:

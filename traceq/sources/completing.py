@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.catalog import TraceSummary
 from traceq.errors import ServerError
@@ -35,8 +37,7 @@ _Sizes: TypeAlias = Callable[[str], tuple[int, int]]
 """Gives the numbers of spans, and of spans whose host is known, of a trace by its id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """Traces as whole as the server gives them."""
 
     by_id: Mapping[str, Parts]
@@ -46,11 +47,10 @@ class Completed:
     """Whether some may still be parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Gained:
+class _Gained(Struct, frozen=True):
     """What asking for traces by id gave."""
 
-    by_id: Mapping[str, Parts] = field(default_factory=dict)
+    by_id: Mapping[str, Parts] = {}
     """Those that have more than was known."""
     failures: tuple[ServerError, ...] = ()
     """The search was answered: what can be said of these is that its traces may be parts."""
@@ -63,8 +63,7 @@ class _Gained:
         return Completed(self.by_id, (*notes, *failed), is_partial or bool(self.failures))
 
 
-@dataclass(slots=True)
-class Completer:
+class Completer(Struct):
     """Completes what searches of one server find; several threads may use it at once.
 
     Args:

@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary
 from traceq.codec import by_trace
@@ -46,8 +47,7 @@ _Read = TypeVar("_Read")
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
 
 
-@dataclass(frozen=True, slots=True)
-class BoundedQuery:
+class BoundedQuery(Struct, frozen=True):
     """A query as servers expect it: with both ends of the window, and a limit."""
 
     query: TraceQuery
@@ -70,11 +70,10 @@ class BoundedQuery:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[_Trace]):
+class Answered(Struct, Generic[_Trace], frozen=True):
     """The traces of one answer."""
 
-    by_id: dict[str, _Trace] = field(default_factory=dict)
+    by_id: dict[str, _Trace] = {}
     """By `normal_id`, each whole."""
     notes: tuple[str, ...] = ()
     """Failures that the server reported besides them."""

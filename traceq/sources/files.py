@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, sum_calls, summarize
@@ -64,8 +66,7 @@ class _Files(Protocol):
         """Give every trace a group of its own, where trace objects list spans of several."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Contents:
+class _Contents(Struct, frozen=True):
     """The contents of the files, with traces still as JSON."""
 
     groups: tuple[tuple[Part, ...], ...]
@@ -155,11 +156,10 @@ def _opened(locations: tuple[str, ...], progress: ProgressListener) -> _Files:
     return JsonFiles(locations, progress)
 
 
-@dataclass(slots=True)
-class _Catalog:
+class _Catalog(Struct):
     """The services and operations seen while reading the traces."""
 
-    operations: dict[str, set[Operation]] = field(default_factory=dict)
+    operations: dict[str, set[Operation]] = {}
 
     def add(self, traces: Traces) -> None:
         for service, operation in operations_met(traces):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
+
+from msgspec import Struct, structs
 
 from traceq.catalog import TraceSummary, Window
 from traceq.errors import ServerError
@@ -46,8 +48,7 @@ _NEEDS_SERVICE = "requires a service name"
 _NOT_TOGETHER = "cannot query for duration and tags simultaneously"
 
 
-@dataclass(frozen=True, slots=True)
-class Asking(Generic[_Trace]):
+class Asking(Struct, Generic[_Trace], frozen=True):
     """How to ask for one kind of answer."""
 
     search: Callable[[BoundedQuery], Answered[_Trace]]
@@ -56,8 +57,7 @@ class Asking(Generic[_Trace]):
     """Keeps those that match, bounds on the duration of the whole trace included."""
 
 
-@dataclass(slots=True)
-class Gatherer:
+class Gatherer(Struct):
     """Gathers candidates.
 
     Args:
@@ -149,7 +149,7 @@ class Gatherer:
 
         def ask(piece: Window) -> tuple[Mapping[str, _Trace], bool]:
             start_ns, end_ns = self.ends(piece)
-            part = replace(bounded, start_ns=start_ns, end_ns=max(end_ns, start_ns + NS_PER_US), limit=limit)
+            part = structs.replace(bounded, start_ns=start_ns, end_ns=max(end_ns, start_ns + NS_PER_US), limit=limit)
             answers.append(self._ask_at_once(part, asking))
             add_copies(found, counts, answers[-1].by_id, asking.span_count)
             return answers[-1].by_id, answers[-1].is_cut_off
@@ -179,7 +179,7 @@ class Gatherer:
             if _NOT_TOGETHER not in error.told:
                 raise
             without = replace(bounded.query, min_duration_ns=None, max_duration_ns=None)
-            answered, is_relaxed = asking.search(replace(bounded, query=without)), True
+            answered, is_relaxed = asking.search(structs.replace(bounded, query=without)), True
         is_cut_off = len(answered.by_id) >= bounded.limit
         return Candidates(answered.by_id, is_cut_off, is_relaxed, answered.notes, is_partial=answered.is_partial)
 
@@ -236,7 +236,7 @@ class Gatherer:
         is_whole = since_ns <= start_ns and not is_cut_off
         reach = "all of the window" if is_whole else f"all since {format_time(since_ns)}"
         note = f"looked at {plural(len(looked_at), 'trace')}, {reach}, to find those {sought}"
-        return replace(first, by_id=found, is_cut_off=not is_whole, notes=(*first.notes, note))
+        return structs.replace(first, by_id=found, is_cut_off=not is_whole, notes=(*first.notes, note))
 
 
 def _narrowed(query: TraceQuery) -> TraceQuery:
@@ -247,8 +247,7 @@ def _narrowed(query: TraceQuery) -> TraceQuery:
     return replace(query, max_duration_ns=min(longest_ns, query.max_duration_ns or longest_ns))
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_Paged]):
+class Page(Struct, Generic[_Paged], frozen=True):
     """The traces of a slice of a window."""
 
     by_id: Mapping[str, _Paged]

@@ -26,6 +26,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from httpx_retries import Retry, RetryTransport
+from msgspec import Struct
 
 from traceq.codec.answers import error_message
 from traceq.errors import InputError, LoginRequired, SourceError
@@ -48,8 +49,7 @@ _BACKOFF_S = 0.1
 """Gives waits of at most 0.2 and 0.4 s, shortened at random, so that a mistyped port is reported within a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The complete answer of a server, uncompressed."""
 
     status: int

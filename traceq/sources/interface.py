@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from msgspec import Struct
+
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
 from traceq.codec.wire import quoted
 from traceq.errors import DecodeError
@@ -15,8 +17,7 @@ from traceq.query import Place, TraceQuery, command_about
 from traceq.traces import FoundAttributes, Traces, TraceWarning
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a long read has come; fields that are not known stay 0."""
 
     what: str
@@ -82,8 +83,7 @@ class Found:
         return self if self.left_out is None else replace(self, traces=self.left_out.table(), left_out=None)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSummaries:
+class FoundSummaries(Struct, frozen=True):
     """What a search found, in short."""
 
     summaries: tuple[TraceSummary, ...]
@@ -202,8 +202,7 @@ def _nobody_knows(_trace_id: str) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A try to work on an input; holds back a `DecodeError` where another try may do better."""
 
     found: Input
@@ -216,8 +215,7 @@ class Attempt:
         return not self.is_last and kind is not None and issubclass(kind, DecodeError)
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """An input as slices."""
 
     slices: Sequence[Slice]

@@ -15,6 +15,8 @@ from functools import partial
 from itertools import product
 from typing import Any
 
+from msgspec import structs
+
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summarize
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
@@ -265,13 +267,13 @@ class JaegerSource:
         check = Check(query, self._dialect.resolution_ns, read)
         questions = narrowed(query)
         answers = [
-            self._exact(replace(check, query=each, names=self._names_of(each)), is_sample=is_sample)
+            self._exact(structs.replace(check, query=each, names=self._names_of(each)), is_sample=is_sample)
             for each in questions
         ]
         checked = answers[0]
         if len(answers) > 1:
             checked = check(united([answer.candidates for answer in answers], self._span_count))
-            checked = replace(checked, dropped_count=sum(answer.dropped_count for answer in answers))
+            checked = structs.replace(checked, dropped_count=sum(answer.dropped_count for answer in answers))
         if not checked.kept:
             self._check_names(query)
         chosen = checked.traces.select(checked.kept[: None if is_sample else query.limit])
@@ -281,7 +283,7 @@ class JaegerSource:
         completed = self._completer.complete(chosen, self._gatherer.ends(query.window)[1])
         if completed.by_id:
             by_id = {key: completed.by_id.get(key, candidates.by_id[key]) for key in map(normal_id, chosen.trace_ids)}
-            candidates = replace(candidates, by_id=by_id)
+            candidates = structs.replace(candidates, by_id=by_id)
             again = check(candidates)
             chosen = again.traces.select(again.kept)
         found = Found(
@@ -331,24 +333,24 @@ class JaegerSource:
                 raise
             return error
         candidates = united(answers, self._span_count)
-        candidates = replace(candidates, notes=(*left_out, *candidates.notes))
+        candidates = structs.replace(candidates, notes=(*left_out, *candidates.notes))
         if sent.tag_patterns:
-            candidates = replace(candidates, notes=(*candidates.notes, LOOKED_FOR))
+            candidates = structs.replace(candidates, notes=(*candidates.notes, LOOKED_FOR))
         elif check.query.tag_patterns and candidates.is_cut_off:
-            candidates = replace(candidates, notes=(*candidates.notes, NOT_LOOKED_FOR))
+            candidates = structs.replace(candidates, notes=(*candidates.notes, NOT_LOOKED_FOR))
         checked = check(candidates)
         if checked.dropped_count and check.query.has_tags:
             completed = self._completer.with_hosts(checked.traces)
-            candidates = replace(
+            candidates = structs.replace(
                 candidates,
                 by_id={**candidates.by_id, **completed.by_id},
                 notes=(*candidates.notes, *completed.notes),
                 is_partial=candidates.is_partial or completed.is_partial,
             )
-            checked = check(candidates) if completed.by_id else replace(checked, candidates=candidates)
+            checked = check(candidates) if completed.by_id else structs.replace(checked, candidates=candidates)
         # What was not asked for is not the server's fault.
         is_less = is_less or (bool(check.query.tag_patterns) and not sent.tag_patterns)
-        return replace(checked, dropped_count=0) if is_less else checked
+        return structs.replace(checked, dropped_count=0) if is_less else checked
 
     def _names_of(self, query: TraceQuery) -> tuple[str | None, ...]:
         """Give the names by which the server knows an operation that may be written as answers show it, without ids.

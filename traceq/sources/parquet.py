@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.assembly import TableBuilder
 from traceq.catalog import ServiceCall, sum_calls
@@ -95,8 +97,7 @@ def open_file(path: Path) -> SpanFile:
         raise InputError(f"cannot read {printable(str(path))}: {reason}", hint="can you read it otherwise?") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where traces are; can be sent to other processes."""
 
     path: str
@@ -116,8 +117,7 @@ def _selections(places: Iterable[Place]) -> Iterator[Selection]:
         yield Selection(files[place.path], place.group, place.positions)
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetSlice:
+class ParquetSlice(Struct, frozen=True):
     """Whole traces of Parquet files."""
 
     places: tuple[Place, ...]
@@ -209,8 +209,7 @@ def _is_remark(warning: TraceWarning) -> bool:
     return warning.code == "from-source" and not warning.span_id
 
 
-@dataclass(frozen=True, slots=True)
-class _PlacedPart:
+class _PlacedPart(Struct, frozen=True):
     """A trace in a row group."""
 
     trace_id: str

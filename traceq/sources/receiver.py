@@ -11,12 +11,13 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import FileIO
 from typing import Any, BinaryIO, ClassVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from traceq.codec.otlp_requests import JSON, PROTOBUF, answer, exported
 from traceq.errors import DecodeError, SourceError
@@ -36,18 +37,17 @@ _NOT_KEPT = frozenset(("/v1/metrics", "/v1/logs"))
 _TICK_S = 0.02
 
 
-@dataclass(slots=True)
-class Received:
+class Received(Struct):
     """What came in."""
 
     request_count: int = 0
     span_count: int = 0
-    services: set[str] = field(default_factory=set)
+    services: set[str] = set()
     byte_count: int = 0
     """Bytes of the file, before compression."""
     left_out_count: int = 0
     """Spans for which there was no room."""
-    broken: list[str] = field(default_factory=list)
+    broken: list[str] = []
     """Why requests could not be read, one reason a request."""
     other_count: int = 0
     """Requests with metrics or logs."""

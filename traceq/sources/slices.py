@@ -5,10 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import by_trace, read_attributes, read_tables
@@ -23,8 +25,7 @@ SLICE_BYTES = 32 * 2**20
 """Large enough that reading a slice outweighs adding its sums, small enough to keep every core busy."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class Piece(Struct, frozen=True, eq=False):
     """Ranges of one file: traces, or documents of traces."""
 
     path: str
@@ -50,11 +51,10 @@ class Piece:
             yield from (read_trace(trace, self.location) for trace in ranges)
 
 
-@dataclass(slots=True, eq=False)
-class FileSlice:
+class FileSlice(Struct, eq=False):
     """Whole traces of files."""
 
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[Piece] = []
     trace_count: int = 0
     byte_count: int = 0
     is_columnar: bool = False

@@ -7,8 +7,10 @@ enough traces remain for the answer to be complete. Then every trace above that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import isqrt
+
+from msgspec import Struct
 
 from traceq.catalog import TraceSummary, Window, with_responses
 from traceq.query import TraceQuery
@@ -91,23 +93,22 @@ def find_slowest(search: Search, query: TraceQuery, count: int, *, by_response: 
     )
 
 
-@dataclass(slots=True)
-class _Hunt:
+class _Hunt(Struct):
     """Rounds of searching between a minimum that is too low (cut off) and one that is high enough (complete)."""
 
     search: Search
     query: TraceQuery
     count: int
     by_response: bool
-    known: dict[str, TraceSummary] = field(default_factory=dict)
+    known: dict[str, TraceSummary] = {}
     """Every trace seen, by `normal_id`."""
     too_low_ns: int = 0
     complete_ns: int | None = None
     """The lowest minimum whose answer was complete; 0 if the first answer was."""
     complete_ids: frozenset[str] = frozenset()
     """The traces of that answer."""
-    notes: list[str] = field(default_factory=list)
-    warnings: dict[TraceWarning, None] = field(default_factory=dict)
+    notes: list[str] = []
+    warnings: dict[TraceWarning, None] = {}
     """Of every trace seen, each once."""
     service_count: int = 0
     is_partial: bool = False

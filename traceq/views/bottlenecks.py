@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
 from traceq.analysis.requests import Measure

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks, signed
 from traceq.analysis.checks.results import NO_SPAN

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, assert_never
 
+from msgspec import structs
+
 from traceq.analysis.comparison.alignment import CALL_COLUMNS, AlignedCall, Alignment, PathCalls
 from traceq.analysis.comparison.changes import (
     SERVICE_COLUMNS,
@@ -82,7 +84,7 @@ def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) ->
     return (
         told
         if shown.top is None
-        else replace(told, document=counted(told.document, answer.MAIN, len(answer.operations)))
+        else structs.replace(told, document=counted(told.document, answer.MAIN, len(answer.operations)))
     )
 
 
@@ -200,8 +202,8 @@ def _service_table(changes: Sequence[ServiceChange]) -> Table:
     calls = Column[ServiceChange]("calls", "calls", value=lambda change: _calls(change.calls), priority=2)
     caused: tuple[Column[ServiceChange], ...] = _times(lambda change: change.caused)
     held: tuple[Column[ServiceChange], ...] = _times(lambda change: change.held)
-    sides = (replace(held[-2], title="held before"), held[-1])
-    return table((service, bar, *caused[:3], *sides, replace(between, priority=3), calls), changes)
+    sides = (structs.replace(held[-2], title="held before"), held[-1])
+    return table((service, bar, *caused[:3], *sides, structs.replace(between, priority=3), calls), changes)
 
 
 _NAME = Column[OperationChange]("operation", "operation", value=lambda change: change.key.name, can_shrink=True)
@@ -210,7 +212,7 @@ _SERVICE = Column[OperationChange](
 )
 _OPERATIONS: tuple[Column[Any], ...] = (
     _NAME,
-    replace(_SERVICE, value=lambda change: change.key.place),
+    structs.replace(_SERVICE, value=lambda change: change.key.place),
     *_times(lambda change: change.held),
     Column("p95", "p95", value=lambda change: _arrow(_p95(change.before), _p95(change.after)), priority=2),
     Column("calls", "calls", value=lambda change: _calls(change.calls), priority=3),
@@ -247,11 +249,11 @@ def _what(change: CallChange) -> str:
 
 _CALLS: tuple[Column[CallChange], ...] = (
     _CALLER,
-    replace(_IN, priority=2),
+    structs.replace(_IN, priority=2),
     _CALLEE,
     _CALLED,
     Column("calls", "calls", value=lambda change: _arrow(_count(change.calls.before), _count(change.calls.after))),
-    replace(_CAUSED, priority=1),
+    structs.replace(_CAUSED, priority=1),
     Column("what", "", value=_what, priority=1),
 )
 _ORDERS: tuple[Column[OrderChange], ...] = (
@@ -291,7 +293,7 @@ _BEFORE_RATIO, _AFTER_RATIO, _AFTER_COUNT = picked(TAG_COLUMNS, "before_ratio", 
 _TAGS: tuple[Column[TagChange], ...] = (
     Column("tag", "tag", value=lambda change: f"{change.key}={change.value}", can_shrink=True),
     _BEFORE_RATIO,
-    replace(_AFTER_RATIO, title="after"),
+    structs.replace(_AFTER_RATIO, title="after"),
     Column("lift", "times", value=lambda change: "new" if change.lift is None else f"x {_count(change.lift)}"),
     _AFTER_COUNT,
     Column(

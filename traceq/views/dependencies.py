@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency, disagreement
 from traceq.analysis.graph_questions import CriticalCalls, Cycle, Cycles, Way, Ways, busiest

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from traceq.analysis.findings import KINDS, Finding, Findings
 from traceq.analysis.naming import whose

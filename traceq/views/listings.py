@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from traceq.answer import report_of
 from traceq.catalog import (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange
 from traceq.analysis.one_trace import Details, ExaminedTrace

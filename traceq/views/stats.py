@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from msgspec import structs
+
 from traceq.analysis.naming import with_peer
 from traceq.analysis.spread import Spread
 from traceq.analysis.statistics import FIGURES, SERVICE, TAG, Statistics, StatisticsRow
@@ -125,7 +127,7 @@ _PRIORITIES = {
 def _table(rows: Sequence[StatisticsRow], answer: Statistics, shown: Shown) -> Table:
     levels = answer.options.by
     lines = list(_shown(rows, shown))
-    services = replace(SERVICE, can_shrink=True)
+    services = structs.replace(SERVICE, can_shrink=True)
     # Whose an operation is goes without saying below its service, or where one service was asked for.
     has_services = not answer.options.service and levels[0] != "service" and any(row.value.service for row, _ in lines)
     found = table((*((services,) if has_services else ()), *_figures()), [row for row, _ in lines])
@@ -139,13 +141,13 @@ def _table(rows: Sequence[StatisticsRow], answer: Statistics, shown: Shown) -> T
 def _figures() -> list[Column[StatisticsRow]]:
     titles = {"self_time.total_ns": "self"}
     figures = {column.path: column for column in picked(FIGURES, "span_count", *_PRIORITIES)}
-    figures["per_second"] = replace(figures["per_second"], value=lambda row: _rate(row.per_second))
+    figures["per_second"] = structs.replace(figures["per_second"], value=lambda row: _rate(row.per_second))
     # A dash says at a glance what 0 % does not.
-    figures["error_ratio"] = replace(
+    figures["error_ratio"] = structs.replace(
         figures["error_ratio"], value=lambda row: row.error_ratio if row.totals.error_count else None
     )
     return [
-        replace(column, title=titles.get(path, column.title), priority=_PRIORITIES.get(path, 0))
+        structs.replace(column, title=titles.get(path, column.title), priority=_PRIORITIES.get(path, 0))
         for path, column in figures.items()
     ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from difflib import get_close_matches
+
+from msgspec.structs import replace
 
 from traceq.analysis.spread import Spread
 from traceq.analysis.what_if import OPERATION_COLUMNS, HeldOperation, WhatIf, WhatIfSums

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.laws import examples
 from tests.render.terminal.drawing import coloured, lines, printed
@@ -20,7 +20,7 @@ _PATIENCE_S = 20
 
 def _span(depth: int, label: str, start: int = 0, duration: int = 10, **more: object) -> TimelineRow:
     row = TimelineRow(depth, is_last=True, label=label, service="svc", start_ns=start, duration_ns=duration)
-    return replace(row, **more)  # type: ignore[arg-type]  # made up by keyword
+    return replace(row, **more)
 
 
 def _row(start: int, duration: int, *critical: tuple[int, int], label: str = "op", note: str = "") -> TimelineRow:

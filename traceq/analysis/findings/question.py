@@ -6,9 +6,10 @@ Sightings of all detectors are grouped by call, in sums that can be added, of wh
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.culprits import Examined, examine

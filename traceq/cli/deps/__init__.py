@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import structs
 
 from traceq.catalog import ServiceCall
 from traceq.cli.deps.options import DepsOptions
@@ -81,7 +82,7 @@ def _ask(source: Source, options: DepsOptions) -> _Answered:
     query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
     with asking(source, query, options.workers.workers) as traces:
         graph, asked = _graph(source, traces, options)
-        asked = replace(asked, query=options.query(is_live=source.is_live))
+        asked = structs.replace(asked, query=options.query(is_live=source.is_live))
         return _Answered(graph, asked, _impact(graph, traces, options, asked))
 
 
@@ -109,7 +110,7 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
     reply = traces(question)
     if options.origin == "jaeger" and not without_table:
         without_table = ("Jaeger's own table of calls is empty in this window: calls were counted in traces",)
-    asked = replace(reply.asked, notes=(*without_table, *reply.asked.notes))
+    asked = structs.replace(reply.asked, notes=(*without_table, *reply.asked.notes))
     counted = question.rank(reply.sums)
     coverage = replace(coverage, traces=options.when.window(is_live=source.is_live))
     if not calls:

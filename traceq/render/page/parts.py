@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from importlib.resources import files
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from traceq.render.hues import Hues
 from traceq.units import format_duration
@@ -17,8 +18,7 @@ from traceq.untrusted import printable
 _WEB = ("http://", "https://")
 
 
-@dataclass(frozen=True, slots=True)
-class PagePart:
+class PagePart(Struct, frozen=True):
     """A piece of a page; of the same style or script a page holds one, however many parts need it."""
 
     html: str
@@ -33,12 +33,11 @@ class PagePart:
     """The name under which the script asks for it; empty for a part without a script."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ink:
+class Ink(Struct, frozen=True):
     """What all parts of a page share: hues of services, and where traces are shown."""
 
     trace_url: str = ""
-    links: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = {}
     """Where else something is known of traces, by their ids."""
     hues: Hues = field(default_factory=Hues)
     is_part: bool = False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
+from msgspec import Struct
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -19,8 +19,7 @@ NOTHING = "-"
 """Stands for no value."""
 
 
-@dataclass(frozen=True, slots=True)
-class BoxGlyphs:
+class BoxGlyphs(Struct, frozen=True):
     """The border of a box, clockwise from the top left corner."""
 
     top_left: str
@@ -31,8 +30,7 @@ class BoxGlyphs:
     bottom_left: str
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """One set of characters."""
 
     ellipsis: str
@@ -157,8 +155,7 @@ _ROLES: dict[Role, Style | None] = {"plain": None, "strong": BOLD, "dim": DIM, "
 _ARROW = re.compile(r"((?:^| )(?:→|←|->|<-) )")
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
+class Canvas(Struct, frozen=True):
     """What the terminal can show; colours are the business of the console that prints."""
 
     width: int
@@ -168,8 +165,7 @@ class Canvas:
     """Whether trace ids become links (OSC 8)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
+class Pen(Struct, frozen=True):
     """A canvas and what all of one drawing shares: the glyphs it uses and the hues of services."""
 
     canvas: Canvas

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 GAP = 2
 _LEAST = 4
@@ -18,8 +19,7 @@ _NICE = 3
 """The priority of what is only nice to have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a column asks for."""
 
     width: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.segment import Segment
 from rich.style import Style
 
@@ -25,8 +25,7 @@ _SHRUNK = Style(color="blue", reverse=True)
 _PLAIN = Style(reverse=True, dim=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(Struct, frozen=True):
     """A frame, or frames joined into one, on its way into a line."""
 
     start: int
@@ -39,8 +38,7 @@ class _Box:
     """How many frames it stands for."""
 
 
-@dataclass(slots=True)
-class _Icicle:
+class _Icicle(Struct):
     """The lines of an icicle in the making."""
 
     lines: list[list[_Box]]

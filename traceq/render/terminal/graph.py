@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.segment import Segment
 from rich.style import Style
 
@@ -109,8 +110,7 @@ def _legend(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], note: str, p
     return "   ".join([*entries, *([note] if note else [])])
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
+class _Visit(Struct, frozen=True):
     """A node met on the way through the graph, and the edge that led to it."""
 
     node: GraphNode
@@ -120,8 +120,7 @@ class _Visit:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _TreeRow:
+class _TreeRow(Struct, frozen=True):
     branch: str
     below: str
     name: str

@@ -9,9 +9,10 @@ a wire that passes a layer has a row there that no box has, so nothing runs thro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate, pairwise
+
+from msgspec import Struct
 
 from traceq.render.layering import Layout, stacked
 from traceq.render.terminal.canvas import Pen, width_of
@@ -20,8 +21,7 @@ from traceq.report import GraphEdge, GraphNode
 _SWEEPS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """How much of it there is between things."""
 
     padding: int
@@ -39,16 +39,15 @@ SNUG = Room(padding=1, track=1, stub=1, head=1)
 TIGHT = Room(padding=0, track=1, stub=1, head=1)
 
 
-@dataclass(slots=True, eq=False)
-class Stop:
+class Stop(Struct, eq=False):
     """What stands in a layer: a box, or the place where a wire passes."""
 
     node: GraphNode | None
     height_in_layout: float
     lines: tuple[str, ...] = ()
     """The text of a box: its name, and its calls to itself."""
-    ins: list[Leg] = field(default_factory=list)
-    outs: list[Leg] = field(default_factory=list)
+    ins: list[Leg] = []
+    outs: list[Leg] = []
     top: int = 0
     rows: int = 1
 
@@ -57,8 +56,7 @@ class Stop:
         return self.top + offset + (1 if self.node else 0)
 
 
-@dataclass(slots=True, eq=False)
-class Leg:
+class Leg(Struct, eq=False):
     """A stretch of a wire between neighbouring layers."""
 
     edge: GraphEdge
@@ -83,12 +81,11 @@ class Leg:
         return self.right.port(self.right_offset)
 
 
-@dataclass(slots=True, eq=False)
-class Channel:
+class Channel(Struct, eq=False):
     """The room between two layers."""
 
     room: Room
-    legs: list[Leg] = field(default_factory=list)
+    legs: list[Leg] = []
     start: int = 0
     tracks: int = 0
     label_width: int = 0
@@ -109,17 +106,15 @@ class Channel:
         return self.start + self.room.stub + self.room.track * self.tracks
 
 
-@dataclass(slots=True, eq=False)
-class Layer:
+class Layer(Struct, eq=False):
     """Stops below each other; its boxes are equally wide."""
 
-    stops: list[Stop] = field(default_factory=list)
+    stops: list[Stop] = []
     start: int = 0
     width: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Plan:
+class Plan(Struct, eq=False):
     """A graph on the grid, ready to be painted."""
 
     room: Room

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.segment import Segment
 from rich.style import Style
 
@@ -35,8 +36,7 @@ _EMPTY = 1_000
 """Makes the priority of a column without any value higher than that of any other."""
 
 
-@dataclass(slots=True, eq=False)
-class _Drawn:
+class _Drawn(Struct, eq=False):
     """A column on its way into a picture."""
 
     column: Column[Any]

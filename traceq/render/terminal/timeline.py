@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import groupby
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.segment import Segment
 from rich.style import Style
 
@@ -46,8 +47,7 @@ _MIN_LINE = 12
 """What stands below a row gives up its indentation before it gets narrower than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """A row written out, not yet fitted to columns."""
 
     row: TimelineRow
@@ -74,8 +74,7 @@ class _Row:
         return self.fixed_width + self.name_width + aside
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(Struct, frozen=True):
     """Cells each column gets; 0 for a column that is left out."""
 
     ids: int
