@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -77,34 +78,45 @@ class Tagged:
         return Tagged({key: self.named.get(key, Named()) + other.named.get(key, Named()) for key in keys})
 
 
+class _Traffic:
+    """Requests of a system, in which tags of every sort are planted."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.system = draw_system(seed)
+        self.healthy = execute(self.system, 2 * _SIZE, seed)
+        held = Counter(name for one in self.healthy for name in {one.spans[number].service for number in one.held_ns})
+        self.busy = [service.name for service in self.system.services[1:] if held[service.name] >= 2 * _SIZE * _BUSY]
+        self._slow: dict[str, list[Request]] = {}
+
+    def slow(self, service: str) -> list[Request]:
+        """Give such requests where each call of a service takes longer."""
+        if service not in self._slow:
+            fault = Fault("latency", service, _STRENGTH * fmean(map(latency_ns, self.healthy)) / 1000)
+            self._slow[service] = execute(inject(self.system, fault), 2 * _SIZE, self.seed + 1_000_000)
+        return self._slow[service]
+
+
 def tag_system(seed: int) -> Tagged:
     """Draw a system, and ask about tags of every sort."""
-    return Tagged({planted: named for planted in PLANTED if (named := _ask(seed, planted)) is not None})
+    traffic = _Traffic(seed)
+    return Tagged({planted: named for planted in PLANTED if (named := _ask(traffic, planted)) is not None})
 
 
-def _ask(seed: int, planted: Planted) -> Named | None:
+def _ask(traffic: _Traffic, planted: Planted) -> Named | None:
     """Plant a tag in a system's requests, and ask; None where no service is called often enough."""
-    system, random = draw_system(seed), Random(f"tags {seed} {planted}")  # noqa: S311  the same every time
-    healthy = execute(system, 2 * _SIZE, seed)
-    busy = [service.name for service in system.services[1:] if _share_of(service.name, healthy) >= _BUSY]
+    busy, random = traffic.busy, Random(f"tags {traffic.seed} {planted}")  # noqa: S311  the same every time
     bearer = "frontend" if planted.place == "request" else random.choice(busy) if busy else ""
     if not bearer:
         return None
     # A tenant of the request may make any service slow; hosts and versions are those of the slow service itself.
     slow_service = random.choice(busy) if busy and planted.key == "tenant" and bearer == "frontend" else bearer
-    strength_us = _STRENGTH * fmean(map(latency_ns, healthy)) / 1000
-    slow = execute(inject(system, Fault("latency", slow_service, strength_us)), 2 * _SIZE, seed + 1_000_000)
     culprit, *others = random.sample(_VALUES[planted.key], len(_VALUES[planted.key]))
     marked: list[Request] = []
-    for number, pair in enumerate(zip(healthy, slow, strict=True)):
+    for number, pair in enumerate(zip(traffic.healthy, traffic.slow(slow_service), strict=True)):
         value = culprit if random.random() < _frequency(planted.way, number) else random.choice(others)
         marked.append(_marked(pair[value == culprit], bearer, planted.key, value, random))
-    return _named(_tags(system, marked, planted.way, seed), _KEYS[planted.key], culprit)
-
-
-def _share_of(service: str, requests: Sequence[Request]) -> float:
-    """Give the share of the requests that a service holds."""
-    return fmean(any(request.spans[number].service == service for number in request.held_ns) for request in requests)
+    return _named(_tags(traffic.system, marked, planted.way, traffic.seed), _KEYS[planted.key], culprit)
 
 
 def _frequency(way: Way, number: int) -> float:

@@ -31,6 +31,8 @@ from benchmarks.truth.texts import fill
 
 _BY_NAME = {condition.name: condition for condition in CONDITIONS}
 _SEEDS = (1000, 1001, 1002)
+_SMALL = 1011
+"""A system of twelve services whose requests have 14 spans: to ask about it costs a fourth of what seed 1000 costs."""
 _PAGE = Path(__file__).parents[2] / "docs" / "truth.md"
 
 
@@ -105,14 +107,12 @@ def test_recorded_traces_are_read_without_a_warning_and_hold_what_holds_them(nam
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_changes_what_requests_take_or_come_to(kind: FaultKind) -> None:
     system = draw_system(1003)
-    before = execute(system, 60, 1)
 
-    changes = []
-    for service in system.services[1:]:
-        after = execute(inject(system, Fault(kind, service.name, 20_000)), 60, 1)
-        changes.append([(len(request.spans), request.spans[0].ended_ns) for request in after])
+    def seen(faulty: System) -> list[tuple[int, int]]:
+        return [(len(request.spans), request.spans[0].ended_ns) for request in execute(faulty, 60, 1)]
 
-    assert any(change != [(len(request.spans), request.spans[0].ended_ns) for request in before] for change in changes)
+    before = seen(system)
+    assert any(seen(inject(system, Fault(kind, service.name, 20_000))) != before for service in system.services[1:])
 
 
 @cache
@@ -156,7 +156,7 @@ def test_calls_are_counted_along_the_right_edges() -> None:
 
 
 def test_comparisons_are_right_at_least_so_often() -> None:
-    compared = compare_system(1000, (*TIMED, "stopped", "swapped"))
+    compared = compare_system(_SMALL, (*TIMED, "stopped", "swapped"))
     timed, others = (
         sum((blame for case, blame in compared.blames.items() if (case.kind in TIMED) == is_timed), Blame())
         for is_timed in (True, False)
@@ -171,10 +171,10 @@ def test_comparisons_are_right_at_least_so_often() -> None:
 
 
 def test_the_tag_of_slow_requests_comes_first_at_least_so_often() -> None:
-    named = sum(tag_system(1000).named.values(), Named())
+    named = sum(tag_system(_SMALL).named.values(), Named())
 
     assert named.count == 12
-    assert named.first_count >= 8
+    assert named.first_count >= 11
 
 
 def test_the_page_says_what_the_simulation_measures() -> None:
@@ -190,7 +190,7 @@ def test_the_page_says_what_the_simulation_measures() -> None:
 
 
 def test_what_truly_happened_is_sure_only_beyond_chance() -> None:
-    system = draw_system(1000)
+    system = draw_system(_SMALL)
     before, same = (execute(system, 300, seed) for seed in (1, 2))
     place = system.entries[0].service.name
     changes: dict[FaultKind, What] = {"errors": "errors", "stopped": "calls", "swapped": "order"}
@@ -232,7 +232,7 @@ _MANY = {"pool exhausted", "straggler"}
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_problems_are_told_at_every_strength(name: str) -> None:
-    told = [ask_problem(name, strength, 1000, 60 if name in _MANY else 20).told_count for strength in STRENGTHS]
+    told = [ask_problem(name, strength, 1000, 60 if name in _MANY else 10).told_count for strength in STRENGTHS]
 
     assert told == [1] * len(STRENGTHS)
 
