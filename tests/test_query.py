@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builders import EPOCH_NS, span, traces
+from tests.builders import EPOCH_NS, span, trace, traces
 from traceq.catalog import Window
 from traceq.conditions import sent_as
 from traceq.query import TraceQuery, command_about, matching, window_text
@@ -249,3 +249,52 @@ def test_an_operation_is_named_as_it_was_written_or_without_ids(operation: str, 
     table = traces({f"{number}": [span("1", None, 0, 10, name=f"GET /orders/{number}")] for number in (7, 8)})
 
     assert matching(table, TraceQuery(operation=operation)) == expected
+
+
+def test_traces_are_left_out_by_their_size() -> None:
+    table = trace(("a", None, 0, 9), ("b", "a", 1, 8))
+
+    assert matching(table, TraceQuery(min_span_count=2)) == [0]
+    assert matching(table, TraceQuery(min_span_count=3)) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "unwanted", "is_kept"),
+    [
+        (None, ("GET /7",), False),
+        (None, ("GET /{id}",), False),
+        (None, ("web:GET /{id}",), False),
+        (None, ("shop:GET /7",), True),
+        (None, ("health",), True),
+        ("shop", ("GET /7",), True),
+        ("shop", ("health",), True),
+        ("shop", ("health", "buy"), False),
+        ("shop", ("shop:health", "shop:buy"), False),
+        # A call back into the service is no request of it.
+        ("shop", ("buy", "back"), True),
+    ],
+)
+def test_traces_of_nothing_but_unwanted_requests_are_left_out(
+    service: str | None,
+    unwanted: tuple[str, ...],
+    is_kept: bool,  # noqa: FBT001  from the table
+) -> None:
+    table = trace(
+        span("c", "b", 3, 7, service="web", name="call"),
+        span("d", "c", 4, 6, service="shop", name="back"),
+        span("a", None, 0, 9, service="web", name="GET /7"),
+        span("b", "a", 1, 8, service="shop", name="health"),
+        span("e", "a", 1, 8, service="shop", name="buy"),
+        span("f", "gone", 1, 8, service="web", name="left over"),
+    )
+
+    query = TraceQuery(service, without_operations=unwanted)
+
+    assert matching(table, query) == [0] * is_kept
+
+
+def test_requests_of_whole_traces_begin_with_roots() -> None:
+    table = trace(span("a", None, 0, 9, service="web", name="GET"), span("b", "a", 1, 8, service="shop", name="buy"))
+
+    assert matching(table, TraceQuery("shop", without_operations=("GET",))) == [0]
+    assert matching(table, TraceQuery("shop", without_operations=("GET",), has_whole_traces=True)) == []

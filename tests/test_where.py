@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
-from traceq.query import TraceQuery, matching
 from traceq.semantics import Kind, Status
 from traceq.traces import Event
 from traceq.where import (
@@ -217,10 +216,3 @@ def test_a_condition_means_what_its_parts_mean(where: Where) -> None:
                 return meets(TRACE, 1, each)
 
     assert meets(TRACE, 1, where) == twin(where)
-
-
-def test_traces_are_left_out_by_their_root_and_size() -> None:
-    assert matching(TRACE, TraceQuery(min_span_count=2)) == [0]
-    assert matching(TRACE, TraceQuery(min_span_count=3)) == []
-    assert matching(TRACE, TraceQuery(without_operations=("b",))) == [0]
-    assert matching(TRACE, TraceQuery(without_operations=("app:a",))) == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -51,7 +51,12 @@ class TraceQuery:
     min_span_count: int | None = None
     """The least number of spans of the whole trace."""
     without_operations: tuple[str, ...] = ()
-    """Operations, or `service:operation`: traces whose root is one of them are left out."""
+    """Operations, or `service:operation`: traces of nothing but requests of these are left out.
+
+    Requests begin with the topmost spans of the service, or where none is named with roots.
+    """
+    has_whole_traces: bool = False
+    """Whether requests begin with roots although a service is named."""
     min_duration_ns: int | None = None
     """The minimum duration of the matching span, inclusive; Jaeger's meaning of minDuration."""
     max_duration_ns: int | None = None
@@ -187,16 +192,42 @@ def _is_as_asked(traces: Traces, position: int, query: TraceQuery) -> bool:
     rows = traces.rows(position)
     if query.min_span_count is not None and len(rows) < query.min_span_count:
         return False
-    if query.without_operations and any(_is_unwanted(traces, row, query) for row in rows if traces.parents[row] < 0):
+    if query.without_operations and all(_is_unwanted(traces, row, query) for row in _entries(traces, rows, query)):
         return False
     return _lasts(traces, rows, query)
 
 
+def _entries(traces: Traces, rows: range, query: TraceQuery) -> list[int]:
+    """Give the rows with which requests begin."""
+    if query.service is None or query.has_whole_traces:
+        roots = [row for row in rows if traces.parents[row] < 0]
+        return [row for row in roots if row not in traces.missing_parents] or roots
+    code = _code(traces.services, query.service)
+    return list(_topmost(traces, rows, code))
+
+
+def _topmost(traces: Traces, rows: range, code: int) -> Iterator[int]:
+    """Give the rows of a service that have no other one of it above them."""
+    above: dict[int, bool] = {-1: False}
+    for row in rows:
+        if traces.service_codes[row] != code:
+            continue
+        way = []
+        parent = traces.parents[row]
+        while parent not in above and traces.service_codes[parent] != code:
+            way.append(parent)
+            parent = traces.parents[parent]
+        is_below = above.get(parent, True)
+        above |= dict.fromkeys(way, is_below)
+        if not is_below:
+            yield row
+
+
 def _is_unwanted(traces: Traces, row: int, query: TraceQuery) -> bool:
-    root = traces.span(row)
-    names = {root.name, operation(root.name)}
+    span = traces.span(row)
+    names = {span.name, operation(span.name)}
     return any(
-        text in names or text in {f"{root.service}:{name}" for name in names} for text in query.without_operations
+        text in names or text in {f"{span.service}:{name}" for name in names} for text in query.without_operations
     )
 
 

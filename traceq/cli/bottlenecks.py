@@ -70,7 +70,7 @@ class BottlenecksOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        return self.requests.of(self.service.name, self.by)
+        return self.requests.of(self.service.name, self.by, without=self.asking.filters.not_operation)
 
 
 def bottlenecks(options: BottlenecksOptions) -> None:
@@ -104,7 +104,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
 
     question = BottleneckQuestion(options.request_options())
     with opened(options.asking.source, options.asking.output) as source:
-        query = options.asking.filters.query(options.service.name, is_live=source.is_live)
+        query = options.asking.filters.query(options.service.name, is_live=source.is_live, requests=options.requests)
         with asking(source, query, options.asking.workers.workers) as ask:
             reply = ask(question)
             beside = _beside(reply.sums, ask, options, is_live=source.is_live)

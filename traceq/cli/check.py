@@ -122,10 +122,10 @@ def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, 
     from traceq.analysis.checks import Allowance
 
     asking = options.asking
-    answer, asked = answered(question, asking, options.service)
+    answer, asked = answered(question, asking, options.service, requests=options.requests)
     if options.baseline is not None:
         there = replace(asking, source=replace(asking.source, source=[options.baseline]))
-        before, asked_before = answered(question.of_baseline, there, options.service)
+        before, asked_before = answered(question.of_baseline, there, options.service, requests=options.requests)
         answer = question.against(before.sums, answer.sums, Allowance(ratio=options.tolerance))
         asked = structs.replace(
             asked,
@@ -153,7 +153,11 @@ def _question(options: CheckOptions) -> ChecksQuestion:
     try:
         in_file = () if options.checks_file is None else read_checks(options.checks_file)
         expressions = (*map(parse_expression, options.checks or ()), *in_file)
-        question = ChecksQuestion(options.requests.of(options.service), expressions, review=options.review.review)
+        question = ChecksQuestion(
+            options.requests.of(options.service, without=options.asking.filters.not_operation),
+            expressions,
+            review=options.review.review,
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     new = [each for each in expressions if (each.measure, each.target) == ("no", "new-finding")]

@@ -39,7 +39,7 @@ class CompareOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        return self.requests.of(self.service_name)
+        return self.requests.of(self.service_name, without=self.asking.filters.not_operation)
 
     @property
     def service_name(self) -> str | None:
@@ -105,7 +105,7 @@ def fetch(side: Side, options: CompareOptions) -> Fetched:
     elif (filters.when.lookback, filters.when.start, filters.when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
     with opened(source, options.asking.output) as place:
-        query = filters.query(options.service_name, is_live=place.is_live)
+        query = filters.query(options.service_name, is_live=place.is_live, requests=options.requests)
         if isinstance(side, WindowSide):
             query = replace(query, window=side.window)
         with asking(place, query, options.asking.workers.workers) as ask:
@@ -177,7 +177,7 @@ def _compare_parts(options: CompareOptions) -> tuple[Report, Asked]:
     key = None if options.what.split_by is None else options.what.split_by.partition("=")[0]
     place = options.asking
     with opened(place.source, place.output) as source:
-        query = place.filters.query(options.service_name, is_live=source.is_live)
+        query = place.filters.query(options.service_name, is_live=source.is_live, requests=options.requests)
         with asking(source, query, place.workers.workers) as ask:
             answered = ask(CohortQuestion(options.request_options(), key))
             split = _split(answered, options.what)

@@ -38,6 +38,6 @@ def errors(options: ErrorsOptions) -> None:
     from traceq.analysis.errors import ErrorQuestion
     from traceq.views.errors import MOST_LINES, report
 
-    question = ErrorQuestion(options.requests.of(options.service.name))
-    answer, asked = answered(question, options.asking, options.service.name, options.trace)
+    question = ErrorQuestion(options.requests.of(options.service.name, without=options.asking.filters.not_operation))
+    answer, asked = answered(question, options.asking, options.service.name, options.trace, requests=options.requests)
     emit(report(answer, asked, options.top or MOST_LINES), asked, options.asking.output, top=options.top)

@@ -104,9 +104,11 @@ def findings(options: FindingsOptions) -> None:
     from traceq.analysis.findings import FindingQuestion
     from traceq.views.findings import MOST_LINES, report
 
-    question = FindingQuestion(options.requests.of(options.service.name), options.thresholds)
+    question = FindingQuestion(
+        options.requests.of(options.service.name, without=options.asking.filters.not_operation), options.thresholds
+    )
     review = options.review.review
-    answer, asked = answered(question, options.asking, options.service.name, options.trace)
+    answer, asked = answered(question, options.asking, options.service.name, options.trace, requests=options.requests)
     notes = review.notes(finding.signature for finding in answer.findings)
     answer, asked = answer.reviewed(review), structs.replace(asked, notes=(*asked.notes, *notes))
     if options.kind:

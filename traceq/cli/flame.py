@@ -72,7 +72,7 @@ class FlameOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        return self.requests.of(self.service.name, self.by)
+        return self.requests.of(self.service.name, self.by, without=self.filters.not_operation)
 
 
 def flame(options: FlameOptions) -> None:
@@ -108,7 +108,7 @@ def _merged(options: FlameOptions, question: FlameQuestion) -> None:
     from traceq.views.flame import report
 
     with opened(options.source, options.output) as source:
-        query = options.filters.query(options.service.name, is_live=source.is_live)
+        query = options.filters.query(options.service.name, is_live=source.is_live, requests=options.requests)
         reply = ask(source, query, question, options.workers.workers)
     emit(report(question.rank(reply.sums), reply.asked, options.top), reply.asked, options.output)
 
@@ -170,7 +170,7 @@ def _fetch(side: Side, options: FlameOptions, question: FlameQuestion) -> _Fetch
             wanted = OneTrace(side.trace_id, options.service.name)
             question = replace(question, options=replace(question.options, with_fragments=True, include_streams=True))
         else:
-            wanted = options.filters.query(options.service.name, is_live=place.is_live)
+            wanted = options.filters.query(options.service.name, is_live=place.is_live, requests=options.requests)
             wanted = replace(wanted, window=side.window) if isinstance(side, WindowSide) else wanted
         reply = ask(place, wanted, question, options.workers.workers)
         title = side.trace_id if isinstance(side, TraceSide) else side_title(side, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -95,22 +95,17 @@ class RequestsOptions:
         bool,
         typer.Option("--include-streams", help="Also count connections that stay open (event streams, websockets)."),
     ] = False
-    not_operation: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Exclude requests of this operation, or of service:operation; repeatable.",
-            show_default=False,
-        ),
-    ] = None
     no_skew_correction: SkewOption = False
 
-    def of(self, service: str | None, by: Measure = "critical-time") -> RequestOptions:
+    def of(
+        self, service: str | None, by: Measure = "critical-time", *, without: Sequence[str] | None = None
+    ) -> RequestOptions:
         """Give which requests to look at, and how.
 
         Args:
             service: Whose; None where every trace is one request.
             by: What ranks and flags spans, where something does.
+            without: Operations whose requests are left out, as `--not-operation` has them.
         """
         # Late: it needs numpy, and option objects are imported for --help.
         from traceq.analysis.requests import RequestOptions
@@ -121,7 +116,7 @@ class RequestsOptions:
             by,
             correct_skew=not self.no_skew_correction,
             include_streams=self.include_streams,
-            without_operations=tuple(self.not_operation or ()),
+            without_operations=tuple(without or ()),
         )
 
 
@@ -336,7 +331,7 @@ class FilterOptions:
     """The conditions on traces, apart from the service."""
 
     operation: Annotated[
-        str | None, _filter_option("--operation", metavar="NAME", help="Name of the operation, exact.")
+        str | None, _filter_option("--operation", metavar="NAME", help="Name of the operation, as it is or as answers show it.")
     ] = None
     tag: Annotated[
         list[str] | None,
@@ -361,6 +356,14 @@ class FilterOptions:
     min_trace_duration: Annotated[int | None, _filter_option(help="Shortest whole trace.", **DURATION)] = None
     max_trace_duration: Annotated[int | None, _filter_option(help="Longest whole trace.", **DURATION)] = None
     min_spans: Annotated[int | None, _filter_option(min=1, metavar="N", help="Only traces of at least N spans.")] = None
+    not_operation: Annotated[
+        list[str] | None,
+        _filter_option(
+            metavar="NAME",
+            help="Leave out requests of this operation, or of service:operation; repeatable.",
+            show_default=False,
+        ),
+    ] = None
     when: WindowOptions = field(default_factory=WindowOptions)
     limit: Annotated[
         int | None,
@@ -369,13 +372,21 @@ class FilterOptions:
         ),
     ] = None
 
-    def query(self, service: str | None, *, is_live: bool, default_limit: int = DEFAULT_LIMIT) -> TraceQuery:
+    def query(
+        self,
+        service: str | None,
+        *,
+        is_live: bool,
+        default_limit: int = DEFAULT_LIMIT,
+        requests: RequestsOptions | None = None,
+    ) -> TraceQuery:
         """Give the conditions as a query.
 
         Args:
             service: Of the matching span; None for any.
             is_live: Whether a server is asked, so that window and limit have defaults.
             default_limit: How many of its traces are asked for where nobody says.
+            requests: What a request is, where the question is about requests.
 
         Raises:
             typer.BadParameter: If they contradict each other.
@@ -392,6 +403,8 @@ class FilterOptions:
                 has_error=self.error,
                 where=both(wheres),
                 min_span_count=self.min_spans,
+                without_operations=tuple(self.not_operation or ()),
+                has_whole_traces=requests is not None and requests.whole_trace,
                 min_duration_ns=self.min_duration,
                 max_duration_ns=self.max_duration,
                 min_trace_duration_ns=self.min_trace_duration,

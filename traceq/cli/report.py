@@ -47,7 +47,7 @@ class ReportOptions:
 
     def request_options(self) -> RequestOptions:
         """Give which requests to look at, and how."""
-        return self.requests.of(self.service.name, self.by)
+        return self.requests.of(self.service.name, self.by, without=self.asking.filters.not_operation)
 
 
 def report(options: ReportOptions) -> None:
@@ -110,7 +110,7 @@ def _asked(options: ReportOptions) -> tuple[ServiceReport, Asked, Shown]:
     if isinstance(options.after, PlaceSide):
         place = replace(place, source=[options.after.location])
     with opened(place, _output(options)) as source:
-        query = filters.query(options.service.name, is_live=source.is_live)
+        query = filters.query(options.service.name, is_live=source.is_live, requests=options.requests)
         if isinstance(options.after, WindowSide):
             query = replace(query, window=options.after.window)
         with asking(source, query, options.asking.workers.workers) as ask:

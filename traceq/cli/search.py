@@ -37,14 +37,6 @@ class SearchOptions:
             "service by its response time, otherwise, or with --sort longest, by how long the trace took.",
         ),
     ] = None
-    not_operation: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Leave out traces whose root is this operation, or service:operation; repeatable.",
-            show_default=False,
-        ),
-    ] = None
     source: SourceOptions = field(default_factory=SourceOptions)
     output: AnswerOutputOptions = field(default_factory=AnswerOutputOptions)
 
@@ -73,7 +65,6 @@ def listed(options: SearchOptions) -> tuple[TraceList, Asked]:
     """Find what was asked for, with what there is to say about it."""
     with opened(options.source, options.output) as source:
         query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
-        query = replace(query, without_operations=tuple(options.not_operation or ()))
         by_response = options.slowest is not None and query.service is not None and options.sort != "longest"
         found = _find(source, query, options.slowest, by_response=by_response)
         misspelt = () if found.summaries or source.is_live else _unknown_keys(source, query)

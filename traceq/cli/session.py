@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.narrowing import limited, records_with, with_fields
-from traceq.cli.options import SourceOptions
+from traceq.cli.options import RequestsOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions, TracesOutputOptions
 from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
@@ -90,9 +90,22 @@ def _log_to_standard_error() -> None:
 
 
 def answered(
-    question: RankedQuestion[_Sums, _Answer_co], options: AskingOptions, service: str | None, trace: str | None = None
+    question: RankedQuestion[_Sums, _Answer_co],
+    options: AskingOptions,
+    service: str | None,
+    trace: str | None = None,
+    *,
+    requests: RequestsOptions | None = None,
 ) -> tuple[_Answer_co, Asked]:
-    """Put a question to the traces that options select: one by its id, or all that meet the conditions."""
+    """Put a question to the traces that options select: one by its id, or all that meet the conditions.
+
+    Args:
+        question: The question.
+        options: Which traces.
+        service: Of the matching span, and of one trace whose requests are looked at.
+        trace: The id of one trace.
+        requests: Where the question is about requests, as for `FilterOptions.query`.
+    """
     # Late: commands that only list need no engine.
     from traceq.engine import ask
 
@@ -100,7 +113,7 @@ def answered(
     with opened(options.source if place is None else place.source, options.output) as source:
         wanted: Wanted = OneTrace(place.trace_id if place else "", service)
         if place is None:
-            wanted = options.filters.query(service, is_live=source.is_live)
+            wanted = options.filters.query(service, is_live=source.is_live, requests=requests)
         reply = ask(source, wanted, question, options.workers.workers)
     return question.rank(reply.sums), reply.asked
 

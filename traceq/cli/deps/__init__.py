@@ -14,7 +14,7 @@ from traceq.cli.deps.watching import watch
 from traceq.cli.session import chosen_format, emit, opened
 from traceq.engine import Ask, asking
 from traceq.errors import ServerError
-from traceq.query import DEFAULT_LIMIT, Asked, TraceQuery, asked_of
+from traceq.query import Asked, TraceQuery, asked_of
 from traceq.sources.interface import Source
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def _ask(source: Source, options: DepsOptions) -> _Answered:
     Raises:
         NotFoundError: If a service that is asked about is not in the graph.
     """
-    limit = options.limit or (DEFAULT_LIMIT if source.is_live else None)
-    query = TraceQuery(window=options.when.window(is_live=source.is_live), limit=limit)
+    query = options.filters.query(None, is_live=source.is_live)
     with asking(source, query, options.workers.workers) as traces:
         graph, asked = _graph(source, traces, options)
         asked = structs.replace(asked, query=options.query(is_live=source.is_live))
@@ -94,25 +93,26 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
     table_window = options.table_window(is_live=source.is_live)
     calls: tuple[ServiceCall, ...] = ()
     without_table: tuple[str, ...] = ()
-    if options.origin != "traces":
+    origin = "traces" if options.has_conditions else options.origin
+    if origin != "traces":
         try:
             calls = traces.recorded(table_window)
         except ServerError as error:
             # Quickwit has none, VictoriaTraces refuses, others fail over theirs; traces tell as well.
             without_table = (f"calls were counted in traces, Jaeger's own table cannot be read: {error.message}",)
     # Few files hold such a table, so nobody misses it there unless it is asked for.
-    is_expected = options.origin == "jaeger" or (options.origin == "both" and (source.is_live or bool(calls)))
+    is_expected = origin == "jaeger" or (origin == "both" and (source.is_live or bool(calls)))
     is_wanted = is_expected and not without_table
     coverage = Coverage(None, table_window if is_wanted else None, len(calls) if is_wanted else None)
-    if options.origin == "jaeger" and calls:
+    if origin == "jaeger" and calls:
         return replace(from_jaeger(calls), coverage=coverage), asked_of(source, TraceQuery())
     question = DependencyQuestion(DependencyOptions(options.part.group_peers, with_critical=options.question.critical))
     reply = traces(question)
-    if options.origin == "jaeger" and not without_table:
+    if origin == "jaeger" and not without_table:
         without_table = ("Jaeger's own table of calls is empty in this window: calls were counted in traces",)
     asked = structs.replace(reply.asked, notes=(*without_table, *reply.asked.notes))
     counted = question.rank(reply.sums)
-    coverage = replace(coverage, traces=options.when.window(is_live=source.is_live))
+    coverage = replace(coverage, traces=options.filters.when.window(is_live=source.is_live))
     if not calls:
         return replace(counted, coverage=coverage), asked
     recorded = from_jaeger(calls)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_a
 import typer
 
 from traceq.catalog import Window
-from traceq.cli.options import DURATION, ServiceOptions, SourceOptions, WindowOptions, WorkersOptions, service_argument
+from traceq.cli.options import DURATION, FilterOptions, ServiceOptions, SourceOptions, WorkersOptions, service_argument
 from traceq.cli.outputs import FieldsOutputOptions, format_option
 from traceq.render import GRAPH_FORMATS, AnswerFormat, Format, GraphFormat
 from traceq.units import NS_PER_DAY, NS_PER_S
@@ -166,34 +166,35 @@ class DepsOptions:
         "both"
     )
     workers: WorkersOptions = field(default_factory=WorkersOptions)
-    when: WindowOptions = field(default_factory=WindowOptions)
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Maximum number of traces, the newest; 200 of a server."),
-    ] = None
+    filters: FilterOptions = field(default_factory=FilterOptions)
     source: SourceOptions = field(default_factory=SourceOptions)
     output: GraphOutputOptions = field(default_factory=GraphOutputOptions)
 
     def table_window(self, *, is_live: bool) -> Window:
         """Give the window for Jaeger's own table."""
-        when = self.when
+        when = self.filters.when
         if is_live and when.lookback is None and when.start is None:
             when = replace(when, lookback=_TABLE_LOOKBACK_NS)
         return when.window(is_live=is_live)
 
     def query(self, *, is_live: bool) -> dict[str, object]:
         """Give what was asked for as it stands in JSON."""
-        window, part = self.when.window(is_live=is_live), self.part
+        part = self.part
         query = {
             "service": part.service,
             "min_calls": part.min_calls if part.min_calls > 1 else None,
             "errors": part.errors or None,
             "collapse": part.collapse or None,
-            "start_ns": window.start_ns,
-            "end_ns": window.end_ns,
-            "limit": self.limit,
         }
-        return {key: value for key, value in query.items() if value is not None}
+        known = {key: value for key, value in query.items() if value is not None}
+        traces = self.filters.query(None, is_live=is_live).to_dict()
+        return known | {key: value for key, value in traces.items() if key != "limit" or self.filters.limit}
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether only some traces count, of which Jaeger's own table knows nothing."""
+        plain = FilterOptions(when=self.filters.when, limit=self.filters.limit)
+        return self.filters != plain
 
     def check(self) -> None:
         """Refuse what makes no sense together.
@@ -202,6 +203,10 @@ class DepsOptions:
             typer.BadParameter: If several questions were asked, or --watch has nothing to redraw or no time between.
         """
         self.question.check()
+        if self.origin == "jaeger" and self.has_conditions:
+            raise typer.BadParameter(
+                "Jaeger's own table knows no traces: conditions need --from traces", param_hint="--from"
+            )
         if self.part.service is None and not (self.part.upstream is None and self.part.downstream is None):
             raise typer.BadParameter("upstream and downstream of what? name a service", param_hint="--service")
         if self.watch is not None and self.watch < NS_PER_S:

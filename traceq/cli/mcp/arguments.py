@@ -12,7 +12,7 @@ from pydantic import Field
 from traceq.cli.options import FilterOptions, SourceOptions, WindowOptions
 from traceq.cli.references import leads_to, span_id_in, without_user
 from traceq.ids import parse_reference
-from traceq.units import parse_duration, parse_time
+from traceq.units import parse_duration, parse_lookback, parse_time
 
 DEFAULT_BYTES = 2_000
 """Four answers of this size, the number that an incident should take, are 8 kB."""
@@ -46,7 +46,7 @@ class Span:
         """
         now_ns = time.time_ns()
         return WindowOptions(
-            None if self.lookback is None else parse_duration(self.lookback),
+            None if self.lookback is None else parse_lookback(self.lookback, now_ns),
             None if self.start is None else parse_time(self.start, now_ns),
             None if self.end is None else parse_time(self.end, now_ns),
         )
@@ -61,8 +61,19 @@ class Filters(Span):
     tags: Annotated[
         list[str] | None, Field(description="Attributes that a span has to have: key=value, or key~regular expression.")
     ] = None
+    where: Annotated[
+        str | None,
+        Field(
+            description="Condition on the matching span: 'http.status_code >= 500 and not operation ~ \"^GET /x\"'. "
+            "Names: service, operation, kind, status, error, duration, event, or an attribute; also in (a, b), exists."
+        ),
+    ] = None
     error: Annotated[bool, Field(description="Only traces with a failed span.")] = False
     min_duration: Annotated[str | None, Field(description="Shortest matching span: 500ms, 1.5s.")] = None
+    min_spans: Annotated[int | None, Field(ge=1, description="Only traces of at least this many spans.")] = None
+    not_operations: Annotated[
+        list[str] | None, Field(description="Operations, or service:operation, whose requests are left out.")
+    ] = None
     limit: Annotated[
         int | None, Field(ge=1, description="At most this many traces are looked at, the newest ones.")
     ] = None
@@ -76,8 +87,11 @@ class Filters(Span):
         return FilterOptions(
             operation=self.operation,
             tag=self.tags,
+            where=None if self.where is None else [self.where],
             error=self.error,
             min_duration=None if self.min_duration is None else parse_duration(self.min_duration),
+            min_spans=self.min_spans,
+            not_operation=self.not_operations,
             when=self.when(),
             limit=self.limit,
         )

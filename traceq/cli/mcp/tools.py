@@ -25,7 +25,7 @@ from traceq.cli.compare import CompareOptions, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
 from traceq.cli.mcp.suggestions import Step
-from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions, WindowOptions
+from traceq.cli.options import FilterOptions, RequestsOptions, ServiceOptions, SourceOptions, WindowOptions
 from traceq.cli.outputs import AskingOptions, OutputOptions
 from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
@@ -111,7 +111,9 @@ def _requests(question: Callable[[RequestOptions], Any]) -> Callable[[SourceOpti
 
     def ask(source: SourceOptions, wanted: given.Requests) -> Found:
         asking = _asking(source, wanted.filters())
-        answer, asked = answered(question(RequestOptions(wanted.service)), asking, wanted.service, wanted.trace_id)
+        options = RequestsOptions()
+        requests = options.of(wanted.service, without=wanted.not_operations)
+        answer, asked = answered(question(requests), asking, wanted.service, wanted.trace_id, requests=options)
         return _document(answer), asked
 
     return ask
