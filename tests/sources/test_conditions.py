@@ -42,7 +42,7 @@ def _traces() -> dict[str, list[builders.SpanLike]]:
                 "a",
                 None,
                 number * 1_000 * MS,
-                (100 + 10 * number) * MS,
+                number * 1_000 * MS + (100 + 10 * number) * MS,
                 service="shop",
                 name=f"GET /items/{number}" if number % 2 else "POST /orders",
                 kind=Kind.SERVER,
@@ -54,7 +54,7 @@ def _traces() -> dict[str, list[builders.SpanLike]]:
                 "b",
                 "a",
                 number * 1_000 * MS + MS,
-                (1 + number) * MS,
+                number * 1_000 * MS + (2 + number) * MS,
                 service="cart" if number % 2 else "pay",
                 name="load",
                 kind=Kind.CLIENT,
@@ -64,7 +64,9 @@ def _traces() -> dict[str, list[builders.SpanLike]]:
         ]
     for number in range(3 * PAGE):
         start = (100 + number) * 1_000 * MS
-        by_id[f"{number + 1000:032x}"] = [builders.span("a", None, start, MS, service="probe", name="GET /health")]
+        by_id[f"{number + 1000:032x}"] = [
+            builders.span("a", None, start, start + MS, service="probe", name="GET /health")
+        ]
     return by_id
 
 
