@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from traceq.units import (
     format_count,
     format_duration,
+    format_growth,
     format_lookback,
+    format_number,
     format_ratio,
     format_rfc3339,
     format_time,
@@ -199,6 +201,8 @@ def test_counts_are_whole_until_they_are_great(count: int, expected: str) -> Non
         (0.0995, "10 %"),
         (0.83, "83 %"),
         (1, "100 %"),
+        (9.99, "999 %"),
+        (10.84, "1,080 %"),
     ],
 )
 def test_shares_are_percentages(ratio: float, expected: str) -> None:
@@ -224,3 +228,27 @@ def test_a_share_is_a_percentage_or_a_part(text: str, expected: float) -> None:
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a share.*, write for example 10% or 0\.1"):
         parse_share(text)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [(0, "±0 %"), (0.0004, "±0 %"), (-0.0006, "-0.1 %"), (0.5, "+50 %"), (-0.031, "-3.1 %"), (10.84, "+1,080 %")],
+)
+def test_growth_has_a_sign(ratio: float, expected: str) -> None:
+    assert format_growth(ratio) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.0, "0"),
+        (0.001, "<0.01"),
+        (0.0349, "0.03"),
+        (2.157, "2.16"),
+        (211.8, "212"),
+        (1_500.2, "1,500"),
+        (-3.5, "-3.50"),
+    ],
+)
+def test_numbers_have_three_digits(value: float, expected: str) -> None:
+    assert format_number(value) == expected

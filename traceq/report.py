@@ -30,6 +30,8 @@ class Unit(Enum):
     """A count of failures: marked when above zero, a dash when zero."""
     DURATION = auto()
     """A duration in nanoseconds."""
+    CHANGE = auto()
+    """A difference of durations in nanoseconds, written with its sign."""
     TIME = auto()
     """A point in time in nanoseconds since the epoch."""
     RATIO = auto()

@@ -255,12 +255,28 @@ def format_count(count: int) -> str:
     return f"{_three_digits(count / 1_000_000_000)}G"
 
 
+def format_number(value: float) -> str:
+    """Write a number that counts nothing for people, in three digits (`0.03`, `2.16`, `212`, `12.3k`)."""
+    if abs(value) >= 999.5 or value == 0:
+        return format_count(round(value))
+    return "<0.01" if 0 < value < 0.005 else _three_digits(value)
+
+
 def format_ratio(ratio: float) -> str:
     """Write a share as a percentage of two digits at least (`83 %`, `6.1 %`, `<0.1 %`)."""
     percent = ratio * 100
     if 0 < percent < 0.1:
         return "<0.1 %"
+    if percent >= 999.5:
+        return f"{float(f'{percent:.3g}'):,.0f} %"
     return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"
+
+
+def format_growth(ratio: float) -> str:
+    """Write how much more or less something is, as a share of what it was (`+50 %`, `-3.1 %`, `+1,080 %`, `±0 %`)."""
+    if abs(ratio) < 0.0005:
+        return "±0 %"
+    return f"{'+' if ratio > 0 else '-'}{format_ratio(max(abs(ratio), 0.001))}"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -107,6 +107,9 @@ def test_text(name: str, width: int, run: Run, golden: Callable[[str, str], None
     # A command to be copied stays on one line, however long.
     drawn = [line for line in outcome.out.splitlines() if not line.startswith("next: ")]
     assert max(map(len, drawn)) <= width
+    # Parts are set apart by one blank line, and so is what is said of all of them.
+    assert "\n\n\n" not in outcome.out
+    assert not outcome.out.startswith("\n")
     golden(f"cli_{name}_{width}", f"{outcome.out}--- standard error\n{outcome.err}")
 
 

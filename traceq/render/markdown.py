@@ -28,7 +28,7 @@ from traceq.report import (
     Unit,
     Value,
 )
-from traceq.units import format_count, format_duration, format_ratio, format_time
+from traceq.units import format_count, format_duration, format_number, format_ratio, format_signed, format_time
 from traceq.untrusted import printable
 
 _DRAWN_WIDTH = 100
@@ -42,7 +42,7 @@ _MEANING = re.compile(
 )
 _AT_START = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))")
 """What begins a list, a heading or a rule where a line begins."""
-_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
+_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO})
 _WEB = ("http://", "https://")
 
 
@@ -206,12 +206,14 @@ def _number(unit: Unit, value: float) -> str:
             return f"**{format_count(int(value))}**" if value else "-"
         case Unit.DURATION:
             return format_duration(int(value))
+        case Unit.CHANGE:
+            return format_signed(int(value))
         case Unit.RATIO:
             return escaped(format_ratio(value))
         case Unit.TIME:
             return format_time(int(value))
         case _:
-            return str(value) if isinstance(value, int) else f"{value:.3g}"
+            return str(value) if isinstance(value, int) else format_number(value)
 
 
 def _trace(trace_id: str, trace_url: str) -> str:

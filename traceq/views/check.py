@@ -8,12 +8,13 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks, signed
+from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
 from traceq.analysis.checks.results import NO_SPAN
 from traceq.analysis.requests import SetApart
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Case, Column, Issue, Line, Part, Report, Unit, picked, table
+from traceq.units import format_growth
 from traceq.views.wording import dim, looked_at, next_line, reported, set_apart_lines, verdict_lines
 
 _MEASURES = {"p50": "p50", "p95": "p95", "p99": "p99", "error rate": "errors", "calls per request": "calls"}
@@ -92,7 +93,7 @@ class _Operation:
         if result is None or result.outcome == "too-few":
             return "-"
         mark = _MARKS.get(result.outcome, "")
-        told = result.measured if result.change is None else signed(result.change)
+        told = result.measured if result.change is None else format_growth(result.change)
         return "=" if result.value == result.before else f"{told}{mark and f' {mark}'}"
 
 

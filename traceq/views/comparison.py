@@ -26,7 +26,7 @@ from traceq.analysis.spread import Spread
 from traceq.answer import counted, report_of
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, picked, table
-from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
+from traceq.units import NS_PER_MS, format_duration, format_ratio, format_signed, plural
 from traceq.views.wording import answer_line, dim, next_line, reported, set_apart_lines, strong
 
 _LEAST_RATIO = 0.005
@@ -176,7 +176,7 @@ def _held(change: ServiceChange | OperationChange | EdgeChange) -> Estimate:
 def _times(taken: Callable[[_Row], Estimate]) -> tuple[Column[_Row], ...]:
     """Give the columns of a time that changed, and how sure that is."""
     return (
-        Column("change_ns", "change", Unit.DURATION, lambda row: round(taken(row).change)),
+        Column("change_ns", "change", Unit.CHANGE, lambda row: round(taken(row).change)),
         Column("interval", "95 % interval", value=lambda row: _interval(taken(row)), priority=1),
         Column("sure", "sure", value=lambda row: certainty(taken(row))),
         Column("before_ns", "before", Unit.DURATION, lambda row: round(taken(row).before), priority=1),
@@ -192,7 +192,7 @@ def certainty(change: Estimate) -> str:
 def _interval(change: Estimate) -> str:
     if not math.isfinite(change.low):
         return "-"
-    return f"{format_duration(round(change.low))} .. {format_duration(round(change.high))}"
+    return f"{format_signed(round(change.low))} .. {format_signed(round(change.high))}"
 
 
 def _service_table(changes: Sequence[ServiceChange]) -> Table:
@@ -203,7 +203,9 @@ def _service_table(changes: Sequence[ServiceChange]) -> Table:
     caused: tuple[Column[ServiceChange], ...] = _times(lambda change: change.caused)
     held: tuple[Column[ServiceChange], ...] = _times(lambda change: change.held)
     sides = (structs.replace(held[-2], title="held before"), held[-1])
-    return table((service, bar, *caused[:3], *sides, structs.replace(between, priority=3), calls), changes)
+    return table(
+        (service, bar, *caused[:3], *sides, structs.replace(between, unit=Unit.CHANGE, priority=3), calls), changes
+    )
 
 
 _NAME = Column[OperationChange]("operation", "operation", value=lambda change: change.key.name, can_shrink=True)
@@ -253,7 +255,7 @@ _CALLS: tuple[Column[CallChange], ...] = (
     _CALLEE,
     _CALLED,
     Column("calls", "calls", value=lambda change: _arrow(_count(change.calls.before), _count(change.calls.after))),
-    structs.replace(_CAUSED, priority=1),
+    structs.replace(_CAUSED, unit=Unit.CHANGE, priority=1),
     Column("what", "", value=_what, priority=1),
 )
 _ORDERS: tuple[Column[OrderChange], ...] = (
@@ -420,8 +422,8 @@ _ALIGNED_COLUMNS: tuple[Column[AlignedCall], ...] = (
     _CALL_SERVICE,
     _CALL_BEFORE,
     _CALL_AFTER,
-    _CALL_CHANGE,
-    _ON_PATH,
-    Column("self_change_ns", "self", Unit.DURATION, lambda call: call.self_change_ns, priority=3),
+    structs.replace(_CALL_CHANGE, unit=Unit.CHANGE),
+    structs.replace(_ON_PATH, unit=Unit.CHANGE),
+    Column("self_change_ns", "self", Unit.CHANGE, lambda call: call.self_change_ns, priority=3),
     Column("note", "", value=_note, priority=1),
 )

@@ -177,7 +177,7 @@ def _change_columns(answer: CallPathChanges) -> tuple[Column[ChangedFrame], ...]
     return (
         Column("operation", "operation", value=lambda frame: frame.key.name, can_shrink=True),
         Column("service", "service", Unit.SERVICE, lambda frame: frame.key.place, can_shrink=True),
-        Column("change", "difference", value=lambda frame: format_signed(frame.own_delta_each_ns)),
+        Column("change", "difference", Unit.CHANGE, lambda frame: frame.own_delta_each_ns),
         Column("before", "own before", Unit.DURATION, lambda frame: frame.before.own_each_ns),
         Column("after", "after", Unit.DURATION, lambda frame: frame.after.own_each_ns),
         Column("callers", "called by", value=called_by, can_shrink=True, priority=1),

@@ -141,7 +141,6 @@ def _table(rows: Sequence[StatisticsRow], answer: Statistics, shown: Shown) -> T
 def _figures() -> list[Column[StatisticsRow]]:
     titles = {"self_time.total_ns": "self"}
     figures = {column.path: column for column in picked(FIGURES, "span_count", *_PRIORITIES)}
-    figures["per_second"] = structs.replace(figures["per_second"], value=lambda row: _rate(row.per_second))
     # A dash says at a glance what 0 % does not.
     figures["error_ratio"] = structs.replace(
         figures["error_ratio"], value=lambda row: row.error_ratio if row.totals.error_count else None
@@ -176,14 +175,6 @@ def _name_of(row: StatisticsRow, level: str, operations: Mapping[tuple[str | Non
     if text is None:
         return f"(without {_title(level)})"
     return with_peer(text, service, peer, is_one_of_several=operations.get((text, service), 0) > 1)
-
-
-def _rate(per_second: float | None) -> str:
-    if per_second is None:
-        return "-"
-    if per_second >= 99.95:
-        return format_count(round(per_second))
-    return f"{per_second:.1f}" if per_second >= 9.995 else f"{per_second:.2f}" if per_second >= 0.01 else "<0.01"
 
 
 def _histograms(rows: Sequence[StatisticsRow], answer: Statistics) -> list[Block]:

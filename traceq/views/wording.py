@@ -131,10 +131,15 @@ def hint(text: str) -> Line:
 def reported(
     command: str, answer: Answer, asked: Asked, blocks: Iterable[Block], footer: Iterable[Line] = ()
 ) -> Report:
-    """Put what people see of an answer beside its document and its records."""
-    document = answer.to_dict()
+    """Put what people see of an answer beside its document and its records.
+
+    Where blank lines set parts apart, one sets the footer apart, too.
+    """
+    document, shown, below = answer.to_dict(), tuple(blocks), tuple(footer)
     main = answer.MAIN if "total_count" in document else ""
-    return Report(command, document, answer.records(), tuple(blocks), tuple(footer), asked.trace_url, main=main)
+    if below and Line() in shown and Line() not in (shown[-1], below[0]):
+        shown += (Line(),)
+    return Report(command, document, answer.records(), shown, below, asked.trace_url, main=main)
 
 
 def set_apart_lines(apart: SetApart, side: str = "") -> list[Line]:

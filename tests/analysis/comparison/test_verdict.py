@@ -94,7 +94,7 @@ CALM = [request(20 + number % 5) for number in range(40)]
             "slower",
             "stock",
             "stock makes requests 490 ms longer on average (95 % sure: 489 ms to 491 ms); "
-            "mean latency 32.0 ms → 522 ms (+1531 %)",
+            "mean latency 32.0 ms → 522 ms (+1,530 %)",
             id="a service that is down",
         ),
         pytest.param(
@@ -125,7 +125,7 @@ CALM = [request(20 + number % 5) for number in range(40)]
             [request(20 + number % 5, fails=number < 3, has_failed=number < 3) for number in range(40)],
             "same",
             "",
-            "Nothing changed: mean latency 32.0 ms → 32.0 ms (+0 %)",
+            "Nothing changed: mean latency 32.0 ms → 32.0 ms (±0 %)",
             id="errors that may be chance",
         ),
     ],

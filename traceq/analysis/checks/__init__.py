@@ -2,7 +2,6 @@
 
 from traceq.analysis.checks.expressions import Allowance, Expression, parse_expression
 from traceq.analysis.checks.question import Checks, ChecksQuestion, ChecksSums
-from traceq.analysis.checks.regressions import signed
 from traceq.analysis.checks.results import RESULT_COLUMNS, CheckResult
 
 __all__ = [
@@ -14,5 +13,4 @@ __all__ = [
     "ChecksSums",
     "Expression",
     "parse_expression",
-    "signed",
 ]

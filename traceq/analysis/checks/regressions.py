@@ -35,7 +35,7 @@ from traceq.analysis.checks.results import (
     measured_value,
 )
 from traceq.analysis.checks.tallies import CheckSums
-from traceq.units import format_count, plural
+from traceq.units import format_count, format_growth, plural
 
 SURE = 0.005
 """Up to this probability that chance makes any measure look so bad, a measure fails."""
@@ -76,7 +76,7 @@ def _certainty(growth: Growth, chance: float, outcome: Outcome) -> str:
         return ""
     if outcome in {"within-chance", "too-few"}:
         return f"which chance alone may do ({_percentage(chance)} of builds)"
-    least = f"at least {signed(growth.low - 1)}, " if growth.low is not None and growth.low > 1 else ""
+    least = f"at least {format_growth(growth.low - 1)}, " if growth.low is not None and growth.low > 1 else ""
     return f"{least}by chance in {_percentage(chance)} of builds"
 
 
@@ -87,16 +87,6 @@ def _percentage(chance: float) -> str:
 
 
 _LEAST_SHOWN = 1e-6
-
-
-def signed(ratio: float) -> str:
-    """Write a growth as a percentage: `+50 %`, `-3.1 %`."""
-    percentage = round(100 * ratio, 1 if abs(ratio) < _LARGE else 0)
-    return f"{percentage:+g} %" if percentage else "±0 %"
-
-
-_LARGE = 0.1
-"""From here on a growth is written in whole per cent."""
 
 
 def expression_compared(before: CheckSums, after: CheckSums, expression: Expression) -> Compared:
@@ -170,7 +160,7 @@ def _compared(
     bound = measure.allowance.bound(before)
     outcome: Outcome = "failed" if after > bound else "passed"
     arrow = f"{written(measure.dimension, before)} → {shown}"
-    measured = f"{arrow} ({signed(after / before - 1)})" if before and before != after else arrow
+    measured = f"{arrow} ({format_growth(after / before - 1)})" if before and before != after else arrow
     result = CheckResult(measure.text, measured, after, bound, outcome, *told, subject=measure.subject, before=before)
     least = _least(measure.quantile)
     if min(map(len, samples)) < least:

@@ -11,7 +11,7 @@ from traceq.analysis.comparison.measuring import Estimate
 from traceq.analysis.comparison.order import OrderChange
 from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.naming import whose
-from traceq.units import format_duration, format_ratio, plural
+from traceq.units import format_duration, format_growth, format_ratio, plural
 
 Outcome: TypeAlias = Literal[
     "failing", "recovered", "slower", "faster", "mixed", "different", "same", "too-few", "incomparable"
@@ -258,11 +258,7 @@ def _latency(latency: Estimate) -> str:
     told = f"{format_duration(round(latency.before))} → {format_duration(round(latency.after))}"
     if not latency.before:
         return f"mean latency {told}"
-    return f"mean latency {told} ({_signed(latency.change / latency.before)})"
-
-
-def _signed(ratio: float) -> str:
-    return f"{'+' if ratio >= 0 else '-'}{format_ratio(abs(ratio))}"
+    return f"mean latency {told} ({format_growth(latency.change / latency.before)})"
 
 
 def _headline(first: ServiceChange, comparison: Changes) -> str:

@@ -16,10 +16,10 @@ from traceq.report import (
     Unit,
     Value,
 )
-from traceq.units import format_count, format_duration, format_ratio, format_time
+from traceq.units import format_count, format_duration, format_number, format_ratio, format_time
 
 _NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit's width
-_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO})
+_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO})
 
 
 _ONE_LINE = 40
@@ -92,6 +92,8 @@ def _number(unit: Unit, value: float) -> str:
         return bar_html(value)
     if unit is Unit.DURATION:
         return duration_html(int(value))
+    if unit is Unit.CHANGE:
+        return duration_html(int(value), is_change=True)
     if unit is Unit.ERRORS and not value:
         return _NOTHING
     text = _number_text(unit, value)
@@ -108,7 +110,7 @@ def _number_text(unit: Unit, value: float) -> str:
         case Unit.TIME:
             return safe(format_time(int(value)))
         case _:
-            return str(value) if isinstance(value, int) else f"{value:.3g}"
+            return str(value) if isinstance(value, int) else format_number(value)
 
 
 def bar_html(ratio: float) -> str:

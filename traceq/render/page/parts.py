@@ -12,7 +12,7 @@ from urllib.parse import quote
 from msgspec import Struct, field
 
 from traceq.render.hues import Hues
-from traceq.units import format_duration
+from traceq.units import format_duration, format_signed
 from traceq.untrusted import printable
 
 _WEB = ("http://", "https://")
@@ -93,9 +93,9 @@ def _link(shown: str, url: str) -> str:
     return f'<a href="{safe(url)}" rel="noreferrer">{shown}</a>' if url.lower().startswith(_WEB) else shown
 
 
-def duration_html(duration_ns: int) -> str:
+def duration_html(duration_ns: int, *, is_change: bool = False) -> str:
     """Write a duration with its exact value beside it, and its unit where those of a column stand below each other."""
-    number, _, unit = format_duration(duration_ns).rpartition(" ")
+    number, _, unit = (format_signed if is_change else format_duration)(duration_ns).rpartition(" ")
     return f'<data value="{duration_ns}">{number} <span class="unit">{unit}</span></data>'
 
 

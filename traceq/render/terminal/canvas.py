@@ -133,12 +133,12 @@ ASCII = Glyphs(
     },
 )
 
-_STAND_INS = str.maketrans({"µ": "u", "μ": "u", "·": "-", "×": "x", "…": "...", "←": "<-", "→": "->", "’": "'"})  # noqa: RUF001 - that is the point
+_ASCII = str.maketrans({"µ": "u", "μ": "u", "·": "-", "±": "", "×": "x", "…": "...", "←": "<-", "→": "->", "’": "'"})  # noqa: RUF001 - that is the point
 
 
 def to_ascii(text: str) -> str:
     """Write text in ASCII: our own signs by their stand-ins, everything else as an escape."""
-    return text if text.isascii() else text.translate(_STAND_INS).encode("ascii", "backslashreplace").decode("ascii")
+    return text if text.isascii() else text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
 Strip = list[Segment]

@@ -30,7 +30,15 @@ from traceq.report import (
     Unit,
     Value,
 )
-from traceq.units import format_count, format_duration, format_ratio, format_time, zone_of
+from traceq.units import (
+    format_count,
+    format_duration,
+    format_number,
+    format_ratio,
+    format_signed,
+    format_time,
+    zone_of,
+)
 
 _EMPTY = 1_000
 """Makes the priority of a column without any value higher than that of any other."""
@@ -138,7 +146,7 @@ def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:
     """Say whether a column is aligned right: numbers that are compared are."""
     if column.unit is Unit.TEXT:
         return all(value is None or _is_number(value) for value in values)
-    return column.unit in {Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.RATIO}
+    return column.unit in {Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO}
 
 
 def _cell_texts(column: Column[Any], values: Sequence[Value], pen: Pen) -> tuple[str, list[str]]:
@@ -150,7 +158,7 @@ def _cell_texts(column: Column[Any], values: Sequence[Value], pen: Pen) -> tuple
     if column.unit is Unit.TIME:
         return title, _times(values)
     texts = [NOTHING if value is None else _text(column.unit, value, pen) for value in values]
-    if column.unit is Unit.DURATION:
+    if column.unit in {Unit.DURATION, Unit.CHANGE}:
         return title, aligned_durations(texts)
     return title, texts
 
@@ -171,10 +179,12 @@ def _number_format(unit: Unit) -> Callable[[float], str]:
             return lambda number: f"!{format_count(int(number))}" if number else NOTHING
         case Unit.DURATION:
             return lambda number: format_duration(int(number))
+        case Unit.CHANGE:
+            return lambda number: format_signed(int(number))
         case Unit.RATIO:
             return format_ratio
         case Unit.TEXT | Unit.SERVICE | Unit.TRACE_ID | Unit.TIME | Unit.BAR | Unit.OBJECT:
-            return lambda number: str(number) if isinstance(number, int) else f"{number:.3g}"
+            return lambda number: str(number) if isinstance(number, int) else format_number(number)
     assert_never(unit)
 
 
