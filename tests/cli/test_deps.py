@@ -287,8 +287,8 @@ def test_what_only_one_of_both_knows_is_told(run: Run) -> None:
         outcome = run("deps", "--source", seen.url, "--start", "2020-01-01", "--view", "table", width=200)
 
     told = outcome.out.splitlines()
-    assert "only in Jaeger's table: a -> b 3" in told
-    assert any(line.startswith("only in the traces: chat-service -> notification-service 62") for line in told)
+    assert "only in Jaeger's table: a → b 3" in told
+    assert any(line.startswith("only in the traces: chat-service → notification-service 62") for line in told)
 
 
 def test_the_table_alone_has_no_doubts(run: Run, tmp_path: Path) -> None:

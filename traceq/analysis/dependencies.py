@@ -213,11 +213,10 @@ class Dependencies(Answer):
         ]
         if failed := worst.counted.error_count:
             numbers |= {"failing_caller": worst.caller, "failing_callee": worst.callee, "error_count": failed}
-            parts += [
-                Part(", most failures "),
-                Part(f"{worst.caller} → {worst.callee}", "strong"),
-                Part(f" ({format_count(failed)} of {format_count(worst.call_count)})", "error"),
-            ]
+            named = [Part(", most failures "), Part(f"{worst.caller} → {worst.callee}", "strong"), Part(" ")]
+            of_all = f"({format_count(failed)} of {format_count(worst.call_count)})"
+            parts += [Part(f", {format_count(failed)} of them failed", "error")] if worst is most else named
+            parts += [] if worst is most else [Part(of_all, "error")]
         return Verdict((*parts, Part(".")), numbers)
 
     @property

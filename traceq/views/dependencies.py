@@ -15,7 +15,7 @@ from traceq.query import NOT_ASKED, Asked, window_text
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.units import format_count, format_duration, format_ratio, plural
 from traceq.views.graphs import Changes, Shade, View, graph_of, matrix_of
-from traceq.views.wording import dim, hint, next_line, reported, strong, verdict_lines
+from traceq.views.wording import answer_line, dim, hint, next_line, reported, strong, verdict_lines
 
 _MOST_DRAWN = 25, 60
 """Nodes and edges that a picture of everything holds in a terminal; a part that was asked for is drawn whole."""
@@ -55,7 +55,9 @@ def report(answer: Dependencies, asked: Asked = NOT_ASKED, shown: Shown = _PLAIN
     picture = graph_of(_cut(answer, _MOST_PIXELS) if shown.fits_page else answer, "auto", shown.color_by)
     said = verdict_lines(answer.verdict, asked)
     blocks = (*said, *([Line()] if said else []), *_blocks(answer, asked, shown))
-    found = reported("deps", answer, asked, blocks, _provenance(answer, asked))
+    is_part = _drawn_part(answer, shown) is not answer
+    footer = (*_provenance(answer, asked), *((next_line(asked, "deps", "--view", "table"),) if is_part else ()))
+    found = reported("deps", answer, asked, blocks, footer)
     around = asked.query.get("service")
     return replace(found, graph=picture, title=f"Who calls whom around {around}" if around else "Who calls whom")
 
@@ -83,24 +85,28 @@ def _cut(graph: Dependencies, most: tuple[int, int]) -> Dependencies:
     return graph if len(linked) <= most[0] and len(graph.drawn) <= most[1] else busiest(graph, *most)
 
 
+def _drawn_part(graph: Dependencies, shown: Shown) -> Dependencies:
+    """Give what there is room for; the same where that is everything, as in a tree and a table."""
+    if shown.is_part or shown.view in ("tree", "table"):
+        return graph
+    return _cut(graph, _MOST_CELLS if shown.view == "matrix" else _MOST_DRAWN)
+
+
 def _blocks(graph: Dependencies, asked: Asked, shown: Shown) -> tuple[Block, ...]:
     if not graph.nodes:
         return (hint(_nothing(shown, is_live=asked.is_live)),)
     if shown.view == "table":
         return (_table(graph), *_doubts(graph), Line())
-    drawn = graph
-    if not shown.is_part and shown.view != "tree":
-        drawn = _cut(graph, _MOST_CELLS if shown.view == "matrix" else _MOST_DRAWN)
+    drawn = _drawn_part(graph, shown)
     is_part = drawn is not graph
     told = _left_out(drawn, graph) if is_part else ""
-    more = (next_line(asked, "deps", "--view", "table"),) if is_part else ()
     if shown.view == "matrix":
-        return (matrix_of(drawn), *([hint(told)] if is_part else []), *more, *_doubts(graph), Line())
+        return (matrix_of(drawn), *([hint(told)] if is_part else []), *_doubts(graph), Line())
     picture = graph_of(drawn, shown.view, shown.color_by, shown.changed)
     if is_part:
         whole = graph_of(graph, shown.view, shown.color_by, shown.changed)
         picture = replace(picture, whole=whole, left_out=told)
-    return (picture, *_gone(shown.changed or {}), *more, *_doubts(graph), Line())
+    return (picture, *_gone(shown.changed or {}), *_doubts(graph), Line())
 
 
 def _nothing(shown: Shown, *, is_live: bool) -> str:
@@ -118,7 +124,7 @@ def _left_out(drawn: Dependencies, whole: Dependencies) -> str:
 
 
 def _gone(changed: Mapping[tuple[str, str, bool], str]) -> tuple[Line, ...]:
-    gone = [f"{caller} -> {callee}" for (caller, callee, _), change in changed.items() if change == "gone"]
+    gone = [f"{caller} → {callee}" for (caller, callee, _), change in changed.items() if change == "gone"]
     return (hint(f"gone since the last time: {', '.join(gone)}"),) if gone else ()
 
 
@@ -137,7 +143,7 @@ def _doubts(graph: Dependencies) -> tuple[Line, ...]:
 
 def _listed(calls: Sequence[Dependency]) -> str:
     ranked = sorted(calls, key=lambda call: (-call.call_count, call))
-    told = [f"{call.caller} -> {call.callee} {format_count(call.call_count)}" for call in ranked[:_MOST_TOLD]]
+    told = [f"{call.caller} → {call.callee} {format_count(call.call_count)}" for call in ranked[:_MOST_TOLD]]
     more = len(ranked) - len(told)
     return ", ".join(told) + (f" and {format_count(more)} more" if more else "")
 
@@ -189,11 +195,12 @@ def _table(graph: Dependencies) -> Table:
     return table((_COLUMNS[number] for number in used), graph.calls)
 
 
-_ARROW, _ASYNC_ARROW = " -> ", " ..> "
+_ARROW = " → "
 
 
-def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, *blocks: Block) -> Report:
-    return reported("deps", answer, asked, (*blocks, Line()), _provenance(answer.graph, asked))
+def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, told: str, *blocks: Block) -> Report:
+    first = answer_line((Part(told, "strong"),), asked)
+    return reported("deps", answer, asked, (first, *blocks, Line()), _provenance(answer.graph, asked))
 
 
 def _plain(text: str) -> Line:
@@ -204,10 +211,11 @@ def _plain(text: str) -> Line:
 def cycles_report(answer: Cycles, asked: Asked = NOT_ASKED) -> Report:
     """Show who calls itself."""
     if not answer.cycles:
-        nobody = _plain("no cycles: nobody calls itself, directly or through others")
-        return _answer(answer, asked, nobody)
+        return _answer(answer, asked, "No cycles: nobody calls itself, directly or through others.")
     lines = [Line((Part(f" {_ring(cycle)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles]
-    return _answer(answer, asked, strong(plural(len(answer.cycles), "cycle")), *lines)
+    waiting = sum(cycle.is_blocking for cycle in answer.cycles)
+    told = f"{plural(len(answer.cycles), 'cycle')}, {waiting or 'none'} of them of calls that wait for each other."
+    return _answer(answer, asked, told, *lines)
 
 
 def _ring(cycle: Cycle) -> str:
@@ -227,36 +235,41 @@ def ways_report(answer: Ways, asked: Asked = NOT_ASKED) -> Report:
     """Show how one node reaches another."""
     if not answer.ways:
         back = f"; {answer.end} reaches {answer.start}" if answer.leads_back else ""
-        return _answer(answer, asked, _plain(f"{answer.start} does not reach {answer.end}{back}"))
-    ways = plural(len(answer.ways), "way")
-    title = strong(f"{answer.start} reaches {answer.end} in {ways}, the shortest first")
-    return _answer(answer, asked, title, *(_way_line(way) for way in answer.ways))
+        return _answer(answer, asked, f"{answer.start} does not reach {answer.end}{back}.")
+    many = f"{plural(len(answer.ways), 'way')}, the shortest first" if len(answer.ways) > 1 else "one way"
+    told = f"{answer.start} reaches {answer.end} in {many}."
+    return _answer(answer, asked, told, *(_way_line(way) for way in answer.ways))
 
 
 def _way_line(way: Way) -> Line:
-    parts = [Part(f" {way.calls[0].caller}", "plain")]
+    """Write a way as a chain, with each call beside what it calls."""
+    parts = [Part(f" {way.calls[0].caller}")]
     for call in way.calls:
-        parts += [Part(_ASYNC_ARROW if call.is_async else _ARROW, "dim"), Part(call.callee)]
-    slow = [call.time.percentile(0.95) for call in way.calls if call.time]
-    counts = ", ".join(format_count(call.call_count) for call in way.calls)
-    told = f"   calls {counts}" + (f"; p95 {', '.join(map(format_duration, slow))}" if slow else "")
-    return Line((*parts, Part(told, "dim")))
+        told = [plural(call.call_count, "call")]
+        told += [f"p95 {format_duration(call.time.percentile(0.95))}"] if call.time else []
+        told += ["asynchronous"] if call.is_async else []
+        parts += [Part(_ARROW, "dim"), Part(call.callee), Part(f" ({', '.join(told)})", "dim")]
+    return Line(tuple(parts))
 
 
 @report_of.register
 def impact_report(answer: Impact, asked: Asked = NOT_ASKED) -> Report:
     """Show who is affected when a node fails."""
-    share = ""
-    if answer.trace_count and answer.needing_count is not None:
+    told = f"{plural(len(answer.affected), 'node')} would fail with {answer.target}."
+    if not answer.affected:
+        told = f"Nobody waits for {answer.target}."
+    elif answer.trace_count and answer.needing_count is not None:
         ratio = format_ratio(answer.needing_count / answer.trace_count)
-        share = f": in {format_count(answer.needing_count)} of {plural(answer.trace_count, 'trace')} ({ratio})"
-    blocks: list[Block] = [strong(f"when {answer.target} fails{share}"), Line()]
+        needing = f"{format_count(answer.needing_count)} of {plural(answer.trace_count, 'trace')} ({ratio})"
+        told = f"{needing} need{'s' if answer.needing_count == 1 else ''} {answer.target}."
+    blocks: list[Block] = []
     # Without traces there are no shares to tell.
     columns = AFFECTED_COLUMNS[:3] if answer.trace_count is None else AFFECTED_COLUMNS
-    blocks.append(table(columns, answer.affected) if answer.affected else _plain(" nobody waits for it"))
+    if answer.affected:
+        blocks += [Line(), table(columns, answer.affected)]
     if answer.starved:
-        blocks += [Line(), _plain(f" without its messages: {', '.join(answer.starved)}")]
-    return _answer(answer, asked, *blocks)
+        blocks += [Line(), _plain(f"Without its messages: {', '.join(answer.starved)}.")]
+    return _answer(answer, asked, told, *blocks)
 
 
 @report_of.register
@@ -264,8 +277,7 @@ def critical_report(answer: CriticalCalls, asked: Asked = NOT_ASKED) -> Report:
     """Show which calls hold critical time."""
     whole, outside_ns = answer.graph.critical_ns, answer.outside_ns
     if not whole or outside_ns is None:
-        nothing = _plain("no traces, so no critical time: Jaeger's own table only counts")
-        return _answer(answer, asked, nothing)
+        return _answer(answer, asked, "No traces, so no critical time: Jaeger's own table only counts.")
 
     def ratio(call: Dependency) -> float:
         return call.held_ns / whole
@@ -280,12 +292,17 @@ def critical_report(answer: CriticalCalls, asked: Asked = NOT_ASKED) -> Report:
         replace(calls, priority=1),
         Column("critical_per_call_ns", "a call", Unit.DURATION, _per_call, priority=3),
     )
-    note = (
-        f"{format_ratio(outside_ns / whole)} of {format_duration(whole)} is in no call shown: the work of the services"
-    )
     holding = [call for call in answer.calls if call.held_ns]
-    where = _plain(f"{note} that were asked first")
-    return _answer(answer, asked, table(columns, holding), Line(), where)
+    told = "No call holds requests up."
+    if holding:
+        most = holding[0]
+        of_all = f"{format_duration(most.held_ns)}, {format_ratio(ratio(most))} of all time"
+        told = f"{most.caller}{_ARROW}{most.callee} holds requests up most: {of_all}."
+    where = (
+        f"{format_ratio(outside_ns / whole)} of {format_duration(whole)} is in no call shown: the work of the services "
+        "that were asked first"
+    )
+    return _answer(answer, asked, told, Line(), table(columns, holding), Line(), dim(where))
 
 
 def _per_call(call: Dependency) -> int | None:

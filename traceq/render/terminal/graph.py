@@ -38,8 +38,17 @@ def draw_graph(graph: Graph, pen: Pen) -> Iterator[Strip]:
             return
     nodes, edges = _in_order(graph.whole or graph)
     yield from _draw_tree(nodes, edges, pen)
-    if graph.view == "graph" and nodes:
-        yield from _remarks([f"drawn as a tree: boxes and arrows do not fit {pen.width} columns"], pen)
+    if graph.view != "tree" and edges:
+        why = f"boxes and arrows do not fit {pen.width} columns"
+        if _is_large(graph):
+            why = "too large for boxes and arrows" + (" unless --view graph asks for them" * (graph.view == "auto"))
+        yield from _remarks([f"drawn as a tree: {why}"], pen)
+
+
+def _is_large(graph: Graph) -> bool:
+    """Tell a graph that is not drawn with boxes and arrows, however wide the terminal."""
+    most_nodes, most_edges = _MOST_UNASKED if graph.view == "auto" else _MOST
+    return len(graph.nodes) > most_nodes or len(graph.edges) > most_edges
 
 
 def _in_order(graph: Graph) -> tuple[list[GraphNode], list[GraphEdge]]:
@@ -59,8 +68,7 @@ def _all_nodes(graph: Graph) -> list[GraphNode]:
 
 
 def _picture(graph: Graph, pen: Pen) -> list[Strip] | None:
-    most_nodes, most_edges = _MOST_UNASKED if graph.view == "auto" else _MOST
-    if not graph.nodes or len(graph.nodes) > most_nodes or len(graph.edges) > most_edges:
+    if not graph.nodes or _is_large(graph):
         return None
     linked = {end for edge in graph.edges for end in (edge.source, edge.target)}
     # A box that nothing leads to or from says no more than its name does.
