@@ -331,7 +331,8 @@ class FilterOptions:
     """The conditions on traces, apart from the service."""
 
     operation: Annotated[
-        str | None, _filter_option("--operation", metavar="NAME", help="Name of the operation, as it is or as answers show it.")
+        str | None,
+        _filter_option("--operation", metavar="NAME", help="Name of the operation, as it is or as answers show it."),
     ] = None
     tag: Annotated[
         list[str] | None,
