@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.requests import RequestOptions

@@ -241,7 +241,7 @@ _KEYS: dict[AnyOrder, tuple[Callable[[TraceSummary], tuple[int | str, ...]], boo
 """For each order, the key that is compared, and whether the greatest comes first."""
 
 
-class TraceList(Struct, Answer, frozen=True):
+class TraceList(Answer, Struct, frozen=True):
     """Summaries of the traces that were found."""
 
     summaries: tuple[TraceSummary, ...]
@@ -268,7 +268,7 @@ class TraceList(Struct, Answer, frozen=True):
         return TraceList(tuple(sorted(newest, key=key, reverse=descending)), order, service_count)
 
 
-class ServiceList(Struct, Answer, frozen=True):
+class ServiceList(Answer, Struct, frozen=True):
     """The services that a source knows."""
 
     services: tuple[str, ...]
@@ -308,7 +308,7 @@ ARCHIVED_COLUMNS: tuple[Column[ArchivedTrace], ...] = (
 )
 
 
-class ArchiveList(Struct, Answer, frozen=True):
+class ArchiveList(Answer, Struct, frozen=True):
     """The traces that a server was told to archive."""
 
     traces: tuple[ArchivedTrace, ...]
@@ -336,7 +336,7 @@ OPERATION_COLUMNS: tuple[Column[Operation], ...] = (
 )
 
 
-class OperationList(Struct, Answer, frozen=True):
+class OperationList(Answer, Struct, frozen=True):
     """The operations of a service."""
 
     service: str

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
-from msgspec import structs
+from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, Window, operations_met
@@ -141,8 +141,7 @@ class SerialExecutor:
         return map(function, tasks)
 
 
-@dataclass(frozen=True, slots=True)
-class Workers:
+class Workers(Struct, frozen=True):
     """The processes that read files; the answer does not depend on them."""
 
     jobs: int | None = None
@@ -151,8 +150,7 @@ class Workers:
     """The address of a Dask cluster, or `local` for one on this machine for this question; None for no cluster."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply(Generic[_Sums]):
+class Reply(Struct, Generic[_Sums], frozen=True):
     """The sums of all traces that match, and how they were obtained."""
 
     sums: _Sums
@@ -253,8 +251,7 @@ class _OneTable:
         return self._source.dependencies(window)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slices:
+class _Slices(Struct, frozen=True):
     """Puts questions to all matching traces in files; standard input and compressed files are unpacked once."""
 
     source: SlicedSource
@@ -283,8 +280,7 @@ class _Slices:
         return self.found.calls
 
 
-@dataclass(frozen=True, slots=True)
-class Summary(Generic[_Sums]):
+class Summary(Struct, Generic[_Sums], frozen=True):
     """The sums of slices; can be added to others."""
 
     sums: _Sums

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from tests.analysis import obvious
 from tests.analysis.arbitrary import tables

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from traceq.analysis.grouping import added, distinct, moved, numbered, numbered_rows, sum_by_group
 
@@ -44,14 +43,13 @@ def test_groups_are_added_up_exactly_and_moved() -> None:
     assert moved(sums, np.array([3, 0, 1]), 4, empty=-1).tolist() == [2**60 + 1, 0, -1, 5]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     count: int
     names: tuple[str, ...]
     longest_ns: int = 0
 
 
-def test_dataclasses_add_field_by_field_but_for_what_is_told() -> None:
+def test_values_add_field_by_field_but_for_what_is_told() -> None:
     one, other = Counted(2, ("a",), 9), Counted(3, ("b",), 4)
 
     assert added(one, other, longest_ns=max(one.longest_ns, other.longest_ns)) == Counted(5, ("a", "b"), 9)

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 from random import Random
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import replace
 
 from tests.analysis.arbitrary import tables
 from tests.builders import EPOCH_NS, SpanSpec, span, traces

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
@@ -39,8 +40,7 @@ _NOTABLE_EXCESS = 0.1
 """An operation makes requests slow when its share is greater by so much in slow requests than in typical ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlowRequest:
+class SlowRequest(Struct, frozen=True):
     """One of the slowest requests, with what delayed it."""
 
     latency_ns: int
@@ -69,8 +69,7 @@ _REQUEST_COLUMNS: tuple[Column[SlowRequest] | Rows[SlowRequest], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BottleneckSums:
+class BottleneckSums(Struct, frozen=True):
     """Any number of requests, summed up; can be added to others."""
 
     trace_count: int = 0
@@ -132,8 +131,7 @@ def _slow_request(examined: Examined, entry: int, measure: Measure) -> SlowReque
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RankedGroup:
+class RankedGroup(Struct, frozen=True):
     """A line of the ranking: spans that count as the same call, and their costs."""
 
     key: GroupKey
@@ -212,8 +210,7 @@ OPERATION_COLUMNS: tuple[Column[RankedGroup], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Bottlenecks(Answer):
+class Bottlenecks(Answer, Struct, frozen=True):
     """Where the time of many requests goes."""
 
     options: RequestOptions
@@ -298,8 +295,7 @@ class Bottlenecks(Answer):
         return Verdict((Part(before), Part(key.name, "strong"), Part(f"{where}{after}")), numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class BottleneckQuestion:
+class BottleneckQuestion(Struct, frozen=True):
     """Where the time of requests goes, and what the slow ones do differently."""
 
     options: RequestOptions

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, own_calls, protocol, united
 from traceq.analysis.columns import Ints, columns
@@ -31,8 +31,7 @@ class CallKey(NamedTuple):
     """The broker through which the messages went; None for calls."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallSums:
+class CallSums(Struct, frozen=True):
     """The calls along one edge, summed up; can be added to others."""
 
     call_count: int = 0
@@ -59,8 +58,7 @@ class CallSums:
         return added(self, other, protocols=self.protocols | other.protocols)
 
 
-@dataclass(frozen=True, slots=True)
-class DependencySums:
+class DependencySums(Struct, frozen=True):
     """Calls between services, summed up; can be added to others."""
 
     trace_count: int = 0
@@ -68,12 +66,12 @@ class DependencySums:
     critical_ns: int = 0
     """The length of all critical paths."""
     nodes: frozenset[Node] = frozenset()
-    calls: Mapping[CallKey, CallSums] = field(default_factory=dict)
+    calls: Mapping[CallKey, CallSums] = {}
     sent: Sent = field(default_factory=Sent)
     """All messages that were sent: links of consumers in other traces may name them."""
     taken: tuple[Taken, ...] = ()
     """Messages whose producers only links name; see `linked`."""
-    spoken: Mapping[tuple[CallKey, str], tuple[str, str]] = field(default_factory=dict)
+    spoken: Mapping[tuple[CallKey, str], tuple[str, str]] = {}
     """For each operation called along an edge: the first trace with such a call, by id, and the protocol of that call.
 
     Only one call of each is read, because attributes cost 20 us per span. Which one it is must not depend on the order
@@ -100,8 +98,7 @@ def _first_of_each(told: Iterable[tuple[_Key, tuple[str, str]]]) -> dict[_Key, t
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class DependencyOptions:
+class DependencyOptions(Struct, frozen=True):
     """What to measure in traces."""
 
     grouping: PeerGrouping = "name"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+from msgspec import Struct, structs
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import find_roots, numbered_rows
@@ -141,8 +142,7 @@ def peer_nodes(spans: Columns, rows: Ints, grouping: PeerGrouping) -> list[Node]
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PeerCalls:
+class PeerCalls(Struct, frozen=True, eq=False):
     """Which spans are calls to something that sends no spans; arrays have one entry for each span."""
 
     is_outgoing: Flags
@@ -238,8 +238,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 _HTTP_KEYS = (*HTTP_METHOD, *HTTP_STATUS, *URL)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Calls:
+class Calls(Struct, frozen=True, eq=False):
     """Calls; arrays have one entry for each call."""
 
     spans: Columns
@@ -265,7 +264,7 @@ class Calls:
     def picked(self, which: Flags) -> Calls:
         """Give some of the calls."""
         names = ("caller", "callee", "via", "is_async", "near", "far")
-        return self if which.all() else replace(self, **{name: getattr(self, name)[which] for name in names})
+        return self if which.all() else structs.replace(self, **{name: getattr(self, name)[which] for name in names})
 
     @property
     def has_failed(self) -> Flags:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.outliving import crosses_clocks, is_told_free
@@ -25,8 +26,7 @@ def _none() -> Ints:
     return np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClockCalls:
+class ClockCalls(Struct, frozen=True, eq=False):
     """Calls from one clock to another; can be added to others. Arrays have one entry for each call."""
 
     clocks: tuple[Clock, ...] = ()
@@ -141,8 +141,7 @@ _ROUNDS = 4
 """The number of times that drift is measured again after subtracting what was found."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pair:
+class _Pair(Struct, frozen=True, eq=False):
     """All calls between two clocks, as limits of how far the second one is ahead of the first."""
 
     first: int
@@ -158,8 +157,7 @@ class _Pair:
     """Whether there is a SERVER under its CLIENT among them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Apart:
+class _Apart(Struct, frozen=True):
     """How far the second of two clocks is ahead of the first: minimum, maximum, and most likely value."""
 
     first: int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.grouping import Codes, Flags, Ints, Small, TimeKeys, sum_by_run
 from traceq.analysis.roles import Surroundings, find_roles
@@ -22,8 +23,7 @@ __all__ = ["Codes", "Columns", "Flags", "Ints", "columns", "meaning_among", "mea
 _Value = TypeVar("_Value", bound=np.generic)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns:
+class Columns(Struct, frozen=True, eq=False):
     """The columns of a span table; every array has one entry for each span."""
 
     traces: Traces
@@ -84,7 +84,7 @@ class Columns:
 
 
 _NOT_BY_SPAN = {"traces", "parents", "learned", "table_rows"}
-_BY_SPAN = tuple(each.name for each in fields(Columns) if each.name not in _NOT_BY_SPAN)
+_BY_SPAN = tuple(name for name in Columns.__struct_fields__ if name not in _NOT_BY_SPAN)
 
 
 @lru_cache(maxsize=4)

@@ -5,11 +5,12 @@ Only spans that their callers waited for do, and only until the callers went on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.grouping import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Awaited:
+class Awaited(Struct, frozen=True, eq=False):
     """Whether and until when callers waited for their calls; arrays have one entry for each span."""
 
     flags: Flags
@@ -109,8 +109,7 @@ _DEEPEST = 1_000
 """So many calls below one that covers a stretch beside others the stretch is followed; what is deeper is held there."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class Windows(Struct, frozen=True, eq=False):
     """Intervals of critical paths that were given to spans, which divide them among their children and themselves."""
 
     rows: Ints
@@ -120,8 +119,7 @@ class Windows:
     """The window of the parent of which each one is a part; -1 for roots."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Paths:
+class Paths(Struct, frozen=True, eq=False):
     """The critical paths of all roots of a span table; every array has one entry for each span."""
 
     spans: Columns
@@ -139,8 +137,7 @@ class Paths:
     """Whether somebody waited for the span; see `find_awaited`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Segments:
+class Segments(Struct, frozen=True, eq=False):
     """Segments of critical paths, by root and time. Those of one root tile its interval: no gap, no overlap."""
 
     rows: Ints
@@ -316,8 +313,7 @@ STRETCH_COLUMNS: tuple[Column[Stretch], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class CriticalPath(Answer):
+class CriticalPath(Answer, Struct, frozen=True, eq=False):
     """The intervals that determine how long traces take.
 
     Segments are disjoint and in time order, and those of one root add up to its duration; every root has a path.

@@ -6,10 +6,10 @@ question, whether spans have kinds or not, since calls are recognised by roles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.critical_path import Paths, find_paths
@@ -21,8 +21,7 @@ from traceq.semantics import STATEMENT, Kind, Peer, first_text
 from traceq.traces import Traces
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Charges:
+class Charges(Struct, frozen=True, eq=False):
     """Critical time of each span in two parts, its own and network time; arrays have one entry for each span."""
 
     kept_ns: Ints
@@ -77,8 +76,7 @@ _NOTABLE_NETWORK = 0.1
 """The minimum share of its time that is said to be between caller and callee."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class Examined(Struct, frozen=True, eq=False):
     """Requests with everything that rankings and drawings need; arrays have one entry for each span."""
 
     requests: Requests
@@ -118,8 +116,7 @@ def examine(traces: Traces, options: RequestOptions) -> Examined:
     return Examined(requests, paths, skew, self_times(requests.whole), charges.charged_ns, charges.network_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Culprit:
+class Culprit(Struct, frozen=True):
     """A call that delays its request, with its repetitions: alike siblings count together.
 
     Plain values, so that it outlives the table it was found in.

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
+from msgspec import Struct, structs
+
 from traceq.analysis.call_sums import CallKey, CallSums, DependencyOptions, DependencySums, count_calls, linked
 from traceq.analysis.calls import NODE_COLUMNS, Node, NodeKind, settle
 from traceq.analysis.grouping import merged
@@ -139,8 +141,7 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """The time windows of the traces and of Jaeger's own table."""
 
     traces: Window | None = None
@@ -162,8 +163,7 @@ def _window_specs(key: str, about: str, taken: Callable[[Coverage], Window | Non
     return end("start_ns"), end("end_ns")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Dependencies(Answer):
+class Dependencies(Answer, Struct, frozen=True):
     """The dependency graph, with the source of each edge."""
 
     origin: Origin
@@ -249,11 +249,10 @@ class Dependencies(Answer):
         return frozenset(call for call in self.calls if call.is_spurious)
 
 
-@dataclass(frozen=True, slots=True)
-class DependencyQuestion:
+class DependencyQuestion(Struct, frozen=True):
     """Who calls whom."""
 
-    options: DependencyOptions = field(default_factory=DependencyOptions)
+    options: DependencyOptions = DependencyOptions()
     needs_details: bool = True
     """Whether details are needed: links connect messages of different traces, and attributes give protocols."""
 
@@ -312,7 +311,7 @@ def _settled(key: CallKey, real: Mapping[Node, Node]) -> CallKey:
 
 def _bounded(part: CallSums, trace_count: int) -> CallSums:
     # Edges that were merged may have been in the same traces.
-    return replace(part, trace_count=min(part.trace_count, trace_count))
+    return structs.replace(part, trace_count=min(part.trace_count, trace_count))
 
 
 def _with_protocols(sums: DependencySums) -> Iterator[tuple[CallKey, CallSums]]:
@@ -320,7 +319,7 @@ def _with_protocols(sums: DependencySums) -> Iterator[tuple[CallKey, CallSums]]:
     for (key, _), (_, protocol) in sums.spoken.items():
         spoken.setdefault(key, set()).add(protocol)
     for key, part in sums.calls.items():
-        yield key, replace(part, protocols=frozenset(spoken.get(key, set()) - {""}))
+        yield key, structs.replace(part, protocols=frozenset(spoken.get(key, set()) - {""}))
 
 
 def from_jaeger(calls: Iterable[ServiceCall]) -> Dependencies:
@@ -352,11 +351,10 @@ def together(counted: Dependencies, recorded: Dependencies) -> Dependencies:
     ]
     known_names = set(counted.names)
     nodes = (*counted.nodes, *(node for node in recorded.nodes if node.name not in known_names))
-    return replace(counted, origin="both", nodes=tuple(sorted(nodes)), calls=tuple(sorted(calls)))
+    return structs.replace(counted, origin="both", nodes=tuple(sorted(nodes)), calls=tuple(sorted(calls)))
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
+class Disagreement(Struct, frozen=True):
     """The edges that only Jaeger's table or only the traces have."""
 
     only_traces: tuple[Dependency, ...]

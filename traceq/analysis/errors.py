@@ -6,10 +6,10 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import added, depths, distinct, find_roots, merged
@@ -112,8 +112,7 @@ class ErrorExample(NamedTuple):
     """The message, unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorTotals:
+class ErrorTotals(Struct, frozen=True):
     """An error, summed up; can be added to others."""
 
     origin_count: int
@@ -151,8 +150,7 @@ def _newest(examples: tuple[ErrorExample, ...]) -> tuple[ErrorExample, ...]:
     return tuple(heapq.nlargest(_EXAMPLES, by_trace.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorSums:
+class ErrorSums(Struct, frozen=True):
     """The errors of any number of requests, summed up; can be added to others."""
 
     request_count: int = 0
@@ -160,7 +158,7 @@ class ErrorSums:
     trace_count: int = 0
     span_count: int = 0
     failed_span_count: int = 0
-    errors: Mapping[ErrorKey, ErrorTotals] = field(default_factory=dict)
+    errors: Mapping[ErrorKey, ErrorTotals] = {}
     set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
@@ -236,8 +234,7 @@ def _example(span: Span, message: str) -> ErrorExample:
     return ErrorExample(span.start_ns, span.trace_id, span.span_id, message)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorOrigin:
+class ErrorOrigin(Struct, frozen=True):
     """A line of the answer: all occurrences of one error."""
 
     key: ErrorKey
@@ -313,8 +310,7 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ErrorOrigins(Answer):
+class ErrorOrigins(Answer, Struct, frozen=True):
     """Where errors began; the error that failed most requests comes first."""
 
     options: RequestOptions
@@ -372,8 +368,7 @@ class ErrorOrigins(Answer):
         return Verdict(parts, numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorQuestion:
+class ErrorQuestion(Struct, frozen=True):
     """Where errors begin, how far they spread, and which requests they fail."""
 
     options: RequestOptions

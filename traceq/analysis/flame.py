@@ -13,10 +13,10 @@ Source: B. Gregg, The Flame Graph, CACM 59(6), 2016; Differential Flame Graphs, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol, get_args
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.group_sums import GroupKey, group_specs, number_groups
@@ -48,8 +48,7 @@ MEASURE_WORDS: dict[Measure, str] = {"critical-time": "critical time", "self-tim
 _MEASURED: dict[Measure, int] = {"critical-time": CRITICAL, "self-time": SELF, "duration": DURATION}
 
 
-@dataclass(frozen=True, slots=True)
-class FlameSums:
+class FlameSums(Struct, frozen=True):
     """Any number of requests, summed up by call path; can be added to others."""
 
     trace_count: int = 0
@@ -86,8 +85,7 @@ class PathSums(NamedTuple):
     critical_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """A call path, and what its spans took."""
 
     number: int
@@ -159,8 +157,7 @@ def callers(frames: Sequence[Called], frame: Called, most: int, more: str = " < 
     return " < ".join(names) + (more if above is not None else "")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class CallPaths(Answer):
+class CallPaths(Answer, Struct, frozen=True):
     """The call paths of many requests: a flame graph."""
 
     options: RequestOptions
@@ -235,8 +232,7 @@ class CallPaths(Answer):
     MAIN: ClassVar[str] = "frames"
 
 
-@dataclass(frozen=True, slots=True)
-class FlameQuestion:
+class FlameQuestion(Struct, frozen=True):
     """Which call paths the time of requests goes to."""
 
     options: RequestOptions

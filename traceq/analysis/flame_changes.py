@@ -10,10 +10,10 @@ are those that both sides fit into.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.flame import MEASURE_WORDS, CallPaths, PathSums, PathTree, callers, frame_specs
 from traceq.analysis.group_sums import GroupKey
@@ -28,8 +28,7 @@ _NOTABLE_RATIO = 0.01
 """A path has changed if its own part did by this share of a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameSide:
+class FrameSide(Struct, frozen=True):
     """A call path on one side."""
 
     sums: PathSums
@@ -42,8 +41,7 @@ class FrameSide:
     """The mean own part of a request, rounded to ns."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedFrame:
+class ChangedFrame(Struct, frozen=True):
     """A call path on both sides; on a side that does not have it, everything is 0."""
 
     number: int
@@ -111,8 +109,7 @@ def _totals(side: str) -> tuple[Column[Any] | Rows[Any], ...]:
     )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class CallPathChanges(Answer):
+class CallPathChanges(Answer, Struct, frozen=True):
     """How the call paths of two sets of requests differ."""
 
     before: CallPaths

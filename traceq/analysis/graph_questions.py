@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from math import inf
 from typing import Any, ClassVar
+
+from msgspec import Struct, structs
 
 from traceq.analysis.call_sums import CallSums
 from traceq.analysis.calls import Node
@@ -67,7 +69,7 @@ def known_name(name: str, dependencies: Dependencies, asked: Asked) -> str:
 def only(dependencies: Dependencies, names: Iterable[str]) -> Dependencies:
     """Keep these nodes and every call among them."""
     kept = set(names)
-    return replace(
+    return structs.replace(
         dependencies,
         nodes=tuple(node for node in dependencies.nodes if node.name in kept),
         calls=tuple(call for call in dependencies.calls if call.caller in kept and call.callee in kept),
@@ -105,7 +107,7 @@ def busy(dependencies: Dependencies, min_calls: int, *, failing_only: bool = Fal
 def _with_calls(dependencies: Dependencies, calls: Sequence[Dependency]) -> Dependencies:
     names = {name for call in calls for name in (call.caller, call.callee)}
     nodes = tuple(node for node in dependencies.nodes if node.name in names)
-    return replace(dependencies, nodes=nodes, calls=tuple(calls))
+    return structs.replace(dependencies, nodes=nodes, calls=tuple(calls))
 
 
 def busiest(dependencies: Dependencies, most_nodes: int, most_calls: int) -> Dependencies:
@@ -134,7 +136,7 @@ def collapse(dependencies: Dependencies, patterns: Sequence[str]) -> Dependencie
         ends = names[call.caller].name, names[call.callee].name
         calls.setdefault((*ends, call.is_async, call.via), []).append(call)
     joined = (_joined(key, parts, dependencies.trace_count) for key, parts in calls.items())
-    return replace(dependencies, nodes=tuple(sorted(set(names.values()))), calls=tuple(sorted(joined)))
+    return structs.replace(dependencies, nodes=tuple(sorted(set(names.values()))), calls=tuple(sorted(joined)))
 
 
 def _collapsed(node: Node, patterns: Sequence[str]) -> Node:
@@ -151,7 +153,7 @@ def _joined(key: tuple[str, str, bool, str], parts: Sequence[Dependency], trace_
     recorded = [part.jaeger_count for part in parts if part.jaeger_count is not None]
     sums = sum(told, CallSums()) if told else None
     if sums is not None and trace_count is not None:
-        sums = replace(sums, trace_count=min(sums.trace_count, trace_count))
+        sums = structs.replace(sums, trace_count=min(sums.trace_count, trace_count))
     known = {part.known_to for part in parts}
     return Dependency(
         *key,
@@ -164,8 +166,7 @@ def _joined(key: tuple[str, str, bool, str], parts: Sequence[Dependency], trace_
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """A path from one node to another, call by call."""
 
     calls: tuple[Dependency, ...]
@@ -182,8 +183,7 @@ _WAY_COLUMNS: tuple[Column[Way] | Rows[Way], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Ways(Answer):
+class Ways(Answer, Struct, frozen=True):
     """The paths from one node to another."""
 
     graph: Dependencies
@@ -271,8 +271,7 @@ def _of_length(
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Cycle:
+class Cycle(Struct, frozen=True):
     """Nodes that all reach each other, or a node that calls itself."""
 
     names: tuple[str, ...]
@@ -300,8 +299,7 @@ _CYCLE_COLUMNS: tuple[Column[Cycle], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Cycles(Answer):
+class Cycles(Answer, Struct, frozen=True):
     """The nodes that call themselves, directly or through others."""
 
     graph: Dependencies
@@ -315,8 +313,7 @@ class Cycles(Answer):
     MAIN: ClassVar[str] = "cycles"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class CriticalCalls(Answer):
+class CriticalCalls(Answer, Struct, frozen=True):
     """Which calls hold critical time."""
 
     graph: Dependencies

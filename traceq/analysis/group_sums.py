@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, get_args
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.culprits import Examined
@@ -100,8 +100,7 @@ class Example(NamedTuple):
     span_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class GroupSums:
+class GroupSums(Struct, frozen=True):
     """A group of spans, summed up."""
 
     request_count: int
@@ -118,8 +117,7 @@ class GroupSums:
     """The span that held its request longest; None for a group that never held a path."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupTable:
+class GroupTable(Struct, frozen=True, eq=False):
     """Any number of groups, summed up, as columns; can be added to others. Arrays have one entry for each group."""
 
     keys: tuple[GroupKey, ...] = ()

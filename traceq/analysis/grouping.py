@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import fields
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -35,22 +34,24 @@ _FEW_ROWS = 1_000
 """So few rows are sorted in less time than their numbers are made small."""
 
 
-class _Dataclass(Protocol):
+class _Value(Protocol):
+    """A dataclass or a Struct, of which mypy thinks as one."""
+
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-_Data = TypeVar("_Data", bound=_Dataclass)
+_Data = TypeVar("_Data", bound=_Value)
 
 
 def added(one: _Data, other: _Data, **parts: object) -> _Data:
-    """Add two values of a dataclass field by field.
+    """Add two values field by field.
 
     Args:
         one: The first.
         other: The second.
         parts: The new values, by name, of fields that are not simply added.
     """
-    names = (field.name for field in fields(one))
+    names: tuple[str, ...] = type(one).__match_args__  # type: ignore[attr-defined]  # every dataclass and Struct has it
     return type(one)(*(parts[name] if name in parts else getattr(one, name) + getattr(other, name) for name in names))
 
 

@@ -7,10 +7,10 @@ each of them is made first at times, neither does. A call that begins while anot
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import TimeKeys, added, merged, moved, numbered, numbered_rows, sum_by_group
@@ -38,8 +38,7 @@ _LEAST_BESIDE = 3
 """The minimum number of calls side by side whose durations are compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
+class Met(Struct, frozen=True):
     """How often a call was made after another one of the same span, and while that was running; adds to others."""
 
     after: int = 0
@@ -49,14 +48,13 @@ class Met:
         return added(self, other)
 
 
-@dataclass(frozen=True, slots=True)
-class HabitSums:
+class HabitSums(Struct, frozen=True):
     """How often calls of one span met, and sums of the logarithms of durations; can be added to others."""
 
-    orders: Mapping[tuple[PeerCall, PeerCall], Met] = field(default_factory=dict)
+    orders: Mapping[tuple[PeerCall, PeerCall], Met] = {}
     """By the call that was made first and another one; of two side by side, the lesser counts as the first."""
-    scatter: Mapping[PeerCall, Scatter] = field(default_factory=dict)
-    pauses: Mapping[Place, Pauses] = field(default_factory=dict)
+    scatter: Mapping[PeerCall, Scatter] = {}
+    pauses: Mapping[Place, Pauses] = {}
 
     def __add__(self, other: HabitSums) -> HabitSums:
         return HabitSums(
@@ -276,11 +274,10 @@ def log_units(durations_ns: Ints) -> Ints:
     return logs
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(Struct, frozen=True):
     """How often calls began before others of the same caller, and were still running then; can be added to others."""
 
-    counts: Mapping[Unordered, tuple[int, int]] = field(default_factory=dict)
+    counts: Mapping[Unordered, tuple[int, int]] = {}
 
     def __add__(self, other: Orders) -> Orders:
         counts = dict(self.counts)

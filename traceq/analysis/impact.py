@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, settle
 from traceq.analysis.columns import Ints, columns
@@ -17,8 +17,7 @@ from traceq.report import Column, Rows, Unit, json_key
 from traceq.traces import Traces
 
 
-@dataclass(frozen=True, slots=True)
-class ImpactSums:
+class ImpactSums(Struct, frozen=True):
     """The number of traces in which a node is needed, and by which services; can be added to others."""
 
     trace_count: int = 0
@@ -33,8 +32,7 @@ class ImpactSums:
         return added(self, other)
 
 
-@dataclass(frozen=True, slots=True)
-class ImpactQuestion:
+class ImpactQuestion(Struct, frozen=True):
     """The number of traces in which a node is needed, and by which services."""
 
     target: str
@@ -93,8 +91,7 @@ def _above(calls: Calls, rows: Ints) -> Ints:
     return np.array(sorted(marked), dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Affected:
+class Affected(Struct, frozen=True):
     """A node that needs another one."""
 
     name: str
@@ -123,8 +120,7 @@ AFFECTED_COLUMNS: tuple[Column[Affected], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Impact(Answer):
+class Impact(Answer, Struct, frozen=True):
     """Who is affected when a node fails."""
 
     graph: Dependencies

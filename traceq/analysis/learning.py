@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.clocks import ClockCalls, collect_clock_calls, find_clock_errors
 from traceq.analysis.columns import Columns, Ints, columns
@@ -47,8 +48,7 @@ def number_operations(spans: Columns, rows: Ints) -> tuple[list[Operation], Ints
     return [Operation(traces.services[service], traces.names[name], role) for service, name, role in parts], numbers
 
 
-@dataclass(frozen=True, slots=True)
-class LearnedSums:
+class LearnedSums(Struct, frozen=True):
     """What was learned from traces; can be added to others."""
 
     outliving: Outliving = field(default_factory=Outliving)
@@ -133,8 +133,7 @@ def is_sampled(trace_id: str, level: int) -> bool:
     return not level or zlib.crc32(normal_id(trace_id).encode("utf-8", "surrogatepass")) >> (32 - level) == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """The ids of the traces in a sample."""
 
     level: int

@@ -10,11 +10,12 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.calls import Calls, Node, find_polls
 from traceq.analysis.clocks import clock_codes, clock_of
@@ -62,8 +63,7 @@ def _numbers() -> array[int]:
     return array("q")
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """Messages as their producers recorded them; can be added to others. Arrays have one entry for each message."""
 
     producers: tuple[Producer, ...] = ()
@@ -86,8 +86,7 @@ class Sent:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """Messages that one consumer took, and whose producers only its links name."""
 
     node: Node
@@ -108,8 +107,7 @@ class Taken:
     """How long the consumer holds its critical path; 0 unless requested."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Messages:
+class Messages(Struct, frozen=True, eq=False):
     """The messages of a table, as far as other tables may have their other ends."""
 
     sent: Sent
@@ -118,8 +116,7 @@ class Messages:
     """Which of the table's calls count with `taken` alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
+class _Drawn(Struct, frozen=True):
     """A consumer's row, and what its links add to its parent."""
 
     row: int
@@ -332,8 +329,7 @@ _RIGHT = ClockError(-1, 0, 0.0, 0)
 """The error of a clock that nothing proves wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """The way of one message to a consumer; times are -1 where they are not known."""
 
     taken: Taken

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
@@ -29,8 +29,7 @@ from traceq.traces import Event, Link, Span, Traces, normal_id
 from traceq.units import format_duration, format_ratio, format_signed, format_time, zone_of
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(Struct, frozen=True):
     """Which details of spans an answer holds besides their times."""
 
     attributes: bool = False
@@ -43,8 +42,7 @@ class Details:
 _ALL_DETAILS = Details(attributes=True, events=True, links=True)
 
 
-@dataclass(frozen=True, slots=True)
-class ExaminedSpan:
+class ExaminedSpan(Struct, frozen=True):
     """A span with its critical time and its clock correction."""
 
     span: Span
@@ -97,8 +95,7 @@ _ASSUMPTIONS = Column[Any](
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class TraceBottlenecks(Answer):
+class TraceBottlenecks(Answer, Struct, frozen=True, eq=False):
     """What delays one trace."""
 
     examined: Examined
@@ -279,8 +276,7 @@ SPAN_COLUMNS: tuple[Column[ExaminedSpan] | Rows[ExaminedSpan], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class ExaminedTrace(TraceBottlenecks):
+class ExaminedTrace(TraceBottlenecks, frozen=True, eq=False):
     """One trace, with everything that its drawing shows."""
 
     findings: Findings
@@ -370,8 +366,7 @@ _WHOLE_SPAN_COLUMNS: tuple[Column[Span] | Rows[Span], ...] = (
 _FACT_COLUMNS: tuple[Column[Any], ...] = (Column("key", "key"), Column("value", "value"))
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class FoundSpans(Answer):
+class FoundSpans(Answer, Struct, frozen=True, eq=False):
     """Everything about the spans with one id; there may be several, since ids are not always unique."""
 
     spans: tuple[Span, ...]
@@ -457,8 +452,7 @@ SELF_TIME_COLUMNS: tuple[Column[tuple[Span, int]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class SelfTime(Answer):
+class SelfTime(Answer, Struct, frozen=True, eq=False):
     """How long each span was busy itself: its duration minus the time that its direct children cover."""
 
     spans: Columns

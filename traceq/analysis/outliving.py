@@ -6,10 +6,10 @@ Ends of spans are compared with those of their parents and of other attempts at 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import Selected, TimeKeys, numbered_rows, sum_by_group
@@ -156,11 +156,10 @@ _MOSTLY_OVER = Fraction(9, 10)
 """What begins after this share of a call may well have waited for it, if ends are recorded late."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outliving:
+class Outliving(Struct, frozen=True):
     """How often calls were made, outlived their callers, and were left running; can be added to others."""
 
-    counts: Mapping[Call, tuple[int, int, int]] = field(default_factory=dict)
+    counts: Mapping[Call, tuple[int, int, int]] = {}
 
     def __add__(self, other: Outliving) -> Outliving:
         counts = dict(self.counts)

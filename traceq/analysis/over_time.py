@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.comparison.batches import Batch
@@ -29,8 +29,7 @@ _WIDTHS = tuple(
 """How long a stretch of time may be: lengths that people count in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """The requests that began in a stretch of time."""
 
     start_ns: int
@@ -52,8 +51,7 @@ STRETCH_COLUMNS: tuple[Column[Stretch], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """The requests that enter at one operation."""
 
     service: str
@@ -76,8 +74,7 @@ ENTRY_COLUMNS: tuple[Column[Entry], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class OverTime(Answer):
+class OverTime(Answer, Struct, frozen=True, eq=False):
     """When requests were made, and when and at which operation those entered that were slow."""
 
     slow_from_ns: int | None

@@ -8,12 +8,12 @@ tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import Ints, depths, find_roots, fold_ancestors, numbered, numbered_rows, sum_by_group
@@ -40,8 +40,7 @@ def _nothing() -> npt.NDArray[np.int64]:
     return np.zeros((SUMMED, 0), dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PathTable:
+class PathTable(Struct, frozen=True, eq=False):
     """Any number of call paths, summed up; can be added to others. Arrays have one entry for each path."""
 
     keys: tuple[GroupKey, ...] = ()

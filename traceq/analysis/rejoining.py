@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Ints
 from traceq.analysis.grouping import TimeKeys, find_roots
@@ -20,8 +21,7 @@ _AT_ONCE = 4_000_000
 """Number of pairs of a fragment and a span that are processed together."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fragments:
+class Fragments(Struct, frozen=True, eq=False):
     """Parts of traces whose parents are missing: everything below one missing parent is one fragment."""
 
     rows: Ints

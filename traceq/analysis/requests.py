@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings
 from traceq.analysis.grouping import added, distinct, find_roots, sum_by_group
@@ -85,8 +85,7 @@ def _sends_on(spans: Columns) -> Flags:
     return sends_on
 
 
-@dataclass(frozen=True, slots=True)
-class SetApart:
+class SetApart(Struct, frozen=True):
     """What looks like requests and is not counted among them; can be added to others."""
 
     fragment_count: int = 0
@@ -247,7 +246,7 @@ def _by_trace(**counts: Ints | Flags) -> Ints:
     """Put counts of traces beside each other, in the order of the fields of `SetApart`."""
     size = next(iter(counts.values())).size
     nothing = np.zeros(size, dtype=np.int64)
-    return np.column_stack([counts.get(field.name, nothing) for field in fields(SetApart)])
+    return np.column_stack([counts.get(name, nothing) for name in SetApart.__struct_fields__])
 
 
 def _count_entries(spans: Columns, unwanted: Flags, streams: Flags, top: Ints) -> Ints:
@@ -266,8 +265,7 @@ Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
 """What spans are ranked by."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestOptions:
+class RequestOptions(Struct, frozen=True):
     """Which requests to analyse, and how."""
 
     service: str | None = None
@@ -285,8 +283,7 @@ class RequestOptions:
     """Whether fragments, whose parent is missing, count as requests too, as they do when one trace is drawn."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Requests:
+class Requests(Struct, frozen=True, eq=False):
     """The requests in a span table, each the subtree under its entry span."""
 
     spans: Columns
@@ -333,7 +330,7 @@ def find_requests(spans: Columns, options: RequestOptions) -> Requests:
     tops = _find_tops(whole, options)
     cut = whole.with_parents(np.where(tops, -1, whole.parents))
     top = find_roots(cut.parents)
-    is_entry, apart = tops.copy(), np.zeros((len(spans.traces), len(fields(SetApart))), dtype=np.int64)
+    is_entry, apart = tops.copy(), np.zeros((len(spans.traces), len(SetApart.__struct_fields__)), dtype=np.int64)
     if fragments.count and not options.with_fragments:
         loose = LooseEnds(whole, fragments, lineage, tops, None if options.whole_trace else options.service)
         is_entry = loose.without(tops)

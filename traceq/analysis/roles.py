@@ -6,17 +6,15 @@ CLIENT in one library and CONSUMER in another; old clients send no kinds at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.grouping import Codes, Flags, Ints, Small, TimeKeys, find_roots, numbered, numbered_rows
 from traceq.semantics import Activity, Kind, activity_from_name
 from traceq.traces import Traces
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
+class Surroundings(Struct, frozen=True, eq=False):
     """The columns from which roles are decided; every array has one entry for each span."""
 
     traces: Traces
@@ -28,8 +26,7 @@ class Surroundings:
     end_ns: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Roles:
+class Roles(Struct, frozen=True, eq=False):
     """What spans are in their conversations; every array has one entry for each span, roles are `Kind` numbers."""
 
     played: Small
@@ -60,8 +57,7 @@ def find_roles(around: Surroundings) -> Roles:
     return Roles(played, told, activities)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Own:
+class _Own(Struct, frozen=True, eq=False):
     """What spans say about themselves."""
 
     kinds: Small

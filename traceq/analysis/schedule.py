@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from operator import le
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 Waiting: TypeAlias = Literal["chains", "all", "last"]
 """What a call that begins is taken to have waited for: what its chain tells, all calls that had ended, or only the one
@@ -18,8 +19,7 @@ _AT_ONCE = 20
 """A call begins right after another one where everything else that it may have waited for is this much longer ago."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(Struct, frozen=True):
     """Calls of one caller in order of start, none of zero duration; times in ns."""
 
     start_ns: Sequence[int]
@@ -67,18 +67,17 @@ def _in_turn(calls: Calls) -> tuple[list[int], int]:
     return moves_ns, -moved_ns
 
 
-@dataclass(slots=True)
-class _Replay:
+class _Replay(Struct):
     calls: Calls
     waiting: Waiting
-    new_end_ns: list[int] = field(default_factory=list)
-    running: list[tuple[int, int]] = field(default_factory=list)
+    new_end_ns: list[int] = []
+    running: list[tuple[int, int]] = []
     """A heap of ends and calls."""
-    over: list[int] = field(default_factory=list)
+    over: list[int] = []
     """Calls that have ended, in order of end ..."""
-    idle: list[int] = field(default_factory=list)
+    idle: list[int] = []
     """... and those of them that nothing has continued yet."""
-    released_ns: dict[int, int] = field(default_factory=dict)
+    released_ns: dict[int, int] = {}
     """When what continued a call could begin, in new times."""
     latest_ns: int = 0
     """The latest new end of the calls that have ended."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import fold_ancestors
@@ -13,8 +13,7 @@ from traceq.semantics import Attributes, value_text
 from traceq.traces import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What spans have to be; by default every span is."""
 
     text: str | None = None
@@ -30,13 +29,12 @@ class Wanted:
         return self == Wanted()
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The spans of a trace that are wanted."""
 
     wanted: Wanted
     rows: frozenset[int]
-    matches: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    matches: Mapping[int, tuple[str, ...]] = {}
     """For each row where the text was found: `operation`, `attribute db.statement`, `event message_saved`, ..."""
 
 

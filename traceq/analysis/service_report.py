@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
 from traceq.analysis.comparison.batches import Batch
@@ -22,8 +24,7 @@ from traceq.answer import Answer, Verdict
 from traceq.report import Column, Rows, Table, Unit, json_key
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class ServiceReport(Answer):
+class ServiceReport(Answer, Struct, frozen=True, eq=False):
     """What is slow, why, since when, and who is hit."""
 
     verdict: Verdict | None

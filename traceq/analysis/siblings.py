@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import TimeKeys
@@ -66,8 +66,7 @@ OVERLAP = Fraction(1, 100)
 """Share of the caller's duration: a call that overlaps the next one by at most this has been waited for."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Siblings:
+class Siblings(Struct, frozen=True, eq=False):
     """Children that are waited for, sorted by (parent, clipped end), with ties such that the one to choose comes last.
 
     All arrays except `rows` and `parents` hold positions in this order, -1 for none. Siblings are adjacent.
@@ -91,8 +90,7 @@ class Siblings:
         return np.flatnonzero(np.diff(self.parents, append=-1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
+class Pieces(Struct, frozen=True, eq=False):
     """Intervals that spans leave to their children."""
 
     parents: Ints

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from traceq.analysis.clocks import UNBOUNDED_NS, clock_codes, clock_of, is_bound_by_end, is_served
 from traceq.analysis.columns import Columns, Ints
@@ -18,8 +18,7 @@ from traceq.learned import Clock, ClockError
 from traceq.report import Column, json_key
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Skew:
+class Skew(Struct, frozen=True, eq=False):
     """How far spans had to be moved."""
 
     shift_ns: Ints

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from operator import sub
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.grouping import moved, sum_by_group
@@ -44,8 +44,7 @@ def value_of(bucket: int) -> int:
     return 0 if bucket == 0 else round(2 * math.exp((bucket - 1) * _LOG_RATIO) / (1 + _RATIO))
 
 
-@dataclass(frozen=True, slots=True)
-class Buckets:
+class Buckets(Struct, frozen=True):
     """The number of values, or their sum, in each bucket; can be added to others."""
 
     buckets: tuple[int, ...] = ()
@@ -94,8 +93,7 @@ class Buckets:
         return self.reached[count - 1] if count else 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cells:
+class Cells(Struct, frozen=True, eq=False):
     """The histograms of many groups, as columns; can be added to others with the same numbers of groups."""
 
     parts: tuple[tuple[Ints, Ints], ...] = ()
@@ -163,8 +161,7 @@ def _summed(keys: Ints, amounts: Ints) -> Cells:
     return Cells(((keys[heads], sums),))
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """The distribution of durations in ns; can be added to others."""
 
     counts: Buckets = field(default_factory=Buckets)
@@ -258,8 +255,7 @@ def spreads(groups: Ints, values_ns: Ints, size: int) -> list[Spread]:
 _HIGHEST = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SpreadColumns:
+class SpreadColumns(Struct, frozen=True, eq=False):
     """The spreads of many groups; can be added to others with the same numbers. Arrays have one entry per group."""
 
     counts: Cells

@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, self_times
 from traceq.analysis.grouping import added, merged, numbered_rows
@@ -42,8 +43,7 @@ GroupKey: TypeAlias = tuple[Value, ...]
 """One value for each level."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatisticsOptions:
+class StatisticsOptions(Struct, frozen=True):
     """Which spans to count, and how to group them.
 
     Raises:
@@ -68,12 +68,11 @@ class StatisticsOptions:
                 raise ValueError("the tag has no name, write for example tag:http.method")
 
 
-@dataclass(frozen=True, slots=True)
-class SpanTotals:
+class SpanTotals(Struct, frozen=True):
     """The spans of one group, summed up; can be added to others."""
 
-    duration: Spread = field(default_factory=Spread)
-    self_time: Spread = field(default_factory=Spread)
+    duration: Spread = Spread()
+    self_time: Spread = Spread()
     error_count: int = 0
 
     def __add__(self, other: SpanTotals) -> SpanTotals:
@@ -160,8 +159,7 @@ def _tag(span: Span, key: str) -> str | None:
     return value_text(value) or None
 
 
-@dataclass(frozen=True, slots=True)
-class StatisticsRow:
+class StatisticsRow(Struct, frozen=True):
     """The spans of one group, and its parts by the second level."""
 
     value: Value
@@ -213,8 +211,7 @@ FIGURES: tuple[Column[StatisticsRow], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Statistics(Answer):
+class Statistics(Answer, Struct, frozen=True):
     """Spans by group: the group with most self time first, spans without the tag last."""
 
     options: StatisticsOptions
@@ -320,8 +317,7 @@ class Statistics(Answer):
         return self.sums.last_ns - self.sums.first_ns
 
 
-@dataclass(frozen=True, slots=True)
-class StatisticsQuestion:
+class StatisticsQuestion(Struct, frozen=True):
     """The number of spans in each group, how long they took, and how often they failed."""
 
     options: StatisticsOptions
@@ -373,8 +369,7 @@ class StatisticsQuestion:
         return Statistics(self.options, sums, total, statistics.rows(sums.groups))
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranking:
+class _Ranking(Struct, frozen=True):
     """Turns totals into rows."""
 
     sums: StatisticsSums

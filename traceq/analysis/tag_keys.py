@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from traceq.conditions import names_of
 from traceq.nearest import Near, near
@@ -34,8 +35,7 @@ def _keys(traces: Traces, rows: Iterable[int] | None, prefix: str) -> set[str]:
     return known.union(f"{prefix}{key}" for key in resources)
 
 
-@dataclass(frozen=True, slots=True)
-class KeySums:
+class KeySums(Struct, frozen=True):
     """Which of some keys there are, and what comes near to the others; can be added to others for the same keys."""
 
     there: frozenset[str] = frozenset()
@@ -48,8 +48,7 @@ class KeySums:
         return KeySums(self.there | other.there, near)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyQuestion:
+class KeyQuestion(Struct, frozen=True):
     """Which keys that were asked for no span has."""
 
     keys: tuple[str, ...]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from msgspec import Struct
+
 from traceq.report import Unit
 from traceq.units import NS_PER_MS
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """The description of a threshold, for every place where it can be set."""
 
     name: str

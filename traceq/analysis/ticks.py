@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import gcd
 from operator import add
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import find_roots, numbered_rows
@@ -23,13 +23,12 @@ _LEAST_BLURRED = 10
 """The minimum number of such gaps."""
 
 
-@dataclass(frozen=True, slots=True)
-class TickSums:
+class TickSums(Struct, frozen=True):
     """The common divisors of times, and the time between events that follow each other; can be added to others."""
 
-    divisors: Mapping[str, int] = field(default_factory=dict)
+    divisors: Mapping[str, int] = {}
     """By service: the greatest common divisor of its times in ns; 1 where it is no tick that matters."""
-    gaps: Mapping[Gap, GapSum] = field(default_factory=dict)
+    gaps: Mapping[Gap, GapSum] = {}
 
     def __add__(self, other: TickSums) -> TickSums:
         divisors, gaps = dict(self.divisors), dict(self.gaps)
@@ -78,8 +77,7 @@ def count_ticks(spans: Columns) -> TickSums:
     return TickSums(found, _add_up_gaps(spans, divisors > 1) if (divisors > 1).any() else {})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Gaps:
+class _Gaps(Struct, frozen=True, eq=False):
     """Events that follow each other within a span: its start and end, and those of its children.
 
     Events are numbered: the start of a span by its row, its end by its row and the number of spans.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from traceq.analysis.bottlenecks import LookUp
 from traceq.learned import Lesson
 from traceq.traces import Traces, normal_id
 
 
-@dataclass(frozen=True, slots=True)
-class SumsTogether:
+class SumsTogether(Struct, frozen=True):
     """The sums of several questions, in their order; can be added to those of the same questions."""
 
     parts: tuple[Any, ...]
@@ -21,8 +21,7 @@ class SumsTogether:
         return SumsTogether(tuple(one + more for one, more in zip(self.parts, other.parts, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionsTogether:
+class QuestionsTogether(Struct, frozen=True):
     """Several questions as one; `rank` gives their answers in the same order.
 
     Raises:
@@ -77,8 +76,7 @@ def _completed(question: Any, sums: Any, look_up: LookUp) -> Any:
     return sums if complete is None else complete(sums, look_up)
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionsAboutTraces(QuestionsTogether):
+class QuestionsAboutTraces(QuestionsTogether, frozen=True):
     """Several questions about a few traces with known ids; no other is decoded."""
 
     @property
@@ -87,8 +85,7 @@ class QuestionsAboutTraces(QuestionsTogether):
         return frozenset[str]().union(*(question.trace_ids for question in self.questions))
 
 
-@dataclass(frozen=True, slots=True)
-class TracesQuestion:
+class TracesQuestion(Struct, frozen=True):
     """A few traces themselves, with everything that is known about them."""
 
     wanted: tuple[str, ...]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from msgspec import structs
+from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings, named
 from traceq.analysis.comparison.cohorts import number_operations
@@ -35,8 +35,7 @@ _WAITING: tuple[Waiting, Waiting, Waiting] = ("chains", "last", "all")
 _PERCENT = re.compile(r"-\s*(\d+(?:\.\d+)?)\s*%")
 
 
-@dataclass(frozen=True, slots=True)
-class Shortening:
+class Shortening(Struct, frozen=True):
     """Which spans are to be shorter, and by how much."""
 
     name: str
@@ -79,8 +78,7 @@ def parse_shortening(text: str) -> Shortening:
         raise ValueError(f"{error}, or a share such as -50%") from error
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIfSums:
+class WhatIfSums(Struct, frozen=True):
     """Any number of requests as they were and as they would be; can be added to others."""
 
     matched_counts: tuple[int, ...] = ()
@@ -97,7 +95,7 @@ class WhatIfSums:
     """Latencies as they were."""
     after: Spread = field(default_factory=Spread)
     """Latencies as they would be."""
-    held: dict[GroupKey, tuple[int, int]] = field(default_factory=dict)
+    held: dict[GroupKey, tuple[int, int]] = {}
     """How long each operation holds the critical paths, ns before and after."""
 
     def __add__(self, other: WhatIfSums) -> WhatIfSums:
@@ -153,8 +151,7 @@ OPERATION_COLUMNS: tuple[Column[HeldOperation], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class WhatIf(Answer):
+class WhatIf(Answer, Struct, frozen=True):
     """What shorter calls would save, and what would hold requests then."""
 
     changes: tuple[Shortening, ...]
@@ -192,8 +189,7 @@ class WhatIf(Answer):
     MAIN: ClassVar[str] = "operations"
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIfQuestion:
+class WhatIfQuestion(Struct, frozen=True):
     """What shorter calls would save."""
 
     options: RequestOptions
@@ -310,8 +306,7 @@ def _scaled(paths: Paths, heads: Ints, rows: Ints, start_ns: Ints, new_ns: Ints)
     return start_ns[heads] + first, last - first
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Callers:
+class _Callers(Struct, frozen=True, eq=False):
     """Everything above shortened spans, with the calls that it waits for."""
 
     rows: Ints

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions, parser
 from traceq.cli.outputs import AskingOptions, TopOption

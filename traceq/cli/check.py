@@ -166,4 +166,4 @@ def _question(options: CheckOptions) -> ChecksQuestion:
     compared = question.of_baseline.expressions
     if options.baseline is None and compared:
         raise typer.BadParameter(f"the check '{compared[0].text}' needs traces to compare with: give --baseline")
-    return replace(question, with_entries=options.baseline is not None and not compared)
+    return structs.replace(question, with_entries=options.baseline is not None and not compared)

@@ -151,7 +151,7 @@ def compared(
     with progress_line(is_wanted=not options.asking.output.quiet) as tell:
         tell(Progress("comparing", 0, 0))
         comparison = compare(before.cohort, after.cohort)
-        return replace(comparison, tags=compare_tags(before.tagged, after.tagged, ignored_keys))
+        return structs.replace(comparison, tags=compare_tags(before.tagged, after.tagged, ignored_keys))
 
 
 def shown_sides(before: Fetched, after: Fetched, top: int | None) -> Shown:

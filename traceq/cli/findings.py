@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import Field, dataclass, field, replace
+from dataclasses import Field, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import typer
 from msgspec import structs
+from msgspec.structs import replace
 
 from traceq.analysis.thresholds import About, Thresholds
 from traceq.cli.options import DURATION, RequestServiceOptions, RequestsOptions, TraceOption, parser, share

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
+from msgspec import structs
 
 from traceq.cli.options import (
     FilterOptions,
@@ -122,7 +123,7 @@ def _one_trace(options: FlameOptions, trace_id: str) -> None:
     place = located(trace_id, options.source, options.output)
     with opened(place.source, options.output) as source:
         traces, asked = found_trace(source, place.trace_id, options.service.name)
-    requests = replace(options.request_options(), with_fragments=True, include_streams=True)
+    requests = structs.replace(options.request_options(), with_fragments=True, include_streams=True)
     examined = examine(traces, requests)
     answer = FlameQuestion(requests).rank(sum_up(examined))
     emit(report(answer, asked, options.top, spans_of(examined)), asked, options.output)
@@ -168,7 +169,9 @@ def _fetch(side: Side, options: FlameOptions, question: FlameQuestion) -> _Fetch
         wanted: Wanted
         if isinstance(side, TraceSide):
             wanted = OneTrace(side.trace_id, options.service.name)
-            question = replace(question, options=replace(question.options, with_fragments=True, include_streams=True))
+            question = structs.replace(
+                question, options=structs.replace(question.options, with_fragments=True, include_streams=True)
+            )
         else:
             wanted = options.filters.query(options.service.name, is_live=place.is_live, requests=options.requests)
             wanted = replace(wanted, window=side.window) if isinstance(side, WindowSide) else wanted

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import structs
 
 from traceq.cli.compare import CompareOptions, Fetched, compared, fetch, shown_sides
 from traceq.cli.messages import tell
@@ -120,7 +121,7 @@ def _asked(options: ReportOptions) -> tuple[ServiceReport, Asked, Shown]:
         return found.answer, found.asked, Shown()
     after = Fetched(title, found.cohort, found.tagged, found.asked)
     before = fetch(options.before, comparing)
-    answer = replace(found.answer, comparison=compared(before, after, comparing))
+    answer = structs.replace(found.answer, comparison=compared(before, after, comparing))
     return answer, found.asked, shown_sides(before, after, options.top)
 
 
@@ -150,9 +151,9 @@ def _put(ask: Ask, options: ReportOptions) -> _Found:
         tags=tags,
         findings=findings,
         errors=errors,
-        traces=tuple(examine_trace(table, replace(requests, service=None)) for table in tables),
+        traces=tuple(examine_trace(table, structs.replace(requests, service=None)) for table in tables),
         paths=paths,
-        work=FlameQuestion(replace(requests, measure="self-time")).rank(paths.sums),
+        work=FlameQuestion(structs.replace(requests, measure="self-time")).rank(paths.sums),
         dependencies=dependencies,
     )
     return _Found(answer, reply.asked, cohort, tagged)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.report import TimelineRow
@@ -19,8 +19,7 @@ _NEAREST, _TOPMOST = 4, 3
 _MOST_CHILDREN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Abridged:
+class Abridged(Struct, frozen=True):
     """The rows that are kept."""
 
     rows: tuple[TimelineRow, ...]

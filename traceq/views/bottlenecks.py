@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
@@ -44,8 +44,7 @@ MOST_SPANS = 50_000
 _SHOWN_FINDINGS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True):
     """What was found beside the ranking."""
 
     findings: Findings | None = None

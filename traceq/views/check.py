@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.analysis.checks import RESULT_COLUMNS, CheckResult, Checks
@@ -78,8 +78,7 @@ def _outcome(result: CheckResult) -> str:
     return "ok" if result.passed else "FAILED"
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
+class _Operation(Struct, frozen=True):
     """The results of one entry operation."""
 
     service: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, assert_never
 
-from msgspec import structs
+from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from traceq.analysis.comparison.alignment import CALL_COLUMNS, AlignedCall, Alignment, PathCalls
 from traceq.analysis.comparison.changes import (
@@ -41,16 +41,14 @@ _Row = TypeVar("_Row")
 _MOST_LINES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class NamedSide:
+class NamedSide(Struct, frozen=True):
     """What one of the two sets is called, and where it is from."""
 
     title: str = ""
     asked: Asked = NOT_ASKED
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What the two sets are called, and how much of their difference is shown."""
 
     before: NamedSide = field(default_factory=NamedSide)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency, disagreement
@@ -30,8 +30,7 @@ _WHY_EMPTY = (
 _SPURIOUS = "that table takes every span below another of its service for a call to itself: these are not drawn"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """How a graph is drawn."""
 
     view: View = "auto"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange
@@ -33,8 +33,7 @@ _NARROWEST = 1000
 """A frame that is narrower than this part of all is not to be seen, and large systems have thousands of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """How much is shown, and what is compared."""
 
     top: int = 15

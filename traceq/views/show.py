@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath, Stretch
 from traceq.analysis.culprits import Culprit

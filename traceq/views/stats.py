@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from traceq.analysis.naming import with_peer
 from traceq.analysis.spread import Spread
@@ -50,8 +50,7 @@ MOST_LINES = 20
 """The number of rows of each level that text shows where nobody asks for another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """Which rows are shown, and in which order."""
 
     top: int = MOST_LINES

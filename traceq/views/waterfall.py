@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.critical_path import segments
 from traceq.analysis.culprits import Culprit
@@ -41,8 +41,7 @@ NOTABLE_SHIFT_RATIO = 0.01
 """A corrected clock is remarked on from this share of the trace on, not where a server ends just after its client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What of a trace is drawn."""
 
     max_depth: int | None = None
@@ -61,12 +60,11 @@ class Shown:
     """Whether of very many rows only those are drawn that tell most."""
     has_ids: bool = False
     """Whether each row shows the id of its span."""
-    matches: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    matches: Mapping[int, tuple[str, ...]] = {}
     """Rows that were looked for, and where in them the text is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waterfall:
+class Waterfall(Struct, frozen=True):
     """A trace ready to be drawn."""
 
     timeline: Timeline
@@ -81,8 +79,7 @@ class Waterfall:
     """The table's rows that were not left out by depth, error or duration; None for all."""
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A row in the making: one span, or a run of alike ones, or a placeholder for a missing parent (no rows)."""
 
     rows: tuple[int, ...]

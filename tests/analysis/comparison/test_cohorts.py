@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 from hypothesis import given
 
@@ -53,9 +51,9 @@ def columns_of(batch: Batch) -> dict[str, list[object]]:
         "gap": batch.gaps,
     }
     told = {
-        f"{name}.{column.name}": getattr(part, column.name).tolist()
+        f"{name}.{column}": getattr(part, column).tolist()
         for name, part in parts.items()
-        for column in fields(part)
+        for column in part.__struct_fields__
     }
     hashed = {"trace.hashes", "trace.entries", "trace.shapes", "request.reached"}
     return {name: values for name, values in told.items() if name not in hashed} | {

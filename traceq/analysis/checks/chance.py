@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.comparison.batches import Floats, Hashes
@@ -21,8 +21,7 @@ _NO_INTS: Ints = np.zeros(0, dtype=np.int64)
 _NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class Sample(Struct, frozen=True, eq=False):
     """Values of one measure and the traces that they are from; see `joined`."""
 
     values: Ints = field(default_factory=lambda: _NO_INTS)
@@ -127,8 +126,7 @@ _CAUTION = 0.674
 _LEAST_STRETCHES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(Struct, frozen=True):
     """How much a measure grew, and how likely chance alone makes it grow so much."""
 
     chance: float

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 
 from traceq.analysis.checks.chance import Sample, joined
 from traceq.analysis.checks.tallies import sample_of
@@ -32,8 +32,7 @@ class Worst(NamedTuple):
     trace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entries:
+class Entries(Struct, frozen=True, eq=False):
     """The requests of one entry operation; can be added to others."""
 
     latencies: tuple[Sample, ...]
@@ -63,11 +62,10 @@ class Entries:
         return joined(self.latencies)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EntrySums:
+class EntrySums(Struct, frozen=True, eq=False):
     """The requests of all entry operations; can be added to others."""
 
-    runs: Mapping[EntryKey, Entries] = field(default_factory=dict)
+    runs: Mapping[EntryKey, Entries] = {}
     set_apart: SetApart = field(default_factory=SetApart)
 
     def __add__(self, other: EntrySums) -> EntrySums:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
+
+from msgspec import Struct
 
 from traceq.units import format_duration, parse_duration
 
@@ -24,8 +25,7 @@ _OF_ALL = {"min": "p5", "max": "p99", "count": "calls"}
 _EXAMPLE = "for example 'p95(chat-service) < 500ms', 'error_rate(chat-service) < 1%' or 'calls(mysql) <= 5'"
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """How far a measure may lie above that of a baseline."""
 
     ratio: float = 0.0
@@ -38,8 +38,7 @@ class Allowance:
         return before * (1 + self.ratio) + self.more
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """A bound on a measure."""
 
     text: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.checks.entries import EntryKey, EntrySums, collect_entries
 from traceq.analysis.checks.expressions import Allowance, Expression
@@ -26,8 +28,7 @@ _ANY_KIND = ("finding", "new-finding")
 """What stands for findings of every kind, and for those of every kind that were not there before."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChecksSums:
+class ChecksSums(Struct, frozen=True):
     """The sums that any number of checks need; can be added to others."""
 
     trace_count: int = 0
@@ -44,8 +45,7 @@ class ChecksSums:
         return added(self, other, measured=measured)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Checks(Answer):
+class Checks(Answer, Struct, frozen=True):
     """The results of all checks."""
 
     sums: ChecksSums
@@ -99,8 +99,7 @@ class Checks(Answer):
         return replace(self, results=results)
 
 
-@dataclass(frozen=True, slots=True)
-class ChecksQuestion:
+class ChecksQuestion(Struct, frozen=True):
     """All checks as one question, so that traces are read once."""
 
     options: RequestOptions

@@ -8,9 +8,10 @@ with 30 measures would fail for nothing all the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.checks.chance import (
     Growth,
@@ -46,8 +47,7 @@ LEAST = 5
 """The minimum number of values on each side for all other measures."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """A measure of both sides, before it is known what else was compared."""
 
     result: CheckResult
@@ -127,8 +127,7 @@ def _test_of(expression: Expression) -> _Test:
     return failure_growth if expression.measure in {"error_rate", "errors"} else rank_growth
 
 
-@dataclass(frozen=True, slots=True)
-class _Measure:
+class _Measure(Struct, frozen=True):
     text: str
     dimension: Dimension
     allowance: Allowance

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.checks.chance import joined
 from traceq.analysis.checks.expressions import Expression
@@ -22,8 +24,7 @@ missing.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What a comparison with a baseline is about; texts are empty for checks that are written as expressions."""
 
     measure: str = ""
@@ -31,8 +32,7 @@ class Subject:
     operation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """One check and its result."""
 
     text: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.checks.chance import Sample
 from traceq.analysis.checks.expressions import Expression
@@ -20,11 +22,10 @@ from traceq.semantics import Status, operation
 from traceq.traces import Traces, normal_id
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """The spans that a name means, summed up; can be added to others. Examples do not depend on the order of adding."""
 
-    durations: Spread = field(default_factory=Spread)
+    durations: Spread = Spread()
     error_count: int = 0
     most: tuple[int, str] = (0, "")
     """The largest number of calls in a trace, and that trace."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.grouping import depths
@@ -18,8 +19,7 @@ from traceq.traces import Traces
 from traceq.units import format_duration
 
 
-@dataclass(frozen=True, slots=True)
-class PathCalls:
+class PathCalls(Struct, frozen=True):
     """The spans of one trace on one call path: alike siblings, and children of alike parents, count together."""
 
     span_ids: tuple[str, ...]
@@ -34,8 +34,7 @@ class PathCalls:
     error_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlignedCall:
+class AlignedCall(Struct, frozen=True):
     """A call path that at least one of two traces has."""
 
     depth: int
@@ -104,8 +103,7 @@ CALL_COLUMNS: tuple[Column[AlignedCall], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(Struct, frozen=True):
     """Two calls of one caller, one after the other in both traces, in another order."""
 
     caller: AlignedCall
@@ -122,8 +120,7 @@ SWAP_COLUMNS: tuple[Column[Swap], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Alignment(Answer):
+class Alignment(Answer, Struct, frozen=True):
     """Two traces side by side."""
 
     before_id: str

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.group_sums import GroupKey
@@ -29,7 +30,7 @@ _NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
 _NO_INTS: Ints = np.zeros(0, dtype=np.int64)
 _NO_CODES: Codes = np.zeros(0, dtype=np.int32)
 _NO_FLAGS: Flags = np.zeros(0, dtype=np.bool_)
-_NOTHING_APART: Ints = np.zeros((0, len(fields(SetApart))), dtype=np.int64)
+_NOTHING_APART: Ints = np.zeros((0, len(SetApart.__struct_fields__)), dtype=np.int64)
 
 
 def small(counts: Counts) -> Counts:
@@ -37,8 +38,7 @@ def small(counts: Counts) -> Counts:
     return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TraceColumns:
+class TraceColumns(Struct, frozen=True, eq=False):
     """Traces, with requests or without; every column has one entry for each trace."""
 
     ids: npt.NDArray[np.object_] = field(default_factory=lambda: _NO_IDS)
@@ -69,8 +69,7 @@ class TraceColumns:
         return int(self.ids.size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CohortRequests:
+class CohortRequests(Struct, frozen=True, eq=False):
     """Requests; every column has one entry for each request."""
 
     traces: Codes = field(default_factory=lambda: _NO_CODES)
@@ -87,8 +86,7 @@ class CohortRequests:
         return int(self.traces.size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Work(Struct, frozen=True, eq=False):
     """The time that requests spent in operations; one entry for each operation in each request."""
 
     requests: Codes = field(default_factory=lambda: _NO_CODES)
@@ -102,8 +100,7 @@ class Work:
     entered_errors: Counts = field(default_factory=lambda: _NO_CODES)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Gaps:
+class Gaps(Struct, frozen=True, eq=False):
     """Network time between callers and callees; one entry for each pair of operations in a request."""
 
     requests: Codes = field(default_factory=lambda: _NO_CODES)
@@ -114,8 +111,7 @@ class Gaps:
     calls: Codes = field(default_factory=lambda: _NO_CODES)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Calls:
+class Calls(Struct, frozen=True, eq=False):
     """Calls of services, and of peers that send no spans; one entry for each kind of call in a request.
 
     A request is itself a call that nobody made. Between two calls everything that a service does is one thing, whatever
@@ -148,8 +144,7 @@ class Calls:
     """... and when the first one was over."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class Batch(Struct, frozen=True, eq=False):
     """Requests, reduced to about 55 bytes per span."""
 
     operations: tuple[GroupKey, ...] = ()
@@ -243,7 +238,7 @@ _Columns = TypeVar("_Columns", TraceColumns, CohortRequests, Work, Gaps, Calls)
 
 def _kept(columns: _Columns, kept: Flags | Ints) -> _Columns:
     """Take entries by flags, or by positions."""
-    taken: dict[str, Any] = {column.name: getattr(columns, column.name)[kept] for column in fields(columns)}
+    taken: dict[str, Any] = {name: getattr(columns, name)[kept] for name in columns.__struct_fields__}
     return replace(columns, **taken)
 
 
@@ -255,7 +250,7 @@ def end_to_end(parts: Sequence[_Columns]) -> _Columns:
     """
     if len(parts) == 1:
         return parts[0]
-    names = [column.name for column in fields(parts[0])]
+    names = parts[0].__struct_fields__
     joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(parts[0], **joined)
 
@@ -327,8 +322,7 @@ MIN_REQUESTS = 5
 """A kind of request is compared by itself when both sides have at least this number of requests."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Matching:
+class Matching(Struct, frozen=True, eq=False):
     """Which requests are compared with which."""
 
     before_kinds: Ints

@@ -8,9 +8,8 @@ exact: what all services and peers cause adds up to the change of the latency, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.comparison.batches import Floats
@@ -19,8 +18,7 @@ from traceq.analysis.comparison.structure import Attribution
 from traceq.analysis.grouping import distinct, numbered_rows
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CallSums:
+class CallSums(Struct, frozen=True, eq=False):
     """Sums over the requests of a side; one row for each replicate, one column for each kind of call."""
 
     calls: Floats
@@ -46,8 +44,7 @@ class _Adder:
         return sums
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Means:
+class _Means(Struct, frozen=True, eq=False):
     """How often each kind of call is made by its caller, and how long it takes; one row for each replicate."""
 
     rates: Floats

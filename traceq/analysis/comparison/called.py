@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.calls import Node, NodeKind, find_unanswered, node_of, settle
 from traceq.analysis.columns import Codes, Flags, Ints
@@ -90,8 +90,7 @@ def _depths(rows: Ints, above: Ints, size: int) -> Ints:
     return np.minimum(depths(number[above]), DEEPEST)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class Network(Struct, frozen=True, eq=False):
     """Who calls whom on both sides of a comparison: services, and peers that send no spans."""
 
     names: tuple[str, ...]
@@ -114,8 +113,7 @@ class Network:
     """Whether an operation is a call to a peer."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SettledCalls:
+class SettledCalls(Struct, frozen=True, eq=False):
     """The calls of one side, by the network; a call that several callees may have got is shared by them."""
 
     entries: Codes

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar, get_args
+
+from msgspec import Struct
 
 from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.evidence import Difference, difference_specs
@@ -20,8 +21,7 @@ from traceq.report import Column, Rows, Unit, json_key
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True, slots=True)
-class SideSummary:
+class SideSummary(Struct, frozen=True):
     """One of the two sets, in numbers."""
 
     failed_count: int
@@ -71,8 +71,7 @@ def side_specs(key: str, taken: Callable[[_Row], SideSummary]) -> tuple[Column[_
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceChange:
+class ServiceChange(Struct, frozen=True):
     """What changed in a service, or in a peer that sends no spans, and what that causes."""
 
     service: str
@@ -107,8 +106,7 @@ def shows_failure(begun: Difference) -> bool:
     return begun.is_sure and begun.change > 0
 
 
-@dataclass(frozen=True, slots=True)
-class OperationChange:
+class OperationChange(Struct, frozen=True):
     """The change of the time that an operation holds requests."""
 
     key: GroupKey
@@ -121,8 +119,7 @@ class OperationChange:
     after: Spread
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeChange:
+class EdgeChange(Struct, frozen=True):
     """The change of the network time between two services."""
 
     caller: str
@@ -191,8 +188,7 @@ EDGE_COLUMNS: tuple[Column[EdgeChange], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Changes:
+class Changes(Struct, frozen=True):
     """What changed between two sets of requests. Times are means per request, of like requests on both sides."""
 
     before: SideSummary

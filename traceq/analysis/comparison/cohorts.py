@@ -11,10 +11,12 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.comparison.batches import (
@@ -46,8 +48,7 @@ from traceq.traces import Traces, normal_id
 from traceq.units import format_duration, plural
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cohort:
+class Cohort(Struct, frozen=True, eq=False):
     """Any number of requests in reduced form; can be added to others.
 
     Adding only collects batches: of thousands of tables each is processed once, when the answer is computed.
@@ -153,8 +154,7 @@ class CohortSums:
         return added(self, other)
 
 
-@dataclass(frozen=True, slots=True)
-class CohortQuestion:
+class CohortQuestion(Struct, frozen=True):
     """How requests spend their time."""
 
     options: RequestOptions
@@ -183,8 +183,7 @@ class CohortQuestion:
         return sums.cohort.joined()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class _Seen(Struct, frozen=True, eq=False):
     """A span table that becomes a cohort; all arrays except `rows` have one entry for each span."""
 
     found: Requests
@@ -305,8 +304,7 @@ _LEAST_SLOW = 5
 _VALUES_SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """Positions of the traces of both parts in the set that is split."""
 
     before: list[int]

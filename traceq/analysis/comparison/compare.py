@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
@@ -44,8 +43,7 @@ _Specs: TypeAlias = "tuple[Column[Any] | Rows[Any], ...]"
 _UNKNOWN = Estimate(math.nan, math.nan, -math.inf, math.inf, is_likely=False, deviation=math.inf)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Comparison(Changes, Answer):
+class Comparison(Answer, Changes, frozen=True):
     """What changed between two sets of requests. Times are means per request, of like requests on both sides."""
 
     tags: TagChanges | None = None

@@ -11,11 +11,11 @@ Source: Westfall and Young, Resampling-based multiple testing, 1993.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Counts, Floats, Hashes, Matching
@@ -24,8 +24,7 @@ from traceq.analysis.grouping import numbered
 DEALS = 200
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Amounts:
+class Amounts(Struct, frozen=True, eq=False):
     """Amounts of groups in requests that are not zero, ordered by group and then by the number of the request."""
 
     requests: Codes
@@ -108,8 +107,7 @@ _RUNS = 4096
 """The number of sums that are kept until they are weighed."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dealt:
+class Dealt(Struct, frozen=True, eq=False):
     """Some deals; of pairs, the requests that really came before are first."""
 
     signs: tuple[Signs, Signs]

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import MIN_REQUESTS, Floats
@@ -34,8 +34,7 @@ _NOISE = 1e-12
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class Sample(Struct, frozen=True, eq=False):
     """What was seen on one side: values of groups in requests, where they are not zero."""
 
     groups: Ints | Codes
@@ -48,8 +47,7 @@ class Sample:
     """... and its entry operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """How a mean differs between the two sides."""
 
     before: float

@@ -6,11 +6,11 @@ Network time is charged to the callee, or to the caller that many callees share.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Counts, Floats, Gaps
@@ -36,8 +36,7 @@ from traceq.analysis.comparison.structure import (
 from traceq.analysis.grouping import distinct
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Edges:
+class Edges(Struct, frozen=True, eq=False):
     """Pairs of services of which one calls the other, with the same numbers for two batches."""
 
     services: tuple[str, ...]
@@ -115,8 +114,7 @@ _TIMES = frozenset((_SERVICE_HELD, _OPERATION_HELD, _BETWEEN))
 """The levels that divide up the latency."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """All measures; the positions in lists are the numbers of services, operations and edges."""
 
     latency: Estimate
@@ -207,8 +205,7 @@ def _caused(
     return caused, divide.of_calls(sums[0], sums[1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Side:
+class _Side(Struct, frozen=True, eq=False):
     """One side, with its calls settled."""
 
     batch: Batch

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Flags
 from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Floats, Matching, match
@@ -37,8 +37,7 @@ def settled(differences: Floats, sizes: Floats) -> Floats:
     return np.where(np.abs(differences) > _NOISE * sizes, differences, 0.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chance:
+class Chance(Struct, frozen=True, eq=False):
     """What deals made of the changes of some groups; one row for each deal, one column for each group."""
 
     replicates: Floats
@@ -90,8 +89,7 @@ def reach_of(greatest: Floats) -> float:
     return float(np.sort(greatest)[math.ceil(_COVERAGE * greatest.size) - 1])
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A mean per request before and after, with the interval of its change."""
 
     before: float
@@ -207,8 +205,7 @@ def _numbers(key: str, taken: Callable[[_Row], Estimate], *, is_time: bool) -> _
     return number
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sides:
+class Sides(Struct, frozen=True, eq=False):
     """Two sets of requests, prepared for comparison."""
 
     before: Batch
@@ -244,8 +241,7 @@ def pair(before: Batch, after: Batch) -> Sides:
     return Sides(before, after, matching, Deals(before, after, matching) if is_enough else None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Level:
+class _Level(Struct, frozen=True, eq=False):
     """What was measured of amounts; one entry for each group."""
 
     before: Floats
@@ -285,8 +281,7 @@ def estimate(
     return [_estimates(level, greatest) for level in found], seen
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Seen(Struct, frozen=True, eq=False):
     """What was seen of the deals; one entry for each."""
 
     greatest: Floats

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Counts
@@ -22,8 +23,7 @@ _BACK = 16
 """Each call is compared with so many kinds of calls of its caller that begin before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderChange:
+class OrderChange(Struct, frozen=True):
     """Two calls of one caller of which the other one now comes first."""
 
     caller: str
@@ -55,8 +55,7 @@ ORDER_CHANGE_COLUMNS: tuple[Column[OrderChange], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sequence:
+class _Sequence(Struct, frozen=True, eq=False):
     """Calls of one side, those of each caller in a request together, in the order in which they began."""
 
     runs: Codes
@@ -78,8 +77,7 @@ class _Sequence:
             yield _Met(self, np.flatnonzero(same), back)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Met:
+class _Met(Struct, frozen=True, eq=False):
     """Pairs of kinds of calls that one caller made in one request."""
 
     made: _Sequence

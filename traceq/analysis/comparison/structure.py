@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Codes, Ints
 from traceq.analysis.comparison.batches import Batch, Floats
@@ -24,8 +25,7 @@ LEAST_CALLS = 0.2
 """The least difference of calls, each time that their caller is called: fewer come and go with what is lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallChange:
+class CallChange(Struct, frozen=True):
     """A call that is made more or less often than before."""
 
     kind: CallChangeKind
@@ -96,8 +96,7 @@ CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attribution:
+class Attribution(Struct, frozen=True, eq=False):
     """What was found about each kind of call of a network."""
 
     caused_ns: Floats
@@ -161,8 +160,7 @@ def _rank(change: CallChange) -> tuple[bool, float, float, str, str, str, str]:
     return (bool(change.source), -abs(round(change.caused_ns)), -abs(change.calls.deviations), *names)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Made:
+class _Made(Struct, frozen=True, eq=False):
     """Calls of one side, each time that their caller is called."""
 
     sample: Sample

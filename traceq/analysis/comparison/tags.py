@@ -10,10 +10,10 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Ints
 from traceq.analysis.comparison.batches import TraceColumns
@@ -34,8 +34,7 @@ Tag = tuple[str, str]
 """Key and value; keys of resources begin with `resource.`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """The traces of a set that are examined."""
 
     trace_ids: tuple[str, ...] = ()
@@ -58,17 +57,16 @@ def choose(traces: TraceColumns) -> Sample:
     return Sample(ids, len(traces), entries, kinds)
 
 
-@dataclass(frozen=True, slots=True)
-class TagCounts:
+class TagCounts(Struct, frozen=True):
     """The traces of a sample in which each value of each key occurs; can be added to others of the same sample."""
 
-    by_key: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    by_key: Mapping[str, Mapping[str, int]] = {}
     """For each value the set of its traces: bit `n` stands for the trace at position `n` of the sample."""
     crowded: frozenset[str] = frozenset()
     """Keys with more than `VALUES_COUNTED` values, which are not in `by_key`."""
-    bearers: Mapping[Tag, frozenset[str]] = field(default_factory=dict)
+    bearers: Mapping[Tag, frozenset[str]] = {}
     """The services whose spans bear each tag."""
-    services: Mapping[str, int] = field(default_factory=dict)
+    services: Mapping[str, int] = {}
     """For each service the set of the traces that it has a part in."""
 
     def __add__(self, other: TagCounts) -> TagCounts:
@@ -92,14 +90,13 @@ class TagCounts:
         )
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """Counts that are being collected."""
 
-    by_key: dict[str, dict[str, int]] = field(default_factory=dict)
-    crowded: set[str] = field(default_factory=set)
-    bearers: dict[Tag, set[str]] = field(default_factory=dict)
-    services: dict[str, int] = field(default_factory=dict)
+    by_key: dict[str, dict[str, int]] = {}
+    crowded: set[str] = set()
+    bearers: dict[Tag, set[str]] = {}
+    services: dict[str, int] = {}
 
     def enter(self, service: str, traces: int) -> None:
         """Record that a service has a part in traces."""
@@ -193,16 +190,14 @@ def _values(traces: Traces, position: int, key: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedSample:
+class TaggedSample(Struct, frozen=True):
     """A sample with its tags."""
 
     sample: Sample
     tags: TagCounts
 
 
-@dataclass(frozen=True, slots=True)
-class TagSums:
+class TagSums(Struct, frozen=True):
     """Tags of several samples; can be added to others of the same samples."""
 
     counts: tuple[TagCounts, ...]
@@ -211,8 +206,7 @@ class TagSums:
         return TagSums(tuple(one + more for one, more in zip(self.counts, other.counts, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class TagQuestion:
+class TagQuestion(Struct, frozen=True):
     """The tags of the traces of samples: a question about these traces alone."""
 
     samples: tuple[Sample, ...]
@@ -236,8 +230,7 @@ class TagQuestion:
         return [TaggedSample(*parts) for parts in zip(self.samples, sums.counts, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class TagChange:
+class TagChange(Struct, frozen=True):
     """A tag value that stands out."""
 
     key: str
@@ -273,8 +266,7 @@ TAG_COLUMNS: tuple[Column[TagChange] | Rows[TagChange], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TagChanges:
+class TagChanges(Struct, frozen=True):
     """The tag values that are over-represented after, and the traces that were examined for them."""
 
     changes: tuple[TagChange, ...]

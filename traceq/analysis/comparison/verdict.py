@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
+
+from msgspec import Struct
 
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, fails_in, is_of
@@ -27,8 +28,7 @@ _HALF = 0.5
 _WHOLE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The conclusion of a comparison."""
 
     outcome: Outcome

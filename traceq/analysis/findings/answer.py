@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
 from traceq.analysis.findings.signatures import Acknowledgement, Review, signature_of
@@ -21,8 +23,7 @@ _SHOWN_OF_NAMES = 100
 """Number of characters of names in a finding's short text."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that is worth changing, and its cost."""
 
     key: FindingKey
@@ -154,8 +155,7 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Findings(Answer):
+class Findings(Answer, Struct, frozen=True):
     """What is worth changing, the costliest finding first."""
 
     options: RequestOptions

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.alike import Said, said
@@ -31,8 +31,7 @@ _REGULAR = 1.5
 """Pauses are regular if the longest of them is at most this multiple of the shortest."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attempts:
+class Attempts(Struct, frozen=True, eq=False):
     """Calls that were made again."""
 
     retries: Sightings

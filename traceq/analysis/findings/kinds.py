@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from traceq.analysis.errors import failure_of
 from traceq.analysis.findings import alike, attempts, series, single
@@ -20,8 +21,7 @@ from traceq.traces import Span
 from traceq.units import format_count, format_duration, plural
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """How often and how long something was seen, as text for sentences."""
 
     sighting_count: int
@@ -91,8 +91,7 @@ def _nothing(_: Scene, __: Span) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class FindingKind:
+class FindingKind(Struct, frozen=True):
     """The texts for all findings of one kind."""
 
     title: str

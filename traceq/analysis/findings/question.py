@@ -6,9 +6,9 @@ Sightings of all detectors are grouped by call, in sums that can be added, of wh
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from traceq.analysis.columns import Ints
@@ -39,8 +39,7 @@ EXAMPLE_SPANS = 5
 """Number of spans named for each example."""
 
 
-@dataclass(frozen=True, slots=True)
-class FindingQuestion:
+class FindingQuestion(Struct, frozen=True):
     """What is worth changing in requests."""
 
     options: RequestOptions
@@ -102,8 +101,7 @@ def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Merged:
+class _Merged(Struct, frozen=True, eq=False):
     """Sightings by finding; arrays have one entry for each sighting."""
 
     seen: Sightings

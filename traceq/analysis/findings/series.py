@@ -8,11 +8,12 @@ pause ends when one of them does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, single
@@ -271,8 +272,7 @@ class PoolUse(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSums:
+class PoolSums(Struct, frozen=True):
     """When calls were made, of a part of the time that is chosen by chance; can be added to others."""
 
     places: tuple[Place, ...] = ()

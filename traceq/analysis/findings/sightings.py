@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
 from traceq.analysis.critical_path import Segments, segments
@@ -20,8 +21,7 @@ from traceq.learned import Habits
 from traceq.semantics import STATEMENT, Kind, first_text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sightings:
+class Sightings(Struct, frozen=True, eq=False):
     """All places in a span table where one kind of finding was seen, request by request."""
 
     kind: str
@@ -60,8 +60,7 @@ def single(kind: str, rows: Ints, cost_ns: Ints, time_ns: Ints) -> Sightings:
     return Sightings(kind, rows, cost_ns, time_ns, rows, np.arange(rows.size + 1, dtype=np.int64))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Groups:
+class Groups(Struct, frozen=True, eq=False):
     """Rows in groups: those of one group are adjacent and ordered by start."""
 
     rows: Ints
@@ -105,8 +104,7 @@ def _offsets(sizes: Ints) -> Ints:
     return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)))
 
 
-@dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Struct, frozen=True, eq=False, dict=True):
     """Examined requests, with what several detectors need; arrays have one entry for each span."""
 
     examined: Examined

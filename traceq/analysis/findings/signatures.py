@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
+
+from msgspec import Struct
 
 from traceq.analysis.wording import of_statement
 from traceq.semantics import Peer
@@ -50,8 +51,7 @@ def _without_address(system: str) -> str:
     return without_literals(_PORT.sub("", _ADDRESS.sub("?", system)))
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(Struct, frozen=True):
     """A decision to leave a finding as it is."""
 
     signature: str
@@ -65,11 +65,10 @@ class Acknowledgement:
         return self.expires is None or today <= self.expires
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(Struct, frozen=True):
     """What was decided about findings, and which were there before."""
 
-    acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    acknowledged: Mapping[str, Acknowledgement] = {}
     """By signature; those that hold."""
     expired: tuple[Acknowledgement, ...] = ()
     known: frozenset[str] | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from traceq.analysis.findings.kinds import KINDS
 from traceq.analysis.findings.series import PoolSums
@@ -120,8 +121,7 @@ def best_examples(examples: Iterable[FindingExample]) -> tuple[FindingExample, .
     return tuple(heapq.nsmallest(EXAMPLES, by_trace.values(), key=lambda example: example.rank))
 
 
-@dataclass(frozen=True, slots=True)
-class FindingTotals:
+class FindingTotals(Struct, frozen=True):
     """A finding, summed up; can be added to others."""
 
     cost_ns: int
@@ -146,8 +146,7 @@ class FindingTotals:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FindingSums:
+class FindingSums(Struct, frozen=True):
     """The findings of any number of requests, summed up; can be added to others."""
 
     request_count: int = 0
@@ -155,7 +154,7 @@ class FindingSums:
     span_count: int = 0
     latency_ns: int = 0
     """The sum of the latencies of all requests."""
-    findings: Mapping[FindingKey, FindingTotals] = field(default_factory=dict)
+    findings: Mapping[FindingKey, FindingTotals] = {}
     """All sightings; those of kind `pool` are findings only if `pools` shows it."""
     pools: PoolSums = field(default_factory=PoolSums)
     set_apart: SetApart = field(default_factory=SetApart)

@@ -105,19 +105,19 @@ def _graph(source: Source, traces: Ask, options: DepsOptions) -> tuple[Dependenc
     is_wanted = is_expected and not without_table
     coverage = Coverage(None, table_window if is_wanted else None, len(calls) if is_wanted else None)
     if origin == "jaeger" and calls:
-        return replace(from_jaeger(calls), coverage=coverage), asked_of(source, TraceQuery())
+        return structs.replace(from_jaeger(calls), coverage=coverage), asked_of(source, TraceQuery())
     question = DependencyQuestion(DependencyOptions(options.part.group_peers, with_critical=options.question.critical))
     reply = traces(question)
     if origin == "jaeger" and not without_table:
         without_table = ("Jaeger's own table of calls is empty in this window: calls were counted in traces",)
     asked = structs.replace(reply.asked, notes=(*without_table, *reply.asked.notes))
     counted = question.rank(reply.sums)
-    coverage = replace(coverage, traces=options.filters.when.window(is_live=source.is_live))
+    coverage = structs.replace(coverage, traces=options.filters.when.window(is_live=source.is_live))
     if not calls:
-        return replace(counted, coverage=coverage), asked
+        return structs.replace(counted, coverage=coverage), asked
     recorded = from_jaeger(calls)
     both = together(counted, recorded) if counted.trace_count else recorded
-    return replace(both, coverage=coverage), asked
+    return structs.replace(both, coverage=coverage), asked
 
 
 def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked) -> ImpactSums | None:
@@ -131,7 +131,7 @@ def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked
 
     node = known_name(target, options.part.of(graph, asked), asked)
     # Of the graph only the nodes matter; it goes to every worker with every slice.
-    return traces(ImpactQuestion(node, replace(graph, calls=()), options.part.group_peers)).sums
+    return traces(ImpactQuestion(node, structs.replace(graph, calls=()), options.part.group_peers)).sums
 
 
 def _show(answer: _Answered, options: DepsOptions, last: _Answered | None) -> None:
