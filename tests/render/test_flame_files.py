@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -77,6 +78,11 @@ def test_folded_stacks_are_paths_with_their_own_parts() -> None:
 
 def test_folded_stacks_of_a_comparison_have_both_sides() -> None:
     assert render_folded(compared()) == "chat: POST 10 30\nchat: POST;user: GET 40 0\n"
+
+
+@pytest.mark.parametrize(("name", "written"), [("SELECT 1", "SELECT_1"), ("wait 0.5", "wait_0.5"), ("v 2 x", "v 2 x")])
+def test_a_number_at_the_end_of_a_name_is_not_taken_for_that_of_another_side(name: str, written: str) -> None:
+    assert render_folded(Flame((FlameRow(0, name, "db", 400, 400),), 400, "time")) == f"db: {written} 400\n"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -153,6 +159,7 @@ def test_speedscope_has_calls_of_one_trace_that_run_side_by_side_on_lanes_of_the
 
     assert_speedscope(document)
     first, second = document["profiles"]
+    assert (first["name"], second["name"]) == ("chat: POST", "lane 2: user: GET")
     assert [(event["type"], event["frame"], event["at"]) for event in first["events"]] == [
         *[("O", 0, 0), ("O", 1, 10), ("C", 1, 60)],
         *[("O", 2, 80), ("C", 2, 95), ("C", 0, 100)],
@@ -192,19 +199,24 @@ def test_on_a_lane_spans_lie_in_what_calls_them_and_in_nothing_else(spans: Timel
     assert sorted(found) == [(row, is_start) for row in range(len(rows)) for is_start in (False, True)]
 
 
-def imported(document: Mapping[str, Any]) -> list[tuple[str, str, float, float]]:
+def imported(written: str) -> list[tuple[str, str, int, int]]:
     """Import events by Perfetto's rules: src/trace_processor/importers/json, and its slice tracker.
 
     Events are sorted by time, and stay in the order of the file where it is the same. A track is an id and a category,
-    whatever the process; an end is that of the innermost open event, which has to be of the same name.
+    whatever the process; an end is that of the innermost open event, which has to be of the same name. Complete events
+    of a thread lie in each other: one that ends after the one that it begins in is dropped. Starts are read as decimal
+    numbers; durations as binary ones, of which what is less than a nanosecond is cut off.
 
     Returns:
-        Process, name, start and end in µs.
+        Process, name, start and end in ns.
     """
-    assert document["displayTimeUnit"] == "ns"
+    document = json.loads(written, parse_float=Decimal)
+    # Older versions take it for the unit in which times are written.
+    assert "displayTimeUnit" not in document
     names = {}
-    tracks: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    tracks: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     pids: dict[tuple[str, str], int] = {}
+    open_ends: list[int] = []
     found = []
     events = document["traceEvents"]
     for event in [event for event in events if event["ph"] == "M"]:
@@ -213,39 +225,62 @@ def imported(document: Mapping[str, Any]) -> list[tuple[str, str, float, float]]
     for event in sorted((event for event in events if event["ph"] != "M"), key=lambda event: event["ts"]):
         assert isinstance(event["pid"], int)
         assert event["name"]
+        start_ns = int(event["ts"] * 1000)
         if event["ph"] == "X":
-            found.append((names[event["pid"]], event["name"], event["ts"], event["ts"] + event["dur"]))
+            end_ns = start_ns + int(float(event["dur"]) * 1000.0)
+            assert start_ns < end_ns
+            while open_ends and open_ends[-1] <= start_ns:
+                open_ends.pop()
+            assert not open_ends or end_ns <= open_ends[-1]
+            open_ends.append(end_ns)
+            found.append((names[event["pid"]], event["name"], start_ns, end_ns))
             continue
         track = (event["cat"], event["id"])
         assert pids.setdefault(track, event["pid"]) == event["pid"]
         if event["ph"] == "b":
-            tracks[track].append(event)
+            tracks[track].append((event["name"], start_ns))
         else:
             assert event["ph"] == "e"
-            begun = tracks[track].pop()
-            assert begun["name"] == event["name"]
-            found.append((names[event["pid"]], event["name"], begun["ts"], event["ts"]))
+            name, began_ns = tracks[track].pop()
+            assert name == event["name"]
+            found.append((names[event["pid"]], name, began_ns, start_ns))
     assert not any(tracks.values())
     return found
 
 
 @given(timelines())
 def test_perfetto_takes_every_span_of_a_trace_in_the_process_of_its_service(spans: Timeline) -> None:
-    document = json.loads(render_trace_events(flame(), spans, "flame"))
-
-    assert sorted(imported(document)) == sorted(
-        (row.service, row.label, row.start_ns / 1_000, (row.start_ns + row.duration_ns) / 1_000) for row in spans.rows
+    assert sorted(imported(render_trace_events(flame(), spans, "flame"))) == sorted(
+        (row.service, row.label, row.start_ns, row.start_ns + row.duration_ns) for row in spans.rows
     )
 
 
 def test_perfetto_takes_merged_paths_nested_in_each_other() -> None:
-    document = json.loads(render_trace_events(flame(), None, "flame chat"))
+    assert imported(render_trace_events(flame(), None, "flame chat")) == [
+        ("flame chat", "POST /rooms", 0, 600),
+        ("flame chat", "save", 0, 400),
+        ("flame chat", "insert", 0, 400),
+        ("flame chat", "GET", 400, 500),
+    ]
 
-    assert imported(document) == [
-        ("flame chat", "POST /rooms", 0, 0.6),
-        ("flame chat", "save", 0, 0.4),
-        ("flame chat", "insert", 0, 0.4),
-        ("flame chat", "GET", 0.4, 0.5),
+
+_OWN_NS = st.one_of(st.integers(0, 9), st.integers(0, 10**14))
+
+
+@given(st.lists(_OWN_NS, min_size=1, max_size=8), st.lists(_OWN_NS, max_size=8))
+def test_perfetto_takes_every_merged_path_that_takes_time_to_the_nanosecond(
+    chain: list[int], leaves: list[int]
+) -> None:
+    """A chain of calls, of which the last calls several; those that take no time have no event."""
+    sums = [sum(chain[depth:]) + sum(leaves) for depth in range(len(chain))]
+    rows = [FlameRow(depth, f"call {depth}", "chat", sums[depth], own_ns) for depth, own_ns in enumerate(chain)]
+    rows += [FlameRow(len(chain), f"leaf {number}", "chat", own_ns, own_ns) for number, own_ns in enumerate(leaves)]
+    found = imported(render_trace_events(Flame(tuple(rows), sums[0], "time"), None, "flame"))
+
+    starts = [sum(leaves[:number]) for number in range(len(leaves))]
+    assert found == [
+        *(("flame", f"call {depth}", 0, sums[depth]) for depth in range(len(chain)) if sums[depth]),
+        *(("flame", f"leaf {at}", starts[at], starts[at] + own_ns) for at, own_ns in enumerate(leaves) if own_ns),
     ]
 
 

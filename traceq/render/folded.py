@@ -7,10 +7,14 @@ over requests, as difffolded.pl writes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from traceq.report import Flame, FlameRow
 from traceq.untrusted import printable
+
+_LAST_NUMBER = re.compile(r" +(?=\d+(?:\.\d*)?$)")
+"""flamegraph.pl takes the number in `SELECT 1 400` for that of the other side of a comparison."""
 
 
 def render_folded(flame: Flame) -> str:
@@ -29,6 +33,6 @@ def _lines(flame: Flame) -> Iterator[str]:
 
 
 def _name(row: FlameRow) -> str:
-    """Name a frame; semicolons part frames, so that names cannot have any."""
+    """Name a frame; semicolons part frames, and numbers are the last words of lines, so that names can have neither."""
     name = f"{row.service}: {row.label}" if row.service else row.label
-    return printable(name).replace(";", ",")
+    return _LAST_NUMBER.sub("_", printable(name).replace(";", ","))

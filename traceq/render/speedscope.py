@@ -41,7 +41,8 @@ def render_speedscope(flame: Flame, spans: Timeline | None, name: str) -> str:
     """
     frames = _Frames()
     if spans is not None and spans.rows:
-        profiles = [_evented(lane, spans, frames) for lane in find_lanes(spans.rows, lambda _: "")]
+        lanes = find_lanes(spans.rows, lambda _: "")
+        profiles = [_evented(lane, number, spans, frames) for number, lane in enumerate(lanes, 1)]
     elif flame.sides is not None:
         profiles = [
             _sampled(flame, side, f"{title}, {flame.measure}", frames) for side, title in enumerate(flame.sides)
@@ -63,11 +64,13 @@ def render_speedscope(flame: Flame, spans: Timeline | None, name: str) -> str:
     )
 
 
-def _evented(lane: Lane, spans: Timeline, frames: _Frames) -> dict[str, object]:
+def _evented(lane: Lane, number: int, spans: Timeline, frames: _Frames) -> dict[str, object]:
     first = spans.rows[lane.edges[0].row]
+    name = f"{first.service}: {first.label}" if first.service else first.label
     return {
         "type": "evented",
-        "name": f"{first.service}: {first.label}" if first.service else first.label,
+        # Lanes often begin with spans of one name, and are chosen from a list of names.
+        "name": name if number == 1 else f"lane {number}: {name}",
         "unit": "nanoseconds",
         "startValue": 0,
         "endValue": spans.duration_ns,

@@ -3,9 +3,11 @@
 Of one trace every span is a pair of asynchronous events, in the process of its service, on tracks on which spans lie in
 their callers or follow each other: Perfetto puts events with one id on one track, on which they have to be nested, and
 takes an end for that of the innermost event. Ids are unique among processes, since Perfetto looks at those of all.
-Of many traces there are complete events nested in each other, along summed time.
+Of many traces there are complete events nested in each other, along summed time; what takes none has no event, since
+programs cannot tell what such an event is nested in.
 
 Times are relative to the first span: in microseconds since 1970, with which the format counts, nanoseconds are lost.
+No unit is named in which they are to be shown: Perfetto once took it for the unit in which they are written.
 
 Source: Trace Event Format; Perfetto, docs/getting-started/other-formats.md and
 src/trace_processor/importers/json.
@@ -14,6 +16,7 @@ src/trace_processor/importers/json.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf, nextafter
 
 from traceq.render.json import encode
 from traceq.render.lanes import find_lanes
@@ -33,11 +36,16 @@ def render_trace_events(flame: Flame, spans: Timeline | None, name: str) -> str:
     """
     events = _of_spans(spans) if spans is not None and spans.rows else _of_frames(flame, name)
     lines = ",\n".join(encode(event) for event in events)
-    return f'{{"traceEvents": [\n{lines}\n], "displayTimeUnit": "ns", "otherData": {encode({"about": name})}}}\n'
+    return f'{{"traceEvents": [\n{lines}\n], "otherData": {encode({"about": name})}}}\n'
 
 
 def _us(time_ns: int) -> float:
-    return time_ns / NS_PER_US
+    """Write a time so that it is exact for those who multiply it with 1000 and cut off what is behind the point.
+
+    Perfetto does, and drops events that end a nanosecond after those that they are nested in.
+    """
+    nearest = time_ns / NS_PER_US
+    return nearest if int(nearest * NS_PER_US) == time_ns else nextafter(nearest, inf)
 
 
 def _named(pid: int, tid: int, what: str, name: str) -> dict[str, object]:
@@ -77,6 +85,8 @@ def _of_frames(flame: Flame, name: str) -> Iterator[dict[str, object]]:
     yield _named(1, 1, "process_name", name)
     yield _named(1, 1, "thread_name", f"{flame.measure}, merged")
     for start_ns, row in _starts(flame.rows):
+        if not row.value_ns:
+            continue
         yield {
             "ph": "X",
             "cat": row.service or "frame",
