@@ -400,6 +400,8 @@ class HeatMap(Struct, frozen=True):
     """For each column the requests that failed."""
     slow_from_ns: int | None = None
     """The duration from which requests are slow."""
+    marked_ns: tuple[int, int] | None = None
+    """The first and the last moment of a time that stands out, since the epoch."""
 
 
 Block: TypeAlias = Table | Line | Histogram | Timeline | Graph | Matrix | Fields | Flame | Heading | HeatMap

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.comparison.batches import Batch
+from traceq.analysis.slow_time import Made, SlowTime, find_slow_time, slow_time_specs
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_MS, NS_PER_S
@@ -89,12 +90,15 @@ class OverTime(Answer, Struct, frozen=True, eq=False):
     """When the trace of each request began, in order of time."""
     latencies_ns: Ints
     is_failed: Flags
+    slow_time: SlowTime | None
+    """When requests were slower than at other times; None where no time stands out."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         Column("slow_from_ns", about="latency from which requests are slow; null where there are too few"),
         Column("width_ns", about="length of a stretch"),
         Column("first_slow_ns", about="when the first slow request was made, since the epoch; null for none"),
         Column("last_slow_ns", about="when the last slow request was made"),
+        *slow_time_specs("slow_time"),
         Rows("stretches", STRETCH_COLUMNS, about="stretches of time, in order and without gaps"),
         Rows("entries", ENTRY_COLUMNS, about="operations at which requests enter, those with most slow ones first"),
     )
@@ -154,7 +158,8 @@ def over_time(batch: Batch, slow_count: int | None) -> OverTime:
         if np.any(operations == number)
     )
     ranked = sorted(entries, key=lambda entry: (-entry.slow_count, -entry.request_count, entry.service, entry.name))
-    return OverTime(slow_from_ns, width_ns, stretches, tuple(ranked), starts_ns, latencies_ns, failed)
+    found = find_slow_time(Made(starts_ns, latencies_ns, operations), batch.operations)
+    return OverTime(slow_from_ns, width_ns, stretches, tuple(ranked), starts_ns, latencies_ns, failed, found)
 
 
 def _width_ns(starts_ns: Ints) -> int:

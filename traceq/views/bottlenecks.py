@@ -187,7 +187,8 @@ def _place(key: GroupKey, asked: str | None) -> str:
     return key.place.removeprefix(f"{asked} ") if key.service == asked else key.place
 
 
-def _held_by(request: SlowRequest) -> str:
+def held_up_by(request: SlowRequest) -> str:
+    """Say what held a request up most, and the share of its time."""
     if not request.culprits:
         return request.name
     first, *others = request.culprits
@@ -201,7 +202,7 @@ SLOWEST_COLUMNS: tuple[Column[Any], ...] = (
     Column[SlowRequest]("trace_id", "trace", Unit.TRACE_ID, lambda request: request.trace_id),
     Column[SlowRequest]("latency_ns", "latency", Unit.DURATION, lambda request: request.latency_ns),
     Column[SlowRequest]("start_ns", "start", Unit.TIME, lambda request: request.start_ns, priority=2),
-    Column[SlowRequest]("held_by", "held up by", value=_held_by, can_shrink=True),
+    Column[SlowRequest]("held_by", "held up by", value=held_up_by, can_shrink=True),
 )
 
 

@@ -148,6 +148,13 @@ def _title(finding: Finding) -> Line:
     )
 
 
+def finding_text(finding: Finding, request_count: int) -> str:
+    """Say in one line what a finding is and how often it was seen."""
+    key = finding.key
+    where = key.service if key.peer is None else f"{key.service} → {key.peer.system}"
+    return f"{KINDS[key.kind].title} {key.name} ({where}): {_evidence(finding, request_count)}"
+
+
 def _indented(text: str, role: Literal["plain", "dim", "hint"] = "plain") -> Line:
     return Line((Part(f"{_INDENT}{text}", role),))
 

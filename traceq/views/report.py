@@ -8,23 +8,24 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange
+from traceq.analysis.findings import Finding
 from traceq.analysis.one_trace import Details, ExaminedTrace
-from traceq.analysis.over_time import ENTRY_COLUMNS, OverTime
+from traceq.analysis.over_time import ENTRY_COLUMNS
 from traceq.analysis.service_report import ServiceReport
 from traceq.answer import report_of
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Block, Column, Heading, HeatMap, Line, Part, Report, picked, table
-from traceq.units import format_ratio, format_time, plural
+from traceq.report import Block, Column, Fields, Heading, Line, Part, Report, picked, table
+from traceq.units import format_ratio, plural
 from traceq.views import comparison, errors, findings
-from traceq.views.bottlenecks import SLOWEST_COLUMNS, held_note, overview, ranking
+from traceq.views.bottlenecks import SLOWEST_COLUMNS, held_note, held_up_by, overview, ranking
 from traceq.views.flame import flame
 from traceq.views.graphs import graph_of
+from traceq.views.over_time import since_parts, slow_text, text_of, when_blocks, who_text
 from traceq.views.show import headline
 from traceq.views.waterfall import Shown as ShownSpans
 from traceq.views.waterfall import waterfall
-from traceq.views.wording import dim, looked_at, nothing_reported, reported, set_apart_lines, verdict_lines
+from traceq.views.wording import answer_line, dim, looked_at, nothing_reported, reported, set_apart_lines, verdict_lines
 
-_HEAT_ROWS = 12
 _SHOWN_ENTRIES = 8
 _SHOWN_TAGS = 8
 _SHOWN_FINDINGS = 8
@@ -52,10 +53,10 @@ def report(answer: ServiceReport, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     found = answer.bottlenecks
     if not found.sums.latency.count:
         return nothing_reported("report", answer, asked, found.sums.set_apart)
-    blocks: list[Block] = [*verdict_lines(answer.verdict, asked), *overview(found, asked), Line()]
+    blocks: list[Block] = [*_answer_lines(answer, asked), _summary(answer), Line(), *overview(found, asked), Line()]
     sections = (
         ("What changed", _compared(answer, asked, shown)),
-        ("Since when", [*_when(answer.over_time)]),
+        ("Since when", [*when_blocks(answer.over_time, found.slow_from_ns)]),
         ("Who is hit", _who(answer)),
         ("Where the time goes", [Line((held_note(found),)), ranking(found, shown.top)]),
         ("What to change", _findings(answer)),
@@ -72,50 +73,39 @@ def report(answer: ServiceReport, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     return replace(found_report, title=f"Requests of {service}" if service else "All requests")
 
 
+def _answer_lines(answer: ServiceReport, asked: Asked) -> list[Block]:
+    """Give the verdict, with what it leaves out; where nothing stands out, that."""
+    nothing = answer_line((Part("Requests took no time that could be told apart."),), asked)
+    return verdict_lines(answer.verdict, asked) or [nothing]
+
+
+def _summary(answer: ServiceReport) -> Fields:
+    """Answer in one line each what people ask who read nothing else."""
+    over_time, finding = answer.over_time, _main_finding(answer)
+    told = [("what is slow", slow_text(over_time, answer.bottlenecks.slow_from_ns))]
+    if finding is not None:
+        told.append(("why", findings.finding_text(finding, answer.findings.sums.request_count)))
+    elif answer.bottlenecks.sums.slowest:
+        told.append(("why", f"the slowest request: {held_up_by(answer.bottlenecks.sums.slowest[0])}"))
+    if answer.comparison is not None:
+        told.append(("what changed", answer.comparison.verdict.headline))
+    told += [("since when", text_of(since_parts(over_time))), ("who is hit", who_text(over_time, answer.tags))]
+    if finding is not None:
+        told.append(("what to do", finding.advice))
+    return Fields(tuple(told))
+
+
+def _main_finding(answer: ServiceReport) -> Finding | None:
+    """Give the costliest finding about the operation that the verdict names."""
+    named = {} if answer.verdict is None else answer.verdict.numbers
+    wanted = (named.get("service"), named.get("operation"))
+    return next((each for each in answer.findings.findings if (each.key.service, each.key.name) == wanted), None)
+
+
 def _compared(answer: ServiceReport, asked: Asked, shown: Shown) -> list[Block]:
     if answer.comparison is None:
         return []
     return list(comparison.report(answer.comparison, asked, shown.sides).blocks)
-
-
-def _when(found: OverTime) -> Iterable[Block]:
-    yield Line(tuple(_since(found)))
-    yield heat_map(found)
-
-
-def _since(found: OverTime) -> Iterable[Part]:
-    """Say when slow requests began, and how much of the time they fill."""
-    first, last = int(found.starts_ns[0]), int(found.starts_ns[-1])
-    window = f"{format_time(first)} to {_clock(last, first)}"
-    if found.first_slow_ns is None or found.last_slow_ns is None:
-        yield Part(f"Requests were made from {window}; they are too few to tell slow ones from others.")
-        return
-    yield Part(f"The slowest {plural(int(found.slow_starts_ns.size), 'request')} were made from ")
-    yield Part(format_time(found.first_slow_ns), "strong")
-    yield Part(f" to {_clock(found.last_slow_ns, found.first_slow_ns)}")
-    lasted, whole = found.last_slow_ns - found.first_slow_ns, last - first
-    if 2 * lasted < whole:
-        yield Part(f", within {format_ratio(lasted / whole)} of the time that was looked at")
-    yield Part(f"; all requests from {window}.")
-
-
-def _clock(time_ns: int, other_ns: int) -> str:
-    """Write a time, without the day where that is the other's."""
-    text, day = format_time(time_ns), format_time(other_ns)[: len("2026-11-22 ")]
-    return text.removeprefix(day)
-
-
-def heat_map(found: OverTime) -> HeatMap:
-    """Draw when requests were made and how long they took."""
-    return HeatMap(
-        found.stretches[0].start_ns,
-        found.width_ns,
-        int(found.latencies_ns.min()),
-        int(found.latencies_ns.max()),
-        found.cells(_HEAT_ROWS),
-        tuple(stretch.failed_count for stretch in found.stretches),
-        found.slow_from_ns,
-    )
 
 
 _OF_OTHERS, _OF_SLOW, _SLOW_COUNT = picked(TAG_COLUMNS, "before_ratio", "after_ratio", "after_trace_count")

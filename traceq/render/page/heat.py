@@ -7,7 +7,7 @@ from math import log
 
 from traceq.render.page.parts import PagePart, safe
 from traceq.report import HeatMap
-from traceq.units import format_count, format_duration, format_time
+from traceq.units import NS_PER_S, format_count, format_duration, format_time
 
 _CELL = 10
 _CLOCK = len("2026-11-22 ")
@@ -22,7 +22,7 @@ def heat_map_part(found: HeatMap) -> PagePart:
     low, high = (safe(format_duration(end)) for end in (found.low_ns, found.high_ns))
     picture = (
         f'<svg viewBox="0 0 {columns * _CELL} {rows * _CELL}" preserveAspectRatio="none" role="img" '
-        f'aria-label="requests by time and duration">{"".join(_cells(found))}{_bound(found)}</svg>'
+        f'aria-label="requests by time and duration">{_marked(found)}{"".join(_cells(found))}{_bound(found)}</svg>'
     )
     marks = "".join(_mark(found, at) for at, count in enumerate(found.failed) if count)
     failures = (
@@ -34,8 +34,28 @@ def heat_map_part(found: HeatMap) -> PagePart:
     times = "".join(f"<span>{safe(text)}</span>" for text in _times(found))
     return PagePart(
         f'<figure class="heat"><div class="scale-of-durations"><span>{high}</span><span>{low}</span></div>'
-        f"<div>{picture}{failures}<figcaption>{times}</figcaption></div></figure>"
+        f"<div>{picture}{failures}<figcaption>{times}</figcaption>{_key(found)}</div></figure>"
     )
+
+
+def _key(found: HeatMap) -> str:
+    """Say what is marked in the picture."""
+    told = []
+    if found.slow_from_ns is not None:
+        told.append(f"dashed line: slow from {format_duration(found.slow_from_ns)} on")
+    if found.marked_ns is not None:
+        told.append(f"shaded: {' to '.join(format_time(end) for end in found.marked_ns)}")
+    return f'<p class="quiet">{safe("; ".join(told))}</p>' if told else ""
+
+
+def _marked(found: HeatMap) -> str:
+    """Draw the ground of the time that stands out."""
+    if found.marked_ns is None:
+        return ""
+    first, last = ((end - found.start_ns) // found.width_ns for end in found.marked_ns)
+    told = safe(" to ".join(format_time(end) for end in found.marked_ns))
+    place = f'x="{first * _CELL}" width="{(last - first + 1) * _CELL}"'
+    return f'<rect class="marked" {place} y="0" height="{len(found.counts[0]) * _CELL}"><title>{told}</title></rect>'
 
 
 def _cells(found: HeatMap) -> Iterator[str]:
@@ -87,8 +107,9 @@ def _mark(found: HeatMap, at: int) -> str:
 def _times(found: HeatMap) -> list[str]:
     """Label the scale from its first moment to its last."""
     length_ns = found.width_ns * len(found.counts)
+    # To the second, unless labels would then be alike.
+    shown = len("2026-11-22 14:03:22" if length_ns >= _MOST_LABELS * NS_PER_S else "2026-11-22 14:03:22.118")
     texts = [
-        format_time(found.start_ns + length_ns * number // (_MOST_LABELS - 1))[: len("2026-11-22 14:03:22")]
-        for number in range(_MOST_LABELS)
+        format_time(found.start_ns + length_ns * number // (_MOST_LABELS - 1))[:shown] for number in range(_MOST_LABELS)
     ]
     return [texts[0], *(text[_CLOCK:] if text[:_CLOCK] == texts[0][:_CLOCK] else text for text in texts[1:])]

@@ -32,6 +32,9 @@ def draw_heat_map(found: HeatMap, pen: Pen) -> Iterator[Strip]:
     if any(failed):
         marks = "".join("!" if count else " " for count in failed)
         yield [Segment(" " * (margin + 2)), Segment(marks, RED), Segment(f"  {format_count(sum(failed))} failed", RED)]
+    if found.marked_ns is not None:
+        # What stands out is said in words, too: this shows where it is.
+        yield [Segment(" " * (margin + 2)), Segment(_underlined(found, found.marked_ns, size, pen), DIM)]
     yield [Segment(f" {'':{margin}} {_ends(found, len(columns))}", DIM)]
 
 
@@ -40,6 +43,11 @@ def _column(parts: tuple[tuple[int, ...], ...]) -> list[int]:
     counts = [sum(part[at] for part in parts) for at in range(len(parts[0]))]
     ends = [-(-len(counts) * row // _ROWS) for row in range(_ROWS + 1)]
     return [sum(counts[start:end]) for start, end in pairwise(ends)]
+
+
+def _underlined(found: HeatMap, marked_ns: tuple[int, int], size: int, pen: Pen) -> str:
+    first, last = ((end - found.start_ns) // (found.width_ns * size) for end in marked_ns)
+    return " " * first + pen.glyphs.strokes["11"] * (last - first + 1)
 
 
 def _cell(count: int, top: int, pen: Pen) -> str:
