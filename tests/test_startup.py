@@ -56,3 +56,41 @@ def test_the_library_is_light_until_it_is_asked_something() -> None:
     program = "import sys, traceq; traceq.TraceQuery; sys.exit(any(name in sys.modules for name in ('numpy', 'httpx')))"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_asking_a_server_needs_no_event_loop() -> None:
+    program = "import sys, traceq.sources.jaeger; sys.exit('asyncio' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+_DATACLASSES = """
+import dataclasses, sys
+from traceq.cli import main
+code = main(sys.argv[1:])
+made = {
+    name
+    for module in list(sys.modules)
+    if module.startswith("traceq.") and not module.startswith("traceq.cli.")
+    for name, each in vars(sys.modules[module]).items()
+    if dataclasses.is_dataclass(each) and isinstance(each, type)
+}
+sys.stderr.write("made:" + " ".join(sorted(made)))
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("search", "ConnectionOptions Found TraceQuery Window"),
+        ("bottlenecks", "ConnectionOptions Found Thresholds TraceQuery Window"),
+    ],
+)
+def test_hardly_any_dataclasses_are_made_at_each_start(command: str, expected: str) -> None:
+    """Each one takes half a millisecond; the options of commands are looked through by `dataclasses.fields`."""
+    arguments = (command, "chat-service", "--source", TRACES)
+    done = subprocess.run([sys.executable, "-c", _DATACLASSES, *arguments], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.rpartition("made:")[2] == expected

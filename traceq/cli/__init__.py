@@ -240,6 +240,8 @@ def run() -> None:
     is_terminated: list[bool] = []
     signal.signal(signal.SIGTERM, lambda _number, _frame: _terminate(is_terminated))
     code = main(sys.argv[1:])
+    # Otherwise Python looks through all that is still there for garbage, twice, before it ends: 10 ms.
+    gc.freeze()
     sys.exit(ExitCode.TERMINATED if is_terminated else code)
 
 
