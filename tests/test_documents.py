@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.documents import counted, fitted, selected, size
+from traceq.documents import fitted, selected, size, with_totals
 
 DOCUMENT: dict[str, Any] = {
     "verdict": {"text": "slow", "ratio": 0.5},
@@ -50,7 +50,7 @@ def test_selected_refuses_what_is_not_there(path: str, told: str) -> None:
 
 
 def test_fitted_cuts_the_longest_list_and_says_so() -> None:
-    document = counted({"rows": [{"name": "x" * 20}] * 10, "short": [1, 2]})
+    document = with_totals({"rows": [{"name": "x" * 20}] * 10, "short": [1, 2]})
 
     cut = fitted(document, 200)
 
@@ -61,13 +61,13 @@ def test_fitted_cuts_the_longest_list_and_says_so() -> None:
 
 
 def test_fitted_shortens_texts_where_lists_cannot_be_cut() -> None:
-    cut = fitted(counted({"rows": [{"statement": "s" * 5000}]}), 400)
+    cut = fitted(with_totals({"rows": [{"statement": "s" * 5000}]}), 400)
 
     assert cut["rows"] == {"total": 1, "truncated": False, "items": [{"statement": f"{'s' * 300}… (4700 more)"}]}
 
 
 def test_counted_rounds_fractions() -> None:
-    assert counted({"ratio": 0.5824911741422766, "ns": 1234567891}) == {"ratio": 0.5825, "ns": 1234567891}
+    assert with_totals({"ratio": 0.5824911741422766, "ns": 1234567891}) == {"ratio": 0.5825, "ns": 1234567891}
 
 
 _PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=12)
@@ -77,7 +77,7 @@ _DOCUMENTS = st.dictionaries(st.sampled_from(("rows", "more", "rest")), _ROWS)
 
 @given(_DOCUMENTS, st.integers(500, 3000))
 def test_what_is_left_is_the_beginning_and_counts_add_up(document: dict[str, Any], room: int) -> None:
-    cut = fitted(counted(document), room)
+    cut = fitted(with_totals(document), room)
 
     assert cut.keys() == document.keys()
     for key, rows in document.items():
@@ -87,11 +87,11 @@ def test_what_is_left_is_the_beginning_and_counts_add_up(document: dict[str, Any
         assert len(items) >= min(1, total)
     # What cannot be cut below is one item of each list, with one of each list in it.
     least = {key: rows[:1] for key, rows in document.items()}
-    assert size(cut) <= max(room, size(counted(least)))
+    assert size(cut) <= max(room, size(with_totals(least)))
 
 
 @given(_DOCUMENTS)
 def test_what_has_room_is_left_alone(document: dict[str, Any]) -> None:
-    whole = counted(document)
+    whole = with_totals(document)
 
     assert fitted(whole, size(whole)) == json.loads(json.dumps(whole))

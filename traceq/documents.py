@@ -25,7 +25,6 @@ def selected(document: Document, paths: Iterable[str]) -> dict[str, Any]:
     Raises:
         ValueError: If the document has nothing under a path, and no list or object on the way is empty.
     """
-    kept = dict(document)
     tree: dict[str, Any] = {}
     for path in paths:
         if not has(document, path):
@@ -38,7 +37,7 @@ def selected(document: Document, paths: Iterable[str]) -> dict[str, Any]:
             branch = branch.setdefault(key, {})
         # What is wanted whole stays whole, whatever else is wanted of it.
         branch[""] = {}
-    return _kept(kept, tree)  # type: ignore[no-any-return]  # of a mapping it gives a mapping
+    return _kept(document, tree)  # type: ignore[no-any-return]  # of a mapping it gives a mapping
 
 
 def _kept(value: Any, tree: Mapping[str, Any]) -> Any:
@@ -72,7 +71,7 @@ def _paths(value: Any, prefix: str = "") -> set[str]:
     return set().union(*(_paths(part, prefix) for part in value)) if isinstance(value, list) else set()
 
 
-def counted(value: Any) -> Any:
+def with_totals(value: Any) -> Any:
     """Put the number of its items beside every list, so that a cut one can say what it lacks.
 
     Fractions are rounded to four digits: more of them take room and tell nothing.
@@ -80,17 +79,17 @@ def counted(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
-        return {key: counted(part) for key, part in value.items()}
+        return {key: with_totals(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return {"total": len(value), "truncated": False, "items": [counted(part) for part in value]}
+        return {"total": len(value), "truncated": False, "items": [with_totals(part) for part in value]}
     return value
 
 
 def fitted(document: Document, max_bytes: int) -> dict[str, Any]:
-    """Cut the lists of a counted document from their ends, the largest first, until it fits; then its texts.
+    """Cut the lists of a document with totals from their ends, the largest first, until it fits; then its texts.
 
     Args:
-        document: What `counted` gave; it is not changed.
+        document: What `with_totals` gave; it is not changed.
         max_bytes: The most bytes of its compact JSON in UTF-8. A list keeps its first item, so that an answer without
             room for one of each is longer.
     """

@@ -30,7 +30,7 @@ from traceq.cli.outputs import AskingOptions, OutputOptions
 from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
 from traceq.cli.sides import SidesOptions, WindowSide, parse_side
-from traceq.documents import Document, counted, fitted, selected
+from traceq.documents import Document, fitted, selected, with_totals
 from traceq.errors import NotFoundError
 from traceq.query import Asked
 from traceq.units import parse_duration, parse_share
@@ -70,7 +70,7 @@ class Tool:
         told: Document = {"is_cut_off": asked.is_cut_off, "is_partial": asked.is_partial}
         remarks = {"notes": list(asked.notes), "warning_counts": dict(sorted(asked.warning_counts.items()))}
         said = {key: value for key, value in remarks.items() if value}
-        return fitted({**counted({**kept, **told, **said}), "next": steps}, wanted.max_bytes)
+        return fitted({**with_totals({**kept, **told, **said}), "next": steps}, wanted.max_bytes)
 
 
 def _without_first(document: Document, skip: int) -> Document:
