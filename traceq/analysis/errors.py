@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from traceq.analysis.columns import Columns, Flags, Ints
+from traceq.analysis.group_sums import example_rows
 from traceq.analysis.grouping import added, depths, distinct, find_roots, merged
 from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
@@ -300,13 +301,7 @@ ERROR_COLUMNS: tuple[Column[ErrorOrigin] | Rows[ErrorOrigin], ...] = (
     ),
     Column("first_ns", "first", Unit.TIME, of="totals", about="start of the first span"),
     Column("last_ns", "last", Unit.TIME, of="totals", about="start of the last span"),
-    Rows(
-        "examples",
-        _EXAMPLE_COLUMNS,
-        of="totals",
-        about="up to three, the newest first; in CSV the ids of their traces",
-        text=lambda origin: tuple(example.trace_id for example in origin.totals.examples),
-    ),
+    example_rows(_EXAMPLE_COLUMNS, "newest"),
 )
 
 

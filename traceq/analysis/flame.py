@@ -122,6 +122,12 @@ def frame_specs() -> tuple[Column[Any], ...]:
     )
 
 
+ASKED: tuple[Column[Any], ...] = (
+    ASKED_SERVICE,
+    json_key("by", lambda answer: answer.options.measure, "measure that widths stand for", holds=get_args(Measure)),
+)
+"""What was asked for, of one set of requests or of two."""
+
 FRAME_COLUMNS: tuple[Column[Frame], ...] = (
     *frame_specs(),
     Column("value_ns", "width", Unit.DURATION, about="own part and the widths of all frames that it calls"),
@@ -204,13 +210,7 @@ class CallPaths(Answer, Struct, frozen=True):
             operation="name of its spans",
             own_ratio="its own part as a share of `total_ns`",
         ),
-        ASKED_SERVICE,
-        json_key(
-            "by",
-            lambda answer: answer.options.measure,
-            "measure that widths stand for",
-            holds=get_args(Measure),
-        ),
+        *ASKED,
         Column("request_count", of="sums"),
         Column("trace_count", of="sums"),
         Column("span_count", of="sums", about="spans in these requests"),

@@ -10,18 +10,18 @@ are those that both sides fit into.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 from msgspec import Struct
 
-from traceq.analysis.flame import MEASURE_WORDS, CallPaths, PathSums, PathTree, callers, frame_specs
+from traceq.analysis.flame import ASKED, MEASURE_WORDS, CallPaths, PathSums, PathTree, callers, frame_specs
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.naming import whose
 from traceq.analysis.paths import SUMMED, merged_paths
-from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, set_apart_specs
+from traceq.analysis.requests import Measure, RequestOptions, set_apart_specs
 from traceq.answer import Answer, Verdict, verdict_specs
-from traceq.report import Column, Part, Rows, Unit, Value, json_key
+from traceq.report import Column, Part, Rows, Unit, Value
 from traceq.units import format_duration
 
 _NOTABLE_RATIO = 0.01
@@ -158,13 +158,7 @@ class CallPathChanges(Answer, Struct, frozen=True):
             operation="name of its spans",
             own_delta_each_ns="by how much the mean own part of a request grew",
         ),
-        ASKED_SERVICE,
-        json_key(
-            "by",
-            lambda answer: answer.options.measure,
-            "measure that widths stand for",
-            holds=get_args(Measure),
-        ),
+        *ASKED,
         *_totals("before"),
         *_totals("after"),
         Rows("frames", CHANGED_COLUMNS, about="depth first, a caller before what it calls, the widest first"),

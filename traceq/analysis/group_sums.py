@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from msgspec import Struct, field
@@ -13,7 +13,7 @@ from traceq.analysis.culprits import Examined
 from traceq.analysis.grouping import added, distinct, moved, numbered_rows, sum_by_group
 from traceq.analysis.naming import place
 from traceq.analysis.spread import Buckets, Cells, Spread, SpreadColumns, bucket_of, spread_columns, sum_cells
-from traceq.report import Column, Holds, Unit
+from traceq.report import Column, Holds, Rows, Unit
 from traceq.semantics import KIND_NAMES, Kind, Peer, PeerKind, Status
 
 
@@ -89,6 +89,22 @@ def peer_specs(peer: Callable[[_Row], Peer | None]) -> tuple[Column[_Row], ...]:
         fact("kind", "what was called: `database`, `messaging`, `rpc`, `service`, `host`", get_args(PeerKind)),
         fact("system", "`mysql`, `kafka`, ...; the name itself for a service or host"),
         fact("name", "database, topic or queue, RPC service"),
+    )
+
+
+def example_rows(columns: tuple[Column[Any], ...], first: str) -> Rows[Any]:
+    """Describe the three examples that sums of alike things keep (`totals.examples`).
+
+    Args:
+        columns: Those of an example, which has a `trace_id`.
+        first: What the first of them is the most of (`newest`).
+    """
+    return Rows(
+        "examples",
+        columns,
+        of="totals",
+        about=f"up to three, the {first} first; in CSV the ids of their traces",
+        text=lambda row: tuple(example.trace_id for example in row.totals.examples),
     )
 
 

@@ -24,6 +24,16 @@ from traceq.answer import Answer, Verdict
 from traceq.report import Column, Rows, Table, Unit, json_key
 
 
+def _whole(key: str, kind: type[Answer], about: str, *, is_known: bool = True) -> Column[Any]:
+    """Define an answer that is part of the document as it is; null where it may be missing and is."""
+
+    def document(answer: ServiceReport) -> dict[str, Any] | None:
+        part: Answer | None = getattr(answer, key)
+        return None if part is None else part.to_dict()
+
+    return json_key(key, document, about, Unit.OBJECT, holds=kind, is_known=is_known)
+
+
 class ServiceReport(Answer, Struct, frozen=True, eq=False):
     """What is slow, why, since when, and who is hit."""
 
@@ -46,75 +56,20 @@ class ServiceReport(Answer, Struct, frozen=True, eq=False):
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         # That of `bottlenecks`, and the tag value that its slow traces have, where one stands out.
         *(spec for spec in Bottlenecks.SPECS if spec.within == "verdict"),
-        json_key(
-            "bottlenecks",
-            lambda answer: answer.bottlenecks.to_dict(),
-            "as `bottlenecks` has them",
-            Unit.OBJECT,
-            holds=Bottlenecks,
-            is_known=True,
-        ),
-        json_key(
-            "over_time",
-            lambda answer: answer.over_time.to_dict(),
-            "when requests were slow",
-            Unit.OBJECT,
-            holds=OverTime,
-            is_known=True,
-        ),
+        _whole("bottlenecks", Bottlenecks, "as `bottlenecks` has them"),
+        _whole("over_time", OverTime, "when requests were slow"),
         *tag_specs(lambda answer: answer.tags),
-        json_key(
-            "findings",
-            lambda answer: answer.findings.to_dict(),
-            "as `findings` has them",
-            Unit.OBJECT,
-            holds=Findings,
-            is_known=True,
-        ),
-        json_key(
-            "errors",
-            lambda answer: answer.errors.to_dict(),
-            "as `errors` has them",
-            Unit.OBJECT,
-            holds=ErrorOrigins,
-            is_known=True,
-        ),
+        _whole("findings", Findings, "as `findings` has them"),
+        _whole("errors", ErrorOrigins, "as `errors` has them"),
         Rows(
             "traces",
             ExaminedTrace.SPECS,
             about="the slowest traces, each whole and as `show` has it, but for counts of its spans",
         ),
-        json_key(
-            "paths",
-            lambda answer: answer.paths.to_dict(),
-            "call paths by critical time",
-            Unit.OBJECT,
-            holds=CallPaths,
-            is_known=True,
-        ),
-        json_key(
-            "work",
-            lambda answer: answer.work.to_dict(),
-            "call paths by self time",
-            Unit.OBJECT,
-            holds=CallPaths,
-            is_known=True,
-        ),
-        json_key(
-            "dependencies",
-            lambda answer: answer.dependencies.to_dict(),
-            "as `deps` has them",
-            Unit.OBJECT,
-            holds=Dependencies,
-            is_known=True,
-        ),
-        json_key(
-            "comparison",
-            lambda answer: None if answer.comparison is None else answer.comparison.to_dict(),
-            "as `compare` has it; null where nothing is compared",
-            Unit.OBJECT,
-            holds=Comparison,
-        ),
+        _whole("paths", CallPaths, "call paths by critical time"),
+        _whole("work", CallPaths, "call paths by self time"),
+        _whole("dependencies", Dependencies, "as `deps` has them"),
+        _whole("comparison", Comparison, "as `compare` has it; null where nothing is compared", is_known=False),
     )
 
     def records(self) -> Table:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
 from traceq.analysis.findings.signatures import Acknowledgement, Review, signature_of
 from traceq.analysis.findings.sums import EXAMPLE_COLUMNS, ORDER, FindingKey, FindingSums, FindingTotals
+from traceq.analysis.group_sums import example_rows
 from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, set_apart_specs
 from traceq.analysis.spread import spread_specs
@@ -145,13 +146,7 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
     ),
     Column("advice", "advice", about="what to try"),
     *_ACKNOWLEDGED_COLUMNS,
-    Rows(
-        "examples",
-        EXAMPLE_COLUMNS,
-        of="totals",
-        about="up to three, the costliest first; in CSV the ids of their traces",
-        text=lambda finding: tuple(example.trace_id for example in finding.totals.examples),
-    ),
+    example_rows(EXAMPLE_COLUMNS, "costliest"),
 )
 
 
