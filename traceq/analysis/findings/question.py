@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from traceq.analysis.columns import Ints
 from traceq.analysis.culprits import Examined, examine
 from traceq.analysis.findings.answer import Finding, Findings, rank_of
-from traceq.analysis.findings.code import code_of
 from traceq.analysis.findings.kinds import KINDS, detect
 from traceq.analysis.findings.series import measure_pools
 from traceq.analysis.findings.sightings import Scene, Sightings
@@ -32,11 +31,13 @@ from traceq.analysis.requests import RequestOptions
 from traceq.analysis.spread import spreads
 from traceq.analysis.thresholds import Thresholds
 from traceq.learned import Lesson
-from traceq.semantics import STATEMENT, URL, first_text
+from traceq.semantics import CODE_FILE, CODE_LINE, STATEMENT, URL, first_text
 from traceq.traces import Traces
 
 EXAMPLE_SPANS = 5
 """Number of spans named for each example."""
+_STEPS_UP = 8
+"""Number of spans, from one upwards, that are asked for the source code that they run."""
 
 
 class FindingQuestion(Struct, frozen=True):
@@ -195,7 +196,7 @@ def _example(scene: Scene, merged: _Merged, at: int) -> FindingExample:
     seen, traces = merged.seen, scene.spans.traces
     members = seen.members[seen.offsets[at] : seen.offsets[at + 1]]
     request, span = int(merged.requests[at]), traces.span(int(seen.rows[at]))
-    file, line = code_of(traces, span.row)
+    file, line = _code_of(traces, span.row)
     return FindingExample(
         cost_ns=int(seen.cost_ns[at]),
         time_ns=int(seen.time_ns[at]),
@@ -208,3 +209,23 @@ def _example(scene: Scene, merged: _Merged, at: int) -> FindingExample:
         file=file,
         line=line,
     )
+
+
+def _code_of(traces: Traces, row: int) -> tuple[str, int]:
+    """Say which file and line a span runs: as it tells itself, or the nearest span above it in its service.
+
+    Returns:
+        The path, empty where no span tells it or attributes were left out, and the line, 0 where it is not told.
+    """
+    if traces.details is None:
+        return "", 0
+    service = traces.service_codes[row]
+    for _ in range(_STEPS_UP):
+        if row < 0 or traces.service_codes[row] != service:
+            break
+        attributes = traces.span(row).details.attributes()
+        if file := first_text(attributes, CODE_FILE):
+            line = first_text(attributes, CODE_LINE)
+            return file, int(line) if line.isascii() and line.isdigit() else 0
+        row = traces.parents[row]
+    return "", 0
