@@ -185,6 +185,16 @@ def _busy(port: int, error: OSError) -> SourceError:
     )
 
 
+def _codes(error: DecodeError | SourceError) -> tuple[HTTPStatus, str]:
+    """Say how a request that is not kept is answered over HTTP and over gRPC.
+
+    With none of these codes exporters try again: it would not help.
+    """
+    if isinstance(error, DecodeError):
+        return HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT"
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL"
+
+
 class _Refused(Exception):  # noqa: N818  an answer, not a failure of this program
     def __init__(self, status: HTTPStatus, told: str) -> None:
         super().__init__(told)
@@ -207,11 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 self.inbox.refuse(str(error))
                 self._reply(error.status, str(error).encode(), "text/plain")
-            except DecodeError as error:
-                self._reply(HTTPStatus.BAD_REQUEST, str(error).encode(), "text/plain")
-            except SourceError as error:
-                # Not one of the codes after which exporters try again: it would not help.
-                self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode(), "text/plain")
+            except (DecodeError, SourceError) as error:
+                self._reply(_codes(error)[0], str(error).encode(), "text/plain")
             else:
                 self._reply(HTTPStatus.OK, written, content_type)
 
@@ -332,10 +339,8 @@ def receiving_grpc(inbox: Inbox, port: int) -> Iterator[int]:
         with inbox.receiving():
             try:
                 return inbox.take(body, PROTOBUF)
-            except DecodeError as error:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            except SourceError as error:
-                context.abort(grpc.StatusCode.INTERNAL, str(error))
+            except (DecodeError, SourceError) as error:
+                context.abort(grpc.StatusCode[_codes(error)[1]], str(error))
         raise AssertionError("abort does not return")
 
     def ignore(_: bytes, __: Any) -> bytes:
