@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -148,6 +149,13 @@ def circles(edges: dict[str, set[str]]) -> dict[frozenset[str], str]:
 
 def layer_of(module: str) -> str:
     return module.removeprefix("traceq.").partition(".")[0]
+
+
+def test_the_table_has_every_layer_once() -> None:
+    _, _, table = (ROOT.parent / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("| layer | may import |")
+    layers = [layer for row in re.findall(r"^\| ([a-z_, ]+) \|", table, re.MULTILINE) for layer in row.split(", ")]
+
+    assert sorted(layers) == sorted(layer for layer in MAY_IMPORT if not layer.startswith("__"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
