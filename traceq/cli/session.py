@@ -272,14 +272,42 @@ def _picture(report: Report) -> str:
     return render_picture(report, columns())
 
 
+_SUBJECTS = {
+    "bottlenecks": "Bottlenecks",
+    "check": "Checks",
+    "compare": "Comparison",
+    "errors": "Errors",
+    "findings": "Findings",
+    "flame": "Call paths",
+    "operations": "Operations",
+    "search": "Traces",
+    "services": "Services",
+    "show": "Trace",
+    "stats": "Spans",
+}
+"""What commands show, for readers who never typed one."""
+
+
+def _title(command: str, asked: Asked) -> str:
+    """Say what an answer is about: what was asked, of which service and trace."""
+    query, subject = asked.query, _SUBJECTS.get(command, command)
+    whose = [str(query["service"])] if "service" in query else []
+    if "trace_id" in query:
+        trace = f"{query['trace_id']} {query.get('span_id', '')}".rstrip()
+        if command == "show":
+            return f"{subject} {trace}"
+        whose.append(f"trace {trace}")
+    return f"{subject} of {', '.join(whose)}" if whose else subject
+
+
 def imprint(report: Report, asked: Asked) -> Imprint:
     """Say what a document has to say of itself, since it is read elsewhere and later."""
-    named = [str(asked.query[key]) for key in ("service", "trace_id", "span_id") if key in asked.query]
+    zone = time.strftime("%Z")
     return Imprint(
-        title=report.title or " ".join((report.command, *named)),
+        title=report.title or _title(report.command, asked),
         source=asked.location,
         window=asked.window,
-        written=f"{format_time(time.time_ns())[: len('2026-11-22 14:03')]} {time.strftime('%Z')}",
+        written=f"{format_time(time.time_ns())[: len('2026-11-22 14:03')]} {zone}, times in {zone}",
         remarks=(*asked.notes, *warning_lines(asked.warnings, asked.warning_counts)),
     )
 

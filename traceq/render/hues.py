@@ -11,9 +11,9 @@ from msgspec import Struct
 from traceq.report import Block, Flame, Graph, Line, Report, Table, Timeline, Unit
 
 COLOURS = (
-    *(("#00789c", "#35b6dd"), ("#3a8a3a", "#6cbd6c"), ("#9a3f9a", "#cf7fcf"), ("#a86400", "#e39a3a")),
-    *(("#3b62d9", "#8aa4ff"), ("#00807c", "#35bdb8"), ("#b53bb0", "#e07fdd"), ("#5d7f2e", "#9cc568")),
-    *(("#7b4fd0", "#b79bff"), ("#857000", "#c6b03c"), ("#3b8080", "#78bcbc"), ("#96702a", "#dfb96f")),
+    *(("#00779b", "#35b6dd"), ("#347d34", "#6cbd6c"), ("#9a3f9a", "#cf7fcf"), ("#a05f00", "#e39a3a")),
+    *(("#3b62d9", "#8aa4ff"), ("#007b77", "#35bdb8"), ("#b33aae", "#e07fdd"), ("#58782b", "#9cc568")),
+    *(("#7b4fd0", "#b79bff"), ("#826d00", "#c6b03c"), ("#377878", "#78bcbc"), ("#8c6827", "#dfb96f")),
 )
 """The hues where all colours can be had: on white, where the terminal's own are too light to be read, and on black."""
 HUE_COUNT = len(COLOURS)

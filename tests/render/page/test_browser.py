@@ -46,6 +46,22 @@ def test_no_page_is_wider_than_its_window(width: int, opened: Opened) -> None:
     assert opened(WIDE, width).evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_narrow_window_shows_every_cell_of_a_table_with_its_heading(opened: Opened) -> None:
+    columns: tuple[Column[Any], ...] = (
+        Column("operation", "operation"),
+        Column("took_ns", "critical", Unit.DURATION),
+        Column("held_by", "held up by"),
+    )
+    rows = tuple(("POST /rooms/{room_id}/messages", 10**9 + number, "save > insert > " * 9) for number in range(3))
+    found = opened(render_page(Report("x", {}, Table((), ()), (Table(columns, rows),)), Imprint("x")), width=390)
+
+    assert found.evaluate("(box => box.scrollWidth <= box.clientWidth)(document.querySelector('.scroller'))")
+    cells = found.locator("tbody tr").first.locator("td")
+    assert [cells.nth(at).is_visible() for at in range(3)] == [True] * 3
+    before = [cells.nth(at).evaluate("cell => getComputedStyle(cell, '::before').content") for at in range(3)]
+    assert [text.replace('" "', "").strip() for text in before] == ["none", '"critical "', '"held up by "']
+
+
 def test_themes_differ(opened: Opened) -> None:
     page = opened(TREE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from traceq.render.page.parts import Ink, PagePart, duration_html, hued, safe, trace_html
+from traceq.render.page.parts import Ink, PagePart, duration_html, hued, prose, safe, trace_html
 from traceq.report import (
     Column,
     Fields,
@@ -33,8 +33,13 @@ def table_part(table: Table, ink: Ink) -> PagePart:
     kept = [number for number, column in enumerate(table.columns) if column.unit is not Unit.OBJECT]
     marks = {number: _mark(table.columns[number], [row[number] for row in table.rows]) for number in kept}
     heads = "".join(f'<th scope="col"{marks[number]}>{safe(table.columns[number].title)}</th>' for number in kept)
+    # Where columns have no room beside each other, each cell says which it is of.
+    named = {number: f' data-title="{safe(table.columns[number].title)}"' for number in kept}
     rows = (
-        "".join(f"<td{marks[number]}>{_cell(table.columns[number], row[number], ink)}</td>" for number in kept)
+        "".join(
+            f"<td{marks[number]}{named[number]}>{_cell(table.columns[number], row[number], ink)}</td>"
+            for number in kept
+        )
         for row in table.rows
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
@@ -155,7 +160,7 @@ def _edges(histogram: Histogram, at: int) -> Iterator[float]:
 
 def fields_part(fields: Fields) -> PagePart:
     """Write names and values."""
-    pairs = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in fields.pairs)
+    pairs = "".join(f"<dt>{safe(name)}</dt><dd>{prose(value)}</dd>" for name, value in fields.pairs)
     return PagePart(f"<dl>{pairs}</dl>")
 
 

@@ -71,7 +71,6 @@ part("flame", (root, data) => {
     const list = make("dl"), add = (name, value) => list.append(make("dt", "", name), make("dd", "", value));
     add(data.measure, `${durationText(data.value[selected])}, ${(100 * data.value[selected] / Math.max(data.total, 1)).toFixed(1)} % of all`);
     add("own", durationText(data.own[selected]));
-    if (data.delta[selected] !== null) add("difference", durationText(data.delta[selected]));
     const told = data.facts[selected].map(at => data.strings[at]);
     for (let at = 0; at < told.length; at += 2) if (!["share", "own", data.measure].includes(told[at])) add(told[at], told[at + 1]);
     facts.replaceChildren(make("strong", "", label(selected)), list);
@@ -124,7 +123,7 @@ part("flame", (root, data) => {
   });
   search.addEventListener("input", look);
   reset.addEventListener("click", () => widen(-1));
-  find("measure").textContent = data.sides ? `${data.measure}: red is longer in ${data.sides[1]}, blue in ${data.sides[0]}` : `width: ${data.measure}`;
+  find("measure").textContent = data.sides ? `width: ${data.measure}; red is longer in ${data.sides[1]}, blue in ${data.sides[0]}` : `width: ${data.measure}`;
 
   place();
   draw();

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import assert_never
 
-from traceq.render.page.parts import Ink, PagePart, anchor, hued, safe, trace_html
+from traceq.render.page.parts import Ink, PagePart, anchor, hued, prose, safe, trace_html
 from traceq.report import Heading, Line, Part
 
 _TRACE = re.compile(r"\b(trace )([0-9a-f]{32}|[0-9a-f]{16})\b")
@@ -65,4 +65,4 @@ def _run(part: Part, ink: Ink) -> str:
 
 def _linked(text: str, ink: Ink) -> str:
     """Write text, in it ids of traces as they stand in tables."""
-    return _TRACE.sub(lambda found: found[1] + trace_html(found[2], ink), safe(text))
+    return _TRACE.sub(lambda found: found[1] + trace_html(found[2], ink), prose(text))

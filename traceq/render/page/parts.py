@@ -66,6 +66,14 @@ def safe(text: str) -> str:
     return escape(printable(text))
 
 
+_UNITS = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|m|h|d|%)(?!\w))")
+
+
+def prose(text: str) -> str:
+    """Make a text fit for markup in which lines are broken, but not between a number and its unit."""
+    return _UNITS.sub("\N{NO-BREAK SPACE}", safe(text))
+
+
 def anchor(text: str) -> str:
     """Give the name by which a heading is jumped to."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
