@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 import traceq
 from tests.cli.conftest import ROOT
 from tests.cli.test_golden import first
-from tests.sources.replay import recorded_by_path, recorded_trace_id
-from tests.sources.servers import serving
+from tests.sources.replay import FIXTURES, recorded_by_path, recorded_trace_id
+from tests.sources.servers import Reply, Seen, serving
 from tools.json_schemas import ANSWERS, SCHEMAS, schema_of, written
 from traceq.catalog import ArchivedTrace, ArchiveList
 from traceq.cli import main
@@ -74,12 +74,11 @@ def told(command: str, document: object) -> list[str]:
     ]
 
 
-def documents(*words: str) -> Iterator[tuple[str, Any]]:
+def documents(*words: str, codes: Collection[int] = (0, 3, 6)) -> Iterator[tuple[str, Any]]:
     """Give the document of a question, if there is one, with the command it names."""
     with TemporaryDirectory() as folder:
         target = Path(folder) / "answer.json"
-        code = main((*words, "--quiet", "-o", str(target)))
-        assert code in (0, 3, 6), words
+        assert main((*words, "--quiet", "-o", str(target))) in codes, words
         if target.exists():
             document = json.loads(target.read_text(encoding="utf-8"))
             assert document["schema"] == f"traceq.{words[0]}/1"
@@ -134,6 +133,100 @@ def test_documents_about_recorded_servers_meet_their_schemas(folder: str) -> Non
                 assert told(command, document) == [], words
 
     assert commands >= set(ANSWERS) - {"archive"}
+
+
+SET_UP_OTHERWISE = sorted(
+    path.name for kind in ("tenancy", "base-path", "opensearch") for path in FIXTURES.glob(f"jaeger-*-{kind}")
+)
+
+
+@pytest.mark.parametrize("folder", SET_UP_OTHERWISE)
+def test_documents_about_servers_set_up_otherwise_meet_their_schemas(folder: str) -> None:
+    """Of these fewer answers were recorded; services of which none was have no traces, other questions no answer."""
+    exchanges = json.loads((FIXTURES / folder / "exchanges.json").read_text(encoding="utf-8"))
+    base = "/jaeger" if any(exchange["path"].startswith("/jaeger/") for exchange in exchanges) else ""
+    recorded, commands = recorded_by_path(folder), set()
+
+    def answer(target: str, seen: Seen) -> Reply:
+        found = recorded(target, seen)
+        return NO_TRACES if found.status == 404 and target.startswith("/api/traces?") else found
+
+    with serving(answer) as seen:
+        for words in {words[0]: words for words in QUESTIONS}.values():
+            when = () if words[0] == "services" else ("--lookback", "30d")
+            asked = (*words, *when, "--tenant", "acme", "--source", seen.url + base)
+            for command, document in documents(*asked, codes=(0, 3, 4, 6)):
+                commands.add(command)
+                assert told(command, document) == [], words
+
+    # What is recorded of the newest server set up so is that it is found.
+    assert commands == ({"services"} if "dev" in folder else {words[0] for words in QUESTIONS})
+
+
+NO_TRACES = Reply(b'{"data":[],"total":0,"limit":0,"offset":0,"errors":null}')
+
+
+def zeros(value: object, key: str = "") -> Iterator[str]:
+    """Name the keys of all numbers that are 0, but for counts: there, 0 is what was found."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from zeros(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from zeros(each, key)
+    elif value == 0 and not isinstance(value, bool) and not key.endswith(("_count", "_counts")):
+        yield key
+
+
+def answers_for(source: str) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    for words in QUESTIONS:
+        for _, document in documents(*words, "--source", source):
+            yield words, {key: value for key, value in document.items() if key != "query"}
+
+
+def test_what_was_not_measured_is_null_where_there_are_no_traces(tmp_path: Path) -> None:
+    source = tmp_path / "empty.json"
+    source.write_text('{"data": []}', encoding="utf-8")
+
+    found = {words: list(zeros(document)) for words, document in answers_for(str(source))}
+
+    assert len(found) > 12
+    # The bound of `no(n+1)` was given, and is not a measure.
+    assert {words: keys for words, keys in found.items() if keys} == {
+        ("check", "p95(chat-service) < 1h", "no(n+1)"): ["bound"]
+    }
+
+
+def only_a_table(target: str, _: Seen) -> Reply:
+    """Answer as a server that knows who calls whom, and keeps no trace."""
+    told_of = {
+        "/api/services": ["shop", "stock"],
+        "/api/dependencies": [{"parent": "shop", "child": "stock", "callCount": 7}],
+        "/api/traces": [],
+    }
+    path = target.partition("?")[0]
+    return Reply(json.dumps({"data": told_of[path]}).encode()) if path in told_of else Reply(b"404", 404)
+
+
+def test_what_was_not_measured_is_null_where_there_is_only_a_table_of_calls() -> None:
+    with serving(only_a_table) as seen:
+        found = {words: (list(zeros(document)), document) for words, document in answers_for(seen.url)}
+
+    assert {words: keys for words, (keys, _) in found.items() if keys} == {
+        ("check", "p95(chat-service) < 1h", "no(n+1)"): ["bound"]
+    }
+    for words in (("deps",), ("deps", "--critical")):
+        (call,) = found[words][1]["dependencies"]
+        known = {key: value for key, value in call.items() if value is not None}
+        assert known == {
+            "caller": "shop",
+            "callee": "stock",
+            "asynchronous": False,
+            "call_count": 7,
+            "jaeger_count": 7,
+            "known_to": "jaeger",
+            "is_spurious": False,
+        }
 
 
 def test_documents_about_nothing_meet_their_schemas(tmp_path: Path) -> None:

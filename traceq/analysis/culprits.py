@@ -136,7 +136,8 @@ class Culprit(Struct, frozen=True):
     """The measure by which spans are ranked, summed over all spans of the call."""
     ratio: float
     """The share of the request's latency."""
-    network_ns: int
+    network_ns: int | None
+    """The part of this between caller and callee; None by measures that do not charge it to anybody."""
     chain: tuple[tuple[str, str], ...]
     """Service and operation of every span from the request's entry down to this one."""
     statement: str
@@ -145,9 +146,10 @@ class Culprit(Struct, frozen=True):
     """Whether it is the request itself rather than a call below it: its work has no other span."""
 
     @property
-    def waits_outside(self) -> bool:
-        """Whether so much of its time is between caller and callee that its own duration does not explain it."""
-        return self.network_ns >= _NOTABLE_NETWORK * self.held_ns > 0
+    def outside_ns(self) -> int:
+        """Its time between caller and callee if that is so much that its own duration does not explain it, else 0."""
+        network_ns = self.network_ns or 0
+        return network_ns if network_ns >= _NOTABLE_NETWORK * self.held_ns else 0
 
 
 CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
@@ -160,7 +162,7 @@ CULPRIT_COLUMNS: tuple[Column[Culprit] | Rows[Culprit], ...] = (
     Column("call_count", "calls", Unit.COUNT, lambda one: len(one.rows), "calls, alike siblings together"),
     Column("held_ns", "held", Unit.DURATION, about="by the measure that ranks, all calls together"),
     Column("ratio", "share", Unit.RATIO, about="share of the request's latency"),
-    Column("network_ns", "network", Unit.DURATION, about="the part between caller and callee; 0 by other measures"),
+    Column("network_ns", "network", Unit.DURATION, about="the part between caller and callee; null by other measures"),
     Column("duration_ns", "duration", Unit.DURATION, about="that of the longest call"),
     Rows(
         "chain",
@@ -236,8 +238,7 @@ def _culprit(examined: Examined, rows: Ints, latency_ns: int, measure: Measure, 
         rows=tuple(rows.tolist()),
         held_ns=int(held_ns.sum()),
         ratio=int(held_ns.sum()) / latency_ns,
-        # Other measures do not charge it to anybody.
-        network_ns=int(examined.network_ns[rows].sum()) if measure == "critical-time" else 0,
+        network_ns=int(examined.network_ns[rows].sum()) if measure == "critical-time" else None,
         chain=_chain(examined.spans, span.row),
         statement="" if traces.details is None else first_text(span.details.attributes(), STATEMENT),
         is_entry=is_entry,

@@ -113,7 +113,14 @@ DEPENDENCY_COLUMNS: tuple[Column[Dependency], ...] = (
         "of these calls, those of which a span is missing: other traces show who called",
         is_known=False,
     ),
-    Column("protocols", "protocol", value=lambda call: sorted(call.counted.protocols), holds="texts"),
+    Column(
+        "protocols",
+        "protocol",
+        value=lambda call: sorted(call.counted.protocols) or None,
+        about="of the calls; null where spans do not tell any",
+        holds="texts",
+        is_known=False,
+    ),
     *_view_specs("callee_time", "durations of the calls as the callee sees them", lambda sums: sums.callee),
     *_view_specs("caller_time", "durations of the calls as the caller sees them", lambda sums: sums.caller),
     *_view_specs("network_time", "network times of the calls", lambda sums: sums.network),
@@ -297,9 +304,8 @@ def from_sums(sums: DependencySums, *, with_critical: bool = False) -> Dependenc
         for key, part in ((key, _bounded(part, sums.trace_count)) for key, part in calls.items())
     )
     nodes = tuple(sorted(set(real.values())))
-    return Dependencies(
-        "traces", nodes, tuple(sorted(edges)), sums.trace_count, sums.critical_ns if with_critical else None
-    )
+    critical_ns = sums.critical_ns if with_critical and sums.trace_count else None
+    return Dependencies("traces", nodes, tuple(sorted(edges)), sums.trace_count, critical_ns)
 
 
 def _settled(key: CallKey, real: Mapping[Node, Node]) -> CallKey:

@@ -142,9 +142,7 @@ class TraceBottlenecks(Answer, Struct, frozen=True, eq=False):
         calls = f" x {len(first.rows):,}" if len(first.rows) > 1 else ""
         root = self.summary.root_service
         where = whose(first.service, first.name, first.peer, root)
-        between = (
-            f", {format_duration(first.network_ns)} of it between caller and callee" if first.waits_outside else ""
-        )
+        between = f", {format_duration(first.outside_ns)} of it between caller and callee" if first.outside_ns else ""
         return Verdict((Part(held), what, Part(f"{calls}{where}{between}.")), numbers)
 
 

@@ -38,7 +38,12 @@ def skew_specs(taken: Callable[[Any], tuple[int, int]], within: str = "skew") ->
     """
     return (
         json_key("span_count", lambda row: taken(row)[0], "spans moved to correct clocks", within=within),
-        json_key("largest_shift_ns", lambda row: taken(row)[1], "how far they were moved at most", within=within),
+        json_key(
+            "largest_shift_ns",
+            lambda row: taken(row)[1] if taken(row)[0] else None,
+            "how far they were moved at most; null where none was",
+            within=within,
+        ),
     )
 
 

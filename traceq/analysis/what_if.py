@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, NamedTuple
 
@@ -151,6 +151,11 @@ OPERATION_COLUMNS: tuple[Column[HeldOperation], ...] = (
 )
 
 
+def _of_requests(key: str, value: Callable[[WhatIfSums], int], about: str) -> Column[WhatIf]:
+    """Describe a time that is null where there was no request."""
+    return json_key(key, lambda answer: value(answer.sums) if answer.sums.before.count else None, about)
+
+
 class WhatIf(Answer, Struct, frozen=True):
     """What shorter calls would save, and what would hold requests then."""
 
@@ -175,10 +180,18 @@ class WhatIf(Answer, Struct, frozen=True):
             lambda answer: answer.sums.on_path_count,
             "shortened spans that hold the critical path",
         ),
-        Column("shortened_ns", of="sums", about="what these are shortened by"),
-        Column("saved_ns", of="sums", about="how much less all requests would take"),
-        Column("least_saved_ns", of="sums", about="the same if calls waited for all that had ended before them"),
-        Column("most_saved_ns", of="sums", about="the same if calls waited only for what had ended last before them"),
+        _of_requests("shortened_ns", lambda sums: sums.shortened_ns, "what these are shortened by"),
+        _of_requests("saved_ns", lambda sums: sums.saved_ns, "how much less all requests would take"),
+        _of_requests(
+            "least_saved_ns",
+            lambda sums: sums.least_saved_ns,
+            "the same if calls waited for all that had ended before them",
+        ),
+        _of_requests(
+            "most_saved_ns",
+            lambda sums: sums.most_saved_ns,
+            "the same if calls waited only for what had ended last before them",
+        ),
         json_key("request_count", lambda answer: answer.sums.before.count, "requests that were looked at"),
         *spread_specs("latency_before", "", lambda answer: answer.sums.before, "latencies of the requests as they are"),
         *spread_specs(

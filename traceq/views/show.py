@@ -216,8 +216,8 @@ def _sentence(culprit: Culprit) -> Line:
         Part(call_text(culprit), "strong"),
         Part(f" ({chain_text(culprit.chain)})", "dim"),
     ]
-    if culprit.waits_outside:
-        parts.append(Part(f", {format_duration(culprit.network_ns)} of it between caller and callee"))
+    if culprit.outside_ns:
+        parts.append(Part(f", {format_duration(culprit.outside_ns)} of it between caller and callee"))
     if culprit.statement:
         parts.append(Part(f": {culprit.statement}"))
     return Line(tuple(parts))

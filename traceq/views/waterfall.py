@@ -350,8 +350,8 @@ class _Drawing:
             )
             beside = ", beside what nobody waits for" if is_covered else ""
             # The row's bar does not have the time that it is charged for what passes around it.
-            if culprit.waits_outside and not culprit.is_entry:
-                calls += f", {format_duration(culprit.network_ns)} of it on the way"
+            if culprit.outside_ns and not culprit.is_entry:
+                calls += f", {format_duration(culprit.outside_ns)} of it on the way"
             texts.append(f"{ratio} in itself{beside}" if culprit.is_entry else f"bottleneck {ratio}{calls}")
         texts += self._match_notes(node)
         if len(node.rows) > 1:

@@ -226,5 +226,7 @@ def _without_finding(there: Sequence[Finding], expression: Expression, sums: Che
         remark = f"{kind}{there[0].key.service} {there[0].key.name} {remark}"
         example = there[0].totals.examples[0].trace_id
     measured, apart = plural(len(there), "finding"), sums.findings.set_apart
-    outcome: Outcome = "failed" if there else "passed" if sums.findings.request_count else "nothing"
+    if not sums.findings.request_count:
+        return CheckResult(expression.text, "nothing", None, 0, "nothing", remark, example, apart)
+    outcome: Outcome = "failed" if there else "passed"
     return CheckResult(expression.text, measured, len(there), 0, outcome, remark, example, apart)
