@@ -9,7 +9,6 @@ import pytest
 
 from tests.strategies import as_json
 from traceq.codec.documents import read_document
-from traceq.errors import DecodeError
 from traceq.sources.bodies import read_body
 from traceq.sources.slices import sliced
 
@@ -49,9 +48,12 @@ def test_a_whole_last_line_needs_no_line_end() -> None:
     assert (len(document.parts), document.notes) == (3, ())
 
 
-def test_a_line_in_between_is_still_refused() -> None:
-    with pytest.raises(DecodeError, match="line 2: broken JSON"):
-        read_document(b"\n".join((v1(1), v1(2)[:-3], v1(3))), "x.jsonl")
+def test_a_broken_line_in_between_is_left_out_and_told() -> None:
+    document = read_document(b"\n".join((v1(1), v1(2)[:-3], v1(3))), "x.jsonl")
+
+    assert [part.trace_id for part in document.parts] == ["a1", "a3"]
+    (note,) = document.notes
+    assert note.startswith("left out because no traces can be read from them: 1 line (first: line 2: broken JSON")
 
 
 def test_a_last_document_or_message_that_ends_in_the_middle_is_left_out_and_told() -> None:

@@ -132,7 +132,7 @@ def test_what_is_written_for_others_reads_back(
     ("content", "message"),
     [
         pytest.param({"a": [1], "b": [2]}, "it is Parquet without the column trace_id; it has a, b, ...", id="other"),
-        pytest.param({**DUCKDB, "trace_id": [None, None]}, "row 0 names no trace", id="no trace"),
+        pytest.param({**DUCKDB, "trace_id": [None, None]}, "row 0 of x.json: its spans name no trace", id="no trace"),
     ],
 )
 def test_what_cannot_be_read_is_named(content: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_trace_that_is_listed_in_another_alone_is_found(long_name: str, tmp_pa
 
 
 def test_a_server_is_believed_about_what_is_in_a_trace() -> None:
-    (part,) = read_document(written([("a1", ["a1", "b2"])]), "x", keeps_others=True).parts
+    (part,) = read_document(written([("a1", ["a1", "b2"])]), "x", is_answer=True).parts
 
     assert part.trace_id == "a1"
 

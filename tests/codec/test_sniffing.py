@@ -71,7 +71,7 @@ def test_otlp_json_is_read_however_it_is_wrapped(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "ids"),
     [
-        pytest.param(lines(V1_TRACE, {**V1_TRACE, "traceID": "0b"}), ["0a", "0b"], id="traces"),
+        pytest.param(lines(V1_TRACE, V1_TRACE), ["0a", "0a"], id="traces"),
         pytest.param(lines({"data": [V1_TRACE]}, {"data": []}, {"data": [V1_TRACE]}), ["0a", "0a"], id="envelopes"),
         pytest.param(lines({"result": OTLP}, {"result": OTLP}) + b"\n", ["0" * 30 + "0a"] * 2, id="v3-stream"),
         pytest.param(
@@ -207,14 +207,8 @@ BEGINNING = "cannot read traces from x.json"
             id="v1-error",
         ),
         pytest.param(b'{"error":{"message":"broke"}}', ": it tells an error: broke", id="v3-error"),
-        pytest.param(
-            lines({"result": OTLP}, {"error": "broke"}), " line 2: it tells an error: broke", id="stream-broke"
-        ),
         pytest.param(b'{"data":[\n{"a":nul}]}', ": broken JSON at byte 16, line 2: invalid character", id="broken"),
         pytest.param(as_json([V1_TRACE])[:-9], ": broken JSON: it ends in the middle, after 166 bytes", id="truncated"),
-        pytest.param(
-            lines(OTLP) + b"\n{'a'", " line 2: broken JSON at byte 1: object keys must be strings", id="broken-line"
-        ),
         pytest.param(
             lines(OTLP) + b"\nreally",
             " line 2: it begins with 'really', where JSON of traces begins with { or [",
@@ -239,6 +233,27 @@ def test_everything_else_is_refused_in_one_line(body: bytes, message: str) -> No
 
     assert caught.value.message == BEGINNING + message
     assert caught.value.hint.startswith("traceq reads Jaeger JSON")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (lines({"result": OTLP}, {"error": "broke"}), "line 2: it tells an error: broke"),
+        (lines(OTLP) + b"\n{'a'", "line 2: broken JSON at byte 1: object keys must be strings"),
+        (lines(OTLP, {"resourceLogs": []}), "line 2: it looks like OTLP logs"),
+    ],
+)
+def test_lines_that_hold_something_else_are_told(body: bytes, told: str) -> None:
+    document = read_document(body, "x.json")
+
+    assert len(document.parts) == 1
+    assert document.notes == (f"left out because no traces can be read from them: 1 line (first: {told})",)
+
+
+def test_the_answer_of_a_server_is_whole_or_refused() -> None:
+    for body in (lines({"result": OTLP}, {"error": "broke"}), as_json({"data": [V1_TRACE, V1_TRACE]})[:-9]):
+        with pytest.raises(DecodeError, match=r"it tells an error: broke|it ends in the middle"):
+            read_document(body, "http://x", is_answer=True)
 
 
 def test_a_hostile_location_is_shown_escaped() -> None:

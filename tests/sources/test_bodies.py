@@ -42,9 +42,20 @@ def test_text_in_utf_16_is_converted(encoding: str, mark: bytes, tmp_path: Path)
     assert Path(unpacked_file(str(file), tmp_path)).read_bytes() == text.encode()
 
 
-def test_broken_utf_16_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_wide_text_is_read_up_to_its_last_whole_character(encoding: str, missing: int, tmp_path: Path) -> None:
     file = tmp_path / "redirected.json"
-    file.write_bytes(b"\xff\xfe{\0\0\xd8")
+    content = '[{"é": "\ud800"}]'.encode(encoding, "surrogatepass")
+    file.write_bytes(content[: len(content) - missing])
 
-    with pytest.raises(InputError, match="the text in UTF-16 is broken"):
+    whole = '[{"é": "\ud800"}]'.encode("utf-8", "surrogatepass")
+    assert bytes(read_body(str(file))) == whole[: len(whole) - missing]
+
+
+def test_broken_utf_32_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "redirected.json"
+    file.write_bytes(b"{\0\0\0\0\0\xff\xff")
+
+    with pytest.raises(InputError, match="the text in UTF-32 is broken"):
         read_body(str(file))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,9 @@ from traceq.errors import DecodeError
 from traceq.units import format_count, plural
 from traceq.untrusted import printable
 
+if TYPE_CHECKING:
+    from traceq.codec.damage import Variant
+
 _Value = TypeVar("_Value")
 
 
@@ -29,36 +32,46 @@ class Document(Struct, frozen=True):
     """Empty unless the bytes are Jaeger's dependency table."""
     notes: tuple[str, ...] = ()
     """Failures that a server reported besides the traces that it did return, safe to show."""
+    has_lone_spans: bool = False
+    """Whether there are spans that stand alone, which may be lines of a log, rather than in documents."""
 
 
-def read_document(body: Body, location: str, *, keeps_others: bool = False) -> Document:
+def read_document(body: Body, location: str, *, is_answer: bool = False) -> Document:
     """Find the traces in JSON: a single document, one per line, or several that follow each other.
 
     Args:
         body: The bytes, uncompressed. Parts refer to them until they are decoded, so they must not change.
         location: Where they come from, for messages.
-        keeps_others: Whether spans that name other traces stay in the one that lists them, as servers answer for it.
+        is_answer: Whether a server answered: nothing may be missing then, and it is believed about what is in a trace.
 
     Raises:
         DecodeError: If they are anything else, or broken. The spans themselves are checked by `Part.coded`.
     """
-    return read_documents((memoryview(body),), location, keeps_others=keeps_others)
+    return read_documents((memoryview(body),), location, is_answer=is_answer)
 
 
-def read_documents(bodies: Iterable[memoryview], location: str, *, keeps_others: bool = False) -> Document:
+def read_documents(bodies: Iterable[memoryview], location: str, *, is_answer: bool = False) -> Document:
     """Find the traces in several ranges of bytes from one place, as `read_document` does in one."""
     place = printable(location)
-    reader = _Reader(keeps_others)
+    reader = _Reader(is_answer)
     with collector_paused():
         for view in bodies:
             reader.read_file(view, place)
-        parts = [*reader.parts, *reader.span_parts()]
-    if reader.nameless:
-        if not parts:
-            raise refusal(reader.nameless[0], "its spans name no trace")
-        left_out = plural(len(reader.nameless), "span")
-        reader.notes.append(f"left out because they name no trace: {left_out} (first: {reader.nameless[0]})")
-    return Document(tuple(parts), sum_calls(reader.calls), tuple(dict.fromkeys(reader.notes)))
+        return reader.document()
+
+
+def read_line(line: memoryview, location: str) -> Document:
+    """Find the traces in a line of a file that has others: it is whole, or broken.
+
+    Raises:
+        DecodeError: If it is broken, or holds anything else.
+    """
+    place = printable(location)
+    reader = _Reader(is_answer=False)
+    reader.read_line(line, wire.json_start(line, place), place)
+    if len(line) <= _LOOKED_INTO_BYTES:
+        reader.parts = list(parted(reader.parts))
+    return reader.document()
 
 
 def read_trace(trace: memoryview, location: str) -> Part:
@@ -121,8 +134,10 @@ _MAX_DEPTH = 6
 class _Reader(Struct):
     """Collects what a document holds."""
 
-    keeps_others: bool
-    """Whether spans that name other traces stay in the one that lists them."""
+    is_answer: bool
+    """Whether a server answered: nothing may be missing then, and it is believed about what belongs to a trace."""
+    is_lenient: bool = False
+    """Whether lines that hold no traces are left out even where spans stand alone, which a log may hold, too."""
     parts: list[Part] = []
     calls: list[ServiceCall] = []
     notes: list[str] = []
@@ -130,19 +145,41 @@ class _Reader(Struct):
     """Where the spans are that name no trace."""
     _spans: dict[SpanFormat, list[LocatedSpan]] = {}
 
+    def document(self) -> Document:
+        """Give what was found.
+
+        Raises:
+            DecodeError: If there are spans, and none names its trace.
+        """
+        parts = [*self.parts, *self.span_parts()]
+        notes = list(self.notes)
+        if self.nameless:
+            if not parts:
+                raise refusal(self.nameless[0], "its spans name no trace")
+            count = plural(len(self.nameless), "span")
+            notes.append(f"left out because they name no trace: {count} (first: {self.nameless[0]})")
+        unique = tuple(dict.fromkeys(notes))
+        return Document(tuple(parts), sum_calls(self.calls), unique, has_lone_spans=self.has_lone_spans)
+
+    @property
+    def has_lone_spans(self) -> bool:
+        """Whether there are spans that stand alone."""
+        return bool(self._spans)
+
     def read_file(self, body: memoryview, place: str) -> None:
         """Read everything that a file holds, or a range of it; of a program's log the spans among its lines.
 
         Raises:
             DecodeError: If it is something else, or broken.
         """
-        found = _Reader(self.keeps_others)
+        found = _Reader(self.is_answer)
         try:
             found.read_body(body, place)
-        except DecodeError:
-            found = _Reader(self.keeps_others)
-            if not found.read_log(body, place):
+        except DecodeError as error:
+            rest = self._read_otherwise(body, place, error.__cause__)
+            if rest is None:
                 raise
+            found = rest
         if len(body) <= _LOOKED_INTO_BYTES:
             found.parts = list(parted(found.parts))
         self._take(found)
@@ -154,6 +191,30 @@ class _Reader(Struct):
         self.nameless += other.nameless
         for span_format, located in other._spans.items():
             self._spans.setdefault(span_format, []).extend(located)
+
+    def _read_otherwise(self, body: memoryview, place: str, why: BaseException | None) -> _Reader | None:
+        """Read the spans in a log, or what is whole in a document that is damaged; None if there are none."""
+        # Late: files are hardly ever logs or damaged.
+        from traceq.codec.damage import marked, variants
+
+        if not self.is_answer and (found := self._read_damaged(marked(body, why), place)) is not None:
+            return found
+        found = _Reader(self.is_answer)
+        if found.read_log(body, place):
+            return found
+        return None if self.is_answer else self._read_damaged(variants(body, why), place)
+
+    def _read_damaged(self, variants: Iterable[Variant], place: str) -> _Reader | None:
+        for variant in variants:
+            found = _Reader(self.is_answer, is_lenient=True)
+            try:
+                found.read_body(variant.body, place)
+            except DecodeError:
+                continue
+            if found.parts or found.has_lone_spans:
+                found.notes += variant.notes
+                return found
+        return None
 
     def read_log(self, body: memoryview, place: str) -> bool:
         """Read the spans that console exporters print; return whether there are any, and all can be read."""
@@ -179,6 +240,12 @@ class _Reader(Struct):
             self.read(body[start:], place, start)
         except _MoreFollowsError as more:
             self._read_all(body, start, start + more.end, place)
+        except DecodeError:
+            # What is wrong with the first document is found before what follows it.
+            end = _end_of_first(body[start:], place)
+            if end is None:
+                raise
+            self._read_all(body, start, start + end, place)
 
     def _read_binary(self, body: memoryview, place: str) -> bool:
         """Read Parquet, OTLP in protobuf, and the messages that the collector framed; return whether it is such."""
@@ -186,7 +253,9 @@ class _Reader(Struct):
             # Late, as below.
             from traceq.codec.parquet_foreign import read_parquet
 
-            self.parts += read_parquet(body, place)
+            parts, nameless = read_parquet(body, place)
+            self.parts += parts
+            self.nameless += nameless
             return True
         found = otlp_frames.messages(body)
         if found and found[0].is_framed:
@@ -213,13 +282,32 @@ class _Reader(Struct):
         whole = body[: wire.whole_lines(body)]
         if len(whole) < len(body):
             self.notes.append(wire.cut_off("the last line"))
+        refused: list[DecodeError] = []
         for number, line in wire.lines(whole):
             line_place = f"{place} line {number}"
             first = wire.json_start(line, line_place)
             try:
-                self.read(line[first:], line_place, first)
-            except _MoreFollowsError:
-                self._read_following(line, first, line_place)
+                self.read_line(line, first, line_place)
+            except DecodeError as error:
+                refused.append(error)
+        # Spans that stand alone may be lines of a log.
+        if refused and (self.is_answer or not (self.parts or (self.is_lenient and self._spans))):
+            raise refused[0]
+        self.notes += left_out(refused, "line", place)
+
+    def read_line(self, line: memoryview, first: int, place: str) -> None:
+        """Read a line, whose JSON begins at `first`."""
+        found = _Reader(self.is_answer)
+        try:
+            found.read(line[first:], place, first)
+        except _MoreFollowsError:
+            found._read_following(line, first, place)
+        except DecodeError as error:
+            marked = wire.broken_text_marked(line[first:], error.__cause__)
+            if marked is None:
+                raise
+            found.read(marked, place, first)
+        self._take(found)
 
     def _read_following(self, body: memoryview, start: int, place: str) -> None:
         position = start
@@ -250,7 +338,18 @@ class _Reader(Struct):
         if body[0] == ord("["):
             self._read_list(_decode(_LIST, body, place, start), place, depth)
         else:
-            self._read_object(_decode(_OBJECT, body, place, start), body, place, depth)
+            self._read_object(*self._object(body, place, start), place, depth)
+
+    def _object(self, body: memoryview, place: str, start: int = 0) -> tuple[_Object, memoryview]:
+        """Decode an object, with what is wrong with the structure of OTLP put right."""
+        try:
+            return _decode(_OBJECT, body, place, start), body
+        except DecodeError as error:
+            mended = otlp_shapes.mended(body) if isinstance(error.__cause__, msgspec.ValidationError) else None
+            if mended is None:
+                raise
+            self.notes += [f"not as OTLP has it: {told}" for told in mended.told]
+            return _decode(_OBJECT, mended.body, place), mended.body
 
     def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
         # In a long list only the first item is examined closely, as long as the others begin in the same way.
@@ -258,15 +357,25 @@ class _Reader(Struct):
         if first is not None:
             self._spans.setdefault(first, []).extend([(place, item) for item in items])
             return
+        refused: list[DecodeError] = []
         for position, item in enumerate(items):
-            if position and jaeger.begins_as_trace(item):
-                self._add_trace(item, place)
-            elif memoryview(item)[0] in b"{[":
-                self.read(memoryview(item), place, depth=depth + 1)
-            elif bytes(item) == b"null":
-                raise refusal(place, f"item {position} of a list is null, where a trace belongs")
-            else:
-                raise refusal(place, "it looks like a list of names or numbers, as Jaeger's API answers for services")
+            try:
+                self._read_item(item, place, depth, position)
+            except DecodeError as error:
+                if not self.is_lenient or bytes(item) == b"null":
+                    raise
+                refused.append(error)
+        self.notes += left_out(refused, "item", place)
+
+    def _read_item(self, item: msgspec.Raw, place: str, depth: int, position: int) -> None:
+        if position and jaeger.begins_as_trace(item):
+            self._add_trace(item, place)
+        elif memoryview(item)[0] in b"{[":
+            self.read(memoryview(item), place, depth=depth + 1)
+        elif bytes(item) == b"null":
+            raise refusal(place, f"item {position} of a list is null, where a trace belongs")
+        else:
+            raise refusal(place, "it looks like a list of names or numbers, as Jaeger's API answers for services")
 
     def _read_object(self, found: _Object, body: memoryview, place: str, depth: int) -> None:
         message = _told(found)
@@ -282,7 +391,7 @@ class _Reader(Struct):
         span_format = format_of(keys)
         wrapped = None if span_format else otlp_shapes.in_camel_case(body, keys) or otlp_shapes.wrapped(body, keys)
         if wrapped is not None:
-            self._read_object(_decode(_OBJECT, wrapped, place), wrapped, place, depth)
+            self._read_object(*self._object(wrapped, place), place, depth)
         elif span_format is not None:
             self._spans.setdefault(span_format, []).append((place, _decode(_RAW, body, place)))
         elif keys and not _is_action(keys):
@@ -351,12 +460,31 @@ class _Reader(Struct):
     def _add_trace(self, trace: msgspec.Raw | memoryview, place: str) -> None:
         trace_id = jaeger.read_trace_id(trace, place)
         if trace_id:
-            self.parts.append(JaegerPart(trace_id, trace, place, keeps_others=self.keeps_others))
+            self.parts.append(JaegerPart(trace_id, trace, place, keeps_others=self.is_answer))
 
     def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
         traces = otlp.split(groups, place)
         self.nameless += (origin.place for origin, _ in traces.pop("", ()))
         self.parts += (SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in traces.items())
+
+
+def _end_of_first(body: memoryview, place: str) -> int | None:
+    """Return where a document ends that is followed by others; None if none follows, or it is broken."""
+    try:
+        _decode(_RAW, body, place)
+    except _MoreFollowsError as more:
+        return more.end
+    except DecodeError:
+        pass
+    return None
+
+
+def left_out(refused: Sequence[DecodeError], what: str, place: str) -> list[str]:
+    """Say that lines, or items of a list, were left out because they hold something else, or are broken."""
+    if not refused:
+        return []
+    first = refused[0].message.removeprefix(f"cannot read traces from {place}").lstrip(": ")
+    return [f"left out because no traces can be read from them: {plural(len(refused), what)} (first: {first})"]
 
 
 def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, inspect
 
 from traceq.codec.foreign_values import read_time
-from traceq.codec.wire import MAX_NS, quoted
+from traceq.codec.wire import MAX_NS, is_broken_text, quoted
 from traceq.semantics import value_text
 from traceq.traces import WarningCode
 from traceq.units import NS_PER_US, parse_duration
@@ -46,6 +46,11 @@ class Fitting(Struct):
         """Fit an object into a struct; keys that the struct does not know stay as they are. None if it does not fit."""
         fitted: dict[str, Any] | None = self.value(value, into, "")
         return fitted
+
+    def look_for_broken_text(self, written: bytes) -> None:
+        """Take down that text is broken; decoding puts marks in its place."""
+        if is_broken_text(written):
+            self._remark("value-repaired", "some of its text is broken")
 
     def value(self, value: Any, into: Any, place: str) -> Any:
         """Fit any value into a type; None if it cannot be understood."""

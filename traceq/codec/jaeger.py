@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Generic, TypeAlias, TypeVar
@@ -19,7 +19,7 @@ from traceq import semantics
 from traceq.codec.jaeger_fields import NOTHING, AnySpan, Log, Process, Reference, Span, Tag
 from traceq.codec.jaeger_mending import mended_trace
 from traceq.codec.jaeger_parting import is_other
-from traceq.codec.mending import is_odd, repairs
+from traceq.codec.mending import decoded, is_odd, repairs
 from traceq.codec.wire import (
     BROKEN,
     READABLE,
@@ -142,11 +142,29 @@ def read_trace_id(trace: msgspec.Raw | memoryview, place: str) -> str | None:
     found = _ID_FIRST.match(trace)
     if found:
         return found.group(1).decode("ascii").lower()
-    read = decode(_TRACE_ID, trace, f"cannot read a trace of {place}")
-    trace_id = read.trace_id or next((span.trace_id for span in read.spans or ()), None)
-    if not trace_id and read.spans:
+    spans: Sequence[object]
+    try:
+        read = _TRACE_ID.decode(trace)
+        spans, named = read.spans or [], read.trace_id or next((span.trace_id for span in read.spans or ()), None)
+    except BROKEN as error:
+        spans, named = _ids_however_written(trace)
+        if named is None:
+            raise failure(f"cannot read a trace of {place}", error) from error
+    if not named and spans:
         raise DecodeError(f"cannot read a trace of {place}: its spans have no traceID", hint=READABLE)
-    return trace_id.lower() if trace_id else None
+    return named.lower() if named else None
+
+
+def _ids_however_written(trace: msgspec.Raw | memoryview) -> tuple[list[object], str | None]:
+    """Read the spans of a trace that has to be mended, and the first id among those of the trace and of its spans."""
+    try:
+        found = decoded(msgspec.Raw(bytes(trace)))
+    except BROKEN:
+        return [], None
+    spans = found.get("spans")
+    listed = spans if isinstance(spans, list) else []
+    named = (each.get("traceID") for each in (found, *listed) if isinstance(each, dict))
+    return listed, next((str(each) for each in named if each and isinstance(each, (str, int))), None)
 
 
 def read_coded(

@@ -9,7 +9,7 @@ import msgspec
 from traceq.codec.fitting import Fitting
 from traceq.codec.jaeger_fields import Process, Reference, Span, Tag
 from traceq.codec.mending import Mended, Mender, decoded, encoded, unit_told, warnings_of
-from traceq.codec.wire import BROKEN, Body
+from traceq.codec.wire import BROKEN, Body, broken_text_marked
 from traceq.traces import TraceWarning
 from traceq.units import NS_PER_US
 
@@ -71,7 +71,14 @@ def mended_trace(trace: Body | msgspec.Raw, trace_id: str) -> MendedTrace:
         msgspec.MsgspecError: If it is not JSON, or has no list of spans.
     """
     written = msgspec.Raw(bytes(trace))
-    spans = _RAW_SPANS.decode(written).spans or []
+    try:
+        spans = _RAW_SPANS.decode(written).spans or []
+    except msgspec.DecodeError as error:
+        marked = broken_text_marked(memoryview(written), error)
+        if marked is None:
+            raise
+        written = msgspec.Raw(bytes(marked))
+        spans = _RAW_SPANS.decode(written).spans or []
     unit_ns = _MENDER.unit_of(spans)
     mended = list(_MENDER.mend(spans, unit_ns))
     told = [] if unit_ns is None else [unit_told(trace_id, unit_ns, NS_PER_US)]
@@ -82,6 +89,7 @@ def mended_trace(trace: Body | msgspec.Raw, trace_id: str) -> MendedTrace:
         _SHELL.decode(written)
     except BROKEN:
         fitting = Fitting(NS_PER_US, NS_PER_US)
+        fitting.look_for_broken_text(b"".join(map(bytes, shell.values())))
         shell = fitting.object({key: decoded(value) for key, value in shell.items()}, _Shell) or {}
         told += warnings_of(fitting.remarks, trace_id, "")
     return MendedTrace(encoded({"spans": [each.span for each in mended], **shell}), mended, len(spans), told)

@@ -70,4 +70,4 @@ def _listed(trace: msgspec.Raw | memoryview) -> list[msgspec.Raw]:
 def _named(span: msgspec.Raw) -> str | None:
     found = decoded(span)
     named = found.get("traceID") if isinstance(found, dict) else None
-    return named if isinstance(named, str) else None
+    return str(named) if isinstance(named, (str, int)) and not isinstance(named, bool) else None

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from traceq.codec.fitting import Fitting, Remark, number_of
-from traceq.codec.wire import VOID_IDS, is_broken_text, quoted, whole_text
+from traceq.codec.wire import VOID_IDS, quoted, whole_text
 from traceq.traces import TraceWarning
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
@@ -86,8 +86,7 @@ class Mender(Struct, frozen=True):
         found = decoded(span)
         if not isinstance(found, dict) or (self.telling and self.telling.isdisjoint(found)):
             return None
-        if is_broken_text(bytes(span)):
-            fitting.remarks.append(Remark("value-repaired", "some of its text is broken"))
+        fitting.look_for_broken_text(bytes(span))
         if self.span_id and _is_void(found.get(self.span_id)):
             found[self.span_id] = id_of(bytes(span))
             fitting.remarks.append(Remark("id-missing", f"it has no id, and is given {found[self.span_id]}"))

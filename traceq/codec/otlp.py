@@ -326,6 +326,7 @@ def _read_mended(spans: Sequence[Located], trace_id: str, codes: Codebook, *, wi
 def _mended_origin(origin: _Origin) -> tuple[_Origin, list[Remark]]:
     """Put right the attributes of a resource and a scope."""
     fitting = Fitting(1, 1)
+    fitting.look_for_broken_text(origin.resource_attributes + bytes(origin.scope.attributes))
     resource, scope = (
         written if is_whole(written) else encoded(fitting.value(decoded(msgspec.Raw(written)), ATTRIBUTES.type, what))
         for written, what in ((origin.resource_attributes, "resource"), (bytes(origin.scope.attributes), "scope"))

@@ -211,7 +211,10 @@ def _wanted_texts(attributes: Iterable[bytes]) -> tuple[str, ...]:
 # The same few values occur in span after span.
 @lru_cache(maxsize=4096)
 def _wanted_text(attribute: bytes) -> tuple[str, ...]:
-    key, value = _pair(messages.KeyValue.FromString(attribute))
+    try:
+        key, value = _pair(messages.KeyValue.FromString(attribute))
+    except BrokenMessageError:
+        return ()  # it is shown where attributes are
     if key not in TELLING:
         return ()
     if key in ABRIDGED:
@@ -244,7 +247,7 @@ def _take_parents(span: Any, trace_id: str) -> tuple[tuple[tuple[str, ...], int]
 
 
 def _follows_from(link: Any) -> bool:
-    return _attributes(link.attributes, "a link").get(REFERENCE_TYPE) == FOLLOWS_FROM
+    return _attributes(link.attributes).get(REFERENCE_TYPE) == FOLLOWS_FROM
 
 
 def _is_link(link: Any) -> bool:
@@ -269,7 +272,7 @@ class _Details(msgspec.Struct, gc=False):
             scope = messages.Scope.FromString(self.origin.scope)
             message = messages.Status.FromString(span.status).message
         told = Told(_text(scope.name), _text(scope.version), _text(message), _text(span.trace_state))
-        return completed(told, _attributes(scope.attributes, "a scope"), _attributes(span.attributes, "a span"))
+        return completed(told, _attributes(scope.attributes), _attributes(span.attributes))
 
     def resource(self) -> Attributes:
         """Read the resource's attributes, `service.name` left out."""
@@ -280,8 +283,7 @@ class _Details(msgspec.Struct, gc=False):
         with _failures_told("cannot read the events of a span"):
             events = [messages.Event.FromString(event) for event in self._span().events]
         read = [
-            Event(event.time_unix_nano, _text(event.name) or "log", _attributes(event.attributes, "an event"))
-            for event in events
+            Event(event.time_unix_nano, _text(event.name) or "log", _attributes(event.attributes)) for event in events
         ]
         return tuple(sorted(read, key=lambda event: event.time_ns))
 
@@ -292,14 +294,14 @@ class _Details(msgspec.Struct, gc=False):
             parent = _take_parents(span, self.trace_id)[1]
             links = [messages.Link.FromString(link) for link in span.links]
         return tuple(
-            Link(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, "a link"))
+            Link(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes))
             for position, link in enumerate(links)
             if position != parent and _is_link(link)
         )
 
     def warnings(self) -> tuple[str, ...]:
         """Read the server's remarks."""
-        return remarks(_attributes(self._span().attributes, "a span")) if _REMARKS in self.written else ()
+        return remarks(_attributes(self._span().attributes)) if _REMARKS in self.written else ()
 
     def _span(self) -> Any:
         return messages.Span.FromString(self.written)
@@ -308,9 +310,19 @@ class _Details(msgspec.Struct, gc=False):
 _REMARKS = WARNINGS.encode()
 
 
-def _attributes(attributes: Iterable[bytes], what: str) -> dict[str, AttributeValue]:
-    with _failures_told(f"cannot read the attributes of {what}"):
-        return dict(_pair(messages.KeyValue.FromString(attribute)) for attribute in attributes)
+_BROKEN = "broken-attribute"
+
+
+def _attributes(attributes: Iterable[bytes]) -> dict[str, AttributeValue]:
+    """Read attributes; one that is broken is shown as its bytes."""
+    read: dict[str, AttributeValue] = {}
+    for attribute in attributes:
+        try:
+            key, value = _pair(messages.KeyValue.FromString(attribute))
+        except BrokenMessageError:
+            key, value = _BROKEN, bytes(attribute)
+        read[key] = value
+    return read
 
 
 def _pair(attribute: Any) -> tuple[str, AttributeValue]:
@@ -337,7 +349,7 @@ def _value(value: Any) -> AttributeValue:
 def _resource(resource: bytes) -> Mapping[str, AttributeValue]:
     with _failures_told("cannot read a resource"):
         attributes = messages.Resource.FromString(resource).attributes
-    return MappingProxyType(_attributes(attributes, "a resource"))
+    return MappingProxyType(_attributes(attributes))
 
 
 @lru_cache(maxsize=1024)

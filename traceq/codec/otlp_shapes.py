@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import NamedTuple
+
+import msgspec
+
+from traceq.codec.fitting import Fitting
+from traceq.codec.mending import decoded, encoded
+from traceq.codec.otlp import ResourceSpans
+from traceq.codec.wire import BROKEN
 
 _KEYS = (
     b"resource_spans|scope_spans|instrumentation_library_spans|instrumentation_library|trace_id|span_id|parent_span_id|"
@@ -42,3 +50,34 @@ def wrapped(body: memoryview, keys: Collection[str]) -> memoryview | None:
 
 _SCOPES = frozenset(("scopeSpans", "instrumentationLibrarySpans"))
 _SPAN = frozenset(("traceId", "spanId", "startTimeUnixNano"))
+
+
+class Mended(NamedTuple):
+    """A document whose structure was put right."""
+
+    body: memoryview
+    told: tuple[str, ...]
+    """What was done, the first of it."""
+
+
+_LISTS = ("resourceSpans", "batches")
+_KEYS_OF = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_GROUPS = list[ResourceSpans | None]
+_MOST_TOLD = 3
+
+
+def mended(body: memoryview) -> Mended | None:
+    """Put the lists of resources and scopes right, and leave out what cannot be; None if there are none."""
+    try:
+        written = _KEYS_OF.decode(body)
+    except BROKEN:
+        return None
+    found = [key for key in _LISTS if key in written]
+    if not found:
+        return None
+    fitting = Fitting(1, 1)
+    groups = {key: fitting.value(decoded(written[key]), _GROUPS, key) or [] for key in found}
+    told = [each.text for each in fitting.remarks]
+    more = len(told) - _MOST_TOLD
+    shown = (*told[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else ()))
+    return Mended(memoryview(encoded({**written, **groups})), shown)

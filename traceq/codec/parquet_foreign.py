@@ -66,8 +66,11 @@ _AS_FILE = "it is read from a file of its own only, not unpacked, since its colu
 _DETAILS = frozenset(name for name in _NAMES if name.startswith(("event", "link"))) - {"links"}
 
 
-def read_parquet(body: Body, place: str) -> list[Part]:
+def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
     """Find the traces in a file.
+
+    Returns:
+        The traces, and where rows are that name none.
 
     Raises:
         DecodeError: If it is damaged, or its columns are not those of spans.
@@ -124,14 +127,16 @@ class _File:
         self._table = table
         self._place = place
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> tuple[list[Part], list[str]]:
         rows: dict[str, list[int]] = {}
+        nameless: list[str] = []
         for row, written in enumerate(self._table.column("trace_id").to_pylist()):
             trace_id = _id(written)
             if trace_id in VOID_IDS:
-                raise refusal(self._place, f"row {row} names no trace")
-            rows.setdefault(trace_id, []).append(row)
-        return [SpansPart(trace_id, found, self._read) for trace_id, found in rows.items()]
+                nameless.append(f"row {row} of {self._place}")
+            else:
+                rows.setdefault(trace_id, []).append(row)
+        return [SpansPart(trace_id, found, self._read) for trace_id, found in rows.items()], nameless
 
     def _read(self, spans: Sequence[int], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
         with failures_told(f"cannot read trace {trace_id} of {self._place}"):

@@ -77,13 +77,13 @@ class JaegerPart(Struct, frozen=True):
         return coded
 
     def parted(self) -> Iterator[JaegerPart]:
-        """Give a part for each of the traces whose spans it lists; itself, if it is only one."""
+        """Give a part for each of the traces whose spans it lists, each of which keeps its spans then."""
         if self.keeps_others or not jaeger_parting.is_mixed(self.trace, self.trace_id):
-            yield self
+            yield msgspec.structs.replace(self, keeps_others=True)
             return
         for trace_id, trace in jaeger_parting.parted(self.trace, self.trace_id):
             listed_in = "" if trace_id == self.trace_id else self.trace_id
-            yield JaegerPart(trace_id, trace, self.place, listed_in)
+            yield JaegerPart(trace_id, trace, self.place, listed_in, keeps_others=True)
 
     def line(self) -> bytes | None:
         """See `Part`."""

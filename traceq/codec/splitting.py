@@ -22,8 +22,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall
-from traceq.codec import otlp_frames, wire
-from traceq.codec.documents import Document, read_document
+from traceq.codec import damage, otlp_frames, wire
+from traceq.codec.damage import CUT_OFF
+from traceq.codec.documents import Document, left_out, read_document, read_line
 from traceq.codec.jaeger_parting import is_mixed
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import parted
@@ -142,7 +143,7 @@ def _document_run(document: Document, start: int, stop: int, *, is_parted: bool)
 
 
 _LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
-_TRACE_HEAD = re.compile(rb'(\{\s*"traceID"\s*:\s*")([0-9a-fA-F]{1,32})("\s*,\s*"\w+"\s*:)')
+_TRACE_HEAD = re.compile(rb'(\{\s*"traceID"\s*:\s*")([0-9a-fA-F]{1,32})("\s*,\s*"(?!spanID")\w+"\s*:)')
 """How a trace begins: what precedes its id, the id, and its second key, which distinguishes it from a span."""
 _HEAD_BYTES = 1024
 _SPAN_HEAD = re.compile(
@@ -226,23 +227,45 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
     found = _Runs()
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
+    refused: list[DecodeError] = []
     forgotten = 0
+    is_log = True
     whole = view[: wire.whole_lines(view)]
     if len(whole) < len(view):
         notes[wire.cut_off("the last line")] = None
     for number, start, stop in _lines(whole):
         head = _TRACE_HEAD.match(view, start, min(stop, start + _HEAD_BYTES))
-        if head and found.runs and not (options.is_proven and _is_mixed(view[start:stop], head[2])):
+        line = view[start:stop]
+        if head and found.runs and not (options.is_proven and not _is_one_trace(line, head[2])):
             found.add_trace(start, stop, head[2])
         else:
-            document = read_document(view[start:stop], line_of(location, number))
-            found.add_document(document, start, stop, is_parted=options.is_proven)
-            calls += document.calls
-            notes.update(dict.fromkeys(document.notes))
+            place = line_of(location, number)
+            wire.json_start(line, printable(place))
+            try:
+                document = read_line(line, place)
+            except DecodeError as error:
+                refused.append(error)
+            else:
+                is_log = is_log and (document.has_lone_spans or not document.parts)
+                found.add_document(document, start, stop, is_parted=options.is_proven)
+                calls += document.calls
+                notes.update(dict.fromkeys(document.notes))
         if stop - forgotten >= options.window:
             options.forget(forgotten, stop)
             forgotten = stop
+    if refused and is_log:
+        raise refused[0]
+    notes.update(dict.fromkeys(left_out(refused, "line", printable(location))))
     return Split(tuple(found.runs), tuple(calls), tuple(notes), is_guessed=not options.is_proven)
+
+
+def _is_one_trace(line: memoryview, trace_id: bytes) -> bool:
+    """Whether a line is a whole trace, of which no span names another."""
+    try:
+        _RAW.decode(line)
+    except BROKEN:
+        return False
+    return not _is_mixed(line, trace_id)
 
 
 def _is_mixed(trace: memoryview | msgspec.Raw, trace_id: bytes) -> bool:
@@ -314,7 +337,7 @@ def _split_list(traces: _List, location: str, options: SplitOptions) -> Split | 
     """Find the items of a list of traces; None if it is something else, or cannot be taken apart."""
     for find in (_prove,) if options.is_proven else (_guess, _prove):
         found, end = find(traces, location, options)
-        closed = None if end is None else _closed(traces, found, end, location)
+        closed = None if end is None or not found.runs else _closed(traces, found, end, location)
         if closed is not None:
             return replace(closed, is_guessed=find is _guess)
     return None
@@ -335,9 +358,10 @@ def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[_Runs,
             options.forget(forgotten, begun)
             forgotten = begun
     items, _, end = _last_items(body, begun)
-    if len(items) != 1:
+    if len(items) > 1 or end is None:
         return found, None
-    found.add_trace(begun, begun + len(items[0]), trace_id)
+    if items:
+        found.add_trace(begun, begun + len(items[0]), trace_id)
     return found, end
 
 
@@ -356,7 +380,7 @@ def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[_Runs, 
                 found.add_document(document, start, start + len(item), is_parted=True)
             else:
                 found.add_trace(start, start + len(item), head[2])
-        if not items:
+        if not items and end is None:
             return found, None
         options.forget(position, after)
         position = after
@@ -369,15 +393,18 @@ def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | Non
     if len(view) - end > _AFTER_BYTES or _CONTENT_AGAIN.search(view, end):
         return None
     first = view[found.runs[0].starts[0] : found.runs[0].stops[0]]
-    shell = b"".join((view[traces.start : traces.head.start()], view[end:]))
+    begin = bytes(view[traces.start : traces.head.start()])
+    is_cut = end == len(view)
+    closing = (b"]}" if begin.startswith(b"{") else b"]") if is_cut else view[end:]
+    shell = b"".join((begin, closing))
     try:
         around = read_document(shell, location)
-        is_trace = len(read_document(first, location, keeps_others=True).parts) == 1
+        is_trace = len(read_document(first, location, is_answer=True).parts) == 1
     except DecodeError:
         return None  # the error is reported when the document is read as a whole
     if around.parts or around.calls or not is_trace:
         return None
-    return Split(tuple(found.runs), notes=around.notes)
+    return Split(tuple(found.runs), notes=(*around.notes, *((CUT_OFF,) if is_cut else ())))
 
 
 def _next_items(traces: _List, position: int, window: int) -> tuple[list[msgspec.Raw], int, int | None]:
@@ -402,18 +429,26 @@ def _proven(view: memoryview) -> list[msgspec.Raw]:
 
 
 def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int, int | None]:
-    """Return the items up to the end of the list."""
+    """Return the items up to the end of the list; of one that ends in the middle those that are whole."""
     text = b"".join((b"[", memoryview(body)[position:]))
     try:
         return _RAWS.decode(text), len(body), body.rfind(b"]")
     except msgspec.DecodeError as error:
         end = wire.document_end(error)
+        if end is None and wire.is_truncation(error):
+            return _whole_items(text), len(body), len(body)
     except BROKEN:
         return [], position, None
     if end is None:
         return [], position, None
     items = _RAWS.decode(memoryview(text)[:end])
     return items, len(body), position + text.rfind(b"]", 0, end) - 1
+
+
+def _whole_items(text: bytes) -> list[msgspec.Raw]:
+    """Return the whole items of a list that ends in the middle."""
+    closed = damage.closed_document(memoryview(text))
+    return [] if closed is None else _RAWS.decode(closed)
 
 
 def _placed(view: memoryview, position: int, items: Iterable[msgspec.Raw]) -> Iterator[tuple[int, msgspec.Raw]]:

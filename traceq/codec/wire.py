@@ -266,6 +266,29 @@ def whole_text(text: bytes) -> bytes:
     return _HALF_OF_PAIR.sub(rb"\\ufffd", text.decode("utf-8", "replace").encode())
 
 
+_NO_TEXT = re.compile(rb"[\x00-\x1f]")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+
+
+def broken_text_marked(body: memoryview, error: BaseException | None) -> memoryview | None:
+    """Put bytes that are not UTF-8 in place of what no JSON may hold in text: halves of pairs, control characters.
+
+    Then documents can be taken apart, and whoever reads the span where it is finds out, and tells.
+
+    Args:
+        body: The document.
+        error: Why it could not be decoded.
+
+    Returns:
+        The text; None if there is no such thing in it.
+    """
+    # Looking at every string takes much longer than reading.
+    if is_truncation(error) and not _HALF_OF_PAIR.search(body):
+        return None
+    marked = _STRING.sub(lambda found: _NO_TEXT.sub(b"\xff", _HALF_OF_PAIR.sub(b"\xff", found[0])), body)
+    return None if marked == body else memoryview(marked)
+
+
 def is_line(body: memoryview, start: int, end: int) -> bool:
     """Whether a document that begins here is alone on its line; `end` is where something follows it."""
     line_end = _LINE_END.search(body, start, end)
@@ -301,6 +324,15 @@ def whole_lines(body: memoryview) -> int:
     except msgspec.DecodeError as error:
         return start if is_truncation(error) else len(body)
     return len(body)
+
+
+def is_whole(body: memoryview) -> bool:
+    """Whether bytes do not end in the middle of a JSON document."""
+    try:
+        _RAW.decode(body)
+    except msgspec.DecodeError as error:
+        return not is_truncation(error)
+    return True
 
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)

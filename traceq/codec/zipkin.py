@@ -15,7 +15,7 @@ import msgspec
 from traceq import semantics
 from traceq.codec import zipkin_pieces, zipkin_v1
 from traceq.codec.fitting import Remark
-from traceq.codec.mending import Mender, id_of, is_odd, repairs, unit_told, warnings_of
+from traceq.codec.mending import Mender, decoded, id_of, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.parts import LocatedSpan, SpanFormat
 from traceq.codec.spans import SpanDecoder
 from traceq.codec.wire import BROKEN, VOID_IDS, is_empty
@@ -44,7 +44,11 @@ _CALENDAR_FROM_US = 10**15
 
 
 def _trace_ids(spans: Sequence[msgspec.Raw]) -> list[str]:
-    return [_id(span.trace_id) or "" for span in _TRACE_IDS.decode(b"[%b]" % b",".join(spans))]
+    try:
+        return [_id(span.trace_id) or "" for span in _TRACE_IDS.decode(b"[%b]" % b",".join(spans))]
+    except BROKEN:
+        found = map(decoded, spans)
+        return [_id(span.get("traceId")) or "" if isinstance(span, dict) else "" for span in found]
 
 
 def _id(written: object) -> str | None:

@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import zlib
-from codecs import iterdecode
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, Protocol, TypeAlias, cast
 
-from traceq.codec.wire import Body, lines, whole_lines, zstd
+from traceq.codec.wire import Body, is_whole, whole_lines, zstd
 from traceq.errors import InputError
 from traceq.untrusted import printable
 
@@ -36,8 +36,21 @@ _SPOOLED_FROM_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"{\0": "utf-16-le", b"[\0": "utf-16-le"}
-"""How text in UTF-16 begins, as PowerShell writes what is redirected, with its name in Python."""
+_WIDE = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"{\0\0\0": "utf-32-le",
+    b"[\0\0\0": "utf-32-le",
+    b"\0\0\0{": "utf-32-be",
+    b"\0\0\0[": "utf-32-be",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"{\0": "utf-16-le",
+    b"[\0": "utf-16-le",
+    b"\0{": "utf-16-be",
+    b"\0[": "utf-16-be",
+}
+"""How text in UTF-16 begins, as PowerShell writes what is redirected, and in UTF-32, with its name in Python."""
 _PARQUET = b"PAR1"
 _PARQUET_SUFFIX = ".parquet"
 _LOCATION_HINT = "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
@@ -163,7 +176,7 @@ def unpacked_file(location: str, folder: Path) -> str:
     # A pipe is opened once: its writer ends when a reader goes.
     if location != STDIN and _is_regular(location):
         with _failures_told(location), Path(location).open("rb") as file:
-            if not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_UTF_16)):
+            if not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_WIDE)):
                 return location
     with NamedTemporaryFile(dir=folder, delete=False) as copy:
         copy.write(read_body(location))
@@ -234,18 +247,21 @@ def _unpacked(file: IO[bytes], location: str, opened: ExitStack) -> Body:
 
 
 def _in_utf_8(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
-    """Convert text in UTF-16."""
+    """Convert text in UTF-16 or UTF-32; of what follows its last whole character nothing is kept."""
     file.seek(0)
-    encoding = _UTF_16.get(file.read(2))
+    head = file.read(4)
+    encoding = next((name for beginning, name in _WIDE.items() if head.startswith(beginning)), None)
     file.seek(0)
     if encoding is None:
         return file
     converted = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
     try:
-        for text in iterdecode(iter(partial(file.read, _CHUNK_BYTES), b""), encoding):
-            converted.write(text.encode())
+        decoder = getincrementaldecoder(encoding)("surrogatepass")
+        for part in iter(partial(file.read, _CHUNK_BYTES), b""):
+            converted.write(decoder.decode(part).encode("utf-8", "surrogatepass"))
     except UnicodeError as error:
-        raise InputError(f"cannot read {shown(location)}: the text in UTF-16 is broken", hint=_COPY_HINT) from error
+        name = encoding.upper()[:6]
+        raise InputError(f"cannot read {shown(location)}: the text in {name} is broken", hint=_COPY_HINT) from error
     return converted
 
 
@@ -299,10 +315,10 @@ def _as_far_as_it_goes(
 ) -> IO[bytes]:
     """Unpack data that ends in the middle, as that of a file does which is still being written.
 
-    If it ends with a whole line, the beginning of another stands for what is missing, so that it is told of.
+    If it ends with a whole line or document, the beginning of another stands for what is missing, so that it is told.
 
     Raises:
-        InputError: If there is not a single whole line.
+        InputError: If there is nothing at all.
     """
     file.seek(0)
     spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
@@ -313,11 +329,9 @@ def _as_far_as_it_goes(
             packed_bytes = unpacking.unused_data if unpacking.eof else b""
             unpacking = begin() if unpacking.eof else unpacking
     content = memoryview(_body(spool))
-    if whole_lines(content) == len(content):
-        if content and not any(number > 1 for number, _ in lines(content)):
-            raise InputError(
-                f"cannot unpack {shown(location)}: the compressed data ends in the middle", hint=_COPY_HINT
-            )
+    if not content:
+        raise InputError(f"cannot unpack {shown(location)}: the compressed data ends in the middle", hint=_COPY_HINT)
+    if whole_lines(content) == len(content) and is_whole(content):
         spool.seek(0, os.SEEK_END)
         spool.write(b"\n{")
     return spool

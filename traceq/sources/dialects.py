@@ -382,5 +382,5 @@ def _read(client: HttpClient, answer: Answer, read: Callable[[bytes], _Read]) ->
 
 
 def _traces(client: HttpClient, answer: Answer) -> Answered[Parts]:
-    document = _read(client, answer, lambda body: read_document(body, client.address.url, keeps_others=True))
+    document = _read(client, answer, lambda body: read_document(body, client.address.url, is_answer=True))
     return Answered(dict(by_trace(document.parts)), document.notes)

@@ -1,0 +1,166 @@
+"""Documents that are damaged as a whole: what is whole is read, everything else is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.codec.reading import table
+from tests.strategies import as_json
+from traceq.codec.damage import CUT_OFF, closed_document
+from traceq.codec.documents import read_document
+from traceq.errors import DecodeError
+from traceq.query import TraceQuery
+from traceq.sources.files import FileSource
+from traceq.sources.slices import sliced
+
+NS = 1_700_000_000_000_000_000
+
+
+def v1(number: int, name: str = "get") -> dict[str, Any]:
+    span = {"traceID": f"a{number}", "spanID": "1", "operationName": name, "startTime": NS // 1000, "processID": "p1"}
+    return {"traceID": f"a{number}", "spans": [span], "processes": {"p1": {"serviceName": "app", "tags": []}}}
+
+
+def otlp(number: int, name: str = "get") -> dict[str, Any]:
+    span = {"traceId": f"{number:032x}", "spanId": "0b" * 8, "name": name, "startTimeUnixNano": str(NS)}
+    span["endTimeUnixNano"] = str(NS + 5)
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "app"}}]}
+    return {"resource": resource, "scopeSpans": [{"spans": [span]}]}
+
+
+def zipkin(number: int, name: str = "get") -> dict[str, Any]:
+    endpoint = {"serviceName": "app"}
+    return {
+        "traceId": f"{number:032x}",
+        "id": "0b" * 8,
+        "name": name,
+        "timestamp": NS // 1000,
+        "localEndpoint": endpoint,
+    }
+
+
+JAEGER, OTLP, ZIPKIN = (
+    as_json({"data": [v1(1), v1(2), v1(3)], "total": 3}),
+    as_json({"resourceSpans": [otlp(1), otlp(2), otlp(3)]}),
+    as_json([zipkin(1), zipkin(2), zipkin(3)]),
+)
+
+
+@pytest.mark.parametrize("body", [JAEGER, OTLP, ZIPKIN], ids=["Jaeger", "OTLP", "Zipkin"])
+def test_a_document_that_ends_anywhere_is_read_up_to_its_last_whole_item(body: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    counts = []
+    for end in range(1, len(body)):
+        file.write_bytes(body[:end])
+        try:
+            document = read_document(body[:end], "x.json")
+        except DecodeError as error:
+            assert "middle" in error.message  # noqa: PT017  the error is not expected, only allowed
+            continue
+        assert document.notes == (CUT_OFF,)
+        counts.append(len(document.parts))
+        with sliced((str(file),), slice_bytes=60) as found:
+            assert found.notes == (f"{file}: {CUT_OFF}",)
+            assert sum(piece.trace_count for piece in found.slices) == counts[-1]
+
+    assert counts == sorted(counts)
+    assert set(counts) == {1, 2, 3}
+
+
+def test_what_is_whole_of_a_list_has_all_that_it_had() -> None:
+    cut = table(OTLP[: OTLP.rindex(b"scopeSpans")])
+
+    assert [(span.service, span.name) for span in map(cut.span, range(cut.span_count))] == [("app", "get")] * 2
+
+
+def test_a_trace_that_ends_before_its_processes_is_none() -> None:
+    two = as_json({"data": [v1(1), {"traceID": "a2", "spans": v1(2)["spans"] * 2}]})
+
+    document = read_document(two[: two.rindex(b"operationName")], "x.json")
+
+    assert [part.trace_id for part in document.parts] == ["a1"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), json_values, max_size=3), min_size=1, max_size=4), st.data())
+def test_closing_keeps_whole_items_and_all_of_them(items: list[Any], data: st.DataObject) -> None:
+    written = json.dumps({"x": [1, {"data": []}], "data": items}).encode()
+    end = data.draw(st.integers(0, len(written) - 1))
+
+    closed = closed_document(memoryview(written[:end]))
+
+    ends = [len(json.dumps({"x": [1, {"data": []}], "data": items[:count]})) - 2 for count in range(1, len(items) + 1)]
+    whole = sum(each <= end for each in ends)
+    assert (json.loads(closed)["data"] if closed else []) == items[:whole]
+
+
+BROKEN = {"half": rb"\ud800", "other half": rb"\udc00 x", "zero": b"\0", "tab": b"\t", "no UTF-8": b"\xff"}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize(
+    "body",
+    [
+        as_json({"data": [v1(1), v1(2, "g@t")]}),
+        as_json(v1(1)) + b"\n" + as_json(v1(2, "g@t")),
+        as_json({"resourceSpans": [otlp(1), otlp(2, "g@t")]}),
+        as_json([zipkin(1), zipkin(2, "g@t")]),
+    ],
+    ids=["Jaeger", "lines", "OTLP", "Zipkin"],
+)
+def test_broken_text_costs_one_string(body: bytes, broken: bytes) -> None:
+    read = table(body.replace(b"@", broken))
+
+    first, second = map(read.span, range(2))
+    assert first.name == "get"
+    assert second.name.startswith("g\ufffd")
+    assert [(each.code, each.span_id) for each in read.warnings] == [("value-repaired", second.span_id)]
+
+
+@pytest.mark.parametrize("body", [JAEGER, JAEGER[:-20], as_json(v1(1)) + b"\n" + as_json(v1(2))[:-3]])
+def test_zeros_at_the_end_are_told(body: bytes) -> None:
+    document = read_document(body + bytes(5000), "x.json")
+
+    assert document.parts == read_document(body, "x.json").parts
+    assert document.notes
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ([otlp(1), {**otlp(2), "scopeSpans": otlp(2)["scopeSpans"][0]}], "an object, where a list belongs"),
+        ([otlp(1), {**otlp(2), "resource": 5}], "resourceSpans[1].resource is 5, which makes no sense there"),
+        ([otlp(1), "text", otlp(2)], "resourceSpans[1] is 'text', which makes no sense there"),
+        ([otlp(1), {"scopeSpans": [7]}, otlp(2)], "resourceSpans[1].scopeSpans[0] is 7, which makes no sense there"),
+    ],
+)
+def test_a_broken_structure_of_otlp_costs_what_is_broken(groups: list[Any], told: str) -> None:
+    document = read_document(as_json({"resourceSpans": groups}), "x.json")
+
+    assert len(document.parts) == 2
+    (note,) = document.notes
+    assert note.startswith("not as OTLP has it: ")
+    assert note.endswith(told)
+
+
+def test_items_of_a_list_that_are_no_spans_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_bytes(as_json([{"odd": 1}, zipkin(1), zipkin(2)]))
+
+    found = FileSource((str(file),)).find(TraceQuery(limit=None))
+
+    assert found.traces.span_count == 2
+    told = "left out because no traces can be read from them: 1 item (first: it looks like JSON with the keys odd)"
+    assert found.notes == (f"{file}: {told}",)
