@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp, otlp_frames, otlp_shapes, wire
+from traceq.codec.json_objects import (
+    DATA,
+    LIST,
+    MISSING,
+    OBJECT,
+    RAW,
+    MoreFollowsError,
+    Object,
+    decode,
+    end_of_first,
+    failure_told,
+    first_keys,
+    is_action,
+    is_empty,
+    keys_of,
+    refuse_known,
+    span_format_of,
+)
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart, parted
 from traceq.codec.span_formats import format_of
-from traceq.codec.wire import Body, collector_paused, reason, refusal
+from traceq.codec.wire import Body, collector_paused, refusal
 from traceq.errors import DecodeError
 from traceq.units import format_count, plural
 from traceq.untrusted import printable
 
 if TYPE_CHECKING:
     from traceq.codec.damage import Variant
-
-_Value = TypeVar("_Value")
 
 
 class Document(Struct, frozen=True):
@@ -86,44 +102,6 @@ def read_trace(trace: memoryview, location: str) -> Part:
         raise refusal(place, "a trace has neither id nor spans")
     return JaegerPart(trace_id, trace, place)
 
-
-class _MoreFollowsError(Exception):
-    """Something follows a complete JSON document, perhaps the next line of JSON lines."""
-
-    def __init__(self, end: int) -> None:
-        super().__init__(end)
-        self.end = end
-
-
-_MISSING = msgspec.Raw()
-
-
-class _Object(msgspec.Struct, gc=False, rename="camel"):
-    """Every key that shows what a JSON object holds. Values are decoded only down to where traces begin."""
-
-    data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
-    resource_spans: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
-    batches: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
-    errors: msgspec.Raw = _MISSING
-    error: msgspec.Raw = _MISSING
-    spans: msgspec.Raw = _MISSING
-    result: msgspec.Raw = _MISSING
-    trace: msgspec.Raw = _MISSING
-    hits: msgspec.Raw = _MISSING
-    source: msgspec.Raw = msgspec.field(name="_source", default=_MISSING)
-    responses: msgspec.Raw = _MISSING
-    child: msgspec.Raw = _MISSING
-    call_count: msgspec.Raw = _MISSING
-
-
-class _Data(msgspec.Struct, gc=False):
-    data: msgspec.Raw
-
-
-_OBJECT = msgspec.json.Decoder(_Object, strict=False)
-_RAW = msgspec.json.Decoder(msgspec.Raw)
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_DATA = msgspec.json.Decoder(_Data)
 
 _LOOKED_INTO_BYTES = 2**20
 """In files up to this size spans of other traces are looked for at once, in larger ones when they are decoded."""
@@ -238,11 +216,11 @@ class _Reader(Struct):
         start = wire.json_start(body, place)
         try:
             self.read(body[start:], place, start)
-        except _MoreFollowsError as more:
+        except MoreFollowsError as more:
             self._read_all(body, start, start + more.end, place)
         except DecodeError:
             # What is wrong with the first document is found before what follows it.
-            end = _end_of_first(body[start:], place)
+            end = end_of_first(body[start:], place)
             if end is None:
                 raise
             self._read_all(body, start, start + end, place)
@@ -300,7 +278,7 @@ class _Reader(Struct):
         found = _Reader(self.is_answer)
         try:
             found.read(line[first:], place, first)
-        except _MoreFollowsError:
+        except MoreFollowsError:
             found._read_following(line, first, place)
         except DecodeError as error:
             marked = wire.broken_text_marked(line[first:], error.__cause__)
@@ -315,8 +293,8 @@ class _Reader(Struct):
             begun = position + wire.json_start(body[position:], f"{place}, after byte {position}")
             end = len(body)
             try:
-                _decode(_RAW, body[begun:], place, begun)
-            except _MoreFollowsError as more:
+                decode(RAW, body[begun:], place, begun)
+            except MoreFollowsError as more:
                 end = begun + more.end
             except DecodeError as error:
                 if position == start or not wire.is_truncation(error.__cause__):
@@ -331,29 +309,29 @@ class _Reader(Struct):
 
         Raises:
             DecodeError: If it is broken, or not of traces.
-            _MoreFollowsError: If something follows it.
+            MoreFollowsError: If something follows it.
         """
         if depth > _MAX_DEPTH:
             raise refusal(place, "nested too deep for traces")
         if body[0] == ord("["):
-            self._read_list(_decode(_LIST, body, place, start), place, depth)
+            self._read_list(decode(LIST, body, place, start), place, depth)
         else:
             self._read_object(*self._object(body, place, start), place, depth)
 
-    def _object(self, body: memoryview, place: str, start: int = 0) -> tuple[_Object, memoryview]:
+    def _object(self, body: memoryview, place: str, start: int = 0) -> tuple[Object, memoryview]:
         """Decode an object, with what is wrong with the structure of OTLP put right."""
         try:
-            return _decode(_OBJECT, body, place, start), body
+            return decode(OBJECT, body, place, start), body
         except DecodeError as error:
             mended = otlp_shapes.mended(body) if isinstance(error.__cause__, msgspec.ValidationError) else None
             if mended is None:
                 raise
             self.notes += [f"not as OTLP has it: {told}" for told in mended.told]
-            return _decode(_OBJECT, mended.body, place), mended.body
+            return decode(OBJECT, mended.body, place), mended.body
 
     def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
         # In a long list only the first item is examined closely, as long as the others begin in the same way.
-        first = _span_format(items, place)
+        first = span_format_of(items, place)
         if first is not None:
             self._spans.setdefault(first, []).extend([(place, item) for item in items])
             return
@@ -377,24 +355,24 @@ class _Reader(Struct):
         else:
             raise refusal(place, "it looks like a list of names or numbers, as Jaeger's API answers for services")
 
-    def _read_object(self, found: _Object, body: memoryview, place: str, depth: int) -> None:
-        message = _told(found)
+    def _read_object(self, found: Object, body: memoryview, place: str, depth: int) -> None:
+        message = failure_told(found)
         if self._read_content(found, body, place, depth):
             self.notes += [message] if message else []
         elif message:
             raise refusal(place, f"it tells an error: {message}")
-        elif not _is_empty(found):
+        elif not is_empty(found):
             self._read_span(body, place, depth)
 
     def _read_span(self, body: memoryview, place: str, depth: int) -> None:
-        keys = _keys(body, place)
+        keys = keys_of(body, place)
         span_format = format_of(keys)
         wrapped = None if span_format else otlp_shapes.in_camel_case(body, keys) or otlp_shapes.wrapped(body, keys)
         if wrapped is not None:
             self._read_object(*self._object(wrapped, place), place, depth)
         elif span_format is not None:
-            self._spans.setdefault(span_format, []).append((place, _decode(_RAW, body, place)))
-        elif keys and not _is_action(keys):
+            self._spans.setdefault(span_format, []).append((place, decode(RAW, body, place)))
+        elif keys and not is_action(keys):
             raise refusal(place, f"it looks like {wire.looks_like(keys)}")
 
     def span_parts(self) -> Iterator[Part]:
@@ -409,21 +387,21 @@ class _Reader(Struct):
                 traces.setdefault(trace_id, []).append(span)
             yield from (SpansPart(trace_id, spans, span_format.read) for trace_id, spans in traces.items())
 
-    def _read_content(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
+    def _read_content(self, found: Object, body: memoryview, place: str, depth: int) -> bool:
         """Read the traces that the object holds; return whether it is about traces at all: an empty list counts."""
         if isinstance(found.resource_spans, list) or isinstance(found.batches, list):
             self._add_spans([*(found.resource_spans or ()), *(found.batches or ())], place)
         elif isinstance(found.data, list):
             self._read_list(found.data, place, depth)
         elif isinstance(found.data, dict):
-            self.read(memoryview(_decode(_DATA, body, place).data), place, depth=depth + 1)
-        elif found.spans is not _MISSING:
+            self.read(memoryview(decode(DATA, body, place).data), place, depth=depth + 1)
+        elif found.spans is not MISSING:
             self._read_spans(found.spans, body, place)
-        elif found.child is not _MISSING and found.call_count is not _MISSING:
-            # Late, as in `_told`: few files hold anything but traces.
+        elif found.child is not MISSING and found.call_count is not MISSING:
+            # Late, as in `failure_told`: few files hold anything but traces.
             from traceq.codec.answers import CALL
 
-            call = _decode(CALL, body, place)
+            call = decode(CALL, body, place)
             self.calls.append(ServiceCall(call.parent, call.child, call.call_count))
         else:
             return self._read_wrapped(found, body, place, depth)
@@ -431,12 +409,12 @@ class _Reader(Struct):
 
     def _read_spans(self, spans: msgspec.Raw, body: memoryview, place: str) -> None:
         """Read a trace of Jaeger's, or spans that stand alone and have no more than this in common."""
-        keys = () if jaeger.begins_as_trace(body) else _first_keys(memoryview(spans), place)
+        keys = () if jaeger.begins_as_trace(body) else first_keys(memoryview(spans), place)
         span_format = format_of(keys)
         if span_format is None or "traceID" in keys:
             if keys and "spanID" not in keys:
-                _refuse_known(_keys(body, place), place)
-                _refuse_known(keys, place)
+                refuse_known(keys_of(body, place), place)
+                refuse_known(keys, place)
             self._add_trace(body, place)
             return
         # Late: few files hold anything but traces of Jaeger's.
@@ -446,13 +424,13 @@ class _Reader(Struct):
             located = [(place, span) for span in batch_spans(body)]
         self._spans.setdefault(span_format, []).extend(located)
 
-    def _read_wrapped(self, found: _Object, body: memoryview, place: str, depth: int) -> bool:
+    def _read_wrapped(self, found: Object, body: memoryview, place: str, depth: int) -> bool:
         """Read what is in `result`, as in Jaeger's v3 answers, in `trace`, as in Tempo's, or in Elasticsearch's."""
         inner = (found.result, found.trace, found.hits, found.source, found.responses)
-        wrapped = [memoryview(each) for each in inner if each is not _MISSING]
+        wrapped = [memoryview(each) for each in inner if each is not MISSING]
         objects = [each for each in wrapped if each[0] in b"{["]
         if objects:
-            _refuse_known(_keys(body, place), place)
+            refuse_known(keys_of(body, place), place)
         for each in objects:
             self.read(each, place, depth=depth + 1)
         return bool(objects)
@@ -468,17 +446,6 @@ class _Reader(Struct):
         self.parts += (SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in traces.items())
 
 
-def _end_of_first(body: memoryview, place: str) -> int | None:
-    """Return where a document ends that is followed by others; None if none follows, or it is broken."""
-    try:
-        _decode(_RAW, body, place)
-    except _MoreFollowsError as more:
-        return more.end
-    except DecodeError:
-        pass
-    return None
-
-
 def left_out(refused: Sequence[DecodeError], what: str, place: str) -> list[str]:
     """Say that lines, or items of a list, were left out because they hold something else, or are broken."""
     if not refused:
@@ -487,68 +454,4 @@ def left_out(refused: Sequence[DecodeError], what: str, place: str) -> list[str]
     return [f"left out because no traces can be read from them: {plural(len(refused), what)} (first: {first})"]
 
 
-def _decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:
-    try:
-        return decoder.decode(body)
-    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(place, reason(error)) from error
-    except msgspec.DecodeError as error:
-        end = wire.document_end(error)
-        if end is not None:
-            raise _MoreFollowsError(end) from error
-        raise wire.broken(body, error, place, start) from error
-
-
-def _span_format(items: Sequence[msgspec.Raw], place: str) -> SpanFormat | None:
-    """Recognise the format of a list of spans by the first one."""
-    first = memoryview(items[0]) if items else memoryview(b"null")
-    if first[0] != ord("{"):
-        return None
-    return format_of(_keys(first, place))
-
-
-def _first_keys(items: memoryview, place: str) -> Collection[str]:
-    """Read the keys of the first object in a list; none if it is empty, or begins with something else."""
-    start = wire.next_text(items, 1)
-    if items[0] != ord("[") or start == len(items) or items[start] != ord("{"):
-        return ()
-    try:
-        return _keys(items[start:], place)
-    except _MoreFollowsError as more:
-        return _keys(items[start : start + more.end], place)
-
-
-def _keys(body: memoryview, place: str) -> Collection[str]:
-    keys = _decode(wire.KEYS, body, place)
-    return keys.keys()
-
-
-def _refuse_known(keys: Collection[str], place: str) -> None:
-    """Refuse an object whose keys are those of something that is not read."""
-    shape = wire.shape_of(keys)
-    if shape:
-        raise refusal(place, f"it looks like {shape}")
-
-
 _PARQUET = b"PAR1"
-_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})
-
-
-def _is_action(keys: Collection[str]) -> bool:
-    """Whether this is the line before a document in a bulk file of Elasticsearch, or a service's name beside spans."""
-    return set(keys) in _ACTIONS or set(keys) == {"serviceName", "operationName"}
-
-
-def _told(found: _Object) -> str:
-    """Return the failure that the object reports; empty if there is none."""
-    errors, error = (bytes(each) or b"null" for each in (found.errors, found.error))
-    if errors == error == b"null":
-        return ""
-    from traceq.codec.answers import error_message
-
-    return error_message(b'{"errors":%b,"error":%b}' % (errors, error))
-
-
-def _is_empty(found: _Object) -> bool:
-    """Whether the object says that it holds no traces, by a null in their place."""
-    return None in (found.data, found.resource_spans, found.batches)

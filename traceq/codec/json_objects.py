@@ -1,0 +1,141 @@
+"""What a JSON object holds, told by its keys; values are decoded only down to where traces begin."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from traceq.codec import otlp, wire
+from traceq.codec.parts import SpanFormat
+from traceq.codec.span_formats import format_of
+from traceq.codec.wire import reason, refusal
+from traceq.errors import DecodeError
+
+_Value = TypeVar("_Value")
+
+
+class MoreFollowsError(Exception):
+    """Something follows a complete JSON document, perhaps the next line of JSON lines."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+MISSING = msgspec.Raw()
+
+
+class Object(msgspec.Struct, gc=False, rename="camel"):
+    """Every key that shows what a JSON object holds. Values are decoded only down to where traces begin."""
+
+    data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    resource_spans: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    batches: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    errors: msgspec.Raw = MISSING
+    error: msgspec.Raw = MISSING
+    spans: msgspec.Raw = MISSING
+    result: msgspec.Raw = MISSING
+    trace: msgspec.Raw = MISSING
+    hits: msgspec.Raw = MISSING
+    source: msgspec.Raw = msgspec.field(name="_source", default=MISSING)
+    responses: msgspec.Raw = MISSING
+    child: msgspec.Raw = MISSING
+    call_count: msgspec.Raw = MISSING
+
+
+class Data(msgspec.Struct, gc=False):
+    """An object around another one."""
+
+    data: msgspec.Raw
+
+
+OBJECT = msgspec.json.Decoder(Object, strict=False)
+RAW = msgspec.json.Decoder(msgspec.Raw)
+LIST = msgspec.json.Decoder(list[msgspec.Raw])
+DATA = msgspec.json.Decoder(Data)
+
+
+def decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, start: int = 0) -> _Value:
+    """Decode a whole document.
+
+    Raises:
+        DecodeError: If it is broken.
+        MoreFollowsError: If something follows it.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(place, reason(error)) from error
+    except msgspec.DecodeError as error:
+        end = wire.document_end(error)
+        if end is not None:
+            raise MoreFollowsError(end) from error
+        raise wire.broken(body, error, place, start) from error
+
+
+def span_format_of(items: Sequence[msgspec.Raw], place: str) -> SpanFormat | None:
+    """Recognise the format of a list of spans by the first one."""
+    first = memoryview(items[0]) if items else memoryview(b"null")
+    if first[0] != ord("{"):
+        return None
+    return format_of(keys_of(first, place))
+
+
+def first_keys(items: memoryview, place: str) -> Collection[str]:
+    """Read the keys of the first object in a list; none if it is empty, or begins with something else."""
+    start = wire.next_text(items, 1)
+    if items[0] != ord("[") or start == len(items) or items[start] != ord("{"):
+        return ()
+    try:
+        return keys_of(items[start:], place)
+    except MoreFollowsError as more:
+        return keys_of(items[start : start + more.end], place)
+
+
+def keys_of(body: memoryview, place: str) -> Collection[str]:
+    """Read the keys of an object."""
+    keys = decode(wire.KEYS, body, place)
+    return keys.keys()
+
+
+def refuse_known(keys: Collection[str], place: str) -> None:
+    """Refuse an object whose keys are those of something that is not read."""
+    shape = wire.shape_of(keys)
+    if shape:
+        raise refusal(place, f"it looks like {shape}")
+
+
+def end_of_first(body: memoryview, place: str) -> int | None:
+    """Return where a document ends that is followed by others; None if none follows, or it is broken."""
+    try:
+        decode(RAW, body, place)
+    except MoreFollowsError as more:
+        return more.end
+    except DecodeError:
+        pass
+    return None
+
+
+_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})
+
+
+def is_action(keys: Collection[str]) -> bool:
+    """Whether this is the line before a document in a bulk file of Elasticsearch, or a service's name beside spans."""
+    return set(keys) in _ACTIONS or set(keys) == {"serviceName", "operationName"}
+
+
+def failure_told(found: Object) -> str:
+    """Return the failure that the object reports; empty if there is none."""
+    errors, error = (bytes(each) or b"null" for each in (found.errors, found.error))
+    if errors == error == b"null":
+        return ""
+    from traceq.codec.answers import error_message
+
+    return error_message(b'{"errors":%b,"error":%b}' % (errors, error))
+
+
+def is_empty(found: Object) -> bool:
+    """Whether the object says that it holds no traces, by a null in their place."""
+    return None in (found.data, found.resource_spans, found.batches)
