@@ -119,4 +119,4 @@ def test_where_nothing_matches_there_is_nothing_to_compare(run: Run) -> None:
     outcome = run("compare", "--slow", "5%", "--min-duration", "1h", *CHAT)
 
     assert outcome.code == 0
-    assert outcome.out.startswith("Nothing to compare: no requests before")
+    assert outcome.out.startswith("Nothing to compare: no requests on either side")

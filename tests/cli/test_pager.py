@@ -15,10 +15,20 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ROOT, Run
+from tests.cli.test_golden import first
 
 CHAT = ("--source", "fixtures/chat.json")
 LONG = ("search", *CHAT)
 SHORT = ("services", *CHAT)
+SLOW, HEALTHY, SMALL = first("message-slow"), first("message-healthy"), first("link")
+ANSWERS = {
+    "show": ("show", SLOW, *CHAT),
+    "show-small": ("show", SMALL, *CHAT),
+    "bottlenecks": ("bottlenecks", "chat-service", *CHAT),
+    "compare": ("compare", HEALTHY, SLOW, *CHAT),
+    "deps": ("deps", *CHAT),
+}
+"""Longer than the screen, and shorter."""
 COLOR = "\x1b["
 
 
@@ -98,6 +108,22 @@ def test_links_are_left_to_the_terminal() -> None:
     names = {"TERM": "xterm-kitty", "TRACEQ_PAGER": "sed s/^/paged:/"}
 
     assert "\x1b]8;" not in in_terminal(*LONG, names=names)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_answer_looks_the_same_in_the_pager_in_a_pipe_and_without(name: str) -> None:
+    """As people type it: `traceq show ... | less -R`, and `--color always` for its colours."""
+    arguments = ANSWERS[name]
+    plain = in_terminal(*arguments, "--no-pager", names={"NO_COLOR": "1"})
+    coloured = in_terminal(*arguments, "--no-pager")
+
+    assert in_terminal(*arguments, is_piped=True) == plain
+    assert in_terminal(*arguments, "--color", "always", is_piped=True) == coloured
+    # What the pager gets is what it shows: lines within the width are not broken again.
+    assert in_terminal(*arguments, names={"TRACEQ_PAGER": "sed ''"}) == coloured
+    assert all(len(line) <= 80 or line.startswith("next: ") for line in plain.splitlines())
+    assert COLOR not in plain
+    assert COLOR in coloured
 
 
 @pytest.mark.parametrize("width", [80, 130])

@@ -173,3 +173,25 @@ def test_a_misspelt_tag_is_told_by_every_command(command: str, run: Run) -> None
     assert told.format("db.sytem", "db.system") in run(command, *CHAT, "--tag", "db.sytem=mysql").err
     assert told.format("rety_count", "retry_count") in run(command, *CHAT, "--where", "event.rety_count > 3").err
     assert "did you mean" not in run(command, *CHAT, "--tag", "db.system=oracle").err
+
+
+def test_a_request_that_is_its_own_work_is_not_held_up_by_a_call_of_hardly_any_time(run: Run) -> None:
+    found = json.loads(run("bottlenecks", "notification-service", *CHAT, "-f", "json").out)["slowest_requests"]
+
+    first = {request["trace_id"]: request["bottlenecks"][0] for request in found}
+    itself = first["a5800e8955ceeb906ea7eca270681c8b"]
+    assert (itself["is_entry"], itself["ratio"] > 0.95) == (True, True)
+    assert all(each["ratio"] >= 0.2 for each in first.values())
+
+
+def test_two_sides_without_requests_are_both_named(run: Run) -> None:
+    outcome = run("compare", "fixtures/chat.json", "fixtures/chat.json", "--min-duration", "1h")
+
+    assert outcome.out.startswith("Nothing to compare: no requests on either side\n")
+
+
+def test_what_holds_nothing_up_takes_no_line_of_a_ranking_and_is_counted(run: Run) -> None:
+    shown = run("bottlenecks", "notification-service", *CHAT, width=120).out
+
+    assert "send_sse_notification" not in shown
+    assert "(fixtures/chat.json), 1 operation without any of it" in shown

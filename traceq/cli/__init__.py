@@ -211,6 +211,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 _EPILOG = (
     "The default source is the server at http://localhost:16686; set TRACEQ_SOURCE or use --source to change it. "
+    "Text is as wide as the terminal, and 120 columns in files and in pipes without one; COLUMNS sets another width. "
     "Exit codes: 0 answered, 2 usage error, 3 not found, 4 source failed, 5 input unreadable, 6 check failed, "
     "130 interrupted, 143 terminated."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -14,25 +15,29 @@ if TYPE_CHECKING:
     from traceq.traces import TraceWarning, WarningCode
 
 _TEXTS: dict[WarningCode, str] = {
-    "orphan": "parent missing: {spans} in {traces}, roots unless other traces show where they belong",
+    "orphan": "parent missing: {spans} in {traces}, [a root|roots] unless other traces show [its|their] place",
     "duplicate-dropped": "exact copies ignored: {spans} in {traces}",
     "duplicate-id": "id used for several spans: {spans} in {traces}, children are attached to the first",
-    "self-parent": "span is its own parent: {spans} in {traces}, shown as roots",
-    "cycle": "parents form a cycle: {spans} in {traces}, shown as roots",
-    "start-missing": "start time missing: {spans} in {traces}, assumed to start with their parents",
+    "self-parent": "span is its own parent: {spans} in {traces}, shown as [a root|roots]",
+    "cycle": "parents form a cycle: {spans} in {traces}, shown as [a root|roots]",
+    "start-missing": "start time missing: {spans} in {traces}, assumed to start with [its parent|their parents]",
     "negative-duration": "end before start: {spans} in {traces}, counted as taking no time",
     "end-missing": "end time missing: {spans} in {traces}, counted as taking no time",
     "time-repaired": "times not written as the format has them: {spans} in {traces}, read as they were meant",
     "unit-recognised": "times in another unit: {traces}, {example}",
     "value-repaired": "fields not written as the format has them: {spans} in {traces}, read as they were meant",
     "value-left-out": "fields that make no sense: {spans} in {traces}, shown without them",
-    "id-missing": "span ids missing: {spans} in {traces}, given ids of their own",
+    "id-missing": "span [id|ids] missing: {spans} in {traces}, given [an id of its own|ids of their own]",
     "span-left-out": "not readable as spans, left out: {spans} in {traces}",
     "other-trace": "another trace named than the one that lists them: {spans} in {traces}",
     "halves-joined": "stored by 64 and by 128 bits of one id: {traces}, joined",
     "service-missing": "service missing: {spans} in {traces}",
     "from-source": "the source warns about {traces}: {example}",
 }
+
+
+_ONE_OR_MORE = re.compile(r"\[([^|]*)\|([^]]*)\]")
+"""Words for one span, and for several."""
 
 
 def tell(kind: str, text: str) -> None:
@@ -75,7 +80,7 @@ def _line(found: list[TraceWarning], count: int) -> str:
     first = found[0]
     traces = plural(len({warning.trace_id for warning in found}), "trace")
     # Of many only the first are listed, and which traces the others are in is not known.
-    text = _TEXTS[first.code].format(
+    text = _ONE_OR_MORE.sub(r"\1" if count == 1 else r"\2", _TEXTS[first.code]).format(
         spans=plural(count, "span"),
         traces=traces if count == len(found) else f"at least {traces}",
         example=first.message,

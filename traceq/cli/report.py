@@ -14,7 +14,7 @@ from traceq.cli.compare import CompareOptions, Fetched, compared, fetch, shown_s
 from traceq.cli.messages import tell
 from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions
 from traceq.cli.outputs import AnswerOutputOptions, AskingOptions
-from traceq.cli.session import chosen_format, emit, opened
+from traceq.cli.session import chosen_format, emit, opened, timed
 from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, asking
 from traceq.query import Asked
@@ -72,6 +72,8 @@ def report(options: ReportOptions) -> None:
     from traceq.views.report import report as drawn
 
     answer, asked, sides = _asked(options)
+    # A document is read later.
+    asked = timed(asked) if chosen_format(output) == "text" else asked
     shown = Shown(options.top, is_page=chosen_format(output) == "html", sides=sides)
     emit(drawn(answer, asked, shown), asked, output)
     if output.output not in (None, "-") and not output.quiet:

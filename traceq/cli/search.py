@@ -11,7 +11,7 @@ from msgspec import structs
 from traceq.catalog import AnyOrder, Order, TraceList
 from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions
-from traceq.cli.session import emit, opened
+from traceq.cli.session import chosen_format, emit, opened, timed
 from traceq.query import Asked, TraceQuery, asked_of, cut_off_line, sum_warnings
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
@@ -58,6 +58,8 @@ def search(options: SearchOptions) -> None:
       traceq search --where 'http.status_code >= 500 and not user_id exists'
     """
     answer, asked = listed(options)
+    # A document is read later.
+    asked = timed(asked) if chosen_format(options.output) == "text" else asked
     emit(traces_report(answer, asked), asked, options.output)
 
 

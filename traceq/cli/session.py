@@ -122,7 +122,12 @@ def found_trace(source: Source, trace_id: str, service: str | None = None) -> tu
     """Get one trace by its id, as a table, with what there is to say about it."""
     traces = source.trace(trace_id)
     asked = asked_of(source, OneTrace(traces.trace_ids[0], service), sum_warnings(traces.warnings))
-    return traces, replace(asked, asked_ns=time.time_ns()) if source.is_live else asked
+    return traces, timed(asked)
+
+
+def timed(asked: Asked) -> Asked:
+    """Note when a server was asked: what it has is so long ago; files may be of any age."""
+    return replace(asked, asked_ns=time.time_ns()) if asked.is_live else asked
 
 
 def chosen_format(options: OutputOptions) -> Format:

@@ -145,7 +145,9 @@ def overview(answer: Bottlenecks, asked: Asked) -> list[Block]:
     if answer.sums.failed_count:
         parts.append(Part(f"   {answer.sums.failed_count} failed", "error"))
     if answer.slow_from_ns is not None:
-        parts.append(Part(f"   slow from {format_duration(answer.slow_from_ns)} ({answer.slow_count})", "dim"))
+        parts.append(Part(f"   {answer.slow_count} slow, from {format_duration(answer.slow_from_ns)}", "dim"))
+    if incomplete := answer.sums.set_apart.incomplete_count:
+        parts.append(Part(f"   {incomplete} incomplete", "dim"))
     return [Line(tuple(parts)), duration_histogram(latency, (latency,))]
 
 
@@ -166,7 +168,8 @@ _HELD_TITLES: dict[Measure, str] = {"critical-time": "critical", "self-time": "s
 def ranking(answer: Bottlenecks, top: int) -> Table:
     """Give where the time goes."""
     by = answer.options.measure
-    lines = answer.groups[:top]
+    # What holds nothing up is no bottleneck, wherever the list ends.
+    lines = [line for line in answer.groups[:top] if line.held_ns(by)] or answer.groups[:1]
     longest_ns = max(line.held_ns(by) for line in lines) or 1
     in_words = Column[RankedGroup](
         "service", "service", Unit.SERVICE, lambda line: _place(line.key, answer.options.service), can_shrink=True
@@ -208,7 +211,10 @@ SLOWEST_COLUMNS: tuple[Column[Any], ...] = (
 
 def _footer(answer: Bottlenecks, asked: Asked, top: int) -> tuple[Line, ...]:
     sums = answer.sums
-    lines = [dim(looked_at(sums, asked) + more(answer.groups, "operation", top)), *set_apart_lines(sums.set_apart)]
+    busy = [line for line in answer.groups if line.held_ns(answer.options.measure)]
+    idle = f", {plural(left, 'operation')} without any of it" if (left := len(answer.groups) - len(busy)) else ""
+    told = f"{looked_at(sums, asked)}{more(busy, 'operation', top)}{idle}"
+    lines = [dim(told), *set_apart_lines(sums.set_apart)]
     if sums.largest_shift_ns >= NS_PER_MS:
         moved = f"{plural(sums.moved_span_count, 'span')} moved by up to {format_duration(sums.largest_shift_ns)}"
         lines.append(dim(f"clocks corrected: {moved}"))

@@ -21,7 +21,7 @@ from traceq.catalog import (
 from traceq.query import NOT_ASKED, Asked
 from traceq.report import Column, Line, Part, Report, Table, Unit, picked, table
 from traceq.traces import Traces
-from traceq.units import format_duration, plural
+from traceq.units import format_age, format_duration, plural
 from traceq.views.wording import answer_line, dim, hint, next_line, nothing_found, reported, strong
 
 _ORDER_TEXTS = {"recent": "newest first", "oldest": "oldest first", "name": "by name", "name-desc": "by name, Z to A"}
@@ -49,7 +49,7 @@ def traces_report(answer: TraceList, asked: Asked = NOT_ASKED) -> Report:
     first = answer_line(parts, replace(asked, is_cut_off=False))
     footer.append(next_line(asked, "show", slowest.trace_id))
     return reported(
-        "search", answer, asked, (first, _table(answer.summaries, by_response=answer.order == "slowest")), footer
+        "search", answer, asked, (first, _table(answer.summaries, asked, by_response=answer.order == "slowest")), footer
     )
 
 
@@ -59,7 +59,7 @@ def report_of_traces(traces: Traces, asked: Asked = NOT_ASKED) -> Report:
     return traces_report(TraceList.of(summarize(traces)), asked)
 
 
-def _table(summaries: tuple[TraceSummary, ...], *, by_response: bool) -> Table:
+def _table(summaries: tuple[TraceSummary, ...], asked: Asked, *, by_response: bool) -> Table:
     trace, start, duration, response, spans, errors = picked(
         SUMMARY_COLUMNS, "trace_id", "start_ns", "duration_ns", "response_ns", "span_count", "error_count"
     )
@@ -69,6 +69,7 @@ def _table(summaries: tuple[TraceSummary, ...], *, by_response: bool) -> Table:
         trace,
         Column[TraceSummary]("root", "root", value=_root, can_shrink=True),
         replace(start, priority=1),
+        *((_age(asked.asked_ns),) if asked.asked_ns is not None else ()),
         *((response,) if by_response else ()),
         replace(duration, title="in all", priority=3) if by_response else duration,
         Column[TraceSummary]("bar", "", Unit.BAR, lambda summary: lengths[summary] / longest_ns, priority=3),
@@ -77,6 +78,11 @@ def _table(summaries: tuple[TraceSummary, ...], *, by_response: bool) -> Table:
         Column[TraceSummary]("services", "services", value=_services, can_shrink=True, priority=4),
     )
     return table(columns, summaries)
+
+
+def _age(asked_ns: int) -> Column[TraceSummary]:
+    """Say how long ago traces began."""
+    return Column("age", "", value=lambda summary: f"{format_age(asked_ns - summary.start_ns)} ago", priority=4)
 
 
 def _services(summary: TraceSummary) -> str:

@@ -8,7 +8,7 @@ from traceq.analysis.comparison.tags import TagChanges
 from traceq.analysis.over_time import OverTime
 from traceq.analysis.slow_time import SlowTime
 from traceq.report import Block, HeatMap, Line, Part
-from traceq.units import format_count, format_duration, format_ratio, format_time, plural
+from traceq.units import format_age, format_count, format_duration, format_ratio, format_time, plural, zone_of
 
 _HEAT_ROWS = 12
 _MOST_ENTRIES = 3
@@ -55,11 +55,12 @@ def _ends(slow: SlowTime, found: OverTime) -> Iterable[Part]:
     else:
         yield Part(format_time(slow.start_ns), "strong")
     if slow.end_ns is None:
-        yield Part(f", up to the last request, {_clock(int(found.starts_ns[-1]), first_ns)}.")
+        last_ns = int(found.starts_ns[-1])
+        yield Part(f", up to the last request, {_clock(last_ns, first_ns)} {zone_of(last_ns)}.")
     else:
         yield Part(", until ")
         yield Part(_clock(slow.end_ns, first_ns), "strong")
-        yield Part(".")
+        yield Part(f" {zone_of(slow.end_ns)}.")
 
 
 def _difference(slow: SlowTime) -> str:
@@ -73,12 +74,19 @@ def _difference(slow: SlowTime) -> str:
     )
 
 
-def when_blocks(found: OverTime, slow_from_ns: int | None) -> Iterable[Block]:
-    """Say since when requests are slow and when the slowest were made, and draw all requests over time."""
+def when_blocks(found: OverTime, slow_from_ns: int | None, asked_ns: int | None = None) -> Iterable[Block]:
+    """Say since when requests are slow and when the slowest were made, and draw all requests over time.
+
+    Args:
+        found: The requests.
+        slow_from_ns: The latency from which they are slow, as it stands elsewhere in the answer.
+        asked_ns: When a server was asked, to say how long ago the last slow one was; None for no ages.
+    """
     yield Line(tuple(since_parts(found)))
     if found.first_slow_ns is not None and found.last_slow_ns is not None:
         slowest = plural(int(found.slow_starts_ns.size), "slowest request", "slowest requests")
         made = f"{format_time(found.first_slow_ns)} to {_clock(found.last_slow_ns, found.first_slow_ns)}"
+        made += f" ({format_age(asked_ns - found.last_slow_ns)} ago)" if asked_ns is not None else ""
         yield Line((Part(f"The {slowest} were made from {made}, all requests from {_window(found)}.", "dim"),))
     yield _heat_map(found, slow_from_ns)
 
@@ -112,7 +120,7 @@ def _of(count: int, total: str) -> str:
 def _window(found: OverTime) -> str:
     """Name the time that was looked at."""
     first, last = int(found.starts_ns[0]), int(found.starts_ns[-1])
-    return f"{format_time(first)} to {_clock(last, first)}"
+    return f"{format_time(first)} to {_clock(last, first)} {zone_of(last)}"
 
 
 def _clock(time_ns: int, other_ns: int) -> str:

@@ -24,7 +24,16 @@ from traceq.views.over_time import since_parts, slow_text, text_of, when_blocks,
 from traceq.views.show import headline
 from traceq.views.waterfall import Shown as ShownSpans
 from traceq.views.waterfall import waterfall
-from traceq.views.wording import answer_line, dim, looked_at, nothing_reported, reported, set_apart_lines, verdict_lines
+from traceq.views.wording import (
+    answer_line,
+    dim,
+    looked_at,
+    next_line,
+    nothing_reported,
+    reported,
+    set_apart_lines,
+    verdict_lines,
+)
 
 _SHOWN_ENTRIES = 8
 _SHOWN_TAGS = 8
@@ -56,7 +65,7 @@ def report(answer: ServiceReport, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
     blocks: list[Block] = [*_answer_lines(answer, asked), _summary(answer), Line(), *overview(found, asked), Line()]
     sections = (
         ("What changed", _compared(answer, asked, shown)),
-        ("Since when", [*when_blocks(answer.over_time, found.slow_from_ns)]),
+        ("Since when", [*when_blocks(answer.over_time, found.slow_from_ns, asked.asked_ns)]),
         ("Who is hit", _who(answer)),
         ("Where the time goes", [Line((held_note(found),)), ranking(found, shown.top)]),
         ("What to change", _findings(answer)),
@@ -155,7 +164,7 @@ def _paths(answer: ServiceReport) -> list[Block]:
             left_out = len(paths.frames) - len(drawn.rows)
             if left_out:
                 told = f"{plural(left_out, 'call path')} of less than {format_ratio(1 / _NARROWEST)} each not drawn"
-                blocks.append(dim(f"{told}: `traceq flame` has them"))
+                blocks.append(dim(told))
     return blocks
 
 
@@ -166,4 +175,7 @@ def _calls(answer: ServiceReport) -> list[Block]:
 
 def _footer(answer: ServiceReport, asked: Asked) -> tuple[Line, ...]:
     sums = answer.bottlenecks.sums
-    return (dim(looked_at(sums, asked)), *set_apart_lines(sums.set_apart))
+    service = answer.bottlenecks.options.service
+    # It has every call path, however short.
+    whole = next_line(asked, "flame", *((service,) if service else ()))
+    return (dim(looked_at(sums, asked)), *set_apart_lines(sums.set_apart), whole)

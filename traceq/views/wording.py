@@ -145,9 +145,10 @@ def reported(
 def set_apart_lines(apart: SetApart, side: str = "") -> list[Line]:
     """Say what is not counted among the requests (of a side of a comparison); nothing where nothing is."""
     fragments = f"{plural(apart.fragment_count, 'fragment')} of {plural(apart.fragment_trace_count, 'trace')}"
+    missing = "parent is missing" if apart.fragment_count == 1 else "parents are missing"
     incomplete = f", all that is left of {plural(apart.incomplete_count, 'request')}" if apart.incomplete_count else ""
     texts = (
-        f"{fragments} whose parents are missing{incomplete}" if apart.fragment_count else "",
+        f"{fragments} whose {missing}{incomplete}" if apart.fragment_count else "",
         f"{plural(apart.stream_count, 'stream')} (--include-streams)" if apart.stream_count else "",
         f"{plural(apart.excluded_count, 'request')} left out by --not-operation" if apart.excluded_count else "",
     )

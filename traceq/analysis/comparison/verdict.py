@@ -53,7 +53,7 @@ def judge(comparison: Changes) -> Verdict:
     """
     counts = (comparison.before.latency.count, comparison.after.latency.count)
     if min(counts) == 0:
-        empty = "before" if counts[0] == 0 else "after"
+        empty = "on either side" if max(counts) == 0 else "before" if counts[0] == 0 else "after"
         return Verdict("incomparable", f"Nothing to compare: no requests {empty}")
     if sum(comparison.before.unmatched.values()) == counts[0]:
         return Verdict("incomparable", "Nothing to compare: the two sides share no entry operation")

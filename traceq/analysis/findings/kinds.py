@@ -203,7 +203,7 @@ KINDS: dict[str, FindingKind] = {
     ),
     "incomplete-trace": FindingKind(
         "incomplete trace",
-        lambda seen: f"{plural(seen.span_count, 'span')} without the parent they name",
+        lambda seen: plural(seen.span_count, "span without the parent it names", "spans without the parents they name"),
         "The parent was not exported: a crash, a full exporter queue, other sampling, or a caller "
         "that passes on trace context and sends no spans. Whatever is missing may hold time.",
         remark=_missing_parent,
