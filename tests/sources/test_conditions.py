@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -96,11 +97,12 @@ def _meets(span: dict[str, Any], trace: dict[str, Any], asked: httpx.QueryParams
     )
 
 
-def _search(request: httpx.Request) -> httpx.Response:
+def _search(request: httpx.Request, *, gives_oldest: bool = False) -> httpx.Response:
     asked = request.url.params
     found = [trace for trace in STORED if any(_meets(span, trace, asked) for span in trace["spans"])]
-    newest = sorted(found, key=lambda trace: -min(span["startTime"] for span in trace["spans"]))
-    return httpx.Response(200, json={"data": newest[: int(asked["limit"])]})
+    ordered = sorted(found, key=lambda trace: min(span["startTime"] for span in trace["spans"]))
+    limit = int(asked["limit"])
+    return httpx.Response(200, json={"data": ordered[:limit] if gives_oldest else ordered[-limit:]})
 
 
 def _operations(request: httpx.Request) -> httpx.Response:
@@ -115,13 +117,14 @@ def _operations(request: httpx.Request) -> httpx.Response:
 
 
 @pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[JaegerSource]:
+def source(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[JaegerSource]:
+    gives_oldest = getattr(request, "param", "newest") == "oldest"
     monkeypatch.setattr(gathering, "MOST_TRACES", PAGE)
     with respx.mock(base_url=BASE, assert_all_called=False) as router:
         router.get("/api/services").respond(json={"data": ["cart", "pay", "probe", "shop"]})
         router.get("/api/operations").mock(side_effect=_operations)
         router.get("/api/v3/trace-summaries").respond(404, text="404 page not found\n")
-        router.get("/api/traces").mock(side_effect=_search)
+        router.get("/api/traces").mock(side_effect=partial(_search, gives_oldest=gives_oldest))
         router.get(url__regex=r"/api/traces/\w+$").mock(
             side_effect=lambda request: httpx.Response(
                 200, json={"data": [each for each in STORED if request.url.path.endswith(each["traceID"])]}
@@ -194,7 +197,18 @@ def test_an_operation_is_found_by_either_name(name: str, service: str | None, so
     assert {each.trace_id for each in source.summaries(query).summaries} == set(found.traces.trace_ids)
 
 
+@pytest.mark.parametrize("source", ["oldest"], indirect=True)
+@pytest.mark.parametrize("condition", ['not operation ~ "^GET /items"', "http.status_code != 500", "val exists"])
+def test_the_newest_are_found_where_the_limit_of_a_server_keeps_others(condition: str, source: JaegerSource) -> None:
+    """As does Jaeger's memory storage."""
+    query = TraceQuery(where=parse_where(condition), window=WINDOW, limit=3)
+
+    found = source.find(query)
+
+    assert list(found.traces.trace_ids) == [TABLE.trace_ids[at] for at in matching(TABLE, query)][:-4:-1]
+
+
 def test_what_was_looked_at_is_said(source: JaegerSource) -> None:
     found = source.find(TraceQuery(where=parse_where('not name ~ "^GET /health"'), window=WINDOW, limit=3))
 
-    assert found.notes == ("looked at 32 traces, all since 2023-11-14 22:43:20.000, to find those that match",)
+    assert found.notes == ("looked at 72 traces, all since 2023-11-14 22:13:20.000, to find those that match",)

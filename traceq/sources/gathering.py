@@ -227,10 +227,12 @@ class Gatherer(Struct):
             longest_ns = max(query.min_duration_ns or 0, query.min_trace_duration_ns)
             take(self._whole_window(replace(query, min_duration_ns=longest_ns), asking, is_sample=False).by_id)
         start_ns, end_ns = self.ends(query.window)
-        since_ns, is_cut_off = end_ns, False
+        since_ns, is_cut_off, newest = end_ns, False, set[str]()
         for page in pages(ask, Window(start_ns, end_ns), MOST_TRACES):
             since_ns, is_cut_off = page.since_ns, is_cut_off or page.is_cut_off
-            has_enough = limit is not None and len(found) >= limit
+            # What the first answer holds need not be the newest, as in Jaeger's memory storage.
+            newest.update(page.by_id)
+            has_enough = limit is not None and len(newest & found.keys()) >= limit
             if has_enough or len(looked_at) >= max(MOST_LOOKED_AT, limit or 0):
                 break
         is_whole = since_ns <= start_ns and not is_cut_off
