@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from fractions import Fraction
+from typing import NamedTuple
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -73,80 +74,123 @@ def parse_share(text: str) -> float:
 def parse_time(text: str, now_ns: int) -> int:
     """Read a point in time as nanoseconds since the epoch.
 
-    Takes RFC 3339 (`2026-11-22T14:03:22Z`; local time where no zone is given), a date, `now`, an offset from now
-    (`-2h`, `2h`, `1d ago`, `now-15m`, `+5m`), `today` or `yesterday`, alone for midnight or with a time of day
-    (`yesterday 14:00`), a time of day alone, which is today's, and an epoch in seconds, milliseconds, microseconds or
-    nanoseconds told apart by their digits.
+    Takes `now`; an offset from now (`-2h`, `2h`, `1d ago`, `10 minutes ago`, `now-15m`, `+5m`), a day being 24 hours; a
+    day (`today`, `yesterday`, `last friday`, `friday`: the last one, which may be today), alone for midnight or with a
+    time of day (`yesterday 14:00`); a time of day alone (`14:00`, `2pm`), which is today's; RFC 3339
+    (`2026-11-22T14:03:22Z`) and a date; and an epoch in seconds, milliseconds, microseconds or nanoseconds told apart
+    by their digits. Times without a zone are local: one that clocks skipped is as long after the change as it says, and
+    one that they showed twice is the first.
 
     Raises:
         ValueError: If the text is none of these.
     """
     stripped = text.strip()
-    if stripped == "now":
+    if stripped.lower() == "now":
         return now_ns
     if found := _DAY_AND_TIME.fullmatch(stripped):
-        day = local_date(now_ns) - timedelta(days=(found["day"] or "").lower() == "yesterday")
-        return at_time_of_day(day, found["time"] or found["alone"] or "00:00")
+        return _on_day(found, now_ns)
+    if found := _OFFSET.fullmatch(stripped):
+        return now_ns + (1 if found["sign"] == "+" else -1) * parse_duration(found["length"])
     if found := _AGO.fullmatch(stripped):
-        return now_ns - parse_duration(found["length"])
-    if stripped.startswith(("-", "now-")):
-        return now_ns - parse_duration(stripped.removeprefix("now").removeprefix("-"))
-    if stripped.startswith(("+", "now+")):
-        return now_ns + parse_duration(stripped.removeprefix("now").removeprefix("+"))
-    if stripped.isascii() and stripped.isdigit():
+        return now_ns - parse_duration(found["length"] or found["count"] + found["unit"][0].lower())
+    if _EPOCH.fullmatch(stripped):
         return _parse_epoch(stripped)
     return _parse_rfc3339(stripped)
 
 
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_CLOCK = r"\d{1,2}(?::\d{2}){1,2}(?:\s*[ap]m)?|\d{1,2}\s*[ap]m"
+TIME_OF_DAY = re.compile(_CLOCK, re.IGNORECASE)
 _DAY_AND_TIME = re.compile(
-    r"(?P<day>today|yesterday)(?:\s+(?P<time>\d{1,2}:\d{2}(?::\d{2})?))?|(?P<alone>\d{1,2}:\d{2}(?::\d{2})?)",
+    rf"(?:(?P<day>today|yesterday|(?P<last>last\s+)?(?:{'|'.join(_WEEKDAYS)}))(?:\s+(?:at\s+)?|$))?"
+    rf"(?P<time>{_CLOCK})?(?<=.)\s*(?P<zone>Z|UTC|[+-]\d{{2}}:?\d{{2}})?",
     re.IGNORECASE,
 )
-_AGO = re.compile(rf"(?P<length>(?:{_PART.pattern})+)(?:\s+ago)?")
+_OFFSET = re.compile(r"(?:now)?\s*(?P<sign>[+-])\s*(?P<length>.+)", re.IGNORECASE)
+_AGO = re.compile(
+    rf"(?P<length>(?:{_PART.pattern})+)(?:\s+ago)?"
+    r"|(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>sec(?:ond)?s?|min(?:ute)?s?|h(?:ou)?rs?|days?|weeks?)\s+ago",
+    re.IGNORECASE,
+)
+_EPOCH = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
-def local_date(time_ns: int) -> date:
-    """Give the day of a point in time where this program runs."""
-    return datetime.fromtimestamp(time_ns // NS_PER_S, tz=UTC).astimezone().date()
+def _on_day(found: re.Match[str], now_ns: int) -> int:
+    zone = _zone(found["zone"])
+    today = local_date(now_ns, zone)
+    word, clock = (found["day"] or "today").lower(), found["time"] or "0:00"
+    if word in ("today", "yesterday"):
+        return at_time_of_day(today - timedelta(days=word == "yesterday"), clock, zone)
+    back = (today.weekday() - _WEEKDAYS.index(word.split()[-1])) % 7
+    at_ns = at_time_of_day(today - timedelta(days=back), clock, zone)
+    is_too_late = at_ns > now_ns or (back == 0 and found["last"] is not None)
+    return at_time_of_day(today - timedelta(days=back + 7), clock, zone) if is_too_late else at_ns
 
 
-def at_time_of_day(day: date, clock: str) -> int:
-    """Give the point in time of a clock (`14:00`, `9:05:30`) on a day, in local time.
+def _zone(written: str | None) -> tzinfo | None:
+    if written is None:
+        return None
+    return UTC if written.upper() in ("Z", "UTC") else datetime.strptime(written, "%z").tzinfo
+
+
+def local_date(time_ns: int, zone: tzinfo | None = None) -> date:
+    """Give the day of a point in time in a zone, or where this program runs."""
+    return datetime.fromtimestamp(time_ns // NS_PER_S, tz=UTC).astimezone(zone).date()
+
+
+_PARTS_OF_CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*([ap]m)?", re.IGNORECASE)
+
+
+def at_time_of_day(day: date, clock: str, zone: tzinfo | None = None) -> int:
+    """Give the point in time of a clock (`14:00`, `9:05:30`, `2pm`) on a day, in a zone or in local time.
 
     Raises:
         ValueError: If no clock shows this.
     """
+    found = _PARTS_OF_CLOCK.fullmatch(clock)
     try:
-        at = time.fromisoformat(clock if clock[2] == ":" else f"0{clock}")
+        hour, minute, second = (int(part or 0) for part in found.groups()[:3]) if found else (-1, 0, 0)
+        half = found and found[4]
+        if half:
+            hour = hour % 12 + (12 if half.lower() == "pm" else 0) if 1 <= hour <= 12 else -1
+        at = time(hour, minute, second)
     except ValueError as error:
         raise ValueError(f"'{clock}' is not a time of day, write for example 14:00 or 14:00:30") from error
-    # As people type it; `astimezone` knows when clocks were changed.
-    return int(datetime.combine(day, at).astimezone().timestamp()) * NS_PER_S
+    return int(datetime.combine(day, at, zone).timestamp()) * NS_PER_S
 
 
-def parse_lookback(text: str, now_ns: int) -> int:
+class Lookback(NamedTuple):
+    """How far to look back from the end of a window."""
+
+    length_ns: int
+    start_ns: int | None = None
+    """The time since which to look, whatever the end, where one was typed; the length is that until now."""
+
+
+def parse_lookback(text: str, now_ns: int) -> Lookback:
     """Read how far to look back: a duration, or a time since which to look (`yesterday`, `14:00`).
 
     Raises:
         ValueError: If it is neither, or a time to come.
     """
     try:
-        return parse_duration(text)
+        return Lookback(parse_duration(text))
     except ValueError as complaint:
         try:
-            length_ns = now_ns - parse_time(text, now_ns)
+            start_ns = parse_time(text, now_ns)
         except ValueError:
             raise complaint from None
-        if length_ns <= 0:
+        if start_ns >= now_ns:
             raise ValueError(f"'{text}' is a time to come") from None
-        return length_ns
+        return Lookback(now_ns - start_ns, start_ns)
 
 
-def _parse_epoch(digits: str) -> int:
+def _parse_epoch(text: str) -> int:
+    digits, _, fraction = text.partition(".")
     factor = _EPOCH_DIGITS.get(len(digits))
     if factor is None:
-        raise ValueError(f"'{digits}' is not an epoch in seconds, milliseconds, microseconds or nanoseconds")
-    return int(digits) * factor
+        raise ValueError(f"'{text}' is not an epoch in seconds, milliseconds, microseconds or nanoseconds")
+    return int(Fraction(text) * factor) if fraction else int(digits) * factor
 
 
 _FRACTION = re.compile(r"\.(\d{1,9})\d*")
@@ -156,9 +200,10 @@ def _parse_rfc3339(text: str) -> int:
     # datetime stops at microseconds: the fraction is taken out and added as whole nanoseconds.
     fraction = _FRACTION.search(text)
     whole = text if fraction is None else text[: fraction.start()] + text[fraction.end() :]
+    whole = re.sub(r"\s*(?:UTC|Z)$", "Z", whole, flags=re.IGNORECASE)
     try:
-        moment = datetime.fromisoformat(whole)
-        seconds = int((moment if moment.tzinfo else moment.astimezone()).timestamp())
+        # Without a zone this is local time, of which the system knows when clocks were changed.
+        seconds = int(datetime.fromisoformat(whole).timestamp())
     except (ValueError, OverflowError, OSError) as error:
         complaint = (
             f"'{text}' is not a time, write for example -2h, yesterday 14:00, now, 2026-11-22T14:00:00Z or an epoch"

@@ -57,7 +57,8 @@ def free_port() -> int:
         ),
         pytest.param(
             ("search", "--start", "2026-11-22T15:00:00Z", "--end", "2026-11-22T14:00:00Z", *CHAT),
-            "Invalid value for --start: the window ends before it starts",
+            "Invalid value for --start: the window ends, at 2026-11-22 14:00:00.000, before it starts, at "
+            "2026-11-22 15:00:00.000",
             "`traceq search --help` shows how",
             id="window upside down",
         ),

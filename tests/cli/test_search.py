@@ -64,3 +64,22 @@ def test_the_response_time_is_shown_beside_the_length_of_the_trace(run: Run, ord
     ]
     assert outcome.out.startswith("3 traces, slowest response of shop first: the longest took 2 h 00 m\n")
     assert "ordered by response time" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--lookback", "2h", "--start", "yesterday"), "give --lookback or --start, not both"),
+        (
+            ("--start", "2026-10-26", "--end", "2026-10-25"),
+            "ends, at 2026-10-25 00:00:00.000, before it starts, at 2026",
+        ),
+        (("--lookback", "2026-10-26", "--end", "2026-10-25"), "before it starts, at 2026-10-26 00:00:00.000"),
+        (("--start", "monday 25:00"), "'25:00' is not a time of day, write for example 14:00"),
+    ],
+)
+def test_windows_without_sense_are_refused(arguments: tuple[str, ...], told: str, run: Run) -> None:
+    outcome = run("search", *arguments, "-s", "fixtures/chat.json")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert told in outcome.err

@@ -17,7 +17,17 @@ from traceq.cli.tags import parse_condition, parse_tags
 from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources.interface import ConnectionOptions
-from traceq.units import NS_PER_HOUR, NS_PER_MINUTE, parse_duration, parse_lookback, parse_share, parse_size, parse_time
+from traceq.units import (
+    NS_PER_HOUR,
+    NS_PER_MINUTE,
+    Lookback,
+    format_time,
+    parse_duration,
+    parse_lookback,
+    parse_share,
+    parse_size,
+    parse_time,
+)
 from traceq.where import both, parse_where
 
 if TYPE_CHECKING:
@@ -284,7 +294,7 @@ class WindowOptions:
     """The time window."""
 
     lookback: Annotated[
-        int | None,
+        Lookback | None,
         _filter_option(
             help="How far to look back from the end: 15m, 1h, 2d, or since when: yesterday, 14:00. By default 1h for a "
             "server, everything for files.",
@@ -293,7 +303,9 @@ class WindowOptions:
     ] = None
     start: Annotated[
         int | None,
-        _filter_option(help="Start of the window: -2h, yesterday 14:00, 2026-11-22T14:00:00Z, or an epoch.", **_TIME),
+        _filter_option(
+            help="Start of the window: -2h, yesterday 14:00, monday, 2026-11-22T14:00:00Z, or an epoch.", **_TIME
+        ),
     ] = None
     end: Annotated[int | None, _filter_option(help="End of the window; now by default.", **_TIME)] = None
 
@@ -302,7 +314,11 @@ class WindowOptions:
         """How far back a server is asked; None when start or end were told."""
         if self.start is not None or self.end is not None:
             return None
-        return DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback
+        return self._length_ns
+
+    @property
+    def _length_ns(self) -> int:
+        return DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback.length_ns
 
     def window(self, *, is_live: bool) -> Window:
         """Give the window of time; for a server it always has two ends, for files only those that were typed.
@@ -316,13 +332,12 @@ class WindowOptions:
         now = time.time_ns()
         if end is None and (is_live or self.lookback is not None):
             end = now + _CLOCKS_AHEAD_NS if is_live else now
-        start = self.start
+        start = self.start if self.lookback is None else self.lookback.start_ns
         if start is None and end is not None and (is_live or self.lookback is not None):
-            start = (now if self.end is None else end) - (
-                DEFAULT_LOOKBACK_NS if self.lookback is None else self.lookback
-            )
+            start = (now if self.end is None else end) - self._length_ns
         if start is not None and end is not None and start > end:
-            raise typer.BadParameter("the window ends before it starts", param_hint="--start")
+            told = f"the window ends, at {format_time(end)}, before it starts, at {format_time(start)}"
+            raise typer.BadParameter(told, param_hint="--start" if self.lookback is None else "--lookback")
         return Window(start, end, lookback_ns=self.effective_lookback if is_live else None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -18,11 +17,10 @@ from traceq.cli.places import is_path
 from traceq.ids import Reference, parse_reference
 from traceq.sources import is_url
 from traceq.sources.interface import Source
-from traceq.units import at_time_of_day, format_time, local_date, parse_time
+from traceq.units import TIME_OF_DAY, at_time_of_day, format_time, local_date, parse_time
 
 _LEAST_DIGITS = 4
 """Fewer hexadecimal digits are taken for a mistake."""
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 
 
 class Side:
@@ -101,7 +99,7 @@ def parse_window(text: str, now_ns: int) -> Window:
 
 def _moment(text: str, bare_day: date, now_ns: int) -> int:
     """Read a point in time; a time of day alone is one of this day."""
-    return at_time_of_day(bare_day, text) if _CLOCK.fullmatch(text) else parse_time(text, now_ns)
+    return at_time_of_day(bare_day, text) if TIME_OF_DAY.fullmatch(text) else parse_time(text, now_ns)
 
 
 def side_title(side: Side, place: Source) -> str:

@@ -12,7 +12,7 @@ from traceq.catalog import Window
 from traceq.cli.options import DURATION, FilterOptions, ServiceOptions, SourceOptions, WorkersOptions, service_argument
 from traceq.cli.outputs import FieldsOutputOptions, format_option
 from traceq.render import GRAPH_FORMATS, AnswerFormat, Format, GraphFormat
-from traceq.units import NS_PER_DAY, NS_PER_S
+from traceq.units import NS_PER_DAY, NS_PER_S, Lookback
 from traceq.views.graphs import Shade, View
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class DepsOptions:
         """Give the window for Jaeger's own table."""
         when = self.filters.when
         if is_live and when.lookback is None and when.start is None:
-            when = replace(when, lookback=_TABLE_LOOKBACK_NS)
+            when = replace(when, lookback=Lookback(_TABLE_LOOKBACK_NS))
         return when.window(is_live=is_live)
 
     def query(self, *, is_live: bool) -> dict[str, object]:

@@ -6,6 +6,7 @@ and what its answer suggests to ask next.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import time_ns
@@ -33,7 +34,7 @@ from traceq.cli.sides import SidesOptions, WindowSide, parse_side
 from traceq.documents import Document, fitted, selected, with_totals
 from traceq.errors import NotFoundError
 from traceq.query import Asked
-from traceq.units import parse_duration, parse_share
+from traceq.units import parse_lookback, parse_share
 
 Found: TypeAlias = tuple[Document, Asked]
 """A document, without the head that the command line gives it, and what there is to say about it."""
@@ -157,7 +158,7 @@ def _with_listed(span: Document) -> Document:
 
 
 def _compare(source: SourceOptions, wanted: given.Sides) -> Found:
-    window = None if wanted.lookback is None else parse_duration(wanted.lookback)
+    window = None if wanted.lookback is None else parse_lookback(wanted.lookback, time.time_ns())
     filters = FilterOptions(when=WindowOptions(window), limit=wanted.limit)
     options = CompareOptions(what=_sides(wanted), service=wanted.service, asking=_asking(source, filters))
     report, asked = reported(options)
