@@ -316,7 +316,9 @@ def _slope(passed: npt.NDArray[np.float64], low_ns: Ints, high_ns: Ints) -> floa
         if first_ns > -UNBOUNDED_NS and last_ns < UNBOUNDED_NS:
             found.append((float(passed[here].mean()), (first_ns + last_ns) / 2))
     slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in itertools.combinations(found, 2)]
-    return float(np.median(slopes)) if slopes else 0.0
+    ordered = sorted(slopes)
+    # Not np.median, which imports numpy.ma, for masked arrays.
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2 if ordered else 0.0
 
 
 def _put_together(clocks: tuple[Clock, ...], apart: list[_Apart], since_ns: int) -> dict[Clock, ClockError]:
