@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from traceq.views.bottlenecks import Beside
 
 
+_FEW_TRACES = 1_000
+"""So few have hardly ever more spans than those for which findings are shown by default."""
+
+
 def _shortening(text: str) -> Shortening:
     from traceq.analysis.what_if import parse_shortening
 
@@ -73,6 +77,13 @@ class BottlenecksOptions:
         """Give which requests to look at, and how."""
         return self.requests.of(self.service.name, self.by, without=self.asking.filters.not_operation)
 
+    def reads_details(self, limit: int | None) -> bool:
+        """Tell whether to read attributes at once, because findings will need them: reading twice costs more.
+
+        Without a limit, files are read in slices, once for each question.
+        """
+        return limit is not None and (limit <= _FEW_TRACES if self.findings is None else self.findings)
+
 
 def bottlenecks(options: BottlenecksOptions) -> None:
     """Rank where the time of a service's requests goes, and show what slow ones do differently.
@@ -106,6 +117,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
     question = BottleneckQuestion(options.request_options())
     with opened(options.asking.source, options.asking.output) as source:
         query = options.asking.filters.query(options.service.name, is_live=source.is_live, requests=options.requests)
+        question = replace(question, needs_details=options.reads_details(query.limit))
         with asking(source, query, options.asking.workers.workers) as ask:
             reply = ask(question)
             beside = _beside(reply.sums, ask, options, is_live=source.is_live)
