@@ -68,6 +68,7 @@ OWNERS = {
     "numpy": {"analysis", "views/waterfall.py"},
     "pandas": {"analysis", "traces.py", "answer.py"},
     "httpx": {"sources/http.py"},
+    "httpx_retries": {"sources/http.py"},
     "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
     "pyarrow": {"codec/parquet"},
     "google": {"codec/otlp_requests.py", "codec/otlp_messages.py", "codec/otlp_protobuf.py"},

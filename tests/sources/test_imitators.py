@@ -219,7 +219,7 @@ def _tempo(target: str, _: Seen) -> Reply:
 def test_what_is_no_jaeger_is_named(
     answer: Callable[[str, Seen], Reply], kind: type[SourceError], hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("traceq.sources.http.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", lambda _seconds: None)
     with serving(answer) as seen, pytest.raises(kind) as raised:
         source_at(seen).services()
 

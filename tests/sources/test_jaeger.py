@@ -125,7 +125,7 @@ UI_PAGE = '<!DOCTYPE html><html><base href="/jaeger/" data-inject-target="BASE_U
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traceq.sources.http.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", lambda _seconds: None)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def server() -> Iterator[respx.MockRouter]:
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> JaegerSource:
-    monkeypatch.setattr("traceq.sources.http.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", lambda _seconds: None)
     return JaegerSource(BASE, ConnectionOptions(), clock=lambda: NOW_NS)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import gzip
 import logging
-import random
 import re
 import ssl
 import time
@@ -18,8 +17,6 @@ import weakref
 import zlib
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -28,6 +25,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+from httpx_retries import Retry, RetryTransport
 from msgspec import Struct
 
 from traceq.codec.answers import error_message
@@ -133,8 +131,20 @@ class HttpClient:
     def _client(self) -> httpx.Client:
         seconds = self._options.timeout_ns / NS_PER_S
         transport = httpx.HTTPTransport(verify=_tls_context(self.address, self._options), proxy=self._proxy)
+        retry = _BoundedRetry(
+            total=_RETRY_COUNT,
+            allowed_methods=["GET"],
+            status_forcelist=_RETRIED,
+            # Timeouts are not retried, since the server may still be busy with the first request.
+            retry_on_exceptions=[httpx.NetworkError, httpx.RemoteProtocolError],
+            backoff_factor=_BACKOFF_S,
+            max_backoff_wait=seconds,
+            total_timeout=seconds,
+        )
         # trust_env is off because the proxy is chosen above, and nothing else from the environment should apply.
-        client = httpx.Client(transport=transport, headers=self._headers, timeout=seconds, trust_env=False)
+        client = httpx.Client(
+            transport=RetryTransport(transport, retry), headers=self._headers, timeout=seconds, trust_env=False
+        )
         # Sources are never closed explicitly; connections are closed when the client is collected.
         weakref.finalize(self, client.close)
         return client
@@ -143,7 +153,7 @@ class HttpClient:
         started_ns = time.perf_counter_ns()
         request = self._client.build_request(method, url)
         try:
-            response = self._respond(request)
+            response = self._client.send(request, stream=True)
         except (httpx.HTTPError, _AskedToWait) as error:
             self._raise_no_answer(error)
         with closing(response):
@@ -154,32 +164,6 @@ class HttpClient:
         took_ms = (time.perf_counter_ns() - started_ns) / NS_PER_MS
         logger.debug("%s %s: %s, %s bytes, %.0f ms", method, url, response.status_code, len(raw), took_ms)
         return response, self._uncompressed(response, raw)
-
-    def _respond(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and where that may help again after a while: its whole waiting is bound by the timeout."""
-        left_s = self._options.timeout_ns / NS_PER_S
-        for attempt in range(1, _RETRY_COUNT + 1) if request.method == "GET" else ():
-            asked_s = 0.0
-            try:
-                response = self._client.send(request, stream=True)
-            except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
-                # Timeouts are not retried, since the server may still be busy with the first request.
-                logger.debug("%s %s: %s, trying again", request.method, request.url, error)
-            else:
-                if response.status_code not in _RETRIED:
-                    return response
-                response.close()
-                asked_s = _asked_wait_s(response.headers.get("retry-after", "").strip())
-                logger.debug("%s %s: %s, trying again", request.method, request.url, response.status_code)
-            if asked_s > left_s:
-                raise _AskedToWait(round(asked_s * NS_PER_S))
-            backoff_s = random.uniform(0, _BACKOFF_S * 2**attempt)  # noqa: S311 - nothing secret
-            wait_s = min(asked_s or backoff_s, left_s)
-            time.sleep(wait_s)
-            left_s -= wait_s
-            if left_s <= 0:
-                break
-        return self._client.send(request, stream=True)
 
     def _uncompressed(self, response: httpx.Response, raw: bytes) -> bytes:
         """Decompress gzip here, because httpx 0.28 accepts a gzip stream that ends early."""
@@ -293,16 +277,17 @@ class _AskedToWait(Exception):  # noqa: N818 - never leaves this module
         self.wait_ns = wait_ns
 
 
-def _asked_wait_s(told: str) -> float:
-    """Read how long a server asks to wait (Retry-After): seconds, or a date; 0 where it says nothing of the kind."""
-    if told.isascii() and told.isdigit():
-        return float(told)
-    try:
-        date = parsedate_to_datetime(told)
-    except ValueError:
-        return 0.0
-    until = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, until.timestamp() - time.time())
+class _BoundedRetry(Retry):
+    """Gives up at once if the server asks for a longer wait than is left.
+
+    httpx-retries would wait as long as it may and then retry, which is slow and not what the server asked for.
+    """
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        seconds = super().parse_retry_after(retry_after)
+        if seconds > self.max_backoff_wait - self.elapsed_sleep:
+            raise _AskedToWait(round(seconds * NS_PER_S))
+        return seconds
 
 
 def _operating_system_error(error: BaseException) -> OSError | None:
