@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,30 +35,39 @@ def groups_of(body: bytes) -> list[list[Part]]:
     return list(groups.values())
 
 
-@pytest.fixture(params=[False, True], ids=["at once", "some spans at a time"])
-def is_large(request: pytest.FixtureRequest) -> Iterator[None]:
+@contextmanager
+def some_spans_at_a_time() -> Iterator[None]:
+    """Read as large traces are read."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param:
-            patch.setattr(jaeger, "_LARGE_BYTES", 0)
-            patch.setattr(jaeger, "_SPANS_AT_A_TIME", 2)
-            patch.setattr(otlp, "_SPANS_AT_A_TIME", 2)
+        patch.setattr(jaeger, "_LARGE_BYTES", 0)
+        patch.setattr(jaeger, "_SPANS_AT_A_TIME", 2)
+        patch.setattr(otlp, "_SPANS_AT_A_TIME", 2)
         yield
 
 
-@pytest.mark.usefixtures("is_large")
-@given(st.lists(v1_traces(), max_size=4))
-def test_jaeger(traces: list[dict[str, Any]]) -> None:
-    groups = groups_of(as_json({"data": traces}))
-
-    assert lean(groups) == whole(groups)
+@pytest.fixture(params=[False, True], ids=["at once", "some spans at a time"])
+def is_large(request: pytest.FixtureRequest) -> Iterator[None]:
+    with some_spans_at_a_time() if request.param else nullcontext():
+        yield
 
 
-@pytest.mark.usefixtures("is_large")
-@given(otlp_documents())
-def test_otlp(document: dict[str, Any]) -> None:
+def assert_columns_are_the_same_both_ways(document: dict[str, Any]) -> None:
+    """Read a document at once, and some spans at a time: an example takes longer to make than to read."""
     groups = groups_of(as_json(document))
 
     assert lean(groups) == whole(groups)
+    with some_spans_at_a_time():
+        assert lean(groups) == whole(groups)
+
+
+@given(st.lists(v1_traces(), max_size=4))
+def test_jaeger(traces: list[dict[str, Any]]) -> None:
+    assert_columns_are_the_same_both_ways({"data": traces})
+
+
+@given(otlp_documents())
+def test_otlp(document: dict[str, Any]) -> None:
+    assert_columns_are_the_same_both_ways(document)
 
 
 @pytest.mark.usefixtures("is_large")
