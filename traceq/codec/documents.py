@@ -28,6 +28,7 @@ from traceq.codec.json_objects import (
     refuse_known,
     span_format_of,
 )
+from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart, parted
 from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, refusal
@@ -440,7 +441,7 @@ class _Reader(Struct):
         if trace_id:
             self.parts.append(JaegerPart(trace_id, trace, place, keeps_others=self.is_answer))
 
-    def _add_spans(self, groups: list[otlp.ResourceSpans | None], place: str) -> None:
+    def _add_spans(self, groups: list[ResourceSpans | None], place: str) -> None:
         traces = otlp.split(groups, place)
         self.nameless += (origin.place for origin, _ in traces.pop("", ()))
         self.parts += (SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in traces.items())

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from traceq.codec import otlp, wire
+from traceq.codec import wire
+from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import SpanFormat
 from traceq.codec.span_formats import format_of
 from traceq.codec.wire import reason, refusal
@@ -31,8 +32,8 @@ class Object(msgspec.Struct, gc=False, rename="camel"):
     """Every key that shows what a JSON object holds. Values are decoded only down to where traces begin."""
 
     data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
-    resource_spans: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
-    batches: list[otlp.ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    resource_spans: list[ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    batches: list[ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
     errors: msgspec.Raw = MISSING
     error: msgspec.Raw = MISSING
     spans: msgspec.Raw = MISSING

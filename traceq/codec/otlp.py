@@ -20,6 +20,23 @@ from msgspec import Struct
 from traceq import semantics
 from traceq.codec.fitting import Fitting, Remark
 from traceq.codec.mending import Mender, decoded, encoded, is_odd, repairs, unit_told, warnings_of
+from traceq.codec.otlp_fields import (
+    ATTRIBUTES,
+    Attribute,
+    DetailedSpan,
+    ResourceSpans,
+    Scope,
+    Span,
+    SpanEvent,
+    SpanLink,
+    TraceId,
+    WholeEvent,
+    WholeSpan,
+    is_whole,
+    read_attributes,
+    read_text,
+    read_value,
+)
 from traceq.codec.otlp_terms import (
     FOLLOWS_FROM,
     REFERENCE_TYPE,
@@ -30,11 +47,9 @@ from traceq.codec.otlp_terms import (
     remarks,
     takes_messages,
 )
-from traceq.codec.otlp_values import ATTRIBUTES, Attribute, is_whole, read_attributes, read_text, read_value
 from traceq.codec.wire import (
     BROKEN,
     VOID_IDS,
-    Nanoseconds,
     decode,
     failure,
     failures_told,
@@ -54,112 +69,18 @@ from traceq.semantics import (
 )
 from traceq.traces import Event, Link, normal_id
 
-_NOTHING = msgspec.Raw(b"null")
 _WARNINGS_WRITTEN = WARNINGS.encode()
 """As it is written, unless letters are escaped."""
 
 
-class _Resource(msgspec.Struct, gc=False):
-    attributes: msgspec.Raw = _NOTHING
+_DETAILED_SPAN = msgspec.json.Decoder(DetailedSpan, strict=False)
+_TRACE_ID = msgspec.json.Decoder(TraceId)
+_EVENTS = msgspec.json.Decoder(list[SpanEvent] | None, strict=False)
+_SPANS = msgspec.json.Decoder(list[Span], strict=False)
 
-
-class _Scope(msgspec.Struct, gc=False):
-    name: str | None = None
-    version: str | None = None
-    attributes: msgspec.Raw = _NOTHING
-
-
-class _ScopeSpans(msgspec.Struct, gc=False, rename="camel"):
-    scope: _Scope | None = None
-    instrumentation_library: _Scope | None = None
-    spans: list[msgspec.Raw] | None = None
-
-
-class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
-    """What documents of OTLP and Tempo consist of: spans by scope, scopes by resource."""
-
-    resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] | None = None
-    instrumentation_library_spans: list[_ScopeSpans] | None = None
-    """The name before OTLP 0.15 (2022)."""
-
-
-class _SpanStatus(msgspec.Struct, gc=False):
-    """How a span ended."""
-
-    code: int | str | None = None
-    message: str | None = None
-
-
-class _SpanLink(msgspec.Struct, gc=False, rename="camel"):
-    """A reference of a span to another than its parent."""
-
-    trace_id: str | None = None
-    span_id: str | None = None
-    attributes: msgspec.Raw = _NOTHING
-
-
-class _Event(msgspec.Struct, gc=False, rename="camel"):
-    time_unix_nano: Nanoseconds = None
-    name: str | None = None
-    attributes: msgspec.Raw = _NOTHING
-
-
-class _WholeEvent(_Event, gc=False, rename="camel"):
-    attributes: list[Attribute] | None = None  # type: ignore[assignment]  # decoded here
-
-
-class _WholeLink(_SpanLink, gc=False, rename="camel"):
-    attributes: list[Attribute] | None = None  # type: ignore[assignment]
-
-
-class _TraceId(msgspec.Struct, gc=False, rename="camel"):
-    trace_id: str | None = None
-
-
-class _AnySpan(msgspec.Struct, gc=False, rename="camel"):
-    """What is read of every span."""
-
-    span_id: str | None = None
-    parent_span_id: str | None = None
-    name: str | None = None
-    kind: int | str | None = None
-    start_time_unix_nano: Nanoseconds = None
-    end_time_unix_nano: Nanoseconds = None
-    links: list[_SpanLink] | None = None
-    """After reading details: only those that do not stand in for the parent."""
-    status: _SpanStatus | None = None
-
-
-class _Span(_AnySpan, gc=False, rename="camel"):
-    attributes: list[Attribute] | None = None
-    # Not looked at here, but decoded: what is wrong with them is told by every command.
-    events: list[_WholeEvent] | None = None
-
-
-class _WholeSpan(_Span, gc=False, rename="camel"):
-    """A span with nothing left to decode."""
-
-    trace_id: str | None = None
-    trace_state: str | None = None
-    links: list[_WholeLink] | None = None  # type: ignore[assignment]
-
-
-class _DetailedSpan(_AnySpan, gc=False, rename="camel"):
-    trace_state: str | None = None
-    attributes: msgspec.Raw = _NOTHING
-    events: msgspec.Raw = _NOTHING
-
-
-_DETAILED_SPAN = msgspec.json.Decoder(_DetailedSpan, strict=False)
-_TRACE_ID = msgspec.json.Decoder(_TraceId)
-_ATTRIBUTES = msgspec.json.Decoder(list[Attribute] | None, strict=False)
-_EVENTS = msgspec.json.Decoder(list[_Event] | None, strict=False)
-_SPANS = msgspec.json.Decoder(list[_Span], strict=False)
-
-_WHOLE_EVENTS = msgspec.json.Decoder(list[_WholeEvent] | None, strict=False)
+_WHOLE_EVENTS = msgspec.json.Decoder(list[WholeEvent] | None, strict=False)
 _MENDER = Mender(
-    msgspec.json.Decoder(_WholeSpan, strict=False),
+    msgspec.json.Decoder(WholeSpan, strict=False),
     frozenset(("spanId", "name", "startTimeUnixNano")),
     "spanId",
     "startTimeUnixNano",
@@ -174,9 +95,9 @@ _SPANS_AT_A_TIME = 2_000
 class _Details(msgspec.Struct, gc=False):
     """A span's details, as JSON until they are asked for."""
 
-    span: _DetailedSpan
+    span: DetailedSpan
     resource_attributes: bytes
-    scope: _Scope
+    scope: Scope
 
     def attributes(self) -> Attributes:
         """Read the span's attributes, and whatever else Jaeger's conversion turns into tags."""
@@ -215,7 +136,7 @@ class _Origin(Struct, frozen=True):
     """What the spans of one scope have in common."""
 
     resource_attributes: bytes
-    scope: _Scope
+    scope: Scope
     place: str
 
 
@@ -252,7 +173,7 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
 def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[_Origin, list[msgspec.Raw]]]:
     resource = bytes(group.resource.attributes) if group.resource else b"null"
     for scoped in [*(group.scope_spans or ()), *(group.instrumentation_library_spans or ())]:
-        scope = scoped.scope or scoped.instrumentation_library or _Scope()
+        scope = scoped.scope or scoped.instrumentation_library or Scope()
         yield _Origin(resource, scope, place), scoped.spans or []
 
 
@@ -332,7 +253,7 @@ def _mended_origin(origin: _Origin) -> tuple[_Origin, list[Remark]]:
         for written, what in ((origin.resource_attributes, "resource"), (bytes(origin.scope.attributes), "scope"))
     )
     name, version = origin.scope.name, origin.scope.version
-    return _Origin(resource, _Scope(name, version, msgspec.Raw(scope)), origin.place), fitting.remarks
+    return _Origin(resource, Scope(name, version, msgspec.Raw(scope)), origin.place), fitting.remarks
 
 
 def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_details: bool) -> None:
@@ -349,24 +270,24 @@ def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_det
         coded.details += _details(located, spans)
 
 
-def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[_Span] | list[_DetailedSpan]:
+def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[Span] | list[DetailedSpan]:
     if with_details:
         # One by one: details refer to the bytes they were decoded from, and should not keep a copy of them alive.
         return [_whole_details(_DETAILED_SPAN.decode(span)) for span in spans]
     return _SPANS.decode(b"[%b]" % b",".join(spans))
 
 
-def _whole_details(span: _DetailedSpan) -> _DetailedSpan:
+def _whole_details(span: DetailedSpan) -> DetailedSpan:
     if not is_empty(span.events):
         _WHOLE_EVENTS.decode(span.events)  # fails here, and not later, if they have to be mended
     return span
 
 
-def _details(located: list[Located], spans: list[_Span] | list[_DetailedSpan]) -> list[_Details]:
+def _details(located: list[Located], spans: list[Span] | list[DetailedSpan]) -> list[_Details]:
     return [
         _Details(span, origin.resource_attributes, origin.scope)
         for (origin, _), span in zip(located, spans, strict=True)
-        if isinstance(span, _DetailedSpan)
+        if isinstance(span, DetailedSpan)
     ]
 
 
@@ -391,7 +312,7 @@ def _origin_codes(located: list[Located], codes: Codebook) -> Iterator[int]:
         yield code
 
 
-def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) -> None:
+def _add_parents(coded: CodedTrace, spans: list[Span] | list[DetailedSpan]) -> None:
     add = coded.parent_ids.append
     for span in spans:
         if not span.links:
@@ -403,7 +324,7 @@ def _add_parents(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan]) ->
         coded.add_parents(*_take_parents(span, coded.trace_id))
 
 
-def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
+def _take_parents(span: Span | DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
     """Return the candidates for the parent and how many of them count as CHILD_OF; the other links remain links.
 
     A link is no parent: a root that has one is still a root. But what takes a message may know its producer by a link
@@ -423,7 +344,7 @@ def _take_parents(span: _Span | _DetailedSpan, trace_id: str) -> tuple[tuple[str
     return ((parent_id, *linked), child_of_count) if has_parent else (tuple(linked), 0)
 
 
-def _follows_from(link: _SpanLink) -> bool:
+def _follows_from(link: SpanLink) -> bool:
     """Whether the link stands for a reference of OpenTracing that was FOLLOWS_FROM.
 
     Jaeger adds it beside the parent where its storage knows references only: Elasticsearch, OpenSearch.
@@ -431,7 +352,7 @@ def _follows_from(link: _SpanLink) -> bool:
     return read_attributes(link.attributes).get(REFERENCE_TYPE) == FOLLOWS_FROM
 
 
-def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
+def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
     """Whether a link names a span and, if asked, one of this trace."""
     named = hex_id(link.trace_id or "")
     if hex_id(link.span_id or "") in VOID_IDS or named in VOID_IDS:
@@ -439,7 +360,7 @@ def _is_reference(link: _SpanLink, trace_id: str | None = None) -> bool:
     return trace_id is None or normal_id(named) == normal_id(trace_id)
 
 
-def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], codes: Codebook) -> None:
+def _add_meanings(coded: CodedTrace, spans: list[Span] | list[DetailedSpan], codes: Codebook) -> None:
     add, told = coded.meanings.append, codes.told
     for span in spans:
         attributes, status = _attributes_of(span), span.status
@@ -450,8 +371,8 @@ def _add_meanings(coded: CodedTrace, spans: list[_Span] | list[_DetailedSpan], c
         add(code)
 
 
-def _attributes_of(span: _Span | _DetailedSpan) -> list[Attribute]:
-    return (span.attributes if isinstance(span, _Span) else _ATTRIBUTES.decode(span.attributes)) or []
+def _attributes_of(span: Span | DetailedSpan) -> list[Attribute]:
+    return (span.attributes if isinstance(span, Span) else ATTRIBUTES.decode(span.attributes)) or []
 
 
 def _wanted_texts(attributes: Iterable[Attribute]) -> tuple[str, ...]:
@@ -487,5 +408,5 @@ def _service_and_host(attributes: bytes) -> tuple[str, str]:
     return semantics.value_text(resource.get("service.name")), semantics.host(resource)
 
 
-def _event(event: _Event) -> Event:
+def _event(event: SpanEvent) -> Event:
     return Event(event.time_unix_nano or 0, event.name or "log", read_attributes(event.attributes))

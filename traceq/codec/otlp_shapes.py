@@ -10,7 +10,7 @@ import msgspec
 
 from traceq.codec.fitting import Fitting
 from traceq.codec.mending import decoded, encoded
-from traceq.codec.otlp import ResourceSpans
+from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.wire import BROKEN
 
 _KEYS = (

@@ -1,0 +1,209 @@
+"""The fields of OTLP JSON, and its attribute values: objects in which a single key tells the type."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+
+import msgspec
+
+from traceq import semantics
+from traceq.codec.wire import BROKEN, Nanoseconds, failure, is_empty
+from traceq.semantics import AttributeValue
+
+
+class _Values(msgspec.Struct, gc=False):
+    values: list[_AnyValue] | None = None
+
+
+class _KeyValues(msgspec.Struct, gc=False):
+    values: list[Attribute] | None = None
+
+
+class _AnyValue(msgspec.Struct, gc=False, rename="camel"):
+    """A value: at most one of these is set; if none is, the value is empty."""
+
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: int | None = None
+    double_value: float | None = None
+    bytes_value: str | None = None
+    array_value: _Values | None = None
+    kvlist_value: _KeyValues | None = None
+
+
+class Attribute(msgspec.Struct, gc=False):
+    """A key with its value."""
+
+    key: str
+    value: _AnyValue | None = None
+
+
+ATTRIBUTES = msgspec.json.Decoder(list[Attribute] | None, strict=False)
+NOTHING = msgspec.Raw(b"null")
+
+
+class Resource(msgspec.Struct, gc=False):
+    """What sent spans."""
+
+    attributes: msgspec.Raw = NOTHING
+
+
+class Scope(msgspec.Struct, gc=False):
+    """What in a program made spans: a library, with its version."""
+
+    name: str | None = None
+    version: str | None = None
+    attributes: msgspec.Raw = NOTHING
+
+
+class ScopeSpans(msgspec.Struct, gc=False, rename="camel"):
+    """The spans of a scope."""
+
+    scope: Scope | None = None
+    instrumentation_library: Scope | None = None
+    spans: list[msgspec.Raw] | None = None
+
+
+class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
+    """What documents of OTLP and Tempo consist of: spans by scope, scopes by resource."""
+
+    resource: Resource | None = None
+    scope_spans: list[ScopeSpans] | None = None
+    instrumentation_library_spans: list[ScopeSpans] | None = None
+    """The name before OTLP 0.15 (2022)."""
+
+
+class SpanStatus(msgspec.Struct, gc=False):
+    """How a span ended."""
+
+    code: int | str | None = None
+    message: str | None = None
+
+
+class SpanLink(msgspec.Struct, gc=False, rename="camel"):
+    """A reference of a span to another than its parent."""
+
+    trace_id: str | None = None
+    span_id: str | None = None
+    attributes: msgspec.Raw = NOTHING
+
+
+class SpanEvent(msgspec.Struct, gc=False, rename="camel"):
+    """Something that happened during a span."""
+
+    time_unix_nano: Nanoseconds = None
+    name: str | None = None
+    attributes: msgspec.Raw = NOTHING
+
+
+class WholeEvent(SpanEvent, gc=False, rename="camel"):
+    """An event with nothing left to decode."""
+
+    attributes: list[Attribute] | None = None  # type: ignore[assignment]  # decoded here
+
+
+class WholeLink(SpanLink, gc=False, rename="camel"):
+    """A link with nothing left to decode."""
+
+    attributes: list[Attribute] | None = None  # type: ignore[assignment]
+
+
+class TraceId(msgspec.Struct, gc=False, rename="camel"):
+    """The id of a span's trace, which is read before the rest."""
+
+    trace_id: str | None = None
+
+
+class AnySpan(msgspec.Struct, gc=False, rename="camel"):
+    """What is read of every span."""
+
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    kind: int | str | None = None
+    start_time_unix_nano: Nanoseconds = None
+    end_time_unix_nano: Nanoseconds = None
+    links: list[SpanLink] | None = None
+    """After reading details: only those that do not stand in for the parent."""
+    status: SpanStatus | None = None
+
+
+class Span(AnySpan, gc=False, rename="camel"):
+    """A span of which columns are made."""
+
+    attributes: list[Attribute] | None = None
+    # Not looked at here, but decoded: what is wrong with them is told by every command.
+    events: list[WholeEvent] | None = None
+
+
+class WholeSpan(Span, gc=False, rename="camel"):
+    """A span with nothing left to decode."""
+
+    trace_id: str | None = None
+    trace_state: str | None = None
+    links: list[WholeLink] | None = None  # type: ignore[assignment]
+
+
+class DetailedSpan(AnySpan, gc=False, rename="camel"):
+    """A span whose attributes and events are read when somebody asks for them."""
+
+    trace_state: str | None = None
+    attributes: msgspec.Raw = NOTHING
+    events: msgspec.Raw = NOTHING
+
+
+def is_whole(attributes: bytes) -> bool:
+    """Whether a list of attributes is one, and all of them can be read."""
+    try:
+        ATTRIBUTES.decode(attributes)
+    except BROKEN:
+        return False
+    return True
+
+
+def read_attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
+    """Read a list of attributes; if a key occurs twice, the last one counts."""
+    if is_empty(attributes):
+        return {}
+    try:  # not `failures_told`, as in `decode`; nested values can be too deep for us though not for the decoder
+        return _read_attributes(ATTRIBUTES.decode(attributes))
+    except BROKEN as error:
+        raise failure("cannot read attributes", error) from error
+
+
+def _read_attributes(attributes: Iterable[Attribute] | None) -> dict[str, AttributeValue]:
+    return {attribute.key: read_value(attribute.value) for attribute in attributes or ()}
+
+
+def read_text(value: _AnyValue | None) -> str:
+    """Read a value as text."""
+    if value is not None and value.string_value is not None:
+        return value.string_value
+    return semantics.value_text(read_value(value))
+
+
+def read_value(value: _AnyValue | None) -> AttributeValue:
+    """Read a value in the type that it tells."""
+    if value is None:
+        return None
+    if value.string_value is not None:
+        return value.string_value  # nearly all values; the match takes four times as long
+    match value:
+        case _AnyValue(bytes_value=str(text)):
+            return _bytes(text)
+        case _AnyValue(array_value=_Values(values=values)):
+            return [read_value(each) for each in values or ()]
+        case _AnyValue(kvlist_value=_KeyValues(values=pairs)):
+            return _read_attributes(pairs)
+        case _:
+            plain = (value.bool_value, value.int_value, value.double_value)
+            return next((each for each in plain if each is not None), None)
+
+
+def _bytes(text: str) -> bytes | str:
+    """Decode base64; anything else stays text."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return text
