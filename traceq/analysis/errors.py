@@ -220,7 +220,12 @@ def _totals(requests: Requests, chains: _Chains, rows: Ints, messages: Mapping[i
         last_ns=int(start_ns.max()),
         services=chains.services(rows),
         http_statuses=_http_statuses(spans.traces, distinct(entries)),
-        examples=_newest(tuple(_example(spans.traces.span(row), messages[row]) for row in rows.tolist())),
+        examples=_newest(
+            tuple(
+                ErrorExample(span.start_ns, span.trace_id, span.span_id, messages[span.row])
+                for span in map(spans.traces.span, rows.tolist())
+            )
+        ),
     )
 
 
@@ -229,10 +234,6 @@ def _http_statuses(traces: Traces, entries: Ints) -> Counter[str]:
         return Counter()
     told = (first_text(traces.span(row).details.attributes(), HTTP_STATUS) for row in entries.tolist())
     return Counter(status for status in told if status)
-
-
-def _example(span: Span, message: str) -> ErrorExample:
-    return ErrorExample(span.start_ns, span.trace_id, span.span_id, message)
 
 
 class ErrorOrigin(Struct, frozen=True):

@@ -72,12 +72,9 @@ class HabitSums(Struct, frozen=True):
             back = self.orders.get((second, first), Met())
             count = met.after + back.after + met.beside + back.beside
             often = min(met.after, back.after)
-            if often >= _LEAST_TIMES and often >= _LEAST_RATIO * count and _is_rare(met.beside + back.beside, count):
+            least = _LEAST_RATIO * count
+            if often >= _LEAST_TIMES and often >= least > met.beside + back.beside:
                 yield first, second
-
-
-def _is_rare(count: int, of: int) -> bool:
-    return count < _LEAST_RATIO * of
 
 
 def learn_habits(spans: Columns) -> HabitSums:

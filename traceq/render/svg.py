@@ -43,7 +43,7 @@ def render_svg(graph: Graph, hues: Hues) -> str:
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13" role="img">',
-        f"<title>{_text(_title(graph))}</title>",
+        f"<title>Who calls whom: {len(graph.nodes)} nodes, {len(graph.edges)} edges</title>",
         _dark(),
         f'<rect class="ground" width="100%" height="100%" fill="{_GROUND[0]}"/>',
         *_heads(),
@@ -53,10 +53,6 @@ def render_svg(graph: Graph, hues: Hues) -> str:
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _title(graph: Graph) -> str:
-    return f"Who calls whom: {len(graph.nodes)} nodes, {len(graph.edges)} edges"
 
 
 def _dark() -> str:

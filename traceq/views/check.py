@@ -33,7 +33,7 @@ def report(answer: Checks, asked: Asked = NOT_ASKED) -> Report:
     blocks: list[Block] = verdict_lines(answer.verdict, asked)
     if written:
         title, passed, *columns = picked(RESULT_COLUMNS, "check", "passed", "measured")
-        outcome = replace(passed, title="", value=_outcome)
+        outcome = replace(passed, title="", value=lambda result: "ok" if result.passed else "FAILED")
         named = replace(title, value=lambda result: result.title)
         blocks += [Line(), table((outcome, named, *columns), written)]
     if held:
@@ -72,10 +72,6 @@ def _case(result: CheckResult) -> Case:
 def _told(result: CheckResult) -> str:
     text = f"{result.text}: " if result.name else ""
     return f"{text}measured {result.measured}{f', {result.remark}' if result.remark else ''}"
-
-
-def _outcome(result: CheckResult) -> str:
-    return "ok" if result.passed else "FAILED"
 
 
 class _Operation(Struct, frozen=True):

@@ -202,23 +202,17 @@ def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, told: 
     return reported("deps", answer, asked, (first, *blocks, Line()), _provenance(answer.graph, asked))
 
 
-def _plain(text: str) -> Line:
-    return Line((Part(text),))
-
-
 @report_of.register
 def cycles_report(answer: Cycles, asked: Asked = NOT_ASKED) -> Report:
     """Show who calls itself."""
     if not answer.cycles:
         return _answer(answer, asked, "No cycles: nobody calls itself, directly or through others.")
-    lines = [Line((Part(f" {_ring(cycle)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles]
+    lines = [
+        Line((Part(f" {_ARROW.join(cycle.example)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles
+    ]
     waiting = sum(cycle.is_blocking for cycle in answer.cycles)
     told = f"{plural(len(answer.cycles), 'cycle')}, {waiting or 'none'} of them of calls that wait for each other."
     return _answer(answer, asked, told, *lines)
-
-
-def _ring(cycle: Cycle) -> str:
-    return _ARROW.join(cycle.example)
 
 
 def _remark(cycle: Cycle) -> str:
@@ -267,7 +261,7 @@ def impact_report(answer: Impact, asked: Asked = NOT_ASKED) -> Report:
     if answer.affected:
         blocks += [Line(), table(columns, answer.affected)]
     if answer.starved:
-        blocks += [Line(), _plain(f"Without its messages: {', '.join(answer.starved)}.")]
+        blocks += [Line(), Line((Part(f"Without its messages: {', '.join(answer.starved)}."),))]
     return _answer(answer, asked, told, *blocks)
 
 

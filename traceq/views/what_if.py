@@ -34,7 +34,8 @@ def what_if_blocks(answer: WhatIf, top: int = 5) -> list[Block]:
     blocks += [Line((Part(f"no span goes by the name '{name}'{_meant(name, answer)}", "error"),)) for name in missing]
     if len(missing) == len(changes) or not found.before.count:
         return blocks
-    return [*blocks, Line((Part(_saving(found)),)), _latencies(found), Line(), _holders(answer, top)]
+    latencies = table(_LATENCY_COLUMNS, (("as it is", found.before), ("what if", found.after)))
+    return [*blocks, Line((Part(_saving(found)),)), latencies, Line(), _holders(answer, top)]
 
 
 def _meant(name: str, answer: WhatIf) -> str:
@@ -78,10 +79,6 @@ _LATENCY_COLUMNS: tuple[Column[tuple[str, Spread]], ...] = (
     Column("p99_ns", "p99", Unit.DURATION, lambda line: line[1].percentile(0.99)),
     Column("max_ns", "max", Unit.DURATION, lambda line: line[1].max_ns),
 )
-
-
-def _latencies(found: WhatIfSums) -> Table:
-    return table(_LATENCY_COLUMNS, (("as it is", found.before), ("what if", found.after)))
 
 
 def _holders(answer: WhatIf, top: int) -> Table:

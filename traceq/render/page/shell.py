@@ -44,7 +44,7 @@ def document(imprint: Imprint, parts: Sequence[PagePart], footer: PagePart, head
         "<main>",
         *(_mounted(part, number) for number, part in enumerate(parts)),
         "</main>",
-        _footer(footer),
+        f"<footer>{footer.html}</footer>",
         *(f"<script>{script}</script>" for script in scripts),
         "</body>",
         "</html>",
@@ -95,7 +95,3 @@ def _mounted(part: PagePart, number: int) -> str:
         f'<div class="part {part.name}" id="part-{number}" data-part="{part.name}">{part.html}'
         f'<script type="application/json">{data}</script></div>'
     )
-
-
-def _footer(footer: PagePart) -> str:
-    return f"<footer>{footer.html}</footer>"
