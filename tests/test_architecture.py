@@ -39,6 +39,7 @@ GROUND = LEAVES | {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
+    "documents": {"untrusted"},
     "traces": {"answer", "learned", "report", "semantics"},
     "records": {"semantics", "traces"},
     "assembly": {"records", "semantics", "traces"},
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "executors": {"errors", "untrusted"},
     "engine": GROUND | {"codec", "sources", "analysis", "executors"},
     "views": GROUND | {"analysis"},
-    "library": GROUND | {"sources", "analysis", "engine", "views"},
+    "library": GROUND | {"sources", "analysis", "engine", "views", "render"},
     "cli": GROUND | {"codec", "sources", "analysis", "views", "render", "engine", "executors"},
     "__main__": {"cli"},
     "__init__": GROUND | {"sources", "analysis", "library"},

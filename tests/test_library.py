@@ -28,6 +28,10 @@ QUESTIONS: dict[str, tuple[Callable[[Data], Any], tuple[str, ...]]] = {
         ("stats", "--by", "service", "--by", "operation"),
     ),
     "dependencies": (lambda data: traceq.dependencies(data, jobs=1), ("deps", "--from", "traces")),
+    "report": (
+        lambda data: traceq.service_report(data, jobs=1, trace_count=2),
+        ("report", "--traces", "2"),
+    ),
     "compare": (
         lambda data: traceq.compare(data, CHAT, "user-service", jobs=1),
         ("compare", str(CHAT), str(CHAT), "--service", "user-service"),
@@ -92,6 +96,22 @@ def test_what_if_by_a_path_is_what_if_by_a_table() -> None:
 
     assert saved == traceq.what_if(traceq.load(CHAT), "mongodb.insert=-50%", service="chat-service")
     assert saved != traceq.what_if(CHAT, "mongodb.insert=-10%", service="chat-service", jobs=1)
+
+
+def test_a_report_compares_with_what_was_before() -> None:
+    compared = traceq.service_report(CHAT, "chat-service", before=CHAT).comparison
+
+    assert compared is not None
+    assert compared.to_dict() == traceq.compare(CHAT, CHAT, "chat-service").to_dict()
+
+
+def test_a_page_is_that_of_the_command_line_but_for_what_was_asked() -> None:
+    page = traceq.page(traceq.service_report(CHAT, "chat-service"), title="The chat", source="a <file>")
+
+    assert "<h1>The chat</h1>" in page
+    assert "a &lt;file&gt;" in page
+    assert "<h1>Requests of chat-service</h1>" in traceq.page(traceq.service_report(CHAT, "chat-service"))
+    assert "<h1>bottlenecks</h1>" in traceq.page(traceq.bottlenecks(CHAT, "chat-service"))
 
 
 def test_a_query_chooses_among_the_traces_of_a_path() -> None:

@@ -33,6 +33,7 @@ PUBLIC = [
     "Operation",
     "Peer",
     "SelfTime",
+    "ServiceReport",
     "Source",
     "SourceError",
     "Span",
@@ -54,8 +55,10 @@ PUBLIC = [
     "findings",
     "flame",
     "load",
+    "page",
     "schema",
     "self_time",
+    "service_report",
     "statistics",
     "what_if",
 ]
@@ -85,6 +88,7 @@ RESULTS: dict[str, Callable[[traceq.Traces], Any]] = {
     "ErrorOrigins": traceq.errors_by_origin,
     "Findings": traceq.findings,
     "SelfTime": traceq.self_time,
+    "ServiceReport": traceq.service_report,
     "Statistics": lambda found: traceq.statistics(found, "service", "operation"),
     "WhatIf": lambda found: traceq.what_if(found, "mysql=0"),
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from traceq.analysis.findings import Finding, Findings, Thresholds
     from traceq.analysis.flame import CallPaths
     from traceq.analysis.one_trace import SelfTime, self_time
+    from traceq.analysis.service_report import ServiceReport
     from traceq.analysis.statistics import Statistics
     from traceq.analysis.what_if import WhatIf
     from traceq.catalog import Operation, Window
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         findings,
         flame,
         load,
+        page,
+        service_report,
         statistics,
         what_if,
     )
@@ -65,6 +68,7 @@ __all__ = [
     "Operation",
     "Peer",
     "SelfTime",
+    "ServiceReport",
     "Source",
     "SourceError",
     "Span",
@@ -86,8 +90,10 @@ __all__ = [
     "findings",
     "flame",
     "load",
+    "page",
     "schema",
     "self_time",
+    "service_report",
     "statistics",
     "what_if",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+from traceq.untrusted import shown_json
+
 Document: TypeAlias = Mapping[str, Any]
 """What `json` writes: text, numbers, lists and mappings in each other."""
 
@@ -108,8 +110,8 @@ def size(value: Any) -> int:
 
 
 def compact(value: Any) -> str:
-    """Write JSON without blanks."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Write JSON without blanks, safe to show."""
+    return shown_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _lists(value: Any) -> list[dict[str, Any]]:

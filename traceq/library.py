@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -20,9 +21,12 @@ from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.flame import CallPaths, FlameQuestion
 from traceq.analysis.grouping import Sums
 from traceq.analysis.requests import Measure, RequestOptions
+from traceq.analysis.service_report import ServiceReport, about_all, about_some, combined
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
+from traceq.analysis.together import QuestionsTogether, SumsTogether
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
-from traceq.engine import Informed, RankedQuestion, Workers, learned_from
+from traceq.answer import Answer
+from traceq.engine import Informed, RankedQuestion, Workers, asking, learned_from
 from traceq.engine import ask as put
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources import is_url, open_source
@@ -35,6 +39,7 @@ from traceq.views import errors as _errors_view  # noqa: F401 - as above
 from traceq.views import findings as _findings_view  # noqa: F401 - as above
 from traceq.views import flame as _flame_view  # noqa: F401 - as above
 from traceq.views import listings as _listings_view  # noqa: F401 - as above
+from traceq.views import report as _report_view  # noqa: F401 - as above
 from traceq.views import show as _show_view  # noqa: F401 - as above
 from traceq.views import stats as _stats_view  # noqa: F401 - as above
 from traceq.views import what_if as _what_if_view  # noqa: F401 - as above
@@ -113,22 +118,27 @@ def ask(
     if isinstance(data, (str, Path)):
         data = open_source((str(data),))
     if isinstance(data, Source):
-        wanted = query or _default_query(data, question)
+        wanted = query or _default_query(data, getattr(getattr(question, "options", None), "service", None))
         return question.rank(put(data, wanted, question, Workers(jobs, cluster)).sums)
-    if query is not None:
-        raise ValueError("a query chooses traces of a source; of tables select them with Traces.select()")
-    batches: Iterable[Traces] = (data,) if isinstance(data, Traces) else data
-    if isinstance(question, Informed) and question.learns:
-        # Kept, because each batch is looked at with what all of them tell.
-        batches = tuple(batches)
-        learned = learned_from(batches, question)
-        batches = (batch if batch.learned else replace(batch, learned=learned) for batch in batches)
+    batches = _batches(data, question, query)
     return question.rank(sum(map(question.collect, batches), question.nothing()))
 
 
-def _default_query(source: Source, question: object) -> TraceQuery:
-    service = getattr(getattr(question, "options", None), "service", None)
+def _default_query(source: Source, service: str | None) -> TraceQuery:
     return TraceQuery(service=service, limit=DEFAULT_LIMIT if source.is_live else None)
+
+
+def _batches(data: Traces | Iterable[Traces], question: object, query: TraceQuery | None) -> Iterable[Traces]:
+    """Give tables with what the question has to have learned from all of them."""
+    if query is not None:
+        raise ValueError("a query chooses traces of a source; of tables select them with Traces.select()")
+    batches: Iterable[Traces] = (data,) if isinstance(data, Traces) else data
+    if not (isinstance(question, Informed) and question.learns):
+        return batches
+    # Kept, because each batch is looked at with what all of them tell.
+    kept = tuple(batches)
+    learned = learned_from(kept, question)
+    return (batch if batch.learned else replace(batch, learned=learned) for batch in kept)
 
 
 def bottlenecks(  # noqa: PLR0913 - the front door: options by name, all with defaults
@@ -224,6 +234,92 @@ def flame(  # noqa: PLR0913 - the front door: options by name, all with defaults
     """
     options = RequestOptions(service, whole_trace, by, correct_skew)
     return ask(data, FlameQuestion(options), query=query, jobs=jobs)
+
+
+def service_report(  # noqa: PLR0913 - the front door: options by name, all with defaults
+    data: Data,
+    service: str | None = None,
+    *,
+    before: Data | None = None,
+    by: Measure = "critical-time",
+    trace_count: int = 3,
+    whole_trace: bool = False,
+    correct_skew: bool = True,
+    query: TraceQuery | None = None,
+    jobs: int | None = None,
+) -> ServiceReport:
+    """Answer everything about the requests of a service: what is slow, why, since when, and who is hit.
+
+    `page(answer)` writes the page that `traceq report` writes.
+
+    Args:
+        data: What to ask: a table, batches, a source, a URL or a path.
+        service: Whose requests; None takes every root span as a request.
+        before: What to compare with, of the same kinds as `data`; None for no comparison.
+        by: What to rank by.
+        trace_count: How many of the slowest traces to keep whole.
+        whole_trace: Whether to start at the traces' roots instead of the service's entry spans.
+        correct_skew: Whether to put wrong clocks right first.
+        query: Which traces of a source or path; see `ask`.
+        jobs: How many processes read files; see `ask`.
+
+    Raises:
+        ValueError: If traces were read without attributes: tags, statements and messages are asked for.
+    """
+    options = RequestOptions(service, whole_trace, by, correct_skew)
+    if not isinstance(data, (str, Path, Source, Traces)):
+        # Asked twice, and an iterator would be gone.
+        data = tuple(data)
+    with _asking(data, about_all(options), query or service, jobs) as put_to:
+        first = about_all(options)
+        of_all = first.rank(put_to(first))
+        bottlenecks, *_, cohort = of_all
+        second = about_some(bottlenecks, cohort, trace_count)
+        of_some = second.rank(put_to(second) if second.trace_ids else second.nothing())
+    answer = combined(options, of_all, of_some)
+    if before is None:
+        return answer
+    question = CohortQuestion(options)
+    return replace(answer, comparison=compare_cohorts(ask(before, question, query=query, jobs=jobs), cohort))
+
+
+@contextmanager
+def _asking(
+    data: Data, question: QuestionsTogether, query: TraceQuery | str | None, jobs: int | None
+) -> Iterator[Callable[[QuestionsTogether], SumsTogether]]:
+    """Give a way to put several questions to the same traces.
+
+    Args:
+        data: The traces.
+        question: The one that needs most to be learned.
+        query: Which traces of a source, or the service whose traces.
+        jobs: How many processes read files.
+    """
+    if isinstance(data, (str, Path)):
+        data = open_source((str(data),))
+    if isinstance(data, Source):
+        wanted = query if isinstance(query, TraceQuery) else _default_query(data, query)
+        with asking(data, wanted, Workers(jobs)) as put_to:
+            yield lambda asked: put_to(asked).sums
+        return
+    batches = tuple(_batches(data, question, query if isinstance(query, TraceQuery) else None))
+    yield lambda asked: sum(map(asked.collect, batches), asked.nothing())
+
+
+def page(answer: Answer, *, title: str = "", source: str = "") -> str:
+    """Write an answer as a page, one file of HTML that loads nothing, as `-o FILE.html` does.
+
+    Args:
+        answer: Any answer of the functions above.
+        title: Its heading; by default what the answer is.
+        source: Where the traces came from, to be named below the heading.
+    """
+    # Late: who asks for numbers needs no styles and scripts.
+    from traceq.render.imprint import Imprint
+    from traceq.render.page import render_page
+
+    shown = answer.report()
+    return render_page(shown, Imprint(title or shown.title or shown.command, source, "", ""))
 
 
 def statistics(

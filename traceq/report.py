@@ -464,7 +464,7 @@ class Report(Struct, frozen=True):
     trace_url: str = ""
     """Where the source shows a trace, with `{trace_id}` in it; empty when it has no pages."""
     main: str = ""
-    """The key of the document's list that the records hold; empty where there is none."""
+    """The key of the document's list that the records hold, dots between nested ones; empty where there is none."""
     graph: Graph | None = None
     """The answer for `--format mermaid`, `dot`, `svg` and `html`; None where it is no graph."""
     title: str = ""

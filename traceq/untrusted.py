@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
 
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -31,3 +33,28 @@ def _escaped(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+_UNSAFE_IN_JSON = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+"""What JSON lets through and a terminal or UTF-8 does not: C1 controls, direction marks, tags, lone surrogates."""
+
+
+def shown_json(text: str) -> str:
+    """Write what a terminal would obey as escapes of JSON, so that the same text can be shown and means the same."""
+    return _UNSAFE_IN_JSON.sub(_escaped_in_json, text)
+
+
+def shown_json_bytes(encoded: bytes) -> bytes:
+    """Do the same to JSON in UTF-8."""
+    # DEL is ASCII, and hardly ever there.
+    if encoded.isascii() and b"\x7f" not in encoded:
+        return encoded
+    return shown_json(encoded.decode("utf-8", "surrogatepass")).encode()
+
+
+def _escaped_in_json(found: re.Match[str]) -> str:
+    # Outside strings JSON is ASCII, so what is found is inside one; beyond 16 bits JSON wants a surrogate pair.
+    return json.dumps(found.group())[1:-1] if found.group() != "\x7f" else "\\u007f"

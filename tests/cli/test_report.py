@@ -60,15 +60,29 @@ def test_its_document_has_the_documents_of_the_commands(run: Run) -> None:
     assert document["findings"] == told(run, "findings", "chat-service")
     assert document["errors"] == told(run, "errors", "chat-service")
     assert [trace["trace"]["trace_id"] for trace in document["traces"]][:1] == [first]
-    shown = told(run, "show", first)
-    assert (shown.pop("total_count"), shown.pop("truncated")) == (len(shown["spans"]), False)
-    assert document["traces"][0] == shown
+    assert document["traces"][0] == told(run, "show", first)
     assert len(document["traces"]) == 2
     assert (
         sum(each["request_count"] for each in document["over_time"]["stretches"]) == document["errors"]["request_count"]
     )
     assert document["paths"]["total_ns"] <= document["work"]["total_ns"]
     assert document["comparison"] is None
+
+
+def test_its_document_obeys_top_and_fields_and_says_what_it_lacks(run: Run) -> None:
+    words = (*REPORT, *CHAT, "--top", "2", "--fields", "operation,verdict.operation,bottlenecks.request_count")
+    document = json.loads(run(*words, "--format", "json").out)
+    first, second = document["bottlenecks"].pop("operations")
+
+    assert document == {
+        "schema": "traceq.report/1",
+        "is_cut_off": False,
+        "is_partial": False,
+        "verdict": {"operation": "mongodb.insert"},
+        "bottlenecks": {"request_count": 83, "total_count": 45, "truncated": True},
+    }
+    assert (first, second) == ({"operation": "mongodb.insert"}, {"operation": "GET /users/me"})
+    assert run(*REPORT, *CHAT, "--top", "1", "-f", "csv", "--fields", "operation").out == "operation\nmongodb.insert\n"
 
 
 def test_files_are_read_twice_however_many_questions_there_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

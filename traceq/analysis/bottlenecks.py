@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 from msgspec import Struct, field
@@ -26,6 +26,9 @@ from traceq.report import Column, Part, Rows, Unit, Value, json_key
 from traceq.semantics import STATEMENT, Attributes, Status, first_text
 from traceq.traces import Traces
 from traceq.units import format_ratio
+
+if TYPE_CHECKING:
+    from traceq.analysis.comparison.tags import TagChanges
 
 LookUp: TypeAlias = Callable[[Mapping[str, set[str]]], Iterable[tuple[str, str, str, Attributes]]]
 """Looks up spans: from ids of spans, by the ids of their traces, to trace id, span id, operation and attributes."""
@@ -293,6 +296,23 @@ class Bottlenecks(Answer, Struct, frozen=True):
             "typical_ratio": group.typical_ratio,
         }
         return Verdict((Part(before), Part(key.name, "strong"), Part(f"{where}{after}")), numbers)
+
+
+def with_tag(verdict: Verdict | None, tags: TagChanges | None) -> Verdict | None:
+    """Give the verdict, and behind it the tag value that tells slow requests best."""
+    if verdict is None or tags is None or not tags.changes:
+        return verdict
+    first = tags.changes[0]
+    slow, others = format_ratio(first.after_ratio), format_ratio(first.before_ratio)
+    tag = Part(f"{first.key}={first.value}", "strong")
+    parts = (Part(f" {slow} of the slow traces have "), tag, Part(f", of the others {others}."))
+    numbers: dict[str, Value] = {
+        "tag": first.key,
+        "tag_value": first.value,
+        "tag_slow_ratio": first.after_ratio,
+        "tag_other_ratio": first.before_ratio,
+    }
+    return Verdict((*verdict.parts, *parts), {**verdict.numbers, **numbers})
 
 
 class BottleneckQuestion(Struct, frozen=True):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks
+from traceq.analysis.bottlenecks import BottleneckQuestion, Bottlenecks, with_tag
 from traceq.analysis.comparison.batches import Batch
 from traceq.analysis.comparison.cohorts import Cohort, CohortQuestion, split_slowest
 from traceq.analysis.comparison.compare import Comparison
-from traceq.analysis.comparison.tags import TagChanges, TagQuestion, choose, tag_specs
+from traceq.analysis.comparison.tags import TagChanges, TagQuestion, choose, compare_tags, tag_specs
 from traceq.analysis.dependencies import Dependencies, DependencyQuestion
 from traceq.analysis.errors import ErrorOrigins, ErrorQuestion
 from traceq.analysis.findings import FindingQuestion, Findings
 from traceq.analysis.flame import CallPaths, FlameQuestion
-from traceq.analysis.one_trace import ExaminedTrace
-from traceq.analysis.over_time import OverTime
+from traceq.analysis.one_trace import ExaminedTrace, examine_trace
+from traceq.analysis.over_time import OverTime, over_time
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.together import QuestionsAboutTraces, QuestionsTogether, TracesQuestion
 from traceq.answer import Answer, Verdict
@@ -32,6 +33,15 @@ def _whole(key: str, kind: type[Answer], about: str, *, is_known: bool = True) -
         return None if part is None else part.to_dict()
 
     return json_key(key, document, about, Unit.OBJECT, holds=kind, is_known=is_known)
+
+
+def _trace_specs() -> Iterator[Column[Any] | Rows[Any]]:
+    """Describe a trace as its own document does, which counts the spans before it lists them."""
+    for spec in ExaminedTrace.SPECS:
+        if spec.key == ExaminedTrace.MAIN:
+            yield json_key("total_count", lambda trace: trace.total_count, "number of its spans", holds="count")
+            yield json_key("truncated", lambda _: False, "whether spans are left out", holds="boolean")
+        yield spec
 
 
 class ServiceReport(Answer, Struct, frozen=True, eq=False):
@@ -63,8 +73,8 @@ class ServiceReport(Answer, Struct, frozen=True, eq=False):
         _whole("errors", ErrorOrigins, "as `errors` has them"),
         Rows(
             "traces",
-            ExaminedTrace.SPECS,
-            about="the slowest traces, each whole and as `show` has it, but for counts of its spans",
+            tuple(_trace_specs()),
+            about="the slowest traces, each whole and as `show` has it",
         ),
         _whole("paths", CallPaths, "call paths by critical time"),
         _whole("work", CallPaths, "call paths by self time"),
@@ -88,6 +98,32 @@ def about_all(options: RequestOptions) -> QuestionsTogether:
             DependencyQuestion(),
             CohortQuestion(options),
         )
+    )
+
+
+def combined(options: RequestOptions, of_all: tuple[Any, ...], of_some: tuple[Any, ...]) -> ServiceReport:
+    """Put the answers to all questions together.
+
+    Args:
+        options: Which requests, and how they are looked at.
+        of_all: The answers that `about_all` asks for.
+        of_some: Those that `about_some` asks for.
+    """
+    bottlenecks, findings, errors, paths, dependencies, cohort = of_all
+    (others, slow, _), tables = of_some
+    count = bottlenecks.slow_count
+    tags = None if count is None else compare_tags(others, slow)
+    return ServiceReport(
+        verdict=with_tag(bottlenecks.verdict, tags),
+        bottlenecks=bottlenecks,
+        over_time=over_time(cohort.batches[0], count),
+        tags=tags,
+        findings=findings,
+        errors=errors,
+        traces=tuple(examine_trace(table, replace(options, service=None)) for table in tables),
+        paths=paths,
+        work=FlameQuestion(replace(options, measure="self-time")).rank(paths.sums),
+        dependencies=dependencies,
     )
 
 

@@ -18,6 +18,7 @@ from traceq.render import TracesFormat
 from traceq.sources.bodies import packed, unpacked_name
 from traceq.sources.interface import Found, Source
 from traceq.units import plural
+from traceq.untrusted import shown_json_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def _write(parts: list[Found], output: OutputOptions) -> None:
         for number, written in enumerate(documents):
             if number:
                 out.write(b"\n" if as_lines else b",\n")
-            out.write(written)
+            # As the source sent it, but for what a terminal would obey.
+            out.write(shown_json_bytes(written))
         if not as_lines:
             out.write(b"]}")
         out.write(b"\n")

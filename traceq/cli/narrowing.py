@@ -5,7 +5,7 @@ Whatever is left out, a document says how much there is (`total_count`) and that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -29,16 +29,23 @@ def limited(report: Report, top: int | None) -> Report:
     """
     if not report.main or top is None:
         return report
-    rows = _items(report.document, report.main)
+    *outer, key = report.main.split(".")
+    holders: list[Mapping[str, object]] = [report.document]
+    for name in outer:
+        found = holders[-1][name]
+        holders.append(found if isinstance(found, Mapping) else {})
+    rows = _items(holders[-1], key)
     records = report.records
     if len(records.rows) == len(rows):
         records = replace(records, rows=records.rows[:top])
-    told = {**report.document, report.main: _first(rows, report.main, top)}
-    return replace(report, document=counted(told, report.main, len(rows)), records=records)
+    told: Mapping[str, object] = counted({**holders[-1], key: _first(rows, key, top)}, key, len(rows))
+    for name, holder in zip(reversed(outer), reversed(holders[:-1]), strict=True):
+        told = {**holder, name: told}
+    return replace(report, document=told, records=records)
 
 
 def _items(document: Mapping[str, object], key: str) -> Sequence[Any]:
-    found = document[key]
+    found = document.get(key)
     return found if isinstance(found, Sequence) else ()
 
 
@@ -58,9 +65,16 @@ def with_fields(document: Mapping[str, object], main: str, fields: Sequence[str]
     """
     paths = [f"{main}.{field}" if main and not has(document, field) else field for field in fields]
     try:
-        return selected(document, (*(key for key in ALWAYS if key in document), *paths))
+        return selected(document, (*_always(document, main), *paths))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fields") from error
+
+
+def _always(document: Mapping[str, object], main: str) -> Iterator[str]:
+    """Give the keys that stay: at the head, and beside the list where that is part of an object."""
+    outer = main.rpartition(".")[0]
+    paths = (*ALWAYS, *(f"{outer}.{key}" for key in ALWAYS if outer))
+    return (path for path in paths if has(document, path))
 
 
 def records_with(records: Table, main: str, fields: Sequence[str]) -> Table:

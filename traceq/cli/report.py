@@ -13,7 +13,7 @@ from msgspec import structs
 from traceq.cli.compare import CompareOptions, Fetched, compared, fetch, shown_sides
 from traceq.cli.messages import tell
 from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions
-from traceq.cli.outputs import AnswerOutputOptions, AskingOptions
+from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, TopOption
 from traceq.cli.session import chosen_format, emit, opened, timed
 from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, asking
@@ -35,7 +35,7 @@ class ReportOptions:
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
     by: MeasureOption = "critical-time"
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Number of operations to show.")] = 15
+    top: TopOption = None
     traces: Annotated[int, typer.Option(min=0, max=10, metavar="N", help="Number of slowest traces to draw.")] = 3
     before: Annotated[
         Side | None, _side_option(help="Compare with this window, file or URL: 'yesterday 14:00..15:00'.", **SIDE)
@@ -68,14 +68,14 @@ def report(options: ReportOptions) -> None:
     """
     output = _output(options)
     # Late: these need numpy, and options are imported for --help.
-    from traceq.views.report import Shown
+    from traceq.views.report import MOST_LINES, Shown
     from traceq.views.report import report as drawn
 
     answer, asked, sides = _asked(options)
     # A document is read later.
     asked = timed(asked) if chosen_format(output) == "text" else asked
-    shown = Shown(options.top, is_page=chosen_format(output) == "html", sides=sides)
-    emit(drawn(answer, asked, shown), asked, output)
+    shown = Shown(options.top or MOST_LINES, is_page=chosen_format(output) == "html", sides=sides)
+    emit(drawn(answer, asked, shown), asked, output, top=options.top)
     if output.output not in (None, "-") and not output.quiet:
         tell("note", f"wrote {output.output}")
 
@@ -102,6 +102,7 @@ class _Found:
 def _asked(options: ReportOptions) -> tuple[ServiceReport, Asked, Shown]:
     """Get the answers, and the comparison with what was before where one is wanted."""
     from traceq.views.comparison import Shown
+    from traceq.views.report import MOST_LINES
 
     sides = [each for each in (options.before, options.after) if each is not None]
     if any(isinstance(each, TraceSide) for each in sides):
@@ -124,38 +125,20 @@ def _asked(options: ReportOptions) -> tuple[ServiceReport, Asked, Shown]:
     after = Fetched(title, found.cohort, found.tagged, found.asked)
     before = fetch(options.before, comparing)
     answer = structs.replace(found.answer, comparison=compared(before, after, comparing))
-    return answer, found.asked, shown_sides(before, after, options.top)
+    return answer, found.asked, shown_sides(before, after, options.top or MOST_LINES)
 
 
 def _put(ask: Ask, options: ReportOptions) -> _Found:
     """Put all questions in two readings: of all traces, then of those whose tags and spans are shown."""
-    from traceq.analysis.comparison.tags import compare_tags
-    from traceq.analysis.flame import FlameQuestion
-    from traceq.analysis.one_trace import examine_trace
-    from traceq.analysis.over_time import over_time
-    from traceq.analysis.service_report import ServiceReport, about_all, about_some
-    from traceq.views.bottlenecks import Beside
+    from traceq.analysis.service_report import about_all, about_some, combined
 
     requests = options.request_options()
     first = about_all(requests)
     reply = ask(first)
-    bottlenecks, findings, errors, paths, dependencies, cohort = first.rank(reply.sums)
+    of_all = first.rank(reply.sums)
+    bottlenecks, *_, cohort = of_all
     second = about_some(bottlenecks, cohort, options.traces)
     # Asking about no trace at all would be taken for a name that does not exist.
-    found = second.rank(ask(second).sums if second.trace_ids else second.nothing())
-    (others, slow, tagged), tables = found
-    count = bottlenecks.slow_count
-    tags = None if count is None else compare_tags(others, slow)
-    answer = ServiceReport(
-        verdict=Beside(findings, None, tags).said(bottlenecks.verdict),
-        bottlenecks=bottlenecks,
-        over_time=over_time(cohort.batches[0], count),
-        tags=tags,
-        findings=findings,
-        errors=errors,
-        traces=tuple(examine_trace(table, structs.replace(requests, service=None)) for table in tables),
-        paths=paths,
-        work=FlameQuestion(structs.replace(requests, measure="self-time")).rank(paths.sums),
-        dependencies=dependencies,
-    )
-    return _Found(answer, reply.asked, cohort, tagged)
+    of_some = second.rank(ask(second).sums if second.trace_ids else second.nothing())
+    (_, _, tagged), _ = of_some
+    return _Found(combined(requests, of_all, of_some), reply.asked, cohort, tagged)

@@ -21,6 +21,7 @@ from traceq import semantics
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue, Kind, Status
 from traceq.traces import Event, Link, Span, Traces, is_same_trace
+from traceq.untrusted import shown_json_bytes
 
 _Json: TypeAlias = dict[str, object]
 
@@ -42,9 +43,8 @@ def encode_trace(traces: Traces, position: int) -> bytes:
         for warning in traces.warnings
         if warning.code == "from-source" and warning.trace_id == trace_id and not warning.span_id
     ]
-    return msgspec.json.encode(
-        {"traceID": trace_id, "spans": spans, "processes": processes.by_id, "warnings": warnings or None}
-    )
+    written = {"traceID": trace_id, "spans": spans, "processes": processes.by_id, "warnings": warnings or None}
+    return shown_json_bytes(msgspec.json.encode(written))
 
 
 class _Processes:

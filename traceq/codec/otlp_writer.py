@@ -17,6 +17,7 @@ from traceq.codec.otlp_terms import TAGS, WARNINGS, named
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue, value_text
 from traceq.traces import Event, Link, Span, Traces
+from traceq.untrusted import shown_json_bytes
 
 _Json: TypeAlias = dict[str, object]
 _SCOPE_NAME, _SCOPE_VERSION, _MESSAGE, _STATE = TAGS
@@ -38,7 +39,8 @@ def encode_trace(traces: Traces, position: int) -> bytes:
             _, scopes = groups.setdefault(msgspec.json.encode(resource), (resource, {}))
             scope, written = _span(span, trace_id)
             scopes.setdefault(scope, []).append(written)
-    return msgspec.json.encode({"resourceSpans": [_group(resource, scopes) for resource, scopes in groups.values()]})
+    written = {"resourceSpans": [_group(resource, scopes) for resource, scopes in groups.values()]}
+    return shown_json_bytes(msgspec.json.encode(written))
 
 
 def _group(resource: _Json, scopes: dict[tuple[str, str], list[_Json]]) -> _Json:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 
-_UNSAFE = re.compile(
-    "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
-)
-"""What JSON lets through and a terminal or UTF-8 does not: C1 controls, direction marks, tags, lone surrogates."""
+from traceq.untrusted import shown_json
 
 
 def render_json(document: Mapping[str, object], indent: int | None = 2) -> str:
@@ -30,7 +25,7 @@ def encode(value: object, indent: int | None = None) -> str:
     except ValueError:
         # Rare, so the copy without NaN is made only when the encoder met one.
         text = _written(_without_nan(value), indent)
-    return _UNSAFE.sub(_escape, text)
+    return shown_json(text)
 
 
 def _written(value: object, indent: int | None) -> str:
@@ -45,11 +40,6 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence):
         return list(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
-
-
-def _escape(match: re.Match[str]) -> str:
-    # Outside strings JSON is ASCII, so what is found is inside one; beyond 16 bits JSON wants a surrogate pair.
-    return json.dumps(match.group())[1:-1] if match.group() != "\x7f" else "\\u007f"
 
 
 def _without_nan(value: object) -> object:

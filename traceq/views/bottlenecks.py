@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest
+from traceq.analysis.bottlenecks import OPERATION_COLUMNS, Bottlenecks, RankedGroup, SlowRequest, with_tag
 from traceq.analysis.requests import Measure
 from traceq.analysis.spread import Spread
 from traceq.answer import Verdict, report_of
 from traceq.query import NOT_ASKED, Asked
-from traceq.report import Block, Column, Line, Part, Report, Table, Unit, Value, document, picked, table
+from traceq.report import Block, Column, Line, Part, Report, Table, Unit, document, picked, table
 from traceq.units import NS_PER_MS, format_duration, format_ratio, plural
 from traceq.views.wording import (
     call_text,
@@ -52,22 +52,6 @@ class Beside(Struct, frozen=True):
     saving: WhatIf | None = None
     tags: TagChanges | None = None
     """Tag values that the traces of slow requests have more often than others; None where they were not looked for."""
-
-    def said(self, verdict: Verdict | None) -> Verdict | None:
-        """Give the verdict, and behind it the tag value that tells slow requests best."""
-        if verdict is None or self.tags is None or not self.tags.changes:
-            return verdict
-        first = self.tags.changes[0]
-        slow, others = format_ratio(first.after_ratio), format_ratio(first.before_ratio)
-        tag = Part(f"{first.key}={first.value}", "strong")
-        parts = (Part(f" {slow} of the slow traces have "), tag, Part(f", of the others {others}."))
-        numbers: dict[str, Value] = {
-            "tag": first.key,
-            "tag_value": first.value,
-            "tag_slow_ratio": first.after_ratio,
-            "tag_other_ratio": first.before_ratio,
-        }
-        return Verdict((*verdict.parts, *parts), {**verdict.numbers, **numbers})
 
     def blocks(self) -> list[Block]:
         """Draw it: the costliest findings, then the saving."""
@@ -111,7 +95,7 @@ def report(
     if not answer.sums.latency.count:
         nothing = nothing_reported("bottlenecks", answer, asked, answer.sums.set_apart)
         return replace(nothing, document={**nothing.document, **beside.to_dict()})
-    said = beside.said(answer.verdict)
+    said = with_tag(answer.verdict, beside.tags)
     blocks: list[Block] = [*verdict_lines(said, asked), *overview(answer, asked)]
     blocks += [
         Line(),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from traceq.analysis.bottlenecks import Bottlenecks
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange
 from traceq.analysis.findings import Finding
 from traceq.analysis.one_trace import Details, ExaminedTrace
@@ -35,6 +36,9 @@ from traceq.views.wording import (
     verdict_lines,
 )
 
+MOST_LINES = 15
+"""The number of lines of the ranking where nobody asks for another."""
+_MAIN = f"bottlenecks.{Bottlenecks.MAIN}"
 _SHOWN_ENTRIES = 8
 _SHOWN_TAGS = 8
 _SHOWN_FINDINGS = 8
@@ -46,7 +50,7 @@ _NARROWEST = 1000
 class Shown(Struct, frozen=True):
     """How much is shown, and what is compared."""
 
-    top: int = 15
+    top: int = MOST_LINES
     """Lines of the ranking."""
     is_page: bool = False
     """Whether the reader can fold, and ask for details."""
@@ -79,7 +83,7 @@ def report(answer: ServiceReport, asked: Asked = NOT_ASKED, shown: Shown = _ALL)
             blocks += [Heading(title), *section, Line()]
     found_report = reported("report", answer, asked, blocks, _footer(answer, asked))
     service = found.options.service
-    return replace(found_report, title=f"Requests of {service}" if service else "All requests")
+    return replace(found_report, main=_MAIN, title=f"Requests of {service}" if service else "All requests")
 
 
 def _answer_lines(answer: ServiceReport, asked: Asked) -> list[Block]:
