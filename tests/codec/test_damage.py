@@ -164,3 +164,14 @@ def test_items_of_a_list_that_are_no_spans_are_told(tmp_path: Path) -> None:
     assert found.traces.span_count == 2
     told = "left out because no traces can be read from them: 1 item (first: it looks like JSON with the keys odd)"
     assert found.notes == (f"{file}: {told}",)
+
+
+def test_half_of_a_pair_at_the_end_is_not_taken_for_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_bytes(as_json([zipkin(1), zipkin(2, "g@")]).replace(b"@", rb"\ud800"))
+
+    with sliced((str(file),), slice_bytes=50) as found:
+        count = sum(table.span_count for piece in found.slices for table in piece.tables(with_details=False))
+
+    assert (count, found.notes) == (2, ())
+    assert read_document(as_json(v1(1)) + b"\n" + as_json(v1(2, "g@")).replace(b"@", rb"\ud800"), "x").notes == ()

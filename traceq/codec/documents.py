@@ -91,6 +91,29 @@ def read_line(line: memoryview, location: str) -> Document:
     return reader.document()
 
 
+def read_spans(ranges: Iterable[memoryview], first: memoryview, location: str) -> Document:
+    """Read items of a list of spans, or of a list of such lists; the first item of the list tells the format of all.
+
+    Raises:
+        DecodeError: If they are broken, or none of them names its trace.
+    """
+    place = printable(location)
+    reader = _Reader(is_answer=False)
+    with collector_paused():
+        items = decode(LIST, memoryview(b"[%b]" % b",".join(ranges)), place)
+        first_items = [msgspec.Raw(first)]
+        if first[0] == ord("["):
+            items = [span for item in items for span in decode(LIST, memoryview(item), place)]
+            first_items = decode(LIST, first, place)
+        reader.add_spans(first_items, items, place)
+        return reader.document()
+
+
+def names_no_trace(count: int, first: str) -> str:
+    """Say that spans are left out that name no trace."""
+    return f"left out because they name no trace: {plural(count, 'span')} (first: {first})"
+
+
 def read_trace(trace: memoryview, location: str) -> Part:
     """Treat bytes as one trace in Jaeger's v1 JSON.
 
@@ -135,8 +158,7 @@ class _Reader(Struct):
         if self.nameless:
             if not parts:
                 raise refusal(self.nameless[0], "its spans name no trace")
-            count = plural(len(self.nameless), "span")
-            notes.append(f"left out because they name no trace: {count} (first: {self.nameless[0]})")
+            notes.append(names_no_trace(len(self.nameless), self.nameless[0]))
         unique = tuple(dict.fromkeys(notes))
         return Document(tuple(parts), sum_calls(self.calls), unique, has_lone_spans=self.has_lone_spans)
 
@@ -298,7 +320,7 @@ class _Reader(Struct):
             except MoreFollowsError as more:
                 end = begun + more.end
             except DecodeError as error:
-                if position == start or not wire.is_truncation(error.__cause__):
+                if position == start or not wire.is_truncation(error.__cause__, body[begun:]):
                     raise
                 self.notes.append(wire.cut_off(f"the document at byte {begun}"))
                 return
@@ -332,9 +354,7 @@ class _Reader(Struct):
 
     def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
         # In a long list only the first item is examined closely, as long as the others begin in the same way.
-        first = span_format_of(items, place)
-        if first is not None:
-            self._spans.setdefault(first, []).extend([(place, item) for item in items])
+        if self.add_spans(items, items, place):
             return
         refused: list[DecodeError] = []
         for position, item in enumerate(items):
@@ -345,6 +365,14 @@ class _Reader(Struct):
                     raise
                 refused.append(error)
         self.notes += left_out(refused, "item", place)
+
+    def add_spans(self, first: Sequence[msgspec.Raw], items: Sequence[msgspec.Raw], place: str) -> bool:
+        """Add spans that stand alone; return whether they are that, as the first of some items tells."""
+        span_format = span_format_of(first, place)
+        if span_format is None:
+            return False
+        self._spans.setdefault(span_format, []).extend([(place, item) for item in items])
+        return True
 
     def _read_item(self, item: msgspec.Raw, place: str, depth: int, position: int) -> None:
         if position and jaeger.begins_as_trace(item):

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from mmap import mmap
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -22,12 +20,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall
-from traceq.codec import damage, otlp_frames, wire
+from traceq.codec import otlp_frames, wire
 from traceq.codec.damage import CUT_OFF
 from traceq.codec.documents import Document, left_out, read_document, read_line
 from traceq.codec.jaeger_parting import is_mixed
+from traceq.codec.list_windows import Searchable, last_window, next_window, placed
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import parted
+from traceq.codec.span_lists import SpanList, split_spans
 from traceq.codec.wire import BROKEN, collector_paused
 from traceq.errors import DecodeError
 from traceq.traces import low_half
@@ -35,13 +35,8 @@ from traceq.untrusted import printable
 
 WINDOW_BYTES = 32 * 2**20
 """How many bytes are examined at once; a bare scan of them takes 30 ms."""
-_GUESSES = 8
-"""How many cuts are tried in a window, from its end, before the window is doubled."""
 _SMALL_BYTES = 2**20
 """Documents smaller than this are taken as a whole."""
-
-Searchable: TypeAlias = bytes | mmap
-"""Bytes that can be searched from their end."""
 
 Forget: TypeAlias = Callable[[int, int], None]
 """Called with ranges of bytes that are not needed any more."""
@@ -58,6 +53,8 @@ class Run(Struct, frozen=True, eq=False):
     """Whether each range is a document of its own, rather than a trace object."""
     is_parted: bool = False
     """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
+    first: tuple[int, int] | None = None
+    """Where the first item of a list of spans is, which tells the format of all, if each range is items of it."""
 
 
 class Split(Struct, frozen=True):
@@ -117,7 +114,14 @@ def split(body: Searchable, location: str, options: SplitOptions = _AS_USUAL) ->
             return _split_log(view, location, options)
         first = _TRACE_HEAD.match(view, head.end(), head.end() + _HEAD_BYTES) if head else None
         found = _split_list(_List(body, head.start(), first), location, options) if head and first else None
-    return found or _whole(view, location, options)
+        spans = None if found else split_spans(body, start, printable(location), window, options.forget)
+    return found or (_of_spans(spans) if spans else _whole(view, location, options))
+
+
+def _of_spans(found: SpanList) -> Split:
+    keys = array("q", map(key_of, found.trace_ids))
+    run = Run(found.starts, found.stops, keys, is_document=True, first=found.first)
+    return Split((run,), notes=found.notes)
 
 
 def key_of(trace_id: str) -> int:
@@ -161,9 +165,7 @@ _ID = re.compile(rb"[0-9a-fA-F]{1,32}")
 _LONGEST_ID = 32
 _SEPARATOR = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*\Z")
 _SEPARATOR_BYTES = 64
-_SPACING = re.compile(rb"[ \t\r\n,]*")
 _RAW = msgspec.json.Decoder(msgspec.Raw)
-_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Runs:
@@ -357,7 +359,7 @@ def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[_Runs,
         if begun - forgotten >= options.window:
             options.forget(forgotten, begun)
             forgotten = begun
-    items, _, end = _last_items(body, begun)
+    items, _, end = last_window(body, begun)
     if len(items) > 1 or end is None:
         return found, None
     if items:
@@ -370,8 +372,8 @@ def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[_Runs, 
     found = _Runs()
     position, end = traces.head.start(), None
     while end is None:
-        items, after, end = _next_items(traces, position, options.window)
-        for start, item in _placed(memoryview(traces.body), position, items):
+        items, after, end = next_window(traces.body, traces.cuts_from_end, position, options.window)
+        for start, item in placed(memoryview(traces.body), position, items):
             head = _TRACE_HEAD.match(item)
             if head is None:
                 return found, None
@@ -405,56 +407,3 @@ def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | Non
     if around.parts or around.calls or not is_trace:
         return None
     return Split(tuple(found.runs), notes=(*around.notes, *((CUT_OFF,) if is_cut else ())))
-
-
-def _next_items(traces: _List, position: int, window: int) -> tuple[list[msgspec.Raw], int, int | None]:
-    """Return some items from here on, where the next item begins, and, after the last one, where the list ends."""
-    size, searched = window, position
-    while position + size < len(traces.body):
-        limit = position + size
-        for cut in islice(traces.cuts_from_end(searched, limit), _GUESSES):
-            items = _proven(memoryview(traces.body)[position:cut])
-            if items:
-                return items, cut, None
-        size, searched = size * 2, max(position, limit - _HEAD_BYTES)
-    return _last_items(traces.body, position)
-
-
-def _proven(view: memoryview) -> list[msgspec.Raw]:
-    """Decode bytes that are complete items, the last one with its comma; nothing if they are not."""
-    try:
-        return _RAWS.decode(b"".join((b"[", view, b"null]")))[:-1]
-    except BROKEN:
-        return []
-
-
-def _last_items(body: Searchable, position: int) -> tuple[list[msgspec.Raw], int, int | None]:
-    """Return the items up to the end of the list; of one that ends in the middle those that are whole."""
-    text = b"".join((b"[", memoryview(body)[position:]))
-    try:
-        return _RAWS.decode(text), len(body), body.rfind(b"]")
-    except msgspec.DecodeError as error:
-        end = wire.document_end(error)
-        if end is None and wire.is_truncation(error):
-            return _whole_items(text), len(body), len(body)
-    except BROKEN:
-        return [], position, None
-    if end is None:
-        return [], position, None
-    items = _RAWS.decode(memoryview(text)[:end])
-    return items, len(body), position + text.rfind(b"]", 0, end) - 1
-
-
-def _whole_items(text: bytes) -> list[msgspec.Raw]:
-    """Return the whole items of a list that ends in the middle."""
-    closed = damage.closed_document(memoryview(text))
-    return [] if closed is None else _RAWS.decode(closed)
-
-
-def _placed(view: memoryview, position: int, items: Iterable[msgspec.Raw]) -> Iterator[tuple[int, msgspec.Raw]]:
-    """Find the positions of items that follow each other from here on."""
-    for item in items:
-        spacing = _SPACING.match(view, position)
-        start = spacing.end() if spacing else position
-        yield start, item
-        position = start + len(item)

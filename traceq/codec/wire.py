@@ -283,7 +283,7 @@ def broken_text_marked(body: memoryview, error: BaseException | None) -> memoryv
         The text; None if there is no such thing in it.
     """
     # Looking at every string takes much longer than reading.
-    if is_truncation(error) and not _HALF_OF_PAIR.search(body):
+    if is_truncation(error, body):
         return None
     marked = _STRING.sub(lambda found: _NO_TEXT.sub(b"\xff", _HALF_OF_PAIR.sub(b"\xff", found[0])), body)
     return None if marked == body else memoryview(marked)
@@ -322,7 +322,7 @@ def whole_lines(body: memoryview) -> int:
     try:
         _RAW.decode(body[start:])
     except msgspec.DecodeError as error:
-        return start if is_truncation(error) else len(body)
+        return start if is_truncation(error, body[start:]) else len(body)
     return len(body)
 
 
@@ -331,7 +331,7 @@ def is_whole(body: memoryview) -> bool:
     try:
         _RAW.decode(body)
     except msgspec.DecodeError as error:
-        return not is_truncation(error)
+        return not is_truncation(error, body)
     return True
 
 
@@ -347,9 +347,13 @@ def _line_ends_from_end(body: memoryview) -> Iterator[int]:
             yield first + at
 
 
-def is_truncation(error: BaseException | None) -> bool:
-    """Whether decoding failed because the bytes end in the middle of JSON."""
-    return isinstance(error, msgspec.DecodeError) and "truncated" in str(error)
+def is_truncation(error: BaseException | None, body: bytes | memoryview) -> bool:
+    """Whether decoding failed because the bytes end in the middle of JSON.
+
+    The decoder says the same of half of a surrogate pair near their end.
+    """
+    is_told = isinstance(error, msgspec.DecodeError) and "truncated" in str(error)
+    return is_told and _HALF_OF_PAIR.search(body) is None
 
 
 def cut_off(what: str) -> str:

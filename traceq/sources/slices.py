@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import by_trace, read_attributes, read_tables
-from traceq.codec.documents import read_documents, read_trace
+from traceq.codec.documents import read_documents, read_spans, read_trace
 from traceq.codec.parts import Part, parted
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
@@ -38,13 +38,22 @@ class Piece(Struct, frozen=True, eq=False):
     """Whether each range is a document of its own, rather than a trace object."""
     is_parted: bool = False
     """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
+    first: tuple[int, int] | None = None
+    """Where the first item of a list of spans is, which tells the format of all, if each range is items of it."""
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What pieces have in common that are one if they follow each other."""
+        return self.path, self.is_document, self.is_parted, self.first
 
     def parts(self) -> Iterator[Part]:
         """Find the traces, still as JSON; finding those in documents takes a scan of the document."""
         body = map_file(self.path)
         view = memoryview(body)
         ranges = (view[start:stop] for start, stop in zip(self.starts, self.stops, strict=True))
-        if self.is_document:
+        if self.first is not None:
+            yield from read_spans(ranges, view[slice(*self.first)], self.location).parts
+        elif self.is_document:
             found = read_documents(ranges, self.location).parts
             yield from parted(found) if self.is_parted else found
         else:
@@ -75,11 +84,7 @@ class FileSlice(Struct, eq=False):
     def add(self, file: Piece, start: int, stop: int, new_traces: int) -> None:
         """Append a range of a file."""
         last = self.pieces[-1] if self.pieces else None
-        if last is None or (last.path, last.is_document, last.is_parted) != (
-            file.path,
-            file.is_document,
-            file.is_parted,
-        ):
+        if last is None or last.kind != file.kind:
             last = replace(file, starts=array("q"), stops=array("q"))
             self.pieces.append(last)
         last.starts.append(start)
@@ -114,8 +119,8 @@ class _Planner:
 
     def add(self, path: str, location: str, run: Run) -> None:
         """Assign the traces of a run."""
-        file = Piece(path, location, is_document=run.is_document, is_parted=run.is_parted)
-        if run.is_document and len(run.starts) == 1:
+        file = Piece(path, location, is_document=run.is_document, is_parted=run.is_parted, first=run.first)
+        if run.is_document and len(run.starts) == 1 and run.first is None:
             self._place_document(file, run)
             return
         for start, stop, key in zip(run.starts, run.stops, run.keys, strict=True):
