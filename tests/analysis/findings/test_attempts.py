@@ -142,6 +142,34 @@ def test_attempts_that_reached_different_operations_are_none() -> None:
     assert costs(entry(100), *attempts, other) == {"retries": 30}
 
 
+def driver(span_id: str, start_ms: float, of: str, *, failed: bool = False) -> SpanSpec:
+    """Give a call of 8 ms that says what it asks for in an attribute of its own."""
+    kept: Attributes = {"param.driverID": of, "error": failed, "thread.id": start_ms}
+    status = Status.ERROR if failed else Status.UNSET
+    times = (start_ms, start_ms + 8)
+    return part(span_id, "0", *times, name="GetDriver", kind=Kind.CLIENT, status=status, attributes=kept)
+
+
+def test_without_a_text_other_attributes_say_that_a_call_asks_for_the_same() -> None:
+    calls = [driver("a", 0, "T1"), driver("b", 10, "T2", failed=True), driver("c", 20, "T2"), driver("d", 30, "T3")]
+    others = [driver("b", 10, "T2", failed=True), driver("c", 20, "T4")]
+
+    assert costs(entry(38), *calls) == {"retries": 10}
+    assert costs(entry(38), *others) == {"error": 8}
+
+
+def test_attempts_are_not_counted_among_alike_calls() -> None:
+    """Nine drivers are asked for, two of them twice."""
+    numbers = [0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8]
+    calls = [
+        driver(f"d{place}", 10 * place, f"T{number}", failed=number == following)
+        for place, (number, following) in enumerate(zip(numbers, [*numbers[1:], -1], strict=True))
+    ]
+
+    assert costs(entry(110), *calls) == {"retries": 20}
+    assert costs(entry(120), *calls, driver("e", 110, "T9")) == {"retries": 20, "n+1": 72}
+
+
 def test_asking_until_something_is_there_is_neither_a_retry_nor_an_error_nor_a_gap() -> None:
     polls = [get(f"g{i}", 100 * i, 100 * i + 5, code=404 if i < 3 else 200) for i in range(4)]
 
@@ -169,6 +197,6 @@ def test_what_is_above_passes_an_error_on_only_where_it_failed_too() -> None:
 
     assert told == [
         "It begins here, and nothing above failed with it: it was made up for, or is hidden from the caller.",
-        "It begins here: what is above only passes it on.",
+        "It begins here: what is above, if anything, only passes it on.",
         "It begins here: some spans above only pass it on, others do without or hide it.",
     ]

@@ -29,20 +29,21 @@ class Said(NamedTuple):
     """The host that was asked; read for queries."""
 
 
-def n_plus_one(scene: Scene) -> Sightings:
+def n_plus_one(scene: Scene, again: Flags) -> Sightings:
     """Find many alike calls of one span, in turn, or queries side by side.
 
     Siblings are alike when service, operation, kind, peer, callee and, without values, statement or URL are equal; so
     are the calls of alike siblings, where each call is made in a function with its own span. The cost is the path time
     of all calls but the longest, since one call is needed in any case.
+
+    Args:
+        scene: What to look at.
+        again: Failed attempts that were followed by another one: they ask for nothing else.
     """
-    direct, own = _many(scene, _calls(scene), scene.spans.parents)
-    wrapped, inner = _many(scene, _wrapped(scene, direct), _grandparents(scene))
+    calls = scene.is_call & scene.is_asked & (scene.spans.parents >= 0) & ~again
+    direct, own = _many(scene, np.flatnonzero(calls), scene.spans.parents)
+    wrapped, inner = _many(scene, _wrapped(scene, calls, direct), _grandparents(scene))
     return _seen(scene, _joined(direct, wrapped), np.concatenate((own, inner)))
-
-
-def _calls(scene: Scene) -> Ints:
-    return np.flatnonzero(scene.is_call & scene.is_asked & (scene.spans.parents >= 0))
 
 
 def _grandparents(scene: Scene) -> Ints:
@@ -50,12 +51,10 @@ def _grandparents(scene: Scene) -> Ints:
     return np.where(parents >= 0, parents[parents], -1)
 
 
-def _wrapped(scene: Scene, direct: Groups) -> Ints:
+def _wrapped(scene: Scene, calls: Flags, direct: Groups) -> Ints:
     """List calls that are the only work of an INTERNAL span and were not found already."""
-    spans = scene.spans
-    parents = spans.parents
-    wraps = spans.roles == Kind.INTERNAL
-    is_wrapped = scene.is_call & scene.is_asked & wraps[parents] & (_grandparents(scene) >= 0) & (parents >= 0)
+    wraps = scene.spans.roles == Kind.INTERNAL
+    is_wrapped = calls & wraps[scene.spans.parents] & (_grandparents(scene) >= 0)
     is_wrapped[direct.rows] = False
     return np.flatnonzero(is_wrapped)
 
@@ -191,17 +190,18 @@ def _seen(scene: Scene, groups: Groups, side_by_side: Flags) -> Sightings:
     return found.flagged(side_by_side[notable])
 
 
-def repeated_queries(scene: Scene, known: Sightings) -> Sightings:
+def repeated_queries(scene: Scene, known: Sightings, again: Flags) -> Sightings:
     """Find alike statements that one request runs several times, anywhere in it, in parallel or not.
 
     Args:
         scene: What to look at.
         known: The N+1 queries, which are not told twice.
+        again: Failed attempts that were followed by another one.
     """
     spans = scene.spans
     if spans.traces.details is None:
         return none_seen("repeated-query")
-    is_candidate = scene.is_query & scene.is_asked
+    is_candidate = scene.is_query & scene.is_asked & ~again
     is_candidate[known.members] = False
     rows = np.flatnonzero(is_candidate)
     entry = scene.examined.requests.entry[rows]

@@ -17,6 +17,11 @@ _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]
 """`retry`, `retry_3`, `http.retry`, `Retrying`; not `retry_policy_loaded`."""
 _COUNTS = ("retry_count", "http.request.resend_count", "http.resend_count")
 _GRPC_STATUS = ("rpc.grpc.status_code", "grpc.status_code")
+_OUTCOME = re.compile(
+    r"(?i)error|exception|status|response|result|returned|attempt|retry|retries|resend|^otel\.|^net\.|^network\."
+    r"|^server\.|^peer\.|^thread\.|^code\.|request.?id|correlation|duration|elapsed|latency|timestamp"
+)
+"""Attributes that tell how a call went, by which way, or which one it was: not what it asked for."""
 _PROBED = 10
 """After this number of spans in a row without retries, an operation is assumed to have none in this trace.
 
@@ -49,12 +54,12 @@ class Attempts(Struct, frozen=True, eq=False):
 def find_attempts(scene: Scene) -> Attempts:
     """Find calls that were tried again: failed siblings that are the same call as the next one.
 
-    Attempts are siblings of one operation, peer, text (URL or statement) and callee that do not overlap, of which all
-    but the last failed. Where other siblings like them succeeded before, they are attempts only if the text says that
-    they ask for the same. What was answered "not yet" is no failure. The cost is the path time from the start of the
-    first to the start of the last. For spans without attempts below them that hold the path long enough, events
-    (`retry_N`) and attributes (`retry_count`) are read; for each operation in a trace in order of path time, the
-    longest first, until ten in a row have none.
+    Attempts are siblings of one operation, peer, text (URL or statement, or else the attributes) and callee that do not
+    overlap, of which all but the last failed. Where other siblings like them succeeded before, they are attempts only
+    if the text says that they ask for the same. What was answered "not yet" is no failure. The cost is the path time
+    from the start of the first to the start of the last. For spans without attempts below them that hold the path long
+    enough, events (`retry_N`) and attributes (`retry_count`) are read; for each operation in a trace in order of path
+    time, the longest first, until ten in a row have none.
     """
     runs = _runs(scene)
     is_poll = _asks_until_done(scene, runs)
@@ -77,8 +82,10 @@ def _runs(scene: Scene) -> Groups:
     groups = _same_calls(scene, np.flatnonzero(has_failed[spans.parents] & (spans.parents >= 0) & scene.is_asked))
     groups = groups.keep((groups.sizes > least) & (groups.max(failed[groups.rows].astype(np.int64)) > 0))
     texts = {row: said(scene, row) for row in groups.rows.tolist()}
+    members = np.split(groups.rows, groups.heads[1:]) if groups.rows.size else []
+    asked = [text for rows in members for text in _asked_for(scene, rows.tolist(), texts)]
     numbers: dict[str, int] = {}
-    codes = [numbers.setdefault(told.text, len(numbers)) for told in texts.values()]
+    codes = [numbers.setdefault(text, len(numbers)) for text in asked]
     same = scene.group(groups.rows, (groups.number, np.array(codes, dtype=np.int64)))
     goes_on = np.zeros(same.rows.size, dtype=np.bool_)
     goes_on[1:] = failed[same.rows[:-1]]
@@ -87,6 +94,19 @@ def _runs(scene: Scene) -> Groups:
     heads = runs.rows[runs.heads].tolist()
     says_all = np.array([_says_all(scene, row, texts[row]) for row in heads], dtype=np.bool_)
     return runs.keep((runs.sizes > least) & (is_whole | says_all) & ~_call_different(scene, runs))
+
+
+def _asked_for(scene: Scene, rows: list[int], texts: dict[int, Said]) -> list[str]:
+    """Give what calls of one span ask for: their texts, or else the attributes that all of them have.
+
+    What only some have is told by those that failed, or by those that did not.
+    """
+    details = scene.spans.traces.details
+    if details is None or any(texts[row].text for row in rows):
+        return [texts[row].text for row in rows]
+    told = [details[row].attributes() for row in rows]
+    shared = sorted(key for key in set(told[0]).intersection(*told[1:]) if not _OUTCOME.search(key))
+    return ["\n".join(value_text(attributes[key]) for key in shared) for attributes in told]
 
 
 def _same_calls(scene: Scene, rows: Ints) -> Groups:

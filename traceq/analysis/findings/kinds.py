@@ -133,7 +133,7 @@ KINDS: dict[str, FindingKind] = {
     "error": FindingKind(
         "error",
         lambda seen: plural(seen.span_count, "failed span"),
-        "It begins here: what is above only passes it on.",
+        "It begins here: what is above, if anything, only passes it on.",
         remark=_failure,
         names_caller=False,
     ),
@@ -187,7 +187,7 @@ KINDS: dict[str, FindingKind] = {
     "gap": FindingKind(
         "gap",
         lambda seen: f"{seen.up_to}{seen.longest} before, between or after calls with nothing to show for it",
-        "Nothing that has a span was going on: instrument it, or profile it (locks, pools, CPU, sleeps).",
+        "Nothing below it that has a span was going on: instrument it, or profile it (locks, pools, CPU, sleeps).",
     ),
     "queue-delay": FindingKind(
         "queue delay",
@@ -214,12 +214,13 @@ KINDS: dict[str, FindingKind] = {
 
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
-    many = alike.n_plus_one(scene)
+    tried = attempts.find_attempts(scene)
+    again = attempts.superseded(scene, tried)
+    many = alike.n_plus_one(scene, again)
     alone, loops = alike.rounds(scene, many)
-    repeated = alike.repeated_queries(scene, many)
+    repeated = alike.repeated_queries(scene, many, again)
     in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
     large = single.payloads(scene)
-    tried = attempts.find_attempts(scene)
     parallel = series.side_by_side(scene)
     return (
         alone,
@@ -237,7 +238,7 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         single.network_times(scene, large),
         single.gaps(scene, attempts.holders(scene, tried)),
         single.queue_delays(scene),
-        single.error_origins(scene, attempts.superseded(scene, tried)),
+        single.error_origins(scene, again),
         single.skewed_clocks(scene),
         single.incomplete_traces(scene),
     )

@@ -113,20 +113,23 @@ def queue_delays(scene: Scene) -> Sightings:
 def error_origins(scene: Scene, retried: Flags) -> Sightings:
     """Find where errors begin: failed spans without a failed child; the cost of each is its path time.
 
+    They are passed on unless a span above did not fail.
+
     Args:
         scene: What to look at.
         retried: Failed attempts that were followed by another one; they are reported as retries.
     """
     rows = np.flatnonzero(find_origins(scene.recorded) & scene.is_asked & ~retried)
     parents = scene.recorded.parents[rows]
-    passed_on = (parents >= 0) & (scene.spans.statuses[parents] == Status.ERROR)
+    passed_on = (parents < 0) | (scene.spans.statuses[parents] == Status.ERROR)
     return single("error", rows, scene.path_ns[rows], scene.spans.duration_ns[rows]).flagged(passed_on)
 
 
 def skewed_clocks(scene: Scene) -> Sightings:
-    """Find calls that were moved because they lay far outside their callers.
+    """Find clocks by which calls were moved because they lay far outside their callers.
 
-    A call counts when it begins before its caller, or ends after it, by at least the threshold.
+    A call counts when it begins before its caller, or ends after it, by at least the threshold. Those between the same
+    two hosts (services, where no hosts are told) of a request are one sighting, named after the first.
     """
     recorded, shift_ns = scene.recorded, scene.examined.skew.shift_ns
     parents = recorded.parents
@@ -136,8 +139,14 @@ def skewed_clocks(scene: Scene) -> Sightings:
     late_ns = recorded.end_ns[rows] - recorded.end_ns[parents[rows]]
     outside_ns = np.maximum(early_ns, np.where(recorded.roles[rows] == Kind.SERVER, late_ns, 0))
     rows = rows[outside_ns >= max(1, scene.thresholds.skew_ns)]
-    moved_ns = np.abs(shift_ns[rows] - shift_ns[parents[rows]])
-    return single("clock-skew", rows, np.zeros(rows.size, dtype=np.int64), moved_ns)
+    moved_ns = np.abs(shift_ns - np.where(parents >= 0, shift_ns[parents], 0))
+    spans, above = scene.spans, parents[rows]
+    ends = [codes[each] for codes in (spans.hosts, spans.services) for each in (rows, above)]
+    told = (ends[0] > 0) & (ends[1] > 0)
+    clocks = [np.where(told, host, -1 - service) for host, service in zip(ends[:2], ends[2:], strict=True)]
+    groups = scene.group(rows, (scene.examined.requests.entry[rows], *clocks))
+    nothing = np.zeros(groups.sizes.size, dtype=np.int64)
+    return scene.seen("clock-skew", groups, nothing, groups.max(moved_ns[groups.rows]))
 
 
 def incomplete_traces(scene: Scene) -> Sightings:
