@@ -261,3 +261,4 @@ def test_where_callers_give_up_what_takes_longer_is_to_blame_not_who_waits_for_i
 
     assert {line.service for line in found.services if line.begun.is_sure} == {"stock"}
     assert (found.verdict.subject, found.verdict.service) == ("latency", "mysql shop")
+    assert [line.service for line in found.services] == ["mysql shop", "stock", "shop"]

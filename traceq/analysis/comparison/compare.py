@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.comparison.batches import Batch, on_one_table, sortable, unmatched_operations
@@ -86,7 +87,7 @@ class Comparison(Answer, Changes, frozen=True):
             "services",
             SERVICE_COLUMNS,
             lambda answer: answer.services if answer.is_compared else (),
-            about="services and peers, those first that change most for users, by size and evidence",
+            about="services and peers: the one that the verdict names, then by what they change, size and evidence",
         ),
         Rows(
             "operations",
@@ -157,7 +158,7 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
     sides = pair(one, other)
     edges = find_edges(one, other)
     found = measure(sides, edges)
-    return Comparison(
+    comparison = Comparison(
         before=_side(one, unmatched_operations(one, sides.matching.before_kinds, sides.matching)),
         after=_side(other, unmatched_operations(other, sides.matching.after_kinds, sides.matching)),
         latency=found.latency,
@@ -169,6 +170,9 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
         call_changes=found.call_changes,
         order_changes=found.order_changes,
     )
+    # Who comes first must not contradict the headline, which also knows why callers give up.
+    named = comparison.verdict.service
+    return replace(comparison, services=tuple(sorted(comparison.services, key=lambda line: line.service != named)))
 
 
 def _side(batch: Batch, unmatched: dict[str, int]) -> SideSummary:
