@@ -30,8 +30,8 @@ from traceq.semantics import KIND_NAMES
 from traceq.traces import Traces
 from traceq.units import parse_duration
 
-_WAITING: tuple[Waiting, Waiting, Waiting] = ("chains", "last", "all")
-"""What calls waited for, and may have waited for instead: they then begin earlier, or later."""
+_WAITING: tuple[Waiting, Waiting] = ("last", "all")
+"""What calls may have waited for instead of what chains tell: they then begin earlier, or later."""
 _PERCENT = re.compile(r"-\s*(\d+(?:\.\d+)?)\s*%")
 
 
@@ -236,13 +236,13 @@ class WhatIfQuestion(Struct, frozen=True):
         matched, lengths_ns = _shortened(paths, requests.entry >= 0, self.changes)
         outermost = _outermost(requests.spans.parents, lengths_ns < paths.high_ns - paths.low_ns)
         callers = _callers(paths, outermost)
-        timed, early, late = (_timed(paths, callers, outermost, lengths_ns, waiting) for waiting in _WAITING)
+        settled = _settle(callers, np.where(outermost, lengths_ns, callers.old_ns), "chains")
+        timed = _timed(paths, callers, outermost, settled)
         again = find_paths(timed)
         on_path = outermost & paths.on_path
         inside = requests.entry >= 0
-        before_ns, after_ns, early_ns, late_ns = (
-            part.duration_ns[requests.entries] for part in (spans, timed, early, late)
-        )
+        before_ns, after_ns = (part.duration_ns[requests.entries] for part in (spans, timed))
+        early_ns, late_ns = (_settle_otherwise(callers, settled, waiting)[requests.entries] for waiting in _WAITING)
         return WhatIfSums(
             matched_counts=matched,
             on_path_count=int(np.count_nonzero(on_path)),
@@ -282,14 +282,11 @@ def _outermost(parents: Ints, shorter: Flags) -> Flags:
     return outermost
 
 
-def _timed(paths: Paths, callers: _Callers, outermost: Flags, lengths_ns: Ints, waiting: Waiting) -> Columns:
-    """Calculate new times of all spans: lengths from the leaves up, then starts from the roots down."""
+def _timed(paths: Paths, callers: _Callers, outermost: Flags, settled: _Settled) -> Columns:
+    """Calculate new times of all spans: their lengths are known, so their starts from the roots down."""
     spans = paths.spans
-    parents, low_ns = spans.parents, paths.low_ns
-    old_ns = paths.high_ns - low_ns
-    blocking = callers.blocking
-    new_ns = np.where(outermost, lengths_ns, np.maximum(old_ns, 0))
-    moved_ns = _settle(paths, callers, new_ns, waiting)
+    parents, low_ns, blocking = spans.parents, paths.low_ns, callers.blocking
+    moved_ns, new_ns = settled.moved_ns, settled.new_ns.copy()
     start_ns = low_ns + fold_ancestors(parents, moved_ns, np.add)
     head = _head_above(parents, outermost)
     inner = np.flatnonzero((head >= 0) & (head != np.arange(head.size)))
@@ -324,17 +321,34 @@ class _Callers(Struct, frozen=True, eq=False):
 
     rows: Ints
     """The callers, the deepest first."""
+    are_unsure: Flags
+    """Which of them may wait otherwise than chains tell, or have such a caller below them."""
     calls: Ints
     """Their calls, by caller and start."""
     firsts: Ints
     """The position among `calls` where those of each caller begin ..."""
     lasts: Ints
     """... and where they are over."""
+    start_ns: list[int]
+    """When these calls begin ..."""
+    end_ns: list[int]
+    """... and end."""
     places: Sequence[int]
     unordered: AbstractSet[tuple[int, int]]
     """As `Calls` has them."""
     blocking: Flags
     """Which of all spans their callers wait for."""
+    old_ns: Ints
+    """The lengths of all spans as they were."""
+
+
+class _Settled(Struct, frozen=True, eq=False):
+    """What becomes of spans; arrays have one entry for each."""
+
+    moved_ns: Ints
+    """By how much each starts later, seen from its parent's start; never above 0."""
+    new_ns: Ints
+    """Lengths as they will be."""
 
 
 def _callers(paths: Paths, outermost: Flags) -> _Callers:
@@ -346,27 +360,37 @@ def _callers(paths: Paths, outermost: Flags) -> _Callers:
     order = calls[np.lexsort((low_ns[calls], parents[calls]))]
     firsts, lasts = np.searchsorted(parents[order], rows), np.searchsorted(parents[order], rows, side="right")
     learned = paths.spans.learned
-    found = find_unordered(paths.spans, order, learned.unordered if learned else frozenset())
-    return _Callers(rows, order, firsts, lasts, *found, blocking)
+    places, unordered = find_unordered(paths.spans, order, learned.unordered if learned else frozenset())
+    is_unsure = np.zeros(parents.size, dtype=np.bool_)
+    is_unsure[_not_in_turn(paths, order, np.array(places, dtype=np.int64), unordered)] = True
+    is_unsure[_ancestors(parents, np.flatnonzero(is_unsure))] = True
+    # Lists: single entries of arrays take ten times as long.
+    start_ns, end_ns = (times[order].tolist() for times in (low_ns, paths.high_ns))
+    old_ns = np.maximum(paths.high_ns - low_ns, 0)
+    return _Callers(rows, is_unsure[rows], order, firsts, lasts, start_ns, end_ns, places, unordered, blocking, old_ns)
 
 
-def _settle(paths: Paths, callers: _Callers, new_ns: Ints, waiting: Waiting) -> Ints:
+def _not_in_turn(paths: Paths, order: Ints, places: Ints, unordered: AbstractSet[tuple[int, int]]) -> Ints:
+    """Give the callers of calls that overlap, or of which one may not have waited for another one before it."""
+    above = paths.spans.parents[order]
+    is_next = above[1:] == above[:-1]
+    overlapping = above[1:][is_next & (paths.high_ns[order][:-1] > paths.low_ns[order][1:])]
+    firsts, thens = (np.array([pair[at] for pair in unordered], dtype=np.int64) for at in (0, 1))
+    refuted = np.intersect1d(above[np.isin(places, firsts)], above[np.isin(places, thens)])
+    return np.concatenate((overlapping, refuted))
+
+
+def _settle(callers: _Callers, new_ns: Ints, waiting: Waiting) -> _Settled:
     """Go up from shortened spans, the deepest callers first: move their calls, and calculate their own new lengths.
 
     Args:
-        paths: The trees as they were.
         callers: The callers of shortened spans.
-        new_ns: Lengths as they will be; those of callers are written.
+        new_ns: Lengths as they will be, except that those of callers are as they were.
         waiting: What calls waited for.
-
-    Returns:
-        By how much each span starts later, seen from its parent's start; never above 0.
     """
-    order = callers.calls
     moved_ns = np.zeros(new_ns.size, dtype=np.int64)
-    # Lists: single entries of arrays take ten times as long.
-    rows, start_ns, end_ns = (times.tolist() for times in (order, paths.low_ns[order], paths.high_ns[order]))
-    lengths_ns, moves_ns = new_ns.tolist(), [0] * len(rows)
+    start_ns, end_ns = callers.start_ns, callers.end_ns
+    rows, lengths_ns, moves_ns = callers.calls.tolist(), new_ns.tolist(), [0] * callers.calls.size
     bounds = (part.tolist() for part in (callers.rows, callers.firsts, callers.lasts))
     for caller, first, last in zip(*bounds, strict=True):
         if last == first + 1:
@@ -376,8 +400,17 @@ def _settle(paths: Paths, callers: _Callers, new_ns: Ints, waiting: Waiting) -> 
         calls_ns = (start_ns[of], end_ns[of], [lengths_ns[row] for row in rows[of]])
         moves_ns[of], saved_ns = replay(Calls(*calls_ns, callers.places[of], callers.unordered), waiting)
         lengths_ns[caller] -= saved_ns
-    moved_ns[order], new_ns[:] = moves_ns, lengths_ns
-    return moved_ns
+    moved_ns[callers.calls] = moves_ns
+    return _Settled(moved_ns, np.array(lengths_ns, dtype=np.int64))
+
+
+def _settle_otherwise(callers: _Callers, settled: _Settled, waiting: Waiting) -> Ints:
+    """Give new lengths if calls waited for something else: only above calls side by side that makes a difference."""
+    kept = callers.are_unsure
+    again = replace(callers, rows=callers.rows[kept], firsts=callers.firsts[kept], lasts=callers.lasts[kept])
+    new_ns = settled.new_ns.copy()
+    new_ns[again.rows] = callers.old_ns[again.rows]
+    return _settle(again, new_ns, waiting).new_ns
 
 
 def _ancestors(parents: Ints, rows: Ints) -> Ints:
