@@ -28,6 +28,8 @@ from traceq.report import Column
 
 _CHANCE = 0.01
 """How often anything of one kind may be called sure though nothing changed."""
+_ALONE = 0.05
+"""The same of what is looked at alone, beside something else that is sure."""
 _FEW = 500
 """For more requests than this the normal distribution does as well."""
 _NOISE = 1e-12
@@ -136,7 +138,7 @@ def differences(
     least = np.zeros(whole_of.size)
     if are_shares:
         _Shares(groups, here, np.where(here[0] > 0, sums, 0), whole_of.size).count(varies, deviations, chances, least)
-    bound = _CHANCE if is_one else _bound(least[is_enough & varies])
+    bound = _ALONE if is_one else _bound(least[is_enough & varies])
     scale = np.maximum(of_whole[0] + of_whole[1], 1)
     is_sure = is_enough & varies & (chances <= bound)
     rows = ((added[0] / scale).tolist(), (added[1] / scale).tolist(), deviations.tolist(), is_sure.tolist())
