@@ -142,7 +142,7 @@ def test_errors_and_calls_are_told_a_request() -> None:
     assert [insert.calls.before, insert.calls.after] == pytest.approx([1, 1])
 
 
-def test_times_that_lost_spans_may_explain_are_not_sure_on_any_level_but_numbers_are() -> None:
+def test_what_lost_spans_may_explain_is_not_sure_on_any_level() -> None:
     def made(number: int, audits: int) -> list[SpanSpec]:
         insert = span("4", "3", 12 * MS, 16 * MS, service="db", name="insert", kind=Kind.SERVER)
         calls = [span(f"a{at}", "1", 0, 0, service="shop", name="audit", kind=Kind.CLIENT) for at in range(audits)]
@@ -163,6 +163,23 @@ def test_times_that_lost_spans_may_explain_are_not_sure_on_any_level_but_numbers
     (audit,) = (line for line in found.operations if line.key.name == "audit")
     assert audit.calls.change == pytest.approx(2)
     assert audit.calls.is_sure
+
+
+@pytest.mark.parametrize(("lost", "is_sure"), [(4, False), (0, True)])
+def test_fewer_calls_are_not_sure_where_as_many_spans_are_lost(lost: int, *, is_sure: bool) -> None:
+    def made(number: int, audits: int) -> list[SpanSpec]:
+        insert = span("4", "3", 12 * MS, 16 * MS, service="db", name="insert", kind=Kind.SERVER)
+        calls = [span(f"a{at}", "1", 0, 0, service="shop", name="audit", kind=Kind.CLIENT) for at in range(audits)]
+        return [*request(10 + number % 5), insert, *calls]
+
+    before = [made(number, audits=20) for number in range(40)]
+    # One in twenty calls is missing, and of the spans that have others below them one in thirty.
+    after = [spans[:2] + spans[2 + (at < lost) :] for at, spans in enumerate(made(n, audits=19) for n in range(40))]
+
+    (audit,) = (line for line in compared(before, after).operations if line.key.name == "audit")
+
+    assert audit.calls.change == pytest.approx(-1)
+    assert audit.calls.is_sure == is_sure
 
 
 def test_few_requests_are_never_sure() -> None:

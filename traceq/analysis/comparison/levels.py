@@ -112,6 +112,8 @@ _SERVICE_HELD, _OPERATION_HELD, _BETWEEN = 2, 5, 8
 """Positions among `_levels`."""
 _TIMES = frozenset((_SERVICE_HELD, _OPERATION_HELD, _BETWEEN))
 """The levels that divide up the latency."""
+_NUMBERS = frozenset((3, 4, 6, 7, 9))
+"""The levels that count spans."""
 
 
 class Measured(Struct, frozen=True):
@@ -155,7 +157,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     )
     held = (ends[0].held(), ends[1].held())
     examples = list(zip(*(_examples(end.batch, part) for end, part in zip(ends, held, strict=True)), strict=True))
-    measured, seen = estimate(sides, _levels(ends, held), _TIMES)
+    measured, seen = estimate(sides, _levels(ends, held), _TIMES, _NUMBERS)
     del held
     grown = [
         (second.sums(weights[1]) - first.sums(weights[0])).tolist()

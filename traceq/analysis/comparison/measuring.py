@@ -23,6 +23,8 @@ _ALONE = 1.96
 """Number of standard deviations within which 95 of 100 single values lie."""
 CLEAREST = 100.0
 """More deviations than these make a change no clearer."""
+_ENDS = 2
+"""A call is not counted if either of its spans is lost: its own, or that of its caller."""
 _NOISE = 1e-9
 """Differences below this share of the compared values come from rounding, at 1e-16 per operation."""
 
@@ -47,7 +49,7 @@ class Chance(Struct, frozen=True, eq=False):
     """The size of the amounts that change."""
     shares: Floats
     """How much of the sides was not dealt anew: 1 for the sides as they are, -1 for the sides exchanged."""
-    lost: float = 0.0
+    lost: float | Floats = 0.0
     """Up to how much spans that are missing on one side may change each."""
 
     @property
@@ -215,15 +217,19 @@ class Sides(Struct, frozen=True, eq=False):
     """The requests dealt out anew; None with too few requests for an interval."""
 
     @property
-    def lost_ns(self) -> float:
-        """Up to how much of the latency may seem to be held elsewhere since one side lost more of its spans.
+    def lost_ratio(self) -> float:
+        """How many more of its spans the second side lost than the first; negative for fewer.
 
         Of spans that have others below them it shows when they are missing; the others are lost as often.
         """
-        ratios = [batch.missing_ratio for batch in (self.before, self.after)]
+        return self.after.missing_ratio - self.before.missing_ratio
+
+    @property
+    def lost_ns(self) -> float:
+        """Up to how much of the latency may seem to be held elsewhere since one side lost more of its spans."""
         latencies = [batch.requests.latency_ns for batch in (self.before, self.after)]
         mean_ns = sum(float(latency_ns.mean()) if latency_ns.size else 0.0 for latency_ns in latencies) / 2
-        return abs(ratios[1] - ratios[0]) * mean_ns
+        return abs(self.lost_ratio) * mean_ns
 
     def weights(self) -> tuple[Floats, Floats]:
         """Give the weights of all requests, before and after."""
@@ -254,7 +260,10 @@ class _Level(Struct, frozen=True, eq=False):
 
 
 def estimate(
-    sides: Sides, levels: Iterable[tuple[tuple[Amounts, Amounts], ...]], times: frozenset[int] = frozenset()
+    sides: Sides,
+    levels: Iterable[tuple[tuple[Amounts, Amounts], ...]],
+    times: frozenset[int] = frozenset(),
+    numbers: frozenset[int] = frozenset(),
 ) -> tuple[list[list[Estimate]], Seen]:
     """Measure what changed, for each group of each level.
 
@@ -265,13 +274,15 @@ def estimate(
         sides: Two sets of requests.
         levels: The amounts that are added up, of some levels at a time: only these are held at once.
         times: The positions of those levels that divide up the latency, which spans that are missing change.
+        numbers: The positions of those levels that count spans.
 
     Returns:
         The estimates, and what was seen of the deals.
     """
     found: list[_Level] = []
     for some in levels:
-        lost = [sides.lost_ns * (at in times) for at in range(len(found), len(found) + len(some))]
+        places = range(len(found), len(found) + len(some))
+        lost = [(sides.lost_ns * (at in times), _ENDS * sides.lost_ratio * (at in numbers)) for at in places]
         found += _measure(sides, some, lost)
         # The next ones are made only then.
         del some
@@ -290,14 +301,19 @@ class Seen(Struct, frozen=True, eq=False):
     """How much was left in place; see `Chance`."""
 
 
-def _measure(sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], lost: list[float]) -> list[_Level]:
+def _measure(
+    sides: Sides, levels: tuple[tuple[Amounts, Amounts], ...], lost: list[tuple[float, float]]
+) -> list[_Level]:
+    """Measure some levels, of which lost spans may change each amount by a time, and by a share of it."""
     weights = sides.weights()
     dealt = [None] * len(levels) if sides.deals is None else _deal(sides.deals, levels)
     found = []
-    for level, most, replicates in zip(levels, lost, dealt, strict=True):
+    for level, (lost_ns, lost_ratio), replicates in zip(levels, lost, dealt, strict=True):
         before, after = (part.sums(weight) for part, weight in zip(level, weights, strict=True))
         size = before + after
         change = settled(after - before, size)
+        # What the side with fewer losses has may be missing on the other one.
+        most = lost_ns + abs(lost_ratio) * (before if lost_ratio > 0 else after)
         chance = None if replicates is None else Chance(replicates[0], change, size, replicates[1], most)
         few = np.maximum(level[0].counts(), level[1].counts()) < MIN_REQUESTS
         effects = _effects(level, weights, change)
