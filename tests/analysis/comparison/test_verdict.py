@@ -262,3 +262,39 @@ def test_where_callers_give_up_what_takes_longer_is_to_blame_not_who_waits_for_i
     assert {line.service for line in found.services if line.begun.is_sure} == {"stock"}
     assert (found.verdict.subject, found.verdict.service) == ("latency", "mysql shop")
     assert [line.service for line in found.services] == ["mysql shop", "stock", "shop"]
+
+
+def gathered(works_ms: int, *, in_turn: bool, query_ms: int = 10) -> list[SpanSpec]:
+    """Give a request of which the shop calls three services for 10 ms each, side by side or one after the other."""
+    spans, at = [], works_ms * MS
+    for number, callee in enumerate(("ads", "price", "stock")):
+        lasts_ms = query_ms if callee == "stock" else 10
+        begun = at + number * (10 * MS if in_turn else 0)
+        end = begun + lasts_ms * MS
+        client = span(f"c{number}", "1", begun, end, service="shop", name="GET", kind=Kind.CLIENT)
+        served = span(f"s{number}", f"c{number}", begun, end, service=callee, name=f"GET /{callee}", kind=Kind.SERVER)
+        spans += [client, served]
+    last = max(part.end_ns for part in spans)
+    return [span("1", None, 0, last, service="shop", name="POST /order", kind=Kind.SERVER), *spans]
+
+
+def test_who_makes_calls_in_turn_is_to_blame_not_who_is_called_as_long_as_before() -> None:
+    together, in_turn = ([gathered(20 + number % 5, in_turn=way) for number in range(40)] for way in (False, True))
+
+    slower, faster = compared(together, in_turn), compared(in_turn, together)
+
+    headline = (
+        "shop now calls ads, price and 1 other in turn instead of side by side in POST /order; "
+        "mean latency 32.0 ms → 52.0 ms (+62 %)"
+    )
+    assert told(slower.verdict) == ("slower", "latency", "shop", headline)
+    assert slower.services[0].service == "shop"
+    assert (faster.verdict.outcome, faster.verdict.service) == ("faster", "shop")
+    assert "side by side instead of in turn" in faster.verdict.headline
+
+
+def test_a_callee_that_takes_longer_itself_is_to_blame_though_calls_are_made_otherwise() -> None:
+    before = [gathered(20 + number % 5, in_turn=False) for number in range(40)]
+    after = [gathered(20 + number % 5, in_turn=True, query_ms=90) for number in range(40)]
+
+    assert compared(before, after).verdict.service == "stock"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.evidence import Difference, difference_specs
 from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
-from traceq.analysis.comparison.order import OrderChange
+from traceq.analysis.comparison.order import OrderChange, TurnChange
 from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.requests import SetApart, set_apart_specs
@@ -207,6 +207,8 @@ class Changes(Struct, frozen=True):
     """Calls that are made more or less often, beyond chance; what no failure explains comes first."""
     order_changes: tuple[OrderChange, ...]
     """Calls that follow each other in another order, beyond chance; the greatest change comes first."""
+    turn_changes: tuple[TurnChange, ...]
+    """Calls that are made in turn instead of side by side, or the other way round."""
 
     @property
     def latency_ns(self) -> float:

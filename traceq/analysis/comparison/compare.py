@@ -169,6 +169,7 @@ def compare(before: Cohort, after: Cohort) -> Comparison:
         edges=_edges(edges, found),
         call_changes=found.call_changes,
         order_changes=found.order_changes,
+        turn_changes=found.turn_changes,
     )
     # Who comes first must not contradict the headline, which also knows why callers give up.
     named = comparison.verdict.service

@@ -25,7 +25,7 @@ from traceq.analysis.comparison.measuring import (
     estimate,
     estimate_derived,
 )
-from traceq.analysis.comparison.order import OrderChange, find_order_changes
+from traceq.analysis.comparison.order import OrderChange, TurnChange, find_order_changes
 from traceq.analysis.comparison.structure import (
     Attribution,
     CallChange,
@@ -140,6 +140,7 @@ class Measured(Struct, frozen=True):
     """For each service the trace after in which most errors began in it; empty for none."""
     call_changes: tuple[CallChange, ...]
     order_changes: tuple[OrderChange, ...]
+    turn_changes: tuple[TurnChange, ...]
     error_changes: list[Difference]
     """For each service the share of requests in which errors began in it."""
     failed: Difference
@@ -165,6 +166,7 @@ def measure(sides: Sides, edges: Edges) -> Measured:
     ]
     caused, of_calls = _caused(sides, network, ends, measured[_SERVICE_HELD], seen)
     batches, both_settled = (sides.before, sides.after), (settled[0], settled[1])
+    order_changes, turn_changes = find_order_changes(batches, network, both_settled)
     return Measured(
         latency=measured[0][0],
         failures=measured[1][0],
@@ -184,7 +186,8 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         service_examples=examples,
         error_examples=_examples(sides.after, ends[1].by_service(sides.after.calls.begun)),
         call_changes=find_call_changes(batches, network, both_settled, of_calls),
-        order_changes=find_order_changes(batches, network, both_settled),
+        order_changes=order_changes,
+        turn_changes=turn_changes,
         error_changes=find_error_changes(batches, network, both_settled),
         failed=find_failures(batches),
     )

@@ -1,4 +1,4 @@
-"""Calls that are made in another order than before."""
+"""Calls that are made in another order than before, or in turn instead of side by side."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ LEAST_SHARE = 0.2
 """The least difference of the share of requests: fewer come and go with what is lost."""
 _SIDE_BY_SIDE = 0.05
 """Calls that overlap in more requests than this are made side by side: their order is chance."""
+_TURNED = 0.8
+"""The least difference of the share of requests in which calls overlap that changes how they are made ..."""
+_LEAST_MET = 10
+"""... of at least so many requests on both sides: of so many, eight do not change by chance."""
 _BACK = 16
 """Each call is compared with so many kinds of calls of its caller that begin before it."""
 
@@ -38,6 +42,19 @@ class OrderChange(Struct, frozen=True):
     second_operation: str
     share: Difference
     """Of the requests with both calls, those in which the first comes before the second."""
+
+
+class TurnChange(Struct, frozen=True):
+    """Two calls of one caller that are made in turn now instead of side by side, or the other way round."""
+
+    caller: str
+    """The service that makes them."""
+    caller_operation: str
+    """The operation at which it was entered."""
+    callees: tuple[str, str]
+    """The services or peers that are called."""
+    is_in_turn: bool
+    """Whether they are made in turn now."""
 
 
 ORDER_CHANGE_COLUMNS: tuple[Column[OrderChange], ...] = (
@@ -117,8 +134,8 @@ class _Met(Struct, frozen=True, eq=False):
 
 def find_order_changes(
     batches: tuple[Batch, Batch], network: Network, settled: tuple[SettledCalls, SettledCalls]
-) -> tuple[OrderChange, ...]:
-    """Find calls that surely follow each other the other way round.
+) -> tuple[tuple[OrderChange, ...], tuple[TurnChange, ...]]:
+    """Find calls that surely follow each other the other way round, and those made in turn or no longer.
 
     Of each kind of call it is known when the first one began and ended. Calls that overlap more often than now and
     then, on either side, are made side by side. Only requests with as many of these calls are compared: where some are
@@ -126,16 +143,18 @@ def find_order_changes(
     """
     places, kinds = numbered_rows(network.callers, network.callees)
     sides = [_in_turn(*side, network, kinds) for side in zip(batches, settled, strict=True)]
-    pairs = _varying(sides, places.size)
+    met, counted = _count_meetings(sides, places.size)
+    turns = _find_turns(network, batches[0], places, met, counted)
+    pairs = _varying(met, counted)
     if not pairs.size:
-        return ()
+        return (), turns
     told = differences(*_samples(sides, pairs, places.size), np.arange(pairs.size), are_shares=True)
     found = [
         _change(network, batches[0], places[pair // places.size], places[pair % places.size], share)
         for pair, share in zip(pairs.tolist(), told, strict=True)
         if share.is_sure and abs(share.change) >= LEAST_SHARE
     ]
-    return tuple(sorted(found, key=_order_rank))
+    return tuple(sorted(found, key=_order_rank)), turns
 
 
 def _in_turn(batch: Batch, settled: SettledCalls, network: Network, kinds: Ints) -> _Sequence:
@@ -157,8 +176,8 @@ def _in_turn(batch: Batch, settled: SettledCalls, network: Network, kinds: Ints)
     )
 
 
-def _varying(sides: list[_Sequence], size: int) -> Ints:
-    """Give the pairs of calls made in turn whose order is not always the same, if there are enough on both sides."""
+def _count_meetings(sides: list[_Sequence], size: int) -> tuple[Ints, Ints]:
+    """Give the pairs of calls; and by side how often they met, how often apart, how often of these the one first."""
     # There are many more meetings than calls: they are counted, and looked at again where they matter.
     seen = [[_counts(met, size) for met in side.meetings()] for side in sides]
     pairs = distinct(np.concatenate([np.zeros(0, dtype=np.int64), *(keys for side in seen for keys, _ in side)]))
@@ -166,6 +185,24 @@ def _varying(sides: list[_Sequence], size: int) -> Ints:
     for side, parts in zip(counted, seen, strict=True):
         for keys, counts in parts:
             side[:, np.searchsorted(pairs, keys)] += counts
+    return pairs, counted
+
+
+def _find_turns(network: Network, batch: Batch, places: Ints, pairs: Ints, counted: Ints) -> tuple[TurnChange, ...]:
+    together, apart, _ = counted.swapaxes(0, 1)
+    shares = apart / np.maximum(together, 1)
+    grown = shares[1] - shares[0]
+    found = []
+    for at in np.flatnonzero((np.abs(grown) >= _TURNED) & (together >= _LEAST_MET).all(axis=0)).tolist():
+        one, other = (int(places[place]) for place in divmod(int(pairs[at]), places.size))
+        callees = (network.names[network.called[one]], network.names[network.called[other]])
+        caller = (network.names[network.calling[one]], batch.operations[network.callers[one]].name)
+        found.append(TurnChange(*caller, callees, bool(grown[at] > 0)))
+    return tuple(sorted(found, key=lambda line: (line.caller, line.caller_operation, line.callees)))
+
+
+def _varying(pairs: Ints, counted: Ints) -> Ints:
+    """Give the pairs of calls made in turn whose order is not always the same, if there are enough on both sides."""
     together, apart, one_first = counted.swapaxes(0, 1)
     chosen = ((apart >= MIN_REQUESTS) & (together - apart <= _SIDE_BY_SIDE * together)).all(axis=0)
     first = one_first.sum(axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias, assert_never
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from msgspec import Struct
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, fails_in, is_of
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.comparison.order import OrderChange
+from traceq.analysis.comparison.order import OrderChange, TurnChange
 from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.naming import whose
 from traceq.units import format_duration, format_growth, format_ratio, plural
@@ -72,7 +73,8 @@ def judge(comparison: Changes) -> Verdict:
     if failing is not None and failing.begun.change > 0 and _outweighs(failing, slower, comparison):
         return _of_errors(failing, comparison, slower, faster)
     if slower or faster:
-        return _of_latency(comparison, slower, faster)
+        turn = _turned((slower or faster)[0], comparison)
+        return _of_latency(comparison, slower, faster) if turn is None else _of_turn(turn, comparison, slower, faster)
     if failing is not None:
         return _of_errors(failing, comparison, slower, faster)
     if calls:
@@ -85,14 +87,28 @@ def _is_uncovered(change: ServiceChange, faster: list[ServiceChange], comparison
 
     Its own durations then do not grow: not by half of what it causes. Above what became faster they say nothing.
     """
-    sums_ns = (
-        change.before.average_ns * change.calls.before,
-        change.after.average_ns * change.calls.after + change.between_ns,
-    )
-    if not faster or sums_ns[1] - sums_ns[0] >= _HALF * change.caused.change:
+    if not faster or _takes_otherwise(change):
         return False
     below = _reached(change.service, comparison)
     return not any(line.service in below for line in faster)
+
+
+def _takes_otherwise(change: ServiceChange) -> bool:
+    """Tell whether what a service causes comes of its own durations, by half at least, with what passes between."""
+    grown_ns = change.after.average_ns * change.calls.after - change.before.average_ns * change.calls.before
+    caused_ns = change.caused.change
+    return (grown_ns + change.between_ns) * math.copysign(1, caused_ns) >= _HALF * abs(caused_ns)
+
+
+def _turned(change: ServiceChange, comparison: Changes) -> TurnChange | None:
+    """Find out whether a service is only waited for otherwise, since calls of it are made in turn, or no longer."""
+    if _takes_otherwise(change):
+        return None
+    for line in comparison.turn_changes:
+        below = (_reached(callee, comparison) for callee in line.callees)
+        if line.is_in_turn == (change.caused.change > 0) and change.service in set().union(*below):
+            return line
+    return None
 
 
 def _reached(service: str, comparison: Changes) -> set[str]:
@@ -140,6 +156,28 @@ def _of_latency(comparison: Changes, slower: list[ServiceChange], faster: list[S
     ]
     told = _headline(first, comparison) if calls is None else _calls_headline(calls, first, comparison)
     return Verdict(outcome, told, tuple(filter(None, remarks)), first.service, "latency")
+
+
+def _of_turn(
+    turn: TurnChange, comparison: Changes, slower: list[ServiceChange], faster: list[ServiceChange]
+) -> Verdict:
+    """Name who makes calls in turn that were made side by side, or the other way round: these take no longer."""
+    alike = [
+        line
+        for line in comparison.turn_changes
+        if (line.caller, line.caller_operation, line.is_in_turn)
+        == (turn.caller, turn.caller_operation, turn.is_in_turn)
+    ]
+    names = sorted({callee for line in alike for callee in line.callees})
+    listed = f"{', '.join(names[:2])} and {plural(len(names) - 2, 'other')}" if names[2:] else " and ".join(names)
+    how = "in turn instead of side by side" if turn.is_in_turn else "side by side instead of in turn"
+    others = [
+        [line for line in lines if _turned(line, comparison) is None and line.service != turn.caller]
+        for lines in (slower, faster)
+    ]
+    outcome: Outcome = "mixed" if all(others) else "slower" if slower else "faster"
+    told = f"{turn.caller} now calls {listed} {how} in {turn.caller_operation}; {_latency(comparison.latency)}"
+    return Verdict(outcome, told, (*_others(*others), *_failures(comparison)), turn.caller, "latency")
 
 
 def _explanation(first: ServiceChange, comparison: Changes) -> CallChange | None:
