@@ -33,6 +33,7 @@ from traceq.query import (
     matching,
     sum_warnings,
 )
+from traceq.sources.bodies import is_read_once
 from traceq.sources.interface import (
     Found,
     Input,
@@ -243,7 +244,7 @@ class _OneTable:
     def _unknown_keys(self, found: Traces) -> tuple[str, ...]:
         """Say which tags that were asked for no span has; files are read once more for that, which a pipe cannot be."""
         source, wanted = self._source, self._wanted
-        if len(found) or isinstance(wanted, OneTrace) or source.is_live or "-" in source.locations:
+        if len(found) or isinstance(wanted, OneTrace) or source.is_live or is_read_once(source.locations):
             return ()
         return _unknown_keys(wanted, lambda query, question: ask(source, query, question).sums)
 

@@ -13,6 +13,7 @@ from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.session import chosen_format, emit, opened, timed
 from traceq.query import Asked, TraceQuery, asked_of, cut_off_line, sum_warnings
+from traceq.sources.bodies import is_read_once
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
 
@@ -91,7 +92,7 @@ def _find(source: Source, query: TraceQuery, slowest: int | None, *, by_response
 
 def _unknown_keys(source: Source, query: TraceQuery) -> tuple[str, ...]:
     """Say which tags that were asked for no span has; files are read once more for that, which a pipe cannot be."""
-    if "-" in source.locations or not query.tag_keys:
+    if not query.tag_keys or is_read_once(source.locations):
         return ()
     from traceq.analysis.tag_keys import unknown_keys
     from traceq.engine import ask

@@ -6,15 +6,16 @@ import gzip
 import mmap
 import os
 import re
-import shutil
 import stat
 import sys
+import time
 import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from glob import glob, has_magic
+from io import BufferedReader
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, Protocol, TypeAlias, cast
@@ -122,6 +123,11 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def is_read_once(locations: Iterable[str]) -> bool:
+    """Whether one of the locations cannot be read a second time: standard input, or a pipe."""
+    return any(location == STDIN or Path(location).is_fifo() for location in locations)
+
+
 def holds_parquet(location: str) -> bool:
     """Whether a location is a Parquet file, or a directory with one somewhere below it."""
     path = Path(location)
@@ -163,8 +169,8 @@ def read_body(location: str) -> Body:
         if location == STDIN:
             return _unpacked(_spooled(sys.stdin.buffer, opened), location, opened)
         file = opened.enter_context(Path(location).open("rb"))
-        is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        return _unpacked(file if is_regular else _spooled(file, opened), location, opened)
+        is_at_rest = _is_at_rest(os.fstat(file.fileno()))
+        return _unpacked(file if is_at_rest else _spooled(file, opened), location, opened)
 
 
 def unpacked_file(location: str, folder: Path) -> str:
@@ -174,7 +180,7 @@ def unpacked_file(location: str, folder: Path) -> str:
         InputError: If they cannot be read or unpacked.
     """
     # A pipe is opened once: its writer ends when a reader goes.
-    if location != STDIN and _is_regular(location):
+    if location != STDIN and _may_be_mapped(location):
         with _failures_told(location), Path(location).open("rb") as file:
             if not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_WIDE)):
                 return location
@@ -183,9 +189,21 @@ def unpacked_file(location: str, folder: Path) -> str:
     return copy.name
 
 
-def _is_regular(location: str) -> bool:
+def _may_be_mapped(location: str) -> bool:
     with _failures_told(location):
-        return stat.S_ISREG(os.stat(location).st_mode)  # noqa: PTH116  Path swallows some errors
+        return _is_at_rest(os.stat(location))  # noqa: PTH116  Path swallows some errors
+
+
+_IN_MOTION_NS = 2_000_000_000
+
+
+def _is_at_rest(found: os.stat_result) -> bool:
+    """Tell a file that nobody writes to from a pipe and from a large file that is being written.
+
+    Whoever writes to a file may cut it off, and the system ends a program that reads what was mapped and is gone.
+    """
+    age_ns = time.time_ns() - found.st_mtime_ns
+    return stat.S_ISREG(found.st_mode) and (found.st_size < _MAPPED_FROM_BYTES or not 0 <= age_ns < _IN_MOTION_NS)
 
 
 def map_file(path: str) -> bytes | mmap.mmap:
@@ -231,7 +249,10 @@ def _missing_hint(location: str) -> str:
 def _spooled(stream: IO[bytes] | gzip.GzipFile, opened: ExitStack) -> IO[bytes]:
     """Copy a stream so that it can be read from the start; to a temporary file if it is large."""
     spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
-    shutil.copyfileobj(stream, spool, _CHUNK_BYTES)
+    # `read` waits for more of a pipe than it has, and does not look at signals meanwhile.
+    read = stream.read1 if isinstance(stream, BufferedReader) else stream.read
+    for part in iter(partial(read, _CHUNK_BYTES), b""):
+        spool.write(part)
     return spool
 
 
