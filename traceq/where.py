@@ -116,6 +116,10 @@ class Any(Struct, frozen=True):
 Where: TypeAlias = Comparison | Member | Exists | Not | All | Any
 
 
+_ONE_SIDE = 33
+"""Characters shown on each side of a mistake: together a line of 80 columns."""
+
+
 class ConditionError(ValueError):
     """A condition that cannot be read; knows where."""
 
@@ -127,6 +131,12 @@ class ConditionError(ValueError):
         """Counted from 1."""
         self.why = why
         super().__init__(f"cannot read the condition at {self.where}: {why}")
+
+    @property
+    def pointed(self) -> tuple[str, str]:
+        """The text before the mistake, and from there on, cut to a line."""
+        at = self.column - 1
+        return self.text[max(0, at - _ONE_SIDE) : at], self.text[at : at + _ONE_SIDE]
 
 
 class _Token(NamedTuple):

@@ -83,3 +83,28 @@ def test_windows_without_sense_are_refused(arguments: tuple[str, ...], told: str
 
     assert (outcome.code, outcome.out) == (2, "")
     assert told in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("--where", "a = b c = d"),
+            (
+                "traceq: error: Invalid value for --where: cannot read the condition at column 7 ('c = d'): "
+                "'and' or 'or' belongs between conditions\n"
+                "traceq: error:   a = b c = d\n"
+                "traceq: error:         ^\n"
+                "traceq: hint: `traceq search --help` shows how\n"
+            ),
+        ),
+        (("--where", "a\tin ("), "\ntraceq: error:   a\\tin (\ntraceq: error:          ^\n"),
+        (("--tag", "a=b", "--tag", "a > x"), "for --tag: cannot read the condition at column 5 ('x'): '>' compares"),
+        (("--where", "not " * 99 + "a exists"), f"\ntraceq: error:   {' not' * 8} {'not ' * 8}n"),
+    ],
+)
+def test_a_mistake_in_a_condition_is_pointed_at(arguments: tuple[str, ...], told: str, run: Run) -> None:
+    outcome = run("search", *arguments, "-s", "fixtures/chat.json")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert told in outcome.err

@@ -265,7 +265,7 @@ def main(arguments: Sequence[str]) -> int:
         code = _run(arguments)
     except typer.TyperException as error:
         message = error.format_message()
-        tell_error(message, _usage_hint(arguments, message))
+        tell_error(message, _usage_hint(arguments, message), getattr(error.__cause__, "pointed", ()))
         return ExitCode.USAGE
     except TraceqError as error:
         if is_debug:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from traceq.units import plural
@@ -45,9 +45,19 @@ def tell(kind: str, text: str) -> None:
     sys.stderr.write(f"traceq: {kind}: {printable(text)}\n")
 
 
-def tell_error(message: str, hint: str = "") -> None:
-    """Write an error, and a hint below it."""
+def tell_error(message: str, hint: str = "", pointed: Sequence[str] = ()) -> None:
+    """Write an error, and a hint below it.
+
+    Args:
+        message: What is wrong.
+        hint: What to try.
+        pointed: What was typed in two parts, of which the second begins where the error was noticed.
+    """
     tell("error", message)
+    if pointed:
+        before, rest = map(printable, pointed)
+        tell("error", f"  {before}{rest}")
+        tell("error", f"  {' ' * len(before)}^")
     if hint:
         tell("hint", hint)
 

@@ -28,7 +28,7 @@ from traceq.units import (
     parse_size,
     parse_time,
 )
-from traceq.where import both, parse_where
+from traceq.where import ConditionError, both, parse_where
 
 if TYPE_CHECKING:
     from traceq.analysis.requests import RequestOptions
@@ -428,6 +428,9 @@ class FilterOptions:
                 window=self.when.window(is_live=is_live),
                 limit=self.limit or (default_limit if is_live else None),
             )
+        except ConditionError as error:
+            option = "--where" if error.text in (self.where or ()) else "--tag"
+            raise typer.BadParameter(str(error), param_hint=option) from error
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
 
