@@ -102,7 +102,7 @@ def test_what_is_said_on_standard_error_is_on_the_page_too(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "start"),
-    [(".html", "<!doctype html>"), (".htm", "<!doctype html>"), (".md", "# services"), (".markdown", "# services")],
+    [(".html", "<!doctype html>"), (".htm", "<!doctype html>"), (".md", "# Services"), (".markdown", "# Services")],
 )
 def test_the_format_goes_by_the_suffix(suffix: str, start: str, run: Run, tmp_path: Path) -> None:
     target = tmp_path / f"answer{suffix}"

@@ -287,7 +287,6 @@ _SUBJECTS = {
     "operations": "Operations",
     "search": "Traces",
     "services": "Services",
-    "show": "Trace",
     "stats": "Spans",
 }
 """What commands show, for readers who never typed one."""
@@ -298,10 +297,12 @@ def _title(command: str, asked: Asked) -> str:
     query, subject = asked.query, _SUBJECTS.get(command, command)
     whose = [str(query["service"])] if "service" in query else []
     if "trace_id" in query:
-        trace = f"{query['trace_id']} {query.get('span_id', '')}".rstrip()
+        trace = f"trace {query['trace_id']}"
+        if "span_id" in query:
+            return f"Span {query['span_id']} of {trace}"
         if command == "show":
-            return f"{subject} {trace}"
-        whose.append(f"trace {trace}")
+            return trace.capitalize()
+        whose.append(trace)
     return f"{subject} of {', '.join(whose)}" if whose else subject
 
 

@@ -16,7 +16,7 @@ from tests.render.graphs import AWKWARD, meshed
 from tests.render.reports import HOSTILE, VALUES, blocks_with, imprint_with, report_with
 from traceq.render.imprint import Imprint
 from traceq.render.page import render_page
-from traceq.report import Block, Graph, Line, Part, Report, Table, Unit
+from traceq.report import Block, Fields, Graph, Line, Part, Report, Table, Unit
 from traceq.untrusted import printable
 
 _VOID = {"meta", "input", "br", "link", "img"}
@@ -155,3 +155,12 @@ def test_a_large_graph_leaves_places_to_the_page() -> None:
 
     assert isinstance(data, dict)
     assert {node["at"] for node in data["nodes"]} == {None}
+
+
+def test_no_line_ends_between_a_number_and_its_unit_and_copied_text_has_plain_blanks() -> None:
+    fields = Fields((("why", "took 1.17 s, in 5 d of <b>; 12 messages; 3 %"),))
+
+    page = render_page(Report("x", {}, Table((), ()), (fields,)), Imprint("x"))
+    whole = '<span class="whole">{}</span>'
+    assert f"<dd>took {whole.format('1.17 s')}, in {whole.format('5 d')} of &lt;b&gt;; 12 messages; " in page
+    assert f"; {whole.format('3 %')}</dd>" in page

@@ -39,7 +39,7 @@ def _line(line: Line, ink: Ink) -> str:
     if roles[0] == "strong" and set(roles[1:]) <= {"dim"}:
         level = 3 if ink.is_part else 2
         aside = "".join(_run(part, ink) for part in line.parts[1:])
-        return f"<h{level}>{safe(first.strip())}{f' <small>{aside}</small>' if aside else ''}</h{level}>"
+        return f"<h{level}>{prose(first.strip())}{f' <small>{aside}</small>' if aside else ''}</h{level}>"
     if not line.wraps:
         return f'<p class="copied">{"".join(_run(part, ink) for part in line.parts)}</p>'
     blanks = len(first) - len(first.lstrip(" "))
