@@ -71,7 +71,7 @@ def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) ->
     verdict, tags = answer.verdict, answer.tags
     blocks: list[Block] = [answer_line((Part(verdict.headline, "strong"),), asked)]
     blocks += [Line((Part(f"  {remark}"),)) for remark in verdict.remarks]
-    blocks += [Line(), _requests(answer, shown)]
+    blocks += [Line(), *_requests(answer, shown)]
     if verdict.outcome != "incomparable":
         blocks += _changes(answer, shown.lines)
     if tags is not None:
@@ -87,7 +87,7 @@ def report(answer: Comparison, asked: Asked = NOT_ASKED, shown: Shown = _ALL) ->
 
 
 _REQUESTS: tuple[Column[Any], ...] = (
-    Column("side", "", can_shrink=True),
+    Column("side", ""),
     Column("request_count", "requests", Unit.COUNT),
     Column("failed_count", "failed", Unit.ERRORS),
     Column("mean_ns", "mean", Unit.DURATION),
@@ -98,13 +98,16 @@ _REQUESTS: tuple[Column[Any], ...] = (
 )
 
 
-def _requests(answer: Comparison, shown: Shown) -> Table:
-    latency = answer.latency
+def _requests(answer: Comparison, shown: Shown) -> list[Block]:
+    """Count the requests of both sides, and say below what these are, which has no room in a column."""
+    known = answer.known(answer.latency)
     rows = (
-        _request_row(f"before: {shown.before.title}".rstrip(": "), answer.before, answer.known(latency).before),
-        _request_row(f"after: {shown.after.title}".rstrip(": "), answer.after, answer.known(latency).after),
+        _request_row("before", answer.before, known.before),
+        _request_row("after", answer.after, known.after),
     )
-    return Table(_REQUESTS, rows)
+    named = (("before", shown.before.title), ("after", shown.after.title))
+    told = "   ".join(f"{side}: {title}" for side, title in named if title)
+    return [Table(_REQUESTS, rows), *((dim(f" {told}"),) if told else ())]
 
 
 def _request_row(title: str, side: SideSummary, mean_ns: float) -> tuple[Value, ...]:
