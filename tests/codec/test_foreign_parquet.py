@@ -159,3 +159,9 @@ def test_parquet_without_spans_is_an_answer(tmp_path: Path) -> None:
 
     assert read_document(body, "x").parts == ()
     assert described(table(body)) == []
+
+
+def test_times_that_tell_their_unit_are_not_guessed(tmp_path: Path) -> None:
+    body = written({**DUCKDB, "start_time_unix_nano": [1000, 2000]}, tmp_path / "x.parquet")
+
+    assert sorted(table(body).start_ns) == [1000, 2000]

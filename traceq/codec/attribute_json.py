@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from traceq.semantics import Attributes, AttributeValue
+from traceq.codec.nesting import is_too_deep
+from traceq.semantics import Attributes, AttributeValue, value_text
 from traceq.traces import Event, Link
 
 _Json: TypeAlias = "str | bool | int | float | list[_Json] | dict[str, _Json] | None"
@@ -76,7 +77,11 @@ def _text(value: object) -> str | None:
 
 
 def _map_out(attributes: Attributes) -> dict[str, _Json]:
-    return {key: value if type(value) in _PLAIN else _out(value) for key, value in attributes.items()}  # type: ignore[misc]
+    return {key: value if type(value) in _PLAIN else _shallow(value) for key, value in attributes.items()}  # type: ignore[misc]
+
+
+def _shallow(value: AttributeValue) -> _Json:
+    return value_text(value) if is_too_deep(value) else _out(value)
 
 
 def _out(value: AttributeValue) -> _Json:

@@ -247,7 +247,7 @@ def _coded(
         _add_parents(coded, spans, processes)
         _add_meanings(coded, spans, codes)
         coded.span_ids += [span.span_id for span in spans]
-        if not {span.trace_id for span in spans} <= {trace_id, None}:
+        if [span.trace_id for span in spans].count(trace_id) < len(spans):
             coded.repairs += _strays(spans, trace_id)
         coded.start_ns += [(span.start_us or 0) * 1000 if span.start_ns is None else span.start_ns for span in spans]
         coded.duration_ns += [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from traceq.semantics import Attributes, AttributeValue
+from traceq.codec.nesting import MOST_LEVELS, is_too_deep
+from traceq.semantics import AttributeValue
 from traceq.traces import Traces
 
 _Target: TypeAlias = Literal["parquet", "otap", "jaeger", "otlp"]
@@ -15,6 +17,9 @@ _Target: TypeAlias = Literal["parquet", "otap", "jaeger", "otlp"]
 def lost(traces: Traces, target: _Target) -> Counter[str]:
     """Count what is lost of a table that was read with details, by what becomes of it; nothing in traceq's Parquet."""
     found: Counter[str] = Counter()
+    if target != "jaeger":
+        told = f"attributes that are nested deeper than {MOST_LEVELS} levels become JSON text"
+        found[told] = sum(map(is_too_deep, _values(traces)))
     if target == "jaeger":
         found["attributes that are lists or maps become JSON text"] = _nested(traces)
     elif target in ("otlp", "otap"):
@@ -29,11 +34,11 @@ def lost(traces: Traces, target: _Target) -> Counter[str]:
 
 
 def _nested(traces: Traces) -> int:
-    return sum(isinstance(value, list | dict) for attributes in _attributes(traces) for value in attributes.values())
+    return sum(isinstance(value, list | dict) for value in _values(traces))
 
 
 def _not_json(traces: Traces) -> int:
-    return sum(_is_not_json(value) for attributes in _attributes(traces) for value in attributes.values())
+    return sum(_is_not_json(value) for value in _values(traces) if not is_too_deep(value))
 
 
 def _is_not_json(value: AttributeValue) -> bool:
@@ -42,5 +47,6 @@ def _is_not_json(value: AttributeValue) -> bool:
     return isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value))
 
 
-def _attributes(traces: Traces) -> list[Attributes]:
-    return [details.attributes() for details in traces.details or ()]
+def _values(traces: Traces) -> Iterator[AttributeValue]:
+    for details in traces.details or ():
+        yield from details.attributes().values()

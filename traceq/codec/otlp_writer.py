@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from traceq.codec.nesting import is_too_deep
 from traceq.codec.otlp_terms import TAGS, WARNINGS, named
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue, value_text
@@ -93,7 +94,10 @@ def _link(link: Link) -> _Json:
 
 
 def _attributes(attributes: Attributes) -> list[_Json]:
-    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
+    return [
+        {"key": key, "value": _value(value_text(value) if is_too_deep(value) else value)}
+        for key, value in attributes.items()
+    ]
 
 
 def _value(value: AttributeValue) -> _Json:

@@ -8,6 +8,7 @@ but for the ids; attributes are JSON text or maps.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -88,8 +89,9 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
         if missing:
             shown = ", ".join(quoted(name, 20) for name in table.column_names[:4])
             raise refusal(place, f"it is Parquet without the column {missing[0]}; it has {shown}, ...")
-        table = table.select(list(columns.values())).rename_columns(list(columns))
-        file = _File(_plain(table), place)
+        table = table.select(list(columns.values()))
+        exact = [name for name, written in columns.items() if _counts_nanoseconds(table.schema.field(written))]
+        file = _File(_plain(table.rename_columns(list(columns))), place, frozenset(exact))
     except _UNREADABLE as error:
         raise refusal(place, f"the Parquet is damaged ({quoted(str(error), 200)})") from error
     return file.parts()
@@ -98,6 +100,13 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
 def _columns(names: Collection[str]) -> dict[str, str]:
     found = {meant: next((name for name in known if name in names), None) for meant, known in _NAMES.items()}
     return {meant: name for meant, name in found.items() if name is not None}
+
+
+def _counts_nanoseconds(field: _Array) -> bool:
+    """Whether there is nothing to guess about the unit of a column's times."""
+    return bool(pa.types.is_timestamp(field.type)) or (
+        field.name.endswith("unix_nano") and bool(pa.types.is_integer(field.type))
+    )
 
 
 def _plain(table: _Array) -> _Array:
@@ -123,9 +132,10 @@ def _nanoseconds(times: _Array) -> _Array:
 class _File:
     """A file's rows, read into memory as columns."""
 
-    def __init__(self, table: _Array, place: str) -> None:
+    def __init__(self, table: _Array, place: str, exact: Collection[str]) -> None:
         self._table = table
         self._place = place
+        self._exact = exact
 
     def parts(self) -> tuple[list[Part], list[str]]:
         rows: dict[str, list[int]] = {}
@@ -147,18 +157,23 @@ class _File:
         # A span without an id is given one by its place, which is the same with and without details.
         mended = [Mended(at, msgspec.Raw(f"{trace_id} {row}".encode())) for at, row in enumerate(spans)]
         found = Spans(rows, mended, len(rows))
-        return coded_of(found, _translated, CodedTrace(trace_id), codes, with_details=with_details)
+        return coded_of(
+            found, partial(_translated, exact=self._exact), CodedTrace(trace_id), codes, with_details=with_details
+        )
 
 
 def _id(written: str | bytes | None) -> str:
     return written.hex() if isinstance(written, bytes) else read_id(written)
 
 
-def _translated(row: _Row) -> Translated:
+def _translated(row: _Row, exact: Collection[str]) -> Translated:
+    def time_ns(name: str) -> int:
+        return int(row[name] or 0) if name in exact else known_time(row.get(name))
+
     resource = _attributes(row.get("resource"))
     if row.get("service"):
         resource.setdefault("service.name", row["service"])
-    start_ns = known_time(row["start"])
+    start_ns = time_ns("start")
     duration_ns = row.get("duration")
     return Translated(
         trace_id=_id(row["trace_id"]),
@@ -167,7 +182,7 @@ def _translated(row: _Row) -> Translated:
         name=row.get("name") or "",
         kind=_enum(row.get("kind")),
         start_ns=start_ns,
-        end_ns=known_time(row.get("end")) or start_ns if duration_ns is None else start_ns + int(duration_ns),
+        end_ns=time_ns("end") or start_ns if duration_ns is None else start_ns + int(duration_ns),
         status=_enum(row.get("status")),
         own_attributes=_attributes(row.get("attributes")),
         resource_attributes=resource,
