@@ -78,15 +78,71 @@ def test_code_hosts_are_told_too(acknowledged: str, run: Run) -> None:
 
 def test_only_new_findings_are_told(run: Run, tmp_path: Path) -> None:
     before = tmp_path / "before.json"
-    run("findings", *CHAT, "--kind", "slow-query", "--kind", "gap", "-o", str(before))
+    run("findings", *CHAT, "-o", str(before))
+    earlier = json.loads(before.read_text(encoding="utf-8"))
+    known = {"slow-query", "gap"}
+    earlier["findings"] = [each for each in earlier["findings"] if each["kind"] in known]
+    before.write_text(json.dumps(earlier), encoding="utf-8")
 
     document = json.loads(run("findings", "--new-since", str(before), *CHAT, "--format", "json").out)
 
-    known = {"slow-query", "gap"}
     assert document["known_count"] == 3
     assert known.isdisjoint(each["kind"] for each in document["findings"])
     run("findings", *CHAT, "-o", str(before))
     assert run("findings", "--new-since", str(before), *CHAT).out.splitlines()[0].startswith("No new findings in ")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (("--kind", "gap"), (), "kinds gap, here all"),
+        (("--kind", "gap"), ("--kind", "gap", "--kind", "n+1"), "kinds gap, here gap, n+1"),
+        (("--slow-query", "2s"), (), "slow_query_ns 2000000000, here 200000000"),
+        (("--service", "user-service"), ("--service", "chat-service"), "service user-service, here chat-service"),
+        (("--service", "user-service"), (), "service user-service, here all"),
+        (("--error",), (), "error True, here none"),
+        (("--operation", "GET /friends"), ("--operation", "GET /rooms"), "operation GET /friends, here GET /rooms"),
+        (("--whole-trace",), (), "whole_trace True, here False"),
+        (("--trace", "6404b8865ebe8552139ebbcf92d84205"), (), "trace_id 6404b8865ebe8552139ebbcf92d84205, here none"),
+    ],
+    ids=["a kind", "more kinds", "a threshold", "a service", "one service", "errors", "operation", "roots", "a trace"],
+)
+def test_findings_of_another_question_are_not_compared(
+    before: tuple[str, ...], now: tuple[str, ...], told: str, run: Run, tmp_path: Path
+) -> None:
+    """What the file was not asked about would pass for new."""
+    path = tmp_path / "before.json"
+    assert run("findings", *CHAT, *before, "-o", str(path)).code == ExitCode.ANSWERED
+
+    outcome = run("findings", "--new-since", str(path), *CHAT, *now)
+
+    assert (outcome.code, outcome.out) == (ExitCode.INPUT_UNREADABLE, "")
+    assert outcome.err.splitlines()[0] == (
+        f"traceq: error: '{path}' was asked something else ({told}): what it does not have need not be new"
+    )
+    if not now:
+        assert run("check", "no(new-finding)", "--new-since", str(path), *CHAT).code == ExitCode.INPUT_UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ((), ("--kind", "gap")),
+        (("--kind", "gap", "--kind", "n+1"), ("--kind", "gap")),
+        ((), ("--service", "chat-service")),
+        ((), ("--error",)),
+        (("--limit", "500"), ()),
+        (("--start", "2020-01-01"), ("--start", "2021-01-01")),
+    ],
+    ids=["kinds", "fewer kinds", "a service", "errors", "limit", "another time"],
+)
+def test_findings_of_a_wider_question_hold_for_a_part_of_it(
+    before: tuple[str, ...], now: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "before.json"
+    run("findings", *CHAT, *before, "-o", str(path))
+
+    assert run("findings", "--new-since", str(path), *CHAT, *now).code == ExitCode.ANSWERED
 
 
 def test_a_build_fails_on_new_findings_alone(run: Run, tmp_path: Path) -> None:
@@ -150,10 +206,13 @@ def test_errors_name_the_file_and_the_entry(text: str, error: str, run: Run, tmp
     [
         ("{", "'{path}' is no JSON: "),
         ("[]", "'{path}' is no answer of `traceq findings`"),
-        ('{"schema": "traceq.findings/1", "findings": [{}]}', "the findings in '{path}' have no signatures"),
+        (
+            json.dumps({"schema": "traceq.findings/1", "findings": [{}], "asked": {"whole_trace": False}}),
+            "the findings in '{path}' have no signatures",
+        ),
         ('{"schema": "traceq.findings/1", "truncated": true, "findings": []}', "'{path}' does not have all findings"),
         ('{"schema": "traceq.findings/1", "known_count": 0, "findings": []}', "'{path}' does not have all findings"),
-        ('{"schema": "traceq.findings/1"}', "the findings in '{path}' have no signatures"),
+        ('{"schema": "traceq.findings/1", "findings": []}', "'{path}' was asked something else (it does not say what)"),
     ],
 )
 def test_what_is_no_answer_of_before_is_refused(text: str, error: str, run: Run, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ _Formats: TypeAlias = Literal[AnswerFormat, "junit", "github"]
 
 if TYPE_CHECKING:
     from traceq.analysis.checks import Checks, ChecksQuestion
+    from traceq.analysis.findings import Review
+    from traceq.analysis.requests import RequestOptions
     from traceq.query import Asked
 
 
@@ -140,6 +142,14 @@ def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, 
     return (answer.on_parts() if asked.is_partial else answer), asked
 
 
+def _review(options: CheckOptions, requests: RequestOptions) -> Review:
+    """Read what was decided about findings, and which were there before."""
+    from traceq.analysis.findings import FindingQuestion
+
+    question = FindingQuestion(requests)
+    return options.review.of(question.rank(question.nothing()).to_dict(), options.asking.filters)
+
+
 def _question(options: CheckOptions) -> ChecksQuestion:
     """Read what is to be checked.
 
@@ -153,11 +163,8 @@ def _question(options: CheckOptions) -> ChecksQuestion:
     try:
         in_file = () if options.checks_file is None else read_checks(options.checks_file)
         expressions = (*map(parse_expression, options.checks or ()), *in_file)
-        question = ChecksQuestion(
-            options.requests.of(options.service, without=options.asking.filters.not_operation),
-            expressions,
-            review=options.review.review,
-        )
+        requests = options.requests.of(options.service, without=options.asking.filters.not_operation)
+        question = ChecksQuestion(requests, expressions, review=_review(options, requests))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     new = [each for each in expressions if (each.measure, each.target) == ("no", "new-finding")]

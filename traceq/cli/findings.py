@@ -108,10 +108,13 @@ def findings(options: FindingsOptions) -> None:
     question = FindingQuestion(
         options.requests.of(options.service.name, without=options.asking.filters.not_operation), options.thresholds
     )
-    review = options.review.review
+    kinds = tuple(options.kind or ())
+    about = replace(question.rank(question.nothing()), kinds=kinds).to_dict()
+    review = options.review.of(about, options.asking.filters, options.trace)
     answer, asked = answered(question, options.asking, options.service.name, options.trace, requests=options.requests)
     notes = review.notes(finding.signature for finding in answer.findings)
     answer, asked = answer.reviewed(review), structs.replace(asked, notes=(*asked.notes, *notes))
-    if options.kind:
-        answer = replace(answer, findings=tuple(each for each in answer.findings if each.key.kind in options.kind))
+    if kinds:
+        found = tuple(each for each in answer.findings if each.key.kind in kinds)
+        answer = replace(answer, findings=found, kinds=kinds)
     emit(report(answer, asked, options.top or MOST_LINES), asked, options.asking.output, top=options.top)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from traceq.cli.options import FilterOptions
 from traceq.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,18 +41,25 @@ class ReviewOptions:
         ),
     ] = None
 
-    @property
-    def review(self) -> Review:
+    def of(self, answer: Mapping[str, object], filters: FilterOptions, trace: str | None = None) -> Review:
         """Read both files.
 
+        Args:
+            answer: The document of the answer that is reviewed, or of one about nothing: it says what is asked.
+            filters: Which traces are looked at.
+            trace: The only trace that is looked at; None for those that match.
+
         Raises:
-            InputError: If a file cannot be read, or is no answer of `findings`.
+            InputError: If a file cannot be read, is no answer of `findings`, or one to another question.
             typer.BadParameter: If acknowledgements cannot be understood.
         """
         from traceq.analysis.findings import reviewed_by
 
         decisions = () if self.acknowledged is None else read_acknowledgements(self.acknowledged)
-        known = None if self.new_since is None else read_signatures(self.new_since)
+        known = None
+        if self.new_since is not None:
+            query = {"trace_id": trace} if trace else filters.query(None, is_live=False).to_dict()
+            known = read_signatures(self.new_since, {**answer, "query": query})
         return reviewed_by(decisions, datetime.now().astimezone().date(), known)
 
 
@@ -103,11 +112,16 @@ def _refused(text: str) -> typer.BadParameter:
     return typer.BadParameter(text, param_hint="--acknowledged")
 
 
-def read_signatures(path: str) -> frozenset[str]:
+def read_signatures(path: str, asked: Mapping[str, object]) -> frozenset[str]:
     """Read the signatures of all findings of a JSON answer.
 
+    Args:
+        path: The file.
+        asked: A document that says what is asked now.
+
     Raises:
-        InputError: If the file cannot be read, is no answer of `findings`, or has a part of the findings.
+        InputError: If the file cannot be read, is no answer of `findings`, has a part of the findings, or those of
+            another question.
     """
     hint = "write it with `traceq findings --format json -o FILE`"
     try:
@@ -123,11 +137,56 @@ def read_signatures(path: str) -> frozenset[str]:
             f"'{path}' does not have all findings, but those of --top or --new-since",
             hint=f"{hint} and neither of both",
         )
+    if different := _asked_otherwise(document, asked):
+        raise InputError(
+            f"'{path}' was asked something else ({different}): what it does not have need not be new",
+            hint=f"{hint} and the same options",
+        )
     found = document.get("findings")
     signatures = [each.get("signature") if isinstance(each, dict) else None for each in found or ()]
     if not isinstance(found, list) or not all(isinstance(each, str) for each in signatures):
         raise InputError(f"the findings in '{path}' have no signatures", hint=f"{hint} of this version")
     return frozenset(str(each) for each in signatures)
+
+
+_OF_THE_SOURCE = frozenset(("service", "start_ns", "end_ns", "limit"))
+"""What runs of one question differ in; the service is told beside the query."""
+
+
+def _asked_otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say why an answer may lack findings that another one has, though they were there; empty where nothing is known.
+
+    What was asked about more (every service, every kind, all traces) has them too.
+    """
+    asked, asked_now = (_flat(each.get("asked")) for each in (before, now))
+    query, query_now = (_flat(each.get("query")) for each in (before, now))
+    if not asked:
+        return "it does not say what"
+    kinds, kinds_now = asked.pop("kinds", None), asked_now.pop("kinds", None)
+    told = []
+    if before.get("service") not in {None, now.get("service")}:
+        told.append(f"service {before['service']}, here {now.get('service') or 'all'}")
+    if kinds is not None and not set(kinds_now or (None,)) <= set(kinds):
+        told.append(f"kinds {', '.join(map(str, kinds))}, here {', '.join(kinds_now or ()) or 'all'}")
+    told += [f"{key} {value}, here {asked_now.get(key)}" for key, value in asked.items() if asked_now.get(key) != value]
+    told += [
+        f"{key} {value}, here {query_now.get(key, 'none')}"
+        for key, value in query.items()
+        if key not in _OF_THE_SOURCE and query_now.get(key) != value
+    ]
+    return "; ".join(told[:_MOST_TOLD])
+
+
+_MOST_TOLD = 3
+
+
+def _flat(part: object) -> dict[str, Any]:
+    """Give the values of nested objects under their own names."""
+    if not isinstance(part, Mapping):
+        return {}
+    inner = part.get("thresholds")
+    flat = {key: value for key, value in part.items() if key != "thresholds"}
+    return {**flat, **inner} if isinstance(inner, Mapping) else flat
 
 
 def _text(path: str, what: str) -> str:

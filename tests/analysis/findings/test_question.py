@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import reduce
 
 import pytest
@@ -52,6 +53,13 @@ def test_only_requests_of_the_service_are_looked_at() -> None:
     assert findings(table, "nobody").to_dict() == {
         "verdict": None,
         "service": "nobody",
+        "asked": {
+            "kinds": None,
+            "whole_trace": False,
+            "include_streams": False,
+            "skew_correction": True,
+            "thresholds": asdict(Thresholds()),
+        },
         "request_count": 0,
         "trace_count": 0,
         "span_count": 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import Field, fields
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -15,9 +16,9 @@ from traceq.analysis.group_sums import example_rows
 from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, set_apart_specs
 from traceq.analysis.spread import spread_specs
-from traceq.analysis.thresholds import Thresholds
+from traceq.analysis.thresholds import About, Thresholds
 from traceq.answer import Answer, Verdict, verdict_specs
-from traceq.report import Column, Part, Rows, Unit, Value, json_key
+from traceq.report import Column, Holds, Part, Rows, Unit, Value, json_key
 from traceq.units import format_duration, format_ratio, plural
 
 _SHOWN_OF_NAMES = 100
@@ -150,6 +151,44 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
 )
 
 
+_HOLDS: dict[Unit, Holds] = {Unit.RATIO: "share", Unit.DURATION: "integer", Unit.TEXT: "number"}
+
+
+def _threshold(threshold: Field[Any]) -> Column[Findings]:
+    """Describe a threshold as it was asked for."""
+    about: About = threshold.metadata["about"]
+    told = f"the threshold `--{about.name}`: {about.help[0].lower()}{about.help[1:].rstrip('.')}"
+    return json_key(
+        threshold.name,
+        lambda answer: getattr(answer.thresholds, threshold.name),
+        told,
+        within="asked.thresholds",
+        holds=_HOLDS.get(about.unit, "count"),
+        is_known=True,
+    )
+
+
+def _asked(key: str, value: Callable[[RequestOptions], bool], about: str) -> Column[Findings]:
+    return json_key(key, lambda answer: value(answer.options), about, within="asked", holds="boolean")
+
+
+_ASKED: tuple[Column[Findings], ...] = (
+    json_key(
+        "kinds",
+        lambda answer: list(answer.kinds) or None,
+        "kinds that were asked for; null for all",
+        within="asked",
+        holds="texts",
+        is_known=False,
+    ),
+    _asked("whole_trace", lambda options: options.whole_trace, "whether requests began at the roots of traces"),
+    _asked("include_streams", lambda options: options.include_streams, "whether connections that stay open counted"),
+    _asked("skew_correction", lambda options: options.correct_skew, "whether clocks were corrected"),
+    *map(_threshold, fields(Thresholds)),
+)
+"""What findings depend on besides traces: an answer is compared with another one only if both were asked alike."""
+
+
 class Findings(Answer, Struct, frozen=True):
     """What is worth changing, the costliest finding first."""
 
@@ -159,6 +198,8 @@ class Findings(Answer, Struct, frozen=True):
     findings: tuple[Finding, ...]
     known_count: int | None = None
     """The number of findings left out because they were there before; None where that was not asked for."""
+    kinds: tuple[str, ...] = ()
+    """The kinds that were asked for; empty for all."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
         *verdict_specs(
@@ -171,6 +212,7 @@ class Findings(Answer, Struct, frozen=True):
             ratio="the same as a share of `latency_ns`",
         ),
         ASKED_SERVICE,
+        *_ASKED,
         Column("request_count", of="sums", about="requests that were looked at"),
         Column("trace_count", of="sums", about="traces with these requests"),
         Column("span_count", of="sums", about="spans of these requests"),
