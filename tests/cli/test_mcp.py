@@ -147,23 +147,105 @@ def test_a_list_goes_on_where_it_was_cut() -> None:
     assert names == [f"{each['service']} {each['operation']} {each['peer']}" for each in whole]
 
 
+SERVICES = {"tool": "services", "arguments": {}, "why": "lists the services that there are"}
+HERE = ROOT / "fixtures" / "chat.json"
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
         (
             "bottlenecks",
-            {"service": "chat-servce"},
-            "no service named 'chat-servce'.*hint: did you mean 'chat-service'",
+            {"service": "chat-servce", "limit": 7},
+            {
+                "error": f"no service named 'chat-servce' in {HERE}",
+                "hint": "did you mean 'chat-service'? `services` lists all 5",
+                "next": [
+                    {
+                        "tool": "bottlenecks",
+                        "arguments": {"service": "chat-service", "limit": 7},
+                        "why": "asks about service chat-service",
+                    },
+                    SERVICES,
+                ],
+            },
         ),
-        ("trace_overview", {"trace_id": "feed"}, "no trace.*feed.*hint: "),
-        ("span_details", {"trace_id": "@", "span_id": "feed"}, "no span 'feed'.*hint: "),
+        (
+            "errors",
+            {"service": "chat-service", "operation": "nope"},
+            {
+                "error": f"no operation named 'nope' in service 'chat-service' in {HERE}",
+                "hint": "`bottlenecks` lists all 28",
+                "next": [
+                    {
+                        "tool": "bottlenecks",
+                        "arguments": {"service": "chat-service"},
+                        "why": "lists operations in requests of chat-service",
+                    }
+                ],
+            },
+        ),
+        (
+            "trace_overview",
+            {"trace_id": "feed"},
+            {
+                "error": f"no trace 'feed' in {HERE}",
+                "hint": "`search` lists all 106",
+                "next": [{"tool": "search", "arguments": {}, "why": "lists traces with their ids"}],
+            },
+        ),
+        (
+            "compare",
+            {"before": "-1h..now"},
+            {"error": "say what to compare", "hint": "give both `before` and `after`, or `split`"},
+        ),
+    ],
+    ids=["service", "operation", "trace", "sides"],
+)
+def test_failures_say_which_tool_to_call_instead(tool: str, arguments: dict[str, Any], told: Any) -> None:
+    """An agent has no shell for the commands that the command line would suggest."""
+    is_error, text = asked(CHAT, lambda client: said(client, tool, **arguments))
+
+    assert is_error
+    assert json.loads(text) == told
+
+
+def test_notes_name_arguments_in_place_of_options() -> None:
+    document = asked(CHAT, lambda client: answered(client, "findings", service="chat-service", limit=5))
+
+    told = "the limit of 5 left traces out: there may be more, raise `limit` or narrow the window"
+    assert document["notes"]["items"] == [told]
+
+
+@pytest.mark.parametrize("tool", ["search", "bottlenecks", "findings", "errors"])
+def test_where_nothing_matched_the_services_come_next(tool: str) -> None:
+    document = asked(CHAT, lambda client: answered(client, tool, start="2001-01-01", end="2001-01-02"))
+
+    assert document["next"] == [{**SERVICES, "why": "nothing matched: lists the services that there are"}]
+
+
+def test_what_comes_next_is_about_the_same_traces() -> None:
+    async def run(client: Client) -> None:
+        found = await answered(client, "search", error=True, limit=9)
+        trace_id = found["traces"]["items"][0]["trace_id"]
+        assert [step["arguments"] for step in found["next"]] == [{"trace_id": trace_id}, {"error": True, "limit": 9}]
+        one = await answered(client, "bottlenecks", trace_id=trace_id)
+        assert one["next"][0]["arguments"] == {"trace_id": trace_id}
+
+    asked(CHAT, run)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("span_details", {"trace_id": "@", "span_id": "feed"}, "no span 'feed'.*trace_overview and critical_path"),
         ("search", {"min_duration": "soon"}, "soon"),
         ("search", {"lookback": "1h", "start": "-2h"}, "lookback"),
         ("compare", {}, "say what to compare"),
         ("compare", {"before": "/etc/passwd", "after": "/etc/hosts"}, "windows of time"),
-        ("compare", {"before": "http://elsewhere/trace/feed", "after": "feed"}, "windows of time.*hint: "),
-        ("trace_overview", {"trace_id": "/etc/passwd"}, "'/etc/passwd' is no id of a trace.*hint: "),
-        ("bottlenecks", {"trace_id": "fixtures/chat.json"}, "'fixtures/chat.json' is no id of a trace.*hint: "),
+        ("compare", {"before": "http://elsewhere/trace/feed", "after": "feed"}, "windows of time.*hint"),
+        ("trace_overview", {"trace_id": "/etc/passwd"}, "'/etc/passwd' is no id of a trace.*hint"),
+        ("bottlenecks", {"trace_id": "fixtures/chat.json"}, "'fixtures/chat.json' is no id of a trace.*hint"),
         (
             "span_details",
             {"trace_id": "https://me:hidden@elsewhere/trace/feed", "span_id": "1"},
@@ -176,7 +258,7 @@ def test_a_list_goes_on_where_it_was_cut() -> None:
         ("search", {"source": "/etc/passwd"}, "source\n.*not permitted"),
     ],
 )
-def test_errors_have_the_command_lines_hints(tool: str, arguments: dict[str, Any], told: str) -> None:
+def test_errors_say_what_is_wrong(tool: str, arguments: dict[str, Any], told: str) -> None:
     async def run(client: Client) -> tuple[bool, str]:
         if arguments.get("trace_id") == "@":
             arguments["trace_id"] = (await answered(client, "search"))["traces"]["items"][0]["trace_id"]
@@ -214,7 +296,7 @@ def test_a_link_to_another_server_sends_nothing_there() -> None:
         is_error, text = asked(CHAT, lambda client: said(client, "trace_overview", trace_id=link))
 
     assert is_error
-    assert f"hint: `traceq mcp --source {other.url}` asks that server" in text
+    assert f"`traceq mcp --source {other.url}` asks that server" in json.loads(text)["hint"]
     assert other.requests == []
 
 
@@ -222,8 +304,9 @@ def test_a_server_that_is_down_is_an_error_with_a_hint() -> None:
     is_error, text = asked("http://127.0.0.1:9", lambda client: said(client, "services"))
 
     assert is_error
-    assert "cannot reach" in text
-    assert "hint: " in text
+    told = json.loads(text)
+    assert told["error"] == "cannot reach Jaeger at http://127.0.0.1:9 (connection refused)"
+    assert told["hint"].endswith("TRACEQ_SOURCE (options of `traceq mcp`: whoever starts it can give them)")
 
 
 def test_huge_attributes_and_statements_keep_to_the_budget(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import typer
 from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool as ServedTool
-from mcp.types import ToolAnnotations
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
 from traceq.cli.mcp.arguments import parameters
+from traceq.cli.mcp.failures import failure
 from traceq.cli.mcp.tools import TOOLS, Tool
 from traceq.cli.options import SourceOptions
 from traceq.documents import compact
@@ -50,19 +50,29 @@ def _strict(function: Any, name: str, about: str) -> ServedTool:
 
 
 def _callable(name: str, tool: Tool, source: SourceOptions, turn: threading.Lock) -> Any:
-    def call(**values: Any) -> str:
+    taken = parameters(tool.arguments)
+    defaults = {each.name: each.default for each in taken}
+
+    def call(**values: Any) -> str | CallToolResult:
+        def failed(message: str, hint: str = "") -> CallToolResult:
+            # Not an exception: the library would put words before the document.
+            told = compact(failure(message, hint, name, given))
+            return CallToolResult(content=[TextContent(type="text", text=told)], is_error=True)
+
+        given = {key: value for key, value in values.items() if value != defaults[key]}
         try:
             with turn:
                 return compact(tool.answer(source, values))
         except TraceqError as error:
-            raise ToolError("\n".join(filter(None, (error.message, error.hint and f"hint: {error.hint}")))) from error
+            return failed(error.message, error.hint)
         except typer.BadParameter as error:
-            raise ToolError(error.format_message()) from error
+            return failed(error.message)
         except ValueError as error:
-            raise ToolError(str(error)) from error
+            message, _, hint = str(error).partition("\nhint: ")
+            return failed(message, hint)
 
     call.__name__ = name
-    call.__signature__ = inspect.Signature(parameters(tool.arguments), return_annotation=str)  # type: ignore[attr-defined]  # what inspect.signature looks for first
+    call.__signature__ = inspect.Signature(taken, return_annotation=str)  # type: ignore[attr-defined]  # what inspect.signature looks for first
     return call
 
 

@@ -36,10 +36,17 @@ def _same(wanted: given.Filters) -> dict[str, Any]:
         "service": wanted.service,
         "operation": wanted.operation,
         "tags": wanted.tags,
+        "error": wanted.error,
+        "min_duration": wanted.min_duration,
         "lookback": wanted.lookback,
         "start": wanted.start,
         "end": wanted.end,
+        "limit": wanted.limit,
+        "trace_id": getattr(wanted, "trace_id", None),
     }
+
+
+_NOTHING = Step("services", {}, "nothing matched: lists the services that there are")
 
 
 def after_services(document: Document, wanted: given.Listing) -> Iterator[Step]:
@@ -55,6 +62,8 @@ def after_services(document: Document, wanted: given.Listing) -> Iterator[Step]:
 
 def after_search(document: Document, wanted: given.Search) -> Iterator[Step]:
     """Look at the first trace, then at all of them together."""
+    if not document["traces"]:
+        yield _NOTHING
     for trace in document["traces"][:1]:
         yield Step("trace_overview", {"trace_id": trace["trace_id"]}, "says what held up the first trace")
         yield Step("bottlenecks", _same(wanted), "ranks what holds up all such requests")
@@ -65,8 +74,7 @@ def after_bottlenecks(document: Document, wanted: given.Requests) -> Iterator[St
     named = document["verdict"] or {}
     lines = document["operations"]
     told = [line for line in lines if all(line[key] == named.get(key) for key in ("service", "operation"))]
-    if lines:
-        yield Step("findings", _same(wanted), "says what is worth a change, and what it costs")
+    yield Step("findings", _same(wanted), "says what is worth a change, and what it costs") if lines else _NOTHING
     for line in (told or lines)[:1]:
         example = {"trace_id": line["example"]["trace_id"], "span_id": line["example"]["span_id"]}
         yield Step("span_details", example, f"shows the longest {line['operation']}")
@@ -83,7 +91,9 @@ def after_findings(document: Document, wanted: given.Requests) -> Iterator[Step]
                 where = {"trace_id": example["trace_id"], "span_id": span_id}
                 yield Step("span_details", where, f"shows an example of {finding['kind']}")
             yield Step("trace_overview", {"trace_id": example["trace_id"]}, "shows the request around it")
-    if not document["findings"]:
+    if not document["request_count"]:
+        yield _NOTHING
+    elif not document["findings"]:
         yield Step("bottlenecks", _same(wanted), "ranks where the time goes all the same")
 
 
@@ -93,7 +103,9 @@ def after_errors(document: Document, wanted: given.Requests) -> Iterator[Step]:
         for example in error["examples"][:1]:
             where = {"trace_id": example["trace_id"], "span_id": example["span_id"]}
             yield Step("span_details", where, f"shows the failed {error['operation']}, its exception and attributes")
-    if not document["errors"]:
+    if not document["request_count"]:
+        yield _NOTHING
+    elif not document["errors"]:
         yield Step("bottlenecks", _same(wanted), "nothing failed: ranks where the time goes")
 
 

@@ -25,6 +25,7 @@ from traceq.answer import Answer
 from traceq.cli.compare import CompareOptions, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
+from traceq.cli.mcp.failures import in_terms_of_tools
 from traceq.cli.mcp.suggestions import Step
 from traceq.cli.options import FilterOptions, RequestsOptions, ServiceOptions, SourceOptions, WindowOptions
 from traceq.cli.outputs import AskingOptions, OutputOptions
@@ -69,7 +70,10 @@ class Tool:
         steps = [step.to_dict() for step in self.follow(document, wanted)]
         kept = _without_first(selected(document, self.keys), wanted.skip)
         told: Document = {"is_cut_off": asked.is_cut_off, "is_partial": asked.is_partial}
-        remarks = {"notes": list(asked.notes), "warning_counts": dict(sorted(asked.warning_counts.items()))}
+        remarks = {
+            "notes": list(map(in_terms_of_tools, asked.notes)),
+            "warning_counts": dict(sorted(asked.warning_counts.items())),
+        }
         said = {key: value for key, value in remarks.items() if value}
         return fitted({**with_totals({**kept, **told, **said}), "next": steps}, wanted.max_bytes)
 
@@ -158,6 +162,8 @@ def _with_listed(span: Document) -> Document:
 
 
 def _compare(source: SourceOptions, wanted: given.Sides) -> Found:
+    if wanted.split is None and None in (wanted.before, wanted.after):
+        raise ValueError("say what to compare\nhint: give both `before` and `after`, or `split`")
     window = None if wanted.lookback is None else parse_lookback(wanted.lookback, time.time_ns())
     filters = FilterOptions(when=WindowOptions(window), limit=wanted.limit)
     options = CompareOptions(what=_sides(wanted), service=wanted.service, asking=_asking(source, filters))
