@@ -97,14 +97,26 @@ def test_means_are_compared() -> None:
 
 def test_values_that_come_in_stretches_count_for_less() -> None:
     rng = np.random.default_rng(1)
-    mixed = (rng.random(400) < 0.2).astype(np.float64)
+    several = [(rng.random(400) < 0.2).astype(np.float64) for _ in range(20)]
+    mixed = several[0]
     stretches = np.repeat((rng.random(20) < 0.2).astype(np.float64), 20)
     hashes = np.arange(400, dtype=np.uint64)
 
-    assert crowding([(mixed, hashes)]) < 1.5
+    found = sorted(crowding([(values, hashes)]) for values in several)
+    assert (found[:14], sum(found) / 20 < 1.5) == ([1.0] * 14, True)
     assert crowding([(stretches, hashes)]) > 10
     assert crowding([(np.sort(mixed), np.repeat(np.uint64(7), 400))]) == 1, "one trace has no stretches"
     assert crowding([(mixed[:8], hashes[:8])]) == 1
+
+
+def test_slow_requests_that_come_together_may_be_one_pause() -> None:
+    """The same times, but in the one run they come one after the other, as if something had stood still once."""
+    calm = sample([100 + number % 7 for number in range(100)])
+    apart = sample([300 if number % 8 == 3 else 100 + number % 7 for number in range(100)])
+    together = sample([300 if 40 <= number < 52 else 100 + number % 7 for number in range(100)])
+
+    assert percentile_growth(calm, apart, 0.95).chance < 1e-3
+    assert percentile_growth(calm, together, 0.95).chance > 0.1
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=20))

@@ -83,24 +83,44 @@ def _log_choices(size: int, taken: int) -> float:
 def crowding(runs: Sequence[tuple[Floats, Hashes]]) -> float:
     """Say how many times more the averages of stretches of a run vary than those of independent values would.
 
-    The values of each run, in order of time, are divided into stretches: about as many as there are values in each, and
-    half as many; values of one trace stay together. 1 unless the averages vary more than chance explains;
-    else what the variation may be, in three of four cases, rather than what it is, as there are few stretches.
+    The values of each run, in order of time, are divided into stretches of one trace, of two, of four and so on. 1
+    unless the averages of some of them vary more than chance explains: short stretches show that best, of which there
+    are many. Else the greatest ratio, as only stretches longer than what made requests alike show all of it.
 
     Args:
         runs: Values, and the traces that these are from.
 
-    Source: batch means, as for simulations; the ratio is the design effect of surveys (Kish, 1965).
+    Source: batch means at all lengths, Flyvbjerg and Petersen, 1989; the ratio is the design effect of surveys (Kish,
+    1965).
     """
-    return max(_crowding_at(runs, scale) for scale in (1, 2))
+    marked = [
+        (values, np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))) for values, hashes in runs if values.size
+    ]
+    length, ratios, is_clear = 1, [1.0], False
+    while max((heads.size for _, heads in marked), default=0) // length >= _LEAST_STRETCHES:
+        scatter, freedom = _scatter_of_stretches(marked, length)
+        if freedom:
+            is_clear = is_clear or scatter >= _scatter(freedom, _CLEAR)
+            ratios.append(scatter / _scatter(freedom, 0))
+        length *= 2
+    return max(ratios) if is_clear else 1.0
 
 
-def _crowding_at(runs: Sequence[tuple[Floats, Hashes]], scale: int) -> float:
+def _heads(hashes: Hashes) -> Ints:
+    """Give where the values of each trace begin."""
+    return np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
+
+
+def _scatter_of_stretches(runs: Sequence[tuple[Floats, Ints]], length: int) -> tuple[float, int]:
+    """Sum up how far averages of stretches lie from those of their runs, as chi-squared, and give its freedom.
+
+    Args:
+        runs: Values, and where those of each trace begin.
+        length: The number of traces in a stretch.
+    """
     found, freedom = 0.0, 0
-    for values, hashes in runs:
-        heads = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
-        count = math.isqrt(heads.size) // scale
-        variance = float(values.var()) if values.size else 0.0
+    for values, heads in runs:
+        count, variance = heads.size // length, float(values.var())
         if count < _LEAST_STRETCHES or variance == 0:
             continue
         starts = heads[(np.arange(count) * heads.size) // count]
@@ -108,9 +128,7 @@ def _crowding_at(runs: Sequence[tuple[Floats, Hashes]], scale: int) -> float:
         differences = np.add.reduceat(values, starts) / sizes - values.mean()
         found += float((sizes * differences**2).sum()) / variance
         freedom += count - 1
-    if not freedom or found < _scatter(freedom, _CLEAR):
-        return 1.0
-    return max(1.0, found / _scatter(freedom, -_CAUTION))
+    return found, freedom
 
 
 def _scatter(freedom: int, deviate: float) -> float:
@@ -121,8 +139,6 @@ def _scatter(freedom: int, deviate: float) -> float:
 
 _CLEAR = 1.645
 """The normal deviate that chance exceeds in one of 20 cases: what varies more is no chance."""
-_CAUTION = 0.674
-"""The normal deviate that chance exceeds in one of four cases."""
 _LEAST_STRETCHES = 3
 
 
@@ -149,18 +165,15 @@ def percentile_growth(before: Sample, after: Sample, quantile: float) -> Growth:
 
     Source: exceedance (precedence) tests, Balakrishnan and Ng, 2006.
     """
-    runs, sizes = (before, after), (len(before), len(after))
-    first, second = (np.sort(run.values) for run in runs)
-    pooled = np.sort(np.concatenate((first, second)))
-    bound = pooled[rank_of(quantile, pooled.size) - 1]
-    crowd = crowding([((run.values > bound).astype(np.float64), run.hashes) for run in runs])
+    sizes = (len(before), len(after))
+    first, second = (np.sort(run.values) for run in (before, after))
     fewer, more = sizes[0] - rank_of(quantile, sizes[0]), sizes[1] - rank_of(quantile, sizes[1]) + 1
     paths = [
         [(fewer, found) for found in range(more, sizes[1] + 1)],
         [*((found, more) for found in range(fewer, 0, -1)), *((0, found) for found in range(more, sizes[1] + 1))],
     ]
 
-    def chance(cut: tuple[int, int]) -> float:
+    def chance(cut: tuple[int, int], crowd: float) -> float:
         """Give how often chance leaves no more values before, and no fewer after, above a cut on either path."""
         return min(1.0, len(paths) * _table_chance(cut[0], sizes[0], cut[1], sizes[1], crowd))
 
@@ -168,11 +181,22 @@ def percentile_growth(before: Sample, after: Sample, quantile: float) -> Growth:
         """Give by how much the last value after that lies above a cut exceeds the last one before that lies below."""
         return float(second[sizes[1] - cut[1]]) / max(float(first[sizes[0] - cut[0] - 1]), 1.0)
 
-    reached = [bisect_left(path, True, key=lambda cut: ratio(cut) <= 1) for path in paths]  # noqa: FBT003
-    surest = min((chance(path[end - 1]) for path, end in zip(paths, reached, strict=True) if end), default=1.0)
-    sure = [bisect_left(path, True, key=lambda cut: chance(cut) <= 1 - _COVERAGE) for path in paths]  # noqa: FBT003
-    low = [ratio(path[at]) for path, at in zip(paths, sure, strict=True) if at < len(path)]
-    return Growth(surest, max(low, default=None))
+    def crowd_of(cut: tuple[int, int]) -> float:
+        """Say how far the values above a cut come together; those at another one may not, and prove nothing."""
+        beyond = before.values > first[sizes[0] - cut[0] - 1], after.values >= second[sizes[1] - cut[1]]
+        return crowding(
+            [(flags.astype(np.float64), run.hashes) for flags, run in zip(beyond, (before, after), strict=True)]
+        )
+
+    surest, low = 1.0, None
+    for path in paths:
+        end = bisect_left(path, True, key=lambda cut: ratio(cut) <= 1)  # noqa: FBT003
+        crowd = crowd_of(path[max(end - 1, 0)])
+        surest = min(surest, chance(path[end - 1], crowd) if end else 1.0)
+        sure = bisect_left(path, True, key=lambda cut: chance(cut, crowd) <= 1 - _COVERAGE)  # noqa: FBT003
+        if sure < len(path):
+            low = max(low or 0.0, ratio(path[sure]))
+    return Growth(surest, low)
 
 
 def rank_of(quantile: float, size: int) -> int:
