@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -96,6 +99,34 @@ def test_nothing_measured_fails_unless_it_is_allowed(files: dict[str, str], run:
 
     assert allowed.code == ExitCode.ANSWERED
     assert "no span goes by this name" in allowed.out
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_run_that_made_hardly_any_request_compares_nothing(
+    count: int, files: dict[str, str], run: Run, tmp_path: Path
+) -> None:
+    """However few there are, chance explains that: it must not pass for that reason."""
+    after = written(tmp_path / "after.json", 4, count=count)
+
+    outcome = run("check", "--baseline", files["before"], "--source", after)
+
+    told = f"too few requests of the same operations to tell: 400 before, {2 * count} after"
+    assert outcome.code == ExitCode.CHECK_FAILED
+    assert told in " ".join(outcome.out.split())
+
+
+@pytest.mark.parametrize("closed", ["stdout", "both"])
+def test_a_reader_that_is_gone_changes_no_exit_code(closed: str, files: dict[str, str]) -> None:
+    """A build that shows the first lines only (`| head`, `2>&1 | head`) must fail all the same."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "traceq", "check", "--baseline", files["before"], "--source", files["slow"]]
+
+    with os.fdopen(writing, "wb") as gone:
+        error = gone if closed == "both" else subprocess.DEVNULL
+        done = subprocess.run(command, stdout=gone, stderr=error, check=False, timeout=60)
+
+    assert done.returncode == ExitCode.CHECK_FAILED
 
 
 def test_a_limit_is_told_before_anything_else(files: dict[str, str], run: Run) -> None:

@@ -298,6 +298,11 @@ def _run(arguments: Sequence[str]) -> object:
         if isinstance(error.__context__, BrokenPipeError):
             raise error.__context__ from None
         raise
+    except TraceqError as error:
+        # A command that failed besides keeps its own exit code.
+        if isinstance(error.__context__, (BrokenPipeError, SystemExit)):
+            _leave_closed_pipe()
+        raise
     sys.stdout.flush()
     return code
 

@@ -114,7 +114,17 @@ def check(options: CheckOptions) -> None:
 
         with destination(options.junit) as out:
             out.write(render_junit(shown, asked.location).encode("utf-8", "backslashreplace"))
-    emit(shown, asked, options.asking.output)
+    try:
+        emit(shown, asked, options.asking.output)
+    except (BrokenPipeError, SystemExit):
+        # rich makes the second of the first. A build of which only the first lines are read must not pass by that.
+        _fail(answer)
+        raise
+    _fail(answer)
+
+
+def _fail(answer: Checks) -> None:
+    """End with the exit code of checks if one failed."""
     if answer.failed:
         raise CheckFailed(f"{len(answer.failed)} of {plural(len(answer.results), 'check')} failed")
 

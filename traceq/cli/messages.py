@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,8 +42,12 @@ _ONE_OR_MORE = re.compile(r"\[([^|]*)\|([^]]*)\]")
 
 
 def tell(kind: str, text: str) -> None:
-    """Write one line on standard error."""
-    sys.stderr.write(f"traceq: {kind}: {printable(text)}\n")
+    """Write one line on standard error; where nobody reads it any more, the exit code tells alone."""
+    try:
+        sys.stderr.write(f"traceq: {kind}: {printable(text)}\n")
+    except BrokenPipeError:
+        # Python flushes it once more on exit, and would change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def tell_error(message: str, hint: str = "", pointed: Sequence[str] = ()) -> None:
