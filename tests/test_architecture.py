@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"semantics", "traces"},
     "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
-    "conditions": {"semantics", "traces"},
+    "conditions": {"semantics", "traces", "where"},
     "where": {"units"},
     "where_conditions": {"conditions", "semantics", "traces", "units", "where"},
     "query": {"catalog", "conditions", "semantics", "traces", "units", "where", "where_conditions"},

@@ -7,7 +7,6 @@ written. docs/servers.md has the table.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import product
 
@@ -25,6 +24,7 @@ from traceq.semantics import (
     value_text,
 )
 from traceq.traces import SpanDetails, Traces
+from traceq.where import compiled
 
 Condition = tuple[str, str]
 """A key and the text of its value."""
@@ -141,8 +141,7 @@ def carries_like(traces: Traces, row: int, key: str, pattern: str) -> bool:
         texts.append(span.kind.name.lower())
     if key == "event":
         texts += [event.name for event in details.events()]
-    # `re` keeps the expressions that it has compiled.
-    return any(re.search(pattern, text) for text in texts)
+    return any(compiled(pattern).search(text) for text in texts)
 
 
 def _levels(details: SpanDetails) -> Iterable[Attributes]:

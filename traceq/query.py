@@ -7,7 +7,6 @@ span of the trace meets service, operation, tags, span duration and time all at 
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from traceq.catalog import Window
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
-from traceq.where import OWN_NAMES, PLACES, Where, names_in, print_where
+from traceq.where import OWN_NAMES, PLACES, Where, compiled, names_in, print_where
 
 DEFAULT_LIMIT = 200
 """The default number of traces that an analysis reads from a server."""
@@ -76,8 +75,8 @@ class TraceQuery:
             raise ValueError(f"the limit has to be 1 or more, not {self.limit}")
         for key, pattern in self.tag_patterns:
             try:
-                re.compile(pattern)
-            except (re.error, OverflowError) as error:
+                compiled(pattern)
+            except ValueError as error:
                 hint = "a backslash takes away a character's special meaning, and key=value compares exactly"
                 raise ValueError(f"cannot read the pattern '{pattern}' of the tag '{key}' ({error}): {hint}") from error
 

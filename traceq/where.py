@@ -6,7 +6,9 @@ The grammar is small, and docs/where.md has all of it. What a condition means fo
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias, TypeGuard, cast, get_args
 
 from msgspec import Struct
@@ -325,8 +327,8 @@ def _misfit(name: str, operator: Operator, value: Value) -> str:
     """Say why an operator and a value do not go together; empty if they do."""
     if operator in ("~", "!~"):
         try:
-            re.compile(text_of(value))
-        except (re.error, OverflowError) as error:
+            compiled(text_of(value))
+        except ValueError as error:
             return f"the pattern cannot be read ({error})"
         return ""
     if name == DURATION and not isinstance(value, Length):
@@ -337,6 +339,22 @@ def _misfit(name: str, operator: Operator, value: Value) -> str:
     if operator in ORDERS and isinstance(value, Text):
         return f"'{operator}' compares numbers and durations: 500, 1.5, 200ms"
     return ""
+
+
+@lru_cache(maxsize=64)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Read a regular expression.
+
+    Raises:
+        ValueError: If it is none, or one that is too large or too deep.
+    """
+    with warnings.catch_warnings():
+        # Python tells developers what it may read in another way one day.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            return re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(str(error)) from error
 
 
 def text_of(value: Value) -> str:

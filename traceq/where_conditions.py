@@ -30,6 +30,7 @@ from traceq.where import (
     Text,
     Value,
     Where,
+    compiled,
     names_in,
     text_of,
 )
@@ -125,8 +126,7 @@ def _levels(details: SpanDetails, place: str) -> Iterable[Attributes]:
 
 def _holds(found: AttributeValue, name: str, operator: str, value: Value) -> bool:
     if operator == "~":
-        # `re` keeps the expressions that it has compiled.
-        return re.search(text_of(value), value_text(found)) is not None
+        return compiled(text_of(value)).search(value_text(found)) is not None
     if operator == "=":
         return _equals(found, name, value)
     number, bound = _number(found, value), _bound(value)

@@ -99,6 +99,8 @@ def test_windows_without_sense_are_refused(arguments: tuple[str, ...], told: str
             ),
         ),
         (("--where", "a\tin ("), "\ntraceq: error:   a\\tin (\ntraceq: error:          ^\n"),
+        (("--where", "a ~ '" + "(" * 3000 + ")" * 3000 + "'"), "the pattern cannot be read (maximum recursion depth"),
+        (("--tag", "a~" + "(" * 3000 + ")" * 3000), "cannot read the pattern '((("),
         (("--tag", "a=b", "--tag", "a > x"), "for --tag: cannot read the condition at column 5 ('x'): '>' compares"),
         (("--where", "not " * 99 + "a exists"), f"\ntraceq: error:   {' not' * 8} {'not ' * 8}n"),
     ],
@@ -108,3 +110,10 @@ def test_a_mistake_in_a_condition_is_pointed_at(arguments: tuple[str, ...], told
 
     assert (outcome.code, outcome.out) == (2, "")
     assert told in outcome.err
+
+
+def test_patterns_are_read_without_a_word_from_python(run: Run) -> None:
+    for condition in (("--where", "name ~ '[[]a'"), ("--tag", "db.system~[[]b")):
+        outcome = run("search", *condition, "-s", "fixtures/chat.json", "-f", "json")
+
+        assert (outcome.code, outcome.err) == (0, "")
