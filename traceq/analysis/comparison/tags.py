@@ -10,7 +10,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -102,6 +102,20 @@ class _Tally(Struct):
         """Record that a service has a part in traces."""
         self.services[service] = self.services.get(service, 0) | traces
 
+    def meet(self, service: str, tags: Iterable[Tag], traces: int) -> None:
+        """Record that traces have tags in the part of a service."""
+        self.enter(service, traces)
+        for tag in tags:
+            key, value = tag
+            values = self.by_key.get(key)
+            known = None if values is None else values.get(value)
+            if values is None or known is None:
+                self.add(key, value, traces, (service,))
+            else:
+                # Most of them; nothing is made for these.
+                values[value] = known | traces
+                self.bearers[tag].add(service)
+
     def add(self, key: str, value: str, traces: int, bearers: Iterable[str]) -> None:
         """Record that traces have a tag; a key with too many values is dropped, which bounds the memory."""
         if key in self.crowded:
@@ -111,7 +125,6 @@ class _Tally(Struct):
             values = self.by_key[key] = {}
         known = values.get(value)
         if known is not None:
-            # Most of them; nothing is made for these.
             values[value] = known | traces
             self.bearers[key, value].update(bearers)
             return
@@ -136,18 +149,20 @@ def count_tags(traces: Traces, sample: Sample) -> TagCounts:
     """
     numbers = {normal_id(trace_id): number for number, trace_id in enumerate(sample.trace_ids)}
     tally = _Tally()
+    resources: _Resources = {}
     for position, trace_id in enumerate(traces.trace_ids):
         number = numbers.get(normal_id(trace_id))
         if number is not None:
-            by_service = _tags(traces, position)
-            for service, found in by_service.items():
-                tally.enter(service, 1 << number)
-                for key, value in found:
-                    tally.add(key, value, 1 << number, (service,))
+            for service, found in _tags(traces, position, resources).items():
+                tally.meet(service, found, 1 << number)
     return tally.counts()
 
 
-def _tags(traces: Traces, position: int) -> dict[str, set[Tag]]:
+_Resources: TypeAlias = dict[int, tuple[Attributes, list[Tag]]]
+"""The tags of resources, by the identity of their attributes, which are kept so that no others can have it."""
+
+
+def _tags(traces: Traces, position: int, known: _Resources) -> dict[str, set[Tag]]:
     """List the tags of a trace by the services that bear them. Spans repeat each other: attributes are combined."""
     own: dict[str, set[Tag]] = {}
     # Most spans share the object of their resource with others; by its identity each one is read once.
@@ -158,8 +173,10 @@ def _tags(traces: Traces, position: int) -> dict[str, set[Tag]]:
         own.setdefault(span.service, set()).update(_texts(details.attributes()))
         resource = details.resource()
         resources[span.service, id(resource)] = resource
-    for (service, _), shared in resources.items():
-        own[service].update(("resource." + key, value) for key, value in _texts(shared))
+    for (service, number), shared in resources.items():
+        if number not in known:
+            known[number] = shared, [("resource." + key, value) for key, value in _texts(shared)]
+        own[service].update(known[number][1])
     return own
 
 
