@@ -88,3 +88,17 @@ def test_hardly_any_dataclasses_are_made_at_each_start(command: str, expected: s
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.rpartition("made:")[2] == expected
+
+
+@pytest.mark.parametrize(("first", "expected"), [("--version", "1"), ("capture", "None")])
+def test_numpy_starts_no_threads_and_a_captured_program_is_not_told(first: str, expected: str) -> None:
+    program = """
+import os, sys, traceq.cli
+traceq.cli.main = lambda arguments: print(os.environ.get("OPENBLAS_NUM_THREADS")) or 0
+traceq.cli.run()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    command = [sys.executable, "-c", program, first]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == expected

@@ -238,6 +238,10 @@ def run() -> None:
     # httpx would import its own command line, and with it click, pygments and all of rich: a sixteenth of a short run.
     # It does without where that cannot be imported.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # how Python is told so
+    if sys.argv[1:2] != ["capture"]:
+        # numpy would start a thread a core for products of matrices, which take no time here: a twentieth of a short
+        # run. What `capture` starts has this environment too, and must not be told.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     is_terminated: list[bool] = []
     signal.signal(signal.SIGTERM, lambda _number, _frame: _terminate(is_terminated))
     code = main(sys.argv[1:])
