@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +129,19 @@ def test_the_count_says_what_stands_in_the_rows(options: tuple[str, ...], told: 
     counts = [line for line in run("show", SLOW, *CHAT, *options).out.splitlines() if " rows" in line]
 
     assert counts == ([told] if told else [])
+
+
+def test_the_next_command_comes_last(run: Run, tmp_path: Path) -> None:
+    def one(at: int) -> dict[str, Any]:
+        above = [{"refType": "CHILD_OF", "traceID": "a" * 32, "spanID": f"{1:016x}"}] if at > 1 else []
+        ids = {"traceID": "a" * 32, "spanID": f"{at:016x}", "references": above}
+        return {**ids, "operationName": f"step {at}", "startTime": at, "duration": 1 if at > 1 else 300}
+
+    spans = [one(at) for at in range(1, 200)]
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps({"data": [{"traceID": "a" * 32, "spans": spans, "processes": {}}]}))
+
+    lines = run("show", str(path)).out.splitlines()
+
+    assert lines[-2].startswith(f"trace {'a' * 32} (")
+    assert lines[-1].startswith(f"next: traceq show {'a' * 32} --all --source ")

@@ -52,3 +52,10 @@ def test_what_a_row_is_charged_for_the_way_to_it_is_said() -> None:
     )
 
     assert found["serve"].note == "bottleneck 90 %, 40 ns of it on the way"
+
+
+def test_alike_calls_of_one_length_name_it_once() -> None:
+    found = rows(span("root", None, 0, 100), *(span("get", "root", at * 10, at * 10 + 5) for at in range(3)))
+
+    assert found["get"].note.endswith("5 ns each")
+    assert " to " not in found["get"].note

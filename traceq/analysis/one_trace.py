@@ -40,6 +40,8 @@ class Details(Struct, frozen=True):
 
 
 _ALL_DETAILS = Details(attributes=True, events=True, links=True)
+_STANDS_OUT = 0.1
+"""A smaller share of the latency is not what makes a trace slow, though no call has more."""
 
 
 class ExaminedSpan(Struct, frozen=True):
@@ -127,7 +129,10 @@ class TraceBottlenecks(Answer, Struct, frozen=True, eq=False):
         if not self.culprits:
             return None
         first = self.culprits[0]
-        held = f"{format_ratio(first.ratio)} of the time, {format_duration(first.held_ns)}, is in "
+        ratio, length = format_ratio(first.ratio), format_duration(first.held_ns)
+        held = f"{ratio} of the time, {length}, is in "
+        if first.ratio < _STANDS_OUT:
+            held = f"Nothing stands out: the most, {ratio} of the time ({length}), is in "
         numbers: dict[str, Value] = {
             "service": first.service,
             "operation": first.name,

@@ -110,11 +110,11 @@ def _findings(answer: ExaminedTrace) -> list[Line]:
 def _footer(answer: ExaminedTrace, drawn: Waterfall, asked: Asked) -> tuple[Line, ...]:
     lines = [dim(text) for text in _remarks(answer, drawn)]
     trace_id = answer.summary.trace_id
-    if drawn.abridged_count:
-        lines.append(next_line(asked, "show", trace_id, "--all"))
     where = asked.trace_url.format(trace_id=trace_id) if asked.trace_url else asked.location
     # The link or the path is there to be copied.
     lines.append(Line((Part(f"trace {trace_id}{f' ({where})' if where else ''}", "dim"),), wraps=False))
+    if drawn.abridged_count:
+        lines.append(next_line(asked, "show", trace_id, "--all"))
     return tuple(lines)
 
 

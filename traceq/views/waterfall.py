@@ -392,7 +392,8 @@ class _Drawing:
     def _fold_note(self, rows: Sequence[int]) -> str:
         lengths = [self.ends[row] - self.starts[row] for row in rows]
         size = self._size(rows[0])
-        each = f"{format_duration(min(lengths))} to {format_duration(max(lengths))} each"
+        shortest, longest = format_duration(min(lengths)), format_duration(max(lengths))
+        each = f"{shortest} each" if shortest == longest else f"{shortest} to {longest} each"
         return each if size == 1 else f"{each}, {plural(size, 'span')} each"
 
     def _overhang_notes(self, row: int) -> list[str]:
