@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.codec.reading import table
+from tests.laws import examples
 from tests.strategies import as_json
 from traceq.codec.damage import CUT_OFF, closed_document
 from traceq.codec.documents import read_document
@@ -175,3 +178,46 @@ def test_half_of_a_pair_at_the_end_is_not_taken_for_the_end(tmp_path: Path) -> N
 
     assert (count, found.notes) == (2, ())
     assert read_document(as_json(v1(1)) + b"\n" + as_json(v1(2, "g@")).replace(b"@", rb"\ud800"), "x").notes == ()
+
+
+ODD = st.sampled_from([None, True, -1, 2**64 - 5, 1.5, "", "NaN", "0" * 16, "é", [], {}, [None], {"a": 1}])
+
+
+@given(
+    st.sampled_from([{"data": [v1(1), v1(2)]}, {"resourceSpans": [otlp(1), otlp(2)]}, [zipkin(1), zipkin(2)]]),
+    st.data(),
+)
+@examples(0.5)
+def test_with_anything_anywhere_slices_give_what_the_whole_gives(written: Any, data: st.DataObject) -> None:
+    document = json.loads(json.dumps(written))
+    holder, key = data.draw(st.sampled_from(list(_places(document))))
+    holder[key] = data.draw(ODD)
+    found: list[int | str] = []
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "x.json"
+        file.write_bytes(as_json(document))
+        for count in (_whole_count, _sliced_count):
+            try:
+                found.append(count(str(file)))
+            except DecodeError:
+                found.append("refused")
+
+    assert found[0] == found[1]
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, key
+        yield from _places(value[key])
+
+
+def _whole_count(file: str) -> int:
+    return FileSource((file,)).find(TraceQuery(limit=None)).traces.span_count
+
+
+def _sliced_count(file: str) -> int:
+    with sliced((file,), slice_bytes=60) as found:
+        for attempt in found.attempts():
+            with attempt as trusted:
+                return sum(table.span_count for piece in trusted.slices for table in piece.tables(with_details=False))
+    raise AssertionError

@@ -300,3 +300,14 @@ def test_a_span_that_names_another_trace_is_told(named: str, is_told: bool) -> N
 
     assert table.span_count == 2
     assert [(each.code, each.span_id) for each in table.warnings] == [("other-trace", SPAN_ID)] * is_told
+
+
+def test_a_half_id_that_two_traces_share_stays_apart() -> None:
+    wholes = [f"{high:016x}{7:016x}" for high in (1, 2)]
+    spans = [{"traceID": each, "spanID": "1", "startTime": US, "duration": 1} for each in (*wholes, "7")]
+    body = as_json({"data": [{"traceID": span["traceID"], "spans": [span]} for span in spans]})
+
+    read = read_table(by_trace(read_document(body, "x").parts).values(), with_details=False)
+
+    assert sorted(read.trace_ids) == sorted((*wholes, "7"))
+    assert "halves-joined" not in {warning.code for warning in read.warnings}

@@ -24,17 +24,20 @@ DETAILED_SPANS = 20_000
 def by_trace(parts: Iterable[Part]) -> dict[str, list[Part]]:
     """Collect the parts of each trace, by `normal_id`.
 
-    What is stored under the low 64 bits of a trace's id belongs to it.
+    What is stored under the low 64 bits of a trace's id belongs to it, if no other trace has the same ones.
     """
     groups: dict[str, list[Part]] = {}
     for part in parts:
         groups.setdefault(normal_id(part.trace_id), []).append(part)
     halves = [trace_id for trace_id in groups if len(trace_id) <= 16]
     if 0 < len(halves) < len(groups):
-        whole = {low_half(trace_id): trace_id for trace_id in groups if len(trace_id) > 16}
+        wholes: dict[str, list[str]] = {}
+        for trace_id in groups:
+            if len(trace_id) > 16:
+                wholes.setdefault(low_half(trace_id), []).append(trace_id)
         for half in halves:
-            if half in whole:
-                groups[whole[half]] += groups.pop(half)
+            if len(found := wholes.get(half, [])) == 1:
+                groups[found[0]] += groups.pop(half)
     return groups
 
 
