@@ -116,15 +116,22 @@ def _operations(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json={"data": [{"name": name, "spanKind": ""} for name in sorted(names)]})
 
 
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", lambda _seconds: None)
+
+
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[JaegerSource]:
-    gives_oldest = getattr(request, "param", "newest") == "oldest"
+    kind = getattr(request, "param", "newest")
     monkeypatch.setattr(gathering, "MOST_TRACES", PAGE)
     with respx.mock(base_url=BASE, assert_all_called=False) as router:
         router.get("/api/services").respond(json={"data": ["cart", "pay", "probe", "shop"]})
-        router.get("/api/operations").mock(side_effect=_operations)
+        names = router.get("/api/operations").mock(side_effect=_operations)
+        if kind == "nameless":
+            names.respond(500, text="no")
         router.get("/api/v3/trace-summaries").respond(404, text="404 page not found\n")
-        router.get("/api/traces").mock(side_effect=partial(_search, gives_oldest=gives_oldest))
+        router.get("/api/traces").mock(side_effect=partial(_search, gives_oldest=kind == "oldest"))
         router.get(url__regex=r"/api/traces/\w+$").mock(
             side_effect=lambda request: httpx.Response(
                 200, json={"data": [each for each in STORED if request.url.path.endswith(each["traceID"])]}
@@ -195,6 +202,15 @@ def test_an_operation_is_found_by_either_name(name: str, service: str | None, so
 
     assert list(found.traces.trace_ids) == [TABLE.trace_ids[at] for at in matching(TABLE, query)][::-1]
     assert {each.trace_id for each in source.summaries(query).summaries} == set(found.traces.trace_ids)
+
+
+@pytest.mark.parametrize("source", ["nameless"], indirect=True)
+def test_an_operation_is_looked_for_where_a_server_fails_over_listing_names(source: JaegerSource) -> None:
+    query = TraceQuery(operation="GET /items/{id}", window=WINDOW)
+
+    found = source.find(query)
+
+    assert list(found.traces.trace_ids) == [TABLE.trace_ids[at] for at in matching(TABLE, query)][::-1]
 
 
 @pytest.mark.parametrize("source", ["oldest"], indirect=True)

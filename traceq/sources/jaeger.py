@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -52,6 +53,7 @@ from traceq.sources.dialects import (
 from traceq.sources.gathering import MOST_TRACES, Asking, Gatherer
 from traceq.sources.http import HttpClient
 from traceq.sources.interface import (
+    MOST_AT_ONCE,
     ConnectionOptions,
     Found,
     FoundSummaries,
@@ -361,7 +363,14 @@ class JaegerSource:
         if shown is None or ID_MARK not in shown:
             return (shown,)
         services = self.services() if query.service is None else (query.service,)
-        known = {each.name for service in services for each in self._dialect.operations(service)}
+        try:
+            with ThreadPoolExecutor(MOST_AT_ONCE) as executor:
+                listed = list(executor.map(self._dialect.operations, services))
+        except SourceError as error:
+            if not is_refusal(error):
+                raise
+            return (None,)
+        known = {each.name for operations in listed for each in operations}
         names = tuple(sorted(name for name in known if operation(name) == shown)) or (shown,)
         return names if len(names) <= _MOST_NAMES else (None,)
 
