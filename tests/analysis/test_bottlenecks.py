@@ -7,6 +7,7 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import SpanSpec, assemble, record, span, trace
+from tests.laws import examples
 from traceq.analysis.bottlenecks import BottleneckQuestion, BottleneckSums
 from traceq.analysis.columns import columns, meaning_among, named
 from traceq.analysis.requests import RequestOptions
@@ -123,6 +124,7 @@ def test_the_frame_has_a_row_a_line(messages: Traces) -> None:
     assert frame["duration.max_ns"].tolist() == [10_000, 10_100, 50]
 
 
+@examples(0.5)
 @given(tables())
 def test_sums_of_parts_add_up_in_any_order(traces: Traces) -> None:
     traces = knowing(traces)
@@ -135,6 +137,7 @@ def test_sums_of_parts_add_up_in_any_order(traces: Traces) -> None:
     assert int(forward.groups.critical_ns.sum()) == forward.latency.total_ns
 
 
+@examples(0.5)
 @given(tables())
 def test_one_table_or_trace_by_trace_is_the_same(traces: Traces) -> None:
     assert bottlenecks(traces).to_dict() == bottlenecks(iter(traces)).to_dict()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.obvious import children
 from tests.builders import EPOCH_NS, SpanSpec, span, trace, traces
+from tests.laws import examples
 from traceq.analysis.columns import columns
 from traceq.analysis.errors import ErrorQuestion, ErrorSums, Failure, failure_of, find_origins, masked
 from traceq.analysis.requests import RequestOptions
@@ -164,6 +165,7 @@ def test_origins_are_the_failed_spans_without_a_failed_child(table: Traces) -> N
         assert found[row] == (table.span(row).has_error and not failed_below)
 
 
+@examples(0.5)
 @given(tables())
 def test_parts_add_up_in_any_order(table: Traces) -> None:
     table = knowing(table)

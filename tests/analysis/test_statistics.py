@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import tables
 from tests.analysis.obvious import self_time
 from tests.builders import span, trace, traces
+from tests.laws import examples
 from traceq.analysis.statistics import StatisticsOptions, StatisticsQuestion, StatisticsRow, StatisticsSums
 from traceq.library import statistics
 from traceq.report import Table
@@ -166,6 +167,7 @@ def test_other_levels_are_refused(by: tuple[str, ...]) -> None:
         StatisticsOptions(by)
 
 
+@examples(0.5)
 @given(tables(), st.sampled_from((("service",), ("operation",), ("service", "operation"), ("tag:x", "service"))))
 def test_parts_add_up_and_every_span_is_counted_once(table: Traces, by: tuple[str, ...]) -> None:
     options = StatisticsOptions(by, correct_skew=False)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import columns
+from tests.laws import examples
 from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.codec import jaeger, otlp, read_table
 from traceq.codec.documents import read_document
@@ -60,6 +61,7 @@ def assert_columns_are_the_same_both_ways(document: dict[str, Any]) -> None:
         assert lean(groups) == whole(groups)
 
 
+@examples(0.5)
 @given(st.lists(v1_traces(), max_size=4))
 def test_jaeger(traces: list[dict[str, Any]]) -> None:
     assert_columns_are_the_same_both_ways({"data": traces})

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import span, trace, traces
+from tests.laws import examples
 from traceq.analysis.checks.expressions import MEASURES, Allowance, Expression, parse_expression
 from traceq.analysis.checks.results import CheckResult, judge
 from traceq.analysis.checks.tallies import CheckSums, tally
@@ -125,6 +126,7 @@ def test_a_name_that_nothing_goes_by_fails() -> None:
     assert (result.passed, result.measured, result.remark) == (False, "nothing", "no span goes by this name in 1 trace")
 
 
+@examples(0.5)
 @given(tables())
 def test_sums_of_parts_add_up(table: Traces) -> None:
     table = knowing(table)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tests.analysis.arbitrary import knowing, tables
 from tests.analysis.findings.requests import EVERYTHING, entry, part, query, rest
 from tests.builders import SpanSpec, assemble, record, span, traces
+from tests.laws import examples
 from traceq.analysis.findings import KINDS, FindingQuestion, FindingSums, Thresholds
 from traceq.analysis.requests import RequestOptions
 from traceq.library import findings
@@ -171,6 +172,7 @@ FEW = Thresholds(
 """Everything is a finding."""
 
 
+@examples(0.5)
 @given(st.lists(busy_traces(), min_size=1, max_size=3), st.data())
 def test_the_order_of_spans_and_traces_makes_no_difference(specs: list[list[SpanSpec]], data: st.DataObject) -> None:
     records = [record(*spans, trace_id=f"{i:x}") for i, spans in enumerate(specs, 1)]
