@@ -16,11 +16,11 @@ from traceq.analysis.dependencies import Dependencies, from_jaeger
 from traceq.catalog import ServiceCall
 from traceq.cli.deps.watching import watch
 from traceq.errors import ExitCode, SourceError
+from traceq.render import GRAPH_FORMATS
 from traceq.units import NS_PER_S
 from traceq.views.graphs import changes
 
 CHAT = ("--source", "fixtures/chat.json")
-GRAPH_FORMATS = ("mermaid", "dot")
 
 
 def test_the_chat_product_is_a_picture_at_80_columns(run: Run) -> None:
@@ -130,7 +130,7 @@ def test_ascii_is_ascii(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["search", "services", "fetch", "bottlenecks"])
-@pytest.mark.parametrize("chosen", GRAPH_FORMATS)
+@pytest.mark.parametrize("chosen", sorted(GRAPH_FORMATS))
 def test_other_commands_are_no_graphs(command: str, chosen: str, run: Run, tmp_path: Path) -> None:
     target = tmp_path / f"answer.{chosen}"
 
@@ -138,6 +138,14 @@ def test_other_commands_are_no_graphs(command: str, chosen: str, run: Run, tmp_p
 
     assert (outcome.code, outcome.out, target.exists()) == (ExitCode.USAGE, "", False)
     assert outcome.err.startswith(f"traceq: error: Invalid value for '--format' / '-f': '{chosen}' is not one of")
+
+
+@pytest.mark.parametrize("chosen", sorted(GRAPH_FORMATS))
+def test_every_format_of_graphs_is_written(chosen: str, run: Run) -> None:
+    outcome = run("deps", *CHAT, "--format", chosen)
+
+    assert outcome.code == ExitCode.ANSWERED
+    assert "chat-service" in outcome.out
 
 
 @pytest.mark.parametrize(

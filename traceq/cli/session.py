@@ -35,6 +35,7 @@ from traceq.render import (
     drawn,
     endings_of,
     format_of,
+    is_drawing,
     written_flame,
     written_for_builds,
 )
@@ -239,8 +240,8 @@ def _rendered(report: Report, asked: Asked, chosen: Format, options: OutputOptio
             return written_flame(report, chosen, imprint(report, asked).title)
         case "junit" | "github" | "sarif":
             return written_for_builds(report, chosen, asked.location)
-        case "mermaid" | "dot" if report.graph is not None:
-            return drawn(report.graph, chosen)
+    if report.graph is not None and is_drawing(chosen):
+        return drawn(report.graph, chosen)
     raise ValueError(f"{chosen} is not written like this")
 
 

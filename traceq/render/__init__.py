@@ -6,7 +6,7 @@ A new format for graphs is a module of its own and its name here: in `GraphForma
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, TypeAlias, assert_never, get_args
+from typing import Literal, TypeAlias, TypeGuard, assert_never, get_args
 
 from traceq.report import Flame, Graph, Report
 
@@ -73,6 +73,11 @@ def endings_of(formats: Collection[Format]) -> str:
     """List the endings of names that tell one of these formats, the first one of each."""
     first = {told: ending for ending, told in reversed(SUFFIXES.items())}
     return ", ".join(sorted(ending for told, ending in first.items() if told in formats))
+
+
+def is_drawing(chosen: Format) -> TypeGuard[GraphFormat]:
+    """Tell whether a format is a drawing of a graph."""
+    return chosen in GRAPH_FORMATS
 
 
 def drawn(graph: Graph, chosen: GraphFormat) -> str:
