@@ -59,3 +59,15 @@ def test_alike_calls_of_one_length_name_it_once() -> None:
 
     assert found["get"].note.endswith("5 ns each")
     assert " to " not in found["get"].note
+
+
+def test_that_work_ends_after_the_response_is_said_once_where_it_leaves() -> None:
+    found = rows(
+        span("root", None, 0, 100, service="chat"),
+        span("publish", "root", 0, 20, service="chat", kind=Kind.PRODUCER, attributes=KAFKA),
+        span("consume", "publish", 30, 60, service="notify", kind=Kind.CONSUMER, attributes=KAFKA),
+        span("send", "consume", 70, 140, service="notify"),
+    )
+
+    assert "ends 40 ns after the response" in found["consume"].note
+    assert found["send"].note == "asynchronous"

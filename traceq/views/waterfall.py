@@ -401,6 +401,10 @@ class _Drawing:
         is_async = self._relation(row) == "asynchronous"
         texts = ["asynchronous"] if is_async else []
         late_ns = self.latest_ends[row] - self.ends[root]
+        # What hangs on work that nobody waits for ends late with it: said once.
+        is_told = parent >= 0 and self._relation(parent) == "asynchronous"
+        if is_told and self.latest_ends[parent] == self.latest_ends[row]:
+            return texts
         if late_ns > 0 and parent >= 0 and (is_async or self.ends[row] > self.ends[root] >= self.ends[parent]):
             texts.append(f"ends {format_duration(late_ns)} after the response")
         return texts
