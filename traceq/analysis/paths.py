@@ -19,7 +19,7 @@ from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import Ints, depths, find_roots, fold_ancestors, numbered, numbered_rows, sum_by_group
 
 MOST_PATHS = 50_000
-"""So many paths are kept, and an `other` below each of them at most."""
+"""Maximum number of paths that are kept, besides an `other` below each of them."""
 
 OTHER = -1
 """The code of a path that stands for those that were not kept."""

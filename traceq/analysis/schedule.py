@@ -14,7 +14,7 @@ Waiting: TypeAlias = Literal["chains", "all", "last"]
 """What a call that begins is taken to have waited for: what its chain tells, all calls that had ended, or only the one
 that had ended last."""
 _MOST = 64
-"""So many calls that have ended are looked at, the last ones."""
+"""Number of calls that have ended and are looked at, the last ones."""
 _AT_ONCE = 20
 """A call begins right after another one where everything else that it may have waited for is this much longer ago."""
 

@@ -19,7 +19,7 @@ TopOption: TypeAlias = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Number of lines, or of items in other formats; by default the first few as text, all else.",
+        help="Number of lines, or of items in other formats; by default a few as text, otherwise all.",
     ),
 ]
 

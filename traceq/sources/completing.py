@@ -25,7 +25,7 @@ from traceq.units import plural
 MOST_ASKED = 200
 """The number of traces of one answer that are asked for by id."""
 _PROBES = 3
-"""If none of so many has more spans by id, the others are as complete as they can be."""
+"""Number of traces that are asked for by id: if none has more spans then, the others are as complete as they can be."""
 _MOST_FRUITLESS = 4
 """The number of answers that are probed in vain before single spans are taken for whole traces."""
 _MOST_ROOTLESS = 20

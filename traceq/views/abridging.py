@@ -11,9 +11,9 @@ from traceq.report import TimelineRow
 from traceq.units import plural
 
 _WHOLE = 100
-"""So many rows are drawn whatever they say ..."""
+"""Up to this number of rows, all are drawn."""
 _MOST = 60
-"""... and of more so many, and what surrounds flagged ones."""
+"""Number of rows that are kept of more, besides what surrounds flagged ones."""
 _NEAREST, _TOPMOST = 4, 3
 """Levels above a row that are drawn with it, next to it and at the top: a trace may be thousands deep."""
 _MOST_CHILDREN = 5

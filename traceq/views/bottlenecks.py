@@ -40,7 +40,7 @@ _SHOWN_SLOWEST = 5
 MOST_LINES = 10
 """The number of lines that text shows where nobody asks for another."""
 MOST_SPANS = 50_000
-"""In so many spans findings are looked for unasked: they need attributes, and reading these takes as long again."""
+"""Maximum number of spans in which findings are looked for unasked: to read attributes takes as long again."""
 _SHOWN_FINDINGS = 3
 
 

@@ -353,7 +353,7 @@ def _sizes(answer: Comparison) -> str:
 
 
 _SHOWN_WHOLE = 40
-"""So many rows are shown whatever they say; of more only those that tell a difference, and what leads to them."""
+"""Up to this number of rows, all are shown; of more, those with a difference and what leads to them."""
 _LEAST_DIFFERENCE = 0.01
 
 

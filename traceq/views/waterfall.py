@@ -21,16 +21,16 @@ from traceq.units import format_duration, format_ratio, plural
 from traceq.views.abridging import Abridged, abridge
 
 _FOLD_FROM = 3
-"""So many alike siblings, or alike groups of siblings, in a row are folded into one."""
+"""Number of alike siblings in a row, or of alike groups of them, from which they are folded into one."""
 _LONGEST_PATTERN = 3
-"""Groups of up to so many different siblings that repeat are recognised (`connect`, `SELECT`, `connect`, ...)."""
+"""Maximum number of different siblings in a group that repeats (`connect`, `SELECT`, `connect`, ...)."""
 
 _LONGEST_VALUE = 160
 _MOST_LINES = 12
 """Stack traces and statements have thousands of characters, and a row is to be taken in at a glance."""
 
 _SHORT_EVENT = 60
-"""So many characters of attributes stand beside the name of an event."""
+"""Maximum number of characters of attributes beside the name of an event."""
 
 _NO_DETAILS = Details()
 

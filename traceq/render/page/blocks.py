@@ -23,7 +23,7 @@ _RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RA
 
 
 _ONE_LINE = 40
-"""Texts up to so many characters stay on one line where there is room."""
+"""Maximum number of characters of texts that stay on one line where there is room."""
 
 
 def table_part(table: Table, ink: Ink) -> PagePart:

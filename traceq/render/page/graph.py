@@ -9,7 +9,7 @@ from traceq.report import Graph
 from traceq.untrusted import printable
 
 _MOST_PLACED = 150
-"""So many nodes have places of their own; of more the page shows what is around one, and places that itself."""
+"""Maximum number of nodes that are placed here; of more, the page shows what is around one, and places that itself."""
 
 _MARKUP = """<div class="tools">
 <label>Search <input class="search" type="search" autocomplete="off"></label>

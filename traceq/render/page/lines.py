@@ -16,7 +16,7 @@ _FIGURES = re.compile(r"^ +|  +")
 _BEGINS_WITH_FIGURES = re.compile(r" *[-\d<]")
 _FIGURE_SPACE = "\u2007"
 _HANGS = 2
-"""A line that begins with so many blanks belongs to the one above, unless it begins with figures in columns."""
+"""Number of blanks from which a line belongs to the one above, unless it begins with figures in columns."""
 
 
 def lines_part(lines: Sequence[Line], ink: Ink) -> PagePart:

@@ -8,13 +8,13 @@ from msgspec import Struct
 
 GAP = 2
 _LEAST = 4
-"""A column that can shrink begins with so many cells ..."""
+"""Number of cells with which a column that can shrink begins."""
 _FAIR = 24
-"""... gets so many before others are added that can be done without ..."""
+"""Number of cells that it gets before others are added that can be done without."""
 _AMPLE = 60
-"""... and so many before those are added that are only nice to have."""
+"""Number of cells that it gets before those are added that are only nice to have."""
 _WORTH = 16
-"""With so many cells, those that can be done without are worth adding: width stays unused until they fit."""
+"""Number of cells from which a column that can be done without is added: width stays unused until it fits."""
 _NICE = 3
 """The priority of what is only nice to have."""
 

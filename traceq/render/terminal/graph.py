@@ -18,7 +18,7 @@ from traceq.report import Graph, GraphEdge, GraphNode, Health, NodeKind
 
 _KINDS: tuple[NodeKind, ...] = ("service", "database", "messaging", "external")
 _MOST_UNASKED = (25, 60)
-"""So many nodes and edges are drawn without being asked: a picture of more is no answer."""
+"""Maximum number of nodes and edges that are drawn unasked: a picture of more is no answer."""
 _MOST = (100, 300)
 _MAX_NAME_RATIO = 0.6
 _MIN_LABEL = 12
