@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from traceq.render.annotations import render_annotations
@@ -35,9 +35,9 @@ def parsed(line: str) -> Command:
     end = line.index("::", 2)
     name, _, told = line[2:end].partition(" ")
     properties = {}
-    for pair in told.split(","):
-        key, sign, value = pair.strip().partition("=")
-        if sign:
+    for pair in told.strip().split(","):
+        key, _, value = pair.partition("=")
+        if key and value:
             properties[key] = _unescaped(value, {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"})
     return Command(name, properties, _unescaped(line[end + 2 :], {"%0D": "\r", "%0A": "\n", "%25": "%"}))
 
@@ -49,12 +49,14 @@ def _unescaped(text: str, escapes: dict[str, str]) -> str:
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.text(min_size=1, max_size=20), st.integers(1, 9999))
+@example(" ", "", " ", 1)
+@example("a ", "", "b ", 1)
 def test_annotations_are_read_as_they_were_meant(title: str, text: str, file: str, line: int) -> None:
     issue = Issue("check", title, "A check failed", text, file=file, line=line)
 
     first, last = render_annotations(reported(issue)).split("\n")[:-1]
 
-    meant = {"file": printable(file), "line": str(line), "title": printable(title)}
+    meant = {"file": printable(file).strip(), "line": str(line), "title": printable(title).strip()}
     assert parsed(first).name == "error"
     assert parsed(first).properties == {key: value for key, value in meant.items() if value}
     assert parsed(first).data == "\n".join(printable(part) for part in text.split("\n"))

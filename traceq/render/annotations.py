@@ -21,9 +21,8 @@ def render_annotations(report: Report) -> str:
 
 def _command(issue: Issue) -> str:
     place = {"file": issue.file, "line": str(issue.line) if issue.line else ""} if issue.file else {}
-    properties = ",".join(
-        f"{key}={_property(value)}" for key, value in {**place, "title": issue.title}.items() if value
-    )
+    told = {key: _property(value) for key, value in {**place, "title": issue.title}.items()}
+    properties = ",".join(f"{key}={value}" for key, value in told.items() if value)
     parts = (issue.text, issue.advice, f"e.g. trace {issue.trace_ids[0]}" if issue.trace_ids else "")
     return f"::{_COMMANDS[issue.level]} {properties}::{_data(chr(10).join(filter(None, parts)))}"
 
@@ -35,4 +34,5 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(printable(text)).replace(":", "%3A").replace(",", "%2C")
+    # Runners trim what ends the list of properties.
+    return _data(printable(text).strip()).replace(":", "%3A").replace(",", "%2C")
