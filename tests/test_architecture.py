@@ -68,8 +68,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 OWNERS = {
     "numpy": {"analysis", "views/waterfall.py"},
     "pandas": {"analysis", "traces.py", "answer.py"},
-    "httpx": {"sources/http.py"},
-    "httpx_retries": {"sources/http.py"},
+    "httpx": {"sources/http.py", "sources/patience.py"},
+    "httpx_retries": {"sources/patience.py"},
     "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
     "pyarrow": {"codec/parquet"},
     "google": {"codec/otlp_requests.py", "codec/otlp_messages.py", "codec/otlp_protobuf.py"},

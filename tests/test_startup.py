@@ -58,6 +58,12 @@ def test_the_library_is_light_until_it_is_asked_something() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_asking_a_server_needs_no_event_loop_until_an_answer_fails() -> None:
+    program = "import sys, traceq.sources.jaeger; sys.exit('asyncio' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 _DATACLASSES = """
 import dataclasses, sys
 from traceq.cli import main

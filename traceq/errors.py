@@ -116,6 +116,14 @@ class MixedTracesError(DecodeError):
         super().__init__(f"trace {trace_id} of {place} lists spans of other traces")
 
 
+class AskedToWait(Exception):  # noqa: N818 - never leaves `sources`, where the name of the server is put to it
+    """A server asked for a longer wait than the timeout allows."""
+
+    def __init__(self, wait_ns: int) -> None:
+        super().__init__(wait_ns)
+        self.wait_ns = wait_ns
+
+
 class CheckFailed(TraceqError):  # noqa: N818 - nothing went wrong: it is an answer, and builds go by its exit code
     """A check that was asked for and does not hold."""
 

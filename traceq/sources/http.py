@@ -25,11 +25,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
-from httpx_retries import Retry, RetryTransport
 from msgspec import Struct
 
 from traceq.codec.answers import error_message
-from traceq.errors import InputError, LoginRequired, SourceError
+from traceq.errors import AskedToWait, InputError, LoginRequired, SourceError
 from traceq.sources.interface import ConnectionOptions
 from traceq.units import NS_PER_MS, NS_PER_S, format_duration, format_lookback
 from traceq.untrusted import printable
@@ -37,7 +36,6 @@ from traceq.untrusted import printable
 logger = logging.getLogger(__name__)
 
 _MAX_REDIRECTS = 5
-_RETRY_COUNT = 2
 _RETRIED = (
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
@@ -45,8 +43,6 @@ _RETRIED = (
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_BACKOFF_S = 0.1
-"""Gives waits of at most 0.2 and 0.4 s, shortened at random, so that a mistyped port is reported within a second."""
 
 
 class Answer(Struct, frozen=True):
@@ -131,19 +127,9 @@ class HttpClient:
     def _client(self) -> httpx.Client:
         seconds = self._options.timeout_ns / NS_PER_S
         transport = httpx.HTTPTransport(verify=_tls_context(self.address, self._options), proxy=self._proxy)
-        retry = _BoundedRetry(
-            total=_RETRY_COUNT,
-            allowed_methods=["GET"],
-            status_forcelist=_RETRIED,
-            # Timeouts are not retried, since the server may still be busy with the first request.
-            retry_on_exceptions=[httpx.NetworkError, httpx.RemoteProtocolError],
-            backoff_factor=_BACKOFF_S,
-            max_backoff_wait=seconds,
-            total_timeout=seconds,
-        )
         # trust_env is off because the proxy is chosen above, and nothing else from the environment should apply.
         client = httpx.Client(
-            transport=RetryTransport(transport, retry), headers=self._headers, timeout=seconds, trust_env=False
+            transport=_Asking(transport, seconds), headers=self._headers, timeout=seconds, trust_env=False
         )
         # Sources are never closed explicitly; connections are closed when the client is collected.
         weakref.finalize(self, client.close)
@@ -154,7 +140,7 @@ class HttpClient:
         request = self._client.build_request(method, url)
         try:
             response = self._client.send(request, stream=True)
-        except (httpx.HTTPError, _AskedToWait) as error:
+        except (httpx.HTTPError, AskedToWait) as error:
             self._raise_no_answer(error)
         with closing(response):
             try:
@@ -230,10 +216,10 @@ class HttpClient:
         reason = f" ({error})" if str(error) else ""
         raise SourceError(f"the answer of {self._server} was cut off{reason}", hint=_BROKEN_HINT) from error
 
-    def _raise_no_answer(self, error: httpx.HTTPError | _AskedToWait) -> NoReturn:
+    def _raise_no_answer(self, error: httpx.HTTPError | AskedToWait) -> NoReturn:
         """Say why there is no answer, by the innermost cause reported by the operating system or TLS."""
         cause = _operating_system_error(error)
-        if isinstance(error, _AskedToWait):
+        if isinstance(error, AskedToWait):
             message = f"{self._server} is busy and asks to wait {format_duration(error.wait_ns)}"
             hint = f"that is beyond the timeout of {self._patience}: try again later, or raise --timeout"
         elif isinstance(error, httpx.ConnectTimeout):
@@ -269,25 +255,29 @@ _BROKEN_HINT = "try again; if it stays so, ask for less: a shorter --lookback, a
 _PROTOCOL_HINT = "Jaeger's HTTP API is on port 16686 as a rule (16685 is gRPC); does the server speak https?"
 
 
-class _AskedToWait(Exception):  # noqa: N818 - never leaves this module
-    """The server asked for a longer wait than the timeout allows."""
+class _Asking(httpx.BaseTransport):
+    """Sends requests, and asks again where that may help: httpx-retries takes 9 ms to import, so it comes only then."""
 
-    def __init__(self, wait_ns: int) -> None:
-        super().__init__(wait_ns)
-        self.wait_ns = wait_ns
+    def __init__(self, transport: httpx.BaseTransport, patience_s: float) -> None:
+        self._transport = transport
+        self._patience_s = patience_s
 
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        first: httpx.Response | httpx.TransportError
+        try:
+            first = self._transport.handle_request(request)
+            if first.status_code not in _RETRIED:
+                return first
+        # Timeouts are not retried, since the server may still be busy with the first request.
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            first = error
+        from traceq.sources.patience import asking_again
 
-class _BoundedRetry(Retry):
-    """Gives up at once if the server asks for a longer wait than is left.
+        again = asking_again(self._transport, first, statuses=_RETRIED, patience_s=self._patience_s)
+        return again.handle_request(request)
 
-    httpx-retries would wait as long as it may and then retry, which is slow and not what the server asked for.
-    """
-
-    def parse_retry_after(self, retry_after: str) -> float:
-        seconds = super().parse_retry_after(retry_after)
-        if seconds > self.max_backoff_wait - self.elapsed_sleep:
-            raise _AskedToWait(round(seconds * NS_PER_S))
-        return seconds
+    def close(self) -> None:
+        self._transport.close()
 
 
 def _operating_system_error(error: BaseException) -> OSError | None:
