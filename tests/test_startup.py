@@ -38,7 +38,9 @@ def loaded(forbidden: tuple[str, ...], *arguments: str) -> str:
         pytest.param((*HEAVY, "httpx"), ("services", "--source", TRACES), id="services"),
         pytest.param((*HEAVY, "httpx"), ("operations", "chat-service", "--source", TRACES), id="operations"),
         pytest.param((*HEAVY, "httpx", "rich"), ("search", "--source", TRACES, "-f", "json"), id="search as json"),
-        pytest.param(("pandas", "httpx"), ("bottlenecks", "chat-service", "--source", TRACES), id="bottlenecks"),
+        pytest.param(
+            ("pandas", "httpx", "numpy.ma"), ("bottlenecks", "chat-service", "--source", TRACES), id="bottlenecks"
+        ),
         pytest.param(
             ("traceq.analysis.findings", "traceq.analysis.what_if", "traceq.analysis.dependencies"),
             ("bottlenecks", "chat-service", "--source", TRACES, "--no-findings"),

@@ -205,7 +205,7 @@ class TimeKeys:
         self._bits = (self._high - self._low).bit_length()
         self._ranked: Ints | None = None
         if self._bits + group_count.bit_length() > 62:
-            self._ranked = np.unique(np.concatenate(times))
+            self._ranked = distinct(np.concatenate(times))
             self._bits = int(self._ranked.size).bit_length()
 
     def key(self, groups: Ints, times: Ints) -> Ints:

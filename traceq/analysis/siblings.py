@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import TimeKeys
+from traceq.analysis.grouping import TimeKeys, distinct
 
 
 def last_lower(values: Ints, upto: Ints, below: Ints) -> Ints:
@@ -47,7 +47,7 @@ def _minima(values: Ints) -> list[Ints]:
 
 def _is_lower(levels: list[Ints], level: Ints, at: Ints, below: Ints) -> Flags:
     is_lower = np.zeros(at.size, dtype=np.bool_)
-    for number in np.unique(level).tolist():
+    for number in distinct(level).tolist():
         here = np.flatnonzero(level == number)
         is_lower[here] = levels[number][at[here]] < below[here]
     return is_lower

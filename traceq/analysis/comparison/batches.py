@@ -161,7 +161,7 @@ class Batch(Struct, frozen=True, eq=False):
     @property
     def missing_ratio(self) -> float:
         """The share of spans with others below them that are missing, of traces that hold requests."""
-        counted = np.unique(self.requests.traces)
+        counted = distinct(self.requests.traces)
         missing = int(self.traces.missing[counted].sum())
         return missing / max(int(self.traces.parents[counted].sum()) + missing, 1)
 

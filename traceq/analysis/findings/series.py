@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, single
-from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.grouping import distinct, numbered_rows
 from traceq.analysis.habits import number_asked, number_peer_calls, overlapping, peer_calls
 from traceq.learned import Scatter
 from traceq.semantics import Kind
@@ -306,7 +306,7 @@ class PoolSums(Struct, frozen=True):
 
     def _uses(self, least_ns: int) -> Iterator[tuple[Place, PoolUse]]:
         calls = self.table()
-        waiting = np.unique(calls[calls[:, 4] >= least_ns, 0])
+        waiting = distinct(calls[calls[:, 4] >= least_ns, 0])
         for number in waiting.tolist():
             yield self.places[number], _use(calls[calls[:, 0] == number], least_ns)
 
@@ -381,7 +381,7 @@ def _use(calls: Ints, least_ns: int) -> PoolUse:
     from_ns = np.maximum(until_ns - wait_ns[waits], opens_ns[waits])
     full_ns = np.append(0, np.cumsum(np.where(running >= max(peak, 1), lasts_ns, 0)))[:-1]
     plateau_ns = np.interp(until_ns, times_ns, full_ns) - np.interp(from_ns, times_ns, full_ns)
-    ends_ns = np.unique(end_ns)
+    ends_ns = distinct(end_ns)
     just_ns = min(_JUST_NS, int(_CHANCE * busy_ns / ends_ns.size))
     ended = np.searchsorted(ends_ns, until_ns, side="right") - 1
     is_released = (ended >= 0) & (until_ns - ends_ns[ended] <= just_ns)

@@ -228,7 +228,7 @@ def payloads(scene: Scene) -> Sightings:
     carries = scene.is_asked & (scene.is_call | (spans.roles == Kind.PRODUCER))
     own_ns = np.where(carries, scene.examined.paths.own_ns, 0)
     rows = np.flatnonzero(own_ns)
-    rows = np.union1d(rows[scene.is_notable(rows, own_ns[rows])], scene.examined.requests.entries)
+    rows = distinct(np.concatenate((rows[scene.is_notable(rows, own_ns[rows])], scene.examined.requests.entries)))
     bounds = (scene.thresholds.payload_bytes, scene.thresholds.payload_rows)
     large = [row for row in rows.tolist() if any(map(int.__ge__, _amounts(scene, row), bounds))]
     rows = np.array(large, dtype=np.int64)
