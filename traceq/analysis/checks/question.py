@@ -224,8 +224,9 @@ def _nothing_compared(before: EntrySums, after: EntrySums) -> CheckResult:
 def _without_finding(there: Sequence[Finding], expression: Expression, sums: ChecksSums) -> CheckResult:
     remark, example = f"in {plural(sums.trace_count, 'trace')}", ""
     if there:
-        kind = f"{there[0].key.kind}: " if expression.target in _ANY_KIND else ""
-        remark = f"{kind}{there[0].key.service} {there[0].key.name} {remark}"
+        kind = f"{there[0].key.kind} of " if expression.target in _ANY_KIND else ""
+        others = ", above all" if len(there) > 1 else ":"
+        remark += f"{others} {kind}{there[0].key.service} {there[0].key.name}"
         example = there[0].totals.examples[0].trace_id
     measured, apart = plural(len(there), "finding"), sums.findings.set_apart
     if not sums.findings.request_count:
