@@ -470,8 +470,9 @@ def _summarize_sample(
     with_details = query.has_tags or more == "habits"
     summary = Summary(LearnedSums())
     with collector_paused():
-        tables = [piece.traces(sample, with_details=with_details) for piece in pieces]
-        for some in _batches(_matching(table, query) for table in chain.from_iterable(tables)):
+        # One slice after the other: each keeps its part of the file in memory while its traces are looked for.
+        tables = (table for piece in pieces for table in piece.traces(sample, with_details=with_details))
+        for some in _batches(_matching(table, query) for table in tables):
             found = joined(some, with_details=with_details)
             summary += Summary(learn(found, level=0, more=more), len(found))
     return summary
