@@ -226,7 +226,7 @@ def _traceq(
     """Ask a Jaeger server, or files of traces, which requests are slow, why, and who calls whom."""
 
 
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 """What standard output fails with: files that are named in options are told with their names."""
 
