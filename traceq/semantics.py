@@ -191,6 +191,12 @@ def first_text(attributes: Attributes, keys: tuple[str, ...]) -> str:
     return ""
 
 
+def largest_number(attributes: Attributes, keys: tuple[str, ...]) -> int:
+    """Read the largest of the whole numbers that attributes of these names hold, as numbers or text; 0 without any."""
+    texts = (value_text(attributes[key]) for key in keys if key in attributes)
+    return max((int(text) for text in texts if text.isascii() and text.isdigit()), default=0)
+
+
 def value_text(value: AttributeValue) -> str:
     """Write a value as Jaeger compares and shows it: `true`, decimal numbers, hexadecimal bytes, JSON for lists."""
     match value:

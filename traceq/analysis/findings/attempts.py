@@ -11,7 +11,7 @@ from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.alike import Said, said
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen
 from traceq.analysis.habits import next_below
-from traceq.semantics import HTTP_STATUS, Status, first_text, value_text
+from traceq.semantics import HTTP_STATUS, Status, first_text, largest_number, value_text
 
 _RETRY_EVENT = re.compile(r"(?i)(?:.*[ ._-])?(?:retry|retrying|retried)(?:[ ._-]?(?:\d+|attempt))?")
 """`retry`, `retry_3`, `http.retry`, `Retrying`; not `retry_policy_loaded`."""
@@ -200,9 +200,7 @@ def _last_retry_ns(scene: Scene, row: int) -> int | None:
     if len(times) >= scene.thresholds.retries:
         # Events have times of the host's own clock.
         return max(times) + int(scene.examined.skew.shift_ns[row])
-    attributes = details.attributes()
-    counts = [value_text(attributes.get(key)) for key in _COUNTS]
-    told = max((int(text) for text in counts if text.isascii() and text.isdigit()), default=0)
+    told = largest_number(details.attributes(), _COUNTS)
     return int(scene.spans.end_ns[row]) if told >= scene.thresholds.retries else None
 
 

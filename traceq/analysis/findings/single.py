@@ -10,7 +10,7 @@ from traceq.analysis.findings.sightings import Scene, Sightings, none_seen, sing
 from traceq.analysis.grouping import distinct, find_roots
 from traceq.analysis.habits import next_below, number_pauses
 from traceq.analysis.rejoining import find_fragments
-from traceq.semantics import Attributes, Kind, Status, value_text
+from traceq.semantics import Kind, Status, largest_number
 from traceq.traces import Span
 from traceq.units import format_size, plural
 
@@ -243,17 +243,12 @@ def _amounts(scene: Scene, row: int) -> tuple[int, int]:
         if details is None or at < 0:
             continue
         attributes = details[at].attributes()
-        byte_count = max(byte_count, _largest(attributes, _SIZES))
-        row_count = max(row_count, _largest(attributes, _ROWS))
+        byte_count = max(byte_count, largest_number(attributes, _SIZES))
+        row_count = max(row_count, largest_number(attributes, _ROWS))
         if "rpc.system" in attributes or "rpc.system.name" in attributes:
-            sizes = (_largest(event.attributes, _RPC_SIZES) for event in details[at].events())
+            sizes = (largest_number(event.attributes, _RPC_SIZES) for event in details[at].events())
             byte_count = max(byte_count, *sizes, 0)
     return byte_count, row_count
-
-
-def _largest(attributes: Attributes, keys: tuple[str, ...]) -> int:
-    texts = (value_text(attributes[key]) for key in keys if key in attributes)
-    return max((int(text) for text in texts if text.isascii() and text.isdigit()), default=0)
 
 
 def amount_told(scene: Scene, span: Span) -> str:
