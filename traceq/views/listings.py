@@ -68,7 +68,7 @@ def _table(summaries: tuple[TraceSummary, ...], asked: Asked, *, by_response: bo
     columns = (
         trace,
         Column[TraceSummary]("root", "root", value=_root, can_shrink=True),
-        replace(start, priority=1),
+        start,
         *((_age(asked.asked_ns),) if asked.asked_ns is not None else ()),
         *((response,) if by_response else ()),
         replace(duration, title="in all", priority=3) if by_response else duration,
