@@ -1,7 +1,7 @@
 """The command line: `traceq COMMAND [ARGUMENT] [OPTIONS]`.
 
-A command is a function of one frozen dataclass. Its fields are annotated as typer parameters, or are themselves such
-dataclasses (`source: SourceOptions`), whose fields are put in their place in the flat signature that typer reads. So
+A command is a function of one frozen Struct. Its fields are annotated as typer parameters, or are themselves such
+Structs (`source: SourceOptions`), whose fields are put in their place in the flat signature that typer reads. So
 shared options are written once, mean the same everywhere, and reach the command as one value. A dataclass that knows
 nothing of typer is annotated with the function that makes an option of each of its fields
 (`Annotated[Thresholds, threshold_option]`).
@@ -18,11 +18,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
+from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
+from msgspec import NODEFAULT, Struct, structs
 
 from traceq.cli.messages import tell_error
 from traceq.errors import ExitCode, TraceqError
@@ -94,7 +96,7 @@ COMMANDS = {
 """In the order in which help lists them."""
 
 
-_Options = TypeVar("_Options")
+_Options = TypeVar("_Options", bound=Struct)
 
 
 def app_with(commands: Iterable[str]) -> typer.Typer:
@@ -116,7 +118,7 @@ def _add_command(app: typer.Typer, run: Callable[[_Options], None], panel: str) 
 
     Args:
         app: Where to.
-        run: What to do, given the options; its parameter is annotated with their dataclass.
+        run: What to do, given the options; its parameter is annotated with their Struct.
         panel: Heading in the list of commands.
     """
     options: type[_Options] = get_type_hints(run)["options"]
@@ -138,42 +140,52 @@ def _unwrapped(text: str) -> str:
 
 
 OptionOf: TypeAlias = Callable[[Field[Any]], inspect.Parameter]
-"""Makes an option of a field that is not annotated as one."""
+"""Makes an option of a field of a dataclass that knows nothing of typer."""
 
 
-def _parameters(options: type[Any], option_of: OptionOf | None = None) -> list[inspect.Parameter]:
-    """List the parameters of a dataclass and of those it holds, arguments before options."""
-    hints = get_type_hints(options, include_extras=True)
+def _parameters(options: type[Struct]) -> list[inspect.Parameter]:
+    """List the parameters of options and of those they hold, arguments before options."""
+    defined = {field.name: field for field in structs.fields(options)}
     parameters: list[inspect.Parameter] = []
-    for field in fields(options):
-        hint = hints[field.name]
+    for name, hint in _hints(options).items():
         held, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        if is_dataclass(held) and isinstance(held, type):
-            parameters += _parameters(held, *extras)
-        else:
-            parameters.append(option_of(field) if option_of else _parameter(field, hint))
+        if _are_options(held):
+            parameters += _parameters(held)
+        elif is_dataclass(held):
+            option_of: OptionOf = extras[0]
+            parameters += map(option_of, fields(held))
+        elif name in defined:
+            parameters.append(_parameter(defined[name], hint))
     return parameters
 
 
-def _parameter(field: Field[Any], hint: object) -> inspect.Parameter:
-    default = field.default
-    if field.default_factory is not MISSING:
-        default = field.default_factory()
+@cache
+def _hints(options: type[Any]) -> dict[str, Any]:
+    """Give the annotations of fields, in the order in which help lists them."""
+    return get_type_hints(options, include_extras=True)
+
+
+def _are_options(held: Any) -> TypeGuard[type[Struct]]:
+    return isinstance(held, type) and issubclass(held, Struct)
+
+
+def _parameter(field: structs.FieldInfo, hint: object) -> inspect.Parameter:
+    default = field.default if field.default_factory is NODEFAULT else field.default_factory()
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if default is MISSING else default,
+        default=inspect.Parameter.empty if default is NODEFAULT else default,
         annotation=hint,
     )
 
 
-def _build(options: type[_Options], values: Mapping[str, object]) -> _Options:
-    hints = get_type_hints(options)
+def _build(options: Any, values: Mapping[str, object]) -> Any:
+    """Make options, and those they hold, of the values of a flat signature."""
     built = {}
-    for field in fields(options):  # type: ignore[arg-type]  # commands take dataclasses
-        hint = hints[field.name]
-        nested = is_dataclass(hint) and isinstance(hint, type)
-        built[field.name] = _build(hint, values) if nested else values[field.name]
+    for name in options.__match_args__:
+        hint = _hints(options)[name]
+        held = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        built[name] = _build(held, values) if _are_options(held) or is_dataclass(held) else values[name]
     return options(**built)
 
 

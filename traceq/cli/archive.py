@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
+from msgspec import Struct, field
 
 from traceq.catalog import ArchivedTrace, ArchiveList
 from traceq.cli.options import SourceOptions
@@ -24,8 +24,7 @@ from traceq.views.listings import archive_report
 _NOT_ASKED = "not asked for after the failure"
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveOptions:
+class ArchiveOptions(Struct, frozen=True):
     """The options of `archive`."""
 
     traces: Annotated[

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions, parser
@@ -33,8 +33,7 @@ def _shortening(text: str) -> Shortening:
     return parse_shortening(text)
 
 
-@dataclass(frozen=True, slots=True)
-class BottlenecksOptions:
+class BottlenecksOptions(Struct, frozen=True):
     """The options of `bottlenecks`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)

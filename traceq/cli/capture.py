@@ -8,11 +8,11 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
+from msgspec import Struct
 
 from traceq.cli.messages import tell
 from traceq.cli.options import DURATION, SIZE
@@ -41,8 +41,7 @@ _PATIENCE = 10
 """How long spans may go on to come after the command's end: in seconds, or as many times the quiet that ends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureOptions:
+class CaptureOptions(Struct, frozen=True):
     """The options of `capture`."""
 
     output: Annotated[

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from traceq.cli.check_file import read_checks
 from traceq.cli.options import RequestsOptions, ServiceOption, share
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from traceq.query import Asked
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOutputOptions(AnswerOutputOptions):
+class CheckOutputOptions(AnswerOutputOptions, frozen=True):
     """The same for checks, which build servers read."""
 
     drawings: ClassVar[frozenset[Format]] = frozenset({"junit", "github"})
@@ -35,15 +33,13 @@ class CheckOutputOptions(AnswerOutputOptions):
     format: Annotated[_Formats | None, format_option(_Formats)] = None  # type: ignore[assignment]  # more than above
 
 
-@dataclass(frozen=True, slots=True)
-class CheckAskingOptions(AskingOptions):
+class CheckAskingOptions(AskingOptions, frozen=True):
     """What is asked, and where the results go."""
 
     output: CheckOutputOptions = field(default_factory=CheckOutputOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
+class CheckOptions(Struct, frozen=True):
     """The options of `check`."""
 
     checks: Annotated[
@@ -106,7 +102,7 @@ def check(options: CheckOptions) -> None:
 
     question = _question(options)
     if options.junit is not None:
-        check_output(replace(options.asking.output, output=options.junit, format="junit"))
+        check_output(structs.replace(options.asking.output, output=options.junit, format="junit"))
     answer, asked = _answered(question, options)
     shown = report(answer, asked)
     if options.junit is not None:
@@ -136,7 +132,7 @@ def _answered(question: ChecksQuestion, options: CheckOptions) -> tuple[Checks, 
     asking = options.asking
     answer, asked = answered(question, asking, options.service, requests=options.requests)
     if options.baseline is not None:
-        there = replace(asking, source=replace(asking.source, source=[options.baseline]))
+        there = structs.replace(asking, source=structs.replace(asking.source, source=[options.baseline]))
         before, asked_before = answered(question.of_baseline, there, options.service, requests=options.requests)
         answer = question.against(before.sums, answer.sums, Allowance(ratio=options.tolerance))
         asked = structs.replace(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from traceq.cli.options import RequestsOptions, ServiceOption, ServiceOptions
 from traceq.cli.outputs import AskingOptions, TopOption
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from traceq.views.comparison import Shown
 
 
-@dataclass(frozen=True, slots=True)
-class CompareOptions:
+class CompareOptions(Struct, frozen=True):
     """The options of `compare`."""
 
     what: SidesOptions = field(default_factory=SidesOptions)
@@ -51,8 +50,7 @@ class CompareOptions:
         return ServiceOptions(self.what.first if self.what.split_count else None, self.service).name
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """One side, summed up to what is compared."""
 
     title: str
@@ -101,7 +99,7 @@ def fetch(side: Side, options: CompareOptions) -> Fetched:
 
     filters, source = options.asking.filters, options.asking.source
     if isinstance(side, PlaceSide):
-        source = replace(source, source=[side.location])
+        source = structs.replace(source, source=[side.location])
     elif (filters.when.lookback, filters.when.start, filters.when.end) != (None, None, None):
         raise typer.BadParameter("give windows with --before and --after, or --lookback and the like, not both")
     with opened(source, options.asking.output) as place:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 import typer
+from msgspec import Struct, field
 
 from traceq.cli.messages import tell, tell_remarks
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
@@ -28,8 +28,7 @@ Target: TypeAlias = Literal["parquet", "otap", "jaeger", "otlp"]
 _BY_SUFFIX: dict[str, Target] = {".json": "jaeger", ".jsonl": "otlp", ".ndjson": "otlp", ".parquet": "parquet"}
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertOptions:
+class ConvertOptions(Struct, frozen=True):
     """What `convert` takes."""
 
     sources: Annotated[
@@ -117,8 +116,7 @@ def _target(options: ConvertOptions) -> Target:
     return target
 
 
-@dataclass(slots=True)
-class _Written:
+class _Written(Struct):
     """What was written."""
 
     paths: tuple[Path, ...] = ()

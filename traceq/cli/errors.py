@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from traceq.cli.options import RequestServiceOptions, RequestsOptions, TraceOption
 from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.session import answered, emit
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorsOptions:
+class ErrorsOptions(Struct, frozen=True):
     """The options of `errors`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Annotated, get_args
 
 import typer
+from msgspec import Struct, field, structs
 
 from traceq.cli.fetch_all import HarvestOptions, fetch_all
 from traceq.cli.messages import tell, tell_remarks
@@ -21,8 +21,7 @@ from traceq.units import plural
 from traceq.untrusted import shown_json_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FetchOptions:
+class FetchOptions(Struct, frozen=True):
     """What `fetch` takes."""
 
     trace: Annotated[
@@ -101,7 +100,7 @@ def _tell(parts: list[Found], options: FetchOptions) -> None:
 
 def _write(parts: list[Found], output: OutputOptions) -> None:
     name, packing = unpacked_name(output.output)
-    as_lines = chosen_format(replace(output, output=name)) == "ndjson"
+    as_lines = chosen_format(structs.replace(output, output=name)) == "ndjson"
     with destination(output.output) as file, packed(file, packing) as out:
         if not as_lines:
             out.write(b'{"data":[')

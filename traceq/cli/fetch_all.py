@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct, structs
 
 from traceq.catalog import Window
 from traceq.cli.messages import tell
@@ -30,8 +31,7 @@ _MOST_SHOWN = 3
 _harvest_option = partial(typer.Option, rich_help_panel="Whole windows")
 
 
-@dataclass(frozen=True, slots=True)
-class HarvestOptions:
+class HarvestOptions(Struct, frozen=True):
     """How `fetch --all` goes about a whole window."""
 
     everything: Annotated[
@@ -69,7 +69,7 @@ def fetch_all(
     """
     folder = _folder(output)
     # The directory is checked here, where opened() would refuse one; and one line of progress is enough.
-    silent = replace(output, output=None, format=None, quiet=True)
+    silent = structs.replace(output, output=None, format=None, quiet=True)
     with opened(source_options, silent) as source, progress_line(is_wanted=not output.quiet) as listener:
         if not source.is_live:
             raise typer.BadParameter(

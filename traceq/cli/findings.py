@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import Field, dataclass, field
+from dataclasses import Field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 from msgspec.structs import replace
 
 from traceq.analysis.thresholds import About, Thresholds
@@ -51,8 +51,7 @@ def threshold_option(threshold: Field[Any]) -> inspect.Parameter:
 _Formats: TypeAlias = Literal[AnswerFormat, IssueFormat]
 
 
-@dataclass(frozen=True, slots=True)
-class FindingsOutputOptions(AnswerOutputOptions):
+class FindingsOutputOptions(AnswerOutputOptions, frozen=True):
     """The same for findings, which code hosts read."""
 
     drawings: ClassVar[frozenset[Format]] = frozenset(get_args(IssueFormat))
@@ -60,15 +59,13 @@ class FindingsOutputOptions(AnswerOutputOptions):
     format: Annotated[_Formats | None, format_option(_Formats)] = None  # type: ignore[assignment]  # more than above
 
 
-@dataclass(frozen=True, slots=True)
-class FindingsAskingOptions(AskingOptions):
+class FindingsAskingOptions(AskingOptions, frozen=True):
     """What is asked, and where the findings go."""
 
     output: FindingsOutputOptions = field(default_factory=FindingsOutputOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class FindingsOptions:
+class FindingsOptions(Struct, frozen=True):
     """The options of `findings`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from traceq.cli.options import (
     FilterOptions,
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 _side_option = partial(typer.Option, rich_help_panel="What to compare")
 
 
-@dataclass(frozen=True, slots=True)
-class FlameOutputOptions(FieldsOutputOptions):
+class FlameOutputOptions(FieldsOutputOptions, frozen=True):
     """The same for flame graphs."""
 
     drawings: ClassVar[frozenset[Format]] = FLAME_FORMATS
@@ -44,8 +43,7 @@ class FlameOutputOptions(FieldsOutputOptions):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FlameOptions:
+class FlameOptions(Struct, frozen=True):
     """The options of `flame`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
@@ -147,8 +145,7 @@ def _compare(options: FlameOptions, question: FlameQuestion) -> None:
     emit(changes_report(answer, asked, options.top, (before.title, after.title)), asked, options.output)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fetched:
+class _Fetched(Struct, frozen=True):
     """One side of a comparison."""
 
     title: str
@@ -160,7 +157,7 @@ class _Fetched:
 def _fetch(side: Side, options: FlameOptions, question: FlameQuestion) -> _Fetched:
     source, when = options.source, options.filters.when
     if isinstance(side, PlaceSide):
-        source = replace(source, source=[side.location])
+        source = structs.replace(source, source=[side.location])
     elif isinstance(side, TraceSide):
         source = following(side.location, source, options.output)
     elif (when.lookback, when.start, when.end) != (None, None, None):

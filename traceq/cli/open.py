@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import webbrowser
-from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
+from msgspec import Struct, field
 
 from traceq.cli.messages import tell
 from traceq.cli.options import SourceOptions
@@ -17,8 +17,7 @@ from traceq.cli.references import located
 from traceq.sources import open_source
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOptions:
+class OpenOptions(Struct, frozen=True):
     """The options of `open`."""
 
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="A trace id in any form, or a link.")]

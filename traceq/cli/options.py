@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
+from msgspec import Struct, field, structs
 
 from traceq.catalog import Window
 from traceq.cli.places import refuse_place
@@ -94,8 +95,7 @@ TraceOption = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestsOptions:
+class RequestsOptions(Struct, frozen=True):
     """What a request is, and which clocks tell how long it took; whose requests they are is up to the command."""
 
     whole_trace: Annotated[
@@ -130,8 +130,7 @@ class RequestsOptions:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
+class SourceOptions(Struct, frozen=True):
     """Where traces come from, and how to get at them."""
 
     source: Annotated[
@@ -207,7 +206,7 @@ class SourceOptions:
     def without_environment(self) -> SourceOptions:
         """Give the same with what was typed alone: secrets of the environment are for the server it names."""
         typed: dict[str, Any] = {name: getattr(self, name) or "" for name in _SECRETS}
-        return replace(self, **typed)
+        return structs.replace(self, **typed)
 
 
 _SECRETS = {
@@ -256,8 +255,7 @@ _ANY_SERVICE = "Name of the service, exact; all of them by default."
 ServiceOption = Annotated[str | None, _service_option(help=_ANY_SERVICE)]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceOptions:
+class ServiceOptions(Struct, frozen=True):
     """A service, by position or as an option, with the names that the source knows offered on Tab."""
 
     service: Annotated[str | None, service_argument(help=_ANY_SERVICE)] = None
@@ -280,8 +278,7 @@ class ServiceOptions:
         return name
 
 
-@dataclass(frozen=True, slots=True)
-class RequestServiceOptions(ServiceOptions):
+class RequestServiceOptions(ServiceOptions, frozen=True):
     """The service whose requests a command looks at."""
 
     service: Annotated[
@@ -289,8 +286,7 @@ class RequestServiceOptions(ServiceOptions):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class WindowOptions:
+class WindowOptions(Struct, frozen=True):
     """The time window."""
 
     lookback: Annotated[
@@ -341,8 +337,7 @@ class WindowOptions:
         return Window(start, end, lookback_ns=self.effective_lookback if is_live else None)
 
 
-@dataclass(frozen=True, slots=True)
-class FilterOptions:
+class FilterOptions(Struct, frozen=True):
     """The conditions on traces, apart from the service."""
 
     operation: Annotated[
@@ -435,8 +430,7 @@ class FilterOptions:
             raise typer.BadParameter(str(error)) from error
 
 
-@dataclass(frozen=True, slots=True)
-class WorkersOptions:
+class WorkersOptions(Struct, frozen=True):
     """How files are read."""
 
     jobs: Annotated[

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import typer
+from msgspec import Struct, field
 
 from traceq.cli.options import FilterOptions, SourceOptions, WorkersOptions, parser
 from traceq.links import LinkTemplate, parse_link
@@ -34,8 +34,7 @@ def format_option(formats: object) -> Any:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
+class OutputOptions(Struct, frozen=True):
     """How and where the answer is written, and how much is said besides."""
 
     drawings: ClassVar[frozenset[Format]] = frozenset()
@@ -64,8 +63,7 @@ class OutputOptions:
         return ()
 
 
-@dataclass(frozen=True, slots=True)
-class FieldsOutputOptions(OutputOptions):
+class FieldsOutputOptions(OutputOptions, frozen=True):
     """The same for answers whose documents and records can be cut to some of their keys."""
 
     fields: Annotated[
@@ -82,8 +80,7 @@ class FieldsOutputOptions(OutputOptions):
         return tuple(key.strip() for key in (self.fields or "").split(",") if key.strip())
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerOutputOptions(FieldsOutputOptions):
+class AnswerOutputOptions(FieldsOutputOptions, frozen=True):
     """The same for answers that are no graphs."""
 
     format: Annotated[AnswerFormat | None, format_option(AnswerFormat)] = None
@@ -99,8 +96,7 @@ class AnswerOutputOptions(FieldsOutputOptions):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class TracesOutputOptions(OutputOptions):
+class TracesOutputOptions(OutputOptions, frozen=True):
     """The same for traces themselves."""
 
     format: Annotated[
@@ -108,8 +104,7 @@ class TracesOutputOptions(OutputOptions):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class AskingOptions:
+class AskingOptions(Struct, frozen=True):
     """Which traces a question is put to, who reads them, and how its answer is written."""
 
     workers: WorkersOptions = field(default_factory=WorkersOptions)

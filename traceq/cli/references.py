@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
-from msgspec import structs
+from msgspec import Struct, structs
 
 from traceq.cli.messages import tell
 from traceq.cli.options import SourceOptions
@@ -16,8 +15,7 @@ from traceq.cli.places import is_path
 from traceq.ids import Reference, parse_reference
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Struct, frozen=True):
     """A trace that was typed, and where to look for it."""
 
     source: SourceOptions
@@ -49,7 +47,7 @@ def located(text: str, source: SourceOptions, output: OutputOptions, param: str 
         if source.source:
             what = "is a file" if Path(text).exists() else "is no id of a trace, and no such file"
             raise typer.BadParameter(f"'{text}' {what}: with --source, write the id of a trace", param_hint=param)
-        return Located(replace(source, source=[text]), structs.replace(reference, trace_id=""))
+        return Located(structs.replace(source, source=[text]), structs.replace(reference, trace_id=""))
     if not reference.location:
         return Located(source, reference)
     if source.source and source.source[0].rstrip("/") != reference.location and not output.quiet:
@@ -70,7 +68,7 @@ def following(location: str, source: SourceOptions, output: OutputOptions) -> So
     if source.source or not location:
         return source
     variables = source.secrets_of_environment
-    linked = replace(source, source=[location])
+    linked = structs.replace(source, source=[location])
     if not variables or leads_to(location, source):
         return linked
     if not output.quiet:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from traceq.cli.compare import CompareOptions, Fetched, compared, fetch, shown_sides
 from traceq.cli.messages import tell
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 _side_option = partial(typer.Option, rich_help_panel="What to compare")
 
 
-@dataclass(frozen=True, slots=True)
-class ReportOptions:
+class ReportOptions(Struct, frozen=True):
     """The options of `report`."""
 
     service: RequestServiceOptions = field(default_factory=RequestServiceOptions)
@@ -86,11 +85,10 @@ def _output(options: ReportOptions) -> AnswerOutputOptions:
     if output.output is not None or output.format is not None:
         return output
     whose = re.sub(r"[^A-Za-z0-9._-]+", "-", options.service.name or "").strip("-.")
-    return replace(output, output=f"traceq-report{f'-{whose}' if whose else ''}.html")
+    return structs.replace(output, output=f"traceq-report{f'-{whose}' if whose else ''}.html")
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """The answers, and what a comparison with another set needs."""
 
     answer: ServiceReport
@@ -112,7 +110,7 @@ def _asked(options: ReportOptions) -> tuple[ServiceReport, Asked, Shown]:
     comparing = CompareOptions(requests=options.requests, service=options.service.name, asking=options.asking)
     place, filters = options.asking.source, options.asking.filters
     if isinstance(options.after, PlaceSide):
-        place = replace(place, source=[options.after.location])
+        place = structs.replace(place, source=[options.after.location])
     with opened(place, _output(options)) as source:
         query = filters.query(options.service.name, is_live=source.is_live, requests=options.requests)
         if isinstance(options.after, WindowSide):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from traceq.cli.options import FilterOptions
 from traceq.errors import InputError
@@ -22,8 +22,7 @@ _KEYS = ("signature", "reason", "by", "expires")
 _EXAMPLE = "write [[acknowledged]] and below it signature = '...' and reason = '...'"
 
 
-@dataclass(frozen=True, slots=True)
-class ReviewOptions:
+class ReviewOptions(Struct, frozen=True):
     """Which findings are not to be told again."""
 
     acknowledged: Annotated[

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated, get_args
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from traceq.catalog import AnyOrder, Order, TraceList
 from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
@@ -22,8 +21,7 @@ _DEFAULT_LIMIT = 20
 _SORT_HELP = f"Order of the traces, as in Jaeger UI: {', '.join(get_args(Order))}."
 
 
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
+class SearchOptions(Struct, frozen=True):
     """The options of `search`."""
 
     service: ServiceOptions = field(default_factory=ServiceOptions)

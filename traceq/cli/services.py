@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
+from msgspec import Struct, field
 
 from traceq.catalog import OperationList, ServiceList
 from traceq.cli.options import ServiceOptions, SourceOptions, service_argument
@@ -15,8 +15,7 @@ from traceq.query import TraceQuery, asked_of
 from traceq.views.listings import operations_report, services_report
 
 
-@dataclass(frozen=True, slots=True)
-class ServicesOptions:
+class ServicesOptions(Struct, frozen=True):
     """The options of `services`."""
 
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -39,15 +38,13 @@ def services(options: ServicesOptions) -> None:
     emit(services_report(answer, asked), asked, options.output)
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerOptions(ServiceOptions):
+class OwnerOptions(ServiceOptions, frozen=True):
     """The service whose operations are listed."""
 
     service: Annotated[str | None, service_argument(metavar="SERVICE", help="Service whose operations to list.")] = None
 
 
-@dataclass(frozen=True, slots=True)
-class OperationsOptions:
+class OperationsOptions(Struct, frozen=True):
     """The options of `operations`."""
 
     service: OwnerOptions = field(default_factory=OwnerOptions)

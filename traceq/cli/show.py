@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from traceq.cli.options import DURATION, MeasureOption, SkewOption, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from traceq.analysis.selection import Wanted
 
 
-@dataclass(frozen=True, slots=True)
-class ShowOptions:
+class ShowOptions(Struct, frozen=True):
     """Of `show`."""
 
     trace: Annotated[
@@ -90,7 +88,7 @@ def show(options: ShowOptions) -> None:
     linked = place.reference
     span_id = span_id_in(options.span, "--span") if options.span else linked.span_id
     sought = linked.find or None if options.find is None else options.find
-    options = options if span_id else replace(options, find=sought)
+    options = options if span_id else structs.replace(options, find=sought)
     if span_id:
         asked = structs.replace(asked, query={**asked.query, "span_id": span_id})
     if options.span and (options.find or options.path or options.subtree):

@@ -10,6 +10,7 @@ from time import time_ns
 from typing import Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from traceq.catalog import Window
 from traceq.cli.options import parser, share
@@ -121,8 +122,7 @@ SIDE: dict[str, Any] = {"parser": side, "metavar": "WINDOW"}
 _what_option = partial(typer.Option, rich_help_panel="What to compare")
 
 
-@dataclass(frozen=True, slots=True)
-class SidesOptions:
+class SidesOptions(Struct, frozen=True):
     """What is compared: two sides, or two parts of one set."""
 
     first: Annotated[

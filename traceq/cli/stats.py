@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
+from msgspec import Struct, field
 
 from traceq.cli.options import ServiceOptions, SkewOption, TraceOption
 from traceq.cli.outputs import AskingOptions, TopOption
@@ -18,8 +18,7 @@ Order = Literal["self", "total", "count", "average", "p95", "max", "errors", "na
 _SORT_HELP = f"Order of the rows, greatest first: {', '.join(get_args(Order))}."
 
 
-@dataclass(frozen=True, slots=True)
-class StatsOptions:
+class StatsOptions(Struct, frozen=True):
     """The options of `stats`."""
 
     service: ServiceOptions = field(default_factory=ServiceOptions)

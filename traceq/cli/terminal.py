@@ -8,9 +8,10 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal
+
+from msgspec import Struct
 
 from traceq.cli.outputs import OutputOptions
 from traceq.cli.pager import paged, pager
@@ -27,8 +28,7 @@ _LINKING_PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyp
 _LINKING_TERMS = ("alacritty", "foot", "xterm-kitty", "xterm-ghostty", "contour")
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(Struct, frozen=True):
     """What the terminal, or the file, that the answer goes to can do."""
 
     width: int

@@ -7,12 +7,12 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 
 from traceq.cli import main
 from traceq.cli.options import DEFAULT_SOURCE
@@ -34,8 +34,7 @@ _NEXT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DemoOptions:
+class DemoOptions(Struct, frozen=True):
     """The options of `demo`."""
 
     path: Annotated[bool, typer.Option("--path", help="Only print where the traces are, for --source.")] = False

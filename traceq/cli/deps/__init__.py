@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
-from msgspec import structs
+from msgspec import Struct, structs
 
 from traceq.catalog import ServiceCall
 from traceq.cli.deps.options import DepsOptions
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ("DepsOptions", "deps")
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
+class _Answered(Struct, frozen=True):
     """The whole graph, and what else was asked."""
 
     graph: Dependencies
@@ -56,7 +54,7 @@ def deps(options: DepsOptions) -> None:
     chosen = chosen_format(options.output)
     # A watch draws over what progress would write.
     is_quiet = options.output.quiet or options.watch is not None
-    with opened(options.source, replace(options.output, quiet=is_quiet)) as source:
+    with opened(options.source, structs.replace(options.output, quiet=is_quiet)) as source:
         if options.watch is not None:
             _check_watch(source, chosen)
             watch(lambda: _ask(source, options), lambda answer, last: _show(answer, options, last), options.watch)
@@ -136,7 +134,7 @@ def _impact(graph: Dependencies, traces: Ask, options: DepsOptions, asked: Asked
 
 def _show(answer: _Answered, options: DepsOptions, last: _Answered | None) -> None:
     # What there is to remark was said below the first drawing.
-    output = options.output if last is None else replace(options.output, quiet=True)
+    output = options.output if last is None else structs.replace(options.output, quiet=True)
     emit(_report(answer, options, last), answer.asked, output, is_ascii=options.ascii)
 
 

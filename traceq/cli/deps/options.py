@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_args
 
 import typer
+from msgspec import Struct, field, structs
 
 from traceq.catalog import Window
 from traceq.cli.options import DURATION, FilterOptions, ServiceOptions, SourceOptions, WorkersOptions, service_argument
@@ -27,8 +27,7 @@ _TABLE_LOOKBACK_NS = 7 * NS_PER_DAY
 empty, and nearly always a day of it too."""
 
 
-@dataclass(frozen=True, slots=True)
-class GraphOutputOptions(FieldsOutputOptions):
+class GraphOutputOptions(FieldsOutputOptions, frozen=True):
     """The same for graphs."""
 
     drawings: ClassVar[frozenset[Format]] = GRAPH_FORMATS
@@ -43,8 +42,7 @@ _question_option = partial(typer.Option, rich_help_panel="Questions to the graph
 _look_option = partial(typer.Option, rich_help_panel="How it is drawn")
 
 
-@dataclass(frozen=True, slots=True)
-class CenterOptions(ServiceOptions):
+class CenterOptions(ServiceOptions, frozen=True):
     """What the graph is drawn around."""
 
     service: Annotated[
@@ -53,8 +51,7 @@ class CenterOptions(ServiceOptions):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class PartOptions:
+class PartOptions(Struct, frozen=True):
     """Which part of the graph is drawn."""
 
     center: CenterOptions = field(default_factory=CenterOptions)
@@ -106,8 +103,7 @@ class PartOptions:
         return busy(graph, self.min_calls, failing_only=self.errors)
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionOptions:
+class QuestionOptions(Struct, frozen=True):
     """What to ask the graph instead of drawing it; one at a time."""
 
     cycles: Annotated[bool, _question_option("--cycles", help="Services that reach themselves.")] = False
@@ -139,8 +135,7 @@ class QuestionOptions:
             raise typer.BadParameter("give two names: from where, and to where", param_hint="--path")
 
 
-@dataclass(frozen=True, slots=True)
-class DepsOptions:
+class DepsOptions(Struct, frozen=True):
     """What `deps` takes."""
 
     part: PartOptions = field(default_factory=PartOptions)
@@ -174,7 +169,7 @@ class DepsOptions:
         """Give the window for Jaeger's own table."""
         when = self.filters.when
         if is_live and when.lookback is None and when.start is None:
-            when = replace(when, lookback=Lookback(_TABLE_LOOKBACK_NS))
+            when = structs.replace(when, lookback=Lookback(_TABLE_LOOKBACK_NS))
         return when.window(is_live=is_live)
 
     def query(self, *, is_live: bool) -> dict[str, object]:

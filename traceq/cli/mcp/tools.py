@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import time_ns
 from typing import Any, TypeAlias
+
+from msgspec import structs
 
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.call_sums import DependencyOptions
@@ -105,7 +107,7 @@ def _services(source: SourceOptions, wanted: given.Listing) -> Found:
 def _search(source: SourceOptions, wanted: given.Search) -> Found:
     filters, most = wanted.filters(), wanted.count + wanted.skip
     slowest = most if wanted.order == "slowest" else None
-    filters = replace(filters, limit=filters.limit or most) if slowest is None else filters
+    filters = structs.replace(filters, limit=filters.limit or most) if slowest is None else filters
     service = ServiceOptions(wanted.service)
     answer, asked = listed(SearchOptions(service, filters, slowest=slowest, source=source, output=_QUIET))  # type: ignore[arg-type]  # no answer is written
     return _document(answer), asked
