@@ -35,6 +35,11 @@ def loaded(forbidden: tuple[str, ...], *arguments: str) -> str:
         pytest.param((*HEAVY, "httpx", "traceq.traces", "traceq.report"), ("--help",), id="help"),
         pytest.param((*HEAVY, "httpx"), ("search", "--help"), id="help of a command"),
         pytest.param((*HEAVY, "httpx", "traceq.engine", "traceq.learned"), ("search", "--source", TRACES), id="search"),
+        pytest.param(
+            ("traceq.codec.otlp", "traceq.codec.jaeger_mending", "traceq.cli.references"),
+            ("bottlenecks", "chat-service", "--source", TRACES),
+            id="bottlenecks of what is no OTLP and whole",
+        ),
         pytest.param((*HEAVY, "httpx"), ("services", "--source", TRACES), id="services"),
         pytest.param((*HEAVY, "httpx"), ("operations", "chat-service", "--source", TRACES), id="operations"),
         pytest.param((*HEAVY, "httpx", "rich"), ("search", "--source", TRACES, "-f", "json"), id="search as json"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import singledispatch
-from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from msgspec import Struct
@@ -163,6 +162,9 @@ def html_of(text: str, found: Table, total: int | None = None) -> str:
         found: The table.
         total: How many rows there are, where the table holds only the first.
     """
+    # Late, here and below: nothing but notebooks needs it.
+    from html import escape
+
     titles = "".join(f"<th>{escape(column.title or column.path)}</th>" for column in found.columns)
     lines = "".join(
         f"<tr>{''.join(_cell(column, value) for column, value in zip(found.columns, row, strict=True))}</tr>"
@@ -202,6 +204,8 @@ def _fact(spec: Column[Any] | Rows[Any], answer: Answer) -> str:
 
 
 def _cell(column: Column[Any], value: Value) -> str:
+    from html import escape
+
     text = "" if value is None else str(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         match column.unit:

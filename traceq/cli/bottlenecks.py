@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions, parser
 from traceq.cli.outputs import AskingOptions, TopOption
-from traceq.cli.references import located
 from traceq.cli.session import emit, found_trace, opened
 from traceq.engine import Ask, asking
 from traceq.query import command_about
@@ -174,6 +173,7 @@ def _slow_tags(sums: BottleneckSums, ask: Ask, options: BottlenecksOptions) -> T
 def _one_trace(options: BottlenecksOptions, trace_id: str) -> None:
     """Show a trace cut down to what it flags."""
     from traceq.analysis.one_trace import trace_bottlenecks
+    from traceq.cli.references import located
     from traceq.views.show import bottlenecks_report
 
     place = located(trace_id, options.asking.source, options.asking.output)

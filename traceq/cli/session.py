@@ -21,7 +21,6 @@ from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.narrowing import limited, records_with, with_fields
 from traceq.cli.options import RequestsOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions, TracesOutputOptions
-from traceq.cli.references import located
 from traceq.cli.terminal import columns, write_text
 from traceq.links import with_links
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
@@ -108,6 +107,7 @@ def answered(
         requests: Where the question is about requests, as for `FilterOptions.query`.
     """
     # Late: commands that only list need no engine.
+    from traceq.cli.references import located
     from traceq.engine import ask
 
     place = None if trace is None else located(trace, options.source, options.output)

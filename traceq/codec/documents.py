@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from traceq.catalog import ServiceCall, sum_calls
-from traceq.codec import jaeger, otlp, otlp_frames, otlp_shapes, wire
+from traceq.codec import jaeger, otlp_frames, wire
 from traceq.codec.json_objects import (
     DATA,
     LIST,
@@ -346,11 +346,14 @@ class _Reader(Struct):
         try:
             return decode(OBJECT, body, place, start), body
         except DecodeError as error:
-            mended = otlp_shapes.mended(body) if isinstance(error.__cause__, msgspec.ValidationError) else None
-            if mended is None:
+            # Late: hardly any document needs it.
+            from traceq.codec.otlp_shapes import mended
+
+            made = mended(body) if isinstance(error.__cause__, msgspec.ValidationError) else None
+            if made is None:
                 raise
-            self.notes += [f"not as OTLP has it: {told}" for told in mended.told]
-            return decode(OBJECT, mended.body, place), mended.body
+            self.notes += [f"not as OTLP has it: {told}" for told in made.told]
+            return decode(OBJECT, made.body, place), made.body
 
     def _read_list(self, items: list[msgspec.Raw], place: str, depth: int) -> None:
         # In a long list only the first item is examined closely, as long as the others begin in the same way.
@@ -396,7 +399,10 @@ class _Reader(Struct):
     def _read_span(self, body: memoryview, place: str, depth: int) -> None:
         keys = keys_of(body, place)
         span_format = format_of(keys)
-        wrapped = None if span_format else otlp_shapes.in_camel_case(body, keys) or otlp_shapes.wrapped(body, keys)
+        # Late: hardly any document needs it.
+        from traceq.codec.otlp_shapes import as_document
+
+        wrapped = None if span_format else as_document(body, keys)
         if wrapped is not None:
             self._read_object(*self._object(wrapped, place), place, depth)
         elif span_format is not None:
@@ -470,6 +476,9 @@ class _Reader(Struct):
             self.parts.append(JaegerPart(trace_id, trace, place, keeps_others=self.is_answer))
 
     def _add_spans(self, groups: list[ResourceSpans | None], place: str) -> None:
+        # Late: nothing else needs it, and servers of Jaeger's v1 API answer without.
+        from traceq.codec import otlp
+
         traces = otlp.split(groups, place)
         self.nameless += (origin.place for origin, _ in traces.pop("", ()))
         self.parts += (SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in traces.items())

@@ -11,13 +11,12 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from traceq import semantics
 from traceq.codec.jaeger_fields import NOTHING, AnySpan, Log, Process, Reference, Span, Tag
-from traceq.codec.jaeger_mending import mended_trace
 from traceq.codec.jaeger_parting import is_other
 from traceq.codec.mending import decoded, is_odd, repairs
 from traceq.codec.wire import (
@@ -36,6 +35,9 @@ from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged, meaning
 from traceq.traces import Event, Link, TraceWarning, is_same_trace
+
+if TYPE_CHECKING:
+    from traceq.codec.jaeger_mending import MendedTrace
 
 _FOLLOWS_FROM = "FOLLOWS_FROM"
 """The type of reference that names what a span comes after, without saying that it waited for the span."""
@@ -193,11 +195,18 @@ def read_coded(
         coded = None
     if coded is None or is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids):
         with failures_told(what):
-            mended = mended_trace(trace, trace_id)
+            mended = _mended(trace, trace_id)
             coded = _read(mended.trace, trace_id, codes, with_details=with_details)
         coded.repairs += [*mended.repairs, *repairs(mended.spans, mended.span_count, trace_id, coded.span_ids)]
     _lower(coded)
     return coded
+
+
+def _mended(trace: Body | msgspec.Raw, trace_id: str) -> MendedTrace:
+    # Late: hardly any trace needs it.
+    from traceq.codec.jaeger_mending import mended_trace
+
+    return mended_trace(trace, trace_id)
 
 
 def _read(trace: Body | msgspec.Raw, trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
@@ -343,7 +352,7 @@ def find_attributes(
             spans = _DETAILED_TRACE.decode(trace).spans or ()
         except BROKEN:
             with failures_told(f"cannot read trace {trace_id} of {place}"):
-                spans = _DETAILED_TRACE.decode(mended_trace(trace, trace_id).trace).spans or ()
+                spans = _DETAILED_TRACE.decode(_mended(trace, trace_id).trace).spans or ()
     for span in spans:
         if span.span_id.lower() in span_ids:
             yield span.span_id.lower(), span.name or "", span.attributes()

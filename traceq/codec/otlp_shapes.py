@@ -27,7 +27,12 @@ _TELLING = (
 )
 
 
-def in_camel_case(body: memoryview, keys: Collection[str]) -> memoryview | None:
+def as_document(body: memoryview, keys: Collection[str]) -> memoryview | None:
+    """Give OTLP that is written in snake_case, or stands alone, as a document; None if it is something else."""
+    return _in_camel_case(body, keys) or _wrapped(body, keys)
+
+
+def _in_camel_case(body: memoryview, keys: Collection[str]) -> memoryview | None:
     """Give an object that is written in snake_case, as protobuf's own names are, in camelCase; None if it is not."""
     if not any(telling <= set(keys) for telling in _TELLING):
         return None
@@ -39,7 +44,7 @@ def _camel_case(found: re.Match[bytes]) -> bytes:
     return f'"{first}{"".join(map(str.capitalize, others))}"'.encode()
 
 
-def wrapped(body: memoryview, keys: Collection[str]) -> memoryview | None:
+def _wrapped(body: memoryview, keys: Collection[str]) -> memoryview | None:
     """Put a document around what stands alone: an element of `resourceSpans`, or a span; None if it is neither."""
     if not _SCOPES.isdisjoint(keys):
         return memoryview(b'{"resourceSpans":[%b]}' % bytes(body))
