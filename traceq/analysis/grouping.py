@@ -89,7 +89,7 @@ def numbered(codes: Ints) -> tuple[Ints, Ints]:
     np.not_equal(in_order[1:], in_order[:-1], out=is_head[1:])
     found = in_order[is_head]
     del in_order
-    ranks = np.cumsum(is_head, dtype=np.int64)
+    ranks = np.cumsum(is_head, dtype=np.min_scalar_type(-codes.size - 1))
     ranks -= 1
     numbers = np.empty(codes.size, dtype=np.int64)
     numbers[order] = ranks

@@ -159,6 +159,7 @@ def settle_calls(before: Batch, after: Batch) -> tuple[Network, SettledCalls, Se
         for batch, (entries, callees, *_) in zip((before, after), sides, strict=True)
     ]
     told = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+    del columns
     places, groups = numbered_rows(*told)
     depths_of, callers, callees = (part[places].astype(np.int64) for part in told)
     names, kinds, of = _name(before.operations, distinct(callees))

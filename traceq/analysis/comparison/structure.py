@@ -191,8 +191,9 @@ def _calls_each_time(batch: Batch, network: Network, settled: SettledCalls, pair
     callees = (network.callees % len(batch.operations)).astype(np.int32)[settled.groups]
     times = settled.amounts(calls, answered, callees, len(batch.operations))
     known = np.where(of >= 0, counts - calls.guessed[settled.entries], 0)
+    of = np.maximum(of, 0)
     del answered, callees, counts
-    made = settled.amounts(calls, known, np.maximum(of, 0), callers.size)
+    made = settled.amounts(calls, known, of, callers.size)
     del known, of
     each, called = (part.group_of_each().astype(np.int32) for part in (made, times))
     keys = combined(called, times.requests, len(entries))
