@@ -238,15 +238,12 @@ def _traceq(
     """Ask a Jaeger server, or files of traces, which requests are slow, why, and who calls whom."""
 
 
-_OBJECTS_BETWEEN_COLLECTIONS = 200_000
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 """What standard output fails with: files that are named in options are told with their names."""
 
 
 def run() -> None:
     """Run the command line of this process and exit."""
-    # What is imported stays: looking through it for garbage after every 700 objects takes a twentieth of a short run.
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     # httpx would import its own command line, and with it click, pygments and all of rich: a sixteenth of a short run.
     # It does without where that cannot be imported.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # how Python is told so
