@@ -181,8 +181,11 @@ def _tags(traces: Traces, position: int, known: _Resources) -> dict[str, set[Tag
 
 
 def _texts(attributes: Attributes) -> list[Tag]:
-    # Written out for plain text, since one call per attribute would double the time.
-    return [(key, value if type(value) is str else value_text(value)) for key, value in attributes.items()]
+    # Written out for plain text and whole numbers, since one call per attribute would double the time.
+    return [
+        (key, value if type(value) is str else str(value) if type(value) is int else value_text(value))
+        for key, value in attributes.items()
+    ]
 
 
 def values_of(traces: Traces, key: str) -> tuple[tuple[str, ...], ...]:
