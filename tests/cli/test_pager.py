@@ -33,9 +33,16 @@ COLOR = "\x1b["
 
 
 def in_terminal(
-    *arguments: str, width: int = 80, is_piped: bool = False, names: Mapping[str, str] | None = None
+    *arguments: str,
+    width: int = 80,
+    is_piped: bool = False,
+    has_warnings: bool = True,
+    names: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command with a terminal; its output where it is that terminal, else what came through a pipe."""
+    """Run a command with a terminal; its output where it is that terminal, else what came through a pipe.
+
+    Standard error is the terminal, or else nothing (`2>/dev/null`), and standard input is it.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
@@ -44,9 +51,9 @@ def in_terminal(
         [sys.executable, "-m", "traceq", *arguments, "--quiet"],
         cwd=ROOT,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if has_warnings else theirs,
         stdout=subprocess.PIPE if is_piped else theirs,
-        stderr=theirs,
+        stderr=theirs if has_warnings else subprocess.DEVNULL,
     )
     os.close(theirs)
     if done.stdout is not None:
@@ -131,6 +138,7 @@ def test_a_pipe_within_a_terminal_has_its_width(width: int) -> None:
     shown = in_terminal(*LONG, width=width, is_piped=True)
 
     assert max(map(len, shown.splitlines())) <= width
+    assert shown == in_terminal(*LONG, width=width, is_piped=True, has_warnings=False)
     assert shown == in_terminal(*LONG, "--no-pager", width=width, names={"NO_COLOR": "1"})
     assert COLOR not in shown
 

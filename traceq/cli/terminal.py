@@ -66,9 +66,11 @@ def _has_color(options: OutputOptions, *, is_tty: bool) -> bool:
 
 def _width_beyond_pipe() -> int | None:
     """Measure the terminal in which a pipe most likely ends (`... | less -R`); None for files, and without one."""
-    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode) or not sys.stderr.isatty():
+    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
         return None
-    return os.get_terminal_size(sys.stderr.fileno()).columns
+    # Warnings may go elsewhere: `traceq show ID 2>/dev/null | less -R`.
+    terminals = (stream for stream in (sys.stderr, sys.stdin) if stream is not None and stream.isatty())
+    return next((os.get_terminal_size(stream.fileno()).columns for stream in terminals), None)
 
 
 def _file_output(options: OutputOptions) -> Terminal:
