@@ -157,7 +157,7 @@ def test_a_build_fails_on_new_findings_alone(run: Run, tmp_path: Path) -> None:
     outcome = run(*check, width=120)
 
     assert outcome.code == ExitCode.CHECK_FAILED
-    assert "slow-query: chat-service mongodb.insert" in outcome.out
+    assert "slow-query of chat-service mongodb.insert" in outcome.out
 
 
 def test_a_build_passes_over_what_is_acknowledged(acknowledged: str, run: Run) -> None:
