@@ -13,7 +13,7 @@ import msgspec
 
 from traceq.codec.parts import SpanFormat
 from traceq.codec.span_formats import format_of
-from traceq.codec.wire import BROKEN
+from traceq.codec.wire import BROKEN, ITEMS
 
 
 class Log(NamedTuple):
@@ -57,7 +57,6 @@ def read(body: memoryview) -> Log:
 _LONGEST_BYTES = 4 * 2**20
 """Longer than anything that an exporter prints at once: what begins like this is a document that is broken."""
 _KEYS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_OBJECTS = msgspec.json.Decoder(list[msgspec.Raw])
 _TRACE_ID = re.compile(rb"trace_?id", re.IGNORECASE)
 _CONTAINERS = frozenset(("data", "spans", "resourceSpans", "resource_spans", "scopeSpans", "batches", "result"))
 _LINE_OF_TEXT = re.compile(rb"^[ \t]*[^ \t\r\n]", re.MULTILINE)
@@ -74,7 +73,7 @@ def _objects(text: bytes) -> list[tuple[Collection[str], msgspec.Raw]] | None:
             continue
         listed = written if written.startswith(b"[") else b"[%b]" % written
         try:
-            return list(zip(_KEYS.decode(listed), _OBJECTS.decode(listed), strict=True))
+            return list(zip(_KEYS.decode(listed), ITEMS.decode(listed), strict=True))
         except BROKEN:
             continue
     return None

@@ -12,7 +12,6 @@ from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp_frames, wire
 from traceq.codec.json_objects import (
     DATA,
-    LIST,
     MISSING,
     OBJECT,
     RAW,
@@ -100,11 +99,11 @@ def read_spans(ranges: Iterable[memoryview], first: memoryview, location: str) -
     place = printable(location)
     reader = _Reader(is_answer=False)
     with collector_paused():
-        items = decode(LIST, memoryview(b"[%b]" % b",".join(ranges)), place)
+        items = decode(wire.ITEMS, memoryview(b"[%b]" % b",".join(ranges)), place)
         first_items = [msgspec.Raw(first)]
         if first[0] == ord("["):
-            items = [span for item in items for span in decode(LIST, memoryview(item), place)]
-            first_items = decode(LIST, first, place)
+            items = [span for item in items for span in decode(wire.ITEMS, memoryview(item), place)]
+            first_items = decode(wire.ITEMS, first, place)
         reader.add_spans(first_items, items, place)
         return reader.document()
 
@@ -337,7 +336,7 @@ class _Reader(Struct):
         if depth > _MAX_DEPTH:
             raise refusal(place, "nested too deep for traces")
         if body[0] == ord("["):
-            self._read_list(decode(LIST, body, place, start), place, depth)
+            self._read_list(decode(wire.ITEMS, body, place, start), place, depth)
         else:
             self._read_object(*self._object(body, place, start), place, depth)
 

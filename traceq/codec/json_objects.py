@@ -54,7 +54,6 @@ class Data(msgspec.Struct, gc=False):
 
 OBJECT = msgspec.json.Decoder(Object, strict=False)
 RAW = msgspec.json.Decoder(msgspec.Raw)
-LIST = msgspec.json.Decoder(list[msgspec.Raw])
 DATA = msgspec.json.Decoder(Data)
 
 

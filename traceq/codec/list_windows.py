@@ -22,7 +22,6 @@ _GUESSES = 16
 """How many cuts are tried in a window, from its end, before the window is doubled."""
 _HEAD_BYTES = 1024
 _SPACING = re.compile(rb"[ \t\r\n,]*")
-_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Window(NamedTuple):
@@ -51,7 +50,7 @@ def next_window(body: Searchable, cuts: Cuts, position: int, size: int) -> Windo
 def _proven(view: memoryview) -> list[msgspec.Raw]:
     """Decode bytes that are complete items, the last one with its comma; nothing if they are not."""
     try:
-        return _RAWS.decode(b"".join((b"[", view, b"null]")))[:-1]
+        return wire.ITEMS.decode(b"".join((b"[", view, b"null]")))[:-1]
     except BROKEN:
         return []
 
@@ -60,7 +59,7 @@ def last_window(body: Searchable, position: int) -> Window:
     """Return the items up to the end of the list; of one that ends in the middle those that are whole."""
     text = b"".join((b"[", memoryview(body)[position:]))
     try:
-        return Window(_RAWS.decode(text), len(body), body.rfind(b"]"))
+        return Window(wire.ITEMS.decode(text), len(body), body.rfind(b"]"))
     except msgspec.DecodeError as error:
         end = wire.document_end(error)
         if end is None and wire.is_truncation(error, text):
@@ -69,14 +68,14 @@ def last_window(body: Searchable, position: int) -> Window:
         return Window([], position, None)
     if end is None:
         return Window([], position, None)
-    items = _RAWS.decode(memoryview(text)[:end])
+    items = wire.ITEMS.decode(memoryview(text)[:end])
     return Window(items, len(body), position + text.rfind(b"]", 0, end) - 1)
 
 
 def _whole_items(text: bytes) -> list[msgspec.Raw]:
     """Return the whole items of a list that ends in the middle."""
     closed = damage.closed_document(memoryview(text))
-    return [] if closed is None else _RAWS.decode(closed)
+    return [] if closed is None else wire.ITEMS.decode(closed)
 
 
 def placed(view: memoryview, position: int, items: Iterable[msgspec.Raw]) -> Iterator[tuple[int, msgspec.Raw]]:

@@ -20,7 +20,6 @@ from traceq.codec.wire import BROKEN, VOID_IDS
 _HEAD = re.compile(rb'\[\s*((?:\[\s*)?\{\s*"[\w.]+"\s*:)')
 """How a list of spans begins, or a list of such lists; with how its first item does."""
 _HEAD_BYTES = 1024
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class SpanList(Struct, frozen=True):
@@ -92,7 +91,9 @@ class _Found:
         """Add the items of a window; return whether they are spans."""
         if self._format is None and window.items:
             self._is_nested = memoryview(window.items[0])[0] == ord("[")
-            self._format = span_format_of(_LIST.decode(window.items[0]) if self._is_nested else window.items, place)
+            self._format = span_format_of(
+                wire.ITEMS.decode(window.items[0]) if self._is_nested else window.items, place
+            )
             start = next(at for at, _ in placed(view, position, window.items))
             self.first = (start, start + len(window.items[0]))
         named = self._trace_ids(window.items)
@@ -118,7 +119,7 @@ class _Found:
         try:
             if not self._is_nested:
                 return span_format.trace_ids(items)
-            named = [set(span_format.trace_ids(_LIST.decode(item))) for item in items]
+            named = [set(span_format.trace_ids(wire.ITEMS.decode(item))) for item in items]
         except BROKEN:
             return None
         return [next(iter(ids)) for ids in named] if all(len(ids) == 1 for ids in named) else None

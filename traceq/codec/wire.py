@@ -182,6 +182,8 @@ _SHAPES = (
 
 KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 """Reads the keys of a JSON object."""
+ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+"""Takes a JSON list apart."""
 
 _LINE_END = re.compile(rb"\n")
 _TEXT = re.compile(rb"[^ \t\r\n]")
