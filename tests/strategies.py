@@ -1,4 +1,4 @@
-"""Arbitrary traces for hypothesis, as the JSON that servers and collectors write."""
+"""Arbitrary traces for hypothesis, as the JSON that servers and collectors write, and arbitrary conditions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 from typing import Any
 
 from hypothesis import strategies as st
+
+from traceq.where import All, Not, Where
+from traceq.where import Any as AnyOf
 
 _KEYS = [
     "span.kind",
@@ -173,3 +176,16 @@ def _otlp_spans(draw: st.DrawFn, trace_id: str, position: int) -> dict[str, Any]
 def as_json(value: object) -> bytes:
     """Write a document as a server would."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def wheres(leaves: st.SearchStrategy[Where]) -> st.SearchStrategy[Where]:
+    """Give conditions that are made of these with `not`, `and` and `or`."""
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds(Not, inner),
+            st.lists(inner, min_size=2, max_size=3).map(lambda parts: All(tuple(parts))),
+            st.lists(inner, min_size=2, max_size=3).map(lambda parts: AnyOf(tuple(parts))),
+        ),
+        max_leaves=6,
+    )

@@ -8,18 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import builders
+from tests import builders, strategies
 from traceq.narrowing import narrowed
 from traceq.query import TraceQuery, matching
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.traces import Event
 from traceq.where import (
-    All,
-    Any,
     Comparison,
     Length,
     Member,
-    Not,
     Number,
     Operator,
     Text,
@@ -93,15 +90,7 @@ def comparisons(draw: st.DrawFn) -> Where:
     return Comparison(name, draw(equal | orders if name == "duration" else equal), draw(values))
 
 
-wheres: st.SearchStrategy[Where] = st.recursive(
-    comparisons(),
-    lambda inner: st.one_of(
-        st.builds(Not, inner),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: All(tuple(parts))),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: Any(tuple(parts))),
-    ),
-    max_leaves=6,
-)
+wheres = strategies.wheres(comparisons())
 
 
 @given(wheres)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import builders
+from tests import builders, strategies
 from traceq.semantics import Kind, Status
 from traceq.traces import Event
 from traceq.where import (
@@ -102,15 +102,7 @@ comparisons = st.one_of(
     st.builds(Comparison, names, orders, numbers | lengths),
     st.builds(Member, names, st.lists(texts | numbers | lengths, min_size=1, max_size=3).map(tuple), st.booleans()),
 )
-wheres: st.SearchStrategy[Where] = st.recursive(
-    comparisons | st.builds(Exists, names),
-    lambda inner: st.one_of(
-        st.builds(Not, inner),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: All(tuple(parts))),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: Any(tuple(parts))),
-    ),
-    max_leaves=6,
-)
+wheres = strategies.wheres(comparisons | st.builds(Exists, names))
 
 
 @given(wheres)
