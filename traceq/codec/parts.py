@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -76,6 +77,11 @@ class JaegerPart(Struct, frozen=True):
             coded.repairs += [TraceWarning("other-trace", self.trace_id, told, span_id) for span_id in coded.span_ids]
         return coded
 
+    def lists_others(self, mentioning: re.Pattern[bytes]) -> bool:
+        """Whether it lists spans of several traces, and has this text somewhere; finding the text is much faster."""
+        may = not self.keeps_others and mentioning.search(self.trace) is not None
+        return may and jaeger_parting.is_mixed(self.trace, self.trace_id)
+
     def parted(self) -> Iterator[JaegerPart]:
         """Give a part for each of the traces whose spans it lists, each of which keeps its spans then."""
         if self.keeps_others or not jaeger_parting.is_mixed(self.trace, self.trace_id):
@@ -92,6 +98,12 @@ class JaegerPart(Struct, frozen=True):
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         """See `Part`."""
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
+
+
+def are_mixed(parts: Iterable[Part], digits: str) -> bool:
+    """Whether a trace object lists spans of several traces, one of which may have an id with these digits."""
+    mentioning = re.compile(re.escape(digits).encode(), re.IGNORECASE)
+    return any(isinstance(part, JaegerPart) and part.lists_others(mentioning) for part in parts)
 
 
 def parted(parts: Iterable[Part]) -> Iterator[Part]:

@@ -16,7 +16,7 @@ from traceq.assembly import joined
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operations_met, sum_calls, summarize
 from traceq.codec import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.documents import read_document
-from traceq.codec.parts import Part, parted
+from traceq.codec.parts import Part, are_mixed, parted
 from traceq.codec.wire import collector_paused, quoted
 from traceq.errors import MixedTracesError, NotFoundError
 from traceq.query import TraceQuery, command_about, matching
@@ -31,11 +31,12 @@ from traceq.sources.interface import (
     nearest_names,
     no_progress,
 )
-from traceq.traces import Traces, TraceWarning, normal_id
+from traceq.traces import Traces, TraceWarning, low_half, normal_id
 
 _Value = TypeVar("_Value")
 
 _IDS_SHOWN = 5
+_WHOLE_ID = 32
 
 
 class _Files(Protocol):
@@ -62,8 +63,12 @@ class _Files(Protocol):
     def slices(self) -> AbstractContextManager[Input]:
         """Divide the files into slices."""
 
-    def part(self) -> None:
-        """Give every trace a group of its own, where trace objects list spans of several."""
+    def part(self, digits: str = "") -> None:
+        """Give every trace a group of its own, where trace objects list spans of several.
+
+        Args:
+            digits: Do so only if spans may be affected whose trace has these digits in its id.
+        """
 
 
 class _Contents(Struct, frozen=True):
@@ -118,8 +123,10 @@ class JsonFiles:
         """Decode these traces, in this order."""
         return read_table(groups, with_details=with_details)
 
-    def part(self) -> None:
+    def part(self, digits: str = "") -> None:
         """Give every trace a group of its own, where trace objects list spans of several."""
+        if digits and not are_mixed(chain.from_iterable(self.groups), digits):
+            return
         groups = by_trace(parted(chain.from_iterable(self.groups)))
         self._contents = replace(self._contents, groups=tuple(map(tuple, groups.values())))
 
@@ -291,18 +298,18 @@ class FileSource:
         Raises:
             NotFoundError: If there is none, or several begin like that.
         """
-        if not self._named(trace_id):
-            self._files.part()
-        return self._with_care(partial(self._trace, trace_id))
-
-    def _trace(self, trace_id: str) -> Traces:
-        found = self._named(trace_id)
+        # Other traces may list spans of this one, under its id or under the low half of it.
+        found = self._named(trace_id, low_half(trace_id) if len(trace_id) == _WHOLE_ID else normal_id(trace_id))
+        if len(found) == 1 and len(trace_id) != _WHOLE_ID:
+            whole_id = found[0][0].trace_id
+            found = self._named(whole_id, low_half(whole_id))
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
         return self._files.table(found, with_details=True)
 
-    def _named(self, trace_id: str) -> list[Sequence[Part]]:
+    def _named(self, trace_id: str, digits: str) -> list[Sequence[Part]]:
         """Find the traces of an id, or those whose ids begin so."""
+        self._files.part(digits)
         groups = self._files.groups
         wanted = normal_id(trace_id)
         whole = [group for group in groups if any(normal_id(part.trace_id) == wanted for part in group)]

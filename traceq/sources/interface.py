@@ -215,8 +215,8 @@ class Attempt(Struct, frozen=True):
         return not self.is_last and kind is not None and issubclass(kind, DecodeError)
 
 
-class Input(Struct, frozen=True):
-    """An input as slices."""
+class Input(Struct):
+    """An input as slices; they become others when it turns out that they were badly cut."""
 
     slices: Sequence[Slice]
     calls: tuple[ServiceCall, ...] = ()
@@ -231,11 +231,14 @@ class Input(Struct, frozen=True):
     def attempts(self) -> Iterator[Attempt]:
         """Give the slices to work on, and once more, cut with care, where it turns out that they were badly cut.
 
-        Each attempt is a context that gives an input; the one that succeeds has to end the loop.
+        Each attempt is a context that gives an input; the one that succeeds has to end the loop. What was cut with care
+        stays so, also for those who read a few traces afterwards, and cannot find out themselves.
         """
         yield Attempt(self, is_last=self.proven is None)
         if self.proven is not None:
-            yield Attempt(self.proven(), is_last=True)
+            cut, self.proven = self.proven(), None
+            self.slices, self.calls, self.notes, self.holder = cut.slices, cut.calls, cut.notes, cut.holder
+            yield Attempt(self, is_last=True)
 
     def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
         """Give the slices that hold, or may hold, these spans, and which of them each does.

@@ -276,7 +276,7 @@ class ParquetFiles:
         """Divide the files into slices of row groups; traces whose parts are in several files make one more slice."""
         yield Input(_slices(self._files), self.calls, self.notes)
 
-    def part(self) -> None:
+    def part(self, digits: str = "") -> None:
         """Do nothing: each row names its trace."""
 
     def tables(self, *, with_details: bool) -> Iterator[Traces]:
