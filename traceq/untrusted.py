@@ -22,6 +22,12 @@ def printable(text: str) -> str:
     return "".join(character if _is_safe(character) else _escaped(character) for character in text)
 
 
+def quoted(text: str, limit: int = 80) -> str:
+    """Make foreign text safe for a message: one line, printable, shortened."""
+    safe = printable(text[: limit + 1].strip())
+    return safe if len(safe) <= limit else safe[: limit - 3] + "..."
+
+
 def _is_safe(character: str) -> bool:
     return character == _ZERO_WIDTH_JOINER or unicodedata.category(character) not in _UNSAFE_CATEGORIES
 

@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from traceq.catalog import Operation, ServiceCall, ServiceSummary, TraceSummary, rank_services, sum_calls
-from traceq.codec.wire import Body, decode, hex_id, quoted
+from traceq.codec.wire import Body, decode, hex_id
 from traceq.errors import DecodeError
+from traceq.untrusted import quoted
 
 _Data = TypeVar("_Data")
 

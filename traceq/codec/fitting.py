@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from msgspec import Struct, inspect
 
 from traceq.codec.foreign_values import read_time
-from traceq.codec.wire import MAX_NS, is_broken_text, quoted
+from traceq.codec.wire import MAX_NS, is_broken_text
 from traceq.semantics import value_text
 from traceq.traces import WarningCode
 from traceq.units import NS_PER_US, parse_duration
+from traceq.untrusted import quoted
 
 _UNFIT: Any = object()
 """In place of what cannot be understood."""

@@ -29,12 +29,12 @@ from traceq.codec.wire import (
     failure,
     failures_told,
     is_empty,
-    quoted,
 )
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged, meaning
 from traceq.traces import Event, Link, TraceWarning, is_same_trace
+from traceq.untrusted import quoted
 
 if TYPE_CHECKING:
     from traceq.codec.jaeger_mending import MendedTrace

@@ -17,9 +17,10 @@ import msgspec
 from msgspec import Struct
 
 from traceq.codec.fitting import Fitting, Remark, number_of
-from traceq.codec.wire import VOID_IDS, quoted, whole_text
+from traceq.codec.wire import VOID_IDS, whole_text
 from traceq.traces import TraceWarning
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from traceq.untrusted import quoted
 
 _YEAR_2000_NS = 946_684_800 * NS_PER_S
 _YEAR_2100_NS = 4_102_444_800 * NS_PER_S

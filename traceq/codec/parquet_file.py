@@ -25,10 +25,10 @@ from traceq.codec.parquet import (
     SPAN_FIELDS,
     constant,
 )
-from traceq.codec.wire import decode, quoted
+from traceq.codec.wire import decode
 from traceq.errors import DecodeError
 from traceq.traces import TraceWarning, WarningCode
-from traceq.untrusted import printable
+from traceq.untrusted import printable, quoted
 
 _Array: TypeAlias = Any
 """pyarrow tells no types."""

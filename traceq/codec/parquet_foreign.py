@@ -23,11 +23,12 @@ from traceq.codec.parquet import FORMAT_KEY
 from traceq.codec.parts import Part, SpansPart
 from traceq.codec.spans import Spans
 from traceq.codec.translated import Translated, coded_of
-from traceq.codec.wire import VOID_IDS, Body, failures_told, quoted, refusal
+from traceq.codec.wire import VOID_IDS, Body, failures_told, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
+from traceq.untrusted import quoted
 
 _Array: TypeAlias = Any
 """pyarrow tells no types."""

@@ -10,11 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from traceq.codec import jaeger, jaeger_parting
-from traceq.codec.wire import collector_paused, quoted
+from traceq.codec.wire import collector_paused
 from traceq.errors import MixedTracesError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Attributes
 from traceq.traces import TraceWarning
+from traceq.untrusted import quoted
 
 _Located = TypeVar("_Located")
 _Located_contra = TypeVar("_Located_contra", contravariant=True)

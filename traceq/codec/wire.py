@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 
 from traceq.errors import DecodeError
-from traceq.untrusted import printable
+from traceq.untrusted import quoted
 
 Body: TypeAlias = bytes | bytearray | memoryview | mmap
 """Bytes that were read or mapped; never copied as a whole."""
@@ -83,12 +83,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "text that is not UTF-8"
     return quoted(str(error).replace("`", ""), 200)
-
-
-def quoted(text: str, limit: int = 80) -> str:
-    """Make foreign text safe for a message: one line, printable, shortened."""
-    safe = printable(text[: limit + 1].strip())
-    return safe if len(safe) <= limit else safe[: limit - 3] + "..."
 
 
 @contextmanager

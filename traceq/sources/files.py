@@ -17,7 +17,7 @@ from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, operati
 from traceq.codec import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.documents import read_document
 from traceq.codec.parts import Part, are_mixed, parted
-from traceq.codec.wire import collector_paused, quoted
+from traceq.codec.wire import collector_paused
 from traceq.errors import MixedTracesError, NotFoundError
 from traceq.query import TraceQuery, command_about, matching
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
@@ -32,6 +32,7 @@ from traceq.sources.interface import (
     no_progress,
 )
 from traceq.traces import Traces, TraceWarning, low_half, normal_id
+from traceq.untrusted import quoted
 
 _Value = TypeVar("_Value")
 

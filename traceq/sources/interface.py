@@ -11,10 +11,10 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from msgspec import Struct
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
-from traceq.codec.wire import quoted
 from traceq.errors import DecodeError
 from traceq.query import Place, TraceQuery, command_about
 from traceq.traces import FoundAttributes, Traces, TraceWarning
+from traceq.untrusted import quoted
 
 
 class Progress(Struct, frozen=True):
