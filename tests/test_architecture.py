@@ -39,6 +39,7 @@ GROUND = LEAVES | {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
+    "errors": {"untrusted"},
     "documents": {"untrusted"},
     "traces": {"answer", "learned", "report", "semantics"},
     "records": {"semantics", "traces"},
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conditions": {"semantics", "traces", "where"},
     "where": {"units"},
     "where_conditions": {"conditions", "semantics", "traces", "units", "where"},
-    "query": {"catalog", "conditions", "semantics", "traces", "units", "where", "where_conditions"},
+    "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where", "where_conditions"},
     "narrowing": {"query", "semantics", "where"},
     "answer": {"report", "units"},
     "links": {"report", "units"},

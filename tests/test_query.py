@@ -5,7 +5,7 @@ import pytest
 from tests.builders import EPOCH_NS, span, trace, traces
 from traceq.catalog import Window
 from traceq.conditions import sent_as
-from traceq.query import TraceQuery, command_about, matching, window_text
+from traceq.query import TraceQuery, matching, window_text
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.traces import Event
 
@@ -226,20 +226,6 @@ def test_values_of_every_type_compare_by_their_text(value: AttributeValue, text:
     table = traces({"t": [span("1", None, 0, 1, attributes={"key": value})]})
 
     assert matching(table, TraceQuery(attributes=(("key", text),))) == [0]
-
-
-@pytest.mark.parametrize(
-    ("locations", "command"),
-    [
-        ((), "traceq show a1"),
-        (("one.json", "two b.json"), "traceq show a1 --source one.json --source 'two b.json'"),
-        (("-",), "... | traceq show a1 --source -"),
-    ],
-)
-def test_a_suggested_command_names_its_source_and_does_not_wait_for_what_was_piped(
-    locations: tuple[str, ...], command: str
-) -> None:
-    assert command_about(locations, "show", "a1") == command
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""All exceptions that traceq raises itself, and the exit codes with which commands end.
+"""All exceptions that traceq raises itself, what they suggest to try, and the exit codes with which commands end.
 
 TraceqError
 ├── NotFoundError        3  no such trace or service
@@ -13,6 +13,11 @@ TraceqError
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from traceq.untrusted import quoted
 
 
 class ExitCode(IntEnum):
@@ -38,6 +43,47 @@ class ExitCode(IntEnum):
     """SIGTERM."""
 
 
+class NextCommand(Struct, frozen=True):
+    """A command that is worth running next; as text it is ready to be pasted into a shell."""
+
+    words: tuple[str, ...]
+    """The command and its arguments, without the source."""
+    locations: tuple[str, ...] = ()
+    """The source that it is about; standard input has to be given once more."""
+
+    def __str__(self) -> str:
+        """Write it as a shell takes it."""
+        # Late: most answers suggest nothing.
+        from shlex import join
+
+        sources = [word for location in self.locations for word in ("--source", location)]
+        return ("... | " if "-" in sources else "") + join(("traceq", *self.words, *sources))
+
+
+class Meant(Struct, frozen=True):
+    """The question whether a name that is not known was meant to be one of these."""
+
+    what: Literal["service", "operation", "trace", "tag", "node"]
+    """What it is the name of."""
+    names: tuple[str, ...]
+    """At least one."""
+
+    def __str__(self) -> str:
+        """Ask it."""
+        names = " or ".join(f"'{quoted(name)}'" for name in self.names)
+        return f"did you mean {names}?"
+
+
+class Hint(Struct, frozen=True):
+    """What to try next: text, with the commands and names in it as values, so that agents can call tools instead."""
+
+    parts: tuple[str | NextCommand | Meant, ...] = ()
+
+    def __str__(self) -> str:
+        """Write it for people, commands as they can be typed."""
+        return "".join(f"`{part}`" if isinstance(part, NextCommand) else str(part) for part in self.parts)
+
+
 class TraceqError(Exception):
     """A failure that traceq foresaw: one line on what and where, and a hint on what to try.
 
@@ -48,10 +94,15 @@ class TraceqError(Exception):
 
     exit_code: ExitCode = ExitCode.BUG
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str | Hint = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.advice = hint if isinstance(hint, Hint) else Hint((hint,))
+
+    @property
+    def hint(self) -> str:
+        """What to try next, for people."""
+        return str(self.advice)
 
 
 class NotFoundError(TraceqError):
@@ -78,7 +129,7 @@ class ServerError(SourceError):
         told: The server's message, safe to show; may be empty.
     """
 
-    def __init__(self, message: str, *, hint: str = "", status: int, told: str) -> None:
+    def __init__(self, message: str, *, hint: str | Hint = "", status: int, told: str) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.told = told

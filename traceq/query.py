@@ -7,7 +7,6 @@ span of the trace meets service, operation, tags, span duration and time all at 
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct, structs
 
 from traceq.catalog import Window
+from traceq.errors import NextCommand
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
 from traceq.units import format_count, format_lookback, format_time
@@ -336,9 +336,9 @@ class Asked(Struct, frozen=True):
     is_partial: bool = False
     """Whether something is missing for another reason: a service that gave no answer, or the rest of a trace."""
 
-    def command(self, *words: str) -> str:
-        """Give a command about the same source, ready to be pasted into a shell."""
-        return command_about(self.locations, *words)
+    def command(self, *words: str) -> NextCommand:
+        """Give a command about the same source."""
+        return NextCommand(words, self.locations)
 
     def head(self, command: str) -> dict[str, object]:
         """Give what the JSON document of a command begins with."""
@@ -359,12 +359,6 @@ class Asked(Struct, frozen=True):
 
 NOT_ASKED = Asked()
 """For answers about tables that no source was asked for."""
-
-
-def command_about(locations: Iterable[str], *words: str) -> str:
-    """Give a command about a source, ready to be pasted into a shell; standard input has to be given once more."""
-    sources = [word for location in locations for word in ("--source", location)]
-    return ("... | " if "-" in sources else "") + shlex.join(("traceq", *words, *sources))
 
 
 def window_text(window: Window) -> str:

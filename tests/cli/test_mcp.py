@@ -190,12 +190,55 @@ HERE = ROOT / "fixtures" / "chat.json"
             },
         ),
         (
+            "findings",
+            {"operation": "mongodb.insrt"},
+            {
+                "error": f"no operation named 'mongodb.insrt' in {HERE}",
+                "hint": "did you mean 'mongodb.insert'? `bottlenecks` lists all 43",
+                "next": [
+                    {
+                        "tool": "findings",
+                        "arguments": {"operation": "mongodb.insert"},
+                        "why": "asks about operation mongodb.insert",
+                    },
+                    {"tool": "bottlenecks", "arguments": {}, "why": "lists operations in requests"},
+                ],
+            },
+        ),
+        (
+            "critical_path",
+            {"trace_id": "bbacfa0a654e2b7ec9357a289e61ccff"},
+            {
+                "error": f"no trace 'bbacfa0a654e2b7ec9357a289e61ccff' in {HERE}",
+                "hint": "did you mean 'bbacfa0a654e2b7ec9357a289e61ccf3'?",
+                "next": [
+                    {
+                        "tool": "critical_path",
+                        "arguments": {"trace_id": "bbacfa0a654e2b7ec9357a289e61ccf3"},
+                        "why": "asks about trace bbacfa0a654e2b7ec9357a289e61ccf3",
+                    }
+                ],
+            },
+        ),
+        (
+            "compare",
+            {"split": "http.metod=GET"},
+            {
+                "error": "no span carries the tag 'http.metod'",
+                "hint": "did you mean 'http.method'? `traceq show bbacfa0a654e2b7ec9357a289e61ccf3 --attributes "
+                f"--source {HERE}` lists tags",
+                "next": [
+                    {"tool": "compare", "arguments": {"split": "http.method=GET"}, "why": "asks about tag http.method"}
+                ],
+            },
+        ),
+        (
             "compare",
             {"before": "-1h..now"},
             {"error": "say what to compare", "hint": "give both `before` and `after`, or `split`"},
         ),
     ],
-    ids=["service", "operation", "trace", "sides"],
+    ids=["service", "operation", "trace", "operation of any service", "trace that is near", "tag", "sides"],
 )
 def test_failures_say_which_tool_to_call_instead(tool: str, arguments: dict[str, Any], told: Any) -> None:
     """An agent has no shell for the commands that the command line would suggest."""
@@ -233,7 +276,7 @@ def test_what_comes_next_is_about_the_same_traces() -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
-        ("span_details", {"trace_id": "@", "span_id": "feed"}, "no span 'feed'.*trace_overview and critical_path"),
+        ("span_details", {"trace_id": "@", "span_id": "feed"}, "no span 'feed'.*`trace_overview` and `critical_path`"),
         ("search", {"min_duration": "soon"}, "soon"),
         ("search", {"lookback": "1h", "start": "-2h"}, "lookback"),
         ("compare", {}, "say what to compare"),

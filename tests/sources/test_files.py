@@ -214,7 +214,8 @@ def test_a_prefix_of_several_traces_names_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "hint"), [("00a2", "did you mean a2 or 00a1?"), ("ffff", "`traceq search --source {path}` lists all 3")]
+    ("asked", "hint"),
+    [("00a2", "did you mean '0a22' or '00a1'?"), ("ffff", "`traceq search --source {path}` lists all 3")],
 )
 def test_a_trace_that_does_not_exist_is_not_found(tmp_path: Path, asked: str, hint: str) -> None:
     path = tmp_path / "x.json"
@@ -224,7 +225,7 @@ def test_a_trace_that_does_not_exist_is_not_found(tmp_path: Path, asked: str, hi
         FileSource((str(path),)).trace(asked)
 
     assert caught.value.message == f"no trace '{asked}' in {path}"
-    assert caught.value.hint == hint.format(path=path).replace("a2 or 00a1", "0a22 or 00a1")
+    assert caught.value.hint == hint.format(path=path)
 
 
 def test_parts_of_a_trace_in_several_files_are_one_trace(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from traceq.analysis.call_sums import CallSums
 from traceq.analysis.calls import Node
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
 from traceq.answer import Answer, records
-from traceq.errors import NotFoundError
+from traceq.errors import Hint, Meant, NotFoundError
 from traceq.query import Asked
 from traceq.report import Column, Rows, Table, Unit, json_key
 from traceq.units import plural
@@ -55,14 +55,13 @@ def known_name(name: str, dependencies: Dependencies, asked: Asked) -> str:
     systems = {node.system: node.name for node in dependencies.nodes if node.system}
     near = of_system or get_close_matches(name, dependencies.names, n=1)
     near = near or [systems[system] for system in get_close_matches(name, systems, n=1)]
-    meant = " or ".join(f"'{one}'" for one in near[:3])
-    hint = f"did you mean {meant}? " if near else ""
+    meant = (Meant("node", tuple(near[:3])), " ") if near else ()
     services = len(dependencies.services)
     peers = len(dependencies.nodes) - services
     counted = plural(services, "service") + (f" and {plural(peers, 'peer')}" if peers else "")
     raise NotFoundError(
         f"no service named '{name}' among the dependencies at {asked.location}",
-        hint=f"{hint}`{asked.command('deps', '--view', 'table')}` lists {counted}",
+        hint=Hint((*meant, asked.command("deps", "--view", "table"), f" lists {counted}")),
     )
 
 

@@ -133,4 +133,4 @@ def _archived(source: ArchivingSource, trace_ids: list[str]) -> tuple[tuple[Arch
 def _not_found(missing: list[NotFoundError]) -> NotFoundError | None:
     if len(missing) < 2:
         return missing[0] if missing else None
-    return NotFoundError(f"{plural(len(missing), 'trace')} not found; {missing[0].message}", hint=missing[0].hint)
+    return NotFoundError(f"{plural(len(missing), 'trace')} not found; {missing[0].message}", hint=missing[0].advice)

@@ -12,7 +12,7 @@ from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOpt
 from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.session import emit, found_trace, opened
 from traceq.engine import Ask, asking
-from traceq.query import command_about
+from traceq.errors import NextCommand
 
 if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import BottleneckSums
@@ -104,7 +104,7 @@ def bottlenecks(options: BottlenecksOptions) -> None:
         if options.what_if:
             raise typer.BadParameter("it is estimated over many requests, not for one --trace", param_hint="--what-if")
         if options.findings:
-            command = command_about(options.asking.source.locations, "show", options.trace)
+            command = NextCommand(("show", options.trace), options.asking.source.locations)
             raise typer.BadParameter(f"`{command}` lists those of one trace", param_hint="--findings")
         _one_trace(options, options.trace)
         return

@@ -17,8 +17,7 @@ from msgspec import Struct
 from traceq.cli.messages import tell
 from traceq.cli.options import DURATION, SIZE
 from traceq.cli.session import failures_told
-from traceq.errors import ExitCode
-from traceq.query import command_about
+from traceq.errors import ExitCode, NextCommand
 from traceq.sources.receiver import (
     LOOPBACK,
     Inbox,
@@ -229,4 +228,4 @@ def _tell_received(received: Received, output: str) -> None:
     tell("note", f"wrote {plural(received.span_count, 'span')}{of} to {output}")
     if received.other_count:
         tell("note", f"{plural(received.other_count, 'request')} with metrics or logs not kept")
-    tell("note", f"next: {command_about((output,), 'bottlenecks')}")
+    tell("note", f"next: {NextCommand(('bottlenecks',), (output,))}")

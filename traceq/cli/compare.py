@@ -15,6 +15,7 @@ from traceq.cli.references import following
 from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.sides import PlaceSide, Side, SidesOptions, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, Reply, asking
+from traceq.errors import Hint, Meant
 from traceq.query import Asked, together
 from traceq.report import Report
 from traceq.sources.interface import Progress
@@ -198,8 +199,10 @@ def _split(reply: Reply[CohortSums], options: SidesOptions) -> Split:
     if options.split_by is None:
         return split_by_failure(cohort)
     first = cohort.traces.ids.tolist()[:1]
-    listing = f"`{reply.asked.command('show', *first, '--attributes')}` lists tags" if first else ""
-    hint = " ".join(filter(None, (reply.sums.near.question, listing)))
+    names = tuple(name for _, name in reply.sums.near.found[:1])
+    meant = (Meant("tag", names), " ") if names else ()
+    listing = (reply.asked.command("show", *first, "--attributes"), " lists tags") if first else ()
+    hint = Hint((*meant, *listing))
     return split_by_tag(reply.sums.values, cohort.traces.start_ns.tolist(), options.split_by, hint)
 
 

@@ -11,7 +11,7 @@ from traceq.cli.options import DURATION, MeasureOption, SkewOption, SourceOption
 from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.references import located, span_id_in
 from traceq.cli.session import chosen_format, emit, found_trace, opened
-from traceq.errors import NotFoundError
+from traceq.errors import Hint, NotFoundError
 from traceq.query import Asked
 from traceq.report import Report
 from traceq.traces import Traces
@@ -160,6 +160,7 @@ def _found_spans(traces: Traces, span_id: str, asked: Asked) -> FoundSpans:
     if not found.spans:
         command = asked.command("show", traces.trace_ids[0], "--format", "csv")
         raise NotFoundError(
-            f"no span '{span_id}' in trace {traces.trace_ids[0]}", hint=f"`{command}` lists all {traces.span_count}"
+            f"no span '{span_id}' in trace {traces.trace_ids[0]}",
+            hint=Hint((command, f" lists all {traces.span_count}")),
         )
     return found

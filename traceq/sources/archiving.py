@@ -9,8 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from traceq.codec.answers import error_message, tells_not_found
-from traceq.errors import SourceError
-from traceq.query import command_about
+from traceq.errors import Hint, NextCommand, SourceError
 from traceq.sources.http import Answer, HttpClient
 from traceq.sources.refusals import asks_for_login, is_api_answer, lacks_route, refusal
 
@@ -45,7 +44,7 @@ def _failure(answer: Answer, told: str, client: HttpClient) -> SourceError:
     if lacks_route(answer) and not asks_for_login(answer):
         return SourceError(
             f"the server at {url} does not archive traces: it has no route for that",
-            hint=f"`{command_about((url,), 'fetch', '--output', 'traces.json.gz')}` keeps traces in a file",
+            hint=Hint((NextCommand(("fetch", "--output", "traces.json.gz"), (url,)), " keeps traces in a file")),
         )
     if is_api_answer(answer):
         return SourceError(f"Jaeger at {url} could not archive the trace: {told}")

@@ -129,7 +129,7 @@ def united(answers: Sequence[Candidates[_Trace]], span_count: Callable[[_Trace],
 def _of_service(error: SourceError, service: str) -> SourceError:
     kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
     message = f"no answer for service '{printable(service)}', one of several asked for: {error.message}"
-    return kind(message, hint=error.hint)
+    return kind(message, hint=error.advice)
 
 
 def add_copies(

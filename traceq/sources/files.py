@@ -18,8 +18,8 @@ from traceq.codec import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.documents import read_document
 from traceq.codec.parts import Part, are_mixed, parted
 from traceq.codec.wire import collector_paused
-from traceq.errors import MixedTracesError, NotFoundError
-from traceq.query import TraceQuery, command_about, matching
+from traceq.errors import Hint, Meant, MixedTracesError, NextCommand, NotFoundError
+from traceq.query import TraceQuery, matching
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import (
     Found,
@@ -387,7 +387,7 @@ class FileSource:
         if service is not None and service not in known.operations:
             raise NotFoundError(
                 f"no service named '{quoted(service)}' in {self.location}",
-                hint=nearest_names(service, known.operations, self, "services"),
+                hint=nearest_names("service", service, known.operations, self, "services"),
             )
         if operation is None:
             return
@@ -398,14 +398,14 @@ class FileSource:
             words = ("stats", "--by", "operation") if service is None else ("operations", service)
             raise NotFoundError(
                 f"no operation named '{quoted(operation)}'{within} in {self.location}",
-                hint=nearest_names(operation, names, self, *words),
+                hint=nearest_names("operation", operation, names, self, *words),
             )
 
     def _no_such_trace(self, trace_id: str, found: Sequence[str]) -> NotFoundError:
         known = [group[0].trace_id for group in self._files.groups]
         if found:
             if not trace_id:
-                listed = f"`{command_about(self.locations, 'search')}` lists them"
+                listed = Hint((NextCommand(("search",), self.locations), " lists them"))
                 return NotFoundError(f"there are {len(found)} traces in {self.location}: which one?", hint=listed)
             shown_ids = ", ".join(found[:_IDS_SHOWN]) + (", ..." if len(found) > _IDS_SHOWN else "")
             message = f"{len(found)} traces in {self.location} begin with '{quoted(trace_id)}': {shown_ids}"
@@ -413,8 +413,8 @@ class FileSource:
         from difflib import get_close_matches
 
         near = get_close_matches(trace_id.lower(), known, n=3)
-        listed = f"`{command_about(self.locations, 'search')}` lists all {len(known)}"
-        hint = f"did you mean {' or '.join(near)}?" if near else listed
+        listed = Hint((NextCommand(("search",), self.locations), f" lists all {len(known)}"))
+        hint = Hint((Meant("trace", tuple(near)),)) if near else listed
         return NotFoundError(f"no trace '{quoted(trace_id)}' in {self.location}", hint=hint)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from traceq.codec import read_table
-from traceq.errors import InputError, LoginRequired, NotFoundError, ServerError, SourceError, is_refusal
+from traceq.errors import Hint, InputError, LoginRequired, NotFoundError, ServerError, SourceError, is_refusal
 from traceq.query import TraceQuery
 from traceq.sources.bodies import Packing, lines_of, pack
 from traceq.sources.harvest import Met, Plan, TimeSlice
@@ -72,7 +72,7 @@ class Harvester:
         except SourceError as error:
             kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
             hint = "the same command again goes on from here"
-            raise kind(error.message, hint=f"{error.hint}; {hint}" if error.hint else hint) from error
+            raise kind(error.message, hint=Hint((*error.advice.parts, "; ", hint)) if error.hint else hint) from error
         finally:
             executor.shutdown(cancel_futures=True)
             self.archive.commit(self._plan)

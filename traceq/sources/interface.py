@@ -6,15 +6,14 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
-from traceq.errors import DecodeError
-from traceq.query import Place, TraceQuery, command_about
+from traceq.errors import DecodeError, Hint, Meant, NextCommand
+from traceq.query import Place, TraceQuery
 from traceq.traces import FoundAttributes, Traces, TraceWarning
-from traceq.untrusted import quoted
 
 
 class Progress(Struct, frozen=True):
@@ -321,10 +320,13 @@ class ConnectionOptions:
 _MOST_NEAR = 3
 
 
-def nearest_names(name: str, known: Collection[str], source: Place, *words: str) -> str:
-    """Write a hint: names that contain this one, or else the nearest, in any letter case, and how to list all of them.
+def nearest_names(
+    what: Literal["service", "operation"], name: str, known: Collection[str], source: Place, *words: str
+) -> Hint:
+    """Suggest names that contain this one, or else the nearest, in any letter case, and how to list all of them.
 
     Args:
+        what: What it is the name of.
         name: What was asked for.
         known: The names there are.
         source: Where they are.
@@ -333,11 +335,12 @@ def nearest_names(name: str, known: Collection[str], source: Place, *words: str)
     # Late: only misspelt names are looked for.
     from difflib import get_close_matches
 
+    if not known:
+        return Hint(("there are none",))
     by_folded = {other.casefold(): other for other in sorted(known)}
     folded = name.casefold()
     holding = [other for other in by_folded if folded in other][:_MOST_NEAR]
     near = holding or get_close_matches(folded, by_folded, n=1)
-    meant = " or ".join(f"'{quoted(by_folded[other])}'" for other in near)
-    command = command_about(source.locations, *words)
-    listed = "there are none" if not known else f"`{command}` lists {'it' if len(known) == 1 else f'all {len(known)}'}"
-    return f"did you mean {meant}? {listed}" if meant else listed
+    meant = (Meant(what, tuple(by_folded[other] for other in near)), " ") if near else ()
+    listed = f" lists {'it' if len(known) == 1 else f'all {len(known)}'}"
+    return Hint((*meant, NextCommand(words, source.locations), listed))

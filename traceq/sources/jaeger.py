@@ -22,7 +22,7 @@ from traceq.catalog import Operation, ServiceCall, TraceSummary, Window, summari
 from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.conditions import sent_as
-from traceq.errors import NotFoundError, SourceError, is_refusal
+from traceq.errors import Hint, NotFoundError, SourceError, is_refusal
 from traceq.narrowing import narrowed
 from traceq.query import TraceQuery
 from traceq.records import Codebook
@@ -439,9 +439,10 @@ class JaegerSource:
             return
         names = sorted({known.name for known in self._dialect.operations(service)})
         if name not in names and name not in map(operation, names):
-            hint = nearest_names(name, names, self, "operations", service)
+            hint = nearest_names("operation", name, names, self, "operations", service)
             if len(name) > LONGEST_INDEXED:
-                hint = f"Elasticsearch and OpenSearch list no name of more than {LONGEST_INDEXED} characters; {hint}"
+                told = f"Elasticsearch and OpenSearch list no name of more than {LONGEST_INDEXED} characters; "
+                hint = Hint((told, *hint.parts))
             raise NotFoundError(
                 f"no operation named '{printable(name)}' in service '{printable(service)}' at {self.location}",
                 hint=hint,
@@ -452,7 +453,7 @@ class JaegerSource:
         if service not in services:
             raise NotFoundError(
                 f"no service named '{printable(service)}' at {self.location}",
-                hint=nearest_names(service, services, self, "services"),
+                hint=nearest_names("service", service, services, self, "services"),
             )
 
 

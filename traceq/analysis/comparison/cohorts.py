@@ -41,7 +41,7 @@ from traceq.analysis.grouping import added, distinct, numbered
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.skew import Skew, corrected
 from traceq.analysis.tag_keys import near_keys
-from traceq.errors import NotFoundError
+from traceq.errors import Hint, NotFoundError
 from traceq.nearest import Near
 from traceq.semantics import Status
 from traceq.traces import Traces, normal_id
@@ -362,7 +362,9 @@ def split_by_failure(cohort: Cohort) -> Split:
     return Split(*parts, "without failed spans", "with failed spans")
 
 
-def split_by_tag(values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str, hint: str = "") -> Split:
+def split_by_tag(
+    values: Sequence[tuple[str, ...]], starts_ns: Sequence[int], text: str, hint: str | Hint = ""
+) -> Split:
     """Separate the traces that have one value of a tag from those that have only other values.
 
     Without a given value, it is the one whose first trace started last: the version that was rolled out. Traces without

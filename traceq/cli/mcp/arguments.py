@@ -11,12 +11,19 @@ from pydantic import Field
 
 from traceq.cli.options import FilterOptions, SourceOptions, WindowOptions
 from traceq.cli.references import leads_to, span_id_in, without_user
+from traceq.errors import ExitCode, Hint, NextCommand, TraceqError
 from traceq.ids import parse_reference
 from traceq.units import parse_duration, parse_lookback, parse_time
 
 DEFAULT_BYTES = 2_000
 """Four answers of this size, the number that an incident should take, are 8 kB."""
 _MOST_BYTES = 50_000
+
+
+class ArgumentError(TraceqError):
+    """Arguments that make no sense."""
+
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +175,8 @@ def with_plain_ids(arguments: _Arguments, source: SourceOptions) -> _Arguments:
     """Give the same with the ids that were meant, whatever form they have.
 
     Raises:
-        ValueError: If what is given for a trace is no id, or a link to another server than the source.
+        ArgumentError: If what is given for a trace is no id, or a link to another server than the source.
+        ValueError: If it cannot be read.
     """
     found: dict[str, Any] = {}
     if isinstance(arguments, (Requests, OneTrace)) and arguments.trace_id is not None:
@@ -185,16 +193,20 @@ def _trace_id(text: str, source: SourceOptions) -> str:
     it is the person who starts the tools that decides what agents may read.
 
     Raises:
-        ValueError: If it is none, or a link that leads to another server than the source.
+        ArgumentError: If it is none, or a link that leads to another server than the source.
+        ValueError: If it cannot be read.
     """
     reference = parse_reference(text)
     if not reference.is_known:
-        raise ValueError(f"'{reference.trace_id}' is no id of a trace\nhint: `search` gives ids")
+        raise ArgumentError(
+            f"'{reference.trace_id}' is no id of a trace", hint=Hint((NextCommand(("search",)), " gives ids"))
+        )
     if reference.location and not leads_to(reference.location, source):
         server, own = without_user(reference.location), without_user(source.locations[0])
-        raise ValueError(
-            f"the link leads to {server}, but these tools ask {own} alone\n"
-            f"hint: `traceq mcp --source {server}` asks that server; if {own} has the trace, give its id"
+        elsewhere = NextCommand(("mcp",), (server,))
+        raise ArgumentError(
+            f"the link leads to {server}, but these tools ask {own} alone",
+            hint=Hint((elsewhere, f" asks that server; if {own} has the trace, give its id")),
         )
     return reference.trace_id
 

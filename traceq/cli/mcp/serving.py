@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.tools import Tool as ServedTool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
-from traceq.cli.mcp.arguments import parameters
+from traceq.cli.mcp.arguments import ArgumentError, parameters
 from traceq.cli.mcp.failures import failure
 from traceq.cli.mcp.tools import TOOLS, Tool
 from traceq.cli.options import SourceOptions
@@ -54,9 +54,9 @@ def _callable(name: str, tool: Tool, source: SourceOptions, turn: threading.Lock
     defaults = {each.name: each.default for each in taken}
 
     def call(**values: Any) -> str | CallToolResult:
-        def failed(message: str, hint: str = "") -> CallToolResult:
+        def failed(error: TraceqError) -> CallToolResult:
             # Not an exception: the library would put words before the document.
-            told = compact(failure(message, hint, name, given))
+            told = compact(failure(error, name, given))
             return CallToolResult(content=[TextContent(type="text", text=told)], is_error=True)
 
         given = {key: value for key, value in values.items() if value != defaults[key]}
@@ -64,12 +64,11 @@ def _callable(name: str, tool: Tool, source: SourceOptions, turn: threading.Lock
             with turn:
                 return compact(tool.answer(source, values))
         except TraceqError as error:
-            return failed(error.message, error.hint)
+            return failed(error)
         except typer.BadParameter as error:
-            return failed(error.message)
+            return failed(ArgumentError(error.message))
         except ValueError as error:
-            message, _, hint = str(error).partition("\nhint: ")
-            return failed(message, hint)
+            return failed(ArgumentError(str(error)))
 
     call.__name__ = name
     call.__signature__ = inspect.Signature(taken, return_annotation=str)  # type: ignore[attr-defined]  # what inspect.signature looks for first

@@ -27,7 +27,7 @@ from traceq.answer import Answer
 from traceq.cli.compare import CompareOptions, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
-from traceq.cli.mcp.failures import in_terms_of_tools
+from traceq.cli.mcp.failures import with_arguments
 from traceq.cli.mcp.suggestions import Step
 from traceq.cli.options import FilterOptions, RequestsOptions, ServiceOptions, SourceOptions, WindowOptions
 from traceq.cli.outputs import AskingOptions, OutputOptions
@@ -35,7 +35,7 @@ from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
 from traceq.cli.sides import SidesOptions, WindowSide, parse_side
 from traceq.documents import Document, fitted, selected, with_totals
-from traceq.errors import NotFoundError
+from traceq.errors import Hint, NextCommand, NotFoundError
 from traceq.query import Asked
 from traceq.units import parse_lookback, parse_share
 
@@ -73,7 +73,7 @@ class Tool:
         kept = _without_first(selected(document, self.keys), wanted.skip)
         told: Document = {"is_cut_off": asked.is_cut_off, "is_partial": asked.is_partial}
         remarks = {
-            "notes": list(map(in_terms_of_tools, asked.notes)),
+            "notes": list(map(with_arguments, asked.notes)),
             "warning_counts": dict(sorted(asked.warning_counts.items())),
         }
         said = {key: value for key, value in remarks.items() if value}
@@ -151,7 +151,7 @@ def _span_details(source: SourceOptions, wanted: given.OneSpan) -> Found:
     if not found.spans:
         raise NotFoundError(
             f"no span '{wanted.span_id}' in trace {traces.trace_ids[0]}",
-            hint="trace_overview and critical_path give ids of spans",
+            hint=Hint((NextCommand(("show", traces.trace_ids[0])), " and `critical_path` give ids of spans")),
         )
     return {"spans": [_with_listed(span) for span in _document(found)["spans"]]}, asked
 
@@ -165,7 +165,7 @@ def _with_listed(span: Document) -> Document:
 
 def _compare(source: SourceOptions, wanted: given.Sides) -> Found:
     if wanted.split is None and None in (wanted.before, wanted.after):
-        raise ValueError("say what to compare\nhint: give both `before` and `after`, or `split`")
+        raise given.ArgumentError("say what to compare", hint="give both `before` and `after`, or `split`")
     window = None if wanted.lookback is None else parse_lookback(wanted.lookback, time.time_ns())
     filters = FilterOptions(when=WindowOptions(window), limit=wanted.limit)
     options = CompareOptions(what=_sides(wanted), service=wanted.service, asking=_asking(source, filters))
@@ -190,8 +190,8 @@ def _window(text: str) -> WindowSide:
     side = parse_side(text, time_ns())
     if isinstance(side, WindowSide):
         return side
-    raise ValueError(
-        "before and after are windows of time, START..END\nhint: of two traces `trace_overview` shows one at a time"
+    raise given.ArgumentError(
+        "before and after are windows of time, START..END", hint="of two traces `trace_overview` shows one at a time"
     )
 
 

@@ -1,0 +1,39 @@
+"""What failures suggest to try."""
+
+import copy
+
+import pytest
+
+from traceq.errors import Hint, Meant, NextCommand, NotFoundError
+
+
+@pytest.mark.parametrize(
+    ("locations", "command"),
+    [
+        ((), "traceq show a1"),
+        (("one.json", "two b.json"), "traceq show a1 --source one.json --source 'two b.json'"),
+        (("-",), "... | traceq show a1 --source -"),
+    ],
+)
+def test_a_suggested_command_names_its_source_and_does_not_wait_for_what_was_piped(
+    locations: tuple[str, ...], command: str
+) -> None:
+    assert str(NextCommand(("show", "a1"), locations)) == command
+
+
+def test_a_hint_is_text_with_commands_and_names_as_values() -> None:
+    hint = Hint((Meant("service", ("chat", "\x1b[2Jcart")), " ", NextCommand(("services",), ("a b.json",)), " lists 2"))
+
+    error = NotFoundError("no service named 'cat' in a b.json", hint=hint)
+
+    assert error.hint == "did you mean 'chat' or '\\x1b[2Jcart'? `traceq services --source 'a b.json'` lists 2"
+    assert error.advice == hint
+
+
+def test_a_hint_reaches_whoever_waits_for_another_process() -> None:
+    hint = Hint((NextCommand(("search",), ("x.json",)), " lists them"))
+
+    # Copies are made as processes send them.
+    error = copy.deepcopy(NotFoundError("which one?", hint=hint))
+
+    assert (error.message, error.advice) == ("which one?", hint)
