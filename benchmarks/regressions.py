@@ -23,9 +23,16 @@ from benchmarks.truth.comparing import recorded
 from benchmarks.truth.execution import execute
 from benchmarks.truth.programs import draw_system
 from traceq.analysis.checks.chance import Sample
-from traceq.analysis.checks.entries import Entries, EntryKey, EntrySums, Worst, collect_entries
 from traceq.analysis.checks.expressions import Allowance
-from traceq.analysis.checks.regressions import entries_compared, settle
+from traceq.analysis.checks.regressions import (
+    Entries,
+    EntryKey,
+    EntrySums,
+    Worst,
+    collect_entries,
+    entries_compared,
+    settle,
+)
 from traceq.analysis.requests import RequestOptions
 
 DOCS = Path(__file__).parent.parent / "docs" / "analyses" / "check.md"

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tools.json_docs import sentence
 from traceq.analysis.bottlenecks import Bottlenecks
-from traceq.analysis.checks.question import Checks
+from traceq.analysis.checks import Checks
 from traceq.analysis.comparison.alignment import Alignment
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.tags import tag_specs

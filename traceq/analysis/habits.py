@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import TimeKeys, added, merged, moved, numbered, numbered_rows, sum_by_group
+from traceq.analysis.naming import of_statement
 from traceq.analysis.outliving import calls_of, is_told_free, number_calls
-from traceq.analysis.wording import of_statement
 from traceq.learned import PAUSE_UNIT, SCATTER_UNIT, Call, Habits, Pauses, PeerCall, Place, Scatter, Unordered
 from traceq.semantics import STATEMENT, Kind, Status, first_text
 

@@ -9,8 +9,7 @@ from tests.analysis.arbitrary import knowing, tables
 from tests.builders import span, trace, traces
 from tests.laws import examples
 from traceq.analysis.checks.expressions import MEASURES, Allowance, Expression, parse_expression
-from traceq.analysis.checks.results import CheckResult, judge
-from traceq.analysis.checks.tallies import CheckSums, tally
+from traceq.analysis.checks.results import CheckResult, CheckSums, judge, tally
 from traceq.analysis.requests import RequestOptions
 from traceq.semantics import Status
 from traceq.traces import Traces

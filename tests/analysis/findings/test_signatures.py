@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.builders import SpanSpec, span, traces
 from tests.laws import examples
-from traceq.analysis.findings import Acknowledgement, Findings, Review, reviewed_by
-from traceq.analysis.findings.signatures import signature_of, without_literals
+from traceq.analysis.findings import Acknowledgement, FindingKey, Findings, Review, reviewed_by
+from traceq.analysis.naming import without_literals
 from traceq.library import findings
 from traceq.semantics import Kind, Peer, Status
 
@@ -97,7 +97,7 @@ def test_acknowledged_findings_stay_acknowledged_and_new_ones_are_told(
 def test_a_signature_is_kind_service_operation_and_hash() -> None:
     mysql = Peer("database", "mysql", "shop")
 
-    assert signature_of("n+1", ("web", "SELECT users"), mysql, ("web", "GET /orders")) == (
+    assert FindingKey("n+1", "web", "SELECT users", mysql, "web", "GET /orders").signature == (
         "n+1:web:SELECT users:a9f38d438a"
     )
 
@@ -105,12 +105,12 @@ def test_a_signature_is_kind_service_operation_and_hash() -> None:
 def test_what_differs_in_kind_place_peer_or_caller_differs() -> None:
     mysql, mongodb = Peer("database", "mysql", "shop"), Peer("database", "mongodb", "shop")
     found = [
-        signature_of("n+1", ("web", "SELECT users"), mysql, ("web", "GET /orders")),
-        signature_of("n+1", ("web", "SELECT users"), mysql, ("web", "GET /carts")),
-        signature_of("n+1", ("web", "SELECT users"), mongodb, ("web", "GET /orders")),
-        signature_of("n+1", ("web", "SELECT users"), None, ("web", "GET /orders")),
-        signature_of("n+1", ("app", "SELECT users"), mysql, ("web", "GET /orders")),
-        signature_of("slow-query", ("web", "SELECT users"), mysql, ("web", "GET /orders")),
+        FindingKey("n+1", "web", "SELECT users", mysql, "web", "GET /orders").signature,
+        FindingKey("n+1", "web", "SELECT users", mysql, "web", "GET /carts").signature,
+        FindingKey("n+1", "web", "SELECT users", mongodb, "web", "GET /orders").signature,
+        FindingKey("n+1", "web", "SELECT users", None, "web", "GET /orders").signature,
+        FindingKey("n+1", "app", "SELECT users", mysql, "web", "GET /orders").signature,
+        FindingKey("slow-query", "web", "SELECT users", mysql, "web", "GET /orders").signature,
     ]
 
     assert len(set(found)) == len(found)
@@ -125,7 +125,7 @@ def test_what_differs_in_kind_place_peer_or_caller_differs() -> None:
     ],
 )
 def test_addresses_and_ports_have_no_part_in_it(one: str, other: str) -> None:
-    found = {signature_of("network", ("a", "GET"), Peer("host", host, ""), ("a", "b")) for host in (one, other)}
+    found = {FindingKey("network", "a", "GET", Peer("host", host, ""), "a", "b").signature for host in (one, other)}
 
     assert len(found) == 1
 

@@ -106,11 +106,6 @@ def crowding(runs: Sequence[tuple[Floats, Hashes]]) -> float:
     return max(ratios) if is_clear else 1.0
 
 
-def _heads(hashes: Hashes) -> Ints:
-    """Give where the values of each trace begin."""
-    return np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
-
-
 def _scatter_of_stretches(runs: Sequence[tuple[Floats, Ints]], length: int) -> tuple[float, int]:
     """Sum up how far averages of stretches lie from those of their runs, as chi-squared, and give its freedom.
 

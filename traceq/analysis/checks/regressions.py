@@ -7,10 +7,12 @@ with 30 measures would fail for nothing all the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from traceq.analysis.checks.chance import (
@@ -25,25 +27,137 @@ from traceq.analysis.checks.chance import (
     rank_of,
     tail,
 )
-from traceq.analysis.checks.entries import Entries, EntryKey, EntrySums, all_keys
 from traceq.analysis.checks.expressions import Allowance, Dimension, Expression, written
 from traceq.analysis.checks.results import (
     CheckResult,
+    CheckSums,
     Outcome,
     Subject,
     circumstances,
     measured_on_nothing,
     measured_value,
+    sample_of,
 )
-from traceq.analysis.checks.tallies import CheckSums
+from traceq.analysis.columns import Columns, Ints
+from traceq.analysis.grouping import merged, numbered_rows
+from traceq.analysis.requests import RequestOptions, Requests, SetApart, requests_of
+from traceq.semantics import Kind, Status
+from traceq.traces import Traces
 from traceq.units import format_count, format_growth, plural
+
+
+class EntryKey(NamedTuple):
+    """An operation with which requests begin."""
+
+    service: str
+    operation: str
+    """Its name without ids."""
+
+
+class Worst(NamedTuple):
+    """The worst request by some measure."""
+
+    value: int = 0
+    trace_id: str = ""
+
+
+class Entries(Struct, frozen=True, eq=False):
+    """The requests of one entry operation; can be added to others."""
+
+    latencies: tuple[Sample, ...]
+    failures: tuple[Sample, ...]
+    calls: tuple[Sample, ...]
+    """The number of calls that each request made, at whatever depth."""
+    slowest: Worst
+    failed: Worst
+    busiest: Worst
+
+    def __add__(self, other: Entries) -> Entries:
+        return Entries(
+            self.latencies + other.latencies,
+            self.failures + other.failures,
+            self.calls + other.calls,
+            max(self.slowest, other.slowest),
+            max(self.failed, other.failed),
+            max(self.busiest, other.busiest),
+        )
+
+    def __len__(self) -> int:
+        return sum(map(len, self.latencies))
+
+    @property
+    def latency(self) -> Sample:
+        """The durations of all requests, in order of time."""
+        return joined(self.latencies)
+
+
+class EntrySums(Struct, frozen=True, eq=False):
+    """The requests of all entry operations; can be added to others."""
+
+    runs: Mapping[EntryKey, Entries] = {}
+    set_apart: SetApart = field(default_factory=SetApart)
+
+    def __add__(self, other: EntrySums) -> EntrySums:
+        runs = merged((*self.runs.items(), *other.runs.items()))
+        return EntrySums(runs, self.set_apart + other.set_apart)
+
+    @property
+    def request_count(self) -> int:
+        """The number of requests of all operations."""
+        return sum(map(len, self.runs.values()))
+
+
+def collect_entries(traces: Traces, options: RequestOptions) -> EntrySums:
+    """Take what is compared from the requests of a table."""
+    if not len(traces):
+        return EntrySums()
+    requests = requests_of(traces, options)
+    spans, entries = requests.spans, requests.entries
+    names, operations = spans.operation_names, spans.operations
+    places, numbers = numbered_rows(spans.services[entries], operations[entries])
+    calls = _calls(requests)[entries]
+    failed = (spans.statuses[entries] == Status.ERROR).astype(np.int64)
+    latency_ns, at = spans.duration_ns[entries], spans.trace[entries]
+    columns = [sample_of(spans, values, at) for values in (latency_ns, failed, calls)]
+    runs, ends = {}, np.cumsum(np.bincount(numbers, minlength=places.size))
+    groups = np.split(np.argsort(numbers, kind="stable"), ends[:-1])
+    for row, chosen in zip(entries[places].tolist(), groups, strict=False):
+        latencies, failures, made = ((sample.of(chosen),) for sample in columns)
+        worst = (_worst(spans, values[chosen], at[chosen]) for values in (latency_ns, failed, calls))
+        key = EntryKey(traces.services[spans.services[row]], names[operations[row]])
+        runs[key] = Entries(latencies, failures, made, *worst)
+    return EntrySums(runs, requests.set_apart)
+
+
+def _worst(spans: Columns, values: Ints, at: Ints) -> Worst:
+    most = int(values.max())
+    return Worst(most, max(spans.traces.trace_ids[trace] for trace in at[values == most].tolist())) if most else Worst()
+
+
+def _calls(requests: Requests) -> Ints:
+    """Count for each entry the calls below it: spans that ask or send, and services entered without such a span."""
+    spans, entry = requests.spans, requests.entry
+    asks = np.isin(spans.roles, (Kind.CLIENT, Kind.PRODUCER))
+    entered = (spans.parents >= 0) & (spans.services != spans.services[spans.parents]) & ~asks[spans.parents]
+    rows = np.flatnonzero((asks | entered) & (entry >= 0) & (entry != np.arange(entry.size)))
+    return np.bincount(entry[rows], minlength=entry.size).astype(np.int64)
+
+
+def _all_keys(sides: Iterable[EntrySums]) -> list[EntryKey]:
+    """Give the operations of all sides, those with most requests first."""
+    counts: dict[EntryKey, int] = {}
+    for side in sides:
+        for key, entries in side.runs.items():
+            counts[key] = counts.get(key, 0) + len(entries)
+    return sorted(counts, key=lambda key: (-counts[key], key))
+
 
 SURE = 0.005
 """Up to this probability that chance makes any measure look so bad, a measure fails."""
-QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-LEAST_BEYOND = 2
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_LEAST_BEYOND = 2
 """The minimum number of values that lie beyond a percentile on each side: 200 for p99, 40 for p95."""
-LEAST = 5
+_LEAST = 5
 """The minimum number of values on each side for all other measures."""
 
 
@@ -121,7 +235,7 @@ _Test = Callable[[Sample, Sample], Growth]
 def _test_of(expression: Expression) -> _Test:
     quantile = expression.quantile
     if quantile is not None:
-        return lambda before, after: percentile_growth(before, after, quantile)
+        return partial(percentile_growth, quantile=quantile)
     if expression.measure == "mean":
         return mean_growth
     return failure_growth if expression.measure in {"error_rate", "errors"} else rank_growth
@@ -172,7 +286,7 @@ def _compared(
 
 
 def _least(quantile: float | None) -> int:
-    return LEAST if quantile is None else max(LEAST, round(LEAST_BEYOND / (1 - quantile)))
+    return _LEAST if quantile is None else max(_LEAST, round(_LEAST_BEYOND / (1 - quantile)))
 
 
 def _never_differ(samples: tuple[Sample, Sample]) -> bool:
@@ -187,7 +301,7 @@ def entries_compared(before: EntrySums, after: EntrySums, allowance: Allowance) 
     An operation that only the baseline has was measured on nothing, unless chance explains that it did not occur.
     """
     found: list[Compared] = []
-    for key in all_keys((before, after)):
+    for key in _all_keys((before, after)):
         sides = before.runs.get(key), after.runs.get(key)
         if sides[0] is None:
             continue
@@ -200,7 +314,7 @@ def entries_compared(before: EntrySums, after: EntrySums, allowance: Allowance) 
 
 def new_operations(before: EntrySums, after: EntrySums) -> tuple[EntryKey, ...]:
     """Give the operations that the baseline does not have, so that nothing holds them."""
-    return tuple(key for key in all_keys((after,)) if key not in before.runs)
+    return tuple(key for key in _all_keys((after,)) if key not in before.runs)
 
 
 def _missing(key: EntryKey, count: int, before_count: int, after_count: int) -> Compared:
@@ -223,9 +337,9 @@ def _entry_compared(key: EntryKey, before: Entries, after: Entries, allowance: A
 
     counts = f"{plural(len(before), 'request')} and {format_count(len(after))}"
     latencies = (before.latency, after.latency)
-    for name, quantile in QUANTILES.items():
+    for name, quantile in _QUANTILES.items():
         values = (percentile(latencies[0], quantile), percentile(latencies[1], quantile))
-        test = _percentile_test(quantile)
+        test = partial(percentile_growth, quantile=quantile)
         told = (counts, after.slowest.trace_id)
         yield _compared(measure(name, "duration", quantile), values, latencies, test, told)
     failures = (joined(before.failures), joined(after.failures))
@@ -235,10 +349,6 @@ def _entry_compared(key: EntryKey, before: Entries, after: Entries, allowance: A
     calls = (joined(before.calls), joined(after.calls))
     told = (counts, after.busiest.trace_id)
     yield _compared(measure("calls per request", "count"), _means(calls), calls, rank_growth, told)
-
-
-def _percentile_test(quantile: float) -> _Test:
-    return lambda before, after: percentile_growth(before, after, quantile)
 
 
 def percentile(sample: Sample, quantile: float) -> int:

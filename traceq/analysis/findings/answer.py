@@ -1,25 +1,239 @@
-"""What is worth changing, as an answer: findings, their order, and what was decided about them."""
+"""What is worth changing, as an answer: findings with their sums, their order, and what was decided about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
-from typing import Any, ClassVar
+from datetime import date
+from typing import Any, ClassVar, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from traceq.analysis.findings.kinds import KINDS, Evidence, advice_for
-from traceq.analysis.findings.signatures import Acknowledgement, Review, signature_of
-from traceq.analysis.findings.sums import EXAMPLE_COLUMNS, ORDER, FindingKey, FindingSums, FindingTotals
+from traceq.analysis.findings.series import PoolSums
 from traceq.analysis.group_sums import example_rows
-from traceq.analysis.naming import whose
-from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, set_apart_specs
-from traceq.analysis.spread import spread_specs
+from traceq.analysis.grouping import added, merged
+from traceq.analysis.naming import whose, without_address, without_literals
+from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, SetApart, set_apart_specs
+from traceq.analysis.spread import Spread, spread_specs
 from traceq.analysis.thresholds import About, Thresholds
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Holds, Part, Rows, Unit, Value, json_key
+from traceq.semantics import Peer
 from traceq.units import format_duration, format_ratio, plural
+
+EXAMPLES = 3
+"""Number of requests kept as evidence of each finding."""
+_ORDER = {kind: place for place, kind in enumerate(KINDS)}
+"""The order of kinds of equal cost."""
+_DIGITS = 10
+"""Number of hexadecimal digits of a signature's hash."""
+_SHOWN = 80
+"""Number of characters of the operation that a signature shows; its hash is of the whole name."""
+
+
+class FindingKey(NamedTuple):
+    """Sightings that count as the same finding."""
+
+    kind: str
+    """The kind of finding: a key of `KINDS`."""
+    service: str
+    name: str
+    peer: Peer | None
+    caller_service: str
+    """The service of the span above; empty where there is none."""
+    caller_name: str
+
+    @property
+    def signature(self) -> str:
+        """The name by which a finding is known again: `kind:service:operation:hash`.
+
+        It depends on nothing that changes from run to run: on no ids, literals or numbers in names, no addresses, times
+        or counts, nor on the order of spans. Statements have no part in it, since a finding may hold several.
+        """
+        name, peer = without_literals(self.name), self.peer
+        called = () if peer is None else (peer.kind, without_address(peer.system), without_literals(peer.name))
+        caller = (self.caller_service, without_literals(self.caller_name).lower())
+        parts = "\0".join((self.kind, self.service, name.lower(), *called, "", *caller))
+        found = hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=_DIGITS // 2)
+        return f"{self.kind}:{self.service}:{name[:_SHOWN]}:{found.hexdigest()}"
+
+    @property
+    def rank(self) -> tuple[int, str, str, str, str, str]:
+        """The order of findings of equal cost."""
+        peer = "" if self.peer is None else self.peer.label
+        return (_ORDER[self.kind], self.service, self.name, peer, self.caller_service, self.caller_name)
+
+
+class FindingExample(NamedTuple):
+    """One request that shows a finding."""
+
+    cost_ns: int
+    time_ns: int
+    span_count: int
+    """The number of spans that show the finding."""
+    trace_id: str
+    request_span_id: str
+    """The id of the request's entry span; empty where the spans belong to no request."""
+    span_ids: tuple[str, ...]
+    """The ids of the first few spans that show the finding."""
+    statement: str
+    """The query that ran or the URL that was called; empty where it is not recorded."""
+    remark: str
+    """Further information: the error, the clock, the missing parent."""
+    file: str = ""
+    """The path of the source code, where the span, or one above it in its service, tells it."""
+    line: int = 0
+    """The line in that file, from 1 on; 0 for unknown."""
+
+    @property
+    def rank(self) -> tuple[int, int, str, tuple[str, ...]]:
+        """The order of examples, the costliest first."""
+        return (-self.cost_ns, -self.time_ns, self.trace_id, self.span_ids)
+
+
+EXAMPLE_COLUMNS: tuple[Column[FindingExample], ...] = (
+    Column("trace_id", "trace", Unit.TRACE_ID),
+    Column(
+        "request_span_id",
+        "request",
+        value=lambda example: example.request_span_id or None,
+        about="id of the request's entry span; null outside of requests",
+    ),
+    Column(
+        "span_ids",
+        "spans",
+        value=lambda example: list(example.span_ids),
+        about="the first five of the spans that show it",
+        holds="texts",
+    ),
+    Column("span_count", "spans", Unit.COUNT, about="number of spans that show it"),
+    Column("cost_ns", "cost", Unit.DURATION, about="its time on the critical path"),
+    Column("time_ns", "time", Unit.DURATION, about="how long it went on, waited for or not"),
+    Column("statement", "statement", value=lambda example: example.statement or None, about="the query or the URL"),
+    Column(
+        "remark",
+        "remark",
+        value=lambda example: example.remark or None,
+        about="the error, the clock or the missing parent",
+    ),
+    Column(
+        "file",
+        "file",
+        value=lambda example: example.file or None,
+        about="path of the source code, where the span or one above it in its service tells it",
+        within="code",
+    ),
+    Column(
+        "line",
+        "line",
+        value=lambda example: example.line or None,
+        about="line in that file",
+        within="code",
+        holds="count",
+        is_known=False,
+    ),
+)
+
+
+def best_examples(examples: Iterable[FindingExample]) -> tuple[FindingExample, ...]:
+    """Keep the costliest examples, each from a different trace."""
+    by_trace: dict[str, FindingExample] = {}
+    for example in sorted(examples, key=lambda example: example.rank):
+        by_trace.setdefault(example.trace_id, example)
+    return tuple(heapq.nsmallest(EXAMPLES, by_trace.values(), key=lambda example: example.rank))
+
+
+class FindingTotals(Struct, frozen=True):
+    """A finding, summed up; can be added to others."""
+
+    cost_ns: int
+    """The cost, as time on critical paths: at most the latencies of the requests that show the finding."""
+    request_count: int
+    sighting_count: int
+    span_count: int
+    most_spans: int
+    """The largest number of spans in one sighting."""
+    time: Spread
+    """The duration of each sighting, waited for or not."""
+    flagged_count: int
+    """The number of sightings with the flag that their kind gives: see `Evidence.flagged_count`."""
+    examples: tuple[FindingExample, ...]
+
+    def __add__(self, other: FindingTotals) -> FindingTotals:
+        return added(
+            self,
+            other,
+            most_spans=max(self.most_spans, other.most_spans),
+            examples=best_examples((*self.examples, *other.examples)),
+        )
+
+
+class FindingSums(Struct, frozen=True):
+    """The findings of any number of requests, summed up; can be added to others."""
+
+    request_count: int = 0
+    trace_count: int = 0
+    span_count: int = 0
+    latency_ns: int = 0
+    """The sum of the latencies of all requests."""
+    findings: Mapping[FindingKey, FindingTotals] = {}
+    """All sightings; those of kind `pool` are findings only if `pools` shows it."""
+    pools: PoolSums = field(default_factory=PoolSums)
+    set_apart: SetApart = field(default_factory=SetApart)
+
+    def __add__(self, other: FindingSums) -> FindingSums:
+        return added(self, other, findings=merged((*self.findings.items(), *other.findings.items())))
+
+
+class Acknowledgement(Struct, frozen=True):
+    """A decision to leave a finding as it is."""
+
+    signature: str
+    reason: str
+    by: str = ""
+    expires: date | None = None
+    """The last day on which it holds; None for no end."""
+
+    def holds(self, today: date) -> bool:
+        """Tell whether it has not expired."""
+        return self.expires is None or today <= self.expires
+
+
+class Review(Struct, frozen=True):
+    """What was decided about findings, and which were there before."""
+
+    acknowledged: Mapping[str, Acknowledgement] = {}
+    """By signature; those that hold."""
+    expired: tuple[Acknowledgement, ...] = ()
+    known: frozenset[str] | None = None
+    """The signatures of all findings of before; None where that was not asked for."""
+
+    def notes(self, signatures: Iterable[str]) -> tuple[str, ...]:
+        """Say which decisions have expired, and which are about nothing that was found.
+
+        Args:
+            signatures: Those of all findings.
+        """
+        found = set(signatures)
+        expired = (f"the acknowledgement of '{each.signature}' expired on {each.expires}" for each in self.expired)
+        unknown = (
+            f"'{signature}' is acknowledged, but was not found: is it done?"
+            for signature in self.acknowledged
+            if signature not in found
+        )
+        return (*expired, *unknown)
+
+
+def reviewed_by(acknowledgements: Iterable[Acknowledgement], today: date, known: frozenset[str] | None) -> Review:
+    """Put decisions together that hold on a day, and those that have expired."""
+    every = tuple(acknowledgements)
+    holding = {each.signature: each for each in every if each.holds(today)}
+    return Review(holding, tuple(each for each in every if not each.holds(today)), known)
+
 
 _SHOWN_OF_NAMES = 100
 """Number of characters of names in a finding's short text."""
@@ -43,9 +257,13 @@ class Finding(Struct, frozen=True):
 
     @property
     def signature(self) -> str:
-        """The name by which it is known again in other traces; see `signature_of`."""
-        key = self.key
-        return signature_of(key.kind, (key.service, key.name), key.peer, (key.caller_service, key.caller_name))
+        """The name by which it is known again in other traces; see `FindingKey.signature`."""
+        return self.key.signature
+
+    @property
+    def rank(self) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
+        """The order of findings: by cost, then by kind, then by the number of requests that show them."""
+        return (-self.totals.cost_ns, _ORDER[self.key.kind], -self.totals.request_count, self.key.rank)
 
     @property
     def has_caller(self) -> bool:
@@ -104,7 +322,6 @@ _ACKNOWLEDGED_COLUMNS: tuple[Column[Finding], ...] = (
     ),
 )
 
-
 FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
     Column("kind", "kind", of="key", about="see [findings](analyses/findings.md)", holds=tuple(KINDS)),
     Column(
@@ -149,8 +366,6 @@ FINDING_COLUMNS: tuple[Column[Finding] | Rows[Finding], ...] = (
     *_ACKNOWLEDGED_COLUMNS,
     example_rows(EXAMPLE_COLUMNS, "costliest"),
 )
-
-
 _HOLDS: dict[Unit, Holds] = {Unit.RATIO: "share", Unit.DURATION: "integer", Unit.TEXT: "number"}
 
 
@@ -276,9 +491,3 @@ class Findings(Answer, Struct, frozen=True):
             "ratio": first.ratio,
         }
         return Verdict(parts, numbers)
-
-
-def rank_of(finding: Finding) -> tuple[int, int, int, tuple[int, str, str, str, str, str]]:
-    """Order findings by cost, then by kind, then by the number of requests that show them."""
-    kind = ORDER[finding.key.kind]
-    return (-finding.totals.cost_ns, kind, -finding.totals.request_count, finding.key.rank)

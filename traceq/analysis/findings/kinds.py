@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from traceq.analysis.errors import failure_of
-from traceq.analysis.findings import alike, attempts, series, single
+from traceq.analysis.findings import alike, series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
-from traceq.analysis.wording import of_statement
+from traceq.analysis.naming import of_statement
 from traceq.nearest import near
 from traceq.semantics import Peer
 from traceq.traces import Span
@@ -214,10 +214,10 @@ KINDS: dict[str, FindingKind] = {
 
 def detect(scene: Scene) -> tuple[Sightings, ...]:
     """Run every detector; some skip what another one explains better."""
-    tried = attempts.find_attempts(scene)
-    again = attempts.superseded(scene, tried)
+    tried = alike.find_attempts(scene)
+    again = alike.superseded(scene, tried)
     many = alike.n_plus_one(scene, again)
-    alone, loops = alike.rounds(scene, many)
+    alone, loops = series.rounds(scene, many)
     repeated = alike.repeated_queries(scene, many, again)
     in_turn, queries = series.sequential_calls(scene, many), series.sequential_queries(scene, many)
     large = single.payloads(scene)
@@ -236,7 +236,7 @@ def detect(scene: Scene) -> tuple[Sightings, ...]:
         series.fan_outs(scene, parallel, many),
         single.slow_queries(scene),
         single.network_times(scene, large),
-        single.gaps(scene, attempts.holders(scene, tried)),
+        single.gaps(scene, alike.holders(scene, tried)),
         single.queue_delays(scene),
         single.error_origins(scene, again),
         single.skewed_clocks(scene),

@@ -15,8 +15,8 @@ from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
 from traceq.analysis.critical_path import Segments, segments
 from traceq.analysis.culprits import Examined
 from traceq.analysis.learning import learned_of
+from traceq.analysis.naming import of_statement
 from traceq.analysis.thresholds import Thresholds
-from traceq.analysis.wording import of_statement
 from traceq.learned import Habits
 from traceq.semantics import STATEMENT, Kind, first_text
 
