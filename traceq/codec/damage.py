@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from traceq.codec.wire import broken_text_marked, whole_text
+from traceq.codec import unsound
 
 CUT_OFF = (
     "the document ends in the middle, and is read up to its last whole item: "
@@ -25,13 +25,13 @@ class Variant(NamedTuple):
 
 
 def marked(body: memoryview, error: BaseException | None) -> Iterator[Variant]:
-    """Put marks in place of text that no JSON may hold; spans tell of it themselves.
+    """Mark values that decoders refuse; spans tell of them themselves.
 
     Args:
         body: The document.
         error: Why it could not be decoded.
     """
-    text = broken_text_marked(body, error)
+    text = unsound.marked(body, error)
     if text is not None:
         yield Variant(text, ())
 
@@ -41,8 +41,8 @@ def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]
     end = len(bytes(body[-_MOST_ZEROS:]).rstrip(b"\0")) + max(0, len(body) - _MOST_ZEROS)
     notes = () if end == len(body) else (_ZEROS,)
     whole = body[:end]
-    texts = [(broken_text_marked(whole, error) or whole, notes)]
-    replaced = memoryview(whole_text(bytes(whole)))
+    texts = [(unsound.marked(whole, error) or whole, notes)]
+    replaced = memoryview(unsound.whole_text(bytes(whole)))
     if replaced != whole:
         texts.append((replaced, (*notes, _REPLACED)))
     for text, told in texts:

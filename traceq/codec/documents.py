@@ -197,7 +197,7 @@ class _Reader(Struct):
         # Late: files are hardly ever logs or damaged.
         from traceq.codec.damage import marked, variants
 
-        if not self.is_answer and (found := self._read_damaged(marked(body, why), place)) is not None:
+        if (found := self._read_damaged(marked(body, why), place)) is not None:
             return found
         found = _Reader(self.is_answer)
         if found.read_log(body, place):
@@ -206,7 +206,7 @@ class _Reader(Struct):
 
     def _read_damaged(self, variants: Iterable[Variant], place: str) -> _Reader | None:
         for variant in variants:
-            found = _Reader(self.is_answer, is_lenient=True)
+            found = _Reader(self.is_answer, is_lenient=not self.is_answer)
             try:
                 found.read_body(variant.body, place)
             except DecodeError:
@@ -303,7 +303,10 @@ class _Reader(Struct):
         except MoreFollowsError:
             found._read_following(line, first, place)
         except DecodeError as error:
-            marked = wire.broken_text_marked(line[first:], error.__cause__)
+            # Late: lines are hardly ever damaged.
+            from traceq.codec.unsound import marked as marked_text
+
+            marked = marked_text(line[first:], error.__cause__)
             if marked is None:
                 raise
             found.read(marked, place, first)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from msgspec import Struct, inspect
 
 from traceq.codec.foreign_values import read_time
-from traceq.codec.wire import MAX_NS, is_broken_text
+from traceq.codec.unsound import Remark, sound
+from traceq.codec.wire import MAX_NS
 from traceq.semantics import value_text
 from traceq.traces import WarningCode
 from traceq.units import NS_PER_US, parse_duration
@@ -27,13 +29,6 @@ _WRAP = 2**64
 _MOST_DIGITS = 40
 
 
-class Remark(NamedTuple):
-    """Something that was done to a span."""
-
-    code: WarningCode
-    text: str
-
-
 class Fitting(Struct):
     """Fits the parts of one span, and takes down what it did."""
 
@@ -48,10 +43,11 @@ class Fitting(Struct):
         fitted: dict[str, Any] | None = self.value(value, into, "")
         return fitted
 
-    def look_for_broken_text(self, written: bytes) -> None:
-        """Take down that text is broken; decoding puts marks in its place."""
-        if is_broken_text(written):
-            self._remark("value-repaired", "some of its text is broken")
+    def sound(self, written: bytes) -> bytes:
+        """Put right what makes a value unreadable, and take it down."""
+        text, remarks = sound(written)
+        self.remarks += remarks
+        return text
 
     def value(self, value: Any, into: Any, place: str) -> Any:
         """Fit any value into a type; None if it cannot be understood."""
@@ -167,8 +163,10 @@ class Fitting(Struct):
 
     def fraction(self, value: Any, place: str) -> Any:
         """Fit into a number."""
-        number = number_of(value)
-        return _UNFIT if number is None else float(number)
+        try:
+            return float(value) if isinstance(value, Decimal) else _FLOATS.decode(msgspec.json.encode(value))
+        except msgspec.ValidationError:
+            return _UNFIT
 
     def whole(self, value: Any, place: str) -> Any:
         """Fit into a whole number."""
@@ -212,6 +210,7 @@ class Fitting(Struct):
         self.remarks.append(Remark(code, text))
 
 
+_FLOATS = msgspec.json.Decoder(float, strict=False)
 _LENGTHS = frozenset(("duration", "durationNano"))
 _SIMPLE: dict[type, Callable[[Fitting, Any, str], Any]] = {
     inspect.StrType: Fitting.text,

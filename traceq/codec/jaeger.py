@@ -189,8 +189,6 @@ def read_coded(
     what = f"cannot read trace {trace_id} of {place}"
     try:
         coded = _read(trace, trace_id, codes, with_details=with_details)
-    except RecursionError as error:
-        raise failure(what, error) from error
     except (*BROKEN, DecodeError):
         coded = None
     if coded is None or is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids):

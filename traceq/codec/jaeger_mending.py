@@ -9,7 +9,8 @@ import msgspec
 from traceq.codec.fitting import Fitting
 from traceq.codec.jaeger_fields import Process, Reference, Span, Tag
 from traceq.codec.mending import Mended, Mender, decoded, encoded, unit_told, warnings_of
-from traceq.codec.wire import BROKEN, Body, broken_text_marked
+from traceq.codec.unsound import marked
+from traceq.codec.wire import BROKEN, Body
 from traceq.traces import TraceWarning
 from traceq.units import NS_PER_US
 
@@ -73,11 +74,11 @@ def mended_trace(trace: Body | msgspec.Raw, trace_id: str) -> MendedTrace:
     written = msgspec.Raw(bytes(trace))
     try:
         spans = _RAW_SPANS.decode(written).spans or []
-    except msgspec.DecodeError as error:
-        marked = broken_text_marked(memoryview(written), error)
-        if marked is None:
+    except BROKEN as error:
+        readable = marked(memoryview(written), error)
+        if readable is None:
             raise
-        written = msgspec.Raw(bytes(marked))
+        written = msgspec.Raw(bytes(readable))
         spans = _RAW_SPANS.decode(written).spans or []
     unit_ns = _MENDER.unit_of(spans)
     mended = list(_MENDER.mend(spans, unit_ns))
@@ -89,7 +90,7 @@ def mended_trace(trace: Body | msgspec.Raw, trace_id: str) -> MendedTrace:
         _SHELL.decode(written)
     except BROKEN:
         fitting = Fitting(NS_PER_US, NS_PER_US)
-        fitting.look_for_broken_text(b"".join(map(bytes, shell.values())))
-        shell = fitting.object({key: decoded(value) for key, value in shell.items()}, _Shell) or {}
+        found = {key: decoded(msgspec.Raw(fitting.sound(bytes(value)))) for key, value in shell.items()}
+        shell = fitting.object(found, _Shell) or {}
         told += warnings_of(fitting.remarks, trace_id, "")
     return MendedTrace(encoded({"spans": [each.span for each in mended], **shell}), mended, len(spans), told)

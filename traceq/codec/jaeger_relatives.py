@@ -225,8 +225,8 @@ MESSAGES = _format(SpanDecoder(msgspec.json.Decoder(_Message), msgspec.json.Deco
 
 
 class _Batch(msgspec.Struct, gc=False):
-    spans: list[_Json] | None = None
-    process: _Json | None = None
+    spans: list[dict[str, msgspec.Raw]] | None = None
+    process: dict[str, msgspec.Raw] | None = None
 
 
 _BATCH = msgspec.json.Decoder(_Batch)
@@ -235,5 +235,5 @@ _BATCH = msgspec.json.Decoder(_Batch)
 def batch_spans(batch: memoryview) -> list[msgspec.Raw]:
     """Give the spans of a batch of protobuf messages, each with the process that they have in common."""
     read = _BATCH.decode(batch)
-    common = {"process": read.process} if read.process else {}
+    common: dict[str, object] = {"process": read.process} if read.process else {}
     return [msgspec.Raw(msgspec.json.encode({**common, **span})) for span in read.spans or ()]

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import chain
+from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from traceq.codec.fitting import Fitting, Remark, number_of
-from traceq.codec.wire import VOID_IDS, whole_text
+from traceq.codec.fitting import Fitting, number_of
+from traceq.codec.unsound import Remark, sound
+from traceq.codec.wire import BROKEN, VOID_IDS
 from traceq.traces import TraceWarning
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from traceq.untrusted import quoted
@@ -27,7 +29,15 @@ _YEAR_2100_NS = 4_102_444_800 * NS_PER_S
 _UNITS = {1: "nanoseconds", NS_PER_US: "microseconds", NS_PER_MS: "milliseconds", NS_PER_S: "seconds"}
 _REMARKS_TOLD = 3
 """How many things that were wrong with a span its warning lists."""
-_ANYTHING = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _fraction(written: str) -> Decimal:
+    if abs(float(written)) == inf:
+        raise ValueError(f"{written} is too large")
+    return Decimal(written)
+
+
+_ANYTHING = msgspec.json.Decoder(float_hook=_fraction)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -79,15 +89,14 @@ class Mender(Struct, frozen=True):
     def _is_whole(self, span: msgspec.Raw) -> bool:
         try:
             found = self.whole.decode(span)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BROKEN:
             return False
         return not self.span_id or found.span_id not in VOID_IDS
 
     def _fitted(self, span: msgspec.Raw, fitting: Fitting) -> dict[str, Any] | None:
-        found = decoded(span)
+        found = _ANYTHING.decode(fitting.sound(bytes(span)))
         if not isinstance(found, dict) or (self.telling and self.telling.isdisjoint(found)):
             return None
-        fitting.look_for_broken_text(bytes(span))
         if self.span_id and _is_void(found.get(self.span_id)):
             found[self.span_id] = id_of(bytes(span))
             fitting.remarks.append(Remark("id-missing", f"it has no id, and is given {found[self.span_id]}"))
@@ -114,15 +123,15 @@ def _is_void(span_id: object) -> bool:
 
 
 def decoded(value: msgspec.Raw) -> Any:
-    """Decode any JSON, with its fractions as they are written; text that is broken has marks in place of it.
+    """Decode any JSON, with its fractions as they are written; what is unsound is put right.
 
     Raises:
         msgspec.DecodeError: If it is not JSON.
     """
     try:
         return _ANYTHING.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _ANYTHING.decode(whole_text(bytes(value)))
+    except BROKEN:
+        return _ANYTHING.decode(sound(bytes(value)).text)
 
 
 def encoded(value: object) -> bytes:
@@ -173,7 +182,7 @@ def left_out(trace_id: str, message: str, span_id: str = "") -> TraceWarning:
 def warnings_of(remarks: Iterable[Remark], trace_id: str, span_id: str) -> list[TraceWarning]:
     """Make one warning of each kind of what was done to a span."""
     by_code: dict[Any, list[str]] = {}
-    for remark in remarks:
+    for remark in dict.fromkeys(remarks):
         by_code.setdefault(remark.code, []).append(remark.text)
     return [TraceWarning(code, trace_id, quoted(_listed(texts), 300), span_id) for code, texts in by_code.items()]
 

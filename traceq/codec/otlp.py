@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from traceq import semantics
-from traceq.codec.fitting import Fitting, Remark
+from traceq.codec.fitting import Fitting
 from traceq.codec.mending import Mender, decoded, encoded, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.otlp_fields import (
     ATTRIBUTES,
@@ -47,11 +47,11 @@ from traceq.codec.otlp_terms import (
     remarks,
     takes_messages,
 )
+from traceq.codec.unsound import Remark
 from traceq.codec.wire import (
     BROKEN,
     VOID_IDS,
     decode,
-    failure,
     failures_told,
     hex_id,
     is_empty,
@@ -209,8 +209,6 @@ def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with
     """
     try:
         coded = _read(spans, trace_id, codes, with_details=with_details)
-    except RecursionError as error:
-        raise failure(f"cannot read trace {trace_id} in {spans[0][0].place}", error) from error
     except (*BROKEN, DecodeError):
         coded = None
     if coded is None or is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids):
@@ -247,11 +245,14 @@ def _read_mended(spans: Sequence[Located], trace_id: str, codes: Codebook, *, wi
 def _mended_origin(origin: _Origin) -> tuple[_Origin, list[Remark]]:
     """Put right the attributes of a resource and a scope."""
     fitting = Fitting(1, 1)
-    fitting.look_for_broken_text(origin.resource_attributes + bytes(origin.scope.attributes))
-    resource, scope = (
-        written if is_whole(written) else encoded(fitting.value(decoded(msgspec.Raw(written)), ATTRIBUTES.type, what))
-        for written, what in ((origin.resource_attributes, "resource"), (bytes(origin.scope.attributes), "scope"))
-    )
+
+    def put_right(written: bytes, what: str) -> bytes:
+        if is_whole(written):
+            return written
+        return encoded(fitting.value(decoded(msgspec.Raw(fitting.sound(written))), ATTRIBUTES.type, what))
+
+    resource = put_right(origin.resource_attributes, "resource")
+    scope = put_right(bytes(origin.scope.attributes), "scope")
     name, version = origin.scope.name, origin.scope.version
     return _Origin(resource, Scope(name, version, msgspec.Raw(scope)), origin.place), fitting.remarks
 
@@ -321,6 +322,9 @@ def _add_parents(coded: CodedTrace, spans: list[Span] | list[DetailedSpan]) -> N
             if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
                 add(parent_id)
                 continue
+        for link in span.links or ():
+            if not is_empty(link.attributes):
+                ATTRIBUTES.decode(link.attributes)  # fails here, and not later, if they have to be mended
         coded.add_parents(*_take_parents(span, coded.trace_id))
 
 

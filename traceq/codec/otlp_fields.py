@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from traceq import semantics
-from traceq.codec.wire import BROKEN, Nanoseconds, failure, is_empty
+from traceq.codec.wire import BROKEN, Nanoseconds, decode, is_empty
 from traceq.semantics import AttributeValue
 
 
@@ -127,6 +127,7 @@ class AnySpan(msgspec.Struct, gc=False, rename="camel"):
     links: list[SpanLink] | None = None
     """After reading details: only those that do not stand in for the parent."""
     status: SpanStatus | None = None
+    trace_state: str | None = None
 
 
 class Span(AnySpan, gc=False, rename="camel"):
@@ -141,14 +142,12 @@ class WholeSpan(Span, gc=False, rename="camel"):
     """A span with nothing left to decode."""
 
     trace_id: str | None = None
-    trace_state: str | None = None
     links: list[WholeLink] | None = None  # type: ignore[assignment]
 
 
 class DetailedSpan(AnySpan, gc=False, rename="camel"):
     """A span whose attributes and events are read when somebody asks for them."""
 
-    trace_state: str | None = None
     attributes: msgspec.Raw = NOTHING
     events: msgspec.Raw = NOTHING
 
@@ -166,14 +165,23 @@ def read_attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue
     """Read a list of attributes; if a key occurs twice, the last one counts."""
     if is_empty(attributes):
         return {}
-    try:  # not `failures_told`, as in `decode`; nested values can be too deep for us though not for the decoder
-        return _read_attributes(ATTRIBUTES.decode(attributes))
-    except BROKEN as error:
-        raise failure("cannot read attributes", error) from error
+    found = decode(ATTRIBUTES, attributes, "cannot read attributes") or []
+    try:
+        return _read_attributes(found)
+    except RecursionError:
+        return {attribute.key: _value_or_text(attribute.value) for attribute in found}
 
 
 def _read_attributes(attributes: Iterable[Attribute] | None) -> dict[str, AttributeValue]:
     return {attribute.key: read_value(attribute.value) for attribute in attributes or ()}
+
+
+def _value_or_text(value: _AnyValue | None) -> AttributeValue:
+    """Read a value; one that is nested too deep for us, though not for the decoder, as it is written."""
+    try:
+        return read_value(value)
+    except RecursionError:
+        return msgspec.json.encode(value).decode()
 
 
 def read_text(value: _AnyValue | None) -> str:

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from traceq import semantics
 from traceq.codec import otlp_messages as messages
-from traceq.codec.fitting import Remark
 from traceq.codec.mending import id_of, left_out, warnings_of
 from traceq.codec.otlp_terms import (
     FOLLOWS_FROM,
@@ -30,6 +29,7 @@ from traceq.codec.otlp_terms import (
     takes_messages,
 )
 from traceq.codec.parts import Part, SpansPart
+from traceq.codec.unsound import Remark
 from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace

@@ -42,8 +42,6 @@ class SpanDecoder(Struct, Generic[_Span], frozen=True):
         """Decode spans; what is wrong with them is put right, and what is no span is left out."""
         try:
             return Spans(self.many.decode(b"[%b]" % b",".join(spans)))
-        except RecursionError:
-            raise
         except BROKEN:
             return self.mended(spans)
 

@@ -247,42 +247,10 @@ def broken(body: memoryview, error: msgspec.DecodeError, place: str, start: int 
     return refusal(place, f"broken JSON: it ends in the middle, after {len(body)} bytes")
 
 
-_HALF_OF_PAIR = re.compile(
+HALF_OF_PAIR = re.compile(
     rb"%b|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}" % _LONE_SURROGATE.pattern
 )
-
-
-def is_broken_text(text: bytes) -> bool:
-    """Whether there are bytes that are not UTF-8, or halves of surrogate pairs."""
-    return whole_text(text) != text
-
-
-def whole_text(text: bytes) -> bytes:
-    """Put a mark in place of whatever makes JSON unreadable in text: bytes that are not UTF-8, halves of pairs."""
-    return _HALF_OF_PAIR.sub(rb"\\ufffd", text.decode("utf-8", "replace").encode())
-
-
-_NO_TEXT = re.compile(rb"[\x00-\x1f]")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-
-
-def broken_text_marked(body: memoryview, error: BaseException | None) -> memoryview | None:
-    """Put bytes that are not UTF-8 in place of what no JSON may hold in text: halves of pairs, control characters.
-
-    Then documents can be taken apart, and whoever reads the span where it is finds out, and tells.
-
-    Args:
-        body: The document.
-        error: Why it could not be decoded.
-
-    Returns:
-        The text; None if there is no such thing in it.
-    """
-    # Looking at every string takes much longer than reading.
-    if is_truncation(error, body):
-        return None
-    marked = _STRING.sub(lambda found: _NO_TEXT.sub(b"\xff", _HALF_OF_PAIR.sub(b"\xff", found[0])), body)
-    return None if marked == body else memoryview(marked)
+"""Half of a pair of surrogates, which means no character by itself."""
 
 
 def is_line(body: memoryview, start: int, end: int) -> bool:
@@ -315,11 +283,7 @@ def whole_lines(body: memoryview) -> int:
     text = _TEXT.search(body, start)
     if not start or text is None or text.group() not in (b"{", b"["):
         return len(body)
-    try:
-        _RAW.decode(body[start:])
-    except msgspec.DecodeError as error:
-        return start if is_truncation(error, body[start:]) else len(body)
-    return len(body)
+    return len(body) if is_whole(body[start:]) else start
 
 
 def is_whole(body: memoryview) -> bool:
@@ -328,6 +292,8 @@ def is_whole(body: memoryview) -> bool:
         _RAW.decode(body)
     except msgspec.DecodeError as error:
         return not is_truncation(error, body)
+    except RecursionError:
+        pass  # told by whoever reads it
     return True
 
 
@@ -349,7 +315,7 @@ def is_truncation(error: BaseException | None, body: bytes | memoryview) -> bool
     The decoder says the same of half of a surrogate pair near their end.
     """
     is_told = isinstance(error, msgspec.DecodeError) and "truncated" in str(error)
-    return is_told and _HALF_OF_PAIR.search(body) is None
+    return is_told and HALF_OF_PAIR.search(body) is None
 
 
 def cut_off(what: str) -> str:

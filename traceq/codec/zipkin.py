@@ -14,10 +14,10 @@ import msgspec
 
 from traceq import semantics
 from traceq.codec import zipkin_pieces, zipkin_v1
-from traceq.codec.fitting import Remark
 from traceq.codec.mending import Mender, decoded, id_of, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.parts import LocatedSpan, SpanFormat
 from traceq.codec.spans import SpanDecoder
+from traceq.codec.unsound import Remark
 from traceq.codec.wire import BROKEN, VOID_IDS, is_empty
 from traceq.codec.zipkin_span import ANNOTATIONS, QUEUE_KEYS, Microseconds, Span, WholeSpan, remote_attributes, to_ns
 from traceq.records import Codebook, CodedTrace
