@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from traceq.analysis.bottlenecks import LookUp
     from traceq.analysis.grouping import Sums
     from traceq.analysis.learning import LearnedSums, Sample
-    from traceq.analysis.tag_keys import KeyQuestion, KeySums
+    from traceq.analysis.unmatched import Put
 
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Inputs smaller than this are read by this process alone: a worker takes about 0.3 s to start."""
@@ -201,11 +201,20 @@ def is_sliced(source: Source, query: TraceQuery) -> TypeGuard[SlicedSource]:
     return query.limit is None and isinstance(source, SlicedSource)
 
 
-def _unknown_keys(query: TraceQuery, put: Callable[[TraceQuery, KeyQuestion], KeySums]) -> tuple[str, ...]:
-    # Late: it is for misspelt tags.
-    from traceq.analysis.tag_keys import unknown_keys
+def why_nothing(source: Source, query: TraceQuery, put: Put | None = None) -> tuple[str, ...]:
+    """Say, after nothing has matched, what may be the reason; files are read again for that, but no pipe is."""
+    # Late: it is for what should not happen.
+    from traceq.analysis.unmatched import reasons, unknown_services
 
-    return unknown_keys(query, put) if query.tag_keys else ()
+    if source.is_live:
+        return unknown_services(query, source)
+    return reasons(query, put or partial(_put, source))
+
+
+def _put(source: Source, query: TraceQuery, question: Question[_Sums]) -> Reply[_Sums] | Summary[_Sums]:
+    if is_read_once(source.locations):
+        return Summary(question.collect(source.find(query, with_attributes=question.needs_details).traces))
+    return ask(source, query, question)
 
 
 class _OneTable:
@@ -230,23 +239,15 @@ class _OneTable:
         sums = question.collect(found.traces)
         if found.left_out is not None and isinstance(question, Completing):
             sums = question.complete(sums, found.left_out.attributes)
+        notes = found.notes
         if isinstance(wanted, OneTrace):
             wanted = structs.replace(wanted, trace_id=found.traces.trace_ids[0])
-        limit = wanted.limit if isinstance(wanted, TraceQuery) else None
-        asked = structs.replace(
-            asked_of(self._source, wanted, sum_warnings(found.traces.warnings)),
-            notes=found.notes + ((cut_off_line(limit),) if found.is_cut_off else ()) + self._unknown_keys(found.traces),
-            is_cut_off=found.is_cut_off,
-            is_partial=found.is_partial,
-        )
+        else:
+            notes += (cut_off_line(wanted.limit),) if found.is_cut_off else ()
+            notes += () if len(found.traces) else why_nothing(self._source, wanted)
+        about = asked_of(self._source, wanted, sum_warnings(found.traces.warnings))
+        asked = structs.replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
         return Reply(sums, asked)
-
-    def _unknown_keys(self, found: Traces) -> tuple[str, ...]:
-        """Say which tags that were asked for no span has; files are read once more for that, which a pipe cannot be."""
-        source, wanted = self._source, self._wanted
-        if len(found) or isinstance(wanted, OneTrace) or source.is_live or is_read_once(source.locations):
-            return ()
-        return _unknown_keys(wanted, lambda query, question: ask(source, query, question).sums)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         return self._source.dependencies(window)
@@ -266,7 +267,7 @@ class _Slices(Struct, frozen=True):
         notes = self.found.notes
         if not summary.trace_count:
             self.source.check_names(self.query, summary.met)
-            notes += _unknown_keys(self.query, lambda query, asked: summarize(self.found, query, asked, executor).sums)
+            notes += why_nothing(self.source, self.query, partial(summarize, self.found, executor=executor))
         return Reply(summary.sums, structs.replace(asked_of(self.source, self.query, summary.warnings), notes=notes))
 
     def _executor(self, *, with_details: bool) -> Executor:
@@ -277,8 +278,7 @@ class _Slices(Struct, frozen=True):
         return local_executor(self.found.slices, self.workers.jobs, with_details=with_details)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
-        # Dependency tables in files have no times.
-        return self.found.calls
+        return self.found.calls  # dependency tables in files have no times
 
 
 class Summary(Struct, Generic[_Sums], frozen=True):

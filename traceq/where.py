@@ -427,3 +427,16 @@ def names_in(where: Where) -> frozenset[str]:
             return names_in(part)
         case All(parts) | Any(parts):
             return frozenset[str]().union(*map(names_in, parts))
+
+
+def equals_in(where: Where, name: str) -> tuple[str, ...]:
+    """Give every text that something under a name has to be equal to, in some part of a condition."""
+    match where:
+        case Comparison(named, "=", value) if EITHER_NAME.get(named, named) == name:
+            return (text_of(value),)
+        case Member(named, values, is_negated=False) if EITHER_NAME.get(named, named) == name:
+            return tuple(map(text_of, values))
+        case All(parts) | Any(parts):
+            return tuple(dict.fromkeys(text for part in parts for text in equals_in(part, name)))
+        case _:
+            return ()

@@ -195,3 +195,54 @@ def test_what_holds_nothing_up_takes_no_line_of_a_ranking_and_is_counted(run: Ru
 
     assert "send_sse_notification" not in shown
     assert "(fixtures/chat.json), 1 operation without any of it" in shown
+
+
+@pytest.mark.parametrize("command", ["search", "stats", "bottlenecks", "errors", "findings", "flame", "deps", "fetch"])
+def test_a_window_without_traces_is_told_with_those_that_there_are(command: str, run: Run, utc: None) -> None:
+    window = ("--start", "2030-01-01", "--end", "2030-01-02")
+    outside = "2030-01-01 00:00:00.000 to 2030-01-02 00:00:00.000; {} outside of it, {} to {}: "
+
+    every = outside.format("106 traces", "2026-11-22 14:37:45.272", "2026-11-22 14:38:14.025")
+    options = "--start 2026-11-22T14:37:45.272Z --end 2026-11-22T14:38:14.025Z"
+    told = f"nothing is of the time {every}`{options}` in its place finds them\n"
+    assert told in run(command, *CHAT, *window).err
+    assert run("search", *CHAT, *options.split(), "--limit", "200").out.startswith("106 traces, ")
+
+    failed = outside.format("6 traces", "2026-11-22 14:38:09.923", "2026-11-22 14:38:11.815")
+    options = "--start 2026-11-22T14:38:09.923Z --end 2026-11-22T14:38:11.815Z"
+    told = f"nothing that matches is of the time {failed}`{options}` in its place finds them\n"
+    assert told in run(command, *CHAT, *window, "--error").err
+    assert run("search", *CHAT, "--error", *options.split()).out.startswith("6 traces, ")
+
+    assert "outside of it" not in run(command, *CHAT, *window, "--min-duration", "1h").err
+
+
+def test_a_node_of_no_graph_is_told_with_the_reason(run: Run, utc: None) -> None:
+    told = run("deps", "chat-service", *CHAT, "--end", "2020-01-01").err
+
+    assert "no service named 'chat-service' among the dependencies" in told
+    assert "hint: nothing is of the time until 2020-01-01 00:00:00.000; 106 traces outside of it" in told
+
+
+@pytest.mark.parametrize("limit", [(), ("--limit", "5")])
+def test_a_window_without_traces_of_a_pipe_is_told_too(
+    limit: tuple[str, ...], run: Run, utc: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("fixtures/chat.json").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        told = run("bottlenecks", "--source", "-", "--end", "2020-01-01", *limit)
+
+    assert told.out.startswith("No requests, until 2020-01-01 00:00:00.000.")
+    assert "; 106 traces outside of it, 2026-11-22 14:37:45.272 to" in told.err
+
+
+@pytest.mark.parametrize("command", ["search", "stats", "bottlenecks", "errors", "findings", "flame"])
+def test_misspelt_names_in_conditions_are_told_what_comes_nearest(command: str, run: Run) -> None:
+    told = run(
+        command, *CHAT, "--where", "service = chat-servce or service in (x, chat-service) and name = mongodb.inser"
+    )
+
+    assert "note: there is no service 'chat-servce': did you mean 'chat-service'?\n" in told.err
+    assert "note: there is no service 'x'\n" in told.err
+    assert "note: there is no operation 'mongodb.inser': did you mean 'mongodb.insert'?\n" in told.err
+    assert "there is no service 'chat-service'" not in told.err

@@ -59,10 +59,10 @@ def known_name(name: str, dependencies: Dependencies, asked: Asked) -> str:
     services = len(dependencies.services)
     peers = len(dependencies.nodes) - services
     counted = plural(services, "service") + (f" and {plural(peers, 'peer')}" if peers else "")
-    raise NotFoundError(
-        f"no service named '{name}' among the dependencies at {asked.location}",
-        hint=Hint((*meant, asked.command("deps", "--view", "table"), f" lists {counted}")),
-    )
+    listed = Hint((*meant, asked.command("deps", "--view", "table"), f" lists {counted}"))
+    # Where there is no graph at all, the last note says why.
+    why = asked.notes[-1] if asked.notes and not dependencies.nodes else listed
+    raise NotFoundError(f"no service named '{name}' among the dependencies at {asked.location}", hint=why)
 
 
 def only(dependencies: Dependencies, names: Iterable[str]) -> Dependencies:

@@ -15,7 +15,7 @@ from traceq.analysis.grouping import added, merged, numbered_rows
 from traceq.analysis.naming import whose
 from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
-from traceq.analysis.tag_keys import near_keys
+from traceq.analysis.unmatched import near_keys
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.nearest import Near, near
 from traceq.report import Column, Part, Rows, Table, Unit, json_key, table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, get_args
 
 import typer
@@ -84,7 +85,13 @@ def _found(source: Source, places: list[Located], options: FetchOptions) -> list
     if places:
         return [Found(source.trace(place.trace_id)) for place in places]
     query = options.filters.query(options.service.name, is_live=source.is_live)
-    return [source.find(query, with_attributes=False)]
+    found = source.find(query, with_attributes=False)
+    if not len(found.traces):
+        # Late: the engine is for other commands.
+        from traceq.engine import why_nothing
+
+        found = replace(found, notes=found.notes + why_nothing(source, query))
+    return [found]
 
 
 def _tell(parts: list[Found], options: FetchOptions) -> None:

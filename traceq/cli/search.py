@@ -12,7 +12,6 @@ from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.session import chosen_format, emit, opened, timed
 from traceq.query import Asked, TraceQuery, asked_of, cut_off_line, sum_warnings
-from traceq.sources.bodies import is_read_once
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
 
@@ -68,8 +67,8 @@ def listed(options: SearchOptions) -> tuple[TraceList, Asked]:
         query = options.filters.query(options.service.name, is_live=source.is_live, default_limit=_DEFAULT_LIMIT)
         by_response = options.slowest is not None and query.service is not None and options.sort != "longest"
         found = _find(source, query, options.slowest, by_response=by_response)
-        misspelt = () if found.summaries or source.is_live else _unknown_keys(source, query)
-    notes = found.notes + misspelt + ((cut_off_line(query.limit),) if found.is_cut_off else ())
+        reasons = () if found.summaries else _why_nothing(source, query)
+    notes = found.notes + reasons + ((cut_off_line(query.limit),) if found.is_cut_off else ())
     if by_response:
         notes += ("ordered by response time; traces that last longer, as where a message waits: --sort longest",)
     about = asked_of(source, query, sum_warnings(found.warnings))
@@ -88,11 +87,8 @@ def _find(source: Source, query: TraceQuery, slowest: int | None, *, by_response
     return slowest_responses(source, query, slowest) if by_response else find_slowest(source.summaries, query, slowest)
 
 
-def _unknown_keys(source: Source, query: TraceQuery) -> tuple[str, ...]:
-    """Say which tags that were asked for no span has; files are read once more for that, which a pipe cannot be."""
-    if not query.tag_keys or is_read_once(source.locations):
-        return ()
-    from traceq.analysis.tag_keys import unknown_keys
-    from traceq.engine import ask
+def _why_nothing(source: Source, query: TraceQuery) -> tuple[str, ...]:
+    # Late: the engine is for other commands.
+    from traceq.engine import why_nothing
 
-    return unknown_keys(query, lambda wanted, question: ask(source, wanted, question).sums)
+    return why_nothing(source, query)

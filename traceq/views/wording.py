@@ -53,9 +53,10 @@ def nothing_found(asked: Asked, what: str) -> str:
         service = asked.query.get("service")
         return f"The trace holds no {what} of {service}: leave the service out?" if service else f"No {what}."
     if not asked.query.keys() - _NOT_NARROWING:
-        return f"No {what}, {asked.window}: a longer --lookback?" if asked.is_live else f"No {what}."
-    narrower = "a longer --lookback, or fewer conditions?" if asked.is_live else "fewer conditions?"
-    return f"No {what} match{f', {asked.window}' if asked.window else ''}: {narrower}"
+        window = f", {asked.window}" if asked.window else ""
+        return f"No {what}{window}: a longer --lookback?" if asked.is_live else f"No {what}{window}."
+    narrower = "a longer --lookback, or " if asked.is_live else "another time, or " if asked.window else ""
+    return f"No {what} match{f', {asked.window}' if asked.window else ''}: {narrower}fewer conditions?"
 
 
 _NOT_NARROWING = frozenset(("trace_id", "span_id", "limit", "start_ns", "end_ns", "lookback_ns", "service"))

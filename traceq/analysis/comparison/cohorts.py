@@ -40,7 +40,7 @@ from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import added, distinct, numbered
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.skew import Skew, corrected
-from traceq.analysis.tag_keys import near_keys
+from traceq.analysis.unmatched import near_keys
 from traceq.errors import Hint, NotFoundError
 from traceq.nearest import Near
 from traceq.semantics import Status
