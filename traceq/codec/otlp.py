@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -34,7 +33,6 @@ from traceq.codec.otlp_fields import (
     WholeSpan,
     is_whole,
     read_attributes,
-    read_text,
     read_value,
 )
 from traceq.codec.otlp_terms import (
@@ -73,10 +71,10 @@ _WARNINGS_WRITTEN = WARNINGS.encode()
 """As it is written, unless letters are escaped."""
 
 
+_SPAN = msgspec.json.Decoder(Span, strict=False)
 _DETAILED_SPAN = msgspec.json.Decoder(DetailedSpan, strict=False)
 _TRACE_ID = msgspec.json.Decoder(TraceId)
 _EVENTS = msgspec.json.Decoder(list[SpanEvent] | None, strict=False)
-_SPANS = msgspec.json.Decoder(list[Span], strict=False)
 
 _WHOLE_EVENTS = msgspec.json.Decoder(list[WholeEvent] | None, strict=False)
 _MENDER = Mender(
@@ -88,8 +86,8 @@ _MENDER = Mender(
 
 _ID_DIGITS = 16
 """The length of a span id in hex."""
-_SPANS_AT_A_TIME = 2_000
-"""How many spans are decoded at once: decoded, they take three times the memory of their JSON."""
+_SPANS_AT_A_TIME = 128
+"""How many spans are decoded before their columns are made: decoded, so many stay in a processor's cache."""
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -219,9 +217,8 @@ def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with
 
 def _read(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
     coded = CodedTrace(trace_id)
-    remaining = iter(spans)
-    while some := list(islice(remaining, _SPANS_AT_A_TIME)):
-        _add(coded, some, codes, with_details=with_details)
+    for start in range(0, len(spans), _SPANS_AT_A_TIME):
+        _add(coded, spans[start : start + _SPANS_AT_A_TIME], codes, with_details=with_details)
     _normalize(coded)
     return coded
 
@@ -257,7 +254,7 @@ def _mended_origin(origin: _Origin) -> tuple[_Origin, list[Remark]]:
     return _Origin(resource, Scope(name, version, msgspec.Raw(scope)), origin.place), fitting.remarks
 
 
-def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_details: bool) -> None:
+def _add(coded: CodedTrace, located: Sequence[Located], codes: Codebook, *, with_details: bool) -> None:
     spans = _decoded([raw for _, raw in located], with_details=with_details)
     _add_meanings(coded, spans, codes)
     _add_parents(coded, spans)
@@ -272,10 +269,10 @@ def _add(coded: CodedTrace, located: list[Located], codes: Codebook, *, with_det
 
 
 def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[Span] | list[DetailedSpan]:
+    # One by one: joining them into a list copies them, and details would keep the copy alive.
     if with_details:
-        # One by one: details refer to the bytes they were decoded from, and should not keep a copy of them alive.
         return [_whole_details(_DETAILED_SPAN.decode(span)) for span in spans]
-    return _SPANS.decode(b"[%b]" % b",".join(spans))
+    return list(map(_SPAN.decode, spans))
 
 
 def _whole_details(span: DetailedSpan) -> DetailedSpan:
@@ -284,7 +281,7 @@ def _whole_details(span: DetailedSpan) -> DetailedSpan:
     return span
 
 
-def _details(located: list[Located], spans: list[Span] | list[DetailedSpan]) -> list[_Details]:
+def _details(located: Sequence[Located], spans: list[Span] | list[DetailedSpan]) -> list[_Details]:
     return [
         _Details(span, origin.resource_attributes, origin.scope)
         for (origin, _), span in zip(located, spans, strict=True)
@@ -301,7 +298,7 @@ def _normalize(coded: CodedTrace) -> None:
         coded.parent_ids = [parent_id and hex_id(parent_id) for parent_id in coded.parent_ids]
 
 
-def _origin_codes(located: list[Located], codes: Codebook) -> Iterator[int]:
+def _origin_codes(located: Sequence[Located], codes: Codebook) -> Iterator[int]:
     """Yield the code of what each span ran in; the spans of a scope follow each other."""
     last: _Origin | None = None
     code = 0
@@ -382,15 +379,15 @@ def _attributes_of(span: Span | DetailedSpan) -> list[Attribute]:
 def _wanted_texts(attributes: Iterable[Attribute]) -> tuple[str, ...]:
     """Select the attributes that become columns, as keys and values (text) in turn. This is the hot path of reading."""
     found: list[str] = []
-    add = found.append
     for attribute in attributes:
         key = attribute.key
         if key in TELLING:
-            add(key)
-            if key not in ABRIDGED:
-                add(read_text(attribute.value))
+            if key in ABRIDGED:
+                found += (key, abridged(key, read_value(attribute.value)) if key in SHORTENED else "")
+            elif (value := attribute.value) is not None and (text := value.string_value) is not None:
+                found += (key, text)
             else:
-                add(abridged(key, read_value(attribute.value)) if key in SHORTENED else "")
+                found += (key, semantics.value_text(read_value(value)))
     return tuple(found)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from traceq import semantics
 from traceq.codec.wire import BROKEN, Nanoseconds, decode, is_empty
 from traceq.semantics import AttributeValue
 
@@ -184,29 +183,21 @@ def _value_or_text(value: _AnyValue | None) -> AttributeValue:
         return msgspec.json.encode(value).decode()
 
 
-def read_text(value: _AnyValue | None) -> str:
-    """Read a value as text."""
-    if value is not None and value.string_value is not None:
-        return value.string_value
-    return semantics.value_text(read_value(value))
-
-
 def read_value(value: _AnyValue | None) -> AttributeValue:
     """Read a value in the type that it tells."""
     if value is None:
         return None
     if value.string_value is not None:
-        return value.string_value  # nearly all values; the match takes four times as long
-    match value:
-        case _AnyValue(bytes_value=str(text)):
-            return _bytes(text)
-        case _AnyValue(array_value=_Values(values=values)):
-            return [read_value(each) for each in values or ()]
-        case _AnyValue(kvlist_value=_KeyValues(values=pairs)):
-            return _read_attributes(pairs)
-        case _:
-            plain = (value.bool_value, value.int_value, value.double_value)
-            return next((each for each in plain if each is not None), None)
+        return value.string_value
+    if value.bytes_value is not None:
+        return _bytes(value.bytes_value)
+    if value.array_value is not None:
+        return [read_value(each) for each in value.array_value.values or ()]
+    if value.kvlist_value is not None:
+        return _read_attributes(value.kvlist_value.values)
+    if value.bool_value is not None:
+        return value.bool_value
+    return value.double_value if value.int_value is None else value.int_value
 
 
 def _bytes(text: str) -> bytes | str:

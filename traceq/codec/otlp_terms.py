@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from traceq import semantics
@@ -73,6 +74,7 @@ def takes_messages(texts: tuple[str, ...], kind: int | str | None) -> bool:
 _Enum = TypeVar("_Enum", Kind, Status)
 
 
+@lru_cache(maxsize=64)
 def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
     """Read an enum given as number or name; what a later OTLP may add is read as 0, which stands for unknown."""
     text = str(value or 0).removeprefix(prefix)
