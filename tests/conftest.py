@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +14,18 @@ import tests.laws  # noqa: F401 - registers the profiles
 
 GOLDEN = Path(__file__).parent / "golden"
 
+# Compiled modules are kept, whatever the environment says: many tests start commands, each of which would compile all.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # `--hypothesis-profile` comes later and may choose another one.
 settings.load_profile("ci")
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules and tests, which stay, out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
