@@ -155,6 +155,20 @@ class DecodeError(InputError):
     """Bytes that are not traces in a form traceq reads."""
 
 
+class NothingWholeError(DecodeError):
+    """A file that is empty, or ends before anything in it is whole; where others hold traces, it is left out.
+
+    Args:
+        place: Where the bytes come from, safe to show.
+        why: What they are, as in "it is empty".
+        hint: What to try.
+    """
+
+    def __init__(self, place: str, why: str, hint: str) -> None:
+        super().__init__(f"cannot read traces from {place}: {why}", hint=hint)
+        self.note = f"left out, since {why}"
+
+
 class MixedTracesError(DecodeError):
     """A trace object that lists spans of several traces; a class of its own because files are then read with more care.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from tests.codec.reading import table
 from tests.laws import examples
 from tests.strategies import as_json
-from traceq.codec.damage import CUT_OFF, closed_document
+from traceq.codec.damage import CUT_OFF, CUT_TRACE, closed_document
 from traceq.codec.documents import read_document
-from traceq.errors import DecodeError
+from traceq.errors import DecodeError, NothingWholeError
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 from traceq.sources.slices import sliced
@@ -66,10 +67,11 @@ def test_a_document_that_ends_anywhere_is_read_up_to_its_last_whole_item(body: b
         except DecodeError as error:
             assert "middle" in error.message  # noqa: PT017  the error is not expected, only allowed
             continue
-        assert document.notes == (CUT_OFF,)
+        (note,) = document.notes
+        assert note == CUT_OFF or (note == CUT_TRACE and body is JAEGER and len(document.parts) == 1)
         counts.append(len(document.parts))
         with sliced((str(file),), slice_bytes=60) as found:
-            assert found.notes == (f"{file}: {CUT_OFF}",)
+            assert found.notes == (f"{file}: {note}",)
             assert sum(piece.trace_count for piece in found.slices) == counts[-1]
 
     assert counts == sorted(counts)
@@ -88,6 +90,49 @@ def test_a_trace_that_ends_before_its_processes_is_none() -> None:
     document = read_document(two[: two.rindex(b"operationName")], "x.json")
 
     assert [part.trace_id for part in document.parts] == ["a1"]
+
+
+@pytest.mark.parametrize("before", ['{"data":[', "[", ""], ids=["answer", "list", "trace"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_of_the_only_trace_the_whole_spans_are_kept(
+    before: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    spans = [{**v1(1)["spans"][0], "spanID": str(number)} for number in range(1, 4)]
+    written = before.encode() + as_json({"traceID": "a1", "spans": spans})
+    file = tmp_path / "x.json"
+    file.write_bytes(pack(written[: written.rindex(b"operationName")]))
+
+    found = FileSource((str(file),)).find(TraceQuery(limit=None))
+
+    assert (found.traces.span_ids, found.traces.trace_ids) == (("1", "2"), ("a1",))
+    assert found.notes == (f"{file}: {CUT_TRACE}",)
+    assert [each.code for each in found.traces.warnings] == ["service-missing"] * 2
+
+
+NOTHING_WHOLE = {
+    "empty": b"",
+    "blanks": b"\n \n",
+    "zeros": bytes(5000),
+    "begun": b'{"data":[{"traceID":"a',
+    "empty gzip": gzip.compress(b""),
+}
+
+
+@pytest.mark.parametrize("content", NOTHING_WHOLE.values(), ids=NOTHING_WHOLE.keys())
+def test_a_file_with_nothing_whole_is_left_out_where_others_hold_traces(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(JAEGER)
+    bad = tmp_path / "b.json"
+    bad.write_bytes(content)
+
+    found = FileSource((str(tmp_path),)).find(TraceQuery(limit=None))
+    with sliced((str(tmp_path),)) as in_slices:
+        notes = in_slices.notes
+
+    assert (len(found.traces), found.notes) == (3, notes)
+    assert notes[0].startswith(f"{bad}: left out, since ")
+    for refuse in (lambda: FileSource((str(bad),)).services(), lambda: sliced((str(bad),)).__enter__()):
+        with pytest.raises(NothingWholeError):
+            refuse()
 
 
 json_values = st.recursive(

@@ -12,6 +12,10 @@ CUT_OFF = (
     "the document ends in the middle, and is read up to its last whole item: "
     "the file is still being written, or was cut off"
 )
+CUT_TRACE = (
+    "the document ends in the middle of a trace, of which the whole spans are kept; what they ran in would come after "
+    "them, so that their services may be unknown: the file is still being written, or was cut off"
+)
 _REPLACED = "text that is broken is shown with a mark in its place"
 _ZEROS = "the file ends with zeros, which are left out: it was not written whole"
 
@@ -48,9 +52,10 @@ def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]
     for text, told in texts:
         # Even as it is it may be read now that less is expected of it.
         yield Variant(text, told)
-        closed = closed_document(text)
-        if closed is not None:
-            yield Variant(memoryview(closed), (*told, CUT_OFF))
+        for note, in_trace in ((CUT_OFF, False), (CUT_TRACE, True)):
+            closed = closed_document(text, in_trace=in_trace)
+            if closed is not None:
+                yield Variant(memoryview(closed), (*told, note))
 
 
 _MOST_ZEROS = 2**20
@@ -72,13 +77,17 @@ _TOKEN = re.compile(rb"(%b)(?:(\{%b\}|\[%b\])|([\[{])|([\]}]))" % (_FLAT, _FLAT,
 _KEY = re.compile(rb'"(\w+)"\s*:\s*\Z')
 _OUTER = frozenset((b"data", b"hits", b"responses", b"resourceSpans", b"resource_spans", b"batches"))
 _SCOPES = frozenset((b"scopeSpans", b"scope_spans", b"instrumentationLibrarySpans"))
+_HOLD_TRACES = frozenset((b"", b"data"))
 _RESOURCES = frozenset((b"resourceSpans", b"resource_spans", b"batches"))
 
 
-def closed_document(body: memoryview) -> bytes | None:
+def closed_document(body: memoryview, *, in_trace: bool = False) -> bytes | None:
     """Close a document that ends in the middle after the last whole item of its innermost list of traces or spans.
 
-    Of a trace in Jaeger's JSON nothing is kept that is not whole: what its spans ran in comes at its end.
+    Args:
+        body: The document.
+        in_trace: Whether to keep the whole spans of a trace in Jaeger's JSON that is not whole, though what they ran
+            in comes at its end.
 
     Returns:
         A whole document; None if this one does not end in the middle of a list of traces or spans.
@@ -89,7 +98,7 @@ def closed_document(body: memoryview) -> bytes | None:
     while found := _TOKEN.match(body, position):
         position = found.end()
         if found[3]:
-            opened.append(_begun(opened, found[1], found[3]))
+            opened.append(_begun(opened, found[1], found[3], in_trace=in_trace))
             continue
         if found[4] and (len(opened) < 2 or opened.pop().closer != found[4]):
             return None
@@ -98,12 +107,14 @@ def closed_document(body: memoryview) -> bytes | None:
     return bytes(body[:end]) + closers if end and opened else None
 
 
-def _begun(opened: list[_Open], before: bytes, bracket: bytes) -> _Open:
+def _begun(opened: list[_Open], before: bytes, bracket: bytes, *, in_trace: bool) -> _Open:
     outer = opened[-1] if opened else _Open(b"]", b"")
     if bracket == b"{" or outer.list_key is None:
         return _Open(b"}" if bracket == b"{" else b"]", outer.list_key)
     key = _KEY.search(before[-_LONGEST_KEY:]) if outer.closer == b"}" else None
     is_other = outer.closer == b"}" and key is None
+    if in_trace and key and key[1] == b"spans" and outer.list_key in _HOLD_TRACES:
+        return _Open(b"]", key[1])
     return _Open(b"]", None if is_other else _list_key(outer.list_key, key[1] if key else b""))
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
-from traceq.errors import DecodeError
+from traceq.errors import DecodeError, NothingWholeError
 from traceq.untrusted import quoted
 
 Body: TypeAlias = bytes | bytearray | memoryview | mmap
@@ -201,7 +201,9 @@ def json_start(body: memoryview, place: str) -> int:
     skipped = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
     found = _TEXT.search(body, skipped)
     if found is None:
-        raise refusal(place, "it is empty" if not len(body) else "it holds nothing but blanks")
+        raise NothingWholeError(place, "it is empty" if not len(body) else "it holds nothing but blanks", READABLE)
+    if found.group() == b"\0" and not bytes(body).strip(b"\0 \t\r\n"):
+        raise NothingWholeError(place, "it holds nothing but zeros", READABLE)
     if found.group() not in (b"{", b"["):
         raise refusal(place, _not_json(head, bytes(body[found.start() : found.start() + _HEAD_BYTES])))
     return found.start()
@@ -244,7 +246,7 @@ def broken(body: memoryview, error: msgspec.DecodeError, place: str, start: int 
     half = _LONE_SURROGATE.search(body)
     if half:
         return refusal(place, f"broken JSON at byte {half.start()}: half of a surrogate pair")
-    return refusal(place, f"broken JSON: it ends in the middle, after {len(body)} bytes")
+    return NothingWholeError(place, f"broken JSON: it ends in the middle, after {len(body)} bytes", READABLE)
 
 
 HALF_OF_PAIR = re.compile(

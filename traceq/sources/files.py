@@ -18,7 +18,7 @@ from traceq.codec import PartsLeftOut, by_trace, read_table, read_tables
 from traceq.codec.documents import read_document
 from traceq.codec.parts import Part, are_mixed, parted
 from traceq.codec.wire import collector_paused
-from traceq.errors import Hint, Meant, MixedTracesError, NextCommand, NotFoundError
+from traceq.errors import Hint, Meant, MixedTracesError, NextCommand, NotFoundError, NothingWholeError
 from traceq.query import TraceQuery, matching
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import (
@@ -142,13 +142,21 @@ def _read_files(files: Sequence[str], progress: ProgressListener) -> _Contents:
     parts: list[Part] = []
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
+    empty: list[NothingWholeError] = []
     for done, file in enumerate(files):
         progress(Progress(f"reading {shown(file)}", done, len(files), len(parts)))
-        with collector_paused():
-            document = read_document(read_body(file), shown(file))
-            parts += document.parts
+        try:
+            with collector_paused():
+                document = read_document(read_body(file), shown(file))
+        except NothingWholeError as error:
+            empty.append(error)
+            notes[f"{shown(file)}: {error.note}"] = None
+            continue
+        parts += document.parts
         calls += document.calls
         notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in document.notes))
+    if empty and len(empty) == len(files):
+        raise empty[0]
     groups = by_trace(parts)
     progress(Progress("reading files", len(files), len(files), len(groups)))
     return _Contents(tuple(tuple(parts) for parts in groups.values()), sum_calls(calls), tuple(notes))

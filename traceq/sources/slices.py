@@ -17,6 +17,7 @@ from traceq.codec import by_trace, read_attributes, read_tables
 from traceq.codec.documents import read_documents, read_spans, read_trace
 from traceq.codec.parts import Part, parted
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
+from traceq.errors import NothingWholeError
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
 from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
 from traceq.traces import FoundAttributes, Traces
@@ -192,15 +193,23 @@ def _look_through(
     planner = _Planner(slice_bytes)
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
+    empty: list[NothingWholeError] = []
     is_guessed = False
     for done, (path, file) in enumerate(paths):
         progress(Progress(f"looking through {shown(file)}", done, len(paths), planner.trace_count))
         body = map_file(path)
-        found = split(body, shown(file), replace(options, forget=partial(forget, body)))
+        try:
+            found = split(body, shown(file), replace(options, forget=partial(forget, body)))
+        except NothingWholeError as error:
+            empty.append(error)
+            notes[f"{shown(file)}: {error.note}"] = None
+            continue
         for run in found.runs:
             planner.add(path, shown(file), run)
         calls += found.calls
         notes.update(dict.fromkeys(f"{shown(file)}: {note}" for note in found.notes))
         is_guessed |= found.is_guessed
+    if empty and len(empty) == len(paths):
+        raise empty[0]
     proven = partial(_look_through, paths, slice_bytes, replace(options, is_proven=True), progress)
     return Input(planner.slices(), sum_calls(calls), tuple(notes), proven if is_guessed else None, planner.holder)
