@@ -214,7 +214,7 @@ def test_analyses_look_at_roles_and_only_the_decision_at_kinds() -> None:
         and (node.attr, ast.unparse(node.value).rpartition(".")[2]) in {("kinds", "traces"), ("kind", "span")}
     }
 
-    assert lookers == {"analysis/roles.py"}
+    assert lookers == {"analysis/columns.py"}
 
 
 def test_every_module_is_described() -> None:

@@ -21,9 +21,15 @@ from traceq.analysis.findings import FindingQuestion, Findings, Thresholds
 from traceq.analysis.flame import CallPaths, FlameQuestion
 from traceq.analysis.grouping import Sums
 from traceq.analysis.requests import Measure, RequestOptions
-from traceq.analysis.service_report import ServiceReport, about_all, about_some, combined
+from traceq.analysis.service_report import (
+    QuestionsTogether,
+    ServiceReport,
+    SumsTogether,
+    about_all,
+    about_some,
+    combined,
+)
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
-from traceq.analysis.together import QuestionsTogether, SumsTogether
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
 from traceq.answer import Answer
 from traceq.engine import Informed, RankedQuestion, Workers, asking, learned_from

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.analysis.arbitrary import knowing, tables
 from tests.builders import SpanSpec, assemble, record, span, trace
 from tests.laws import examples
-from traceq.analysis import paths
+from traceq.analysis import group_sums
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.flame import CallPaths, FlameQuestion, FlameSums
-from traceq.analysis.paths import number_paths
+from traceq.analysis.group_sums import number_paths
 from traceq.analysis.requests import Measure, RequestOptions
 from traceq.library import flame
 from traceq.semantics import Kind, Status
@@ -159,7 +159,7 @@ def test_sums_of_parts_are_the_sums_of_the_whole(table: Traces, most: int) -> No
     question = FlameQuestion(RequestOptions())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "MOST_PATHS", most)
+        patch.setattr(group_sums, "MOST_PATHS", most)
         parts = [question.collect(part) for part in known]
         forwards = sum(parts, FlameSums())
         backwards = sum(reversed(parts), FlameSums())
@@ -170,7 +170,7 @@ def test_sums_of_parts_are_the_sums_of_the_whole(table: Traces, most: int) -> No
 
 
 def test_of_too_many_paths_the_deepest_are_merged_below_their_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "MOST_PATHS", 2)
+    monkeypatch.setattr(group_sums, "MOST_PATHS", 2)
     spans = [
         span("POST", None, 0, 100, name="POST"),
         span("save", "POST", 10, 90, name="save"),

@@ -6,11 +6,10 @@ from hypothesis import given
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, traces
-from traceq.analysis import rejoining
+from traceq.analysis import learning
 from traceq.analysis.columns import Columns, columns
 from traceq.analysis.grouping import find_roots
-from traceq.analysis.learning import learn_lineage, number_operations
-from traceq.analysis.rejoining import find_fragments, rejoin
+from traceq.analysis.learning import find_fragments, learn_lineage, number_operations, rejoin
 from traceq.assembly import find_rings
 from traceq.learned import NOTHING_KNOWN, Lineage
 from traceq.semantics import Kind
@@ -74,8 +73,8 @@ def test_nothing_is_put_below_an_operation_that_was_never_seen_above() -> None:
 
 
 def test_of_many_calls_only_the_last_started_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rejoining, "_LAST_STARTED", 1)
-    monkeypatch.setattr(rejoining, "_AT_ONCE", 1)
+    monkeypatch.setattr(learning, "_LAST_STARTED", 1)
+    monkeypatch.setattr(learning, "_AT_ONCE", 1)
     later = span("later", "edge", 29, 49, service="edge", name="call", kind=Kind.CLIENT)
 
     assert put(EDGE, CALL, FIND)["find"] == "call"

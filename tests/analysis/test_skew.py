@@ -13,9 +13,8 @@ from tests.builders import SpanSpec, span, trace, traces
 from traceq.analysis.columns import columns
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.grouping import depths
-from traceq.analysis.learning import LearnedSums, learn
+from traceq.analysis.learning import LearnedSums, corrected, find_skew, learn
 from traceq.analysis.outliving import is_told_free
-from traceq.analysis.skew import corrected, find_skew
 from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 

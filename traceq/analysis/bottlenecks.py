@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
 from traceq.analysis.group_sums import GroupKey, GroupSums, GroupTable, group_specs, sum_groups
 from traceq.analysis.grouping import added, distinct
+from traceq.analysis.learning import skew_specs
 from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, SetApart, set_apart_specs
-from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Buckets, Spread, bucket_of, spread, spread_specs, sum_cells
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Unit, Value, json_key

@@ -12,10 +12,8 @@ from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, own_cal
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
-from traceq.analysis.learning import with_learned
+from traceq.analysis.learning import corrected, with_learned, with_rejoined
 from traceq.analysis.messages import Sent, Taken, Way, find_messages, find_waits, find_ways
-from traceq.analysis.rejoining import with_rejoined
-from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread, spreads
 from traceq.semantics import Kind
 from traceq.traces import Traces

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import find_roots, numbered_rows
-from traceq.analysis.rejoining import find_fragments
+from traceq.analysis.learning import find_fragments
 from traceq.report import Column, Unit
 from traceq.semantics import (
     HTTP_METHOD,

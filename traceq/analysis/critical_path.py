@@ -14,11 +14,9 @@ from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
 from traceq.analysis.grouping import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
-from traceq.analysis.learning import learned_of
+from traceq.analysis.learning import Skew, corrected, learned_of, skew_specs, with_rejoined
 from traceq.analysis.outliving import are_any_of, find_superseded, is_followed_at_once, is_told_free, outlives
-from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
-from traceq.analysis.skew import Skew, corrected, skew_specs
 from traceq.analysis.ticks import place_in_ticks
 from traceq.answer import Answer
 from traceq.report import Column, Rows, Unit
@@ -355,11 +353,11 @@ def critical_path(traces: Traces, *, correct_skew: bool = True) -> CriticalPath:
 
     Args:
         traces: Any table. Children that outlive their parent count up to the parent's end.
-        correct_skew: Whether to correct clocks first; see `skew.find_skew`.
+        correct_skew: Whether to correct clocks first; see `learning.find_skew`.
 
     Returns:
         Segments in time order, in ns. Those of one root are disjoint and their sum is the root's duration. A span whose
-        parent is missing is a root, unless other traces show where it belongs; see `rejoining.rejoin`.
+        parent is missing is a root, unless other traces show where it belongs; see `learning.rejoin`.
 
     Source: see `find_paths`.
     """

@@ -1,4 +1,4 @@
-"""Which spans delay a request, measured by the same rule in one trace and over many.
+"""Requests examined: which spans delay them, by one rule for one trace and for many, and which spans are looked for.
 
 Time on a path is charged to the span that holds it, or to the callee that its caller waits for: one rule for every
 question, whether spans have kinds or not, since calls are recognised by roles.
@@ -6,6 +6,7 @@ question, whether spans have kinds or not, since calls are recognised by roles.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 import numpy as np
@@ -13,12 +14,12 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.critical_path import Paths, find_paths
-from traceq.analysis.grouping import numbered_rows, sum_by_group
+from traceq.analysis.grouping import fold_ancestors, numbered_rows, sum_by_group
+from traceq.analysis.learning import Skew, corrected
 from traceq.analysis.requests import Measure, RequestOptions, Requests, find_requests
-from traceq.analysis.skew import Skew, corrected
 from traceq.report import Column, Rows, Unit
-from traceq.semantics import STATEMENT, Kind, Peer, first_text
-from traceq.traces import Traces
+from traceq.semantics import STATEMENT, Attributes, Kind, Peer, first_text, value_text
+from traceq.traces import Span, Traces
 
 
 class Charges(Struct, frozen=True, eq=False):
@@ -252,3 +253,68 @@ def _chain(spans: Columns, row: int) -> tuple[tuple[str, str], ...]:
         chain.append((span.service, span.name))
         row = int(spans.parents[row])
     return tuple(reversed(chain))
+
+
+class Wanted(Struct, frozen=True):
+    """What spans have to be; by default every span is."""
+
+    text: str | None = None
+    """What a name, an attribute or an event has to contain, in upper or lower case; None for anything."""
+    on_path: bool = False
+    """Whether the span has to hold the critical path."""
+    root: int | None = None
+    """The row below which it has to lie, or be; None for anywhere."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every span is wanted."""
+        return self == Wanted()
+
+
+class Selection(Struct, frozen=True):
+    """The spans of a trace that are wanted."""
+
+    wanted: Wanted
+    rows: frozenset[int]
+    matches: Mapping[int, tuple[str, ...]] = {}
+    """For each row where the text was found: `operation`, `attribute db.statement`, `event message_saved`, ..."""
+
+
+def select_spans(examined: Examined, wanted: Wanted) -> Selection:
+    """Find the spans of a table that are wanted.
+
+    Raises:
+        ValueError: If a text is wanted and the traces were read without attributes.
+    """
+    parents = examined.spans.parents
+    kept = np.ones(parents.size, dtype=np.bool_)
+    if wanted.on_path:
+        kept &= examined.paths.own_ns > 0
+    if wanted.root is not None:
+        is_root = np.arange(parents.size) == wanted.root
+        kept &= fold_ancestors(parents, is_root, np.logical_or)
+    rows = np.flatnonzero(kept).tolist()
+    if wanted.text is None:
+        return Selection(wanted, frozenset(rows))
+    sought = wanted.text.casefold()
+    found = {row: tuple(dict.fromkeys(_places(examined.spans.traces.span(row), sought))) for row in rows}
+    matches = {row: places for row, places in found.items() if places}
+    return Selection(wanted, frozenset(matches), matches)
+
+
+def _places(span: Span, sought: str) -> Iterator[str]:
+    """Name the parts of a span that contain a text; of attributes the key, an equals sign and the value count."""
+    own = (("operation", span.name), ("service", span.service), ("span", span.span_id), ("host", span.host))
+    yield from (place for place, text in own if sought in text.casefold())
+    if span.peer is not None and sought in span.peer.label.casefold():
+        yield "peer"
+    details = span.details
+    yield from (f"attribute {key}" for key in _keys(details.attributes(), sought))
+    yield from (f"resource {key}" for key in _keys(details.resource(), sought))
+    for event in details.events():
+        if sought in event.name.casefold() or any(_keys(event.attributes, sought)):
+            yield f"event {event.name}"
+
+
+def _keys(attributes: Attributes, sought: str) -> Iterator[str]:
+    return (key for key, value in attributes.items() if sought in f"{key}={value_text(value)}".casefold())

@@ -1,4 +1,4 @@
-"""Flame graphs: call paths of many requests, merged and summed up, and how they differ between two sets.
+"""Flame graphs: call paths of many requests, merged and summed up.
 
 A frame stands for all spans with one call path. Its width is its own part and the widths of the frames that it calls,
 so widths add up whatever ran in parallel:
@@ -7,33 +7,35 @@ so widths add up whatever ran in parallel:
 - by self time, it is their self time, and the total is the work that was done;
 - by duration, a frame is as wide as its spans lasted together, or as the frames below it where these ran in parallel.
 
-Source: B. Gregg, The Flame Graph, CACM 59(6), 2016; Differential Flame Graphs, 2014.
+Source: B. Gregg, The Flame Graph, CACM 59(6), 2016.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 import numpy as np
 from msgspec import Struct, field
 
 from traceq.analysis.culprits import Examined, examine
-from traceq.analysis.group_sums import GroupKey, group_specs, number_groups
-from traceq.analysis.grouping import added, depths, distinct
-from traceq.analysis.naming import whose
-from traceq.analysis.paths import (
+from traceq.analysis.group_sums import (
     CRITICAL,
     DURATION,
     OTHER,
     SELF,
     SPANS,
     SUMMED,
+    GroupKey,
     PathTable,
+    group_specs,
+    number_groups,
     sum_paths,
 )
+from traceq.analysis.grouping import added, depths, distinct
+from traceq.analysis.learning import skew_specs
+from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, SetApart, set_apart_specs
-from traceq.analysis.skew import skew_specs
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Unit, Value, json_key
 from traceq.semantics import Kind, Status
@@ -42,7 +44,6 @@ from traceq.units import format_ratio
 
 OTHER_KEY = GroupKey("", "other paths", Kind.UNSPECIFIED, None)
 """What a frame is called that stands for many paths."""
-
 MEASURE_WORDS: dict[Measure, str] = {"critical-time": "critical time", "self-time": "self time", "duration": "time"}
 """Measures in words."""
 _MEASURED: dict[Measure, int] = {"critical-time": CRITICAL, "self-time": SELF, "duration": DURATION}
@@ -85,8 +86,8 @@ class PathSums(NamedTuple):
     critical_ns: int
 
 
-class Frame(Struct, frozen=True):
-    """A call path, and what its spans took."""
+class Placed(Struct, frozen=True):
+    """A call path, in a graph of one set of requests or of two."""
 
     number: int
     """The position of the frame among all frames."""
@@ -97,6 +98,11 @@ class Frame(Struct, frozen=True):
     key: GroupKey
     is_other: bool
     """Whether it stands for all paths below its caller that were too many to be kept."""
+
+
+class Frame(Placed, frozen=True):
+    """A call path, and what its spans took."""
+
     sums: PathSums
     value_ns: int
     """The width: the own part, and the widths of all frames that it calls."""
@@ -141,19 +147,7 @@ FRAME_COLUMNS: tuple[Column[Frame], ...] = (
 )
 
 
-class Called(Protocol):
-    """A frame, in a graph of one set of requests or of two."""
-
-    @property
-    def caller(self) -> int | None:
-        """The number of the frame that calls it; None for a request's first span."""
-
-    @property
-    def key(self) -> GroupKey:
-        """The call that its path ends with."""
-
-
-def callers(frames: Sequence[Called], frame: Called, most: int, more: str = " < ...") -> str:
+def callers(frames: Sequence[Placed], frame: Placed, most: int, more: str = " < ...") -> str:
     """Name the calls above a frame, the nearest first, and add something if there are more than that."""
     names: list[str] = []
     above = frame.caller
@@ -268,30 +262,24 @@ class FlameQuestion(Struct, frozen=True):
 
 def sum_up(examined: Examined) -> FlameSums:
     """Sum up the spans of requests by call path."""
-    spans, entries = examined.spans, examined.requests.entries
-    return FlameSums(
-        trace_count=distinct(spans.trace[entries]).size,
-        complete_count=entries.size,
-        latency_ns=int(spans.duration_ns[entries].sum()),
-        paths=_paths(examined),
-        moved_span_count=examined.skew.span_count,
-        largest_shift_ns=examined.skew.largest_ns,
-        set_apart=examined.requests.set_apart,
-    )
-
-
-def _paths(examined: Examined) -> PathTable:
-    """Sum up the spans of all requests by call path."""
-    spans, entry = examined.spans, examined.requests.entry
+    spans, entry, entries = examined.spans, examined.requests.entry, examined.requests.entries
     rows = np.flatnonzero(entry >= 0)
     keys, codes = number_groups(spans, rows)
     # A caller's row among these: what calls a span of a request is a span of the request.
     places = np.full(entry.size + 1, -1, dtype=np.int64)
     places[rows] = np.arange(rows.size)
-    failed = spans.statuses[rows] == Status.ERROR
-    measured = (spans.duration_ns, examined.self_ns, examined.charged_ns)
-    sums = (np.ones(rows.size, dtype=np.int64), failed.astype(np.int64), *(column[rows] for column in measured))
-    return sum_paths(keys, codes, places[spans.parents[rows]], np.array(sums))
+    failed = (spans.statuses == Status.ERROR).astype(np.int64)
+    measured = (np.ones_like(failed), failed, spans.duration_ns, examined.self_ns, examined.charged_ns)
+    sums = np.array([column[rows] for column in measured])
+    return FlameSums(
+        trace_count=distinct(spans.trace[entries]).size,
+        complete_count=entries.size,
+        latency_ns=int(spans.duration_ns[entries].sum()),
+        paths=sum_paths(keys, codes, places[spans.parents[rows]], sums),
+        moved_span_count=examined.skew.span_count,
+        largest_shift_ns=examined.skew.largest_ns,
+        set_apart=examined.requests.set_apart,
+    )
 
 
 class PathTree:

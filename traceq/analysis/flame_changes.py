@@ -9,16 +9,14 @@ are those that both sides fit into.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from msgspec import Struct
 
-from traceq.analysis.flame import ASKED, MEASURE_WORDS, CallPaths, PathSums, PathTree, callers, frame_specs
-from traceq.analysis.group_sums import GroupKey
+from traceq.analysis.flame import ASKED, MEASURE_WORDS, CallPaths, PathSums, PathTree, Placed, callers, frame_specs
+from traceq.analysis.group_sums import SUMMED, merged_paths
 from traceq.analysis.naming import whose
-from traceq.analysis.paths import SUMMED, merged_paths
 from traceq.analysis.requests import Measure, RequestOptions, set_apart_specs
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.report import Column, Part, Rows, Unit, Value
@@ -41,18 +39,9 @@ class FrameSide(Struct, frozen=True):
     """The mean own part of a request, rounded to ns."""
 
 
-class ChangedFrame(Struct, frozen=True):
+class ChangedFrame(Placed, frozen=True):
     """A call path on both sides; on a side that does not have it, everything is 0."""
 
-    number: int
-    """The position of the frame among all frames."""
-    caller: int | None
-    """The number of the frame that calls it; None for a request's first span."""
-    depth: int
-    """The number of frames above it."""
-    key: GroupKey
-    is_other: bool
-    """Whether it stands for all paths below its caller that were too many to be kept."""
     before: FrameSide
     after: FrameSide
     value_ns: int
@@ -186,11 +175,7 @@ def compare_paths(before: CallPaths, after: CallPaths) -> CallPathChanges:
 def _sides(tree: PathTree, measure: Measure, side: int, request_count: int) -> list[FrameSide]:
     """Give all paths as they are on one side."""
     own_ns, value_ns = tree.widths(measure, side)
-    own_each_ns = _means(own_ns, request_count)
+    own_each_ns = [(2 * time_ns + request_count) // (2 * request_count) if request_count else 0 for time_ns in own_ns]
     each_ns = tree.summed(own_each_ns)
     columns = zip(value_ns, own_ns, each_ns, own_each_ns, strict=True)
     return [FrameSide(tree.sums(path, side), *widths) for path, widths in enumerate(columns)]
-
-
-def _means(times_ns: Sequence[int], count: int) -> list[int]:
-    return [(2 * time_ns + count) // (2 * count) if count else 0 for time_ns in times_ns]

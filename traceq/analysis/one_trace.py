@@ -10,17 +10,23 @@ from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Ints, columns, self_times
-from traceq.analysis.culprits import CULPRIT_COLUMNS, Culprit, Examined, culprits, examine
+from traceq.analysis.culprits import (
+    CULPRIT_COLUMNS,
+    Culprit,
+    Examined,
+    Selection,
+    Wanted,
+    culprits,
+    examine,
+    select_spans,
+)
 from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
 from traceq.analysis.findings.answer import FINDING_COLUMNS
-from traceq.analysis.learning import learned_of
+from traceq.analysis.learning import corrected, learned_of, skew_specs, with_rejoined
 from traceq.analysis.messages import find_waits
 from traceq.analysis.naming import whose
 from traceq.analysis.outliving import crosses_clocks, is_comparable
-from traceq.analysis.rejoining import with_rejoined
 from traceq.analysis.requests import Measure, RequestOptions
-from traceq.analysis.selection import Selection, Wanted, select_spans
-from traceq.analysis.skew import corrected, skew_specs
 from traceq.answer import Answer, Verdict, verdict_specs
 from traceq.catalog import SUMMARY_COLUMNS, TraceSummary, summarize
 from traceq.report import Column, Part, Rows, Table, Unit, Value, getter, json_key
@@ -481,7 +487,7 @@ def self_time(traces: Traces, *, correct_skew: bool = True) -> SelfTime:
 
     Args:
         traces: Any table.
-        correct_skew: Whether to correct clocks first; see `skew.find_skew`.
+        correct_skew: Whether to correct clocks first; see `learning.find_skew`.
 
     Returns:
         Self times in ns, one per span, never negative; see `columns.self_times` for the definition.

@@ -14,9 +14,7 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings
 from traceq.analysis.grouping import added, distinct, find_roots, sum_by_group
-from traceq.analysis.learning import learned_of, number_operations
-from traceq.analysis.rejoining import Fragments, find_fragments, rejoin
-from traceq.analysis.skew import corrected
+from traceq.analysis.learning import Fragments, corrected, find_fragments, learned_of, number_operations, rejoin
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
 from traceq.report import Column, Unit
 from traceq.semantics import Activity, Kind

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, self_times
 from traceq.analysis.grouping import added, merged, numbered_rows
+from traceq.analysis.learning import corrected
 from traceq.analysis.naming import whose
-from traceq.analysis.skew import corrected
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.unmatched import near_keys
 from traceq.answer import Answer, Verdict, verdict_specs

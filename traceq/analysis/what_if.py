@@ -18,10 +18,9 @@ from traceq.analysis.culprits import charge
 from traceq.analysis.group_sums import GroupKey
 from traceq.analysis.grouping import all_above, depths, distinct, find_roots, fold_ancestors
 from traceq.analysis.habits import find_unordered
-from traceq.analysis.learning import learned_of, with_learned
+from traceq.analysis.learning import corrected, learned_of, with_learned
 from traceq.analysis.requests import RequestOptions, find_requests
-from traceq.analysis.schedule import Calls, Waiting, replay
-from traceq.analysis.skew import corrected
+from traceq.analysis.siblings import Calls, Waiting, replay
 from traceq.analysis.spread import Spread, spread, spread_specs
 from traceq.answer import Answer
 from traceq.learned import Lesson, Ticks
@@ -223,7 +222,7 @@ class WhatIfQuestion(Struct, frozen=True):
         """Calculate new times of requests with some spans shorter.
 
         Everything inside a shortened span shrinks with it; of shortened spans within each other the outermost counts.
-        Among the calls of one caller, each keeps its distance from what it waited for (see `schedule.replay`), and the
+        Among the calls of one caller, each keeps its distance from what it waited for (see `siblings.replay`), and the
         caller's end from the last of them. Times are those of the critical path: spans are clipped to their ancestors,
         and what is handed over is left out.
         """

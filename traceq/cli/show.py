@@ -17,8 +17,8 @@ from traceq.report import Report
 from traceq.traces import Traces
 
 if TYPE_CHECKING:
+    from traceq.analysis.culprits import Wanted
     from traceq.analysis.one_trace import FoundSpans
-    from traceq.analysis.selection import Wanted
 
 
 class ShowOptions(Struct, frozen=True):
@@ -129,7 +129,7 @@ def _asks_for_part(options: ShowOptions) -> bool:
 
 
 def _wanted(traces: Traces, options: ShowOptions, asked: Asked) -> Wanted:
-    from traceq.analysis.selection import Wanted
+    from traceq.analysis.culprits import Wanted
 
     if options.find is not None and not options.find:
         raise typer.BadParameter("there is nothing to find: the text is empty", param_hint="--find")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from traceq.analysis.comparison.tags import TagChanges
-from traceq.analysis.over_time import OverTime
-from traceq.analysis.slow_time import SlowTime
+from traceq.analysis.over_time import OverTime, SlowTime
 from traceq.report import Block, HeatMap, Line, Part
 from traceq.units import format_age, format_count, format_duration, format_ratio, format_time, plural, zone_of
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from traceq.analysis.critical_path import STRETCH_COLUMNS, CriticalPath, Stretch
-from traceq.analysis.culprits import Culprit
+from traceq.analysis.culprits import Culprit, Selection
 from traceq.analysis.one_trace import (
     SELF_TIME_COLUMNS,
     ExaminedTrace,
@@ -20,7 +20,6 @@ from traceq.analysis.one_trace import (
     find_assumptions,
     offset_of,
 )
-from traceq.analysis.selection import Selection
 from traceq.answer import report_of
 from traceq.catalog import TraceSummary
 from traceq.query import NOT_ASKED, Asked

@@ -13,8 +13,8 @@ from traceq.analysis.comparison.measuring import Estimate, change_specs, estimat
 from traceq.analysis.comparison.order import OrderChange, TurnChange
 from traceq.analysis.comparison.structure import CallChange
 from traceq.analysis.group_sums import GroupKey, group_specs
+from traceq.analysis.learning import skew_specs
 from traceq.analysis.requests import SetApart, set_apart_specs
-from traceq.analysis.skew import skew_specs
 from traceq.analysis.spread import Spread, spread_specs
 from traceq.report import Column, Rows, Unit, json_key
 

@@ -38,8 +38,8 @@ from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import Charges, charge
 from traceq.analysis.group_sums import GroupKey, number_groups
 from traceq.analysis.grouping import added, distinct, numbered
+from traceq.analysis.learning import Skew, corrected
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
-from traceq.analysis.skew import Skew, corrected
 from traceq.analysis.unmatched import near_keys
 from traceq.errors import Hint, NotFoundError
 from traceq.nearest import Near

@@ -9,7 +9,7 @@ from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, none_seen, single
 from traceq.analysis.grouping import distinct, find_roots
 from traceq.analysis.habits import next_below, number_pauses
-from traceq.analysis.rejoining import find_fragments
+from traceq.analysis.learning import find_fragments
 from traceq.semantics import Kind, Status, largest_number
 from traceq.traces import Span
 from traceq.units import format_size, plural

@@ -7,7 +7,7 @@ from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.errors import ErrorQuestion
 from traceq.analysis.findings import FindingQuestion
 from traceq.analysis.requests import RequestOptions
-from traceq.analysis.together import QuestionsAboutTraces, QuestionsTogether, TracesQuestion
+from traceq.analysis.service_report import QuestionsAboutTraces, QuestionsTogether, TracesQuestion
 from traceq.analysis.what_if import WhatIfQuestion
 
 OPTIONS = RequestOptions()
