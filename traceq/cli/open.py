@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from typing import Annotated
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from traceq.cli.messages import tell
 from traceq.cli.options import SourceOptions
 from traceq.cli.outputs import OutputOptions
 from traceq.cli.references import located
+from traceq.cli.terminal import is_terminal
 from traceq.sources import open_source
 
 
@@ -49,7 +49,7 @@ def open(options: OpenOptions) -> None:  # noqa: A001 - a command's function has
     sought = reference.span_id or reference.find
     url += f"?uiFind={quote(sought, safe='')}" if sought else ""
     typer.echo(url)
-    if options.only_print or not sys.stdout.isatty():
+    if options.only_print or not is_terminal():
         return
     if not webbrowser.open(url):
         tell("hint", "no browser was found here: the address is above")

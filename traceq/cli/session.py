@@ -21,7 +21,7 @@ from traceq.cli.messages import tell_remarks, warning_lines
 from traceq.cli.narrowing import limited, records_with, with_fields
 from traceq.cli.options import RequestsOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions, TracesOutputOptions
-from traceq.cli.terminal import columns, write_text
+from traceq.cli.terminal import columns, is_terminal, standard_output, write_text
 from traceq.links import with_links
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import (
@@ -255,7 +255,7 @@ def _for_programs(report: Report, asked: Asked, chosen: Format, options: OutputO
         if fields:
             document = with_fields(document, report.main, fields)
         # People read it on a terminal, programs everywhere else.
-        return render_json(document, 2 if options.output in (None, "-") and sys.stdout.isatty() else None)
+        return render_json(document, 2 if options.output in (None, "-") and is_terminal() else None)
     records = records_with(report.records, report.main, fields) if fields else report.records
     if chosen == "ndjson":
         from traceq.render.records import render_ndjson
@@ -327,9 +327,8 @@ def destination(path: str | None) -> Iterator[BinaryIO]:
         typer.BadParameter: If the file cannot be written.
     """
     if path in (None, "-"):
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with standard_output() as out:
+            yield out
         return
     target = Path(path or "")
     with failures_told(target):

@@ -8,8 +8,9 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, BinaryIO, Literal
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TextIO
 
 from msgspec import Struct
 
@@ -43,13 +44,14 @@ class Terminal(Struct, frozen=True):
 
 def _standard_output(options: OutputOptions) -> Terminal:
     """Look at standard output and the environment (`COLUMNS`, `NO_COLOR`, `FORCE_COLOR`, `TERM`)."""
-    is_tty = sys.stdout.isatty()
+    is_tty = is_terminal()
     size = shutil.get_terminal_size((80, 24))
     return Terminal(
         width=max(20, size.columns if is_tty else columns(_width_beyond_pipe() or _PIPED_WIDTH)),
         has_color=_has_color(options, is_tty=is_tty),
         has_links=is_tty and _draws_links(),
-        is_ascii="utf" not in (sys.stdout.encoding or "").lower(),
+        # A stream of text alone takes every character.
+        is_ascii=hasattr(sys.stdout, "buffer") and "utf" not in (sys.stdout.encoding or "").lower(),
         pager=pager() if is_tty and not options.no_pager else "",
         height=size.lines,
     )
@@ -66,11 +68,38 @@ def _has_color(options: OutputOptions, *, is_tty: bool) -> bool:
 
 def _width_beyond_pipe() -> int | None:
     """Measure the terminal in which a pipe most likely ends (`... | less -R`); None for files, and without one."""
-    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+    out = _number(sys.stdout)
+    if out is None or not stat.S_ISFIFO(os.fstat(out).st_mode):
         return None
     # Warnings may go elsewhere: `traceq show ID 2>/dev/null | less -R`.
-    terminals = (stream for stream in (sys.stderr, sys.stdin) if stream is not None and stream.isatty())
-    return next((os.get_terminal_size(stream.fileno()).columns for stream in terminals), None)
+    numbers = map(_number, (sys.stderr, sys.stdin))
+    return next((os.get_terminal_size(at).columns for at in numbers if at is not None and os.isatty(at)), None)
+
+
+def is_terminal() -> bool:
+    """Whether people read standard output as it comes; notebooks are none, whatever they say."""
+    return sys.stdout.isatty() and _number(sys.stdout) is not None
+
+
+def _number(stream: TextIO | None) -> int | None:
+    """Give the file number of a stream; None for one without, as in notebooks and of who collects the output."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Give standard output for bytes, also where somebody has put a stream of text alone in its place."""
+    sys.stdout.flush()
+    if hasattr(sys.stdout, "buffer"):
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with io.BytesIO() as out:
+        yield out
+        sys.stdout.write(out.getvalue().decode("utf-8", "backslashreplace"))
 
 
 def _file_output(options: OutputOptions) -> Terminal:

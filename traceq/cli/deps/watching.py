@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from traceq.cli.messages import tell
+from traceq.cli.terminal import is_terminal
 from traceq.errors import SourceError
 from traceq.units import NS_PER_S, format_time
 
@@ -55,7 +56,7 @@ def _next(ask: Callable[[], _Answer], sleep: Callable[[float], None], seconds: f
 
 
 def _begin(now_ns: int) -> None:
-    if sys.stdout.isatty():
+    if is_terminal():
         sys.stdout.write(_CLEAR)
     sys.stdout.write(f"{format_time(now_ns)}\n")
     sys.stdout.flush()
