@@ -18,6 +18,10 @@ COMMANDS = (
     ("stats", "--by", "operation"),
     ("stats", "--by", "tag:db.system"),
     ("deps",),
+    ("deps", "--critical"),
+    ("deps", "--cycles"),
+    ("deps", "--impact", "user-service"),
+    ("deps", "--path", "chat-service", "user-service"),
     ("check", "p95(chat-service) < 1s", "no(slow-query)", "calls(mysql) <= 5"),
     ("compare", "chat-service", "--slow", "5%"),
 )
@@ -63,6 +67,53 @@ def test_the_numbers_of_the_verdict_are_those_of_the_answer(run: Run) -> None:
         **{key: first[key] for key in ("critical_ratio", "slow_ratio", "typical_ratio")},
         **dict.fromkeys(("tag", "tag_value", "tag_slow_ratio", "tag_other_ratio")),
     }
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict"),
+    [
+        (
+            ("--critical",),
+            {
+                "text": "chat-service → mongodb bigtech_chat holds requests up most: 9.52 s, 56 % of all time.",
+                "caller": "chat-service",
+                "callee": "mongodb bigtech_chat",
+                "critical_ns": 9_516_471_000,
+                "critical_ratio": 0.556146641527932,
+            },
+        ),
+        (
+            ("--cycles",),
+            {
+                "text": "No cycles: nobody calls itself, directly or through others.",
+                "cycle_count": 0,
+                "blocking_count": 0,
+            },
+        ),
+        (
+            ("--impact", "user-service"),
+            {
+                "text": "98 of 106 traces (92 %) need user-service.",
+                "affected_count": 3,
+                "needing_ratio": 98 / 106,
+            },
+        ),
+        (
+            ("--path", "user-service", "chat-service"),
+            {
+                "text": "user-service does not reach chat-service; chat-service reaches user-service.",
+                "way_count": 0,
+                "step_count": None,
+                "leads_back": True,
+            },
+        ),
+    ],
+    ids=lambda each: each[0] if isinstance(each, tuple) else "",
+)
+def test_questions_about_the_graph_have_a_verdict(
+    question: tuple[str, ...], verdict: dict[str, object], run: Run
+) -> None:
+    assert json.loads(run("deps", *question, *CHAT, "-f", "json").out)["verdict"] == verdict
 
 
 def test_the_tag_that_slow_requests_have_is_said_with_what_makes_them_slow(run: Run, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from msgspec import Struct, structs
 from traceq.analysis.call_sums import CallSums
 from traceq.analysis.calls import Node
 from traceq.analysis.dependencies import DEPENDENCY_COLUMNS, Dependencies, Dependency
-from traceq.answer import Answer, records
+from traceq.answer import Answer, Verdict, records, verdict_specs
 from traceq.errors import Hint, Meant, NotFoundError
 from traceq.query import Asked
-from traceq.report import Column, Rows, Table, Unit, json_key
-from traceq.units import plural
+from traceq.report import Column, Part, Rows, Table, Unit, Value, json_key
+from traceq.units import format_duration, format_ratio, plural
 
 _MORE_STEPS = 2
 """Number of calls by which a path may be longer than the shortest one to be listed."""
@@ -194,12 +194,31 @@ class Ways(Answer, Struct, frozen=True):
     """Whether there is a path in the opposite direction."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            {"leads_back": "boolean"},
+            way_count="how many ways",
+            step_count="calls of the shortest; null where there is none",
+            leads_back="whether there is a way in the opposite direction",
+        ),
         json_key("question", lambda _: "path", "always `path`", holds=("path",)),
         json_key("from", lambda answer: answer.start),
         json_key("to", lambda answer: answer.end),
         Rows("ways", _WAY_COLUMNS, about="the shortest first"),
     )
     MAIN: ClassVar[str] = "ways"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether there is a way, and how many there are."""
+        many = f"{plural(len(self.ways), 'way')}, the shortest first" if len(self.ways) > 1 else "one way"
+        told = f"{self.start} reaches {self.end} in {many}."
+        if not self.ways:
+            back = f"; {self.end} reaches {self.start}" if self.leads_back else ""
+            told = f"{self.start} does not reach {self.end}{back}."
+        shortest = len(self.ways[0].calls) if self.ways else None
+        numbers = {"way_count": len(self.ways), "step_count": shortest, "leads_back": self.leads_back}
+        return Verdict((Part(told, "strong"),), numbers)
 
     def records(self) -> Table:
         """Give one record for each call, with the number of its path."""
@@ -306,10 +325,23 @@ class Cycles(Answer, Struct, frozen=True):
     """The groups of nodes that reach each other, the largest first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            cycle_count="how many cycles",
+            blocking_count="those of calls that wait for each other, without a message on the way",
+        ),
         json_key("question", lambda _: "cycles", "always `cycles`", holds=("cycles",)),
         Rows("cycles", _CYCLE_COLUMNS, about="groups of such nodes, the largest first"),
     )
     MAIN: ClassVar[str] = "cycles"
+
+    @property
+    def verdict(self) -> Verdict:
+        """How many cycles there are, and how many of them wait for themselves."""
+        waiting = sum(cycle.is_blocking for cycle in self.cycles)
+        told = f"{plural(len(self.cycles), 'cycle')}, {waiting or 'none'} of them of calls that wait for each other."
+        told = told if self.cycles else "No cycles: nobody calls itself, directly or through others."
+        return Verdict((Part(told, "strong"),), {"cycle_count": len(self.cycles), "blocking_count": waiting})
 
 
 class CriticalCalls(Answer, Struct, frozen=True):
@@ -320,6 +352,13 @@ class CriticalCalls(Answer, Struct, frozen=True):
     """The calls, those with most critical time first."""
 
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            caller="who makes the calls that hold most; null where none holds anything",
+            callee="of whom",
+            critical_ns="how much they hold",
+            critical_ratio="share of all time",
+        ),
         json_key("question", lambda _: "critical", "always `critical`", holds=("critical",)),
         Column("critical_ns", of="graph", about="the length of all critical paths"),
         json_key(
@@ -330,6 +369,21 @@ class CriticalCalls(Answer, Struct, frozen=True):
         Rows("dependencies", DEPENDENCY_COLUMNS, lambda answer: answer.calls, "calls, those first that hold most"),
     )
     MAIN: ClassVar[str] = "dependencies"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Which calls hold requests up most; None without traces."""
+        whole = self.graph.critical_ns
+        if not whole:
+            return None
+        most = next((call for call in self.calls if call.held_ns), None)
+        if most is None:
+            return Verdict((Part("No call holds requests up.", "strong"),), {})
+        ratio = most.held_ns / whole
+        of_all = f"{format_duration(most.held_ns)}, {format_ratio(ratio)} of all time"
+        told = f"{most.caller} → {most.callee} holds requests up most: {of_all}."
+        numbers: dict[str, Value] = {"caller": most.caller, "callee": most.callee, "critical_ns": most.held_ns}
+        return Verdict((Part(told, "strong"),), numbers | {"critical_ratio": ratio})
 
     @property
     def outside_ns(self) -> int | None:

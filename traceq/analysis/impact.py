@@ -12,9 +12,10 @@ from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, settle
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.dependencies import Dependencies
 from traceq.analysis.grouping import added, distinct
-from traceq.answer import Answer
-from traceq.report import Column, Rows, Unit, json_key
+from traceq.answer import Answer, Verdict, verdict_specs
+from traceq.report import Column, Part, Rows, Unit, json_key
 from traceq.traces import Traces
+from traceq.units import format_count, format_ratio, plural
 
 
 class ImpactSums(Struct, frozen=True):
@@ -134,6 +135,11 @@ class Impact(Answer, Struct, frozen=True):
     needing_count: int | None
     """The number of traces that contain the node; None where no traces were read."""
     SPECS: ClassVar[tuple[Column[Any] | Rows[Any], ...]] = (
+        *verdict_specs(
+            lambda answer: answer.verdict,
+            affected_count="nodes that would fail with it",
+            needing_ratio="share of the traces that it is in; null without traces",
+        ),
         json_key("question", lambda _: "impact", "always `impact`", holds=("impact",)),
         Column("target", about="what fails"),
         Column("trace_count", about="traces looked at; null without", is_known=False),
@@ -142,6 +148,21 @@ class Impact(Answer, Struct, frozen=True):
         Column("starved", about="who gets its messages, and has nothing to do", holds="texts"),
     )
     MAIN: ClassVar[str] = "affected"
+
+    @property
+    def verdict(self) -> Verdict:
+        """How many requests need it; without traces, how many nodes do."""
+        ratio = None
+        told = f"{plural(len(self.affected), 'node')} would fail with {self.target}."
+        if self.trace_count and self.needing_count is not None:
+            ratio = self.needing_count / self.trace_count
+            of_all = (
+                f"{format_count(self.needing_count)} of {plural(self.trace_count, 'trace')} ({format_ratio(ratio)})"
+            )
+            told = f"{of_all} need{'s' if self.needing_count == 1 else ''} {self.target}."
+        if not self.affected:
+            told = f"Nobody waits for {self.target}."
+        return Verdict((Part(told, "strong"),), {"affected_count": len(self.affected), "needing_ratio": ratio})
 
 
 def impact(dependencies: Dependencies, target: str, sums: ImpactSums | None = None) -> Impact:

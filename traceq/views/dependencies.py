@@ -197,22 +197,18 @@ def _table(graph: Dependencies) -> Table:
 _ARROW = " → "
 
 
-def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, told: str, *blocks: Block) -> Report:
-    first = answer_line((Part(told, "strong"),), asked)
-    return reported("deps", answer, asked, (first, *blocks, Line()), _provenance(answer.graph, asked))
+def _answer(answer: Cycles | Ways | Impact | CriticalCalls, asked: Asked, *blocks: Block) -> Report:
+    blocks = (*verdict_lines(answer.verdict, asked), *blocks, Line())
+    return reported("deps", answer, asked, blocks, _provenance(answer.graph, asked))
 
 
 @report_of.register
 def cycles_report(answer: Cycles, asked: Asked = NOT_ASKED) -> Report:
     """Show who calls itself."""
-    if not answer.cycles:
-        return _answer(answer, asked, "No cycles: nobody calls itself, directly or through others.")
     lines = [
         Line((Part(f" {_ARROW.join(cycle.example)}"), Part(f"   {_remark(cycle)}", "dim"))) for cycle in answer.cycles
     ]
-    waiting = sum(cycle.is_blocking for cycle in answer.cycles)
-    told = f"{plural(len(answer.cycles), 'cycle')}, {waiting or 'none'} of them of calls that wait for each other."
-    return _answer(answer, asked, told, *lines)
+    return _answer(answer, asked, *lines)
 
 
 def _remark(cycle: Cycle) -> str:
@@ -226,12 +222,7 @@ def _remark(cycle: Cycle) -> str:
 @report_of.register
 def ways_report(answer: Ways, asked: Asked = NOT_ASKED) -> Report:
     """Show how one node reaches another."""
-    if not answer.ways:
-        back = f"; {answer.end} reaches {answer.start}" if answer.leads_back else ""
-        return _answer(answer, asked, f"{answer.start} does not reach {answer.end}{back}.")
-    many = f"{plural(len(answer.ways), 'way')}, the shortest first" if len(answer.ways) > 1 else "one way"
-    told = f"{answer.start} reaches {answer.end} in {many}."
-    return _answer(answer, asked, told, *(_way_line(way) for way in answer.ways))
+    return _answer(answer, asked, *map(_way_line, answer.ways))
 
 
 def _way_line(way: Way) -> Line:
@@ -248,13 +239,6 @@ def _way_line(way: Way) -> Line:
 @report_of.register
 def impact_report(answer: Impact, asked: Asked = NOT_ASKED) -> Report:
     """Show who is affected when a node fails."""
-    told = f"{plural(len(answer.affected), 'node')} would fail with {answer.target}."
-    if not answer.affected:
-        told = f"Nobody waits for {answer.target}."
-    elif answer.trace_count and answer.needing_count is not None:
-        ratio = format_ratio(answer.needing_count / answer.trace_count)
-        needing = f"{format_count(answer.needing_count)} of {plural(answer.trace_count, 'trace')} ({ratio})"
-        told = f"{needing} need{'s' if answer.needing_count == 1 else ''} {answer.target}."
     blocks: list[Block] = []
     # Without traces there are no shares to tell.
     columns = AFFECTED_COLUMNS[:3] if answer.trace_count is None else AFFECTED_COLUMNS
@@ -262,7 +246,7 @@ def impact_report(answer: Impact, asked: Asked = NOT_ASKED) -> Report:
         blocks += [Line(), table(columns, answer.affected)]
     if answer.starved:
         blocks += [Line(), Line((Part(f"Without its messages: {', '.join(answer.starved)}."),))]
-    return _answer(answer, asked, told, *blocks)
+    return _answer(answer, asked, *blocks)
 
 
 @report_of.register
@@ -270,7 +254,8 @@ def critical_report(answer: CriticalCalls, asked: Asked = NOT_ASKED) -> Report:
     """Show which calls hold critical time."""
     whole, outside_ns = answer.graph.critical_ns, answer.outside_ns
     if not whole or outside_ns is None:
-        return _answer(answer, asked, "No traces, so no critical time: Jaeger's own table only counts.")
+        told = "No traces, so no critical time: Jaeger's own table only counts."
+        return _answer(answer, asked, answer_line((Part(told, "strong"),), asked))
 
     def ratio(call: Dependency) -> float:
         return call.held_ns / whole
@@ -286,16 +271,11 @@ def critical_report(answer: CriticalCalls, asked: Asked = NOT_ASKED) -> Report:
         Column("critical_per_call_ns", "a call", Unit.DURATION, _per_call, priority=3),
     )
     holding = [call for call in answer.calls if call.held_ns]
-    told = "No call holds requests up."
-    if holding:
-        most = holding[0]
-        of_all = f"{format_duration(most.held_ns)}, {format_ratio(ratio(most))} of all time"
-        told = f"{most.caller}{_ARROW}{most.callee} holds requests up most: {of_all}."
     where = (
         f"{format_ratio(outside_ns / whole)} of {format_duration(whole)} is in no call shown: the work of the services "
         "that were asked first"
     )
-    return _answer(answer, asked, told, Line(), table(columns, holding), Line(), dim(where))
+    return _answer(answer, asked, Line(), table(columns, holding), Line(), dim(where))
 
 
 def _per_call(call: Dependency) -> int | None:
