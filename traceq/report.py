@@ -67,6 +67,8 @@ class Column(Struct, Generic[_Row], frozen=True):
     """What the column contains, for the reference of JSON documents."""
     can_shrink: bool = False
     """Whether the terminal may shorten its values to fit the width."""
+    least_width: int = 16
+    """The width from which a column that may be shortened, and can be done without, is worth showing."""
     priority: int = 0
     """Columns with a higher number are left out first when the terminal is too narrow."""
     within: str = ""

@@ -13,8 +13,6 @@ _FAIR = 24
 """Number of cells that it gets before others are added that can be done without."""
 _AMPLE = 60
 """Number of cells that it gets before those are added that are only nice to have."""
-_WORTH = 16
-"""Number of cells from which a column that can be done without is added: width stays unused until it fits."""
 _NICE = 3
 """The priority of what is only nice to have."""
 
@@ -31,6 +29,8 @@ class Wish(Struct, frozen=True):
     """Whether it is worth more than any other."""
     priority: int
     """0 for what is needed; the higher, the later it is added."""
+    worth: int
+    """Cells from which it is added where it can be done without: width stays unused until they fit."""
 
     def least(self, floor: int) -> int:
         """Cells with which it is worth adding."""
@@ -78,7 +78,7 @@ def _gifts(wishes: Sequence[Wish]) -> Iterator[tuple[int, int]]:
         yield from (give(column, 1) for _ in range(least)) if number == 0 else (give(column, least),)
     yield from grow(needed, _FAIR)
     wanted = [at for at in others if wishes[at].priority < _NICE]
-    yield from (give(at, wishes[at].least(_WORTH)) for at in wanted)
+    yield from (give(at, wishes[at].least(wishes[at].worth)) for at in wanted)
     yield from grow([*needed, *wanted], _AMPLE)
-    yield from (give(at, wishes[at].least(_WORTH)) for at in others if at not in wanted)
+    yield from (give(at, wishes[at].least(wishes[at].worth)) for at in others if at not in wanted)
     yield from grow(range(len(wishes)), None)

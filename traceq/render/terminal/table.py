@@ -64,7 +64,7 @@ class _Drawn(Struct, eq=False):
         column = self.column
         is_id = column.unit is Unit.TRACE_ID and column.priority <= 0
         priority = column.priority + (_EMPTY if self.is_empty else 0)
-        return Wish(self.width, width_of(self.title), column.can_shrink, is_id, priority)
+        return Wish(self.width, width_of(self.title), column.can_shrink, is_id, priority, column.least_width)
 
 
 def draw_table(table: Table, pen: Pen) -> Iterator[Strip]:
