@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
+from tests.cli.test_golden import first
 from traceq.analysis.findings import FindingQuestion, FindingSums, Thresholds
 from traceq.errors import ExitCode
 from traceq.traces import Traces
 
 CHAT = ("--source", "fixtures/chat.json")
+SLOW = first("message-slow")
 
 
 def test_thresholds_on_the_command_line_are_those_of_the_library(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +152,7 @@ def test_misspelt_names_are_told_what_comes_nearest(run: Run) -> None:
 
 def test_a_tag_that_no_span_has_is_said_to_be_missing(run: Run) -> None:
     assert (
-        "no span has the tag 'db.sytem': did you mean 'db.system'? " in run("stats", "--by", "tag:db.sytem", *CHAT).out
+        "no span has the tag 'db.sytem': did you mean 'db.system'?\n" in run("stats", "--by", "tag:db.sytem", *CHAT).out
     )
     assert "hint: did you mean 'db.system'? " in run("compare", "--split-by", "db.sytem", *CHAT).err
     assert "'db.sytem': did you mean 'db.system'?" in run("search", "--tag", "db.sytem=x", *CHAT).err
@@ -164,6 +167,34 @@ def test_a_tag_that_no_span_has_is_said_to_be_missing(run: Run) -> None:
     assert "hint: did you mean 'json'? `traceq stats --help`" in run("stats", "--format", "jsn", *CHAT).err
     assert "did you mean 'operation'?" in run("stats", "--by", "operaton", *CHAT).err
     assert "no span has the tag" not in run("stats", "--by", "tag:db.system", *CHAT).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "following"),
+    [
+        (("tag:db.sytem",), ("stats", "--by", "tag:db.system")),
+        (("tag:db.sytem", "--service", "chat-service"), ("stats", "chat-service", "--by", "tag:db.system")),
+        (("tag:qqqqqq",), ("search",)),
+        (("tag:qqqqqq", "--trace", SLOW), ("show", SLOW, "--attributes")),
+        (("tag:db.system", "--trace", SLOW), ()),
+        (("tag:db.system", "--service", "chat-service"), ("search", "chat-service", "--tag", "db.system=mongodb")),
+        (("tag:words",), ("search", "--tag", r'''words="[\"a\",\"b\\\"c\"]"''')),
+        (("tag:job.schedule",), ("search", "--tag", 'job.schedule="*/5 * * * *"')),
+        (("tag:terminal",), ("search", "--tag", "terminal exists")),
+        (("tag:key with spaces",), ()),
+    ],
+)
+def test_what_to_type_after_counting_by_a_tag_goes_on(
+    arguments: tuple[str, ...], following: tuple[str, ...], run: Run
+) -> None:
+    lines = run("stats", "--by", *arguments, *CHAT).out.splitlines()
+
+    told = [shlex.split(line) for line in lines if line.startswith("next: ")]
+    assert told == ([["next:", "traceq", *following, "--source", "fixtures/chat.json"]] if following else [])
+    if following:
+        outcome = run(*told[0][2:], "--format", "json")
+        assert outcome.code == 0
+        assert all(json.loads(outcome.out).get(key, True) for key in ("traces", "rows", "spans"))
 
 
 @pytest.mark.parametrize("command", ["search", "stats", "bottlenecks", "errors", "findings", "flame"])

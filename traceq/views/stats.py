@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -69,16 +70,19 @@ def report(answer: Statistics, asked: Asked = NOT_ASKED, shown: Shown = Shown())
     if answer.total.duration.count:
         rows = answer.rows
         blocks = [*verdict_lines(answer.verdict, asked), _headline(answer, asked), Line(), _table(rows, answer, shown)]
-        missing = [
-            _title(level) for level in answer.options.by[:1] if all(row.value.text is None for row in answer.rows)
-        ]
-        # Without any value the table says nothing: most likely the key is misspelt.
-        listing = asked.command("show", "TRACE", "--attributes")
-        meant = f"{question} " if (question := answer.sums.near.question) else ""
-        blocks += [hint(f"no span has the tag '{key}': {meant}`{listing}` lists those of a trace") for key in missing]
+        if _first(answer) is None:
+            # The table says nothing: most likely the key is misspelt.
+            question = answer.sums.near.question
+            told = f"no span has the tag '{_title(answer.options.by[0])}'"
+            blocks.append(hint(f"{told}: {question}" if question else told))
         blocks += _histograms([row for row in rows if row.totals.duration.count >= _DRAWN_FROM], answer)
         footer = _footer(answer, asked, shown)
     return reported("stats", answer, asked, blocks, footer)
+
+
+def _first(answer: Statistics) -> StatisticsRow | None:
+    """Give the first row that stands for a value; None where there is none, as for a tag that no span has."""
+    return next((row for row in answer.rows if row.value.text is not None), None)
 
 
 def _sorted(rows: Sequence[StatisticsRow], order: Order) -> list[StatisticsRow]:
@@ -195,6 +199,38 @@ def _footer(answer: Statistics, asked: Asked, shown: Shown) -> tuple[Line, ...]:
     share = f"share: self time of the {format_duration(answer.sums.traces_ns)} that all traces took together"
     where = plural(answer.sums.trace_count, "trace") + (f" ({asked.location})" if asked.location else "")
     lines = [Line(), dim(share), dim(where + more(answer.rows, "row", shown.top))]
-    if shown.is_default and not answer.options.service and "trace_id" not in asked.query:
-        lines.append(next_line(asked, "stats", "--by", "service", "--by", "operation"))
-    return tuple(lines)
+    words = _next_words(answer, asked, shown)
+    return (*lines, next_line(asked, *words)) if words else tuple(lines)
+
+
+_LONGEST_TYPED = 80
+"""Characters of a value that is still written into a command."""
+_TYPED_KEY, _PLAIN_VALUE = re.compile(r"[^\s\"'=~!<>]+"), re.compile(r"[\w./:{}*+-]+")
+
+
+def _next_words(answer: Statistics, asked: Asked, shown: Shown) -> tuple[str, ...]:
+    """Give the command that goes on: the parts of the default answer, the traces behind a value, or what was meant."""
+    level, trace_id, first = answer.options.by[0], asked.query.get("trace_id"), _first(answer)
+    service = (answer.options.service,) if answer.options.service else ()
+    if first is None:
+        if near := answer.sums.near.found:
+            return ("stats", *service, *(("--trace", str(trace_id)) if trace_id else ()), "--by", f"{TAG}{near[0][1]}")
+        return ("show", str(trace_id), "--attributes") if trace_id else ("search", *service)
+    if trace_id:
+        return ()
+    if level.startswith(TAG):
+        condition = _condition(_title(level), first.value.text or "")
+        return ("search", *service, "--tag", condition) if condition else ()
+    return ("stats", "--by", "service", "--by", "operation") if shown.is_default and not service else ()
+
+
+def _condition(key: str, value: str) -> str:
+    """Write a tag as `--tag` reads it: of a value that nobody types only that there is one, of such a key nothing."""
+    if not _TYPED_KEY.fullmatch(key):
+        return ""
+    if len(value) > _LONGEST_TYPED or not value.isprintable():
+        return f"{key} exists"
+    if _PLAIN_VALUE.fullmatch(value):
+        return f"{key}={value}"
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{quoted}"'
