@@ -19,8 +19,7 @@ from traceq.analysis.comparison.changes import (
 )
 from traceq.analysis.comparison.compare import Comparison
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.comparison.order import ORDER_CHANGE_COLUMNS, OrderChange
-from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS, CallChange
+from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS, ORDER_CHANGE_COLUMNS, CallChange, OrderChange
 from traceq.analysis.comparison.tags import TAG_COLUMNS, TagChange, TagChanges
 from traceq.analysis.spread import Spread
 from traceq.answer import counted, report_of

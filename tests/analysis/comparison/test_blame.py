@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.analysis.comparison.blame import CallSums, Decomposition
-from traceq.analysis.comparison.called import Network
+from traceq.analysis.comparison.called import CallSums, Decomposition, Network
 
 NAMES = ("db", "front", "orders", "users")
 FRONT, ORDERS, USERS, DB = 1, 2, 3, 0

@@ -10,8 +10,7 @@ from msgspec import Struct
 from traceq.analysis.calls import NodeKind
 from traceq.analysis.comparison.evidence import Difference, difference_specs
 from traceq.analysis.comparison.measuring import Estimate, change_specs, estimate_specs
-from traceq.analysis.comparison.order import OrderChange, TurnChange
-from traceq.analysis.comparison.structure import CallChange
+from traceq.analysis.comparison.structure import CallChange, OrderChange, TurnChange
 from traceq.analysis.group_sums import GroupKey, group_specs
 from traceq.analysis.learning import skew_specs
 from traceq.analysis.requests import SetApart, set_apart_specs
@@ -77,7 +76,7 @@ class ServiceChange(Struct, frozen=True):
     service: str
     kind: NodeKind
     caused: Estimate
-    """The change of the mean latency that it causes, in ns; see `blame`."""
+    """The change of the mean latency that it causes, in ns; see `called.Decomposition`."""
     held: Estimate
     """Critical time per request in ns, network time included."""
     between_ns: float

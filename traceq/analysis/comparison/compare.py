@@ -28,8 +28,7 @@ from traceq.analysis.comparison.changes import (
 from traceq.analysis.comparison.cohorts import Cohort
 from traceq.analysis.comparison.levels import Edges, Measured, find_edges, measure
 from traceq.analysis.comparison.measuring import Estimate, Sides, estimate_specs, pair
-from traceq.analysis.comparison.order import ORDER_CHANGE_COLUMNS
-from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS
+from traceq.analysis.comparison.structure import CALL_CHANGE_COLUMNS, ORDER_CHANGE_COLUMNS
 from traceq.analysis.comparison.tags import TagChanges, tag_specs
 from traceq.analysis.comparison.verdict import Outcome, Subject, Verdict, judge
 from traceq.analysis.grouping import distinct

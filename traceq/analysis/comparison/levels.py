@@ -11,13 +11,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Counts, Floats, Gaps
-from traceq.analysis.comparison.blame import CallSums, Decomposition
-from traceq.analysis.comparison.called import Network, SettledCalls, settle_calls
+from traceq.analysis.comparison.called import Attribution, CallSums, Decomposition, Network, SettledCalls, settle_calls
 from traceq.analysis.comparison.dealing import Amounts, amounts, both
-from traceq.analysis.comparison.evidence import Difference
+from traceq.analysis.comparison.evidence import Difference, Sample, combined, differences
 from traceq.analysis.comparison.measuring import (
     Estimate,
     Seen,
@@ -25,13 +25,12 @@ from traceq.analysis.comparison.measuring import (
     estimate,
     estimate_derived,
 )
-from traceq.analysis.comparison.order import OrderChange, TurnChange, find_order_changes
 from traceq.analysis.comparison.structure import (
-    Attribution,
     CallChange,
+    OrderChange,
+    TurnChange,
     find_call_changes,
-    find_error_changes,
-    find_failures,
+    find_order_changes,
 )
 from traceq.analysis.grouping import distinct
 
@@ -188,8 +187,8 @@ def measure(sides: Sides, edges: Edges) -> Measured:
         call_changes=find_call_changes(batches, network, both_settled, of_calls),
         order_changes=order_changes,
         turn_changes=turn_changes,
-        error_changes=find_error_changes(batches, network, both_settled),
-        failed=find_failures(batches),
+        error_changes=_error_changes(batches, network, both_settled),
+        failed=_failures(batches),
     )
 
 
@@ -356,3 +355,56 @@ def _sparse(requests: Ints | Codes, groups: Ints | Codes, values: Counts | Flags
     there = np.flatnonzero(values)
     some: npt.NDArray[np.float64] = values[there].astype(np.float64)
     return amounts(requests[there], groups[there], some, size)
+
+
+def _error_changes(
+    batches: tuple[Batch, Batch], network: Network, settled: tuple[SettledCalls, SettledCalls]
+) -> list[Difference]:
+    """Compare for each service and peer the share of requests in which errors began.
+
+    It is sure where the share of its calls in which errors began, looked at alone, differs in the same way: more calls
+    alone fail more often.
+    """
+    names = np.arange(len(network.names))
+    shares, rates = zip(*(_errors(*side, network) for side in zip(batches, settled, strict=True)), strict=True)
+    told = list(
+        zip(
+            differences(shares[0], shares[1], np.zeros_like(names), are_shares=True),
+            differences(rates[0], rates[1], names, is_one=True),
+            strict=True,
+        )
+    )
+    return [
+        replace(share, is_sure=share.is_sure and rate.is_sure and share.change * rate.change > 0)
+        for share, rate in told
+    ]
+
+
+def _errors(batch: Batch, settled: SettledCalls, network: Network) -> tuple[Sample, Sample]:
+    """Give for each request the services in which errors began, and the share of their calls in which they did."""
+    entries, called = batch.requests.operations, network.called.astype(np.int32)[settled.groups]
+    begun, made = (
+        settled.amounts(batch.calls, part[settled.entries], called, len(network.names))
+        for part in (batch.calls.begun, batch.calls.calls)
+    )
+    groups, wholes = (part.group_of_each().astype(np.int32) for part in (begun, made))
+    at = np.searchsorted(combined(wholes, made.requests, len(entries)), combined(groups, begun.requests, len(entries)))
+    rates = np.minimum(begun.values / made.values[at], 1)
+    return (
+        _shares(entries, groups, begun.requests, np.minimum(begun.values, 1)),
+        Sample(groups, entries[begun.requests], rates, wholes, entries[made.requests]),
+    )
+
+
+def _failures(batches: tuple[Batch, Batch]) -> Difference:
+    """Compare the share of requests that failed."""
+    samples = []
+    for batch in batches:
+        failed = np.flatnonzero(batch.requests.failed)
+        entries = batch.requests.operations
+        samples.append(_shares(entries, np.zeros_like(failed), failed, np.ones(failed.size)))
+    return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), are_shares=True)[0]
+
+
+def _shares(entries: Codes, groups: Ints | Codes, requests: Ints | Codes, values: Floats) -> Sample:
+    return Sample(groups, entries[requests], values, np.zeros_like(entries), entries)

@@ -1,28 +1,38 @@
-"""Calls that began, stopped, are made more or less often than before, and where errors begin."""
+"""Calls that are made otherwise: begun, stopped, more or less often, in another order, in turn or side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from traceq.analysis.columns import Codes, Ints
-from traceq.analysis.comparison.batches import Batch, Floats
-from traceq.analysis.comparison.called import Network, SettledCalls
+from traceq.analysis.columns import Codes, Flags, Ints
+from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Counts, Floats
+from traceq.analysis.comparison.called import Attribution, Network, SettledCalls
 from traceq.analysis.comparison.dealing import Amounts
-from traceq.analysis.comparison.evidence import Difference, Sample, combined, differences
-from traceq.analysis.grouping import numbered_rows
+from traceq.analysis.comparison.evidence import Difference, Sample, combined, difference_specs, differences
+from traceq.analysis.grouping import distinct, numbered, numbered_rows
 from traceq.report import Column, Unit
 
 CallChangeKind: TypeAlias = Literal["begun", "stopped", "more", "fewer"]
-
 MULTIPLIED = 1.5
 """How many times as many calls are a change."""
 _MOST = 0.5
 LEAST_CALLS = 0.2
 """The least difference of calls, each time that their caller is called: fewer come and go with what is lost."""
+LEAST_SHARE = 0.2
+"""The least difference of the share of requests: fewer come and go with what is lost."""
+_SIDE_BY_SIDE = 0.05
+"""Calls that overlap in more requests than this are made side by side: their order is chance."""
+_TURNED = 0.8
+"""The least difference of the share of requests in which calls overlap that changes how they are made ..."""
+_LEAST_MET = 10
+"""... of at least so many requests on both sides: of so many, eight do not change by chance."""
+_BACK = 16
+"""Each call is compared with so many kinds of calls of its caller that begin before it."""
 
 
 class CallChange(Struct, frozen=True):
@@ -46,26 +56,13 @@ class CallChange(Struct, frozen=True):
 
 
 CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
-    Column(
-        "kind",
-        "kind",
-        value=lambda line: line.kind,
-        about="`begun`, `stopped`, `more` or `fewer`",
-        holds=get_args(CallChangeKind),
-    ),
-    Column("caller", "caller", Unit.SERVICE, lambda line: line.caller, "who makes the calls", can_shrink=True),
-    Column(
-        "caller_operation",
-        "in",
-        value=lambda line: line.caller_operation,
-        about="at which the caller was entered",
-        can_shrink=True,
-    ),
-    Column("callee", "callee", Unit.SERVICE, lambda line: line.callee, "who is called", can_shrink=True),
+    Column("kind", "kind", about="`begun`, `stopped`, `more` or `fewer`", holds=get_args(CallChangeKind)),
+    Column("caller", "caller", Unit.SERVICE, about="who makes the calls", can_shrink=True),
+    Column("caller_operation", "in", about="at which the caller was entered", can_shrink=True),
+    Column("callee", "callee", Unit.SERVICE, about="who is called", can_shrink=True),
     Column(
         "callee_operation",
         "operation",
-        value=lambda line: line.callee_operation,
         about="at which it was entered; of a peer, of the client's span",
         can_shrink=True,
     ),
@@ -80,11 +77,11 @@ CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
     Column(
         "deviations",
         "deviations",
-        value=lambda line: line.calls.deviations,
+        of="calls",
         about="change in standard deviations of what chance makes of it",
         holds="number",
     ),
-    Column("is_sure", "sure", value=lambda line: line.calls.is_sure, about="beyond chance, as one of many"),
+    Column("is_sure", "sure", of="calls", about="beyond chance, as one of many"),
     Column("caused_ns", "caused", Unit.DURATION, lambda line: round(line.caused_ns), "change of the mean latency"),
     Column(
         "source",
@@ -94,15 +91,6 @@ CALL_CHANGE_COLUMNS: tuple[Column[CallChange], ...] = (
         "whose failures explain it; null where none do",
     ),
 )
-
-
-class Attribution(Struct, frozen=True, eq=False):
-    """What was found about each kind of call of a network."""
-
-    caused_ns: Floats
-    """The change of the mean latency that comes of how often it is made."""
-    sources: Ints
-    """The position of the name of the service whose failures explain that; -1 where none do."""
 
 
 def find_call_changes(
@@ -218,54 +206,249 @@ def _explains(source: int, sides: list[_Made], group: tuple[int, int], calls: Di
     return bool(grown * (failing - usual) / calls.change >= _MOST)
 
 
-def find_error_changes(
+class OrderChange(Struct, frozen=True):
+    """Two calls of one caller of which the other one now comes first."""
+
+    caller: str
+    """The service that makes them."""
+    caller_operation: str
+    """The operation at which it was entered."""
+    first: str
+    """The service or peer that is called first more often than before."""
+    first_operation: str
+    """The operation at which it is entered; of a peer, that of the client span."""
+    second: str
+    second_operation: str
+    share: Difference
+    """Of the requests with both calls, those in which the first comes before the second."""
+
+
+class TurnChange(Struct, frozen=True):
+    """Two calls of one caller that are made in turn now instead of side by side, or the other way round."""
+
+    caller: str
+    """The service that makes them."""
+    caller_operation: str
+    """The operation at which it was entered."""
+    callees: tuple[str, str]
+    """The services or peers that are called."""
+    is_in_turn: bool
+    """Whether they are made in turn now."""
+
+
+ORDER_CHANGE_COLUMNS: tuple[Column[OrderChange], ...] = (
+    Column("caller", "caller", Unit.SERVICE, about="who makes the calls", can_shrink=True),
+    Column("caller_operation", "in", about="at which the caller was entered", can_shrink=True),
+    Column("first", "now first", Unit.SERVICE, about="who is called first more often than before", can_shrink=True),
+    Column(
+        "first_operation", "call", about="at which it was entered; of a peer, of the client's span", can_shrink=True
+    ),
+    Column("second", "before", Unit.SERVICE, about="who is called after that", can_shrink=True),
+    Column("second_operation", "call", about="the same of this call", can_shrink=True),
+    *difference_specs(
+        "first_ratio", lambda line: line.share, "share of the requests with both calls in which they come in this order"
+    ),
+)
+
+
+class _Sequence(Struct, frozen=True, eq=False):
+    """Calls of one side, those of each caller in a request together, in the order in which they began."""
+
+    runs: Codes
+    """The same number for all calls that one caller made in one request."""
+    kinds: Ints
+    """Caller and callee, as one number."""
+    entries: Codes
+    """The entry operation of the request."""
+    counts: Counts
+    """The number of these calls."""
+    begun_ns: Ints
+    over_ns: Ints
+
+    def meetings(self) -> Iterator[_Met]:
+        """Compare the calls with those that their caller began before, with those next to them first."""
+        for back in range(1, min(_BACK, self.runs.size - 1) + 1):
+            same = self.runs[back:] == self.runs[:-back]
+            same &= self.kinds[back:] != self.kinds[:-back]
+            yield _Met(self, np.flatnonzero(same), back)
+
+
+class _Met(Struct, frozen=True, eq=False):
+    """Pairs of kinds of calls that one caller made in one request."""
+
+    made: _Sequence
+    first: Ints
+    """Which calls began first."""
+    back: int
+    """How many calls later the others of the pairs are."""
+
+    def pairs(self, size: int) -> Ints:
+        """Give both kinds as one number, in whatever order the calls were made."""
+        first, then = (self.made.kinds[at] for at in (self.first, self.first + self.back))
+        return np.minimum(first, then) * size + np.maximum(first, then)
+
+    @property
+    def is_one_first(self) -> Flags:
+        """Whether the call of the kind with the smaller number began first."""
+        found: Flags = self.made.kinds[self.first] < self.made.kinds[self.first + self.back]
+        return found
+
+    @property
+    def is_apart(self) -> Flags:
+        """Whether the first call had ended when the other one began."""
+        begun_ns, then_ns = self.made.begun_ns[self.first], self.made.begun_ns[self.first + self.back]
+        found: Flags = (self.made.over_ns[self.first] <= then_ns) & (begun_ns < then_ns)
+        return found
+
+    def of(self, chosen: Flags) -> _Met:
+        """Give some of the pairs."""
+        return replace(self, first=self.first[chosen])
+
+    def strata(self) -> tuple[Codes, Counts, Counts]:
+        """Give the entry operations, and how many calls of both kinds were made."""
+        first, then = self.made.counts[self.first], self.made.counts[self.first + self.back]
+        swaps = ~self.is_one_first
+        return self.made.entries[self.first], np.where(swaps, then, first), np.where(swaps, first, then)
+
+
+def find_order_changes(
     batches: tuple[Batch, Batch], network: Network, settled: tuple[SettledCalls, SettledCalls]
-) -> list[Difference]:
-    """Compare for each service and peer the share of requests in which errors began.
+) -> tuple[tuple[OrderChange, ...], tuple[TurnChange, ...]]:
+    """Find calls that surely follow each other the other way round, and those made in turn or no longer.
 
-    It is sure where the share of its calls in which errors began, looked at alone, differs in the same way: more calls
-    alone fail more often.
+    Of each kind of call it is known when the first one began and ended. Calls that overlap more often than now and
+    then, on either side, are made side by side. Only requests with as many of these calls are compared: where some are
+    missing, or more are made, another one may be the first.
     """
-    names = np.arange(len(network.names))
-    shares, rates = zip(*(_errors(*side, network) for side in zip(batches, settled, strict=True)), strict=True)
-    told = list(
-        zip(
-            differences(shares[0], shares[1], np.zeros_like(names), are_shares=True),
-            differences(rates[0], rates[1], names, is_one=True),
-            strict=True,
-        )
-    )
-    return [
-        replace(share, is_sure=share.is_sure and rate.is_sure and share.change * rate.change > 0)
-        for share, rate in told
+    places, kinds = numbered_rows(network.callers, network.callees)
+    sides = [_in_turn(*side, network, kinds) for side in zip(batches, settled, strict=True)]
+    met, counted = _count_meetings(sides, places.size)
+    turns = _find_turns(network, batches[0], places, met, counted)
+    pairs = _varying(met, counted)
+    if not pairs.size:
+        return (), turns
+    told = differences(*_samples(sides, pairs, places.size), np.arange(pairs.size), are_shares=True)
+    found = [
+        _change(network, batches[0], places[pair // places.size], places[pair % places.size], share)
+        for pair, share in zip(pairs.tolist(), told, strict=True)
+        if share.is_sure and abs(share.change) >= LEAST_SHARE
     ]
+    return tuple(sorted(found, key=_order_rank)), turns
 
 
-def _errors(batch: Batch, settled: SettledCalls, network: Network) -> tuple[Sample, Sample]:
-    """Give for each request the services in which errors began, and the share of their calls in which they did."""
-    entries, called = batch.requests.operations, network.called.astype(np.int32)[settled.groups]
-    begun, made = (
-        settled.amounts(batch.calls, part[settled.entries], called, len(network.names))
-        for part in (batch.calls.begun, batch.calls.calls)
+def _in_turn(batch: Batch, settled: SettledCalls, network: Network, kinds: Ints) -> _Sequence:
+    calls, entries, groups = batch.calls, settled.entries, settled.groups
+    kept = np.flatnonzero((calls.guessed[entries] == 0) & (network.callers[groups] >= 0) & (settled.shares == 1))
+    entries, groups = entries[kept], groups[kept]
+    of = (calls.requests[entries], network.depths[groups], network.callers[groups])
+    order = np.lexsort((kinds[groups], calls.begun_ns[entries], *of[::-1]))
+    entries = entries[order]
+    differs = np.logical_or.reduce([np.diff(column[order], prepend=-2) != 0 for column in of])
+    where = batch.requests.operations[calls.requests[entries]]
+    return _Sequence(
+        np.cumsum(differs, dtype=np.int32),
+        kinds[groups[order]],
+        where,
+        calls.calls[entries],
+        calls.begun_ns[entries],
+        calls.over_ns[entries],
     )
-    groups, wholes = (part.group_of_each().astype(np.int32) for part in (begun, made))
-    at = np.searchsorted(combined(wholes, made.requests, len(entries)), combined(groups, begun.requests, len(entries)))
-    rates = np.minimum(begun.values / made.values[at], 1)
-    return (
-        _shares(entries, groups, begun.requests, np.minimum(begun.values, 1)),
-        Sample(groups, entries[begun.requests], rates, wholes, entries[made.requests]),
-    )
 
 
-def find_failures(batches: tuple[Batch, Batch]) -> Difference:
-    """Compare the share of requests that failed."""
+def _count_meetings(sides: list[_Sequence], size: int) -> tuple[Ints, Ints]:
+    """Give the pairs of calls; and by side how often they met, how often apart, how often of these the one first."""
+    # There are many more meetings than calls: they are counted, and looked at again where they matter.
+    seen = [[_counts(met, size) for met in side.meetings()] for side in sides]
+    pairs = distinct(np.concatenate([np.zeros(0, dtype=np.int64), *(keys for side in seen for keys, _ in side)]))
+    counted = np.zeros((2, 3, pairs.size), dtype=np.int64)
+    for side, parts in zip(counted, seen, strict=True):
+        for keys, counts in parts:
+            side[:, np.searchsorted(pairs, keys)] += counts
+    return pairs, counted
+
+
+def _find_turns(network: Network, batch: Batch, places: Ints, pairs: Ints, counted: Ints) -> tuple[TurnChange, ...]:
+    together, apart, _ = counted.swapaxes(0, 1)
+    shares = apart / np.maximum(together, 1)
+    grown = shares[1] - shares[0]
+    found = []
+    for at in np.flatnonzero((np.abs(grown) >= _TURNED) & (together >= _LEAST_MET).all(axis=0)).tolist():
+        one, other = (int(places[place]) for place in divmod(int(pairs[at]), places.size))
+        callees = (network.names[network.called[one]], network.names[network.called[other]])
+        caller = (network.names[network.calling[one]], batch.operations[network.callers[one]].name)
+        found.append(TurnChange(*caller, callees, bool(grown[at] > 0)))
+    return tuple(sorted(found, key=lambda line: (line.caller, line.caller_operation, line.callees)))
+
+
+def _varying(pairs: Ints, counted: Ints) -> Ints:
+    """Give the pairs of calls made in turn whose order is not always the same, if there are enough on both sides."""
+    together, apart, one_first = counted.swapaxes(0, 1)
+    chosen = ((apart >= MIN_REQUESTS) & (together - apart <= _SIDE_BY_SIDE * together)).all(axis=0)
+    first = one_first.sum(axis=0)
+    found: Ints = pairs[chosen & (first > 0) & (first < apart.sum(axis=0))]
+    return found
+
+
+def _counts(met: _Met, size: int) -> tuple[Ints, Ints]:
+    """Give the pairs that met; and how often, how often apart, and how often of these the one was first."""
+    keys, numbers = numbered(met.pairs(size))
+    is_apart = met.is_apart
+    chosen = (numbers, numbers[is_apart], numbers[is_apart & met.is_one_first])
+    return keys, np.stack([np.bincount(part, minlength=keys.size) for part in chosen])
+
+
+def _samples(sides: list[_Sequence], pairs: Ints, size: int) -> tuple[Sample, Sample]:
+    """Give for each pair the requests in which the one comes first, and all in which they come apart."""
+    found = [
+        [np.concatenate(parts) for parts in zip(*(_chosen(met, pairs, size) for met in side.meetings()), strict=True)]
+        for side in sides
+    ]
+    _, all_strata = numbered_rows(*(np.concatenate(parts) for parts in zip(*(side[2:] for side in found), strict=True)))
     samples = []
-    for batch in batches:
-        failed = np.flatnonzero(batch.requests.failed)
-        entries = batch.requests.operations
-        samples.append(_shares(entries, np.zeros_like(failed), failed, np.ones(failed.size)))
-    return differences(samples[0], samples[1], np.zeros(1, dtype=np.int64), are_shares=True)[0]
+    for (numbers, first, *_), strata in zip(found, np.split(all_strata, [found[0][0].size]), strict=True):
+        ones = np.ones(np.count_nonzero(first))
+        samples.append(Sample(numbers[first], strata[first], ones, numbers, strata))
+    return samples[0], samples[1]
 
 
-def _shares(entries: Codes, groups: Ints | Codes, requests: Ints | Codes, values: Floats) -> Sample:
-    return Sample(groups, entries[requests], values, np.zeros_like(entries), entries)
+def _chosen(met: _Met, pairs: Ints, size: int) -> tuple[Ints, Flags, Codes, Counts, Counts]:
+    """Give the number of each pair that came apart, whether the one was first, and what makes it comparable."""
+    keys = met.pairs(size)
+    at = np.minimum(np.searchsorted(pairs, keys), pairs.size - 1)
+    kept = (pairs[at] == keys) & met.is_apart
+    some = met.of(kept)
+    return at[kept], some.is_one_first, *some.strata()
+
+
+def _change(network: Network, batch: Batch, one: int, other: int, share: Difference) -> OrderChange:
+    """Name the calls, given by their positions in the network; the one that comes first more often is the first."""
+    if share.change < 0:
+        one, other = other, one
+        share = Difference(1 - share.before, 1 - share.after, -share.deviations, share.is_sure)
+    size = len(batch.operations)
+    calls = (
+        (network.names[network.called[place]], batch.operations[network.callees[place] % size].name)
+        for place in (one, other)
+    )
+    (first, first_operation), (second, second_operation) = calls
+    return OrderChange(
+        network.names[network.calling[one]],
+        batch.operations[network.callers[one]].name,
+        first,
+        first_operation,
+        second,
+        second_operation,
+        share,
+    )
+
+
+def _order_rank(change: OrderChange) -> tuple[float, float, str, str, str, str, str, str]:
+    """Put the greatest change first, then what is most certain."""
+    names = (change.first, change.first_operation, change.second, change.second_operation)
+    return (
+        -round(change.share.change, 9),
+        -round(change.share.deviations, 9),
+        change.caller,
+        change.caller_operation,
+        *names,
+    )

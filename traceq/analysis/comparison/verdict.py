@@ -10,8 +10,7 @@ from msgspec import Struct
 from traceq.analysis.comparison.batches import MIN_REQUESTS
 from traceq.analysis.comparison.changes import NOTABLE_RATIO, Changes, OperationChange, ServiceChange, fails_in, is_of
 from traceq.analysis.comparison.measuring import Estimate
-from traceq.analysis.comparison.order import OrderChange, TurnChange
-from traceq.analysis.comparison.structure import CallChange
+from traceq.analysis.comparison.structure import CallChange, OrderChange, TurnChange
 from traceq.analysis.naming import whose
 from traceq.units import format_duration, format_growth, format_ratio, plural
 
