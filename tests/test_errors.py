@@ -1,10 +1,20 @@
 """What failures suggest to try."""
 
 import copy
+import pickle
 
 import pytest
 
-from traceq.errors import Hint, Meant, NextCommand, NotFoundError
+from traceq.errors import (
+    DecodeError,
+    Hint,
+    Meant,
+    MixedTracesError,
+    NextCommand,
+    NotFoundError,
+    ServerError,
+    TraceqError,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +47,19 @@ def test_a_hint_reaches_whoever_waits_for_another_process() -> None:
     error = copy.deepcopy(NotFoundError("which one?", hint=hint))
 
     assert (error.message, error.advice) == ("which one?", hint)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError("no", hint=Hint(("try ", NextCommand(("search",), ("a b.json",))))),
+        ServerError("no", hint="try", status=500, told="why"),
+        DecodeError("no"),
+        MixedTracesError("a1", "x.json"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_failures_of_workers_arrive_whole(error: TraceqError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301  what was written here
+
+    assert (type(arrived), arrived.args, vars(arrived)) == (type(error), error.args, vars(error))

@@ -12,6 +12,7 @@ TraceqError
 
 from __future__ import annotations
 
+import copyreg
 from enum import IntEnum
 from typing import Literal
 
@@ -103,6 +104,10 @@ class TraceqError(Exception):
     def hint(self) -> str:
         """What to try next, for people."""
         return str(self.advice)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Send it from a worker without `__init__`, which wants other arguments in some classes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class NotFoundError(TraceqError):

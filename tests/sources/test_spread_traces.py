@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 import traceq
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.requests import RequestOptions
+from traceq.analysis.unmatched import TimesQuestion
 from traceq.codec import documents, splitting
 from traceq.engine import summarize
+from traceq.executors import ProcessExecutor
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource
 from traceq.sources.slices import sliced
@@ -165,3 +167,12 @@ def test_what_was_cut_with_care_stays_so_for_a_few_traces(slice_bytes: int, tmp_
         of_one = [table for piece in trusted.slices for table in piece.traces({IDS[0].lstrip("0")}, with_details=False)]
 
     assert told(*of_one) == {IDS[0]: expected[IDS[0]]}
+
+
+def test_workers_tell_that_an_object_lists_spans_of_several_traces(tmp_path: Path) -> None:
+    write(tmp_path, [("v1-list", [(IDS[0], [IDS[0]]), (IDS[2], [IDS[2], IDS[0]]), (IDS[3], [IDS[3]])])])
+
+    with sizes(0), sliced((str(tmp_path),), slice_bytes=300) as found:
+        summary = summarize(found, TraceQuery(limit=None), TimesQuestion(), ProcessExecutor(2))
+
+    assert summary.trace_count == 3
