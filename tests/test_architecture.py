@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
     "conditions": {"semantics", "traces", "where"},
-    "where": {"units"},
+    "where": {"errors", "units", "untrusted"},
     "where_conditions": {"conditions", "semantics", "traces", "units", "where"},
     "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where", "where_conditions"},
     "narrowing": {"query", "semantics", "where"},

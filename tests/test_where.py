@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders, strategies
+from tests.laws import examples
+from traceq.errors import ExitCode, PatternTooSlow
 from traceq.semantics import Kind, Status
 from traceq.traces import Event
 from traceq.where import (
@@ -21,6 +26,8 @@ from traceq.where import (
     Operator,
     Text,
     Where,
+    compiled,
+    finds,
     parse_where,
     print_where,
 )
@@ -208,3 +215,28 @@ def test_a_condition_means_what_its_parts_mean(where: Where) -> None:
                 return meets(TRACE, 1, each)
 
     assert meets(TRACE, 1, where) == twin(where)
+
+
+@given(st.text(r"ab{}[]:^\wde,1*+?|()-&=", max_size=9), st.text(r"ab{}[]:^\de1-", max_size=6))
+@examples(3)
+def test_patterns_find_what_those_of_python_find(pattern: str, text: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            expected = re.search(pattern, text) is not None
+    except re.error:
+        with pytest.raises(ValueError):  # noqa: PT011 - the message is that of `re`
+            compiled(pattern)
+    else:
+        assert finds(pattern, text) == expected
+
+
+@pytest.mark.parametrize("pattern", ["(a|aa)+$", r"(?:a?){60}a{60}b|(a|aa)+c"])
+def test_a_pattern_that_takes_exponential_time_is_a_mistake(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traceq.where._SEARCH_S", 0.05)
+
+    with pytest.raises(PatternTooSlow) as raised:
+        finds(pattern, "a" * 60 + "!")
+
+    assert raised.value.message == f"the pattern '{pattern}' takes too long for a value of 61 characters"
+    assert raised.value.exit_code == ExitCode.USAGE

@@ -24,7 +24,7 @@ from traceq.semantics import (
     value_text,
 )
 from traceq.traces import SpanDetails, Traces
-from traceq.where import compiled
+from traceq.where import finds
 
 Condition = tuple[str, str]
 """A key and the text of its value."""
@@ -141,7 +141,7 @@ def carries_like(traces: Traces, row: int, key: str, pattern: str) -> bool:
         texts.append(span.kind.name.lower())
     if key == "event":
         texts += [event.name for event in details.events()]
-    return any(compiled(pattern).search(text) for text in texts)
+    return any(finds(pattern, text) for text in texts)
 
 
 def _levels(details: SpanDetails) -> Iterable[Attributes]:

@@ -7,6 +7,7 @@ TraceqError
 ├── InputError           5  a file or stream that cannot be read
 │   └── DecodeError      5  it was read, and is not traces
 │       └── MixedTracesError  spans of several traces are listed as one
+├── PatternTooSlow       2  a regular expression that takes too long
 └── CheckFailed          6  a check that was asked for does not hold
 """
 
@@ -108,6 +109,12 @@ class TraceqError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Send it from a worker without `__init__`, which wants other arguments in some classes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class PatternTooSlow(TraceqError):  # noqa: N818 - says what is wrong, as the other names do
+    """A regular expression that takes too long to be searched for in a value."""
+
+    exit_code = ExitCode.USAGE
 
 
 class NotFoundError(TraceqError):

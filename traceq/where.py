@@ -9,11 +9,16 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeAlias, TypeGuard, cast, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeGuard, cast, get_args
 
 from msgspec import Struct
 
-from traceq.units import parse_duration
+from traceq.errors import PatternTooSlow
+from traceq.units import parse_duration, plural
+from traceq.untrusted import quoted
+
+if TYPE_CHECKING:
+    from regex import Pattern as _Pattern
 
 Operator: TypeAlias = Literal["=", "!=", ">=", "<=", ">", "<", "!~", "~"]
 ORDERS = frozenset((">", ">=", "<", "<="))
@@ -342,19 +347,52 @@ def _misfit(name: str, operator: Operator, value: Value) -> str:
 
 
 @lru_cache(maxsize=64)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Read a regular expression.
+def compiled(pattern: str) -> _Pattern[str]:
+    """Read a regular expression of Python's `re`, to be searched for with a limit of time.
 
     Raises:
         ValueError: If it is none, or one that is too large or too deep.
     """
+    # Late: few conditions have patterns.
+    import regex
+
     with warnings.catch_warnings():
         # Python tells developers what it may read in another way one day.
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            return re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
+            re.compile(pattern)
+            return regex.compile(_MORE_IN_REGEX.sub(_escaped, pattern))
+        except (re.error, regex.error, OverflowError, RecursionError) as error:
             raise ValueError(str(error)) from error
+
+
+_MORE_IN_REGEX = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(?!(?:\d+(?:,\d*)?|,\d*)\})", re.DOTALL)
+"""Sets, and brackets that are no numbers of times: `regex` finds more in them (`[[:alpha:]]`, `{e}`) than `re`."""
+_SEARCH_S = 1.0
+"""Usual patterns take microseconds for a value; a limit of megabytes would still leave exponential ones for years."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    text = found[0]
+    return (
+        text[0] + text[1:].replace("[", r"\[") if text[0] == "[" else text.replace("{", r"\{") if text == "{" else text
+    )
+
+
+def finds(pattern: str, text: str) -> bool:
+    """Whether a regular expression of Python's `re` finds something in a text.
+
+    Raises:
+        ValueError: If it cannot be read.
+        PatternTooSlow: If it takes exponential time for this text, which held a process for hours.
+    """
+    try:
+        return compiled(pattern).search(text, timeout=_SEARCH_S) is not None
+    except TimeoutError as error:
+        raise PatternTooSlow(
+            f"the pattern '{quoted(pattern)}' takes too long for a value of {plural(len(text), 'character')}",
+            hint="what is repeated within a repetition can be split up in too many ways: a+ in place of (a+)+",
+        ) from error
 
 
 def text_of(value: Value) -> str:

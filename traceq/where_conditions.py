@@ -30,7 +30,7 @@ from traceq.where import (
     Text,
     Value,
     Where,
-    compiled,
+    finds,
     names_in,
     text_of,
 )
@@ -126,7 +126,7 @@ def _levels(details: SpanDetails, place: str) -> Iterable[Attributes]:
 
 def _holds(found: AttributeValue, name: str, operator: str, value: Value) -> bool:
     if operator == "~":
-        return compiled(text_of(value)).search(value_text(found)) is not None
+        return finds(text_of(value), value_text(found))
     if operator == "=":
         return _equals(found, name, value)
     number, bound = _number(found, value), _bound(value)
