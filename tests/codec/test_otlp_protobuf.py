@@ -16,6 +16,7 @@ from tests.strategies import as_json, otlp_documents
 from traceq.assembly import joined
 from traceq.codec.documents import read_document
 from traceq.codec.otlp_protobuf import read_request
+from traceq.codec.splitting import SplitOptions, split
 from traceq.codec.wire import zstd
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Status
@@ -141,7 +142,7 @@ def test_an_empty_request_is_a_request() -> None:
     ("body", "message"),
     [
         pytest.param(
-            framed(packed(REQUESTS[0]), packed(REQUESTS[1])[:-3]),
+            framed(packed(REQUESTS[0])[:-3]),
             "cannot read traces from x: a message that is packed with zstd is broken",
             id="zstd",
         ),
@@ -158,6 +159,59 @@ def test_a_broken_message_is_refused_with_its_place(body: bytes, message: str) -
         table_of(body)
 
     assert caught.value.message == message
+
+
+def other_request(*items: bytes, scopes: int = 2) -> bytes:
+    """Make a request as those of traces are built, with other things in place of spans."""
+    return protobuf.field(1, protobuf.field(1, b"") + protobuf.field(scopes, protobuf.fields(2, list(items))))
+
+
+TIME = protobuf.fixed(1, "1600000000000000001")
+GAUGE = protobuf.field(1, "queue.length") + protobuf.field(3, "1") + protobuf.field(5, protobuf.field(1, TIME))
+SUM = protobuf.field(1, "sixteen.letters_") + protobuf.field(7, protobuf.field(1, TIME) + b"\x10\x02")
+OLD_SUM = protobuf.field(1, "http.requests") + protobuf.field(2, "how many") + protobuf.field(6, TIME)
+RECORD = TIME + b"\x10\x09" + protobuf.field(3, "INFO") + protobuf.field(9, protobuf.field(1, TRACE_ID))
+METRICS = other_request(GAUGE, SUM)
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        pytest.param(METRICS, "metrics", id="metrics"),
+        pytest.param(framed(METRICS, METRICS), "metrics", id="metrics in a file"),
+        pytest.param(other_request(OLD_SUM, scopes=1000), "metrics", id="metrics of 2020"),
+        pytest.param(other_request(RECORD), "logs", id="logs"),
+    ],
+)
+def test_logs_and_metrics_are_no_spans(body: bytes, what: str) -> None:
+    with pytest.raises(DecodeError, match=f"it looks like OTLP {what}$"):
+        read_document(body, "x")
+
+
+def test_spans_of_which_nothing_but_a_name_is_left_are_spans() -> None:
+    bare = protobuf.field(1, bytes.fromhex(TRACE_ID)) + protobuf.field(5, "get")
+
+    assert table(other_request(bare)).names == ("get",)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        pytest.param(METRICS, "message at byte 816: it looks like OTLP metrics", id="metrics"),
+        pytest.param(packed(REQUESTS[0])[:-3], "a message that is packed with zstd is broken", id="broken"),
+    ],
+)
+def test_a_message_without_traces_costs_one_message(other: bytes, why: str) -> None:
+    body = framed(*REQUESTS, other)
+
+    whole = read_document(body, "x")
+    parted = split(body, "x", SplitOptions(window=10))
+
+    assert [part.trace_id for part in whole.parts] == [TRACE_ID] * len(REQUESTS)
+    assert sum(len(run.starts) for run in parted.runs) == len(REQUESTS)
+    told = "left out because no traces can be read from them: 1 message (first: "
+    assert whole.notes == (f"{told}{why})",)
+    assert [note[: len(told)] for note in parted.notes] == [told]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from traceq.codec.json_objects import (
 from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart, parted
 from traceq.codec.span_formats import format_of
-from traceq.codec.wire import Body, collector_paused, refusal
+from traceq.codec.wire import Body, collector_paused, left_out, refusal
 from traceq.errors import DecodeError
 from traceq.units import format_count, plural
 from traceq.untrusted import printable
@@ -259,12 +259,7 @@ class _Reader(Struct):
             return True
         found = otlp_frames.messages(body)
         if found and found[0].is_framed:
-            for frame in found:
-                if not frame.is_whole:
-                    self.notes.append(wire.cut_off(f"the message at byte {frame.start}"))
-                    break
-                message = otlp_frames.unframed(body[frame.start : frame.stop], place)
-                self.read_body(memoryview(message), f"{place}, message at byte {frame.start}")
+            self._read_frames(body, found, place)
         elif found:
             # Late: few files are protobuf.
             from traceq.codec.otlp_protobuf import read_request
@@ -273,6 +268,22 @@ class _Reader(Struct):
             self.parts += parts
             self.nameless += nameless
         return bool(found)
+
+    def _read_frames(self, body: memoryview, frames: Iterable[otlp_frames.Message], place: str) -> None:
+        """Read messages that begin with their lengths, which may be of logs and metrics, too."""
+        refused: list[DecodeError] = []
+        for frame in frames:
+            if not frame.is_whole:
+                self.notes.append(wire.cut_off(f"the message at byte {frame.start}"))
+                break
+            try:
+                message = otlp_frames.unframed(body[frame.start : frame.stop], place)
+                self.read_body(memoryview(message), f"{place}, message at byte {frame.start}")
+            except DecodeError as error:
+                refused.append(error)
+        if refused and not self.parts:
+            raise refused[0]
+        self.notes += left_out(refused, "message", place)
 
     def _read_all(self, body: memoryview, start: int, end: int, place: str) -> None:
         """Read documents that follow each other; the first is from `start` to `end`."""
@@ -484,14 +495,6 @@ class _Reader(Struct):
         traces = otlp.split(groups, place)
         self.nameless += (origin.place for origin, _ in traces.pop("", ()))
         self.parts += (SpansPart(trace_id, spans, otlp.read_coded) for trace_id, spans in traces.items())
-
-
-def left_out(refused: Sequence[DecodeError], what: str, place: str) -> list[str]:
-    """Say that lines, or items of a list, were left out because they hold something else, or are broken."""
-    if not refused:
-        return []
-    first = refused[0].message.removeprefix(f"cannot read traces from {place}").lstrip(": ")
-    return [f"left out because no traces can be read from them: {plural(len(refused), what)} (first: {first})"]
 
 
 _PARQUET = b"PAR1"

@@ -44,6 +44,12 @@ class _Field(NamedTuple):
     tag: bytes
     start: int
     stop: int
+    body: memoryview
+
+    @property
+    def content(self) -> memoryview:
+        """What the field holds; of a number in seven bits a byte, nothing."""
+        return self.body[self.start : self.stop]
 
 
 def messages(body: memoryview) -> Sequence[Message]:
@@ -81,16 +87,19 @@ def _fields(body: memoryview, position: int, stop: int) -> Iterator[_Field]:
         begin = position
         position += 2 if body[position] & 0x80 else 1
         tag = bytes(body[begin:position])
-        number, position = _number(body, position, stop)
-        end = position if tag[0] & 7 == _NUMBER else position + number
-        if number < 0 or end > stop or tag[0] & 7 not in (_NUMBER, _BYTES):
+        wire = tag[0] & 7
+        number, position = (_FIXED[wire], position) if wire in _FIXED else _number(body, position, stop)
+        end = position if wire == _NUMBER else position + number
+        if number < 0 or end > stop or wire not in (_NUMBER, _BYTES, *_FIXED):
             return
-        yield _Field(begin, tag, position, end)
+        yield _Field(begin, tag, position, end, body)
         position = end
 
 
 _NUMBER, _BYTES = 0, 2
 """How the content of a field is written: the lowest three bits of its tag."""
+_FIXED = {1: 8, 5: 4}
+"""The same, for fields of always as many bytes."""
 
 
 def _number(body: memoryview, position: int, stop: int) -> tuple[int, int]:
@@ -120,6 +129,31 @@ def _frames(body: memoryview) -> list[Message]:
 
 def _is_message(content: memoryview) -> bool:
     return bytes(content[:4]) == _ZSTD or content[0] == ord("{") or bool(_request_fields(content))
+
+
+def other_signal(item: bytes) -> str | None:
+    """Name what an item of a scope is, if it is no span: requests with logs and metrics are built as those with spans.
+
+    Where spans have ids and times, metrics have names, units and data, and log records times and numbers.
+    """
+    fields = {field.tag: bytes(field.content) for field in _fields(memoryview(item), 0, len(item))}
+    if not _SPAN_TIMES.isdisjoint(fields):
+        return None
+    if not _LOG_TAGS.isdisjoint(fields):
+        return "OTLP logs"
+    trace_id, span_id = fields.get(_TRACE_ID, b""), fields.get(_SPAN_ID, b"")
+    is_named = len(trace_id) not in (0, 16) or len(span_id) not in (0, 8)
+    is_named |= bool(trace_id) and not span_id and trace_id.isascii() and trace_id.decode("ascii").isprintable()
+    return "OTLP metrics" if is_named and not _METRIC_DATA.isdisjoint(fields) else None
+
+
+_TRACE_ID, _SPAN_ID = b"\x0a", b"\x12"
+_SPAN_TIMES = frozenset((b"\x39", b"\x41"))
+"""Tags of spans: start and end."""
+_LOG_TAGS = frozenset((b"\x09", b"\x10", b"\x59"))
+"""Tags of log records: time, severity, time of observation; a span has no such fields."""
+_METRIC_DATA = frozenset((b"\x22", b"\x2a", b"\x32", b"\x3a", b"\x42", b"\x4a", b"\x52", b"\x5a"))
+"""Tags of metrics: gauges, sums, histograms and summaries; of whole numbers, before 2021, too."""
 
 
 def unframed(frame: memoryview, place: str) -> Body:

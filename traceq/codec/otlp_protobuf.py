@@ -18,6 +18,7 @@ from msgspec import Struct
 from traceq import semantics
 from traceq.codec import otlp_messages as messages
 from traceq.codec.mending import id_of, left_out, warnings_of
+from traceq.codec.otlp_frames import other_signal
 from traceq.codec.otlp_terms import (
     FOLLOWS_FROM,
     REFERENCE_TYPE,
@@ -30,7 +31,7 @@ from traceq.codec.otlp_terms import (
 )
 from traceq.codec.parts import Part, SpansPart
 from traceq.codec.unsound import Remark
-from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body
+from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged
@@ -63,9 +64,10 @@ def read_request(body: Body, place: str) -> tuple[list[Part], list[str]]:
     """
     with _failures_told(f"cannot read traces from {place}"):
         request = messages.Request.FromString(bytes(body))
+    _refuse_others(request, place)
     traces: dict[bytes, list[_Located]] = {}
     for number, group in enumerate(request.resource_spans):
-        for scoped in (*group.scope_spans, *group.instrumentation_library_spans):
+        for scoped in _scopes(group):
             origin = _Origin(group.resource, scoped.scope, f"resourceSpans[{number}] of {place}")
             for span in scoped.spans:
                 # Everybody writes the id first, so that the rest of the span need not be parsed twice.
@@ -73,6 +75,19 @@ def read_request(body: Body, place: str) -> tuple[list[Part], list[str]]:
                 traces.setdefault(trace_id, []).append((origin, span))
     nameless = [origin.place for trace_id in (b"", _NO_ID) for origin, _ in traces.pop(trace_id, ())]
     return [SpansPart(trace_id.hex(), spans, read_coded) for trace_id, spans in traces.items()], nameless
+
+
+def _refuse_others(request: Any, place: str) -> None:
+    """Refuse logs and metrics: protobuf names no type, and their requests differ in what the scopes hold."""
+    scopes = (each for group in request.resource_spans for each in _scopes(group))
+    signals = (other_signal(item) for scoped in scopes for item in scoped.spans)
+    found = next(signals, None)
+    if found and all(signals):
+        raise refusal(place, f"it looks like {found}")
+
+
+def _scopes(group: Any) -> Sequence[Any]:
+    return (*group.scope_spans, *group.instrumentation_library_spans)
 
 
 _ID_FIRST = b"\x0a\x10"

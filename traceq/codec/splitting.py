@@ -22,13 +22,13 @@ from msgspec.structs import replace
 from traceq.catalog import ServiceCall
 from traceq.codec import otlp_frames, wire
 from traceq.codec.damage import CUT_OFF
-from traceq.codec.documents import Document, left_out, read_document, read_line
+from traceq.codec.documents import Document, read_document, read_line
 from traceq.codec.jaeger_parting import is_mixed
 from traceq.codec.list_windows import Searchable, last_window, next_window, placed
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import parted
 from traceq.codec.span_lists import SpanList, split_spans
-from traceq.codec.wire import BROKEN, collector_paused
+from traceq.codec.wire import BROKEN, collector_paused, left_out
 from traceq.errors import DecodeError
 from traceq.traces import low_half
 from traceq.untrusted import printable
@@ -210,11 +210,17 @@ def _is_lines(view: memoryview, start: int, limit: int) -> bool:
 def _split_messages(view: memoryview, messages: Sequence[Message], location: str) -> Split:
     """Treat each message of OTLP in protobuf as a document."""
     found = _Runs()
-    notes = tuple(wire.cut_off(f"the message at byte {each.start}") for each in messages if not each.is_whole)
+    notes = [wire.cut_off(f"the message at byte {each.start}") for each in messages if not each.is_whole]
+    refused: list[DecodeError] = []
     for start, stop, _, is_whole in messages:
         if is_whole:
-            found.add_document(read_document(view[start:stop], location), start, stop)
-    return Split(tuple(found.runs), notes=notes)
+            try:
+                found.add_document(read_document(view[start:stop], location), start, stop)
+            except DecodeError as error:
+                refused.append(error)
+    if refused and not found.runs:
+        raise refused[0]
+    return Split(tuple(found.runs), notes=(*notes, *left_out(refused, "message", printable(location))))
 
 
 def _split_log(view: memoryview, location: str, options: SplitOptions) -> Split:

@@ -15,6 +15,7 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 
 from traceq.errors import DecodeError, NothingWholeError
+from traceq.units import plural
 from traceq.untrusted import quoted
 
 Body: TypeAlias = bytes | bytearray | memoryview | mmap
@@ -318,6 +319,14 @@ def is_truncation(error: BaseException | None, body: bytes | memoryview) -> bool
     """
     is_told = isinstance(error, msgspec.DecodeError) and "truncated" in str(error)
     return is_told and HALF_OF_PAIR.search(body) is None
+
+
+def left_out(refused: Sequence[DecodeError], what: str, place: str) -> list[str]:
+    """Say that lines, messages, or items of a list were left out because they hold something else, or are broken."""
+    if not refused:
+        return []
+    first = refused[0].message.removeprefix(f"cannot read traces from {place}").lstrip(":, ")
+    return [f"left out because no traces can be read from them: {plural(len(refused), what)} (first: {first})"]
 
 
 def cut_off(what: str) -> str:
