@@ -488,7 +488,7 @@ class _Reader(Struct):
         if trace_id:
             self.parts.append(JaegerPart(trace_id, trace, place, keeps_others=self.is_answer))
 
-    def _add_spans(self, groups: list[ResourceSpans | None], place: str) -> None:
+    def _add_spans(self, groups: list[ResourceSpans[msgspec.Raw] | None], place: str) -> None:
         # Late: nothing else needs it, and servers of Jaeger's v1 API answer without.
         from traceq.codec import otlp
 

@@ -32,8 +32,8 @@ class Object(msgspec.Struct, gc=False, rename="camel"):
     """Every key that shows what a JSON object holds. Values are decoded only down to where traces begin."""
 
     data: list[msgspec.Raw] | dict[str, msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
-    resource_spans: list[ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
-    batches: list[ResourceSpans | None] | msgspec.UnsetType | None = msgspec.UNSET
+    resource_spans: list[ResourceSpans[msgspec.Raw] | None] | msgspec.UnsetType | None = msgspec.UNSET
+    batches: list[ResourceSpans[msgspec.Raw] | None] | msgspec.UnsetType | None = msgspec.UNSET
     errors: msgspec.Raw = MISSING
     error: msgspec.Raw = MISSING
     spans: msgspec.Raw = MISSING

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,7 @@ from traceq.codec.otlp_fields import (
     ATTRIBUTES,
     Attribute,
     DetailedSpan,
+    PlainDocument,
     ResourceSpans,
     Scope,
     Span,
@@ -45,6 +46,7 @@ from traceq.codec.otlp_terms import (
     remarks,
     takes_messages,
 )
+from traceq.codec.parts import Part, SpansPart
 from traceq.codec.unsound import Remark
 from traceq.codec.wire import (
     BROKEN,
@@ -66,6 +68,7 @@ from traceq.semantics import (
     abridged,
 )
 from traceq.traces import Event, Link, normal_id
+from traceq.untrusted import printable
 
 _WARNINGS_WRITTEN = WARNINGS.encode()
 """As it is written, unless letters are escaped."""
@@ -141,7 +144,7 @@ class _Origin(Struct, frozen=True):
 Located: TypeAlias = tuple[_Origin, msgspec.Raw]
 
 
-def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[Located]]:
+def split(groups: Iterable[ResourceSpans[msgspec.Raw] | None], place: str) -> dict[str, list[Located]]:
     """Group a document's spans by trace; nothing of a span but its trace id is decoded.
 
     Args:
@@ -153,26 +156,28 @@ def split(groups: Iterable[ResourceSpans | None], place: str) -> dict[str, list[
     """
     traces: dict[str, list[Located]] = {}
     by_written: dict[bytes, list[Located]] = {}
-    for position, group in enumerate(groups):
-        for origin, spans in _origins(group or ResourceSpans(), f"resourceSpans[{position}] of {place}"):
-            for span in spans:
-                # Exporters write the id first, so that the rest of the span need not be decoded twice.
-                found = _ID_FIRST.match(span)
-                located = by_written.get(found[1]) if found else None
-                if located is None:
-                    written = found[1].decode("ascii") if found else None
-                    located = traces.setdefault(_trace_id(written, span), [])
-                    if found:
-                        by_written[found[1]] = located
-                located.append((origin, span))
+    for origin, spans in _origins(groups, place):
+        for span in spans:
+            # Exporters write the id first, so that the rest of the span need not be decoded twice.
+            found = _ID_FIRST.match(span)
+            located = by_written.get(found[1]) if found else None
+            if located is None:
+                written = found[1].decode("ascii") if found else None
+                located = traces.setdefault(_trace_id(written, span), [])
+                if found:
+                    by_written[found[1]] = located
+            located.append((origin, span))
     return traces
 
 
-def _origins(group: ResourceSpans, place: str) -> Iterable[tuple[_Origin, list[msgspec.Raw]]]:
-    resource = bytes(group.resource.attributes) if group.resource else b"null"
-    for scoped in [*(group.scope_spans or ()), *(group.instrumentation_library_spans or ())]:
-        scope = scoped.scope or scoped.instrumentation_library or Scope()
-        yield _Origin(resource, scope, place), scoped.spans or []
+def _origins(groups: Iterable[ResourceSpans[Any] | None], place: str) -> Iterator[tuple[_Origin, list[Any]]]:
+    for position, group in enumerate(groups):
+        if group is None:
+            continue
+        resource = bytes(group.resource.attributes) if group.resource else b"null"
+        for scoped in [*(group.scope_spans or ()), *(group.instrumentation_library_spans or ())]:
+            scope = scoped.scope or scoped.instrumentation_library or Scope()
+            yield _Origin(resource, scope, f"resourceSpans[{position}] of {place}"), scoped.spans or []
 
 
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceId"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-zA-Z+/]{22}==)"')
@@ -189,6 +194,56 @@ def _trace_id(written: str | None, span: msgspec.Raw) -> str:
             text = found.get("traceId") if isinstance(found, dict) else None
     trace_id = hex_id(text if isinstance(text, str) else "")
     return "" if trace_id in VOID_IDS else trace_id
+
+
+_IDS = msgspec.json.Decoder(PlainDocument[TraceId])
+_PLAIN = msgspec.json.Decoder(PlainDocument[Span], strict=False)
+_DETAILED = msgspec.json.Decoder(PlainDocument[DetailedSpan], strict=False)
+_DIVIDED = msgspec.json.Decoder(PlainDocument[msgspec.Raw])
+_FIRST_ID = re.compile(rb'"traceId"\s*:\s*"([^"]*)"')
+
+
+def trace_ids(document: memoryview) -> frozenset[str]:
+    """Read the ids of all traces in a document that holds spans and nothing else; none if there is more to tell."""
+    try:
+        groups = _IDS.decode(document).resource_spans
+    except BROKEN:
+        return frozenset()
+    written = {span.trace_id or "" for _, spans in _origins(groups, "") for span in spans}
+    found = frozenset(map(hex_id, written))
+    return found if VOID_IDS.isdisjoint(found) else frozenset()
+
+
+def first_trace_id(document: memoryview) -> str:
+    """Read the first id of a trace in a document; empty if there is none."""
+    found = _FIRST_ID.search(document)
+    return hex_id(found[1].decode("utf-8", "replace")) if found else ""
+
+
+def plain_parts(documents: Iterable[memoryview], location: str) -> Iterator[Part]:
+    """Treat each document as spans of one trace, that of its `first_trace_id`, and nothing else; none is decoded."""
+    place = printable(location)
+    for document in documents:
+        yield SpansPart(first_trace_id(document), [(place, document)], _read_plain)
+
+
+def _read_plain(
+    spans: Sequence[tuple[str, memoryview]], trace_id: str, codes: Codebook, *, with_details: bool
+) -> CodedTrace:
+    """Read a document with spans of one trace in one go; see `read_coded`."""
+    ((place, document),) = spans
+    coded = CodedTrace(trace_id)
+    try:
+        found = _DETAILED.decode(document) if with_details else _PLAIN.decode(document)
+        for origin, some in _origins(found.resource_spans, place):
+            _add(coded, [origin] * len(some), some, codes)
+    except (*BROKEN, DecodeError):
+        coded = CodedTrace(trace_id)
+    _normalize(coded)
+    if not coded.span_ids or _is_odd(coded):
+        located = split(_DIVIDED.decode(document).resource_spans, place)[trace_id]
+        return read_coded(located, trace_id, codes, with_details=with_details)
+    return coded
 
 
 def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
@@ -209,16 +264,23 @@ def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with
         coded = _read(spans, trace_id, codes, with_details=with_details)
     except (*BROKEN, DecodeError):
         coded = None
-    if coded is None or is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids):
+    if coded is None or _is_odd(coded):
         with failures_told(f"cannot read trace {trace_id} in {spans[0][0].place}"):
             coded = _read_mended(spans, trace_id, codes, with_details=with_details)
     return coded
 
 
-def _read(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
+def _is_odd(coded: CodedTrace) -> bool:
+    return is_odd(coded.start_ns) or not VOID_IDS.isdisjoint(coded.span_ids)
+
+
+def _read(located: Sequence[Located], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
     coded = CodedTrace(trace_id)
-    for start in range(0, len(spans), _SPANS_AT_A_TIME):
-        _add(coded, spans[start : start + _SPANS_AT_A_TIME], codes, with_details=with_details)
+    # One by one: joining them into a list copies them, and details would keep the copy alive.
+    decoder: msgspec.json.Decoder[Any] = _DETAILED_SPAN if with_details else _SPAN
+    for start in range(0, len(located), _SPANS_AT_A_TIME):
+        origins, spans = zip(*located[start : start + _SPANS_AT_A_TIME], strict=True)
+        _add(coded, origins, list(map(decoder.decode, spans)), codes)
     _normalize(coded)
     return coded
 
@@ -254,8 +316,9 @@ def _mended_origin(origin: _Origin) -> tuple[_Origin, list[Remark]]:
     return _Origin(resource, Scope(name, version, msgspec.Raw(scope)), origin.place), fitting.remarks
 
 
-def _add(coded: CodedTrace, located: Sequence[Located], codes: Codebook, *, with_details: bool) -> None:
-    spans = _decoded([raw for _, raw in located], with_details=with_details)
+def _add(
+    coded: CodedTrace, origins: Sequence[_Origin], spans: Sequence[Span] | Sequence[DetailedSpan], codes: Codebook
+) -> None:
     _add_meanings(coded, spans, codes)
     _add_parents(coded, spans)
     coded.span_ids += [span.span_id or "" for span in spans]
@@ -263,30 +326,18 @@ def _add(coded: CodedTrace, located: Sequence[Located], codes: Codebook, *, with
     coded.duration_ns += [(span.end_time_unix_nano or 0) - (span.start_time_unix_nano or 0) for span in spans]
     names = codes.names
     coded.names += [names[span.name or ""] for span in spans]
-    coded.origins += _origin_codes(located, codes)
-    if with_details:
-        coded.details += _details(located, spans)
-
-
-def _decoded(spans: list[msgspec.Raw], *, with_details: bool) -> list[Span] | list[DetailedSpan]:
-    # One by one: joining them into a list copies them, and details would keep the copy alive.
-    if with_details:
-        return [_whole_details(_DETAILED_SPAN.decode(span)) for span in spans]
-    return list(map(_SPAN.decode, spans))
+    coded.origins += _origin_codes(origins, codes)
+    coded.details += [
+        _Details(_whole_details(span), origin.resource_attributes, origin.scope)
+        for origin, span in zip(origins, spans, strict=True)
+        if isinstance(span, DetailedSpan)
+    ]
 
 
 def _whole_details(span: DetailedSpan) -> DetailedSpan:
     if not is_empty(span.events):
         _WHOLE_EVENTS.decode(span.events)  # fails here, and not later, if they have to be mended
     return span
-
-
-def _details(located: Sequence[Located], spans: list[Span] | list[DetailedSpan]) -> list[_Details]:
-    return [
-        _Details(span, origin.resource_attributes, origin.scope)
-        for (origin, _), span in zip(located, spans, strict=True)
-        if isinstance(span, DetailedSpan)
-    ]
 
 
 def _normalize(coded: CodedTrace) -> None:
@@ -298,11 +349,11 @@ def _normalize(coded: CodedTrace) -> None:
         coded.parent_ids = [parent_id and hex_id(parent_id) for parent_id in coded.parent_ids]
 
 
-def _origin_codes(located: Sequence[Located], codes: Codebook) -> Iterator[int]:
+def _origin_codes(origins: Sequence[_Origin], codes: Codebook) -> Iterator[int]:
     """Yield the code of what each span ran in; the spans of a scope follow each other."""
     last: _Origin | None = None
     code = 0
-    for origin, _ in located:
+    for origin in origins:
         if origin is not last:
             if not is_empty(origin.scope.attributes):
                 ATTRIBUTES.decode(origin.scope.attributes)  # fails here, and not later, if they have to be mended
@@ -310,7 +361,7 @@ def _origin_codes(located: Sequence[Located], codes: Codebook) -> Iterator[int]:
         yield code
 
 
-def _add_parents(coded: CodedTrace, spans: list[Span] | list[DetailedSpan]) -> None:
+def _add_parents(coded: CodedTrace, spans: Sequence[Span] | Sequence[DetailedSpan]) -> None:
     add = coded.parent_ids.append
     for span in spans:
         if not span.links:
@@ -361,7 +412,7 @@ def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
     return trace_id is None or normal_id(named) == normal_id(trace_id)
 
 
-def _add_meanings(coded: CodedTrace, spans: list[Span] | list[DetailedSpan], codes: Codebook) -> None:
+def _add_meanings(coded: CodedTrace, spans: Sequence[Span] | Sequence[DetailedSpan], codes: Codebook) -> None:
     add, told = coded.meanings.append, codes.told
     for span in spans:
         attributes, status = _attributes_of(span), span.status

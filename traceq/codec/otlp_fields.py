@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -56,21 +57,30 @@ class Scope(msgspec.Struct, gc=False):
     attributes: msgspec.Raw = NOTHING
 
 
-class ScopeSpans(msgspec.Struct, gc=False, rename="camel"):
-    """The spans of a scope."""
+_Span = TypeVar("_Span")
+
+
+class ScopeSpans(msgspec.Struct, Generic[_Span], gc=False, rename="camel"):
+    """The spans of a scope, decoded as far as they are wanted."""
 
     scope: Scope | None = None
     instrumentation_library: Scope | None = None
-    spans: list[msgspec.Raw] | None = None
+    spans: list[_Span] | None = None
 
 
-class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
+class ResourceSpans(msgspec.Struct, Generic[_Span], gc=False, rename="camel"):
     """What documents of OTLP and Tempo consist of: spans by scope, scopes by resource."""
 
     resource: Resource | None = None
-    scope_spans: list[ScopeSpans] | None = None
-    instrumentation_library_spans: list[ScopeSpans] | None = None
+    scope_spans: list[ScopeSpans[_Span]] | None = None
+    instrumentation_library_spans: list[ScopeSpans[_Span]] | None = None
     """The name before OTLP 0.15 (2022)."""
+
+
+class PlainDocument(msgspec.Struct, Generic[_Span], gc=False, rename="camel", forbid_unknown_fields=True):
+    """A document that holds spans and nothing else, as collectors write it on every line of a file."""
+
+    resource_spans: list[ResourceSpans[_Span]]
 
 
 class SpanStatus(msgspec.Struct, gc=False):

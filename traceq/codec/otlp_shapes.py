@@ -67,7 +67,7 @@ class Mended(NamedTuple):
 
 _LISTS = ("resourceSpans", "batches")
 _KEYS_OF = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_GROUPS = list[ResourceSpans | None]
+_GROUPS = list[ResourceSpans[msgspec.Raw] | None]
 _MOST_TOLD = 3
 
 

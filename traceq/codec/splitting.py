@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -53,6 +53,8 @@ class Run(Struct, frozen=True, eq=False):
     """Whether each range is a document of its own, rather than a trace object."""
     is_parted: bool = False
     """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
+    is_plain: bool = False
+    """Whether documents hold spans of one trace in OTLP and nothing else, and the first trace id in them is its."""
     first: tuple[int, int] | None = None
     """Where the first item of a list of spans is, which tells the format of all, if each range is items of it."""
 
@@ -150,6 +152,7 @@ _LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
 _TRACE_HEAD = re.compile(rb'(\{\s*"traceID"\s*:\s*")([0-9a-fA-F]{1,32})("\s*,\s*"(?!spanID")\w+"\s*:)')
 """How a trace begins: what precedes its id, the id, and its second key, which distinguishes it from a span."""
 _HEAD_BYTES = 1024
+_OTLP_HEAD = re.compile(rb'\{\s*"resourceSpans"\s*:')
 _SPAN_HEAD = re.compile(
     rb'\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"\s*,\s*"spanID"\s*:\s*"[0-9a-fA-F]*"\s*,\s*'
     rb'"(?:flags|operationName|parentSpanID|references)"'
@@ -177,18 +180,25 @@ class _Runs:
     def add_trace(self, start: int, stop: int, trace_id: bytes) -> None:
         self._add(start, stop, key_of(trace_id.decode("ascii")), is_document=False)
 
+    def add_spans(self, start: int, stop: int, keys: Collection[int], *, is_plain: bool) -> None:
+        if len(keys) == 1:
+            # Where each line is a span there are too many of them for a run each.
+            self._add(start, stop, *keys, is_document=True, is_plain=is_plain)
+        else:
+            self.runs.append(Run(array("q", [start]), array("q", [stop]), array("q", keys), is_document=True))
+
     def add_document(self, document: Document, start: int, stop: int, *, is_parted: bool = False) -> None:
         whole = _document_run(document, start, stop, is_parted=is_parted)
         if len(whole.keys) == 1 and not is_parted:
-            # Where each line is a span there are too many of them for a run each.
-            self._add(start, stop, whole.keys[0], is_document=True)
+            self.add_spans(start, stop, whole.keys, is_plain=False)
         elif whole.keys or not self.runs:
             self.runs.append(whole)
 
-    def _add(self, start: int, stop: int, key: int, *, is_document: bool) -> None:
+    def _add(self, start: int, stop: int, key: int, *, is_document: bool, is_plain: bool = False) -> None:
         last = self.runs[-1] if self.runs else None
-        if last is None or last.is_document is not is_document or len(last.keys) != len(last.starts):
-            last = Run(array("q"), array("q"), array("q"), is_document)
+        is_same = last and (last.is_document, last.is_plain) == (is_document, is_plain)
+        if last is None or not is_same or len(last.keys) != len(last.starts):
+            last = Run(array("q"), array("q"), array("q"), is_document, is_plain=is_plain)
             self.runs.append(last)
         last.starts.append(start)
         last.stops.append(stop)
@@ -246,6 +256,8 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
         line = view[start:stop]
         if head and found.runs and not (options.is_proven and not _is_one_trace(line, head[2])):
             found.add_trace(start, stop, head[2])
+        elif _OTLP_HEAD.match(line) and _add_plain(found, line, start, stop):
+            is_log = False
         else:
             place = line_of(location, number)
             wire.json_start(line, printable(place))
@@ -265,6 +277,18 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
         raise refused[0]
     notes.update(dict.fromkeys(left_out(refused, "line", printable(location))))
     return Split(tuple(found.runs), tuple(calls), tuple(notes), is_guessed=not options.is_proven)
+
+
+def _add_plain(found: _Runs, line: memoryview, start: int, stop: int) -> bool:
+    """Add a line if it holds spans in OTLP and nothing else; return whether it does."""
+    # Late, as where documents are read.
+    from traceq.codec import otlp
+
+    trace_ids = otlp.trace_ids(line)
+    is_plain = len(line) <= _SMALL_BYTES and trace_ids == {otlp.first_trace_id(line)}
+    if trace_ids:
+        found.add_spans(start, stop, set(map(key_of, trace_ids)), is_plain=is_plain)
+    return bool(trace_ids)
 
 
 def _is_one_trace(line: memoryview, trace_id: bytes) -> bool:

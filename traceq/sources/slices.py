@@ -39,21 +39,26 @@ class Piece(Struct, frozen=True, eq=False):
     """Whether each range is a document of its own, rather than a trace object."""
     is_parted: bool = False
     """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
+    is_plain: bool = False
+    """Whether documents hold spans of one trace in OTLP and nothing else, and the first trace id in them is its."""
     first: tuple[int, int] | None = None
     """Where the first item of a list of spans is, which tells the format of all, if each range is items of it."""
 
     @property
     def kind(self) -> tuple[object, ...]:
         """What pieces have in common that are one if they follow each other."""
-        return self.path, self.is_document, self.is_parted, self.first
+        return self.path, self.is_document, self.is_parted, self.is_plain, self.first
 
-    def parts(self) -> Iterator[Part]:
-        """Find the traces, still as JSON; finding those in documents takes a scan of the document."""
-        body = map_file(self.path)
-        view = memoryview(body)
+    def parts(self, view: memoryview) -> Iterator[Part]:
+        """Find the traces in the file's bytes, still as JSON; finding those in documents takes a scan of these."""
         ranges = (view[start:stop] for start, stop in zip(self.starts, self.stops, strict=True))
         if self.first is not None:
             yield from read_spans(ranges, view[slice(*self.first)], self.location).parts
+        elif self.is_plain:
+            # Late: nothing else needs it.
+            from traceq.codec.otlp import plain_parts
+
+            yield from plain_parts(ranges, self.location)
         elif self.is_document:
             found = read_documents(ranges, self.location).parts
             yield from parted(found) if self.is_parted else found
@@ -100,7 +105,9 @@ class FileSlice(Struct, eq=False):
         self.trace_count += other.trace_count
 
     def _groups(self) -> dict[str, list[Part]]:
-        return by_trace(part for piece in self.pieces for part in piece.parts())
+        # Once for all pieces: memory counts a file's bytes again for each mapping of the file.
+        views = {path: memoryview(map_file(path)) for path in dict.fromkeys(piece.path for piece in self.pieces)}
+        return by_trace(part for piece in self.pieces for part in piece.parts(views[piece.path]))
 
 
 class _Planner:
@@ -120,7 +127,14 @@ class _Planner:
 
     def add(self, path: str, location: str, run: Run) -> None:
         """Assign the traces of a run."""
-        file = Piece(path, location, is_document=run.is_document, is_parted=run.is_parted, first=run.first)
+        file = Piece(
+            path,
+            location,
+            is_document=run.is_document,
+            is_parted=run.is_parted,
+            is_plain=run.is_plain,
+            first=run.first,
+        )
         if run.is_document and len(run.starts) == 1 and run.first is None:
             self._place_document(file, run)
             return
