@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from traceq.codec.fitting import fitted
 from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.otlp_terms import Told
 from traceq.codec.spans import SpanDecoder
 from traceq.codec.translated import Translated, Translation
+from traceq.codec.unsound import Remark
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
 
@@ -59,15 +61,19 @@ class _Span(msgspec.Struct, gc=False, rename="camel"):
     attributes: _Json | None = None
     resource: _Resource | None = None
     status: _Status | None = None
+    status_code: int | str | None = msgspec.field(name="status.code", default=None)
+    """In earlier documents, as is the message."""
+    status_message: str | None = msgspec.field(name="status.message", default=None)
     events: list[_Event] | None = None
     links: list[_Link] | None = None
     instrumentation_scope: _Scope | None = None
 
 
 def _translate(written: _Json) -> Translated:
-    span = msgspec.convert(written, _Span)
+    remarks: list[Remark] = []
+    span = fitted(written, _Span, remarks)
     scope = span.instrumentation_scope or _Scope()
-    status = span.status or _Status(written.get("status.code"), written.get("status.message"))
+    status = span.status or _Status(span.status_code, span.status_message)
     resource = _attributes(written, "resource.attributes.", span.resource.attributes if span.resource else None)
     if span.service_name:
         resource.setdefault("service.name", span.service_name)
@@ -85,6 +91,7 @@ def _translate(written: _Json) -> Translated:
         told=Told(scope.name, scope.version, status.message, span.trace_state),
         own_events=[Event(known_time(e.time), e.name or "log", e.attributes or {}) for e in span.events or ()],
         own_links=[Link(read_id(e.trace_id), read_id(e.span_id), e.attributes or {}) for e in span.links or ()],
+        remarks=remarks,
     )
 
 

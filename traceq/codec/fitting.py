@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, inspect
@@ -18,6 +18,7 @@ from traceq.traces import WarningCode
 from traceq.units import NS_PER_US, parse_duration
 from traceq.untrusted import quoted
 
+_Struct = TypeVar("_Struct", bound=Struct)
 _UNFIT: Any = object()
 """In place of what cannot be understood."""
 _FINER = {"startTime": "startTimeUnixNano", "duration": "durationNano", "timestamp": "timeUnixNano"}
@@ -182,7 +183,7 @@ class Fitting(Struct):
         if value is None:
             return None
         number = number_of(value)
-        time_ns = _spoken(value) if number is None else self._counted(number, key)
+        time_ns = _spoken(value) if number is None else self._counted(number, key, place)
         if time_ns is None or not -MAX_NS <= time_ns <= MAX_NS:
             return _UNFIT
         is_plain = isinstance(value, int) or (isinstance(value, str) and value.lstrip("-").isdigit())
@@ -190,11 +191,12 @@ class Fitting(Struct):
             self._remark("time-repaired", f"{place} is {_shown(value)}, where a whole number belongs")
         return time_ns
 
-    def _counted(self, number: Decimal, key: str) -> int | None:
+    def _counted(self, number: Decimal, key: str, place: str) -> int | None:
         unit_ns = 1 if self.format_ns > 1 and key in _FINER.values() else self.unit_ns
         if _SIGN_BIT <= number < _WRAP:
-            # A negative number that was taken for one without a sign; as a point in time it means nothing.
-            return int(number - _WRAP) * unit_ns if key in _LENGTHS else 0
+            # A negative number that was taken for one without a sign; as a point in time it means nothing, which is
+            # told of a span that has none, but not of what happened in it.
+            return int(number - _WRAP) * unit_ns if key in _LENGTHS else None if place != key else 0
         time_ns = round(number * unit_ns)
         if unit_ns > 1 and key in _LENGTHS and _SIGN_BIT <= time_ns < _WRAP:
             return time_ns - _WRAP
@@ -208,6 +210,19 @@ class Fitting(Struct):
 
     def _remark(self, code: WarningCode, text: str) -> None:
         self.remarks.append(Remark(code, text))
+
+
+def fitted(value: Mapping[str, Any], into: type[_Struct], remarks: list[Remark]) -> _Struct:
+    """Convert an object that was decoded; what does not fit is put right or left out, and taken down.
+
+    Raises:
+        msgspec.ValidationError: If a field is missing.
+    """
+    try:
+        return msgspec.convert(value, into)
+    except msgspec.ValidationError:
+        fitting = Fitting(1, 1, remarks)
+        return msgspec.convert(fitting.object(value, into) or {}, into)
 
 
 _FLOATS = msgspec.json.Decoder(float, strict=False)

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from traceq.codec.fitting import fitted
 from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.otlp_terms import Told
 from traceq.codec.spans import SpanDecoder
 from traceq.codec.translated import Translated, Translation
+from traceq.codec.unsound import Remark
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
 
@@ -194,7 +196,10 @@ def _phoenix_row(row: _Object) -> Translated:
             nested[group][rest] = value
         elif not rest:
             nested.setdefault(key, value)
-    return _python_span(msgspec.convert(nested, _PythonSpan))
+    remarks: list[Remark] = []
+    read = _python_span(fitted(nested, _PythonSpan, remarks))
+    read.remarks = remarks
+    return read
 
 
 PHOENIX = Translation(

@@ -46,6 +46,8 @@ class Translated(msgspec.Struct, gc=False):
     own_events: list[Event] = []
     own_links: list[Link] = []
     """After reading: without the one that stands in for the parent."""
+    remarks: list[Remark] = []
+    """What was done to fit it into its format."""
 
     def attributes(self) -> Attributes:
         """Return the span's attributes, and whatever else Jaeger's conversion turns into tags."""
@@ -127,7 +129,7 @@ def coded_of(
             read = translate(span)
         except _NOT_TRANSLATED:
             continue  # told below, like what is no span
-        kept.append(_with_id(read, mended))
+        kept.append(_with_id(read, mended._replace(remarks=(*mended.remarks, *read.remarks))))
         found.append(read)
     coded.repairs += _in_right_unit(found, coded.trace_id)
     coded.repairs += repairs(kept, spans.given, coded.trace_id, [span.span_id for span in found])
@@ -157,12 +159,20 @@ def _in_right_unit(spans: Sequence[Translated], trace_id: str) -> list[TraceWarn
             ]
     told = [] if unit_ns is None else [unit_told(trace_id, unit_ns, NS_PER_US)]
     for span in spans:
+        if not all(0 < event.time_ns <= MAX_NS for event in span.own_events):
+            span.own_events = [replace(each, time_ns=_known(each.time_ns)) for each in span.own_events]
+            remark = Remark("value-left-out", "an event of it has no time that makes sense")
+            told += warnings_of([remark], trace_id, span.span_id)
         for name in ("start_ns", "end_ns"):
             if not -MAX_NS <= getattr(span, name) <= MAX_NS:
                 setattr(span, name, 0)
                 remark = Remark("value-left-out", f"its {name.removesuffix('_ns')} is after the year 2116")
                 told += warnings_of([remark], trace_id, span.span_id)
     return told
+
+
+def _known(time_ns: int) -> int:
+    return time_ns if 0 <= time_ns <= MAX_NS else 0
 
 
 def _add(coded: CodedTrace, spans: Sequence[Translated], codes: Codebook) -> None:

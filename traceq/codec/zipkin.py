@@ -183,8 +183,9 @@ class _Clock:
     def look_at(self, spans: list[Span]) -> None:
         """Take the least that any span tells: some are written down only after they have ended."""
         for span in spans:
-            if span.started_ms is not None and span.timestamp is not None and span.timestamp < _CALENDAR_FROM_US:
-                ahead_us = span.started_ms * 1000 - span.timestamp
+            started_us = (span.started_ms or 0) * 1000
+            if started_us >= _CALENDAR_FROM_US > (span.timestamp or 0) > 0:
+                ahead_us = started_us - (span.timestamp or 0)
                 self.ahead_us = ahead_us if self.ahead_us is None else min(self.ahead_us, ahead_us)
 
 
