@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.codec import protobuf
 from tests.codec.reading import described, record_of, table
 from tests.strategies import as_json, otlp_documents
 from traceq.assembly import joined
+from traceq.codec import by_trace, read_table
 from traceq.codec.documents import read_document
 from traceq.codec.otlp_protobuf import read_request
 from traceq.codec.splitting import SplitOptions, split
@@ -23,7 +25,7 @@ from traceq.semantics import Kind, Status
 from traceq.sources.files import JsonFiles
 from traceq.sources.interface import no_progress
 from traceq.sources.slices import sliced
-from traceq.traces import Event, Link
+from traceq.traces import Event, Link, Traces
 
 TRACE_ID = "0102030405060708090a0b0c0d0e0f10"
 
@@ -255,3 +257,90 @@ def test_damaged_messages_give_traces_or_a_decode_error(
         table_of(written(damaged))
     except DecodeError as error:
         assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed
+
+
+BROKEN = b"\x0a\x7f"
+"""A field that is longer than what follows."""
+NOT_TEXT = protobuf.field(1, b"k\xff") + protobuf.field(2, protobuf.field(1, "v"))
+WRONG = {
+    "attribute": (protobuf.field(9, BROKEN), "value-repaired", "attributes[0] is broken, and shown as its bytes"),
+    "text of an attribute": (protobuf.field(9, NOT_TEXT), "value-repaired", "some of its text is broken"),
+    "name": (protobuf.field(5, b"g\xff"), "value-repaired", "some of its text is broken"),
+    "event": (protobuf.field(11, BROKEN), "value-left-out", "events[0] is broken"),
+    "attribute of an event": (
+        protobuf.field(11, protobuf.field(3, BROKEN)),
+        "value-repaired",
+        "events[0].attributes[0] is broken, and shown as its bytes",
+    ),
+    "link": (protobuf.field(13, BROKEN), "value-left-out", "links[0] is broken"),
+    "status": (protobuf.field(15, BROKEN), "value-left-out", "status is broken"),
+    "deep": (
+        protobuf.field(
+            9, protobuf.field(2, reduce(lambda inner, _: protobuf.field(5, protobuf.field(1, inner)), range(200), b""))
+        ),
+        "value-repaired",
+        "attributes[0] is broken, and shown as its bytes",
+    ),
+}
+
+
+def both_ways(body: bytes) -> Traces:
+    groups = by_trace(read_document(body, "x.pb").parts).values()
+    lean, whole = (read_table(groups, with_details=with_details) for with_details in (False, True))
+    assert (lean.warnings, lean.span_ids, lean.start_ns) == (whole.warnings, whole.span_ids, whole.start_ns)
+    described(whole)
+    return whole
+
+
+def scoped(*spans: bytes) -> bytes:
+    return protobuf.field(1, protobuf.field(1, b"") + protobuf.field(2, protobuf.fields(2, list(spans))))
+
+
+@pytest.mark.parametrize(("wrong", "code", "told"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_broken_in_a_span_costs_no_more_than_itself(wrong: bytes, code: str, told: str) -> None:
+    traces = both_ways(scoped(protobuf.span(span(1)), protobuf.span(span(2)) + wrong, protobuf.span(span(3))))
+
+    assert len(traces.span_ids) == 3
+    found = [(each.code, each.span_id, each.message) for each in traces.warnings if each.code != "service-missing"]
+    assert found == [(code, f"{2:016x}", told)]
+
+
+def test_a_broken_span_is_left_out_and_told() -> None:
+    traces = both_ways(scoped(protobuf.span(span(1)), protobuf.span(span(2)) + BROKEN, protobuf.span(span(3))))
+
+    assert traces.span_ids == (f"{1:016x}", f"{3:016x}")
+    told = {(each.code, each.message) for each in traces.warnings}
+    assert ("span-left-out", "a span in resourceSpans[0] of x.pb is broken") in told
+
+
+@pytest.mark.parametrize(
+    ("resource", "scope", "told"),
+    [
+        (protobuf.field(1, BROKEN), b"", "resource.attributes[0] is broken, and shown as its bytes"),
+        (b"", BROKEN, "scope is broken"),
+        (b"", protobuf.field(1, b"\xff"), "some of its text is broken"),
+    ],
+)
+def test_a_broken_resource_or_scope_leaves_the_spans(resource: bytes, scope: bytes, told: str) -> None:
+    inner = protobuf.field(1, scope) + protobuf.field(2, protobuf.span(span(1)))
+
+    traces = both_ways(protobuf.field(1, protobuf.field(1, resource) + protobuf.field(2, inner)))
+
+    assert traces.span_ids == (f"{1:016x}",)
+    assert told in {each.message for each in traces.warnings}
+
+
+@given(st.data())
+def test_with_any_byte_of_a_span_changed_the_others_are_whole(data: st.DataObject) -> None:
+    event = {"timeUnixNano": "1600000000000000003", "name": "e", "attributes": []}
+    attribute = {"key": "nested", "value": {"arrayValue": {"values": [{"stringValue": "v"}]}}}
+    written = bytearray(protobuf.span(span(2, attributes=[attribute], events=[event])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        written[data.draw(st.integers(18, len(written) - 1))] = data.draw(st.integers(0, 255))
+
+    traces = both_ways(scoped(protobuf.span(span(1)), bytes(written), protobuf.span(span(3))))
+
+    others = {(each.span_id, each.name, each.start_ns) for each in map(traces.span, range(traces.span_count))}
+    assert {(f"{number:016x}", "get", 1_600_000_000_000_000_001) for number in (1, 3)} <= others
+    dropped = [each for each in traces.warnings if each.code in ("span-left-out", "duplicate-dropped")]
+    assert traces.span_count + len(dropped) == 3

@@ -14,6 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _BYTES = _Field.TYPE_BYTES
+_TEXT = _Field.TYPE_STRING
 _FIXED64 = _Field.TYPE_FIXED64
 _PACKAGE = "traceq.otlp"
 
@@ -39,6 +40,22 @@ _SINGLE: dict[str, dict[str, tuple[int, _Kind]]] = {
     "Link": {"trace_id": (1, _BYTES), "span_id": (2, _BYTES)},
     "Scope": {"name": (1, _BYTES), "version": (2, _BYTES)},
     "KeyValue": {"key": (1, _BYTES), "value": (2, "AnyValue")},
+    # With nothing left to parse, and with text that must be UTF-8.
+    "WholeSpan": {"trace_state": (3, _TEXT), "name": (5, _TEXT), "status": (15, "WholeStatus")},
+    "WholeStatus": {"message": (2, _TEXT), "code": (3, _Field.TYPE_INT32)},
+    "WholeEvent": {"time_unix_nano": (1, _FIXED64), "name": (2, _TEXT)},
+    "WholeLink": {"trace_id": (1, _BYTES), "span_id": (2, _BYTES)},
+    "WholeScope": {"name": (1, _TEXT), "version": (2, _TEXT)},
+    "WholeKeyValue": {"key": (1, _TEXT), "value": (2, "WholeValue")},
+    "WholeValue": {
+        "string_value": (1, _TEXT),
+        "bool_value": (2, _Field.TYPE_BOOL),
+        "int_value": (3, _Field.TYPE_INT64),
+        "double_value": (4, _Field.TYPE_DOUBLE),
+        "array_value": (5, "WholeValues"),
+        "kvlist_value": (6, "WholeResource"),
+        "bytes_value": (7, _BYTES),
+    },
 }
 _REPEATED: dict[str, dict[str, tuple[int, _Kind]]] = {
     "Request": {"resource_spans": (1, "ResourceSpans")},
@@ -50,8 +67,17 @@ _REPEATED: dict[str, dict[str, tuple[int, _Kind]]] = {
     "Link": {"attributes": (4, _BYTES)},
     "Scope": {"attributes": (3, _BYTES)},
     "Resource": {"attributes": (1, _BYTES)},
+    "Spans": {"spans": (1, _BYTES)},
     "Values": {"values": (1, "AnyValue")},
     "KeyValues": {"values": (1, "KeyValue")},
+    "WholeSpan": {"attributes": (9, "WholeKeyValue"), "events": (11, "WholeEvent"), "links": (13, "WholeLink")},
+    "WholeEvent": {"attributes": (3, "WholeKeyValue")},
+    "WholeLink": {"attributes": (4, "WholeKeyValue")},
+    "WholeScope": {"attributes": (3, "WholeKeyValue")},
+    # Maps of values are like this, too.
+    "WholeResource": {"attributes": (1, "WholeKeyValue")},
+    "WholeValues": {"values": (1, "WholeValue")},
+    "WholeSpans": {"spans": (1, "WholeSpan")},
 }
 _ONE_OF: dict[str, dict[str, tuple[int, _Kind]]] = {
     "AnyValue": {
@@ -93,8 +119,16 @@ _CLASSES = _classes()
 Request: Any = _CLASSES["Request"]
 Resource: Any = _CLASSES["Resource"]
 Scope: Any = _CLASSES["Scope"]
+Spans: Any = _CLASSES["Spans"]
 Span: Any = _CLASSES["Span"]
 Status: Any = _CLASSES["Status"]
 Event: Any = _CLASSES["Event"]
 Link: Any = _CLASSES["Link"]
 KeyValue: Any = _CLASSES["KeyValue"]
+WholeSpans: Any = _CLASSES["WholeSpans"]
+WholeSpan: Any = _CLASSES["WholeSpan"]
+WholeEvent: Any = _CLASSES["WholeEvent"]
+WholeLink: Any = _CLASSES["WholeLink"]
+WholeScope: Any = _CLASSES["WholeScope"]
+WholeResource: Any = _CLASSES["WholeResource"]
+WholeKeyValue: Any = _CLASSES["WholeKeyValue"]

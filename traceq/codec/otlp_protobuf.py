@@ -122,10 +122,12 @@ def read_coded(spans: Sequence[_Located], trace_id: str, codes: Codebook, *, wit
         with_details: Whether to keep attributes, events and links.
 
     Raises:
-        DecodeError: If one of them is not an OTLP span, or has no id.
+        DecodeError: If one of them cannot be read even after what is broken was left out.
     """
-    spans, parsed, lost = _parsed(spans)
-    coded = CodedTrace(trace_id, repairs=[left_out(trace_id, f"a span in {place} is broken") for place in lost])
+    coded = CodedTrace(trace_id)
+    if not _are_whole(spans):
+        spans = _put_right(spans, coded)
+    parsed = [messages.Span.FromString(span) for _, span in spans]
     coded.span_ids += [_span_id(span, coded) for span in parsed]
     starts = [_time(span.start_time_unix_nano) for span in parsed]
     coded.start_ns += starts
@@ -142,22 +144,115 @@ def read_coded(spans: Sequence[_Located], trace_id: str, codes: Codebook, *, wit
     return coded
 
 
-def _parsed(spans: Sequence[_Located]) -> tuple[Sequence[_Located], list[Any], list[str]]:
-    """Parse spans; give those that can be, what they hold, and where the others are."""
-    parse = messages.Span.FromString
+def _are_whole(spans: Sequence[_Located]) -> bool:
+    """Whether nothing is wrong with spans, down to the last attribute, nor with what they ran in."""
     try:
-        return spans, [parse(span) for _, span in spans], []
+        messages.WholeSpans.FromString(messages.Spans(spans=[span for _, span in spans]).SerializeToString())
     except BrokenMessageError:
-        kept: list[_Located] = []
-        lost: list[str] = []
-        for origin, span in spans:
-            try:
-                parse(span)
-            except BrokenMessageError:
-                lost.append(origin.place)
-            else:
-                kept.append((origin, span))
-        return kept, [parse(span) for _, span in kept], lost
+        return False
+    return all(
+        _is_whole(messages.WholeResource, each.resource) and _is_whole(messages.WholeScope, each.scope)
+        for each in _origins(spans)
+    )
+
+
+def _origins(spans: Sequence[_Located]) -> Iterator[_Origin]:
+    """Give what spans ran in; the spans of a scope follow each other."""
+    last = None
+    for origin, _ in spans:
+        if origin is not last:
+            last = origin
+            yield origin
+
+
+# Collectors repeat the same resource in every batch.
+@lru_cache(maxsize=1024)
+def _is_whole(kind: Any, written: bytes) -> bool:
+    return _is_readable(kind, written)
+
+
+def _is_readable(kind: Any, written: bytes) -> bool:
+    try:
+        kind.FromString(written)
+    except BrokenMessageError:
+        return False
+    return True
+
+
+def _put_right(spans: Sequence[_Located], coded: CodedTrace) -> list[_Located]:
+    """Leave out what is broken in spans, and in what they ran in, and tell it."""
+    origins: dict[int, _Origin] = {}
+    for origin in _origins(spans):
+        if id(origin) not in origins:
+            remarks: list[Remark] = []
+            resource = _mended_part(messages.Resource, origin.resource, "resource", remarks)
+            scope = _mended_part(messages.Scope, origin.scope, "scope", remarks)
+            origins[id(origin)] = _Origin(resource, scope, origin.place)
+            coded.repairs += warnings_of(remarks, coded.trace_id, "")
+    kept: list[_Located] = []
+    for origin, written in spans:
+        span = written if _is_readable(messages.WholeSpan, written) else _mended(written, coded)
+        if span is None:
+            coded.repairs.append(left_out(coded.trace_id, f"a span in {origin.place} is broken"))
+        else:
+            kept.append((origins[id(origin)], span))
+    return kept
+
+
+def _mended(written: bytes, coded: CodedTrace) -> bytes | None:
+    """Leave out what is broken in a span; None if all of it is."""
+    try:
+        span = messages.Span.FromString(written)
+    except BrokenMessageError:
+        return None
+    remarks: list[Remark] = []
+    _look_at_attributes(span.attributes, "attributes", remarks)
+    for name, kind in (("events", messages.Event), ("links", messages.Link)):
+        found = [
+            _mended_part(kind, each, f"{name}[{position}]", remarks)
+            for position, each in enumerate(getattr(span, name))
+        ]
+        span.ClearField(name)
+        getattr(span, name).extend(filter(None, found))
+    span.status = _mended_part(messages.Status, span.status, "status", remarks)
+    if not (_is_text(span.name) and _is_text(span.trace_state)):
+        remarks.append(_BROKEN_TEXT)
+    coded.repairs += warnings_of(remarks, coded.trace_id, span.span_id.hex())
+    mended: bytes = span.SerializeToString()
+    return mended
+
+
+_BROKEN_TEXT = Remark("value-repaired", "some of its text is broken")
+
+
+def _mended_part(kind: Any, written: bytes, place: str, remarks: list[Remark]) -> bytes:
+    """Look at a part of a span, or what it ran in; empty if it is broken."""
+    try:
+        part = kind.FromString(written)
+    except BrokenMessageError:
+        remarks.append(Remark("value-left-out", f"{place} is broken"))
+        return b""
+    if kind is not messages.Status:
+        _look_at_attributes(part.attributes, f"{place}.attributes", remarks)
+    if not all(_is_text(getattr(part, name, b"")) for name in ("name", "version", "message")):
+        remarks.append(_BROKEN_TEXT)
+    return written
+
+
+def _look_at_attributes(attributes: Iterable[bytes], place: str, remarks: list[Remark]) -> None:
+    for position, attribute in enumerate(attributes):
+        if not _is_readable(messages.KeyValue, attribute):
+            remarks.append(Remark("value-repaired", f"{place}[{position}] is broken, and shown as its bytes"))
+        elif not _is_readable(messages.WholeKeyValue, attribute):
+            remarks.append(_BROKEN_TEXT)
+
+
+def _is_text(written: bytes) -> bool:
+    try:
+        written.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _span_id(span: Any, coded: CodedTrace) -> str:
@@ -298,7 +393,8 @@ class _Details(msgspec.Struct, gc=False):
         with _failures_told("cannot read the events of a span"):
             events = [messages.Event.FromString(event) for event in self._span().events]
         read = [
-            Event(event.time_unix_nano, _text(event.name) or "log", _attributes(event.attributes)) for event in events
+            Event(_time(event.time_unix_nano), _text(event.name) or "log", _attributes(event.attributes))
+            for event in events
         ]
         return tuple(sorted(read, key=lambda event: event.time_ns))
 
