@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -57,10 +58,16 @@ v1_tags = st.lists(
 )
 
 
-@st.composite
-def _parents(draw: st.DrawFn, position: int) -> int | None:
+@cache
+def _parents(position: int) -> st.SearchStrategy[int | None]:
     """Choose an earlier span, one that is not there (-1), or none: so there are no rings."""
-    return draw(st.one_of(st.none(), st.integers(-1, position - 1)))
+    return st.sampled_from((*[None] * (position + 1), *range(-1, position)))
+
+
+@cache
+def _elsewhere(trace_id: str) -> st.SearchStrategy[list[str]]:
+    """Give ids of other traces."""
+    return st.lists(trace_hex_ids.filter(lambda each: each != trace_id), max_size=2)
 
 
 def _span_id(position: int) -> str:
@@ -85,13 +92,13 @@ def _v1_spans(draw: st.DrawFn, trace_id: str, position: int, process_ids: list[s
     parent = draw(_parents(position))
     kind = draw(st.sampled_from(["CHILD_OF", "FOLLOWS_FROM"]))
     references = [] if parent is None else [_v1_reference(kind, trace_id, _span_id(parent))]
-    elsewhere = draw(st.lists(trace_hex_ids.filter(lambda each: each != trace_id), max_size=2))
+    elsewhere = draw(_elsewhere(trace_id))
     references += [_v1_reference("FOLLOWS_FROM", other, "00000000000000ff") for other in elsewhere]
     return {
         "traceID": trace_id,
         "spanID": _span_id(position),
         "operationName": draw(texts),
-        "references": draw(st.permutations(references)),
+        "references": draw(st.permutations(references)) if len(references) > 1 else references,
         "startTime": draw(_TIMES_NS) // 1000,
         "duration": draw(st.integers(0, 10**9)),
         "tags": draw(v1_tags),
@@ -152,7 +159,7 @@ def _service(name: str) -> list[dict[str, Any]]:
 def _otlp_spans(draw: st.DrawFn, trace_id: str, position: int) -> dict[str, Any]:
     start_ns = draw(_TIMES_NS)
     parent = draw(_parents(position))
-    elsewhere = draw(st.lists(trace_hex_ids.filter(lambda each: each != trace_id), max_size=2))
+    elsewhere = draw(_elsewhere(trace_id))
     return {
         "traceId": trace_id,
         "spanId": _span_id(position),
