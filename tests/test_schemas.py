@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,6 +62,7 @@ OF_THE_CHAT = (
 )
 
 
+@cache
 def validator(command: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((SCHEMAS / f"{command}.json").read_text(encoding="utf-8")))
 
@@ -331,11 +333,11 @@ def test_what_is_no_such_document_is_refused(path: str, value: object, answer: A
     broken = copy.deepcopy(answer)
     changed(path, value)(broken)
 
-    assert told("bottlenecks", answer) == []
     assert told("bottlenecks", broken) != []
 
 
 @pytest.fixture(scope="module")
 def answer() -> Any:
     ((_, document),) = documents("bottlenecks", "chat-service", "--source", str(ROOT / "fixtures" / "chat.json"))
+    assert told("bottlenecks", document) == []
     return document
