@@ -155,6 +155,28 @@ BEGINNING = "cannot read traces from x.json"
         pytest.param(
             "Größe\x9b".encode(), ": it begins with 'Größe\\x9b', where JSON of traces begins with { or [", id="text"
         ),
+        pytest.param(b"# Traces\n\n```json\n{}\n```\n", ": it looks like Markdown", id="markdown"),
+        pytest.param(b"# a comment\nservice:\n  pipelines: {}\n", ": it looks like YAML", id="yaml"),
+        pytest.param(
+            b"2024-01-01T00:00:00Z\tinfo\nResourceSpans #0\nResource SchemaURL: \n",
+            ": it looks like what the debug exporter of a collector prints; its file exporter writes OTLP",
+            id="debug-exporter",
+        ),
+        pytest.param(
+            b"Activity.TraceId:            0af7651916cd43dd8448eb211c80319c\n",
+            ": it looks like what the console exporter of .NET prints",
+            id="dotnet",
+        ),
+        pytest.param(
+            b"INFO: i.o.e.l.LoggingSpanExporter - 'get' : 0af7651916cd43dd8448eb211c80319c\n",
+            ": it looks like what the logging exporter of Java prints",
+            id="java",
+        ),
+        pytest.param(
+            b'Spans\nResource\n\t ->  service.name=String(Owned("a"))\n',
+            ": it looks like what the stdout exporter of Rust prints",
+            id="rust",
+        ),
         pytest.param(as_json({"foo": 1, "b\nar": 2}), ": it looks like JSON with the keys foo, b\\nar", id="unknown"),
         pytest.param(
             as_json(dict.fromkeys("abcdef")), ": it looks like JSON with the keys a, b, c, d, ...", id="many-keys"
@@ -189,6 +211,29 @@ BEGINNING = "cannot read traces from x.json"
             id="google",
         ),
         pytest.param(as_json([{"ph": "X", "ts": 1}]), ": it looks like a Chrome trace", id="chrome"),
+        pytest.param(
+            as_json({"metadata": {}, "traceEvents": []}), ": it looks like a Chrome trace", id="chrome-metadata"
+        ),
+        pytest.param(
+            as_json({"metadata": {}, "kind": "a"}), ": it looks like JSON with the keys metadata, kind", id="k8s"
+        ),
+        pytest.param(
+            as_json({"traces": "Spuren", "a": ""}), ": it looks like JSON with the keys traces, a", id="words"
+        ),
+        pytest.param(
+            as_json({"trace": {"id": "1"}, "observations": []}), ": it looks like a trace of Langfuse", id="langfuse"
+        ),
+        pytest.param(
+            as_json([{"traceId": "1", "serviceInstance": "a", "spans": [{"spanId": 0}]}]),
+            ": it looks like a trace of SkyWalking",
+            id="skywalking-instance",
+        ),
+        pytest.param(
+            as_json([{"@timestamp": ["2020"], "processor.event": ["span"]}]),
+            ": it looks like documents of Elastic APM",
+            id="elastic-fields",
+        ),
+        pytest.param(as_json({"scopeLogs": []}), ": it looks like OTLP logs", id="scope-logs"),
         pytest.param(as_json({"resourceLogs": []}), ": it looks like OTLP logs", id="logs"),
         pytest.param(
             b'{"data":["a"]}',

@@ -143,6 +143,15 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
+_PRINTED = (
+    ("what the debug exporter of a collector prints; its file exporter writes OTLP", re.compile(rb"ResourceSpans #\d")),
+    ("what the console exporter of .NET prints", re.compile(rb"\bActivity\.TraceId:")),
+    ("what the logging exporter of Java prints", re.compile(rb"\bLoggingSpanExporter\b")),
+    ("what the stdout exporter of Rust prints", re.compile(rb"\ASpans\s+Resource\b")),
+    ("YAML", re.compile(rb"\A(?:---\r?\n|(?:#.*\n)*[\w.-]+:(?: .*)?\r?\n(?:[ \t]*(?:- |[\w.\"-]+:(?: |\r?\n))))")),
+    ("Markdown", re.compile(rb"\A#{1,6} \S|^```", re.MULTILINE)),
+)
+"""Text that is met where traces are looked for, and how it is told."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEAD_BYTES = 1024
 _KEYS_SHOWN = 4
@@ -150,30 +159,50 @@ _KEYS_SHOWN = 4
 # The first shape whose keys are all present is taken, so specific shapes precede vague ones.
 _SHAPES = (
     ({"flamebearer"}, "a flame graph of Pyroscope"),
+    ({"traceEvents"}, "a Chrome trace"),
+    ({"ph", "ts"}, "a Chrome trace"),
+    ({"$schema", "profiles"}, "a speedscope profile"),
+    ({"observations"}, "a trace of Langfuse"),
+    ({"parentObservationId"}, "observations of Langfuse"),
+    ({"dotted_order"}, "runs of LangSmith"),
     ({"segmentId", "spanId"}, "a trace of SkyWalking"),
     ({"traceSegmentId", "spans"}, "a trace of SkyWalking"),
+    ({"serviceInstance"}, "a trace of SkyWalking"),
+    ({"serviceInstanceName"}, "a trace of SkyWalking"),
     ({"processor", "@timestamp"}, "documents of Elastic APM"),
-    ({"transaction"}, "what agents of Elastic APM send"),
-    ({"metadata"}, "what agents of Elastic APM send"),
+    ({"processor.event", "@timestamp"}, "documents of Elastic APM"),
+    ({"transaction", "@timestamp"}, "documents of Elastic APM"),
     ({"projectId", "traceId", "spans"}, "a trace of Google Cloud"),
     ({"Traces"}, "traces of AWS X-Ray"),
     ({"Segments"}, "traces of AWS X-Ray"),
     ({"trace_id", "id", "name", "start_time"}, "segments of AWS X-Ray"),
     ({"event_id", "contexts", "spans"}, "events of Sentry"),
     ({"trace.trace_id"}, "events of Honeycomb"),
+    ({"common", "spans"}, "spans of New Relic"),
     ({"results"}, "an answer of one of Grafana's data sources"),
+    ({"panels", "title"}, "a dashboard of Grafana"),
     ({"resourceLogs"}, "OTLP logs"),
+    ({"resource_logs"}, "OTLP logs"),
+    ({"scopeLogs"}, "OTLP logs"),
+    ({"severityText"}, "OTLP logs"),
     ({"resourceMetrics"}, "OTLP metrics"),
+    ({"resource_metrics"}, "OTLP metrics"),
+    ({"scopeMetrics"}, "OTLP metrics"),
     ({"trace_id", "span_id", "meta"}, "Datadog spans"),
-    ({"traceEvents"}, "a Chrome trace"),
-    ({"ph", "ts"}, "a Chrome trace"),
-    ({"$schema", "profiles"}, "a speedscope profile"),
-    ({"traces"}, "a search answer of Tempo, which holds no spans"),
     ({"services"}, "services as Jaeger's API answers them"),
     ({"operations"}, "operations as Jaeger's API answers them"),
     ({"name", "spanKind"}, "operations as Jaeger's API answers them"),
     ({"summaries"}, "trace summaries as Jaeger's API answers them"),
+    ({"mappings"}, "a mapping of Elasticsearch"),
+    ({"index_patterns"}, "a mapping of Elasticsearch"),
 )
+_WHOLE_SHAPES = {
+    frozenset(("metadata",)): "what agents of Elastic APM send",
+    frozenset(("transaction",)): "what agents of Elastic APM send",
+    frozenset(("traces",)): "a search answer of Tempo, which holds no spans",
+    frozenset(("traces", "metrics")): "a search answer of Tempo, which holds no spans",
+}
+"""The same, by all keys of an object: beside others these would tell nothing."""
 
 KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 """Reads the keys of a JSON object."""
@@ -216,6 +245,9 @@ def _not_json(head: bytes, text: bytes) -> str:
             return f"it is {what}"
     if text.startswith(b"<"):
         return "it is an HTML page" if b"<html" in text.lower() or b"<!doctype html" in text.lower() else "it is XML"
+    printed = next((what for what, telling in _PRINTED if telling.search(text)), None)
+    if printed:
+        return f"it looks like {printed}"
     # The head counts as text even if it is cut in the middle of a character.
     decoded = text.decode("utf-8", "replace").rstrip("\ufffd")
     if "\ufffd" in decoded or any(character < " " and character not in "\t\r\n" for character in decoded):
@@ -337,7 +369,8 @@ def cut_off(what: str) -> str:
 def shape_of(keys: Collection[str]) -> str | None:
     """Name what a JSON object with these keys is; None if it is not known."""
     found = set(keys)
-    return next((what for telling, what in _SHAPES if telling <= found), None)
+    shape = next((what for telling, what in _SHAPES if telling <= found), None)
+    return shape or _WHOLE_SHAPES.get(frozenset(found))
 
 
 def looks_like(keys: Collection[str]) -> str:
