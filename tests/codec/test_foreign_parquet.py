@@ -16,6 +16,7 @@ from tests.codec.reading import described, table
 from tests.laws import examples
 from tests.strategies import as_json, otlp_documents
 from traceq.assembly import joined
+from traceq.codec import read_table
 from traceq.codec.documents import read_document
 from traceq.codec.losses import lost
 from traceq.codec.parquet_otap import OtapWriter
@@ -165,3 +166,47 @@ def test_times_that_tell_their_unit_are_not_guessed(tmp_path: Path) -> None:
     body = written({**DUCKDB, "start_time_unix_nano": [1000, 2000]}, tmp_path / "x.parquet")
 
     assert sorted(table(body).start_ns) == [1000, 2000]
+
+
+WRONG: dict[str, Any] = {
+    "list": [[1], None],
+    "structure": [{"a": 1}, None],
+    "truth": [True, None],
+    "number": [-(2**63), None],
+    "fraction": [float("nan"), None],
+    "text": ["soon", None],
+    "bytes": [b"\xff", None],
+    "deep": ["[" * 3000 + "]" * 3000, None],
+    "broken JSON": ['{"a":', None],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("content", [CLICKHOUSE, DUCKDB], ids=["clickhouse", "duckdb"])
+def test_cells_that_make_no_sense_cost_themselves(content: dict[str, Any], wrong: Any, tmp_path: Path) -> None:
+    for column in [each for each in content if each.lower().replace("_", "") != "traceid"]:
+        parts = read_document(written({**content, column: wrong}, tmp_path / "x.parquet"), "x.parquet").parts
+
+        lean, whole = (read_table([parts], with_details=with_details) for with_details in (False, True))
+
+        assert (lean.span_count, lean.warnings) == (2, whole.warnings)
+        assert described(whole)
+
+
+def test_numbers_that_json_lacks_cost_themselves_in_columns_of_json(tmp_path: Path) -> None:
+    body = written({**DUCKDB, "span_attributes": ['{"a": NaN, "b": 1e400, "c": 1}', None]}, tmp_path / "x.parquet")
+
+    read = table(body)
+
+    assert read.span(0).details.attributes()["a"] == "NaN"
+    assert read.span(0).details.attributes()["c"] == 1
+    assert {each.code for each in read.warnings} == {"value-repaired"}
+
+
+def test_times_beyond_what_fits_are_told_of_their_span(tmp_path: Path) -> None:
+    times = pa.array([2**62, NS // 1000], pa.timestamp("us"))
+
+    read = table(written({**CLICKHOUSE, "Timestamp": times}, tmp_path / "x.parquet"))
+
+    assert read.start_ns[1] == NS // 1000 * 1000
+    assert "start-missing" in {each.code for each in read.warnings if each.span_id == "01" * 8}

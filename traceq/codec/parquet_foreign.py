@@ -7,14 +7,15 @@ but for the ids; attributes are JSON text or maps.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from traceq.codec.foreign_values import known_time, read_id
 from traceq.codec.mending import Mended
@@ -23,16 +24,18 @@ from traceq.codec.parquet import FORMAT_KEY
 from traceq.codec.parts import Part, SpansPart
 from traceq.codec.spans import Spans
 from traceq.codec.translated import Translated, coded_of
-from traceq.codec.wire import VOID_IDS, Body, failures_told, refusal
+from traceq.codec.unsound import Remark, marked, sound
+from traceq.codec.wire import BROKEN, MAX_NS, VOID_IDS, Body, failures_told, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
+from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from traceq.untrusted import quoted
 
 _Array: TypeAlias = Any
 """pyarrow tells no types."""
-_Row: TypeAlias = Mapping[str, Any]
+_Row: TypeAlias = dict[str, Any]
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "trace_id": ("trace_id", "TraceId"),
@@ -65,7 +68,6 @@ _NEEDED = ("trace_id", "span_id", "start")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, IndexError, KeyError)
 """What pyarrow raises for damaged bytes, in its own layers and in Python's."""
 _AS_FILE = "it is read from a file of its own only, not unpacked, since its columns are read one by one; give its path"
-_DETAILS = frozenset(name for name in _NAMES if name.startswith(("event", "link"))) - {"links"}
 
 
 def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
@@ -126,8 +128,14 @@ def _plain(table: _Array) -> _Array:
 
 
 def _nanoseconds(times: _Array) -> _Array:
-    zone = times.type.tz
-    return pc.cast(pc.cast(times, pa.timestamp("ns", zone)), pa.int64())
+    """Convert times; one that is beyond what fits becomes null."""
+    counted = pc.cast(times, pa.int64())
+    unit_ns = _UNITS[times.type.unit]
+    fits = pc.and_(pc.less_equal(counted, MAX_NS // unit_ns), pc.greater_equal(counted, -(MAX_NS // unit_ns)))
+    return pc.multiply(pc.if_else(fits, counted, None), unit_ns)
+
+
+_UNITS = {"s": NS_PER_S, "ms": NS_PER_MS, "us": NS_PER_US, "ns": 1}
 
 
 class _File:
@@ -142,7 +150,7 @@ class _File:
         rows: dict[str, list[int]] = {}
         nameless: list[str] = []
         for row, written in enumerate(self._table.column("trace_id").to_pylist()):
-            trace_id = _id(written)
+            trace_id = _id(written) if isinstance(written, (str, bytes)) else ""
             if trace_id in VOID_IDS:
                 nameless.append(f"row {row} of {self._place}")
             else:
@@ -151,10 +159,7 @@ class _File:
 
     def _read(self, spans: Sequence[int], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
         with failures_told(f"cannot read trace {trace_id} of {self._place}"):
-            table = self._table.take(pa.array(spans))
-            if not with_details:
-                table = table.drop_columns([name for name in table.column_names if name in _DETAILS])
-            rows = table.to_pylist()
+            rows = self._table.take(pa.array(spans)).to_pylist()
         # A span without an id is given one by its place, which is the same with and without details.
         mended = [Mended(at, msgspec.Raw(f"{trace_id} {row}".encode())) for at, row in enumerate(spans)]
         found = Spans(rows, mended, len(rows))
@@ -163,38 +168,92 @@ class _File:
         )
 
 
-def _id(written: str | bytes | None) -> str:
+def _id(written: Any) -> str:
+    if written is not None and not isinstance(written, (str, bytes)):
+        raise TypeError("an id is text or bytes")
     return written.hex() if isinstance(written, bytes) else read_id(written)
 
 
-def _translated(row: _Row, exact: Collection[str]) -> Translated:
-    def time_ns(name: str) -> int:
-        return int(row[name] or 0) if name in exact else known_time(row.get(name))
+_Value = TypeVar("_Value")
+_NO_SENSE = (*BROKEN, ValueError, TypeError, OverflowError)
+"""What reading a cell can raise."""
 
-    resource = _attributes(row.get("resource"))
-    if row.get("service"):
-        resource.setdefault("service.name", row["service"])
-    start_ns = time_ns("start")
-    duration_ns = row.get("duration")
+
+class _Cells(Struct):
+    """Reads the cells of a row; what makes no sense is left out, and taken down."""
+
+    row: _Row
+    exact: Collection[str]
+    """The columns of times whose unit is known."""
+    remarks: list[Remark] = []
+
+    def read(self, name: str, read: Callable[[Any], _Value], otherwise: _Value) -> _Value:
+        """Read a cell, or what a missing one stands for."""
+        written = self.row.get(name)
+        try:
+            return read(written)
+        except _NO_SENSE as error:
+            readable = marked(memoryview(written.encode()), error) if isinstance(written, str) else None
+            if readable is not None:
+                text, remarks = sound(bytes(readable))
+                self.row[name] = text.decode()
+                self.remarks += remarks
+                return self.read(name, read, otherwise)
+            self.remarks.append(Remark("value-left-out", f"its column {name} makes no sense"))
+            return otherwise
+
+    def time_ns(self, name: str) -> int:
+        """Read a time."""
+        return self.read(name, _exact_time if name in self.exact else known_time, 0)
+
+    def text(self, name: str) -> str | None:
+        """Read text."""
+        return self.read(name, _text, None)
+
+    def attributes(self, name: str) -> dict[str, AttributeValue]:
+        """Read attributes."""
+        return self.read(name, _attributes, dict[str, AttributeValue]())
+
+
+def _exact_time(written: Any) -> int:
+    return int(written or 0)
+
+
+def _text(written: Any) -> str | None:
+    if written is not None and not isinstance(written, str):
+        raise TypeError("no text")
+    return written
+
+
+def _translated(row: _Row, exact: Collection[str]) -> Translated:
+    cells = _Cells(row, exact)
+    resource = cells.attributes("resource")
+    if service := cells.text("service"):
+        resource.setdefault("service.name", service)
+    start_ns = cells.time_ns("start")
+    duration_ns = cells.read("duration", lambda written: None if written is None else int(written), None)
     return Translated(
         trace_id=_id(row["trace_id"]),
-        span_id=_id(row["span_id"]),
-        parent_id=_id(row.get("parent_id")),
-        name=row.get("name") or "",
-        kind=_enum(row.get("kind")),
+        span_id=cells.read("span_id", _id, ""),
+        parent_id=cells.read("parent_id", _id, ""),
+        name=cells.text("name") or "",
+        kind=cells.read("kind", _enum, None),
         start_ns=start_ns,
-        end_ns=time_ns("end") or start_ns if duration_ns is None else start_ns + int(duration_ns),
-        status=_enum(row.get("status")),
-        own_attributes=_attributes(row.get("attributes")),
+        end_ns=cells.time_ns("end") or start_ns if duration_ns is None else start_ns + duration_ns,
+        status=cells.read("status", _enum, None),
+        own_attributes=cells.attributes("attributes"),
         resource_attributes=resource,
-        told=Told(row.get("scope_name"), row.get("scope_version"), row.get("message"), row.get("state")),
-        own_events=_events(row),
-        own_links=_links(row),
+        told=Told(*map(cells.text, ("scope_name", "scope_version", "message", "state"))),
+        own_events=cells.read("events", lambda _: _events(row), []),
+        own_links=cells.read("links", lambda _: _links(row), []),
+        remarks=cells.remarks,
     )
 
 
-def _enum(written: str | int | None) -> str | int | None:
+def _enum(written: Any) -> str | int | None:
     """Give a kind or status as OTLP names it: `Server`, `SPAN_KIND_SERVER` and 2 are the same."""
+    if written is not None and not isinstance(written, (str, int)):
+        raise TypeError("neither a name nor a number")
     return written.upper() if isinstance(written, str) else written
 
 
@@ -212,7 +271,7 @@ def _events(row: _Row) -> list[Event]:
     if times is not None:
         names, attributes = row.get("event_names") or [], row.get("event_attributes") or []
         return [
-            Event(known_time(time), name or "log", _attributes(told))
+            Event(known_time(time), _text(name) or "log", _attributes(told))
             for time, name, told in _together(times, names, attributes)
         ]
     return [
