@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from traceq.analysis.calls import Calls, Node, PeerGrouping, find_calls, own_calls, protocol, united
 from traceq.analysis.columns import Ints, columns
 from traceq.analysis.critical_path import find_paths
-from traceq.analysis.grouping import added, distinct, merged, numbered_rows, sum_by_group
+from traceq.analysis.grouping import added, distinct, merged, moved, numbered_rows, sum_by_group
 from traceq.analysis.learning import corrected, with_learned, with_rejoined
 from traceq.analysis.messages import Sent, Taken, Way, find_messages, find_waits, find_ways
 from traceq.analysis.spread import Spread, spread, spreads
@@ -194,8 +194,7 @@ def _spoken(calls: Calls, edge_of: Ints, keys: list[CallKey]) -> dict[tuple[Call
     """Read the protocols of each edge, from one call of each operation."""
     spans, traces = calls.spans, calls.spans.traces
     names = spans.names[calls.row].astype(np.int64)
-    place = np.zeros(len(traces), dtype=np.int64)
-    place[sorted(range(len(traces)), key=traces.trace_ids.__getitem__)] = np.arange(len(traces))
+    place = moved(np.arange(len(traces)), sorted(range(len(traces)), key=traces.trace_ids.__getitem__), len(traces))
     order = np.lexsort((place[spans.trace[calls.row]], names, edge_of))
     heads = np.flatnonzero(np.diff(edge_of[order] * len(traces.names) + names[order], prepend=-1))
     found = {}
@@ -210,8 +209,7 @@ def _critical(calls: Calls) -> tuple[Ints, int]:
     own_ns = find_paths(calls.spans).own_ns
     call_of = own_calls(calls)
     within = np.flatnonzero(call_of >= 0)
-    held_ns = np.zeros(calls.caller.size, dtype=np.int64)
-    np.add.at(held_ns, call_of[within], own_ns[within])
+    held_ns = sum_by_group(call_of[within], own_ns[within], calls.caller.size)
     return held_ns, int(own_ns.sum())
 
 

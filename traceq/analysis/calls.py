@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct, structs
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import find_roots, numbered_rows
+from traceq.analysis.grouping import find_roots, flags_at, numbered_rows
 from traceq.analysis.learning import find_fragments
 from traceq.report import Column, Unit
 from traceq.semantics import (
@@ -229,9 +229,7 @@ def _is_answered(spans: Columns, is_message: Flags) -> Flags:
     parents = spans.parents[children]
     consumes = spans.roles[children] == Kind.CONSUMER
     crosses = (spans.services[children] != spans.services[parents]) | (spans.roles[children] == Kind.SERVER) | consumes
-    answered = np.zeros(spans.parents.size, dtype=np.bool_)
-    answered[parents[crosses & ~(consumes & is_message[parents])]] = True
-    return answered
+    return flags_at(parents[crosses & ~(consumes & is_message[parents])], spans.parents.size)
 
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from traceq.analysis.grouping import (
     Small,
     TimeKeys,
     find_roots,
+    flags_at,
     numbered,
     numbered_rows,
     sum_by_run,
@@ -132,18 +133,12 @@ def columns(traces: Traces) -> Columns:
         names=names,
         hosts=hosts,
         peers=peers,
-        follows=_frozen(_flags(traces.follows_from, start_ns.size)),
+        follows=_frozen(flags_at(list(traces.follows_from), start_ns.size)),
         learned=traces.learned,
-        orphaned=_frozen(_flags(traces.missing_parents, start_ns.size)),
+        orphaned=_frozen(flags_at(list(traces.missing_parents), start_ns.size)),
         rejoined=_frozen(np.zeros(start_ns.size, dtype=np.bool_)),
     )
     return replace(spans, roles=_frozen(_roles(spans, kinds)))
-
-
-def _flags(rows: Collection[int], size: int) -> Flags:
-    flags = np.zeros(size, dtype=np.bool_)
-    flags[list(rows)] = True
-    return flags
 
 
 def _view(column: array[int]) -> Ints:
@@ -240,8 +235,7 @@ def _same_calls(spans: Columns) -> Flags:
     is_poll = takes & (activities[outer] == Activity.RECEIVES) & (told[inner] == Kind.CONSUMER)
     is_vague = (activities[inner] == Activity.MESSAGES) & (activities[outer] != Activity.MESSAGES)
     is_part = takes & ~is_poll & (activities[inner] != Activity.SETTLES)
-    same = np.zeros(told.size, dtype=np.bool_)
-    same[outer[~apart & ~takes & ~is_vague]] = True
+    same = flags_at(outer[~apart & ~takes & ~is_vague], told.size)
     same[inner[~apart & (is_part | (~takes & is_vague))]] = True
     return same
 

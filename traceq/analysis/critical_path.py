@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns
-from traceq.analysis.grouping import TimeKeys, all_above, clip_to_ancestors, find_roots, fold_ancestors
+from traceq.analysis.grouping import TimeKeys, all_above, clip_to_ancestors, find_roots, flags_at, fold_ancestors, moved
 from traceq.analysis.learning import Skew, corrected, learned_of, skew_specs, with_rejoined
 from traceq.analysis.outliving import are_any_of, find_superseded, is_followed_at_once, is_told_free, outlives
 from traceq.analysis.siblings import Pieces, fill_in, find_siblings, walk_back
@@ -71,14 +71,12 @@ def around_siblings(spans: Columns, awaited: Awaited) -> Ints:
     longest of its siblings that have children, which covers nine tenths of it.
     """
     parents, duration_ns = spans.parents, spans.duration_ns
-    has_children = np.zeros(parents.size + 1, dtype=np.bool_)
-    has_children[parents] = True
+    has_children = flags_at(parents, parents.size + 1)
     is_long = (2 * duration_ns >= duration_ns[parents]) & (duration_ns > 0) & (parents >= 0) & awaited.flags
     leaves = np.flatnonzero(is_long & ~has_children[:-1] & (spans.roles == Kind.INTERNAL) & (spans.peers == 0))
     if not leaves.size:
         return parents
-    concerned = np.zeros(parents.size, dtype=np.bool_)
-    concerned[parents[leaves]] = True
+    concerned = flags_at(parents[leaves], parents.size)
     siblings = np.flatnonzero((parents >= 0) & concerned[parents] & awaited.flags)
     longest = _longest_below(spans, siblings[has_children[siblings]])[parents[leaves]]
     covers = duration_ns[longest] * _MOSTLY.denominator >= duration_ns[leaves] * _MOSTLY.numerator
@@ -197,8 +195,7 @@ def _main_windows(spans: Columns, waited: Pieces, low_ns: Ints, high_ns: Ints) -
 def _with_pieces_beside(main: Windows, waited: Pieces, beside: Pieces, keys: TimeKeys, parents: Ints) -> Windows:
     """Add what spans hold that cover a stretch beside others, and what is below them, level by level."""
     size = parents.size
-    number = np.full(size, -1, dtype=np.int64)
-    number[main.rows] = np.arange(main.rows.size)
+    number = moved(np.arange(main.rows.size), main.rows, size, -1)
     is_outside = np.ones(size, dtype=np.bool_)
     is_outside[beside.rows] = False
     pieces = _sorted(_end_to_end(waited, beside).among(~all_above(parents, is_outside)), keys)
@@ -258,8 +255,7 @@ def _paths(spans: Columns, awaited: Awaited, windows: Windows, clipped_ns: tuple
     held_ns, all_own_ns = np.zeros((2, size), dtype=np.int64)
     np.add.at(held_ns, windows.rows, length_ns)
     np.add.at(all_own_ns, windows.rows, own_ns)
-    on_path = np.zeros(size, dtype=np.bool_)
-    on_path[windows.rows] = True
+    on_path = flags_at(windows.rows, size)
     return Paths(spans, on_path, all_own_ns, held_ns, *clipped_ns, windows, awaited.flags)
 
 

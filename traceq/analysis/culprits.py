@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Ints, columns, self_times
 from traceq.analysis.critical_path import Paths, find_paths
-from traceq.analysis.grouping import fold_ancestors, numbered_rows, sum_by_group
+from traceq.analysis.grouping import fold_ancestors, moved, numbered_rows, sum_by_group
 from traceq.analysis.learning import Skew, corrected
 from traceq.analysis.requests import Measure, RequestOptions, Requests, find_requests
 from traceq.report import Column, Rows, Unit
@@ -50,8 +50,7 @@ def charge(spans: Columns, own_ns: Ints) -> Charges:
     """
     client = _client_sides(spans)
     callees = np.flatnonzero(client >= 0)
-    network_ns = np.zeros(own_ns.size, dtype=np.int64)
-    network_ns[callees] = own_ns[client[callees]]
+    network_ns = moved(own_ns[client[callees]], callees, own_ns.size)
     kept_ns = own_ns.copy()
     kept_ns[client[callees]] = 0
     return Charges(kept_ns, network_ns, client)

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.group_sums import example_rows
-from traceq.analysis.grouping import added, depths, distinct, find_roots, merged
+from traceq.analysis.grouping import added, depths, distinct, find_roots, flags_at, merged
 from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, RequestOptions, Requests, SetApart, requests_of, set_apart_specs
 from traceq.answer import Answer, Verdict, verdict_specs
@@ -30,8 +30,7 @@ _LONGEST_MESSAGE = 300
 def find_origins(spans: Columns) -> Flags:
     """Tell where errors begin: failed spans without a failed child."""
     failed: Flags = spans.statuses == Status.ERROR
-    has_failed_child = np.zeros(spans.parents.size, dtype=np.bool_)
-    has_failed_child[spans.parents[failed & (spans.parents >= 0)]] = True
+    has_failed_child = flags_at(spans.parents[failed & (spans.parents >= 0)], spans.parents.size)
     return failed & ~has_failed_child
 
 

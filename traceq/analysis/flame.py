@@ -32,7 +32,7 @@ from traceq.analysis.group_sums import (
     number_groups,
     sum_paths,
 )
-from traceq.analysis.grouping import added, depths, distinct
+from traceq.analysis.grouping import added, depths, distinct, moved
 from traceq.analysis.learning import skew_specs
 from traceq.analysis.naming import whose
 from traceq.analysis.requests import ASKED_SERVICE, Measure, RequestOptions, SetApart, set_apart_specs
@@ -266,8 +266,7 @@ def sum_up(examined: Examined) -> FlameSums:
     rows = np.flatnonzero(entry >= 0)
     keys, codes = number_groups(spans, rows)
     # A caller's row among these: what calls a span of a request is a span of the request.
-    places = np.full(entry.size + 1, -1, dtype=np.int64)
-    places[rows] = np.arange(rows.size)
+    places = moved(np.arange(rows.size), rows, entry.size + 1, -1)
     failed = (spans.statuses == Status.ERROR).astype(np.int64)
     measured = (np.ones_like(failed), failed, spans.duration_ns, examined.self_ns, examined.charged_ns)
     sums = np.array([column[rows] for column in measured])

@@ -24,6 +24,7 @@ from traceq.analysis.grouping import (
     depths,
     distinct,
     find_roots,
+    flags_at,
     fold_ancestors,
     moved,
     numbered,
@@ -217,8 +218,9 @@ def sum_groups(examined: Examined) -> GroupTable:
     held = np.flatnonzero(examined.charged_ns[rows] > 0)
     critical_ns, holders = examined.charged_ns[rows[held]], groups[held]
     entries = entry[rows[held]]
-    latency_bucket = np.zeros(entry.size, dtype=np.int64)
-    latency_bucket[examined.requests.entries] = bucket_of(spans.duration_ns[examined.requests.entries])
+    latency_bucket = moved(
+        bucket_of(spans.duration_ns[examined.requests.entries]), examined.requests.entries, entry.size
+    )
     return GroupTable(
         keys,
         request_count=_requests_held(holders, entries, size),
@@ -375,8 +377,7 @@ def _bounded(table: PathTable) -> PathTable:
     if np.count_nonzero(regular) <= MOST_PATHS:
         return table
     rank = np.lexsort((_hashes(table), depths(table.parents), ~regular))
-    kept = np.zeros(len(table), dtype=np.bool_)
-    kept[rank[:MOST_PATHS]] = True
+    kept = flags_at(rank[:MOST_PATHS], len(table))
     merged = np.flatnonzero(~kept)
     nearest = find_roots(np.where(kept, -1, table.parents))
     parents, codes, sums = table.parents.copy(), table.codes.copy(), table.sums.copy()

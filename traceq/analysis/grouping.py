@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -139,11 +139,18 @@ def sum_by_group(groups: Ints, values: Ints, size: int) -> Ints:
     return sums
 
 
-def moved(values: Ints, numbers: Ints, size: int, empty: int = 0) -> Ints:
+def moved(values: Ints, numbers: Ints | Sequence[int], size: int, empty: int = 0) -> Ints:
     """Move values to the positions that their new numbers name, in an array of `size` entries."""
     places = np.full(size, empty, dtype=np.int64)
     places[numbers] = values
     return places
+
+
+def flags_at(rows: Ints | Codes | Flags | Sequence[int], size: int) -> Flags:
+    """Give `size` flags, of which those at these positions are set."""
+    flags = np.zeros(size, dtype=np.bool_)
+    flags[rows] = True
+    return flags
 
 
 _Number = TypeVar("_Number", np.int64, np.bool_)

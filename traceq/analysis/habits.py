@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import TimeKeys, added, merged, moved, numbered, numbered_rows, sum_by_group
+from traceq.analysis.grouping import TimeKeys, added, flags_at, merged, moved, numbered, numbered_rows, sum_by_group
 from traceq.analysis.naming import of_statement
 from traceq.analysis.outliving import calls_of, is_told_free, number_calls
 from traceq.learned import PAUSE_UNIT, SCATTER_UNIT, Call, Habits, Pauses, PeerCall, Place, Scatter, Unordered
@@ -239,8 +239,7 @@ def number_pauses(spans: Columns, owners: Ints, calls: Ints) -> tuple[list[Place
         The places, that before the end of a caller as a call without a name, and the number of each pause.
     """
     parents = spans.parents
-    has_pause = np.zeros(parents.size, dtype=np.bool_)
-    has_pause[owners] = True
+    has_pause = flags_at(owners, parents.size)
     rows = np.flatnonzero(has_pause[parents] & (parents >= 0))
     rows = rows[np.lexsort((rows, spans.start_ns[rows], parents[rows]))]
     places, place = number_places(spans, rows)
@@ -255,8 +254,7 @@ def number_pauses(spans: Columns, owners: Ints, calls: Ints) -> tuple[list[Place
 def next_below(spans: Columns, owners: Ints, times_ns: Ints) -> Ints:
     """Give the first child of each owner that starts at this time or later; -1 for none."""
     parents = spans.parents
-    is_owner = np.zeros(parents.size, dtype=np.bool_)
-    is_owner[owners] = True
+    is_owner = flags_at(owners, parents.size)
     rows = np.flatnonzero(is_owner[parents] & (parents >= 0))
     rows = rows[np.lexsort((rows, spans.start_ns[rows], parents[rows]))]
     keys = TimeKeys(parents.size, spans.start_ns[rows], times_ns)
@@ -340,8 +338,7 @@ def number_places(spans: Columns, rows: Ints) -> tuple[list[Place], Ints]:
     is_head = np.diff(above[order], prepend=-1) != 0
     is_head |= np.diff(call[order], prepend=-1) != 0
     since = np.maximum.accumulate(np.where(is_head, np.arange(rows.size), 0))
-    at = np.zeros(rows.size, dtype=np.int64)
-    at[order] = np.minimum(np.arange(rows.size) - since, _PLACES - 1)
+    at = moved(np.minimum(np.arange(rows.size) - since, _PLACES - 1), order, rows.size)
     heads, number = numbered_rows(call, at)
     return [
         Place(each, place) for each, place in zip(calls_of(spans, rows[heads]), at[heads].tolist(), strict=True)

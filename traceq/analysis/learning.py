@@ -22,7 +22,7 @@ from traceq.analysis.clocks import (
     is_served,
 )
 from traceq.analysis.columns import Columns, Ints, columns
-from traceq.analysis.grouping import TimeKeys, added, find_roots, fold_ancestors, numbered_rows
+from traceq.analysis.grouping import TimeKeys, added, find_roots, flags_at, fold_ancestors, moved, numbered_rows
 from traceq.analysis.habits import HabitSums, Orders, count_orders, learn_habits
 from traceq.analysis.outliving import Outliving, count_outliving, crosses_clocks, is_told_free
 from traceq.analysis.ticks import TickSums, count_ticks
@@ -94,11 +94,9 @@ def _learn(spans: Columns, level: int, *, more: Lesson | None) -> LearnedSums:
 
 def _of_traces(spans: Columns, positions: Ints) -> Columns:
     """Give only the spans of some traces, without making a new table."""
-    kept = np.zeros(len(spans.traces), dtype=np.bool_)
-    kept[positions] = True
+    kept = flags_at(positions, len(spans.traces))
     rows = np.flatnonzero(kept[spans.trace])
-    place = np.full(spans.parents.size + 1, -1, dtype=np.int64)
-    place[rows] = np.arange(rows.size)
+    place = moved(np.arange(rows.size), rows, spans.parents.size + 1, -1)
     return spans.taken(rows, place[spans.parents[rows]])
 
 
@@ -322,8 +320,7 @@ def rejoin(spans: Columns, fragments: Fragments, lineage: Lineage) -> Columns:
     joined = joins[fragments.number] >= 0
     parents = spans.parents.copy()
     parents[fragments.rows[joined]] = joins[fragments.number[joined]]
-    rejoined = np.zeros(parents.size, dtype=np.bool_)
-    rejoined[fragments.rows[joined]] = True
+    rejoined = flags_at(fragments.rows[joined], parents.size)
     return replace(spans.with_parents(parents), rejoined=rejoined)
 
 
@@ -339,18 +336,15 @@ class _Search:
     def __init__(self, spans: Columns, fragments: Fragments, lineage: Lineage) -> None:
         self._spans, self._fragments = spans, fragments
         size = fragments.count
-        self._trace = np.zeros(size, dtype=np.int64)
-        self._trace[fragments.number] = spans.trace[fragments.rows]
+        self._trace = moved(spans.trace[fragments.rows], fragments.number, size)
         self._start_ns, self._end_ns = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
         np.minimum.at(self._start_ns, fragments.number, spans.start_ns[fragments.rows])
         np.maximum.at(self._end_ns, fragments.number, spans.end_ns[fragments.rows])
         roots = find_roots(spans.parents)
-        by_root = np.full(roots.size, -1, dtype=np.int64)
-        by_root[fragments.rows] = fragments.number
+        by_root = moved(fragments.number, fragments.rows, roots.size, -1)
         self.fragment_of: Ints = by_root[roots]
         """For each span the fragment in which it lies; -1 for none."""
-        damaged = np.zeros(len(spans.traces), dtype=np.bool_)
-        damaged[self._trace] = True
+        damaged = flags_at(self._trace, len(spans.traces))
         self._rows = np.flatnonzero(damaged[spans.trace])
         operations, self._operations = number_operations(spans, self._rows)
         self._wanted = self._find_wanted(operations, lineage)

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import Selected, TimeKeys, numbered_rows, sum_by_group
+from traceq.analysis.grouping import Selected, TimeKeys, flags_at, numbered_rows, sum_by_group
 from traceq.analysis.siblings import tolerance_ns
 from traceq.learned import Call
 from traceq.semantics import Kind, Status
@@ -95,8 +95,7 @@ def find_superseded(spans: Columns, has_outlived: Flags) -> tuple[Ints, Flags]:
     is_superseded = np.zeros(end_ns.size, dtype=np.bool_)
     called = spans.parents >= 0
     has_lost = called & ((spans.statuses == Status.ERROR) | has_outlived)
-    concerned = np.zeros(end_ns.size, dtype=np.bool_)
-    concerned[spans.parents[has_lost]] = True
+    concerned = flags_at(spans.parents[has_lost], end_ns.size)
     rows = np.flatnonzero(called & concerned[spans.parents])
     if not rows.size or has_lost[rows].all():
         return end_ns, is_superseded
@@ -205,9 +204,7 @@ def _is_left_running(spans: Columns) -> Flags:
     call, following = _in_turn(spans)
     ran_ns = spans.start_ns[following] - spans.start_ns[call]
     is_left = (ran_ns > 0) & (ran_ns * _MOSTLY_OVER.denominator < spans.duration_ns[call] * _MOSTLY_OVER.numerator)
-    flags = np.zeros(spans.parents.size, dtype=np.bool_)
-    flags[call[is_left]] = True
-    return flags
+    return flags_at(call[is_left], spans.parents.size)
 
 
 def is_followed_at_once(spans: Columns) -> Flags:
@@ -218,9 +215,7 @@ def is_followed_at_once(spans: Columns) -> Flags:
     call, following = _in_turn(spans)
     pause_ns = spans.start_ns[following] - spans.end_ns[call]
     soon_ns = np.maximum(tolerance_ns(spans.duration_ns[spans.parents[call]]), spans.duration_ns[call] // 10)
-    flags = np.zeros(spans.parents.size, dtype=np.bool_)
-    flags[call[(pause_ns >= 0) & (pause_ns <= soon_ns)]] = True
-    return flags
+    return flags_at(call[(pause_ns >= 0) & (pause_ns <= soon_ns)], spans.parents.size)
 
 
 def _in_turn(spans: Columns) -> tuple[Ints, Ints]:

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings
-from traceq.analysis.grouping import added, distinct, find_roots, sum_by_group
+from traceq.analysis.grouping import added, distinct, find_roots, flags_at, moved, sum_by_group
 from traceq.analysis.learning import Fragments, corrected, find_fragments, learned_of, number_operations, rejoin
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
 from traceq.report import Column, Unit
@@ -222,15 +222,12 @@ class LooseEnds:
         """
         apart, size = ~self.is_whole, len(self._whole.traces)
         rows, number = self.rows[apart], self._number[apart]
-        trace_of = np.zeros(int(self._number.max(initial=-1)) + 1, dtype=np.int64)
-        trace_of[number] = self._whole.trace[rows]
+        trace_of = moved(self._whole.trace[rows], number, int(self._number.max(initial=-1)) + 1)
         traces = self._whole.trace[rows]
-        has_entry = np.zeros(size, dtype=np.bool_)
-        has_entry[self._whole.trace[entries]] = True
+        has_entry = flags_at(self._whole.trace[entries], size)
         joined = self._whole.parents[rows] >= 0
         lost = (trace_of[distinct(number[joined])], distinct(traces[~joined & ~has_entry[traces]]))
-        is_apart = np.zeros(top.size, dtype=np.bool_)
-        is_apart[rows] = True
+        is_apart = flags_at(rows, top.size)
         fragments = np.bincount(trace_of[distinct(number)], minlength=size)
         return _by_trace(
             fragment_count=fragments,
@@ -356,8 +353,11 @@ def _find_tops(spans: Columns, options: RequestOptions) -> Flags:
     """Tell the spans with which requests begin, if they are requests."""
     if options.service is None:
         return spans.parents < 0
-    mine = _is_of(spans, options.service)
-    return _roots_above(spans, mine) if options.whole_trace else _topmost(spans.parents, mine)
+    known = spans.traces.services
+    mine = spans.services == (known.index(options.service) if options.service in known else -1)
+    if options.whole_trace:
+        return flags_at(find_roots(spans.parents)[mine], spans.parents.size)
+    return _topmost(spans.parents, mine)
 
 
 def _is_named(spans: Columns, operations: tuple[str, ...]) -> Flags:
@@ -373,15 +373,7 @@ def _lasts_as_long(spans: Columns, top: Ints, streams: Flags) -> Flags:
     """Tell the tops that are streams, or lie around one for nearly all of their time: a client of it, a gateway."""
     rows = np.flatnonzero(streams)
     rows = rows[spans.duration_ns[rows] >= STREAM_RATIO * spans.duration_ns[top[rows]]]
-    found = np.zeros(spans.parents.size, dtype=np.bool_)
-    found[top[rows]] = True
-    return found
-
-
-def _is_of(spans: Columns, service: str) -> Flags:
-    known = spans.traces.services
-    is_of: Flags = spans.services == (known.index(service) if service in known else -1)
-    return is_of
+    return flags_at(top[rows], spans.parents.size)
 
 
 def _topmost(parents: Ints, mine: Flags) -> Flags:
@@ -390,9 +382,3 @@ def _topmost(parents: Ints, mine: Flags) -> Flags:
     topmost = mine.copy()
     topmost[inner] = ~mine[nearest[parents[inner]]]
     return topmost
-
-
-def _roots_above(spans: Columns, mine: Flags) -> Flags:
-    taking_part = np.zeros(spans.parents.size, dtype=np.bool_)
-    taking_part[find_roots(spans.parents)[mine]] = True
-    return taking_part

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints
-from traceq.analysis.grouping import find_roots, numbered_rows
+from traceq.analysis.grouping import find_roots, flags_at, numbered_rows, sum_by_group
 from traceq.learned import Event, EventKind, Gap, GapSum, Ticks
 
 COARSE_NS = 100_000
@@ -67,8 +67,9 @@ def count_ticks(spans: Columns) -> TickSums:
     """Find the common divisor of each service's times, and add up the gaps between events where it is coarse."""
     names = spans.traces.services
     counts = np.bincount(spans.services, minlength=len(names))
-    is_fine = np.zeros(len(names), dtype=np.bool_)
-    is_fine[spans.services[(spans.start_ns % COARSE_NS != 0) | (spans.duration_ns % COARSE_NS != 0)]] = True
+    is_fine = flags_at(
+        spans.services[(spans.start_ns % COARSE_NS != 0) | (spans.duration_ns % COARSE_NS != 0)], len(names)
+    )
     divisors = np.ones(len(names), dtype=np.int64)
     for code in np.flatnonzero((counts > 0) & ~is_fine).tolist():
         mine = spans.services == code
@@ -142,8 +143,7 @@ def _add_up_gaps(spans: Columns, is_coarse: Flags) -> dict[Gap, GapSum]:
     times_ns = np.concatenate((spans.start_ns, spans.end_ns))
     lengths_ns = times_ns[gaps.after] - times_ns[gaps.before]
     kinds, numbers = _number_gaps(spans, gaps)
-    sums_ns = np.zeros(len(kinds), dtype=np.int64)
-    np.add.at(sums_ns, numbers, lengths_ns)
+    sums_ns = sum_by_group(numbers, lengths_ns, len(kinds))
     counts, nothing = (np.bincount(some, minlength=len(kinds)).tolist() for some in (numbers, numbers[lengths_ns == 0]))
     return dict(zip(kinds, map(GapSum, counts, sums_ns.tolist(), nothing), strict=True))
 

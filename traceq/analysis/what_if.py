@@ -16,7 +16,7 @@ from traceq.analysis.comparison.cohorts import number_operations
 from traceq.analysis.critical_path import Paths, find_paths
 from traceq.analysis.culprits import charge
 from traceq.analysis.group_sums import GroupKey
-from traceq.analysis.grouping import all_above, depths, distinct, find_roots, fold_ancestors
+from traceq.analysis.grouping import all_above, depths, distinct, find_roots, flags_at, fold_ancestors
 from traceq.analysis.habits import find_unordered
 from traceq.analysis.learning import corrected, learned_of, with_learned
 from traceq.analysis.requests import RequestOptions, find_requests
@@ -360,8 +360,7 @@ def _callers(paths: Paths, outermost: Flags) -> _Callers:
     firsts, lasts = np.searchsorted(parents[order], rows), np.searchsorted(parents[order], rows, side="right")
     learned = paths.spans.learned
     places, unordered = find_unordered(paths.spans, order, learned.unordered if learned else frozenset())
-    is_unsure = np.zeros(parents.size, dtype=np.bool_)
-    is_unsure[_not_in_turn(paths, order, np.array(places, dtype=np.int64), unordered)] = True
+    is_unsure = flags_at(_not_in_turn(paths, order, np.array(places, dtype=np.int64), unordered), parents.size)
     is_unsure[_ancestors(parents, np.flatnonzero(is_unsure))] = True
     # Lists: single entries of arrays take ten times as long.
     start_ns, end_ns = (times[order].tolist() for times in (low_ns, paths.high_ns))

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.group_sums import GroupKey
-from traceq.analysis.grouping import distinct, numbered_rows
+from traceq.analysis.grouping import distinct, flags_at, moved, numbered_rows
 from traceq.analysis.requests import SetApart
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
@@ -173,8 +173,7 @@ class Batch(Struct, frozen=True, eq=False):
         """
         requests = kept[self.requests.traces]
         work, gaps, calls = (requests[part.requests] for part in (self.work, self.gaps, self.calls))
-        used = np.zeros(len(self.operations), dtype=np.bool_)
-        used[self.work.operations[work]] = True
+        used = flags_at(self.work.operations[work], len(self.operations))
         part = Batch(
             self.operations,
             _kept(self.traces, kept),
@@ -413,8 +412,7 @@ def _kinds(before: Batch, after: Batch) -> tuple[Ints, Ints, Ints]:
     order = np.lexsort((reached, entries))
     heads = np.ones(order.size, dtype=np.bool_)
     heads[1:] = (np.diff(entries[order]) != 0) | (reached[order][1:] != reached[order][:-1])
-    kinds = np.zeros(order.size, dtype=np.int64)
-    kinds[order] = np.cumsum(heads) - 1
+    kinds = moved(np.cumsum(heads) - 1, order, order.size)
     size = len(before.requests)
     return kinds[:size], kinds[size:], entries[order][heads].astype(np.int64)
 

@@ -21,7 +21,7 @@ from traceq.analysis.comparison.dealing import Amounts, amounts
 from traceq.analysis.culprits import Charges
 from traceq.analysis.errors import find_origins
 from traceq.analysis.group_sums import GroupKey
-from traceq.analysis.grouping import depths, distinct, find_roots, numbered_rows, sum_by_group
+from traceq.analysis.grouping import depths, distinct, find_roots, moved, numbered_rows, sum_by_group
 from traceq.analysis.requests import Requests
 from traceq.semantics import Kind, Status
 
@@ -57,8 +57,7 @@ def find_calls(found: Requests, charges: Charges, operations: Ints, is_head: Fla
         or_none[clients],
         np.where(is_loose[rows], -1, operations[rows]),
     )
-    number = np.zeros(size, dtype=np.int64)
-    number[found.entries] = np.arange(found.entries.size)
+    number = moved(np.arange(found.entries.size), found.entries, size)
     places, kinds = numbered_rows(*told)
     keys = number[found.entry[rows]] * places.size + kinds
     order = np.argsort(keys, kind="stable")
@@ -96,8 +95,7 @@ def _begun(found: Requests, is_head: Flags, place: Ints) -> Ints:
 
 def _depths(rows: Ints, above: Ints, size: int) -> Ints:
     """Count for each call those above it."""
-    number = np.full(size + 1, -1, dtype=np.int64)
-    number[rows] = np.arange(rows.size)
+    number = moved(np.arange(rows.size), rows, size + 1, -1)
     return np.minimum(depths(number[above]), DEEPEST)
 
 

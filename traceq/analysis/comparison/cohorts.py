@@ -37,7 +37,7 @@ from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import Charges, charge
 from traceq.analysis.group_sums import GroupKey, number_groups
-from traceq.analysis.grouping import added, distinct, numbered
+from traceq.analysis.grouping import added, distinct, flags_at, moved, numbered
 from traceq.analysis.learning import Skew, corrected
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.unmatched import near_keys
@@ -75,8 +75,7 @@ class Cohort(Struct, frozen=True, eq=False):
             positions: Positions in `traces`.
         """
         ends = np.cumsum([len(batch.traces) for batch in self.batches], dtype=np.int64)
-        kept = np.zeros(int(ends[-1]) if ends.size else 0, dtype=np.bool_)
-        kept[np.array(positions, dtype=np.int64)] = True
+        kept = flags_at(np.array(positions, dtype=np.int64), int(ends[-1]) if ends.size else 0)
         parts = np.split(kept, ends[:-1])
         return Cohort(tuple(batch.of(part) for batch, part in zip(self.batches, parts, strict=False)))
 
@@ -91,8 +90,7 @@ def collect(traces: Traces, options: RequestOptions) -> Cohort:
     if not rows.size:
         return Cohort((Batch(traces=found),))
     keys, numbers = number_operations(spans, rows)
-    number_of = np.full(spans.parents.size, -1, dtype=np.int64)
-    number_of[rows] = numbers
+    number_of = moved(numbers, rows, spans.parents.size, -1)
     own_ns = np.where(requests.entry >= 0, find_paths(requests.spans).own_ns, 0)
     seen = _Seen(requests, charge(requests.spans, own_ns), rows, number_of, _is_entered(requests.spans))
     work, durations_ns = _work(seen)
@@ -116,13 +114,11 @@ def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
     latest = np.iinfo(np.int64).max
     start_ns = np.full(size, latest)
     np.minimum.at(start_ns, spans.trace, spans.start_ns)
-    failed = np.zeros(size, dtype=np.bool_)
-    failed[spans.trace[spans.statuses == Status.ERROR]] = True
+    failed = flags_at(spans.trace[spans.statuses == Status.ERROR], size)
     shift_ns = np.zeros(size, dtype=np.int64)
     moved = np.flatnonzero(skew.shift_ns)
     np.maximum.at(shift_ns, spans.trace[moved], np.abs(skew.shift_ns[moved]))
-    is_parent = np.zeros(spans.trace.size, dtype=np.bool_)
-    is_parent[spans.parents[spans.parents >= 0]] = True
+    is_parent = flags_at(spans.parents[spans.parents >= 0], spans.trace.size)
     missing = {(int(spans.trace[row]), parent) for row, parent in spans.traces.missing_parents.items()}
     return TraceColumns(
         ids=np.array(ids, dtype=np.object_),
@@ -201,8 +197,7 @@ class _Seen(Struct, frozen=True, eq=False):
     @property
     def request_of(self) -> Ints:
         """Give for each of `rows` the number of its request."""
-        number = np.zeros(self.found.entry.size, dtype=np.int64)
-        number[self.found.entries] = np.arange(self.found.entries.size)
+        number = moved(np.arange(self.found.entries.size), self.found.entries, self.found.entry.size)
         return number[self.found.entry[self.rows]]
 
 
@@ -216,8 +211,7 @@ def number_operations(spans: Columns, rows: Ints) -> tuple[list[GroupKey], Ints]
     """Number the operations that rows belong to, in sorted order: the keys, and the number of each row."""
     keys, numbers = number_groups(spans, rows)
     order = sorted(range(len(keys)), key=lambda number: sortable(keys[number]))
-    place = np.zeros(len(keys), dtype=np.int64)
-    place[order] = np.arange(len(keys))
+    place = moved(np.arange(len(keys)), order, len(keys))
     return [keys[number] for number in order], place[numbers]
 
 

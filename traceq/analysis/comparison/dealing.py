@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Codes, Flags, Ints
 from traceq.analysis.comparison.batches import Batch, Counts, Floats, Hashes, Matching
-from traceq.analysis.grouping import numbered
+from traceq.analysis.grouping import flags_at, numbered
 
 DEALS = 200
 
@@ -193,8 +193,7 @@ class Deals:
         self._first_is_before = _is_first(before, after)
         second = int(self._first_is_before)
         twice = np.isin(hashes[second], hashes[1 - second])
-        self._is_twin = np.zeros(self._kinds.size, dtype=np.bool_)
-        self._is_twin[np.flatnonzero(is_after == second)[twice]] = True
+        self._is_twin = flags_at(np.flatnonzero(is_after == second)[twice], self._kinds.size)
         self._hashes = np.concatenate(hashes)
         pools, self._pool_of = np.unique(matching.pools[self._kinds], return_inverse=True)
         sizes = np.bincount(self._pool_of, minlength=pools.size)

@@ -14,7 +14,7 @@ from traceq.analysis.comparison.batches import MIN_REQUESTS, Batch, Counts, Floa
 from traceq.analysis.comparison.called import Attribution, Network, SettledCalls
 from traceq.analysis.comparison.dealing import Amounts
 from traceq.analysis.comparison.evidence import Difference, Sample, combined, difference_specs, differences
-from traceq.analysis.grouping import distinct, numbered, numbered_rows
+from traceq.analysis.grouping import distinct, flags_at, numbered, numbered_rows
 from traceq.report import Column, Unit
 
 CallChangeKind: TypeAlias = Literal["begun", "stopped", "more", "fewer"]
@@ -163,8 +163,7 @@ class _Made(Struct, frozen=True, eq=False):
 
     def divided(self, group: int, whole: int, source: int) -> Floats:
         """Give calls and requests: a row for those in which no error begins in a source, and one for the others."""
-        fails = np.zeros(self.count, dtype=np.bool_)
-        fails[self.failing.requests[self.failing.group_of_each() == source]] = True
+        fails = flags_at(self.failing.requests[self.failing.group_of_each() == source], self.count)
         made, requests = self.sample.groups == group, self.whole_requests[self.sample.wholes == whole]
         calls = np.bincount(fails[self.requests[made]], weights=self.sample.values[made], minlength=2)
         return np.column_stack((calls, np.bincount(fails[requests], minlength=2)))

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, none_seen, single
-from traceq.analysis.grouping import TimeKeys
+from traceq.analysis.grouping import TimeKeys, flags_at
 from traceq.analysis.habits import next_below
 from traceq.analysis.naming import NOTHING_SAID, Wording, may_page, names_what_it_asks, of_statement, of_url
 from traceq.semantics import (
@@ -303,8 +303,7 @@ def _runs(scene: Scene) -> Groups:
     """Group failed calls with the same call after them."""
     spans, least = scene.spans, scene.thresholds.retries
     failed = (spans.statuses == Status.ERROR) & scene.is_asked & (spans.parents >= 0)
-    has_failed = np.zeros(spans.parents.size, dtype=np.bool_)
-    has_failed[spans.parents[failed]] = True
+    has_failed = flags_at(spans.parents[failed], spans.parents.size)
     groups = _same_calls(scene, np.flatnonzero(has_failed[spans.parents] & (spans.parents >= 0) & scene.is_asked))
     groups = groups.keep((groups.sizes > least) & (groups.max(failed[groups.rows].astype(np.int64)) > 0))
     texts = {row: said(scene, row) for row in groups.rows.tolist()}
@@ -443,9 +442,7 @@ def _both(one: Sightings, other: Sightings) -> Sightings:
 def superseded(scene: Scene, attempts: Attempts) -> Flags:
     """Tell the failed attempts that were followed by another one."""
     made = _joined(Groups(attempts.retries.members, attempts.retries.offsets), attempts.polls)
-    found = np.zeros(scene.spans.parents.size, dtype=np.bool_)
-    found[np.delete(made.rows, made.offsets[1:] - 1)] = True
-    return found
+    return flags_at(np.delete(made.rows, made.offsets[1:] - 1), scene.spans.parents.size)
 
 
 def holders(scene: Scene, attempts: Attempts) -> Flags:
@@ -469,8 +466,7 @@ def _regular(scene: Scene) -> Ints:
     groups = _same_calls(scene, rows)
     groups = groups.keep(groups.sizes >= 2)
     start_ns, end_ns, callers = spans.start_ns[groups.rows], spans.end_ns[groups.rows], spans.parents[groups.rows]
-    is_last = np.zeros(groups.rows.size, dtype=np.bool_)
-    is_last[groups.offsets[1:] - 1] = True
+    is_last = flags_at(groups.offsets[1:] - 1, groups.rows.size)
     following = next_below(spans, callers[is_last], end_ns[is_last])
     next_ns = np.roll(start_ns, -1)
     next_ns[is_last] = np.where(following < 0, spans.end_ns[callers[is_last]], spans.start_ns[following])

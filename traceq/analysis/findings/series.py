@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, single
-from traceq.analysis.grouping import distinct, numbered_rows
+from traceq.analysis.grouping import distinct, moved, numbered_rows
 from traceq.analysis.habits import number_asked, number_peer_calls, overlapping, peer_calls
 from traceq.learned import Scatter
 from traceq.semantics import (
@@ -73,9 +73,7 @@ def _first_by_name(scene: Scene, runs: Groups) -> Ints:
 
 def _places(texts: Sequence[str]) -> Ints:
     """Give the place of each text in alphabetical order."""
-    places = np.zeros(len(texts), dtype=np.int64)
-    places[sorted(range(len(texts)), key=lambda code: texts[code])] = np.arange(len(texts))
-    return places
+    return moved(np.arange(len(texts)), sorted(range(len(texts)), key=lambda code: texts[code]), len(texts))
 
 
 def _worth_a_change(scene: Scene, runs: Groups) -> Flags:
@@ -166,8 +164,7 @@ def _taking_turns(scene: Scene, alike: Sightings, number: Ints, is_part: Flags) 
     # Of each part the longest call is needed in any case.
     path_ns = scene.path_ns[parts.members]
     longest_ns = Groups(parts.members, parts.offsets).max(path_ns)
-    saved = np.zeros(scene.spans.parents.size, dtype=np.int64)
-    saved[parts.members] = path_ns
+    saved = moved(path_ns, parts.members, scene.spans.parents.size)
     saved[parts.members[parts.offsets[:-1]]] -= longest_ns
     time_ns = loops.sum(scene.spans.duration_ns[loops.rows])
     return scene.seen("m*n+1", loops, loops.sum(saved[loops.rows]), time_ns)

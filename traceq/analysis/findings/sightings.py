@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from traceq.analysis.columns import Codes, Columns, Flags, Ints, columns
 from traceq.analysis.critical_path import Segments, segments
 from traceq.analysis.culprits import Examined
+from traceq.analysis.grouping import moved
 from traceq.analysis.learning import learned_of
 from traceq.analysis.naming import of_statement
 from traceq.analysis.thresholds import Thresholds
@@ -153,9 +154,7 @@ class Scene(Struct, frozen=True, eq=False, dict=True):
         is_begun = (spans.parents[calls] == callers) & (found.end_ns[:-1] == found.start_ns[1:])
         # A call may come back to the path; it begins where it is met first.
         at = np.flatnonzero(is_begun)[::-1]
-        waits_ns = np.zeros(spans.parents.size, dtype=np.int64)
-        waits_ns[calls[at]] = (found.end_ns - found.start_ns)[:-1][at]
-        return waits_ns
+        return moved((found.end_ns - found.start_ns)[:-1][at], calls[at], spans.parents.size)
 
     @cached_property
     def operations(self) -> Codes:
@@ -216,9 +215,7 @@ class Scene(Struct, frozen=True, eq=False, dict=True):
         """
         spans = self.spans
         servers = np.flatnonzero((spans.parents >= 0) & (spans.roles == Kind.SERVER))
-        callees = np.full(spans.parents.size, -1, dtype=np.int64)
-        callees[spans.parents[servers]] = servers
-        return callees
+        return moved(servers, spans.parents[servers], spans.parents.size, -1)
 
     def is_notable(self, rows: Ints, cost_ns: Ints) -> Flags:
         """Tell which costs are large enough to be reported for their requests."""

@@ -7,7 +7,7 @@ import numpy as np
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.errors import find_origins
 from traceq.analysis.findings.sightings import Scene, Sightings, none_seen, single
-from traceq.analysis.grouping import distinct, find_roots
+from traceq.analysis.grouping import distinct, find_roots, flags_at, sum_by_group
 from traceq.analysis.habits import next_below, number_pauses
 from traceq.analysis.learning import find_fragments
 from traceq.semantics import Kind, Status, largest_number
@@ -18,8 +18,7 @@ from traceq.units import format_size, plural
 def slow_queries(scene: Scene) -> Sightings:
     """Find single queries that take long and are waited for; the cost of each is its path time."""
     spans = scene.spans
-    has_query = np.zeros(spans.parents.size, dtype=np.bool_)
-    has_query[spans.parents[np.flatnonzero(scene.is_query & (spans.parents >= 0))]] = True
+    has_query = flags_at(spans.parents[np.flatnonzero(scene.is_query & (spans.parents >= 0))], spans.parents.size)
     # A driver's span below an ORM's is the same query.
     is_slow = scene.is_query & ~has_query & (spans.duration_ns >= scene.thresholds.slow_query_ns)
     rows = np.flatnonzero(is_slow & scene.is_asked)
@@ -57,13 +56,15 @@ def gaps(scene: Scene, explained: Flags) -> Sightings:
     spans = scene.spans
     found = scene.segments
     is_open = scene.is_asked & ~explained & ~scene.is_call & (spans.roles != Kind.PRODUCER)
-    is_open &= ~(_misses_spans(scene)[spans.trace] | scene.examined.requests.streams)
+    misses_spans = flags_at(spans.trace[list(spans.traces.missing_parents)], len(spans.traces))
+    is_open &= ~(misses_spans[spans.trace] | scene.examined.requests.streams)
     length_ns = found.end_ns - found.start_ns
-    is_gap = is_open[found.rows] & _gives_on(scene)[found.rows] & (length_ns >= max(1, scene.thresholds.gap_ns))
+    # Where no call is on the path, path time is the span's work and not a gap in it.
+    is_open &= flags_at(spans.parents[scene.examined.paths.on_path & (spans.parents >= 0)], spans.parents.size)
+    is_gap = is_open[found.rows] & (length_ns >= max(1, scene.thresholds.gap_ns))
     at = np.flatnonzero(is_gap)
     is_gap[at] = _is_unusual(scene, found.rows[at], found.end_ns[at], length_ns[at])
-    gap_ns = np.zeros(spans.parents.size, dtype=np.int64)
-    np.add.at(gap_ns, found.rows[is_gap], length_ns[is_gap])
+    gap_ns = sum_by_group(found.rows[is_gap], length_ns[is_gap], spans.parents.size)
     # Where something ran that nobody waited for, there is no gap.
     gap_ns = np.minimum(gap_ns, scene.examined.self_ns)
     rows = np.flatnonzero(gap_ns)
@@ -79,21 +80,6 @@ def _is_unusual(scene: Scene, owners: Ints, ends_ns: Ints, length_ns: Ints) -> F
         bounds_ns[at] = scene.habits.pauses_at(places[at]).unusual_ns(scene.thresholds.gap_ns)
     unusual: Flags = length_ns >= bounds_ns[number]
     return unusual
-
-
-def _gives_on(scene: Scene) -> Flags:
-    """Tell the spans whose calls are on the path; in other spans, path time is their work and not a gap in it."""
-    given = scene.spans.parents[scene.examined.paths.on_path & (scene.spans.parents >= 0)]
-    gives_on = np.zeros(scene.spans.parents.size, dtype=np.bool_)
-    gives_on[given] = True
-    return gives_on
-
-
-def _misses_spans(scene: Scene) -> Flags:
-    """Tell for each trace whether some parent is missing."""
-    misses = np.zeros(len(scene.spans.traces), dtype=np.bool_)
-    misses[scene.spans.trace[list(scene.spans.traces.missing_parents)]] = True
-    return misses
 
 
 def queue_delays(scene: Scene) -> Sightings:
@@ -155,8 +141,7 @@ def incomplete_traces(scene: Scene) -> Sightings:
     A request of which only fragments are left is relevant too.
     """
     spans = scene.spans
-    has_request = np.zeros(len(spans.traces), dtype=np.bool_)
-    has_request[spans.trace[scene.examined.requests.tops]] = True
+    has_request = flags_at(spans.trace[scene.examined.requests.tops], len(spans.traces))
     fragments = find_fragments(spans)
     kept = has_request[spans.trace[fragments.rows]]
     missed = scene.group(fragments.rows[kept], (fragments.number[kept],))
