@@ -34,7 +34,6 @@ GROUND = LEAVES | {
     "answer",
     "links",
     "where",
-    "where_conditions",
     "narrowing",
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -45,10 +44,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "records": {"semantics", "traces"},
     "assembly": {"records", "semantics", "traces"},
     "catalog": {"answer", "report", "semantics", "traces"},
-    "conditions": {"semantics", "traces", "where"},
+    "conditions": {"semantics", "traces", "units", "where"},
     "where": {"errors", "units", "untrusted"},
-    "where_conditions": {"conditions", "semantics", "traces", "units", "where"},
-    "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where", "where_conditions"},
+    "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where"},
     "narrowing": {"query", "semantics", "where"},
     "answer": {"report", "units"},
     "links": {"report", "units"},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests import builders, strategies
 from tests.laws import examples
+from traceq.conditions import meets
 from traceq.errors import ExitCode, PatternTooSlow
 from traceq.semantics import Kind, Status
 from traceq.traces import Event
@@ -31,7 +32,6 @@ from traceq.where import (
     parse_where,
     print_where,
 )
-from traceq.where_conditions import meets
 
 STATUS = Comparison("http.status_code", ">=", Number("500"))
 HEALTH = Comparison("operation", "~", Text("^GET /health"))

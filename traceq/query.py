@@ -88,7 +88,7 @@ class TraceQuery:
         if self.where is None:
             return False
         # Late: few questions have such conditions.
-        from traceq.where_conditions import needs_details
+        from traceq.conditions import needs_details
 
         return needs_details(self.where)
 
@@ -257,7 +257,7 @@ def _meets(traces: Traces, row: int, query: TraceQuery, codes: _Codes) -> bool:
 
 
 def _meets_where(traces: Traces, row: int, where: Where) -> bool:
-    from traceq.where_conditions import meets
+    from traceq.conditions import meets
 
     return meets(traces, row, where)
 
