@@ -34,7 +34,6 @@ GROUND = LEAVES | {
     "answer",
     "links",
     "where",
-    "narrowing",
 }
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
@@ -47,7 +46,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conditions": {"semantics", "traces", "units", "where"},
     "where": {"errors", "units", "untrusted"},
     "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where"},
-    "narrowing": {"query", "semantics", "where"},
     "answer": {"report", "units"},
     "links": {"report", "units"},
     "codec": GROUND,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.sources.tags import lucene_of
+from traceq.sources.narrowing import lucene_of
 
 
 @pytest.mark.parametrize(

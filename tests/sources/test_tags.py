@@ -26,7 +26,7 @@ from traceq.errors import SourceError
 from traceq.query import TraceQuery
 from traceq.sources.interface import ConnectionOptions
 from traceq.sources.jaeger import JaegerSource
-from traceq.sources.tags import LOOKED_FOR
+from traceq.sources.narrowing import LOOKED_FOR
 
 VALUES = [
     "c++",

@@ -19,6 +19,7 @@ from msgspec import Struct
 from traceq.catalog import Operation, ServiceCall, TraceSummary
 from traceq.codec import by_trace
 from traceq.codec.answers import (
+    error_message,
     read_dependencies,
     read_operations,
     read_services,
@@ -29,7 +30,7 @@ from traceq.codec.answers import (
 )
 from traceq.codec.documents import read_document
 from traceq.codec.parts import Part
-from traceq.errors import DecodeError, SourceError
+from traceq.errors import DecodeError, Hint, NextCommand, SourceError
 from traceq.query import TraceQuery
 from traceq.sources.http import Answer, HttpClient
 from traceq.sources.refusals import asks_for_login, is_api_answer, lacks_route, refusal, says_no_such_route
@@ -295,6 +296,47 @@ def ask_dependencies(client: HttpClient, start_ns: int, end_ns: int) -> tuple[Se
     end_ms, start_ms = -(-end_ns // NS_PER_MS), start_ns // NS_PER_MS
     params = (("endTs", str(end_ms)), ("lookback", str(end_ms - start_ms)))
     return _ask(client, "/api/dependencies", params, read_dependencies)
+
+
+_NO_TRACE = "trace not found"
+_NO_ARCHIVE = "archive span storage was not configured"
+_ID_DIGITS = 32
+_ARCHIVE_HINT = (
+    "its operator gives it one: `traces_archive` in the storage of jaeger_query (Jaeger 2), or a flag such as "
+    "--es-archive.enabled (Jaeger 1)"
+)
+
+
+def order_archiving(client: HttpClient, trace_id: str) -> bool:
+    """Have a trace copied to the archive storage, and tell whether the server has such a trace.
+
+    A route of v1 that the latest versions have, too. Searches do not look into the archive; by its id Jaeger finds a
+    trace there when its other storage does not have it, in v1 and v3 alike.
+
+    Raises:
+        SourceError: If the server has no archive storage, or fails over it.
+    """
+    answer = client.post(f"/api/archive/{trace_id.zfill(_ID_DIGITS)}")
+    told = error_message(answer.body)
+    if tells_not_found(answer.body) or (answer.status == HTTPStatus.NOT_FOUND and _NO_TRACE in told):
+        return False
+    if is_api_answer(answer) and not told:
+        return True
+    raise _not_archived(answer, told, client)
+
+
+def _not_archived(answer: Answer, told: str, client: HttpClient) -> SourceError:
+    url = client.address.url
+    if _NO_ARCHIVE in told:
+        return SourceError(f"Jaeger at {url} has no archive storage", hint=_ARCHIVE_HINT)
+    if lacks_route(answer) and not asks_for_login(answer):
+        return SourceError(
+            f"the server at {url} does not archive traces: it has no route for that",
+            hint=Hint((NextCommand(("fetch", "--output", "traces.json.gz"), (url,)), " keeps traces in a file")),
+        )
+    if is_api_answer(answer):
+        return SourceError(f"Jaeger at {url} could not archive the trace: {told}")
+    return refusal(answer, client.address)
 
 
 def _v1_params(bounded: BoundedQuery) -> Params:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
 
 from traceq.catalog import TraceSummary, Window
-from traceq.errors import ServerError
+from traceq.errors import LoginRequired, ServerError, SourceError, is_refusal
 from traceq.query import TraceQuery
-from traceq.sources.candidates import Candidates, add_copies, ask_each
 from traceq.sources.dialects import Answered, BoundedQuery, Parts
-from traceq.sources.interface import Progress, ProgressListener
+from traceq.sources.interface import MOST_AT_ONCE, Progress, ProgressListener
 from traceq.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_US, format_time, plural
+from traceq.untrusted import printable
 
 _Trace = TypeVar("_Trace", Parts, TraceSummary)
 _Paged = TypeVar("_Paged")
@@ -46,6 +47,27 @@ _TOO_LONG = "too_long_http_line"
 """Elasticsearch and OpenSearch, where the names of the indices of all days do not fit into a request."""
 _NEEDS_SERVICE = "requires a service name"
 _NOT_TOGETHER = "cannot query for duration and tags simultaneously"
+
+
+class Candidates(Struct, Generic[_Trace], frozen=True):
+    """The traces of one answer, or of several combined."""
+
+    by_id: Mapping[str, _Trace]
+    """By `normal_id`."""
+    is_cut_off: bool = False
+    """Whether an answer was as long as its limit."""
+    is_relaxed: bool = False
+    """Whether durations were left out of the question because the storage cannot combine them with tags."""
+    notes: tuple[str, ...] = ()
+    """Failures that the server reported besides the traces."""
+    service_count: int = 0
+    """How many services were asked for one by one; 0 if there was a single request."""
+    full: tuple[str, ...] = ()
+    """The services among them whose answers were as long as the limit."""
+    empty: tuple[str, ...] = ()
+    """Those of which nothing was found."""
+    is_partial: bool = False
+    """Whether a service gave no answer, or spans are missing; the notes say so."""
 
 
 class Asking(Struct, Generic[_Trace], frozen=True):
@@ -239,6 +261,111 @@ class Gatherer(Struct):
         reach = "all of the window" if is_whole else f"all since {format_time(since_ns)}"
         note = f"looked at {plural(len(looked_at), 'trace')}, {reach}, to find those {sought}"
         return structs.replace(first, by_id=found, is_cut_off=not is_whole, notes=(*first.notes, note))
+
+
+def ask_each(
+    services: Sequence[str],
+    ask: Callable[[str], Candidates[_Trace]],
+    span_count: Callable[[_Trace], int],
+    progress: ProgressListener,
+) -> Candidates[_Trace]:
+    """Ask for the traces of each service, several at a time, and combine the answers.
+
+    A service over which the server fails is left out and named: one trace that cannot be written as JSON is enough for
+    that.
+
+    Raises:
+        SourceError: If the server refuses every question, or cannot be reached.
+    """
+    what = f"asking {plural(len(services), 'service')}"
+    by_id: dict[str, _Trace] = {}
+    counts: dict[str, int] = {}
+    answers: dict[str, Candidates[_Trace]] = {}
+    failures: dict[str, SourceError] = {}
+    executor = ThreadPoolExecutor(MOST_AT_ONCE)
+    try:
+        asked = {executor.submit(ask, service): service for service in services}
+        progress(Progress(what, 0, len(services)))
+        for future in as_completed(asked):
+            service = asked[future]
+            try:
+                answers[service] = future.result()
+            except SourceError as error:
+                if not is_refusal(error):
+                    raise _of_service(error, service) from error
+                failures[service] = error
+                continue
+            add_copies(by_id, counts, answers[service].by_id, span_count)
+            progress(Progress(what, len(answers) + len(failures), len(services), len(by_id)))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    for service, failure in sorted(failures.items()):
+        if not answers:
+            raise _of_service(failure, service) from failure
+    return _combined(by_id, answers, failures)
+
+
+def _combined(
+    by_id: Mapping[str, _Trace], answers: Mapping[str, Candidates[_Trace]], failures: Mapping[str, SourceError]
+) -> Candidates[_Trace]:
+    """Combine the answers for several services, of which some may have failed."""
+    notes = {note for answer in answers.values() for note in answer.notes}
+    for service, failure in failures.items():
+        notes.add(f"no answer for service '{printable(service)}': {failure.message}")
+    return Candidates(
+        by_id,
+        any(answer.is_cut_off for answer in answers.values()),
+        any(answer.is_relaxed for answer in answers.values()),
+        tuple(sorted(notes)),
+        len(answers) + len(failures),
+        tuple(service for service, answer in sorted(answers.items()) if answer.is_cut_off),
+        tuple(service for service, answer in sorted(answers.items()) if not answer.by_id),
+        bool(failures) or any(answer.is_partial for answer in answers.values()),
+    )
+
+
+def united(answers: Sequence[Candidates[_Trace]], span_count: Callable[[_Trace], int]) -> Candidates[_Trace]:
+    """Combine the answers to a question that was put in several ways."""
+    if len(answers) == 1:
+        return answers[0]
+    by_id: dict[str, _Trace] = {}
+    counts: dict[str, int] = {}
+    for answer in answers:
+        add_copies(by_id, counts, answer.by_id, span_count)
+    return Candidates(
+        by_id,
+        any(answer.is_cut_off for answer in answers),
+        any(answer.is_relaxed for answer in answers),
+        tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),
+        answers[0].service_count,
+        tuple(sorted({service for answer in answers for service in answer.full})),
+        tuple(service for service in answers[0].empty if all(service in answer.empty for answer in answers)),
+        any(answer.is_partial for answer in answers),
+    )
+
+
+def _of_service(error: SourceError, service: str) -> SourceError:
+    kind = LoginRequired if isinstance(error, LoginRequired) else SourceError
+    message = f"no answer for service '{printable(service)}', one of several asked for: {error.message}"
+    return kind(message, hint=error.advice)
+
+
+def add_copies(
+    known: dict[str, _Trace], counts: dict[str, int], more: Mapping[str, _Trace], span_count: Callable[[_Trace], int]
+) -> None:
+    """Add an answer; of a trace that is known already, keep the copy with more spans, as storages may return parts.
+
+    Counting may take decoding, so it waits for a second copy, and `counts` remembers that of the first.
+    """
+    for trace_id, trace in more.items():
+        if trace_id not in known:
+            known[trace_id] = trace
+            continue
+        if trace_id not in counts:
+            counts[trace_id] = span_count(known[trace_id])
+        count = span_count(trace)
+        if count > counts[trace_id]:
+            known[trace_id], counts[trace_id] = trace, count
 
 
 def _narrowed(query: TraceQuery) -> TraceQuery:

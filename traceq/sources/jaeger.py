@@ -23,22 +23,18 @@ from traceq.codec import PartsLeftOut, read_table
 from traceq.codec.wire import collector_paused
 from traceq.conditions import sent_as
 from traceq.errors import Hint, NotFoundError, SourceError, is_refusal
-from traceq.narrowing import narrowed
 from traceq.query import TraceQuery
 from traceq.records import Codebook
 from traceq.semantics import ID_MARK, operation
-from traceq.sources.archiving import order_archiving
 from traceq.sources.candidates import (
-    Candidates,
     Check,
     Checked,
+    Completer,
     fitting,
     lasts_as_asked,
     may_match,
     newest_summaries,
-    united,
 )
-from traceq.sources.completing import Completer
 from traceq.sources.dialects import (
     Answered,
     BoundedQuery,
@@ -48,9 +44,10 @@ from traceq.sources.dialects import (
     ask_dependencies,
     ask_summaries,
     find_dialect,
+    order_archiving,
     reading,
 )
-from traceq.sources.gathering import MOST_TRACES, Asking, Gatherer
+from traceq.sources.gathering import MOST_TRACES, Asking, Candidates, Gatherer, united
 from traceq.sources.http import HttpClient
 from traceq.sources.interface import (
     MOST_AT_ONCE,
@@ -62,7 +59,15 @@ from traceq.sources.interface import (
     nearest_names,
     no_progress,
 )
-from traceq.sources.tags import LONGEST_INDEXED, LOOKED_FOR, NOT_LOOKED_FOR, other_ways, unsent, without_patterns
+from traceq.sources.narrowing import (
+    LONGEST_INDEXED,
+    LOOKED_FOR,
+    NOT_LOOKED_FOR,
+    narrowed,
+    other_ways,
+    unsent,
+    without_patterns,
+)
 from traceq.traces import Traces, normal_id
 from traceq.units import NS_PER_DAY, plural
 from traceq.untrusted import printable

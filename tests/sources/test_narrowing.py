@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders, strategies
-from traceq.narrowing import narrowed
 from traceq.query import TraceQuery, matching
 from traceq.semantics import AttributeValue, Kind, Status
+from traceq.sources.narrowing import narrowed
 from traceq.traces import Event
 from traceq.where import (
     Comparison,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests import builders
 from traceq.errors import ServerError
-from traceq.sources.completing import Completed, Completer
+from traceq.sources.candidates import Completed, Completer
 from traceq.sources.dialects import Parts
 
 FAILURE = "Jaeger at http://jaeger answered 500: too busy"
