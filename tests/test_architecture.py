@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "documents": {"untrusted"},
     "traces": {"answer", "learned", "report", "semantics"},
     "records": {"semantics", "traces"},
-    "assembly": {"records", "semantics", "traces"},
+    "assembly": {"records", "semantics", "traces", "units"},
     "catalog": {"answer", "report", "semantics", "traces"},
     "conditions": {"semantics", "traces", "units", "where"},
     "where": {"errors", "units", "untrusted"},

@@ -254,6 +254,21 @@ def test_missing_starts_are_those_of_the_parents_and_of_the_trace() -> None:
     assert told(traces) == [("start-missing", "a"), ("start-missing", "b"), ("start-missing", "d")]
 
 
+def test_a_count_from_the_beginning_of_the_trace_may_start_at_zero() -> None:
+    traces = trace(("a", None, -EPOCH_NS, 100 - EPOCH_NS), ("b", "a", 10 - EPOCH_NS, 30 - EPOCH_NS))
+
+    assert (list(traces.start_ns), list(traces.duration_ns)) == ([0, 10], [100, 20])
+    assert told(traces) == []
+
+
+def test_a_span_without_a_start_may_have_an_end() -> None:
+    """Formats that tell the end make a span that lasts since 1970 of it."""
+    traces = trace(("a", None, 0, 100), ("b", "a", -EPOCH_NS, 30))
+
+    assert [start - EPOCH_NS for start in traces.start_ns] == [0, 0]
+    assert (list(traces.duration_ns), told(traces)) == ([100, 30], [("start-missing", "b")])
+
+
 def test_where_nothing_is_timed_all_spans_start_together() -> None:
     traces = trace(("a", None, -EPOCH_NS, -EPOCH_NS + 9), ("b", "a", -EPOCH_NS - 5, -EPOCH_NS))
 

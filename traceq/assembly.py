@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from traceq.records import Codebook, CodedTrace, Codes
 from traceq.semantics import Kind, Peer
 from traceq.traces import PLAIN_COLUMNS, SpanDetails, Traces, TraceWarning, WarningCode, normal_id
+from traceq.units import YEAR_2000_NS
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -358,6 +359,8 @@ class Repaired:
         if not starts or min(starts) > 0:
             return
         earliest = min((start for start in starts if start > 0), default=0)
+        if min(starts) == 0 and 0 < earliest < YEAR_2000_NS and earliest <= self._last_end_from_zero():
+            return  # times count from the beginning of the trace, so 0 is one of them
         for position in [i for i, start in enumerate(starts) if start <= 0]:
             self._warn("start-missing", "no start time, taken to start with its parent", position)
             starts[position] = 0
@@ -366,14 +369,20 @@ class Repaired:
         for position in range(len(starts)):
             self._repair_start(position, earliest)
 
+    def _last_end_from_zero(self) -> int:
+        timed = zip(self.trace.start_ns, self.trace.duration_ns, strict=True)
+        return max(duration for start, duration in timed if not start)
+
     def _repair_start(self, position: int, earliest: int) -> None:
-        starts = self.trace.start_ns
+        starts, durations = self.trace.start_ns, self.trace.duration_ns
         chain: list[int] = []
         while position >= 0 and starts[position] == 0:
             chain.append(position)
             position = self.parents[position]
         for repaired in chain:
             starts[repaired] = starts[position] if position >= 0 else earliest
+            if durations[repaired] >= starts[repaired]:
+                durations[repaired] -= starts[repaired]  # where a format tells the end, the duration counts from 1970
 
 
 def _identities(trace: CodedTrace) -> Iterable[tuple[object, ...]]:

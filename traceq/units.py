@@ -13,6 +13,8 @@ NS_PER_S = 1_000_000_000
 NS_PER_MINUTE = 60 * NS_PER_S
 NS_PER_HOUR = 3600 * NS_PER_S
 NS_PER_DAY = 24 * NS_PER_HOUR
+YEAR_2000_NS = 946_684_800 * NS_PER_S
+"""What began before is not timed by the calendar, but by a count from some beginning."""
 
 _UNIT_NS = {
     "ns": 1,

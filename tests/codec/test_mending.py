@@ -211,6 +211,18 @@ def test_another_unit_is_recognised_by_the_year(unit_ns: int, name: str) -> None
     assert ("unit-recognised", "", message) in told(traces)
 
 
+def test_small_numbers_that_count_from_a_beginning_are_no_other_unit() -> None:
+    """As seconds they would be of 2001 and 2033."""
+    ids = {"traceId": TRACE_ID, "spanId": "0000000000000001", "name": "x"}
+    span = {**ids, "startTimeUnixNano": str(10**9), "endTimeUnixNano": str(2 * 10**9)}
+    body = as_json({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+
+    traces = both_ways(body)
+
+    assert (traces.start_ns[0], traces.duration_ns[0]) == (10**9, 10**9)
+    assert "unit-recognised" not in {code for code, *_ in told(traces)}
+
+
 def test_a_unit_is_another_one_only_if_all_spans_fit() -> None:
     spans = [{"spanID": str(at), "operationName": "x", "startTime": start} for at, start in ((1, US // 1000), (2, US))]
 

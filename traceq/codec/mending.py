@@ -21,11 +21,14 @@ from traceq.codec.fitting import Fitting, number_of
 from traceq.codec.unsound import Remark, sound
 from traceq.codec.wire import BROKEN, VOID_IDS
 from traceq.traces import TraceWarning
-from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from traceq.units import NS_PER_DAY, NS_PER_MS, NS_PER_S, NS_PER_US, YEAR_2000_NS
 from traceq.untrusted import quoted
 
-_YEAR_2000_NS = 946_684_800 * NS_PER_S
 _YEAR_2100_NS = 4_102_444_800 * NS_PER_S
+_LONGEST_NS = 366 * NS_PER_DAY
+"""No trace lasts longer, in the right unit."""
+_NO_TIME = 2**63
+"""From here on numbers are negative ones that were written without a sign, or stand for no end."""
 _UNITS = {1: "nanoseconds", NS_PER_US: "microseconds", NS_PER_MS: "milliseconds", NS_PER_S: "seconds"}
 _REMARKS_TOLD = 3
 """How many things that were wrong with a span its warning lists."""
@@ -63,6 +66,8 @@ class Mender(Struct, frozen=True):
     """The key of a span's start, where its unit is looked into."""
     format_ns: int = 1
     """What the format's times count."""
+    end: str = ""
+    """The key of a span's end, where the format tells it."""
 
     def mend(self, spans: Sequence[msgspec.Raw], unit_ns: int | None = None) -> Iterator[Mended]:
         """Make the spans of a trace readable, and leave out what is none; those with nothing wrong stay as they are.
@@ -83,8 +88,9 @@ class Mender(Struct, frozen=True):
     def unit_of(self, spans: Iterable[msgspec.Raw]) -> int | None:
         """Find the unit of the spans' times, if it is not the format's."""
         found = (decoded(span) for span in spans)
-        starts = (span.get(self.start) for span in found if isinstance(span, dict))
-        return unit_of([_number(start) for start in starts], self.format_ns)
+        keys = tuple(key for key in (self.start, self.end) if key)
+        times = (span.get(key) for span in found if isinstance(span, dict) for key in keys)
+        return unit_of([_number(time) for time in times], self.format_ns)
 
     def _is_whole(self, span: msgspec.Raw) -> bool:
         try:
@@ -144,28 +150,33 @@ def _number(value: object) -> int:
     return 0 if number is None else int(number)
 
 
-def unit_of(starts: Iterable[int], unit_ns: int) -> int | None:
-    """Recognise the unit in which the starts of a trace's spans are written, if it is not the one that it should be.
+def unit_of(times: Iterable[int], unit_ns: int) -> int | None:
+    """Recognise the unit in which the times of a trace's spans are written, if it is not the one that it should be.
 
     It is another one only if all spans of the trace that have a start began in the years 2000 to 2099 by it, and so no
-    span did by the format's own unit: the ranges of units do not overlap.
+    span did by the format's own unit: the ranges of units do not overlap. Small numbers that count from some beginning
+    may fall into these years, too; then the trace would last for years.
 
     Args:
-        starts: As they are written; 0 where there is none.
+        times: Starts, and ends where the format tells them, as they are written; 0 where there is none.
         unit_ns: The unit that the format has.
     """
-    known = [start for start in starts if start > 0]
+    known = [time for time in times if 0 < time < _NO_TIME]
     if not known:
         return None
     first, last = min(known), max(known)
-    fitting = (unit for unit in _UNITS if first * unit >= _YEAR_2000_NS and last * unit < _YEAR_2100_NS)
+    fitting = (
+        unit
+        for unit in _UNITS
+        if first * unit >= YEAR_2000_NS and last * unit < _YEAR_2100_NS and (last - first) * unit < _LONGEST_NS
+    )
     unit = next(fitting, unit_ns)
     return None if unit == unit_ns else unit
 
 
 def is_odd(starts_ns: Sequence[int]) -> bool:
     """Whether the unit of a trace's times has to be looked into: its first span began before 2000, or after 2099."""
-    return bool(starts_ns) and not _YEAR_2000_NS <= starts_ns[0] < _YEAR_2100_NS
+    return bool(starts_ns) and not YEAR_2000_NS <= starts_ns[0] < _YEAR_2100_NS
 
 
 def unit_told(trace_id: str, unit_ns: int, format_ns: int) -> TraceWarning:

@@ -85,6 +85,7 @@ _MENDER = Mender(
     frozenset(("spanId", "name", "startTimeUnixNano")),
     "spanId",
     "startTimeUnixNano",
+    end="endTimeUnixNano",
 )
 
 _ID_DIGITS = 16

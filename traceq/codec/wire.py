@@ -144,12 +144,12 @@ _MAGIC = (
     (b"\xfe\xff", "UTF-16 text"),
 )
 _PRINTED = (
-    ("what the debug exporter of a collector prints; its file exporter writes OTLP", re.compile(rb"ResourceSpans #\d")),
-    ("what the console exporter of .NET prints", re.compile(rb"\bActivity\.TraceId:")),
-    ("what the logging exporter of Java prints", re.compile(rb"\bLoggingSpanExporter\b")),
-    ("what the stdout exporter of Rust prints", re.compile(rb"\ASpans\s+Resource\b")),
-    ("YAML", re.compile(rb"\A(?:---\r?\n|(?:#.*\n)*[\w.-]+:(?: .*)?\r?\n(?:[ \t]*(?:- |[\w.\"-]+:(?: |\r?\n))))")),
-    ("Markdown", re.compile(rb"\A#{1,6} \S|^```", re.MULTILINE)),
+    ("what the debug exporter of a collector prints; its file exporter writes OTLP", rb"ResourceSpans #\d"),
+    ("what the console exporter of .NET prints", rb"\bActivity\.TraceId:"),
+    ("what the logging exporter of Java prints", rb"\bLoggingSpanExporter\b"),
+    ("what the stdout exporter of Rust prints", rb"\ASpans\s+Resource\b"),
+    ("YAML", rb"\A(?:---\r?\n|(?:#.*\n)*[\w.-]+:(?: .*)?\r?\n(?:[ \t]*(?:- |[\w.\"-]+:(?: |\r?\n))))"),
+    ("Markdown", rb"\A#{1,6} \S|^```"),
 )
 """Text that is met where traces are looked for, and how it is told."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -245,7 +245,7 @@ def _not_json(head: bytes, text: bytes) -> str:
             return f"it is {what}"
     if text.startswith(b"<"):
         return "it is an HTML page" if b"<html" in text.lower() or b"<!doctype html" in text.lower() else "it is XML"
-    printed = next((what for what, telling in _PRINTED if telling.search(text)), None)
+    printed = next((what for what, telling in _PRINTED if re.search(telling, text, re.MULTILINE)), None)
     if printed:
         return f"it looks like {printed}"
     # The head counts as text even if it is cut in the middle of a character.
