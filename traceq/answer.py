@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from msgspec import Struct
 
 from traceq.report import Column, Holds, Part, Report, Rows, Table, Unit, Value, document, getter, json_key, table
-from traceq.units import format_count, format_duration, format_ratio
+from traceq.units import format_count, format_duration, format_ratio, format_signed, format_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,8 +150,12 @@ class Answer:
         return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 4]}...)"
 
     def _repr_html_(self) -> str:
-        """Draw the first records as a table, for notebooks."""
-        return html_of(repr(self), self.records())
+        """Draw the answer for notebooks: its sentence, and the first table of its report, or else its records."""
+        found = self.report()
+        verdict = found.document.get("verdict")
+        said = verdict.get("text") if isinstance(verdict, Mapping) else None
+        tables = (block for block in found.blocks if isinstance(block, Table))
+        return html_of(str(said or repr(self)), next(tables, found.records))
 
 
 def html_of(text: str, found: Table, total: int | None = None) -> str:
@@ -165,10 +169,11 @@ def html_of(text: str, found: Table, total: int | None = None) -> str:
     # Late, here and below: nothing but notebooks needs it.
     from html import escape
 
-    titles = "".join(f"<th>{escape(column.title or column.path)}</th>" for column in found.columns)
+    # A bar is a number once more.
+    kept = [at for at, column in enumerate(found.columns) if column.unit is not Unit.BAR]
+    titles = "".join(f"<th>{escape(found.columns[at].title or found.columns[at].path)}</th>" for at in kept)
     lines = "".join(
-        f"<tr>{''.join(_cell(column, value) for column, value in zip(found.columns, row, strict=True))}</tr>"
-        for row in found.rows[:HTML_ROWS]
+        f"<tr>{''.join(_cell(found.columns[at], row[at]) for at in kept)}</tr>" for row in found.rows[:HTML_ROWS]
     )
     left = (len(found.rows) if total is None else total) - HTML_ROWS
     more = f"<p>{format_count(left)} more: .to_frame()</p>" if left > 0 else ""
@@ -211,6 +216,10 @@ def _cell(column: Column[Any], value: Value) -> str:
         match column.unit:
             case Unit.DURATION:
                 text = format_duration(int(value))
+            case Unit.CHANGE:
+                text = format_signed(int(value))
+            case Unit.TIME:
+                text = format_time(int(value))
             case Unit.RATIO:
                 text = format_ratio(value)
             case _:

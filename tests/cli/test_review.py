@@ -92,6 +92,21 @@ def test_only_new_findings_are_told(run: Run, tmp_path: Path) -> None:
     assert run("findings", "--new-since", str(before), *CHAT).out.splitlines()[0].startswith("No new findings in ")
 
 
+def test_that_the_answer_of_before_was_partial_is_said(run: Run, tmp_path: Path) -> None:
+    before = tmp_path / "before.json"
+    run("findings", *CHAT, "-o", str(before))
+    earlier = json.loads(before.read_text(encoding="utf-8"))
+    before.write_text(json.dumps({**earlier, "is_partial": True}), encoding="utf-8")
+    told = f"'{before}' is not of all that was there then: what it does not have need not be new"
+
+    outcome = run("findings", "--new-since", str(before), *CHAT, "--format", "json")
+    checked = run("check", "no(new-finding)", "--new-since", str(before), *CHAT)
+
+    assert json.loads(outcome.out)["notes"] == [told]
+    assert f"traceq: note: {told}\n" in outcome.err
+    assert (checked.code, f"traceq: note: {told}\n" in checked.err) == (ExitCode.ANSWERED, True)
+
+
 @pytest.mark.parametrize(
     ("before", "now", "told"),
     [

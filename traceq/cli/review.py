@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from traceq.cli.options import FilterOptions
 from traceq.errors import InputError
@@ -55,11 +55,13 @@ class ReviewOptions(Struct, frozen=True):
         from traceq.analysis.findings import reviewed_by
 
         decisions = () if self.acknowledged is None else read_acknowledgements(self.acknowledged)
-        known = None
+        known: frozenset[str] | None = None
+        remarks: tuple[str, ...] = ()
         if self.new_since is not None:
             query = {"trace_id": trace} if trace else filters.query(None, is_live=False).to_dict()
-            known = read_signatures(self.new_since, {**answer, "query": query})
-        return reviewed_by(decisions, datetime.now().astimezone().date(), known)
+            known, remarks = read_signatures(self.new_since, {**answer, "query": query})
+        review = reviewed_by(decisions, datetime.now().astimezone().date(), known)
+        return structs.replace(review, remarks=remarks)
 
 
 def read_acknowledgements(path: str) -> tuple[Acknowledgement, ...]:
@@ -111,8 +113,8 @@ def _refused(text: str) -> typer.BadParameter:
     return typer.BadParameter(text, param_hint="--acknowledged")
 
 
-def read_signatures(path: str, asked: Mapping[str, object]) -> frozenset[str]:
-    """Read the signatures of all findings of a JSON answer.
+def read_signatures(path: str, asked: Mapping[str, object]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Read the signatures of all findings of a JSON answer, and what there is to say about that answer.
 
     Args:
         path: The file.
@@ -145,7 +147,8 @@ def read_signatures(path: str, asked: Mapping[str, object]) -> frozenset[str]:
     signatures = [each.get("signature") if isinstance(each, dict) else None for each in found or ()]
     if not isinstance(found, list) or not all(isinstance(each, str) for each in signatures):
         raise InputError(f"the findings in '{path}' have no signatures", hint=f"{hint} of this version")
-    return frozenset(str(each) for each in signatures)
+    partial = f"'{path}' is not of all that was there then: what it does not have need not be new"
+    return frozenset(map(str, signatures)), (partial,) if document.get("is_partial") else ()
 
 
 _OF_THE_SOURCE = frozenset(("service", "start_ns", "end_ns", "limit"))

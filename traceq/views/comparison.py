@@ -369,6 +369,7 @@ def traces_report(answer: Alignment, asked: Asked = NOT_ASKED) -> Report:
     if len(shown) < len(answer.calls):
         hidden = plural(len(answer.calls) - len(shown), "call path")
         footer.append(dim(f"{hidden} without a notable difference left out, --format json has all"))
+    footer.append(next_line(asked, "show", answer.after_id))
     return reported("compare", answer, asked, blocks, footer)
 
 

@@ -211,9 +211,11 @@ class Review(Struct, frozen=True):
     expired: tuple[Acknowledgement, ...] = ()
     known: frozenset[str] | None = None
     """The signatures of all findings of before; None where that was not asked for."""
+    remarks: tuple[str, ...] = ()
+    """What there is to say about the answer of before."""
 
     def notes(self, signatures: Iterable[str]) -> tuple[str, ...]:
-        """Say which decisions have expired, and which are about nothing that was found.
+        """Say what is wrong with what is known: the answer of before, expired decisions, those about nothing found.
 
         Args:
             signatures: Those of all findings.
@@ -225,7 +227,7 @@ class Review(Struct, frozen=True):
             for signature in self.acknowledged
             if signature not in found
         )
-        return (*expired, *unknown)
+        return (*self.remarks, *expired, *unknown)
 
 
 def reviewed_by(acknowledgements: Iterable[Acknowledgement], today: date, known: frozenset[str] | None) -> Review:
