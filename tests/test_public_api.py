@@ -9,8 +9,7 @@ import pytest
 import traceq
 from tests.builders import span, traces
 from tests.sources.replay import FIXTURES
-from traceq.render.json import render_json
-from traceq.render.records import render_csv
+from traceq.render.records import render_csv, render_json
 from traceq.semantics import Kind, Status
 from traceq.sources import open_source
 

@@ -321,7 +321,7 @@ def page(answer: Answer, *, title: str = "", source: str = "") -> str:
         source: Where the traces came from, to be named below the heading.
     """
     # Late: who asks for numbers needs no styles and scripts.
-    from traceq.render.imprint import Imprint
+    from traceq.render import Imprint
     from traceq.render.page import render_page
 
     shown = answer.report()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from traceq.render.imprint import Imprint
+from traceq.render import Imprint
 from traceq.report import (
     Block,
     Column,

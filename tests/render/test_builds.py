@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from traceq.render.annotations import render_annotations
-from traceq.render.junit import render_junit
+from traceq.render.builds import render_annotations, render_junit
 from traceq.report import Case, Issue, Line, Part, Report, Table
 from traceq.untrusted import printable
 

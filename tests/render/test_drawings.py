@@ -9,9 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.render.graphs import AWKWARD, meshed
-from traceq.render.dot import render_dot
+from traceq.render.drawings import render_dot, render_mermaid
 from traceq.render.hues import Hues
-from traceq.render.mermaid import render_mermaid
 from traceq.render.svg import render_svg
 from traceq.report import Graph
 

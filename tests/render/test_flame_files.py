@@ -14,10 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.render.reports import HOSTILE
-from traceq.render.folded import render_folded
-from traceq.render.lanes import find_lanes
-from traceq.render.speedscope import render_speedscope
-from traceq.render.trace_events import render_trace_events
+from traceq.render.flame_files import find_lanes, render_folded, render_speedscope, render_trace_events
 from traceq.report import Flame, FlameRow, Timeline, TimelineRow
 
 

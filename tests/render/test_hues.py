@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.laws import examples
+from traceq.render import Imprint
 from traceq.render.hues import HUE_COUNT, Hues, hues_of
-from traceq.render.imprint import Imprint
 from traceq.render.page import render_page
 from traceq.render.svg import render_svg
 from traceq.render.terminal import Canvas, draw

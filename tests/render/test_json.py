@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from traceq.render.json import render_json
-from traceq.render.records import render_ndjson
+from traceq.render.records import render_json, render_ndjson
 from traceq.report import Column, Table
 
 

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests.render.reports import HOSTILE, blocks_with, imprint_with, report_with
-from traceq.render.imprint import Imprint
+from traceq.render import Imprint
 from traceq.render.markdown import render_markdown
 from traceq.report import Block, Column, Line, Part, Report, Table, Unit
 from traceq.untrusted import printable

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.render.sarif import render_sarif
+from traceq.render.builds import render_sarif
 from traceq.report import Issue, Line, Part, Report, Table
 from traceq.untrusted import printable
 

@@ -106,7 +106,7 @@ def check(options: CheckOptions) -> None:
     answer, asked = _answered(question, options)
     shown = report(answer, asked)
     if options.junit is not None:
-        from traceq.render.junit import render_junit
+        from traceq.render.builds import render_junit
 
         with destination(options.junit) as out:
             out.write(render_junit(shown, asked.location).encode("utf-8", "backslashreplace"))

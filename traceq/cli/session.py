@@ -30,15 +30,12 @@ from traceq.render import (
     GRAPH_FORMATS,
     AnswerFormat,
     Format,
+    Imprint,
     TracesFormat,
-    drawn,
     endings_of,
     format_of,
     is_drawing,
-    written_flame,
-    written_for_builds,
 )
-from traceq.render.imprint import Imprint
 from traceq.report import Report
 from traceq.sources import open_source
 from traceq.sources.bodies import unpacked_name
@@ -237,11 +234,17 @@ def _rendered(report: Report, asked: Asked, chosen: Format, options: OutputOptio
         case "svg":
             return _picture(report)
         case "folded" | "speedscope" | "perfetto" | "chrome":
-            return written_flame(report, chosen, imprint(report, asked).title)
+            from traceq.render.flame_files import render_flame
+
+            return render_flame(report, chosen, imprint(report, asked).title)
         case "junit" | "github" | "sarif":
-            return written_for_builds(report, chosen, asked.location)
+            from traceq.render.builds import render_for_builds
+
+            return render_for_builds(report, chosen, asked.location)
     if report.graph is not None and is_drawing(chosen):
-        return drawn(report.graph, chosen)
+        from traceq.render.drawings import render_drawing
+
+        return render_drawing(report.graph, chosen)
     raise ValueError(f"{chosen} is not written like this")
 
 
@@ -249,7 +252,7 @@ def _for_programs(report: Report, asked: Asked, chosen: Format, options: OutputO
     """Write a document or records, with the keys that were asked for."""
     fields = options.chosen_fields
     if chosen == "json":
-        from traceq.render.json import render_json
+        from traceq.render.records import render_json
 
         document: Mapping[str, object] = {**asked.head(report.command), **report.document}
         if fields:

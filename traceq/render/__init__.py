@@ -1,14 +1,14 @@
-"""Reports written out, one format a module. Nothing heavy is imported here: rich lives in `terminal` alone.
+"""Reports written out, a module for each kind of format. Nothing heavy is imported here: rich is in `terminal` alone.
 
-A new format for graphs is a module of its own and its name here: in `GraphFormat`, `SUFFIXES` and `drawn`.
+A new format for graphs is a function in `drawings`, and its name in `GraphFormat` and `SUFFIXES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, TypeAlias, TypeGuard, assert_never, get_args
+from typing import Literal, TypeAlias, TypeGuard, get_args
 
-from traceq.report import Flame, Graph, Report
+from msgspec import Struct
 
 AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv", "html", "markdown", "svg"]
 """How any answer is written: for people, as one document, as records, as a page, to be pasted, or as a picture."""
@@ -80,63 +80,16 @@ def is_drawing(chosen: Format) -> TypeGuard[GraphFormat]:
     return chosen in GRAPH_FORMATS
 
 
-def drawn(graph: Graph, chosen: GraphFormat) -> str:
-    """Write a graph as a drawing; only the format that is wanted is imported."""
-    if chosen == "mermaid":
-        from traceq.render.mermaid import render_mermaid
+class Imprint(Struct, frozen=True):
+    """What stands at the head and at the foot of a document that is handed on."""
 
-        return render_mermaid(graph)
-    if chosen == "dot":
-        from traceq.render.dot import render_dot
-
-        return render_dot(graph)
-    assert_never(chosen)
-
-
-def written_flame(report: Report, chosen: FlameFormat, name: str) -> str:
-    """Write a flame graph for another tool; only the format that is wanted is imported.
-
-    Args:
-        report: The answer; without a flame graph it is one without frames.
-        chosen: The format.
-        name: What it is about.
-    """
-    flame = report.flame or Flame((), 0, "time")
-    match chosen:
-        case "folded":
-            from traceq.render.folded import render_folded
-
-            return render_folded(flame)
-        case "speedscope":
-            from traceq.render.speedscope import render_speedscope
-
-            return render_speedscope(flame, report.spans, name)
-        case "perfetto" | "chrome":
-            from traceq.render.trace_events import render_trace_events
-
-            return render_trace_events(flame, report.spans, name)
-    assert_never(chosen)
-
-
-def written_for_builds(report: Report, chosen: Literal[IssueFormat, CaseFormat], location: str) -> str:
-    """Write what a build server or a code host shows; only the format that is wanted is imported.
-
-    Args:
-        report: The answer.
-        chosen: The format.
-        location: Where the traces are.
-    """
-    match chosen:
-        case "junit":
-            from traceq.render.junit import render_junit
-
-            return render_junit(report, location)
-        case "github":
-            from traceq.render.annotations import render_annotations
-
-            return render_annotations(report)
-        case "sarif":
-            from traceq.render.sarif import render_sarif
-
-            return render_sarif(report, location)
-    assert_never(chosen)
+    title: str
+    """What was asked (`bottlenecks of chat-service`)."""
+    source: str = ""
+    """Where the traces came from."""
+    window: str = ""
+    """The time window in words; empty for no limits."""
+    written: str = ""
+    """When the document was written: a window such as `last 1h` ends there."""
+    remarks: tuple[str, ...] = ()
+    """What a reader has to know of the answer: that it is partial, what was strange in the traces."""

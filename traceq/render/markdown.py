@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, assert_never
 from urllib.parse import quote
 
-from traceq.render.imprint import Imprint
-from traceq.render.mermaid import render_mermaid
+from traceq.render import Imprint
+from traceq.render.drawings import render_mermaid
 from traceq.report import (
     Block,
     Column,

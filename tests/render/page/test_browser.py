@@ -8,7 +8,7 @@ import pytest
 
 from tests.render.page.conftest import Opened
 from tests.render.reports import HOSTILE, blocks_with, imprint_with, report_with
-from traceq.render.imprint import Imprint
+from traceq.render import Imprint
 from traceq.render.page import render_page
 from traceq.report import Column, Flame, FlameRow, Report, Table, Timeline, TimelineRow, Unit
 from traceq.units import format_duration

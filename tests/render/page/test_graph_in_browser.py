@@ -10,7 +10,7 @@ import pytest
 from tests.render.drawn_geometry import Rectangle, overlapping, touched
 from tests.render.graphs import AWKWARD, meshed
 from tests.render.page.conftest import Opened
-from traceq.render.imprint import Imprint
+from traceq.render import Imprint
 from traceq.render.page import render_page
 from traceq.report import Graph, GraphEdge, GraphNode, NodeKind, Report, Table
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.render.graphs import AWKWARD, meshed
 from tests.render.reports import HOSTILE, VALUES, blocks_with, imprint_with, report_with
-from traceq.render.imprint import Imprint
+from traceq.render import Imprint
 from traceq.render.page import render_page
 from traceq.report import Block, Fields, Graph, Line, Part, Report, Table, Unit
 from traceq.untrusted import printable

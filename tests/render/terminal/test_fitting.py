@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tests.laws import examples
 from tests.render.terminal.drawing import lines
 from traceq.render.terminal.canvas import cut, width_of
-from traceq.render.terminal.fitting import GAP, Wish, fit
-from traceq.render.terminal.shortening import shorten_all
+from traceq.render.terminal.table import GAP, Wish, fit, shorten_all
 from traceq.report import Column, Table, Unit
 
 WISHES = st.lists(

@@ -13,8 +13,7 @@ from tests.render.reports import HOSTILE, report_with
 from traceq.render.hues import COLOURS
 from traceq.render.terminal import Canvas, draw
 from traceq.render.terminal.canvas import HUES, UNICODE, width_of
-from traceq.render.terminal.picture import render_picture
-from traceq.render.terminal.shapes import CELL, ROW, SHAPES
+from traceq.render.terminal.picture import CELL, ROW, SHAPES, render_picture
 from traceq.report import Column, Histogram, Line, Part, Report, Table, Timeline, TimelineRow, Unit
 
 _SVG = "{http://www.w3.org/2000/svg}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from traceq.render.legend import THICK, USUAL, Entry, legend, stroke_widths
 from traceq.render.page.parts import Ink, PagePart, resource, safe
 from traceq.render.placing import Drawing, Line, boxes_of, place, text_width
+from traceq.render.svg import THICK, USUAL, Entry, legend, stroke_widths
 from traceq.report import Graph
 from traceq.untrusted import printable
 

@@ -98,13 +98,13 @@ def _draw_block(block: Block, pen: Pen) -> Iterator[Strip]:
 
             return draw_flame(block, pen)
         case Matrix():
-            from traceq.render.terminal.matrix import draw_matrix
+            from traceq.render.terminal.grids import draw_matrix
 
             return draw_matrix(block, pen)
         case Histogram():
             return _draw_histogram(block, pen)
         case HeatMap():
-            from traceq.render.terminal.heat import draw_heat_map
+            from traceq.render.terminal.grids import draw_heat_map
 
             return draw_heat_map(block, pen)
         case Fields():

@@ -1,7 +1,11 @@
-"""Rows of values under columns, fitted to the width."""
+"""Rows of values under columns, fitted to the width: how columns share it, and how texts are shortened together.
+
+A wider terminal never shows less of any column, and texts that differ still differ when they are shortened.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, assert_never
 
@@ -18,12 +22,12 @@ from traceq.render.terminal.canvas import (
     Pen,
     Strip,
     aligned_durations,
+    cut,
+    cut_front,
     shorten,
     width_of,
     wrapped,
 )
-from traceq.render.terminal.fitting import GAP, Wish, fit
-from traceq.render.terminal.shortening import shorten_all
 from traceq.report import (
     Column,
     Table,
@@ -228,3 +232,142 @@ def _bar(ratio: float, glyphs: Glyphs, cells: int = _BAR_CELLS) -> str:
         filled = max(filled, 1)
     whole, rest = divmod(filled, steps)
     return glyphs.eighths[-1] * whole + (glyphs.eighths[rest - 1] if rest else "")
+
+
+GAP = 2
+_LEAST = 4
+"""Number of cells with which a column that can shrink begins."""
+_FAIR = 24
+"""Number of cells that it gets before others are added that can be done without."""
+_AMPLE = 60
+"""Number of cells that it gets before those are added that are only nice to have."""
+_NICE = 3
+"""The priority of what is only nice to have."""
+
+
+class Wish(Struct, frozen=True):
+    """What a column asks for."""
+
+    width: int
+    """Cells in which everything fits."""
+    title: int
+    """Cells of its title, of which it takes no fewer."""
+    can_shrink: bool
+    is_id: bool
+    """Whether it is worth more than any other."""
+    priority: int
+    """0 for what is needed; the higher, the later it is added."""
+    worth: int
+    """Cells from which it is added where it can be done without: width stays unused until they fit."""
+
+    def least(self, floor: int) -> int:
+        """Cells with which it is worth adding."""
+        return min(self.width, max(floor, self.title)) if self.can_shrink else self.width
+
+
+def fit(wishes: Sequence[Wish], room: int) -> list[int]:
+    """Share out the width; 0 for columns that are left out.
+
+    Cells are given away in an order that does not depend on the width, until they are used up: so a wider terminal
+    gives every column at least as much.
+    """
+    widths = [0] * len(wishes)
+    spent = 0
+    for column, cells in _gifts(wishes):
+        price = cells + (GAP if not widths[column] and any(widths) else 0)
+        if spent + price > room:
+            break
+        widths[column] += cells
+        spent += price
+    return widths
+
+
+def _gifts(wishes: Sequence[Wish]) -> Iterator[tuple[int, int]]:
+    """Give columns and the cells that they get next, the most needed first."""
+    # Ids, then what names the row, then from left to right.
+    order = sorted(range(len(wishes)), key=lambda at: (not wishes[at].is_id, at > 0, wishes[at].priority, at))
+    needed = [at for at in order if wishes[at].priority <= 0 or wishes[at].is_id or at == 0]
+    others = [at for at in order if at not in needed]
+    widths = [0] * len(wishes)
+
+    def give(column: int, cells: int) -> tuple[int, int]:
+        widths[column] += cells
+        return column, cells
+
+    def grow(columns: Sequence[int], limit: int | None) -> Iterator[tuple[int, int]]:
+        bounds = {at: wishes[at].width if limit is None else wishes[at].least(limit) for at in columns}
+        while growing := [at for at in columns if widths[at] < bounds[at]]:
+            # In proportion: whoever has least of what it asks for.
+            yield give(min(growing, key=lambda at: widths[at] / wishes[at].width), 1)
+
+    for number, column in enumerate(needed):
+        least = wishes[column].least(_LEAST)
+        # The first is there in any width, however little of it.
+        yield from (give(column, 1) for _ in range(least)) if number == 0 else (give(column, least),)
+    yield from grow(needed, _FAIR)
+    wanted = [at for at in others if wishes[at].priority < _NICE]
+    yield from (give(at, wishes[at].least(wishes[at].worth)) for at in wanted)
+    yield from grow([*needed, *wanted], _AMPLE)
+    yield from (give(at, wishes[at].least(wishes[at].worth)) for at in others if at not in wanted)
+    yield from grow(range(len(wishes)), None)
+
+
+_TAILS = (0.5, 0.75, 1.0)
+"""Shares of the room that the end of a text gets, where its beginning is what it shares with others."""
+_BEFORE = 2
+"""Characters kept before the first one by which texts differ."""
+
+
+def shorten_all(texts: Sequence[str], width: int, ellipsis: str) -> list[str]:
+    """Shorten texts to a width, all in the same way: the first one that keeps most of them apart.
+
+    At the end, or in the middle of a path, unless that makes different texts equal; then ever more of their ends is
+    kept. Texts that are still equal are cut to where they differ.
+    """
+    different = list(dict.fromkeys(texts))
+    longer = [text for text in different if width_of(text) > width]
+    if not longer:
+        return list(texts)
+    room = width - len(ellipsis)
+    kept = {text: text for text in different if width_of(text) <= width}
+    best = kept | {text: shorten(text, width, ellipsis) for text in longer}
+    for tail in _TAILS if room > 0 else ():
+        if len(set(best.values())) == len(different):
+            break
+        other = kept | {text: _around(text, room, round(room * tail), ellipsis) for text in longer}
+        best = max(best, other, key=lambda shown: len(set(shown.values())))
+    if room > 0:
+        best = max(best, best | _told_apart(best, longer, room, ellipsis), key=lambda shown: len(set(shown.values())))
+    return [best[text] for text in texts]
+
+
+def _around(text: str, room: int, tail: int, ellipsis: str) -> str:
+    """Keep so many cells of the end, and of the beginning what is left."""
+    end = cut_front(text, tail) if tail else ""
+    return cut(text, room - width_of(end)) + ellipsis + end
+
+
+def _told_apart(shown: dict[str, str], longer: Sequence[str], room: int, ellipsis: str) -> dict[str, str]:
+    """Shorten those that look alike to the part by which they differ."""
+    counts = Counter(shown.values())
+    alike: dict[str, list[str]] = {}
+    for text in longer:
+        if counts[shown[text]] > 1:
+            alike.setdefault(shown[text], []).append(text)
+    apart: dict[str, str] = {}
+    for group in alike.values():
+        start = max(_shared(group) - _BEFORE, 0)
+        apart |= {text: ellipsis + _part(text, start, room) for text in group}
+    return apart
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """Count the characters with which all begin."""
+    first, last = min(texts), max(texts)
+    differing = (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(differing, min(len(first), len(last)))
+
+
+def _part(text: str, start: int, room: int) -> str:
+    """Cut out the part from a position on, or the end of the text where that has room for more."""
+    return cut(text[start:], room) if width_of(text[start:]) >= room else cut_front(text, room)
