@@ -40,7 +40,7 @@ class Notebook(io.TextIOBase):
         ("services", "--format", "json"),
         ("search", "--format", "csv"),
         ("deps", "--format", "svg"),
-        ("bottlenecks", "--format", "html"),
+        ("flame", "--format", "folded"),
         ("fetch", "--limit", "1"),
         ("open", first("message-slow"), "--print", "--source", "http://ui/"),
     ],
