@@ -272,52 +272,50 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code; see `ExitCode`.
     """
-    is_debug = "--debug" in arguments
     logging.getLogger("traceq").addHandler(logging.NullHandler())
     try:
-        code = _run(arguments)
-    except typer.TyperException as error:
-        message = error.format_message()
-        tell_error(message, _usage_hint(arguments, message), getattr(error.__cause__, "pointed", ()))
-        return ExitCode.USAGE
-    except TraceqError as error:
-        if is_debug:
+        code = _app_for(arguments)(list(arguments) or ["--help"], prog_name="traceq", standalone_mode=False)
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        ended = _told(error, arguments)
+        if ended is None:
             raise
-        tell_error(error.message, error.hint)
-        return error.exit_code
-    except BrokenPipeError:
-        return _leave_closed_pipe()
-    except (KeyboardInterrupt, typer.Abort):
-        tell_error("interrupted")
-        return ExitCode.INTERRUPTED
-    except Exception as error:
-        if is_debug:
-            raise
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return _leave_full_output(error)
-        tell_error(f"this is a bug in traceq: {type(error).__name__}: {error}", "--debug shows where")
-        return ExitCode.BUG
+        return ended
     if code == ExitCode.INTERRUPTED:
         # Ctrl-C within a command: typer takes it for itself, and gives the code without a word.
         tell_error("interrupted")
     return code if isinstance(code, int) else ExitCode.ANSWERED
 
 
-def _run(arguments: Sequence[str]) -> object:
-    try:
-        code = _app_for(arguments)(list(arguments) or ["--help"], prog_name="traceq", standalone_mode=False)
-    except SystemExit as error:
-        # What typer makes of a closed pipe within a command: an end with 1, as if there were a bug.
-        if isinstance(error.__context__, BrokenPipeError):
-            raise error.__context__ from None
-        raise
-    except TraceqError as error:
-        # A command that failed besides keeps its own exit code.
-        if isinstance(error.__context__, (BrokenPipeError, SystemExit)):
+def _told(error: BaseException, arguments: Sequence[str]) -> int | None:
+    """Say what ended a command, and give its exit code; None for what is not for people."""
+    match error:
+        case SystemExit() if not isinstance(error.__context__, BrokenPipeError):
+            return None
+        case SystemExit() | BrokenPipeError():
+            # Of a closed pipe within a command typer makes an end with 1, as if there were a bug.
+            return _leave_closed_pipe()
+        case KeyboardInterrupt() | typer.Abort():
+            tell_error("interrupted")
+            return ExitCode.INTERRUPTED
+        case typer.TyperException():
+            message = error.format_message()
+            tell_error(message, _usage_hint(arguments, message), getattr(error.__cause__, "pointed", ()))
+            return ExitCode.USAGE
+        case TraceqError() if isinstance(error.__context__, (BrokenPipeError, SystemExit)):
+            # A command that failed besides keeps its own exit code.
             _leave_closed_pipe()
-        raise
-    sys.stdout.flush()
-    return code
+    return None if "--debug" in arguments else _told_failure(error)
+
+
+def _told_failure(error: BaseException) -> int:
+    if isinstance(error, TraceqError):
+        tell_error(error.message, error.hint)
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _leave_full_output(error)
+    tell_error(f"this is a bug in traceq: {type(error).__name__}: {error}", "--debug shows where")
+    return ExitCode.BUG
 
 
 def _app_for(arguments: Sequence[str]) -> typer.Typer:
