@@ -14,7 +14,7 @@ from tests.sources.replay import FIXTURES
 from tests.sources.servers import NO_TRACE, Reply, Seen, serving
 from traceq.analysis.dependencies import Dependencies, from_jaeger
 from traceq.catalog import ServiceCall
-from traceq.cli.deps.watching import watch
+from traceq.cli.deps import watch
 from traceq.errors import ExitCode, SourceError
 from traceq.render import GRAPH_FORMATS
 from traceq.units import NS_PER_S
@@ -359,7 +359,7 @@ def test_a_watch_draws_the_change(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         if next(naps, "over") == "over":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("traceq.cli.deps.watching.watch.__defaults__", (nap, lambda: 0))
+    monkeypatch.setattr("traceq.cli.deps.watch.__defaults__", (nap, lambda: 0))
     with serving(answer) as seen:
         outcome = run("deps", "--source", seen.url, "--from", "jaeger", "--watch", "5s")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from traceq.catalog import Window
-from traceq.cli.sides import PlaceSide, Side, TraceSide, WindowSide, parse_side, parse_window
+from traceq.cli.compare import PlaceSide, Side, TraceSide, WindowSide, parse_side, parse_window
 
 
 def ns(text: str) -> int:

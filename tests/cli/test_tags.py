@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import Run
-from traceq.cli.tags import TextPairs, parse_tags
+from traceq.cli.typed import TextPairs, parse_tags
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import typer
 from msgspec import Struct, field, structs
 
+from traceq.cli.compare import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.cli.options import (
     FilterOptions,
     Measure,
@@ -21,7 +22,6 @@ from traceq.cli.options import (
 from traceq.cli.outputs import FieldsOutputOptions, format_option
 from traceq.cli.references import following, located
 from traceq.cli.session import chosen_format, emit, found_trace, opened
-from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import ask
 from traceq.query import Asked, OneTrace, Wanted, together
 from traceq.render import FLAME_FORMATS, AnswerFormat, FlameFormat, Format

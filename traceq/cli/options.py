@@ -13,8 +13,7 @@ import typer
 from msgspec import Struct, field, structs
 
 from traceq.catalog import Window
-from traceq.cli.places import refuse_place
-from traceq.cli.tags import parse_condition, parse_tags
+from traceq.cli.typed import parse_condition, parse_tags, refuse_place
 from traceq.errors import TraceqError
 from traceq.query import DEFAULT_LIMIT, TraceQuery
 from traceq.sources.interface import ConnectionOptions

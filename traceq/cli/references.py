@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from traceq.cli.messages import tell
 from traceq.cli.options import SourceOptions
 from traceq.cli.outputs import OutputOptions
-from traceq.cli.places import is_path
+from traceq.cli.typed import is_path
 from traceq.ids import Reference, parse_reference
 
 

@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct, field, structs
 
-from traceq.cli.compare import CompareOptions, Fetched, compared, fetch, shown_sides
+from traceq.cli.compare import (
+    SIDE,
+    CompareOptions,
+    Fetched,
+    PlaceSide,
+    Side,
+    TraceSide,
+    WindowSide,
+    compared,
+    fetch,
+    shown_sides,
+    side_title,
+)
 from traceq.cli.messages import tell
 from traceq.cli.options import MeasureOption, RequestServiceOptions, RequestsOptions
 from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, TopOption
 from traceq.cli.session import chosen_format, emit, opened, timed
-from traceq.cli.sides import SIDE, PlaceSide, Side, TraceSide, WindowSide, side_title
 from traceq.engine import Ask, asking
 from traceq.query import Asked
 

@@ -18,9 +18,16 @@ import typer
 from msgspec.structs import replace
 
 from traceq.cli.messages import tell_remarks, warning_lines
-from traceq.cli.narrowing import limited, records_with, with_fields
 from traceq.cli.options import RequestsOptions, SourceOptions
-from traceq.cli.outputs import AnswerOutputOptions, AskingOptions, OutputOptions, TracesOutputOptions
+from traceq.cli.outputs import (
+    AnswerOutputOptions,
+    AskingOptions,
+    OutputOptions,
+    TracesOutputOptions,
+    limited,
+    records_with,
+    with_fields,
+)
 from traceq.cli.terminal import columns, is_terminal, standard_output, write_text
 from traceq.links import with_links
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings

@@ -65,7 +65,7 @@ def server_for(source: SourceOptions) -> MCPServer:
         SourceError: If the protocol's library is not installed.
     """
     try:
-        from traceq.cli.mcp.serving import make_server
+        from traceq.cli.mcp.tools import make_server
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in {"mcp", "mcp_types", "pydantic"}:
             raise

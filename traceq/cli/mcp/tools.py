@@ -6,12 +6,18 @@ and what its answer suggests to ask next.
 
 from __future__ import annotations
 
-import time
+import inspect
+import threading
+import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import time_ns
 from typing import Any, TypeAlias
 
+import typer
+from mcp.server import MCPServer
+from mcp.server.mcpserver.tools import Tool as ServedTool
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from msgspec import structs
 
 from traceq.analysis.bottlenecks import BottleneckQuestion
@@ -24,18 +30,17 @@ from traceq.analysis.one_trace import examine_trace, find_spans
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.statistics import StatisticsOptions, StatisticsQuestion
 from traceq.answer import Answer
-from traceq.cli.compare import CompareOptions, reported
+from traceq.cli.compare import CompareOptions, SidesOptions, WindowSide, parse_side, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
-from traceq.cli.mcp.failures import with_arguments
-from traceq.cli.mcp.suggestions import Step
+from traceq.cli.mcp.arguments import ArgumentError, parameters
+from traceq.cli.mcp.suggestions import Step, failure, with_arguments
 from traceq.cli.options import FilterOptions, RequestsOptions, ServiceOptions, SourceOptions, WindowOptions
 from traceq.cli.outputs import AskingOptions, OutputOptions
 from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
-from traceq.cli.sides import SidesOptions, WindowSide, parse_side
-from traceq.documents import Document, fitted, selected, with_totals
-from traceq.errors import Hint, NextCommand, NotFoundError
+from traceq.documents import Document, compact, fitted, selected, with_totals
+from traceq.errors import Hint, NextCommand, NotFoundError, TraceqError
 from traceq.query import Asked
 from traceq.units import parse_lookback, parse_share
 
@@ -166,7 +171,7 @@ def _with_listed(span: Document) -> Document:
 def _compare(source: SourceOptions, wanted: given.Sides) -> Found:
     if wanted.split is None and None in (wanted.before, wanted.after):
         raise given.ArgumentError("say what to compare", hint="give both `before` and `after`, or `split`")
-    window = None if wanted.lookback is None else parse_lookback(wanted.lookback, time.time_ns())
+    window = None if wanted.lookback is None else parse_lookback(wanted.lookback, time_ns())
     filters = FilterOptions(when=WindowOptions(window), limit=wanted.limit)
     options = CompareOptions(what=_sides(wanted), service=wanted.service, asking=_asking(source, filters))
     report, asked = reported(options)
@@ -311,3 +316,70 @@ TOOLS: dict[str, Tool] = {
     ),
 }
 """In the order in which agents see them."""
+
+
+_READ_ONLY = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+
+
+def make_server(source: SourceOptions, instructions: str) -> MCPServer:
+    """Make a server of the tools.
+
+    Args:
+        source: The one source that they ask.
+        instructions: What agents are told before their first call.
+    """
+    # One question at a time: each may need the memory and the processes of the whole machine.
+    turn = threading.Lock()
+    tools = [_strict(_callable(name, tool, source, turn), name, tool.about) for name, tool in TOOLS.items()]
+    server = MCPServer("traceq", instructions=instructions, log_level="WARNING", tools=tools)
+    server.prompt("investigate", description="Find the cause of slow or failing requests in few calls.")(_investigate)
+    return server
+
+
+def _strict(function: Any, name: str, about: str) -> ServedTool:
+    """Make a tool that refuses arguments which it does not have.
+
+    The library drops them: an agent that says `trace` for `trace_id` would take an answer about all traces for one
+    about its own.
+    """
+    served = ServedTool.from_function(function, name, description=about, annotations=_READ_ONLY)
+    model: Any = types.new_class(name, (served.fn_metadata.arg_model,), {"extra": "forbid"})
+    metadata = served.fn_metadata.model_copy(update={"arg_model": model})
+    return served.model_copy(update={"fn_metadata": metadata, "parameters": model.model_json_schema(by_alias=True)})
+
+
+def _callable(name: str, tool: Tool, source: SourceOptions, turn: threading.Lock) -> Any:
+    taken = parameters(tool.arguments)
+    defaults = {each.name: each.default for each in taken}
+
+    def call(**values: Any) -> str | CallToolResult:
+        def failed(error: TraceqError) -> CallToolResult:
+            # Not an exception: the library would put words before the document.
+            told = compact(failure(error, name, typed))
+            return CallToolResult(content=[TextContent(type="text", text=told)], is_error=True)
+
+        typed = {key: value for key, value in values.items() if value != defaults[key]}
+        try:
+            with turn:
+                return compact(tool.answer(source, values))
+        except TraceqError as error:
+            return failed(error)
+        except typer.BadParameter as error:
+            return failed(ArgumentError(error.message))
+        except ValueError as error:
+            return failed(ArgumentError(str(error)))
+
+    call.__name__ = name
+    call.__signature__ = inspect.Signature(taken, return_annotation=str)  # type: ignore[attr-defined]  # what inspect.signature looks for first
+    return call
+
+
+def _investigate(problem: str) -> str:
+    """Ask for the cause of a problem, in the order of questions that finds it soonest."""
+    return (
+        f"Find the cause of this problem with the tools of traceq: {problem}\n"
+        "If it was fine before, begin with `compare`; if requests fail, with `errors`; if they are slow, with "
+        "`bottlenecks`. Follow the first of the `next` calls unless the answer gives you a reason not to. Name the "
+        "service and operation that cause it, the evidence with its numbers, and the id of a trace that shows it. If "
+        "an answer is partial or nothing is sure, say so."
+    )
