@@ -236,8 +236,10 @@ def _read_plain(
     coded = CodedTrace(trace_id)
     try:
         found = _DETAILED.decode(document) if with_details else _PLAIN.decode(document)
-        for origin, some in _origins(found.resource_spans, place):
-            _add(coded, [origin] * len(some), some, codes)
+        # All at once: most scopes have one span or two.
+        scopes = list(_origins(found.resource_spans, place))
+        origins = [origin for origin, some in scopes for _ in some]
+        _add(coded, origins, [span for _, some in scopes for span in some], codes)
     except (*BROKEN, DecodeError):
         coded = CodedTrace(trace_id)
     _normalize(coded)

@@ -137,6 +137,9 @@ def line_of(location: str, number: int) -> str:
 
 
 def _whole(view: memoryview, location: str, options: SplitOptions) -> Split:
+    found = _Runs()
+    if _OTLP_HEAD.match(view) and _add_plain(found, view, 0, len(view)):
+        return Split(tuple(found.runs))
     document = read_document(view, location)
     run = _document_run(document, 0, len(view), is_parted=options.is_proven)
     return Split((run,), document.calls, document.notes, is_guessed=not options.is_proven)
