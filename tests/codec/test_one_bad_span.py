@@ -395,3 +395,9 @@ def test_one_bad_span_costs_no_more_than_one_span(family: Family) -> None:
         assert traces.span_count == len(NUMBERS) or notes or "span-left-out" in {w.code for w in traces.warnings}
 
     law()
+
+
+def test_an_annotation_without_text_makes_no_second_span() -> None:
+    traces, _ = read_both_ways(spoiled(FAMILIES["Zipkin v1"], ("annotations", 0, "value"), b'""'))
+
+    assert traces.span_count == len(NUMBERS)

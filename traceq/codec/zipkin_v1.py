@@ -29,7 +29,7 @@ _SIDES = (
     _Side("PRODUCER", "ms", "", "ma"),
     _Side("CONSUMER", "mr", "", "ma"),
 )
-_CORE = frozenset(word for side in _SIDES for word in (side.begin, side.end))
+_CORE = frozenset(word for side in _SIDES for word in (side.begin, side.end) if word)
 _ADDRESSES = frozenset(side.address for side in _SIDES)
 _LOCAL = "lc"
 
