@@ -1,11 +1,14 @@
-"""Reads what console exporters of OpenTelemetry's SDKs print, and what Phoenix and others make of the same.
+"""Reads what console exporters of OpenTelemetry's SDKs print, and what Phoenix, BuildKit and others make of the same.
 
 Source: opentelemetry-python, `ReadableSpan.to_json`; opentelemetry-js, `ConsoleSpanExporter`, whose objects become JSON
-in `inspected`; arize-phoenix, its REST API and `get_spans_dataframe`.
+in `console_log`; opentelemetry-go, `stdouttrace` and its `tracetest.SpanStub`; arize-phoenix, its REST API and
+`get_spans_dataframe`.
 """
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -209,3 +212,105 @@ PYTHON = Translation(
     SpanDecoder(msgspec.json.Decoder(_PythonSpan), msgspec.json.Decoder(list[_PythonSpan])), _python_span
 ).format()
 JS = Translation(SpanDecoder(msgspec.json.Decoder(_JsSpan), msgspec.json.Decoder(list[_JsSpan])), _js_span).format()
+
+
+class _StubContext(msgspec.Struct, frozen=True, gc=False):
+    trace_id: str | None = msgspec.field(name="TraceID", default=None)
+    span_id: str | None = msgspec.field(name="SpanID", default=None)
+    state: str | None = msgspec.field(name="TraceState", default=None)
+
+
+class _Value(msgspec.Struct, gc=False, rename="pascal"):
+    type: str | None = None
+    value: Any = None
+
+
+class _Attribute(msgspec.Struct, gc=False, rename="pascal"):
+    key: str
+    value: _Value | None = None
+
+
+class _StubEvent(msgspec.Struct, gc=False, rename="pascal"):
+    name: str | None = None
+    attributes: list[_Attribute] | None = None
+    time: str | int | None = None
+
+
+class _StubLink(msgspec.Struct, gc=False, rename="pascal"):
+    span_context: _StubContext = _StubContext()
+    attributes: list[_Attribute] | None = None
+
+
+class _StubStatus(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    code: str | int | None = None
+    description: str | None = None
+
+
+class _StubScope(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    name: str | None = None
+    version: str | None = None
+
+
+class _Stub(msgspec.Struct, gc=False, rename="pascal"):
+    span_context: _StubContext
+    parent: _StubContext | None = None
+    name: str | None = None
+    span_kind: int | None = None
+    """With OTLP's numbers."""
+    start_time: str | int | None = None
+    end_time: str | int | None = None
+    attributes: list[_Attribute] | None = None
+    events: list[_StubEvent] | None = None
+    links: list[_StubLink] | None = None
+    status: _StubStatus = _StubStatus()
+    resource: list[_Attribute] | None = None
+    instrumentation_scope: _StubScope | None = None
+    instrumentation_library: _StubScope | None = None
+    """The name before 2022."""
+
+
+def _go_span(stub: _Stub) -> Translated:
+    scope = stub.instrumentation_scope or stub.instrumentation_library or _StubScope()
+    return Translated(
+        trace_id=read_id(stub.span_context.trace_id),
+        span_id=read_id(stub.span_context.span_id),
+        parent_id=read_id(stub.parent.span_id) if stub.parent else "",
+        name=stub.name or "",
+        kind=stub.span_kind,
+        start_ns=known_time(stub.start_time),
+        end_ns=known_time(stub.end_time),
+        status=_STATUSES.get(stub.status.code, stub.status.code),
+        own_attributes=_attributes(stub.attributes),
+        resource_attributes=_attributes(stub.resource),
+        told=Told(scope.name, scope.version, stub.status.description, stub.span_context.state),
+        own_events=[
+            Event(known_time(each.time), each.name or "log", _attributes(each.attributes)) for each in stub.events or ()
+        ],
+        own_links=[
+            Link(read_id(each.span_context.trace_id), read_id(each.span_context.span_id), _attributes(each.attributes))
+            for each in stub.links or ()
+        ],
+    )
+
+
+_STATUSES: dict[str | int | None, str | int] = {"Unset": "UNSET", "Error": "ERROR", "Ok": "OK", 1: "ERROR", 2: "OK"}
+"""Go's numbers are not OTLP's."""
+
+
+def _attributes(attributes: Iterable[_Attribute] | None) -> dict[str, AttributeValue]:
+    return {each.key: _value(each.value or _Value()) for each in attributes or ()}
+
+
+def _value(value: _Value) -> AttributeValue:
+    """Read a value by its type: Go writes whole fractions without a point, and bytes as base64."""
+    written: AttributeValue = value.value
+    match value.type:
+        case "FLOAT64" if isinstance(written, int) and not isinstance(written, bool):
+            return float(written)
+        case "BYTESLICE" | "BYTES" if isinstance(written, str):
+            return base64.b64decode(written)
+        case _:
+            return written
+
+
+GO = Translation(SpanDecoder(msgspec.json.Decoder(_Stub), msgspec.json.Decoder(list[_Stub])), _go_span).format()

@@ -18,9 +18,9 @@ def format_of(keys: Collection[str]) -> SpanFormat | None:
 
 # Each module is imported when it is needed: nearly all files are in one format.
 def _stubs() -> SpanFormat:
-    from traceq.codec import sdk_stubs
+    from traceq.codec import sdk_console
 
-    return sdk_stubs.FORMAT
+    return sdk_console.GO
 
 
 def _python_console() -> SpanFormat:
