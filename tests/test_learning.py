@@ -13,7 +13,7 @@ from tests.builders import traces as table_of
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.learning import Sample, is_sampled, learn, learn_from, sample_level
 from traceq.analysis.requests import RequestOptions
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.engine import SerialExecutor, local_executor, summarize
 from traceq.query import TraceQuery
 from traceq.sources.files import FileSource

@@ -10,7 +10,7 @@ import pytest
 
 from tests import builders
 from tests.cli.conftest import Run
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 
 MS = 1_000_000
 QUICK, SLOW, LATE = "a" * 32, "b" * 32, "c" * 32

@@ -16,7 +16,7 @@ from tests.builders import SpanLike, span, traces
 from tests.cli.conftest import Run
 from tests.sources.servers import Reply, Seen, serving
 from traceq.cli import main
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.semantics import Kind, Status
 
 MS = 10**6

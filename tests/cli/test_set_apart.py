@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import SpanSpec, span, traces
 from tests.cli.conftest import Run
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.semantics import Kind
 
 MS = 10**6

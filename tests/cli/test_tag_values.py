@@ -9,7 +9,7 @@ import pytest
 from tests import builders
 from tests.cli.conftest import Run
 from traceq.cli import main
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.query import TraceQuery
 from traceq.semantics import AttributeValue
 from traceq.sources import open_source

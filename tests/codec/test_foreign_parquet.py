@@ -18,8 +18,8 @@ from tests.strategies import as_json, otlp_documents
 from traceq.assembly import joined
 from traceq.codec import read_table
 from traceq.codec.documents import read_document
-from traceq.codec.losses import lost
-from traceq.codec.parquet_otap import OtapWriter
+from traceq.codec.json_writers import lost
+from traceq.codec.parquet_foreign import OtapWriter
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Status
 from traceq.sources.files import FileSource, JsonFiles

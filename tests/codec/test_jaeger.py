@@ -10,7 +10,7 @@ from tests import builders
 from tests.codec.reading import described, records, table
 from tests.strategies import as_json, v1_traces
 from traceq.codec import jaeger
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.errors import DecodeError
 from traceq.records import Codebook
 from traceq.semantics import Attributes, Kind, Peer, Status

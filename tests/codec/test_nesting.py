@@ -9,10 +9,8 @@ import pytest
 
 from tests.codec.reading import table
 from tests.strategies import as_json
-from traceq.codec import otlp_writer
 from traceq.codec.attribute_json import read_attributes, write_attributes
-from traceq.codec.losses import lost
-from traceq.codec.nesting import MOST_LEVELS, is_too_deep
+from traceq.codec.json_writers import MOST_LEVELS, encode_otlp_trace, is_too_deep, lost
 from traceq.traces import Traces
 
 
@@ -39,7 +37,7 @@ def test_deep_attributes_become_text_and_are_told(levels: int, count: int, tmp_p
     read = traces(levels)
     attributes = read.span(0).details.attributes()
 
-    as_otlp = table(otlp_writer.encode_trace(read, 0)).span(0).details.attributes()["x"]
+    as_otlp = table(encode_otlp_trace(read, 0)).span(0).details.attributes()["x"]
     as_parquet = read_attributes(write_attributes(attributes))["x"]
 
     assert [isinstance(each, str) for each in (as_otlp, as_parquet)] == [count > 0] * 2

@@ -5,7 +5,7 @@ from hypothesis import given
 
 from tests.codec.reading import WRITTEN_KEYS, described, records, table
 from tests.strategies import as_json, otlp_documents
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Peer, Status
 from traceq.traces import Event, Link

@@ -17,7 +17,7 @@ import respx
 
 from tests import builders
 from traceq.catalog import Window
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.query import TraceQuery, matching
 from traceq.semantics import AttributeValue, Kind, Status
 from traceq.sources import gathering

@@ -12,7 +12,7 @@ import pytest
 from tests import builders
 from tests.sources.contract import check_attributes_later
 from traceq.catalog import Operation, ServiceCall, Window
-from traceq.codec.jaeger_writer import encode_trace
+from traceq.codec.json_writers import encode_trace
 from traceq.errors import DecodeError, InputError, NotFoundError
 from traceq.query import TraceQuery
 from traceq.semantics import Kind

@@ -148,7 +148,7 @@ def _convert(options: ConvertOptions, target: Target, listener: ProgressListener
 
 def _write_parquet(found: Input, options: ConvertOptions, target: Target, listener: ProgressListener) -> _Written:
     from traceq.codec.parquet import SpanFiles, SpanWriter
-    from traceq.codec.parquet_otap import OtapWriter
+    from traceq.codec.parquet_foreign import OtapWriter
 
     path = Path(options.output)
     _check_target(path)
@@ -177,11 +177,11 @@ class _Lines:
         self._write = write
 
     def add(self, traces: Traces) -> None:
-        from traceq.codec.otlp_writer import encode_trace
+        from traceq.codec.json_writers import encode_otlp_trace
 
         for position in range(len(traces)):
             if traces.rows(position):
-                self._write(encode_trace(traces, position) + b"\n")
+                self._write(encode_otlp_trace(traces, position) + b"\n")
 
     def close(self) -> None:
         """Do nothing: every line is whole."""
@@ -195,7 +195,7 @@ class _Documents:
         self._separator = b'{"data":[\n'
 
     def add(self, traces: Traces) -> None:
-        from traceq.codec.jaeger_writer import encode_trace
+        from traceq.codec.json_writers import encode_trace
 
         for position in range(len(traces)):
             self._write(self._separator + encode_trace(traces, position))
@@ -207,7 +207,7 @@ class _Documents:
 
 
 def _write(found: Input, writer: _Writer, target: Target, listener: ProgressListener) -> _Written:
-    from traceq.codec.losses import lost
+    from traceq.codec.json_writers import lost
 
     written = _Written(notes=found.notes)
     total = sum(piece.trace_count for piece in found.slices)

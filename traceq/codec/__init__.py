@@ -139,7 +139,7 @@ class PartsLeftOut(Struct, frozen=True):
         if written is not None:
             return written
         # Late, as in `Found.document`: few commands write traces.
-        from traceq.codec.jaeger_writer import encode_trace
+        from traceq.codec.json_writers import encode_trace
 
         with self.failures_told():
             return encode_trace(self.read([parts]), 0)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from traceq.codec.nesting import is_too_deep
+from traceq.codec.json_writers import is_too_deep
 from traceq.semantics import Attributes, AttributeValue, value_text
 from traceq.traces import Event, Link
 

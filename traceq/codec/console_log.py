@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from traceq.codec.json_objects import format_of
 from traceq.codec.parts import SpanFormat
-from traceq.codec.span_formats import format_of
 from traceq.codec.wire import BROKEN, ITEMS
 
 

@@ -21,6 +21,7 @@ from traceq.codec.json_objects import (
     end_of_first,
     failure_told,
     first_keys,
+    format_of,
     is_action,
     is_empty,
     keys_of,
@@ -29,7 +30,6 @@ from traceq.codec.json_objects import (
 )
 from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart, parted
-from traceq.codec.span_formats import format_of
 from traceq.codec.wire import Body, collector_paused, left_out, refusal
 from traceq.errors import DecodeError
 from traceq.units import format_count, plural

@@ -1,7 +1,7 @@
 """Reads Jaeger's v1 JSON: what its HTTP API answers, its UI downloads, and others imitate.
 
 Source: Jaeger 1.51 to 2.20, `internal/uimodel`. Reading is lenient, since imitations send numbers as text, null for
-empty lists, every tag as a string, or no processes. The writer is `jaeger_writer`.
+empty lists, every tag as a string, or no processes. The writer is `json_writers`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Found:
     def document(self, position: int) -> bytes:
         """Give the trace at this position as Jaeger's v1 JSON in one line."""
         if self.left_out is None:
-            from traceq.codec.jaeger_writer import encode_trace
+            from traceq.codec.json_writers import encode_trace
 
             return encode_trace(self.traces, position)
         return self.left_out.document(self.traces.trace_ids[position])

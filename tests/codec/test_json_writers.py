@@ -6,13 +6,12 @@ from hypothesis import given
 
 from tests.codec.reading import WRITTEN_KEYS, described, table
 from tests.strategies import as_json, otlp_documents, v1_traces
-from traceq.codec.losses import lost
-from traceq.codec.otlp_writer import encode_trace
+from traceq.codec.json_writers import encode_otlp_trace, lost
 from traceq.traces import Traces
 
 
 def written(traces: Traces) -> bytes:
-    return b"\n".join(encode_trace(traces, position) for position in range(len(traces)))
+    return b"\n".join(encode_otlp_trace(traces, position) for position in range(len(traces)))
 
 
 @given(otlp_documents())
