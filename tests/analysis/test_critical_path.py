@@ -34,6 +34,11 @@ def path_of(traces: Traces) -> list[tuple[str, int, int]]:
             id="a call in the middle",
         ),
         pytest.param(
+            [("a", None, 0, 10), ("x", "a", 0, 2), ("c", "a", 2, 8), ("b", "a", 4, 8)],
+            [("x", 0, 2), ("c", 2, 8), ("a", 8, 10)],
+            id="of two that end together beside others the longer one is on the path",
+        ),
+        pytest.param(
             [("a", None, 0, 9), ("b", "a", 0, 3), ("c", "a", 3, 6), ("d", "a", 6, 9)],
             [("b", 0, 3), ("c", 3, 6), ("d", 6, 9)],
             id="calls back to back are all on the path",
