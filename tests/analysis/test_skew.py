@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tests.analysis.arbitrary import tables
 from tests.builders import SpanSpec, span, trace, traces
+from traceq.analysis.clocks import clock_codes
 from traceq.analysis.columns import columns
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.grouping import depths
@@ -127,6 +128,14 @@ def pair(number: int, server_ns: int, *, length_ns: int = 600) -> list[SpanSpec]
 def shifts(calls: list[list[SpanSpec]]) -> set[int]:
     table = columns(traces({f"{number:x}": spans for number, spans in enumerate(calls, 1)}))
     return set(find_skew(table).shift_ns[table.parents >= 0].tolist())
+
+
+def test_one_service_has_one_clock_where_only_one_of_two_spans_names_its_host() -> None:
+    spans = columns(trace(span("c", None, 0, 10, host="h"), span("s", "c", 2, 8)))
+
+    callers, callees = clock_codes(spans, np.array([0]), np.array([1]))
+
+    assert callers.tolist() == callees.tolist()
 
 
 def test_one_offset_has_to_explain_all_calls_of_two_clocks() -> None:
