@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.strategies import as_json
 from traceq.codec import by_trace, read_table
 from traceq.codec.documents import read_document
+from traceq.codec.parts import parted
 from traceq.traces import Traces
 
 US = 1_700_000_000_000_000
@@ -42,7 +43,7 @@ def zipkin(**span: object) -> bytes:
 
 def both_ways(body: bytes) -> Traces:
     """Read with and without details, which have to agree about everything else."""
-    groups = by_trace(read_document(body, "x.json").parts)
+    groups = by_trace(parted(read_document(body, "x.json").parts))
     lean = read_table(groups.values(), with_details=False)
     whole = read_table(groups.values(), with_details=True)
     assert (lean.warnings, lean.start_ns, lean.duration_ns) == (whole.warnings, whole.start_ns, whole.duration_ns)

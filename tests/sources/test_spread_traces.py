@@ -18,7 +18,7 @@ import traceq
 from traceq.analysis.bottlenecks import BottleneckQuestion
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.unmatched import TimesQuestion
-from traceq.codec import documents, splitting
+from traceq.codec import splitting
 from traceq.engine import summarize
 from traceq.executors import ProcessExecutor
 from traceq.query import TraceQuery
@@ -131,7 +131,6 @@ def sizes(bound: int | None) -> Iterator[None]:
     """Treat files of this many bytes as large."""
     with pytest.MonkeyPatch.context() as patch:
         if bound is not None:
-            patch.setattr(documents, "_LOOKED_INTO_BYTES", bound)
             patch.setattr(splitting, "_SMALL_BYTES", bound)
         yield
 

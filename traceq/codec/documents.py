@@ -29,7 +29,7 @@ from traceq.codec.json_objects import (
     span_format_of,
 )
 from traceq.codec.otlp_fields import ResourceSpans
-from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart, parted
+from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
 from traceq.codec.wire import Body, collector_paused, left_out, refusal
 from traceq.errors import DecodeError
 from traceq.units import format_count, plural
@@ -85,8 +85,6 @@ def read_line(line: memoryview, location: str) -> Document:
     place = printable(location)
     reader = _Reader(is_answer=False)
     reader.read_line(line, wire.json_start(line, place), place)
-    if len(line) <= _LOOKED_INTO_BYTES:
-        reader.parts = list(parted(reader.parts))
     return reader.document()
 
 
@@ -126,8 +124,6 @@ def read_trace(trace: memoryview, location: str) -> Part:
     return JaegerPart(trace_id, trace, place)
 
 
-_LOOKED_INTO_BYTES = 2**20
-"""In files up to this size spans of other traces are looked for at once, in larger ones when they are decoded."""
 _MAX_DEPTH = 6
 """How deeply documents may be nested: several answers of Elasticsearch in one are that deep, nothing else is."""
 
@@ -180,8 +176,6 @@ class _Reader(Struct):
             if rest is None:
                 raise
             found = rest
-        if len(body) <= _LOOKED_INTO_BYTES:
-            found.parts = list(parted(found.parts))
         self._take(found)
 
     def _take(self, other: _Reader) -> None:

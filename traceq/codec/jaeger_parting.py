@@ -1,7 +1,7 @@
 """Takes a trace object of Jaeger's v1 JSON apart that lists spans of several traces, as files put together by hand do.
 
-Looking for them costs a fifth of the time of reading, so it is done at once only where there is little to read. Else
-whoever decodes the spans finds out, and the files are looked through again, with care (`MixedTracesError`).
+Looking for them costs a fifth of the time of reading. So whoever decodes the spans finds out, and the files are looked
+through again, with care (`MixedTracesError`).
 """
 
 from __future__ import annotations
