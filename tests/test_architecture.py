@@ -21,7 +21,6 @@ LEAVES = {
     "writing",
     "learned",
     "documents",
-    "nearest",
     "schemas",
 }
 GROUND = LEAVES | {

@@ -4,16 +4,20 @@ import copy
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from traceq.errors import (
     DecodeError,
     Hint,
     Meant,
     MixedTracesError,
+    Near,
     NextCommand,
     NotFoundError,
     ServerError,
     TraceqError,
+    near,
 )
 
 
@@ -63,3 +67,20 @@ def test_failures_of_workers_arrive_whole(error: TraceqError) -> None:
     arrived = pickle.loads(pickle.dumps(error))  # noqa: S301  what was written here
 
     assert (type(arrived), arrived.args, vars(arrived)) == (type(error), error.args, vars(error))
+
+
+NAMES = st.lists(st.text("abAB", min_size=1, max_size=6), max_size=8)
+
+
+@given(st.text("abAB", min_size=1, max_size=6), NAMES, NAMES)
+def test_the_nearest_of_parts_are_those_of_the_whole(sought: str, some: list[str], others: list[str]) -> None:
+    whole = near(sought, [*some, *others])
+
+    assert near(sought, some) + near(sought, others) == near(sought, others) + near(sought, some) == whole
+    assert sought not in {name for _, name in whole.found}
+
+
+def test_what_is_meant_is_asked_in_any_letter_case() -> None:
+    assert near("HTP.method", ["http.method", "http.url", "db.system"]).question == "did you mean 'http.method'?"
+    assert near("zzz", ["http.method"]) == Near()
+    assert Near().question == ""

@@ -1,4 +1,4 @@
-"""All exceptions that traceq raises itself, what they suggest to try, and the exit codes with which commands end.
+"""All exceptions that traceq raises itself, what they suggest to try, names that may have been meant, and exit codes.
 
 TraceqError
 ├── NotFoundError        3  no such trace or service
@@ -14,6 +14,7 @@ TraceqError
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Literal
 
@@ -74,6 +75,41 @@ class Meant(Struct, frozen=True):
         """Ask it."""
         names = " or ".join(f"'{quoted(name)}'" for name in self.names)
         return f"did you mean {names}?"
+
+
+_ALIKE = 0.6
+"""How alike names are that may be meant; 1 for the same."""
+_MOST_NEAR = 3
+
+
+class Near(Struct, frozen=True):
+    """The known names nearest to a sought one; can be added to others for the same name, in any order."""
+
+    found: tuple[tuple[float, str], ...] = ()
+    """How unlike each is, and the name; the nearest first."""
+
+    def __add__(self, other: Near) -> Near:
+        return Near(tuple(sorted({*self.found, *other.found})[:_MOST_NEAR]))
+
+    @property
+    def question(self) -> str:
+        """Ask whether the nearest is meant; empty where no name is near."""
+        return f"did you mean '{self.found[0][1]}'?" if self.found else ""
+
+
+def near(sought: str, known: Iterable[str]) -> Near:
+    """Find the names that come nearest to a sought one, in any letter case."""
+    # Late: only misspelt names are looked for.
+    from difflib import SequenceMatcher
+
+    matcher = SequenceMatcher(b=sought.casefold(), autojunk=False)
+    found = []
+    for name in set(known) - {sought}:
+        matcher.set_seq1(name.casefold())
+        # The first two are upper bounds that cost less.
+        if min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= _ALIKE and (ratio := matcher.ratio()) >= _ALIKE:
+            found.append((1 - ratio, name))
+    return Near(tuple(sorted(found)[:_MOST_NEAR]))
 
 
 class Hint(Struct, frozen=True):

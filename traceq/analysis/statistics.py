@@ -17,7 +17,7 @@ from traceq.analysis.naming import whose
 from traceq.analysis.spread import Spread, spread_specs, spreads
 from traceq.analysis.unmatched import near_keys
 from traceq.answer import Answer, Verdict, verdict_specs
-from traceq.nearest import Near, near
+from traceq.errors import Near, near
 from traceq.report import Column, Part, Rows, Table, Unit, json_key, table
 from traceq.report import Value as Cell
 from traceq.semantics import Peer, Status, operation, value_text

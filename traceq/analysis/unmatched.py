@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from traceq.catalog import Window
 from traceq.conditions import names_of
-from traceq.nearest import Near, near
+from traceq.errors import Near, near
 from traceq.query import TraceQuery, window_text
 from traceq.semantics import operation
 from traceq.traces import Traces

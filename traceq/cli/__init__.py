@@ -27,8 +27,7 @@ import typer
 from msgspec import NODEFAULT, Struct, structs
 
 from traceq.cli.messages import tell_error
-from traceq.errors import ExitCode, TraceqError
-from traceq.nearest import near
+from traceq.errors import ExitCode, TraceqError, near
 
 _QUESTIONS = "Analyze traces"
 _SOURCES = "Explore and copy data"

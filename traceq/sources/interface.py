@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from msgspec import Struct
 
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
-from traceq.errors import DecodeError, Hint, Meant, NextCommand
+from traceq.errors import DecodeError, Hint, Meant, NextCommand, near
 from traceq.query import Place, TraceQuery
 from traceq.traces import FoundAttributes, Traces, TraceWarning
 
@@ -317,7 +317,7 @@ class ConnectionOptions:
         return headers | {key: value for key, value in known.items() if value is not None}
 
 
-_MOST_NEAR = 3
+_MOST_NAMED = 3
 
 
 def nearest_names(
@@ -332,15 +332,10 @@ def nearest_names(
         source: Where they are.
         words: The words of the command that lists them.
     """
-    # Late: only misspelt names are looked for.
-    from difflib import get_close_matches
-
     if not known:
         return Hint(("there are none",))
-    by_folded = {other.casefold(): other for other in sorted(known)}
-    folded = name.casefold()
-    holding = [other for other in by_folded if folded in other][:_MOST_NEAR]
-    near = holding or get_close_matches(folded, by_folded, n=1)
-    meant = (Meant(what, tuple(by_folded[other] for other in near)), " ") if near else ()
+    holding = sorted(other for other in known if name.casefold() in other.casefold())[:_MOST_NAMED]
+    names = holding or [other for _, other in near(name, known).found[:1]]
+    meant = (Meant(what, tuple(names)), " ") if names else ()
     listed = f" lists {'it' if len(known) == 1 else f'all {len(known)}'}"
     return Hint((*meant, NextCommand(words, source.locations), listed))

@@ -18,7 +18,7 @@ from traceq.analysis.culprits import examine
 from traceq.analysis.grouping import added, numbered_rows, sum_by_group
 from traceq.analysis.requests import RequestOptions, SetApart, requests_of, set_apart_specs
 from traceq.analysis.spread import Spread, spread
-from traceq.nearest import Near, near
+from traceq.errors import Near, near
 from traceq.report import Column, Unit
 from traceq.semantics import Status, operation
 from traceq.traces import Traces, normal_id

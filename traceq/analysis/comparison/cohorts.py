@@ -41,8 +41,7 @@ from traceq.analysis.grouping import added, distinct, flags_at, moved, numbered
 from traceq.analysis.learning import Skew, corrected
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.unmatched import near_keys
-from traceq.errors import Hint, NotFoundError
-from traceq.nearest import Near
+from traceq.errors import Hint, Near, NotFoundError
 from traceq.semantics import Status
 from traceq.traces import Traces, normal_id
 from traceq.units import format_duration, plural

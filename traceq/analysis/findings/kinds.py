@@ -15,7 +15,7 @@ from traceq.analysis.errors import failure_of
 from traceq.analysis.findings import alike, series, single
 from traceq.analysis.findings.sightings import Scene, Sightings
 from traceq.analysis.naming import of_statement
-from traceq.nearest import near
+from traceq.errors import near
 from traceq.semantics import Peer
 from traceq.traces import Span
 from traceq.units import format_count, format_duration, plural
