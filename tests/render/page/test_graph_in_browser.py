@@ -85,13 +85,32 @@ def test_no_line_touches_a_foreign_box_before_and_after_drags(seed: int, opened:
 def test_what_is_around_a_node_has_no_lines_through_boxes_either(opened: Opened) -> None:
     page = opened(_page(meshed(60)))
 
-    # Not by the pointer: the first of two clicks opens the panel, and the node may move from under the second.
-    page.locator(".node").nth(3).dispatch_event("dblclick")
+    page.locator(".node").nth(3).dblclick()
     page.locator(".node").nth(59).wait_for(state="detached")
 
     boxes, seen = _seen(page)
     assert 1 < len(boxes) < 60
     assert [line for line in seen["lines"] if list(touched(line, boxes))] == []
+
+
+@pytest.mark.parametrize("number", [0, 3, 30])
+def test_two_presses_mean_the_node_of_the_first_although_it_has_moved_meanwhile(number: int, opened: Opened) -> None:
+    page = opened(_page(meshed(43)))
+    page.locator(".whole").click()
+    node = page.locator(".node").nth(number)
+    box, label = node.bounding_box(), (node.get_attribute("aria-label") or "").partition(",")[0]
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    page.mouse.down()
+    page.mouse.up()
+    page.locator(".facts h3").wait_for()
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+
+    assert page.locator(".status").inner_text().split()[1] == "of"
+    assert page.locator(".facts h3").inner_text().startswith(label)
 
 
 def test_a_graph_too_large_to_be_placed_shows_what_is_around_its_busiest_node(opened: Opened) -> None:

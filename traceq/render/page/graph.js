@@ -13,7 +13,7 @@ part("graph", (element, graph) => {
   }
   const isPlaced = nodes.every(node => node.at);
   const view = { x: 0, y: 0, scale: 1, isFitted: true };
-  let shown = [], lines = [], selected = null, around = null;
+  let shown = [], lines = [], selected = null, around = null, pressed = null;
 
   function make(name, attributes, parent, text) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -129,7 +129,6 @@ part("graph", (element, graph) => {
     });
     make("title", {}, node.group, `${node.label} (${node.kind})`);
     node.group.addEventListener("pointerdown", event => drag(event, node));
-    node.group.addEventListener("dblclick", () => showAround(node));
     node.group.addEventListener("keydown", event => onKey(event, node));
     node.group.addEventListener("focus", () => { if (node.group.matches(":focus-visible")) reveal([node]); });
   }
@@ -261,13 +260,24 @@ part("graph", (element, graph) => {
       wanted = [start.left + (moved.clientX - start.x) / view.scale, start.top + (moved.clientY - start.y) / view.scale];
       waiting ||= requestAnimationFrame(() => move(isSlow));
     };
-    node.group.onpointerup = node.group.onpointercancel = () => {
+    node.group.onpointerup = node.group.onpointercancel = ended => {
       node.group.onpointermove = node.group.onpointerup = node.group.onpointercancel = null;
       cancelAnimationFrame(waiting);
       if (hasMoved) move(false);
-      if (!hasMoved) select(selected === node ? null : node);
-      else if (view.isFitted) fit();
+      if (hasMoved && view.isFitted) fit();
+      if (hasMoved || ended.type === "pointercancel") return;
+      pressed = node;
+      select(selected === node ? null : node);
     };
+  }
+
+  // Of a double click the first press counts: the panel that it opens may have moved the node away before the second.
+  function pressAgain(event) {
+    const node = event.detail === 2 ? pressed : null;
+    pressed = null;
+    if (!node) return;
+    event.preventDefault();
+    showAround(node);
   }
 
   // What is near the selected node stays as it is, everything else fades.
@@ -453,15 +463,16 @@ part("graph", (element, graph) => {
   find("nearer").addEventListener("click", () => zoom(1.3));
   find("farther").addEventListener("click", () => zoom(1 / 1.3));
   element.addEventListener("keydown", event => { if (event.key === "Escape") leave(); });
+  element.addEventListener("mousedown", pressAgain, true);
   addEventListener("beforeprint", print);
   addEventListener("afterprint", printed);
   pan();
   showAll();
   grow();
   fit(LEGIBLE);
-  // The panel takes room from the picture, a window is made wider: what was seen whole stays whole.
+  // The panel takes room from the picture, a window is made wider: what was seen whole stays whole while it can be read.
   new ResizeObserver(() => {
-    if (view.isFitted) fit();
-    else if (selected) reveal(neighbours(selected));
+    if (view.isFitted) fit(Math.min(view.scale, LEGIBLE));
+    if (selected && !view.isFitted) reveal(neighbours(selected));
   }).observe(picture);
 });
