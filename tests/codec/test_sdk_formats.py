@@ -16,7 +16,7 @@ from tests.strategies import as_json
 from traceq.codec import console_log
 from traceq.codec.console_log import as_json as from_inspect
 from traceq.codec.documents import read_document
-from traceq.codec.foreign_values import read_time
+from traceq.codec.fitting import read_time
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Status
 from traceq.traces import Event, Link

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp_frames, wire
+from traceq.codec.damage import Variant, marked, variants
 from traceq.codec.json_objects import (
     DATA,
     MISSING,
@@ -34,9 +34,6 @@ from traceq.codec.wire import Body, collector_paused, left_out, refusal
 from traceq.errors import DecodeError
 from traceq.units import format_count, plural
 from traceq.untrusted import printable
-
-if TYPE_CHECKING:
-    from traceq.codec.damage import Variant
 
 
 class Document(Struct, frozen=True):
@@ -188,10 +185,8 @@ class _Reader(Struct):
 
     def _read_otherwise(self, body: memoryview, place: str, why: BaseException | None) -> _Reader | None:
         """Read the spans in a log, or what is whole in a document that is damaged; None if there are none."""
-        # Late: files are hardly ever logs or damaged.
-        from traceq.codec.damage import marked, variants
-
-        if (found := self._read_damaged(marked(body, why), place)) is not None:
+        readable = marked(body, why)
+        if readable is not None and (found := self._read_damaged([Variant(readable, ())], place)) is not None:
             return found
         found = _Reader(self.is_answer)
         if found.read_log(body, place):
@@ -308,13 +303,10 @@ class _Reader(Struct):
         except MoreFollowsError:
             found._read_following(line, first, place)
         except DecodeError as error:
-            # Late: lines are hardly ever damaged.
-            from traceq.codec.unsound import marked as marked_text
-
-            marked = marked_text(line[first:], error.__cause__)
-            if marked is None:
+            readable = marked(line[first:], error.__cause__)
+            if readable is None:
                 raise
-            found.read(marked, place, first)
+            found.read(readable, place, first)
         self._take(found)
 
     def _read_following(self, body: memoryview, start: int, place: str) -> None:

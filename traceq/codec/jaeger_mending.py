@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from traceq.codec.damage import marked
 from traceq.codec.fitting import Fitting
 from traceq.codec.jaeger_fields import Process, Reference, Span, Tag
 from traceq.codec.mending import Mended, Mender, decoded, encoded, unit_told, warnings_of
-from traceq.codec.unsound import marked
 from traceq.codec.wire import BROKEN, Body
 from traceq.traces import TraceWarning
 from traceq.units import NS_PER_US

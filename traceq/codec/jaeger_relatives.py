@@ -16,10 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from traceq.codec import jaeger
-from traceq.codec.foreign_values import read_id, read_time
-from traceq.codec.mending import repairs
+from traceq.codec.fitting import read_id, read_time
+from traceq.codec.mending import SpanDecoder, repairs
 from traceq.codec.parts import LocatedSpan, SpanFormat
-from traceq.codec.spans import SpanDecoder
 from traceq.records import Codebook, CodedTrace
 from traceq.units import parse_duration
 

@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from traceq import semantics
-from traceq.codec.otlp_terms import TAGS, WARNINGS, named
+from traceq.codec.otlp_fields import TAGS, WARNINGS, named
 from traceq.codec.wire import collector_paused
 from traceq.semantics import Attributes, AttributeValue, Kind, Status, value_text
 from traceq.traces import Event, Link, Span, Traces, is_same_trace

@@ -17,10 +17,14 @@ import msgspec
 from msgspec import Struct
 
 from traceq import semantics
+from traceq.codec.damage import Remark
 from traceq.codec.fitting import Fitting
 from traceq.codec.mending import Mender, decoded, encoded, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.otlp_fields import (
     ATTRIBUTES,
+    FOLLOWS_FROM,
+    REFERENCE_TYPE,
+    WARNINGS,
     Attribute,
     DetailedSpan,
     PlainDocument,
@@ -29,25 +33,19 @@ from traceq.codec.otlp_fields import (
     Span,
     SpanEvent,
     SpanLink,
+    Told,
     TraceId,
     WholeEvent,
     WholeSpan,
+    completed,
     is_whole,
+    meaning_of,
     read_attributes,
     read_value,
-)
-from traceq.codec.otlp_terms import (
-    FOLLOWS_FROM,
-    REFERENCE_TYPE,
-    WARNINGS,
-    Told,
-    completed,
-    meaning_of,
     remarks,
     takes_messages,
 )
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.unsound import Remark
 from traceq.codec.wire import (
     BROKEN,
     VOID_IDS,

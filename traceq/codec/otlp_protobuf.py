@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from traceq import semantics
 from traceq.codec import otlp_messages as messages
+from traceq.codec.damage import Remark
 from traceq.codec.mending import id_of, left_out, warnings_of
-from traceq.codec.otlp_frames import other_signal
-from traceq.codec.otlp_terms import (
+from traceq.codec.otlp_fields import (
     FOLLOWS_FROM,
     REFERENCE_TYPE,
     WARNINGS,
@@ -29,8 +29,8 @@ from traceq.codec.otlp_terms import (
     remarks,
     takes_messages,
 )
+from traceq.codec.otlp_frames import other_signal
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.unsound import Remark
 from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS, Body, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace

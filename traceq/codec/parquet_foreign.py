@@ -22,14 +22,13 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from traceq.catalog import ServiceCall
-from traceq.codec.foreign_values import known_time, read_id
-from traceq.codec.mending import Mended
-from traceq.codec.otlp_terms import TAGS, WARNINGS, Told, named
+from traceq.codec.damage import Remark, marked, sound
+from traceq.codec.fitting import known_time, read_id
+from traceq.codec.mending import Mended, Spans
+from traceq.codec.otlp_fields import TAGS, WARNINGS, Told, named
 from traceq.codec.parquet import FORMAT_KEY
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.spans import Spans
 from traceq.codec.translated import Translated, coded_of
-from traceq.codec.unsound import Remark, marked, sound
 from traceq.codec.wire import BROKEN, MAX_NS, VOID_IDS, Body, collector_paused, failures_told, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace

@@ -13,12 +13,11 @@ from typing import Any
 
 import msgspec
 
-from traceq.codec.fitting import fitted
-from traceq.codec.foreign_values import known_time, read_id
-from traceq.codec.otlp_terms import Told
-from traceq.codec.spans import SpanDecoder
+from traceq.codec.damage import Remark
+from traceq.codec.fitting import fitted, known_time, read_id
+from traceq.codec.mending import SpanDecoder
+from traceq.codec.otlp_fields import Told
 from traceq.codec.translated import Translated, Translation
-from traceq.codec.unsound import Remark
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
 

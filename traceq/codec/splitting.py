@@ -24,10 +24,9 @@ from traceq.codec import otlp_frames, wire
 from traceq.codec.damage import CUT_OFF
 from traceq.codec.documents import Document, read_document, read_line
 from traceq.codec.jaeger_parting import is_mixed
-from traceq.codec.list_windows import Searchable, last_window, next_window, placed
+from traceq.codec.list_windows import Searchable, SpanList, last_window, next_window, placed, split_spans
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import parted
-from traceq.codec.span_lists import SpanList, split_spans
 from traceq.codec.wire import BROKEN, collector_paused, left_out
 from traceq.errors import DecodeError
 from traceq.traces import low_half

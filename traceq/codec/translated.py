@@ -14,11 +14,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq import semantics
-from traceq.codec.mending import Mended, id_of, repairs, unit_of, unit_told, warnings_of
-from traceq.codec.otlp_terms import Told, completed, meaning_of, takes_messages
+from traceq.codec.damage import Remark
+from traceq.codec.mending import Mended, SpanDecoder, Spans, id_of, repairs, unit_of, unit_told, warnings_of
+from traceq.codec.otlp_fields import Told, completed, meaning_of, takes_messages
 from traceq.codec.parts import LocatedSpan, SpanFormat
-from traceq.codec.spans import SpanDecoder, Spans
-from traceq.codec.unsound import Remark
 from traceq.codec.wire import BROKEN, MAX_NS, VOID_IDS
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import ABRIDGED, SHORTENED, TELLING, Attributes, AttributeValue, abridged

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traceq import semantics
-from traceq.codec.mending import Mender, decoded, id_of, is_odd, repairs, unit_told, warnings_of
+from traceq.codec.damage import Remark
+from traceq.codec.mending import Mender, SpanDecoder, decoded, id_of, is_odd, repairs, unit_told, warnings_of
 from traceq.codec.parts import LocatedSpan, SpanFormat
-from traceq.codec.spans import SpanDecoder
-from traceq.codec.unsound import Remark
 from traceq.codec.wire import BROKEN, VOID_IDS, decode, is_empty
 from traceq.codec.zipkin_span import (
     ANNOTATIONS,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.codec.reading import table
 from tests.codec.test_damage import otlp, v1, zipkin
 from tests.strategies import as_json
+from traceq.codec.damage import MOST_LEVELS, marked, sound
 from traceq.codec.documents import read_document
-from traceq.codec.unsound import MOST_LEVELS, marked, sound
 
 DEEP = 50_000
 """Deeper than any decoder goes."""
