@@ -25,6 +25,7 @@ from traceq.where import (
     Not,
     Number,
     Operator,
+    Some,
     Text,
     Where,
     compiled,
@@ -55,6 +56,8 @@ HEALTH = Comparison("operation", "~", Text("^GET /health"))
             Any((Not(Member("a", (Text("b"),))), Member("a", (Length("5ms"),), is_negated=True))),
         ),
         ("list = a,b", Comparison("list", "=", Text("a,b"))),
+        ("some event (name = x)", Some(Comparison("event.name", "=", Text("x")))),
+        ("some = event and event = some", parse_where("'some' = event and 'event' = some")),
     ],
 )
 def test_a_condition_is_read(text: str, where: Where) -> None:
@@ -88,6 +91,9 @@ def test_a_condition_is_read(text: str, where: Where) -> None:
             "at column 29 ('FAILED)'): 'otel.status_code' is one of ok, error, unset",
         ),
         ("error = 1", "at column 9 ('1'): 'error' is one of true, false"),
+        ("some event (a = b", "at the end: the bracket at column 12 is not closed"),
+        ("some event (some event (a = b))", "at column 13 ('some event (a = b))'): an event has no events"),
+        ("some event (kind = x) and kind = x", "at column 34 ('x'): 'kind' is one of"),
         ("a ! b", "at column 3 ('! b'): this sign means nothing here"),
     ],
 )
@@ -104,12 +110,19 @@ numbers = (st.integers() | st.floats(allow_nan=False, allow_infinity=False)).map
 lengths = st.sampled_from(["5ms", "1h2m", "1.5s"]).map(Length)
 operators: st.SearchStrategy[Operator] = st.sampled_from(["=", "!="])
 orders: st.SearchStrategy[Operator] = st.sampled_from([">", ">=", "<", "<="])
-comparisons = st.one_of(
-    st.builds(Comparison, names, operators, texts | numbers | lengths),
-    st.builds(Comparison, names, orders, numbers | lengths),
-    st.builds(Member, names, st.lists(texts | numbers | lengths, min_size=1, max_size=3).map(tuple), st.booleans()),
-)
-wheres = strategies.wheres(comparisons | st.builds(Exists, names))
+
+
+def leaves(names: st.SearchStrategy[str]) -> st.SearchStrategy[Where]:
+    return st.one_of(
+        st.builds(Comparison, names, operators, texts | numbers | lengths),
+        st.builds(Comparison, names, orders, numbers | lengths),
+        st.builds(Member, names, st.lists(texts | numbers | lengths, min_size=1, max_size=3).map(tuple), st.booleans()),
+        st.builds(Exists, names),
+    )
+
+
+in_events = strategies.wheres(leaves(names.map("event.{}".format)))
+wheres = strategies.wheres(leaves(names) | in_events.map(Some))
 
 
 @given(wheres)
@@ -148,7 +161,10 @@ FAILED = builders.span(
         "beyond_text": "9007199254740993",
     },
     resource={"host.name": "n1"},
-    events=[Event(builders.EPOCH_NS, "retry", {"attempt": 3})],
+    events=[
+        Event(builders.EPOCH_NS, "retry", {"attempt": 3}),
+        Event(builders.EPOCH_NS + 1, "exception", {"exception.type": "IOError", "level": "error"}),
+    ],
 )
 TRACE = builders.trace(("a", None, 0, 100_000_000), FAILED)
 
@@ -187,6 +203,14 @@ TRACE = builders.trace(("a", None, 0, 100_000_000), FAILED)
         ("span.attempt exists or span.host.name exists or event.retries exists or link.retries exists", False),
         ("spanID = b and parentSpanID = 000a", True),
         ("traceID = 1 or statusMessage exists", False),
+        ("some event (name = retry and attempt = 3)", True),
+        ("some event (event = retry and event.attempt > 2)", True),
+        ("event.name = retry and event.level = error", True),
+        ("some event (name = retry and level = error)", False),
+        ("some event (name = exception and not attempt exists)", True),
+        ("not some event (exception.type ~ ^IO or name = retry)", False),
+        ("some event (service = shop or http.status_code exists)", False),
+        ("SOME EVENT (name = retry) and some = 3", False),
         ("underscored > 0 or endless > 0", False),
         ("beyond > 9007199254740992 and beyond = 9007199254740993", True),
         ("beyond_text >= 9007199254740993 and not beyond_text > 9007199254740993", True),

@@ -27,7 +27,7 @@ from traceq.semantics import (
     operation,
     value_text,
 )
-from traceq.traces import Span, SpanDetails, Traces
+from traceq.traces import Event, Span, SpanDetails, Traces
 from traceq.units import parse_duration
 from traceq.where import (
     DURATION,
@@ -46,6 +46,7 @@ from traceq.where import (
     Member,
     Not,
     Number,
+    Some,
     Text,
     Value,
     Where,
@@ -209,33 +210,43 @@ def meets(traces: Traces, row: int, where: Where) -> bool:
     Raises:
         ValueError: If it is about attributes, and the traces were read without.
     """
+    return _met(traces.span(row), where)
+
+
+def _met(carrier: Span | Event, where: Where) -> bool:
     match where:
         case Comparison(name, operator, value):
-            found = _values(traces.span(row), name)
+            found = _values(carrier, name)
             if operator in ("!=", "!~"):
                 # What a span does not carry is not different: `not name = value` finds such spans, too.
                 opposite = operator.removeprefix("!")
                 return bool(found) and not any(_holds(each, name, opposite, value) for each in found)
             return any(_holds(each, name, operator, value) for each in found)
         case Member(name, values, is_negated):
-            found = _values(traces.span(row), name)
+            found = _values(carrier, name)
             is_one = any(_equals(each, name, value) for each in found for value in values)
             return bool(found) and not is_one if is_negated else is_one
         case Exists(name):
-            return bool(_values(traces.span(row), name))
+            return bool(_values(carrier, name))
         case Not(part):
-            return not meets(traces, row, part)
+            return not _met(carrier, part)
+        case Some(part):
+            return isinstance(carrier, Span) and any(_met(event, part) for event in carrier.details.events())
         case All(parts):
-            return all(meets(traces, row, part) for part in parts)
+            return all(_met(carrier, part) for part in parts)
         case Any(parts):
-            return any(meets(traces, row, part) for part in parts)
+            return any(_met(carrier, part) for part in parts)
         case _:
             assert_never(where)
 
 
-def _values(span: Span, name: str) -> list[AttributeValue]:
-    """Give everything that a span carries under a name."""
-    name = EITHER_NAME.get(name, name)
+def _values(carrier: Span | Event, name: str) -> list[AttributeValue]:
+    """Give everything that a span, or one of its events, carries under a name."""
+    if isinstance(carrier, Event):
+        key = name.removeprefix(EVENT)
+        written = [carrier.attributes[other] for other in names_of(key) if other in carrier.attributes]
+        return [carrier.name, *written] if key == "name" else written
+    span, name = carrier, EITHER_NAME.get(name, name)
     if name in _COLUMNS:
         value = _COLUMNS[name](span)
         return [] if value is None else [value]

@@ -108,6 +108,12 @@ class Not(Struct, frozen=True):
     part: Where
 
 
+class Some(Struct, frozen=True):
+    """Whether one event of a span meets all of a condition by itself; every name in it begins with `event.`."""
+
+    part: Where
+
+
 class All(Struct, frozen=True):
     """Whether all of several conditions hold."""
 
@@ -120,7 +126,7 @@ class Any(Struct, frozen=True):
     parts: tuple[Where, ...]
 
 
-Where: TypeAlias = Comparison | Member | Exists | Not | All | Any
+Where: TypeAlias = Comparison | Member | Exists | Not | Some | All | Any
 
 
 _ONE_SIDE = 33
@@ -184,6 +190,7 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._at = 0
         self._depth = 0
+        self._is_in_event = False
 
     def whole(self) -> Where:
         found = self._any()
@@ -225,11 +232,27 @@ class _Parser:
             if self._is_word("not"):
                 self._taken()
                 return Not(self._one())
+            if self._begins_some():
+                return self._some()
             if self._token[:2] == ("bracket", "("):
                 return self._in_brackets()
             return self._comparison()
         finally:
             self._depth -= 1
+
+    def _begins_some(self) -> bool:
+        """Whether `some event (` comes next; each of these words may be a name as well."""
+        following = [token.text.lower() for token in self._tokens[self._at : self._at + 3]]
+        return following == ["some", "event", "("] and self._token.kind == "word"
+
+    def _some(self) -> Where:
+        if self._is_in_event:
+            raise self._complaint("an event has no events")
+        self._at += 2
+        self._is_in_event = True
+        found = self._in_brackets()
+        self._is_in_event = False
+        return Some(found)
 
     def _in_brackets(self) -> Where:
         opened = self._taken()
@@ -286,10 +309,16 @@ class _Parser:
     def _name(self) -> str:
         token = self._token
         if token.kind == "word" and token.text.lower() not in KEYWORDS:
-            return self._taken().text
-        if token.kind == "text" and len(token.text) > len('""'):
-            return _unquoted(self._taken().text)
-        raise self._complaint("a name belongs here: service, operation, duration, or a tag such as http.status_code")
+            name = self._taken().text
+        elif token.kind == "text" and len(token.text) > len('""'):
+            name = _unquoted(self._taken().text)
+        else:
+            raise self._complaint(
+                "a name belongs here: service, operation, duration, or a tag such as http.status_code"
+            )
+        if not self._is_in_event or name.startswith(EVENT):
+            return name
+        return f"{EVENT}name" if name == "event" else EVENT + name
 
     def _value(self, name: str, operator: Operator) -> Value:
         token = self._token
@@ -417,6 +446,8 @@ def print_where(where: Where) -> str:
             return f"{_printed_name(name)} exists"
         case Not(part):
             return f"not {_inner(part)}"
+        case Some(part):
+            return f"some event ({print_where(part)})"
         case All(parts):
             return " and ".join(_inner(part) for part in parts)
         case Any(parts):
@@ -461,20 +492,7 @@ def names_in(where: Where) -> frozenset[str]:
     match where:
         case Comparison(name) | Member(name) | Exists(name):
             return frozenset((name,))
-        case Not(part):
+        case Not(part) | Some(part):
             return names_in(part)
         case All(parts) | Any(parts):
             return frozenset[str]().union(*map(names_in, parts))
-
-
-def equals_in(where: Where, name: str) -> tuple[str, ...]:
-    """Give every text that something under a name has to be equal to, in some part of a condition."""
-    match where:
-        case Comparison(named, "=", value) if EITHER_NAME.get(named, named) == name:
-            return (text_of(value),)
-        case Member(named, values, is_negated=False) if EITHER_NAME.get(named, named) == name:
-            return tuple(map(text_of, values))
-        case All(parts) | Any(parts):
-            return tuple(dict.fromkeys(text for part in parts for text in equals_in(part, name)))
-        case _:
-            return ()

@@ -17,7 +17,8 @@ from traceq.semantics import operation
 from traceq.traces import Traces
 from traceq.units import NS_PER_MS, format_rfc3339, format_time, plural
 from traceq.untrusted import quoted
-from traceq.where import equals_in
+from traceq.where import EITHER_NAME, All, Comparison, Member, Where, text_of
+from traceq.where import Any as AnyOf
 
 NamedThing: TypeAlias = Literal["tag", "service", "operation"]
 _MADE_UP = frozenset(("error", "event", "otel.status_code", "span.kind"))
@@ -172,7 +173,7 @@ def unknown_services(query: TraceQuery, source: Cataloged) -> tuple[str, ...]:
 def _named_in(query: TraceQuery) -> tuple[NameQuestion, NameQuestion]:
     """Ask for the services and operations that a condition names; options that name them are errors if they are not."""
     where = query.where
-    services, operations = ((), ()) if where is None else (equals_in(where, "service"), equals_in(where, "operation"))
+    services, operations = ((), ()) if where is None else (_equals_in(where, "service"), _equals_in(where, "operation"))
     return NameQuestion("service", services), NameQuestion("operation", operations)
 
 
@@ -190,3 +191,16 @@ def _other_times(query: TraceQuery, put: Put) -> tuple[str, ...]:
     told = f"nothing{' that matches' if has_more else ''} is of the time {window_text(query.window)}"
     others = f"{plural(found.trace_count, 'trace')} outside of it, {when}"
     return (f"{told}; {others}: `{options}` in its place finds {'it' if found.trace_count == 1 else 'them'}",)
+
+
+def _equals_in(where: Where, name: str) -> tuple[str, ...]:
+    """Give every text that something under a name has to be equal to, in some part of a condition."""
+    match where:
+        case Comparison(named, "=", value) if EITHER_NAME.get(named, named) == name:
+            return (text_of(value),)
+        case Member(named, values, is_negated=False) if EITHER_NAME.get(named, named) == name:
+            return tuple(map(text_of, values))
+        case All(parts) | AnyOf(parts):
+            return tuple(dict.fromkeys(text for part in parts for text in _equals_in(part, name)))
+        case _:
+            return ()
