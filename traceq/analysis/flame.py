@@ -239,7 +239,27 @@ class FlameQuestion(Struct, frozen=True):
 
     def collect(self, traces: Traces) -> FlameSums:
         """Sum up the spans of the requests in a span table by call path."""
-        return sum_up(examine(traces, self.options))
+        return self.sum_up(examine(traces, self.options))
+
+    def sum_up(self, examined: Examined) -> FlameSums:
+        """Sum up the spans of requests that were examined already."""
+        spans, entry, entries = examined.spans, examined.requests.entry, examined.requests.entries
+        rows = np.flatnonzero(entry >= 0)
+        keys, codes = number_groups(spans, rows)
+        # A caller's row among these: what calls a span of a request is a span of the request.
+        places = moved(np.arange(rows.size), rows, entry.size + 1, -1)
+        failed = (spans.statuses == Status.ERROR).astype(np.int64)
+        measured = (np.ones_like(failed), failed, spans.duration_ns, examined.self_ns, examined.charged_ns)
+        sums = np.array([column[rows] for column in measured])
+        return FlameSums(
+            trace_count=distinct(spans.trace[entries]).size,
+            complete_count=entries.size,
+            latency_ns=int(spans.duration_ns[entries].sum()),
+            paths=sum_paths(keys, codes, places[spans.parents[rows]], sums),
+            moved_span_count=examined.skew.span_count,
+            largest_shift_ns=examined.skew.largest_ns,
+            set_apart=examined.requests.set_apart,
+        )
 
     def rank(self, sums: FlameSums) -> CallPaths:
         """Turn sums into frames."""
@@ -258,27 +278,6 @@ class FlameQuestion(Struct, frozen=True):
             for path, place in tree.in_order(value_ns)
         )
         return CallPaths(self.options, sums, frames)
-
-
-def sum_up(examined: Examined) -> FlameSums:
-    """Sum up the spans of requests by call path."""
-    spans, entry, entries = examined.spans, examined.requests.entry, examined.requests.entries
-    rows = np.flatnonzero(entry >= 0)
-    keys, codes = number_groups(spans, rows)
-    # A caller's row among these: what calls a span of a request is a span of the request.
-    places = moved(np.arange(rows.size), rows, entry.size + 1, -1)
-    failed = (spans.statuses == Status.ERROR).astype(np.int64)
-    measured = (np.ones_like(failed), failed, spans.duration_ns, examined.self_ns, examined.charged_ns)
-    sums = np.array([column[rows] for column in measured])
-    return FlameSums(
-        trace_count=distinct(spans.trace[entries]).size,
-        complete_count=entries.size,
-        latency_ns=int(spans.duration_ns[entries].sum()),
-        paths=sum_paths(keys, codes, places[spans.parents[rows]], sums),
-        moved_span_count=examined.skew.span_count,
-        largest_shift_ns=examined.skew.largest_ns,
-        set_apart=examined.requests.set_apart,
-    )
 
 
 class PathTree:

@@ -20,7 +20,7 @@ from traceq.analysis.culprits import (
     examine,
     select_spans,
 )
-from traceq.analysis.findings import FindingQuestion, Findings, Thresholds, sum_up
+from traceq.analysis.findings import FindingQuestion, Findings
 from traceq.analysis.findings.answer import FINDING_COLUMNS
 from traceq.analysis.learning import corrected, learned_of, skew_specs, with_rejoined
 from traceq.analysis.messages import find_waits
@@ -341,7 +341,8 @@ def examine_trace(
         wanted: Which spans it holds, None for all; numbers are of the whole trace.
     """
     found = trace_bottlenecks(traces, options)
-    findings = FindingQuestion(options).rank(sum_up(found.examined, Thresholds()))
+    question = FindingQuestion(options)
+    findings = question.rank(question.sum_up(found.examined))
     selection = None if wanted is None or wanted.is_all else select_spans(found.examined, wanted)
     return ExaminedTrace(found.examined, found.summary, found.measure, found.culprits, findings, details, selection)
 

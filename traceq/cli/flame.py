@@ -115,7 +115,7 @@ def _merged(options: FlameOptions, question: FlameQuestion) -> None:
 def _one_trace(options: FlameOptions, trace_id: str) -> None:
     """Draw one trace, fragments and streams included, since its id was given."""
     from traceq.analysis.culprits import examine
-    from traceq.analysis.flame import FlameQuestion, sum_up
+    from traceq.analysis.flame import FlameQuestion
     from traceq.views.flame import report, spans_of
 
     place = located(trace_id, options.source, options.output)
@@ -123,7 +123,8 @@ def _one_trace(options: FlameOptions, trace_id: str) -> None:
         traces, asked = found_trace(source, place.trace_id, options.service.name)
     requests = structs.replace(options.request_options(), with_fragments=True, include_streams=True)
     examined = examine(traces, requests)
-    answer = FlameQuestion(requests).rank(sum_up(examined))
+    question = FlameQuestion(requests)
+    answer = question.rank(question.sum_up(examined))
     emit(report(answer, asked, options.top, spans_of(examined)), asked, options.output)
 
 

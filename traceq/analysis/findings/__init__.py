@@ -56,7 +56,6 @@ __all__ = [
     "Thresholds",
     "no_kind",
     "reviewed_by",
-    "sum_up",
 ]
 EXAMPLE_SPANS = 5
 """Number of spans named for each example."""
@@ -82,7 +81,24 @@ class FindingQuestion(Struct, frozen=True):
         """Sum up what is worth changing in the requests of a span table."""
         if traces.learned is None:
             traces = replace(traces, learned=learn_from([traces], more=self.lesson))
-        return sum_up(examine(traces, self.options), self.thresholds)
+        return self.sum_up(examine(traces, self.options))
+
+    def sum_up(self, examined: Examined) -> FindingSums:
+        """Sum up what is worth changing in requests that were examined already."""
+        scene = Scene(examined, self.thresholds)
+        spans, entries = scene.spans, examined.requests.entries
+        findings: dict[FindingKey, FindingTotals] = {}
+        for seen in detect(scene):
+            findings |= _sum_sightings(scene, seen)
+        return FindingSums(
+            request_count=int(entries.size) + examined.requests.set_apart.incomplete_count,
+            trace_count=distinct(spans.trace[entries]).size,
+            span_count=int(np.count_nonzero(scene.is_asked)),
+            latency_ns=int(spans.duration_ns[entries].sum()),
+            findings=findings,
+            pools=measure_pools(scene),
+            set_apart=examined.requests.set_apart,
+        )
 
     def rank(self, sums: FindingSums) -> Findings:
         """Turn sums into the answer, ordered by cost, then by kind, then by the number of requests."""
@@ -106,24 +122,6 @@ def _shown(sums: FindingSums, thresholds: Thresholds) -> dict[FindingKey, Findin
             waited_ns[key.caller_service, key.caller_name] += totals.cost_ns
     explained = {key for key in found if key.kind == "gap" and waited_ns[key.service, key.name] >= found[key].cost_ns}
     return {key: totals for key, totals in found.items() if key not in explained}
-
-
-def sum_up(examined: Examined, thresholds: Thresholds) -> FindingSums:
-    """Sum up what is worth changing in requests that were examined already."""
-    scene = Scene(examined, thresholds)
-    spans, entries = scene.spans, examined.requests.entries
-    findings: dict[FindingKey, FindingTotals] = {}
-    for seen in detect(scene):
-        findings |= _sum_sightings(scene, seen)
-    return FindingSums(
-        request_count=int(entries.size) + examined.requests.set_apart.incomplete_count,
-        trace_count=distinct(spans.trace[entries]).size,
-        span_count=int(np.count_nonzero(scene.is_asked)),
-        latency_ns=int(spans.duration_ns[entries].sum()),
-        findings=findings,
-        pools=measure_pools(scene),
-        set_apart=examined.requests.set_apart,
-    )
 
 
 class _Merged(Struct, frozen=True, eq=False):
