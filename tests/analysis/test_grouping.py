@@ -7,7 +7,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from traceq.analysis.grouping import added, distinct, moved, numbered, numbered_rows, sum_by_group
+from traceq.analysis.grouping import (
+    added,
+    distinct,
+    flags_at,
+    least_by_group,
+    most_by_group,
+    moved,
+    numbered,
+    numbered_rows,
+    sum_by_group,
+)
 
 close = st.integers(-3, 9)
 anywhere = st.integers(-(2**40), 2**40)
@@ -53,3 +63,20 @@ def test_values_add_field_by_field_but_for_what_is_told() -> None:
     one, other = Counted(2, ("a",), 9), Counted(3, ("b",), 4)
 
     assert added(one, other, longest_ns=max(one.longest_ns, other.longest_ns)) == Counted(5, ("a", "b"), 9)
+
+
+def test_flags_and_values_are_put_where_rows_say() -> None:
+    rows = np.array([3, 0], dtype=np.int64)
+
+    assert flags_at(rows, 4).tolist() == [True, False, False, True]
+    assert moved(np.array([7, 9]), rows, 4, -1).tolist() == [9, -1, -1, 7]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-9, 9)), max_size=20))
+def test_extremes_by_group_are_those_of_each_group_alone(pairs: list[tuple[int, int]]) -> None:
+    groups, values = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+
+    least, most = least_by_group(groups, values, 4, 5), most_by_group(groups, values, 4, 0)
+
+    assert least.tolist() == [min([5, *(value for group, value in pairs if group == number)]) for number in range(4)]
+    assert most.tolist() == [max([0, *(value for group, value in pairs if group == number)]) for number in range(4)]

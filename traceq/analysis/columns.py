@@ -20,6 +20,7 @@ from traceq.analysis.grouping import (
     TimeKeys,
     find_roots,
     flags_at,
+    least_by_group,
     numbered,
     numbered_rows,
     sum_by_run,
@@ -326,9 +327,9 @@ def _senders(spans: Columns) -> Flags:
         return senders
     rows = np.flatnonzero((spans.told_roles == Kind.PRODUCER) & (spans.parents >= 0))
     _, group = numbered_rows(spans.parents[rows], spans.services[rows], _makes(spans)[rows])
-    first_ns = np.full(int(group.max(initial=0)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first_ns, group[creates[rows]], spans.start_ns[rows[creates[rows]]])
-    senders[rows] = ~creates[rows] & (first_ns[group] <= spans.start_ns[rows])
+    made = creates[rows]
+    first_ns = least_by_group(group[made], spans.start_ns[rows[made]], int(group.max(initial=0)) + 1)
+    senders[rows] = ~made & (first_ns[group] <= spans.start_ns[rows])
     return senders
 
 

@@ -26,6 +26,7 @@ from traceq.analysis.grouping import (
     find_roots,
     flags_at,
     fold_ancestors,
+    most_by_group,
     moved,
     numbered,
     numbered_rows,
@@ -255,8 +256,7 @@ def _requests_held(groups: Ints, entries: Ints, size: int) -> Ints:
 def _examples(spans: Columns, rows: Ints, groups: Ints, critical_ns: Ints, size: int) -> tuple[Example | None, ...]:
     """Pick the span of each group that held its request longest; of equal ones the one with the greatest ids."""
     traces = spans.traces
-    top = np.zeros(size, dtype=np.int64)
-    np.maximum.at(top, groups, critical_ns)
+    top = most_by_group(groups, critical_ns, size, 0)
     best: list[Example | None] = [None] * size
     for at in np.flatnonzero(critical_ns == top[groups]).tolist():
         row, group = int(rows[at]), int(groups[at])

@@ -139,6 +139,20 @@ def sum_by_group(groups: Ints, values: Ints, size: int) -> Ints:
     return sums
 
 
+def least_by_group(groups: Ints | Codes, values: Ints, size: int, most: int = np.iinfo(np.int64).max) -> Ints:
+    """Give the least value of each of the groups 0 to `size` - 1; `most` where all are greater, or there is none."""
+    least = np.full(size, most, dtype=np.int64)
+    np.minimum.at(least, groups, values)
+    return least
+
+
+def most_by_group(groups: Ints | Codes, values: Ints, size: int, least: int = np.iinfo(np.int64).min) -> Ints:
+    """Give the greatest value of each of the groups 0 to `size` - 1; `least` where all are less, or there is none."""
+    most = np.full(size, least, dtype=np.int64)
+    np.maximum.at(most, groups, values)
+    return most
+
+
 def moved(values: Ints, numbers: Ints | Sequence[int], size: int, empty: int = 0) -> Ints:
     """Move values to the positions that their new numbers name, in an array of `size` entries."""
     places = np.full(size, empty, dtype=np.int64)

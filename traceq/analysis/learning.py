@@ -22,7 +22,17 @@ from traceq.analysis.clocks import (
     is_served,
 )
 from traceq.analysis.columns import Columns, Ints, columns
-from traceq.analysis.grouping import TimeKeys, added, find_roots, flags_at, fold_ancestors, moved, numbered_rows
+from traceq.analysis.grouping import (
+    TimeKeys,
+    added,
+    find_roots,
+    flags_at,
+    fold_ancestors,
+    least_by_group,
+    most_by_group,
+    moved,
+    numbered_rows,
+)
 from traceq.analysis.habits import HabitSums, Orders, count_orders, learn_habits
 from traceq.analysis.outliving import Outliving, count_outliving, crosses_clocks, is_told_free
 from traceq.analysis.ticks import TickSums, count_ticks
@@ -249,9 +259,8 @@ def _left_early(spans: Columns, above: Ints, rows: Ints, shift_ns: Ints) -> Ints
     places, number = numbered_rows(spans.trace[rows], callers, callees)
     bounds = is_bound_by_end(spans, above, rows) & is_served(spans, above, rows)
     least_ns = np.where(bounds, spans.end_ns[rows] + shift_ns - spans.end_ns[above], -UNBOUNDED_NS)
-    low_ns, high_ns = np.full(places.size, -UNBOUNDED_NS), np.full(places.size, UNBOUNDED_NS)
-    np.maximum.at(low_ns, number, least_ns)
-    np.minimum.at(high_ns, number, np.where(is_early, most_ns, UNBOUNDED_NS))
+    low_ns = most_by_group(number, least_ns, places.size, -UNBOUNDED_NS)
+    high_ns = least_by_group(number, np.where(is_early, most_ns, UNBOUNDED_NS), places.size, UNBOUNDED_NS)
     is_open = (low_ns > -UNBOUNDED_NS) & (low_ns <= high_ns)
     ahead_ns = np.where(is_open, (low_ns + high_ns) // 2, high_ns)
     return np.where(high_ns < 0, -ahead_ns, 0)[number]
@@ -337,9 +346,8 @@ class _Search:
         self._spans, self._fragments = spans, fragments
         size = fragments.count
         self._trace = moved(spans.trace[fragments.rows], fragments.number, size)
-        self._start_ns, self._end_ns = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
-        np.minimum.at(self._start_ns, fragments.number, spans.start_ns[fragments.rows])
-        np.maximum.at(self._end_ns, fragments.number, spans.end_ns[fragments.rows])
+        self._start_ns = least_by_group(fragments.number, spans.start_ns[fragments.rows], size)
+        self._end_ns = most_by_group(fragments.number, spans.end_ns[fragments.rows], size)
         roots = find_roots(spans.parents)
         by_root = moved(fragments.number, fragments.rows, roots.size, -1)
         self.fragment_of: Ints = by_root[roots]

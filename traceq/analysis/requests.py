@@ -13,7 +13,16 @@ import numpy as np
 from msgspec import Struct
 
 from traceq.analysis.columns import Columns, Flags, Ints, columns, meanings
-from traceq.analysis.grouping import added, distinct, find_roots, flags_at, moved, sum_by_group
+from traceq.analysis.grouping import (
+    added,
+    distinct,
+    find_roots,
+    flags_at,
+    least_by_group,
+    most_by_group,
+    moved,
+    sum_by_group,
+)
 from traceq.analysis.learning import Fragments, corrected, find_fragments, learned_of, number_operations, rejoin
 from traceq.learned import NOTHING_KNOWN, Lineage, Operation
 from traceq.report import Column, Unit
@@ -73,9 +82,8 @@ def _sends_on(spans: Columns) -> Flags:
     messages = children[inside[children]]
     parents = spans.parents[messages]
     counts = np.bincount(parents, minlength=size)
-    first_ns, last_ns = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
-    np.minimum.at(first_ns, parents, spans.start_ns[messages])
-    np.maximum.at(last_ns, parents, spans.start_ns[messages])
+    first_ns = least_by_group(parents, spans.start_ns[messages], size)
+    last_ns = most_by_group(parents, spans.start_ns[messages], size)
     busy_ns = sum_by_group(spans.parents[children], spans.duration_ns[children], size)
     sends_on = (counts >= MESSAGES) & (busy_ns <= BUSY_RATIO * spans.duration_ns)
     rows = np.flatnonzero(sends_on)
@@ -190,10 +198,8 @@ class LooseEnds:
         is_root = whole.parents < 0
         is_root[self.rows] = False
         roots = np.flatnonzero(is_root)
-        start_ns = np.full(len(whole.traces), np.iinfo(np.int64).max)
-        end_ns = np.full(len(whole.traces), np.iinfo(np.int64).min)
-        np.minimum.at(start_ns, whole.trace[roots], whole.start_ns[roots])
-        np.maximum.at(end_ns, whole.trace[roots], whole.end_ns[roots])
+        start_ns = least_by_group(whole.trace[roots], whole.start_ns[roots], len(whole.traces))
+        end_ns = most_by_group(whole.trace[roots], whole.end_ns[roots], len(whole.traces))
         traces, starts = whole.trace[self.rows], whole.start_ns[self.rows]
         inside: Flags = (start_ns[traces] <= starts) & (starts <= end_ns[traces])
         return inside

@@ -303,15 +303,11 @@ def replay(calls: Calls, waiting: Waiting = "chains") -> tuple[list[int], int]:
     Source: a longest path in the graph of what waited for what, as by Kelley and Walker, Critical-path planning and
     scheduling, 1959; the graph is found as described.
     """
-    if not (calls.unordered and waiting == "chains") and _are_in_turn(calls):
+    if not (calls.unordered and waiting == "chains") and all(map(le, calls.end_ns, calls.start_ns[1:])):
         return _in_turn(calls)
     replaying = _Replay(calls, waiting, latest_ns=min(calls.start_ns, default=0))
     moves = [replaying.begin(call) for call in range(len(calls.start_ns))]
     return moves, max(calls.end_ns, default=0) - max(replaying.new_end_ns, default=0)
-
-
-def _are_in_turn(calls: Calls) -> bool:
-    return all(map(le, calls.end_ns, calls.start_ns[1:]))
 
 
 def _in_turn(calls: Calls) -> tuple[list[int], int]:

@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from traceq.analysis.columns import Ints
-from traceq.analysis.grouping import moved, sum_by_group
+from traceq.analysis.grouping import least_by_group, most_by_group, moved, sum_by_group
 from traceq.report import Column, Unit
 
 _RATIO = 1.02
@@ -293,7 +293,5 @@ class SpreadColumns(Struct, frozen=True, eq=False):
 
 def spread_columns(groups: Ints, values_ns: Ints, size: int) -> SpreadColumns:
     """Sum up durations by group."""
-    low, high = np.full(size, _HIGHEST), np.zeros(size, dtype=np.int64)
-    np.minimum.at(low, groups, values_ns)
-    np.maximum.at(high, groups, values_ns)
+    low, high = least_by_group(groups, values_ns, size, _HIGHEST), most_by_group(groups, values_ns, size, 0)
     return SpreadColumns(count_cells(groups, bucket_of(values_ns)), sum_by_group(groups, values_ns, size), low, high)

@@ -15,7 +15,7 @@ from traceq.analysis.checks.expressions import Expression
 from traceq.analysis.columns import Columns, Ints, columns, meanings
 from traceq.analysis.comparison.cohorts import stable_hash
 from traceq.analysis.culprits import examine
-from traceq.analysis.grouping import added, numbered_rows, sum_by_group
+from traceq.analysis.grouping import added, least_by_group, numbered_rows, sum_by_group
 from traceq.analysis.requests import RequestOptions, SetApart, requests_of, set_apart_specs
 from traceq.analysis.spread import Spread, spread
 from traceq.errors import Near, near
@@ -126,8 +126,7 @@ def sample_of(spans: Columns, values: Ints, at: Ints, weights: Ints | None = Non
         weights: What each value is a part of; None for values that are no parts.
     """
     ids = spans.traces.trace_ids
-    start_ns = np.full(len(ids), np.iinfo(np.int64).max)
-    np.minimum.at(start_ns, spans.trace, spans.start_ns)
+    start_ns = least_by_group(spans.trace, spans.start_ns, len(ids))
     hashes = np.array([stable_hash(normal_id(trace_id)) for trace_id in ids], dtype=np.uint64)
     return Sample(values, np.ones_like(values) if weights is None else weights, start_ns[at], hashes[at])
 

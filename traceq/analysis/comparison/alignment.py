@@ -162,7 +162,7 @@ class Alignment(Answer, Struct, frozen=True):
         for call in self.calls:
             del above[call.depth :]
             above.append(call)
-            if call.depth and _is_single(call):
+            if call.depth and all(side is not None and len(side.span_ids) == 1 for side in (call.before, call.after)):
                 below.setdefault(id(above[-2]), []).append(call)
         callers = {id(call): call for call in self.calls}
         return tuple(
@@ -183,10 +183,6 @@ class Alignment(Answer, Struct, frozen=True):
         Rows("order_changes", SWAP_COLUMNS, about="calls that follow each other the other way round"),
     )
     MAIN: ClassVar[str] = "calls"
-
-
-def _is_single(call: AlignedCall) -> bool:
-    return all(side is not None and len(side.span_ids) == 1 for side in (call.before, call.after))
 
 
 def _follows(first: PathCalls | None, second: PathCalls | None) -> bool:

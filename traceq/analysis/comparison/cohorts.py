@@ -37,7 +37,7 @@ from traceq.analysis.comparison.tags import values_of
 from traceq.analysis.critical_path import find_paths
 from traceq.analysis.culprits import Charges, charge
 from traceq.analysis.group_sums import GroupKey, number_groups
-from traceq.analysis.grouping import added, distinct, flags_at, moved, numbered
+from traceq.analysis.grouping import added, distinct, flags_at, least_by_group, most_by_group, moved, numbered
 from traceq.analysis.learning import Skew, corrected
 from traceq.analysis.requests import RequestOptions, Requests, find_requests
 from traceq.analysis.unmatched import near_keys
@@ -110,23 +110,20 @@ def _with_kinds(traces: TraceColumns, requests: CohortRequests, keys: Sequence[G
 
 def _trace_columns(spans: Columns, skew: Skew, apart: Ints) -> TraceColumns:
     ids, size = spans.traces.trace_ids, len(spans.traces)
-    latest = np.iinfo(np.int64).max
-    start_ns = np.full(size, latest)
-    np.minimum.at(start_ns, spans.trace, spans.start_ns)
+    start_ns = least_by_group(spans.trace, spans.start_ns, size)
     failed = flags_at(spans.trace[spans.statuses == Status.ERROR], size)
-    shift_ns = np.zeros(size, dtype=np.int64)
-    moved = np.flatnonzero(skew.shift_ns)
-    np.maximum.at(shift_ns, spans.trace[moved], np.abs(skew.shift_ns[moved]))
+    shifted = np.flatnonzero(skew.shift_ns)
+    shift_ns = most_by_group(spans.trace[shifted], np.abs(skew.shift_ns[shifted]), size, 0)
     is_parent = flags_at(spans.parents[spans.parents >= 0], spans.trace.size)
     missing = {(int(spans.trace[row]), parent) for row, parent in spans.traces.missing_parents.items()}
     return TraceColumns(
         ids=np.array(ids, dtype=np.object_),
         hashes=np.array([stable_hash(normal_id(trace_id)) for trace_id in ids], dtype=np.uint64),
-        start_ns=np.where(start_ns == latest, 0, start_ns),
+        start_ns=np.where(np.bincount(spans.trace, minlength=size) > 0, start_ns, 0),
         failed=failed,
         entries=np.zeros(size, dtype=np.uint64),
         shapes=np.zeros(size, dtype=np.uint64),
-        moved_spans=np.bincount(spans.trace[moved], minlength=size).astype(np.int32),
+        moved_spans=np.bincount(spans.trace[shifted], minlength=size).astype(np.int32),
         shift_ns=shift_ns,
         apart=apart,
         parents=np.bincount(spans.trace[is_parent], minlength=size).astype(np.int32),
@@ -340,8 +337,7 @@ def slowest_requests(cohort: Cohort) -> dict[int, int]:
     slowest: dict[int, int] = {}
     first = 0
     for batch in cohort.batches:
-        latency_ns = np.full(len(batch.traces), -1, dtype=np.int64)
-        np.maximum.at(latency_ns, batch.requests.traces, batch.requests.latency_ns)
+        latency_ns = most_by_group(batch.requests.traces, batch.requests.latency_ns, len(batch.traces), -1)
         slowest |= {first + at: longest for at, longest in enumerate(latency_ns.tolist()) if longest >= 0}
         first += len(batch.traces)
     return slowest

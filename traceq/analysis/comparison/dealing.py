@@ -190,7 +190,7 @@ class Deals:
         is_after = np.arange(self._kinds.size) >= self.half
         hashes = [batch.traces.hashes[batch.requests.traces] for batch in (before, after)]
         # The smaller side is dealt first: whichever is called before, all deals are the same.
-        self._first_is_before = _is_first(before, after)
+        self._first_is_before = _key(before) <= _key(after)
         second = int(self._first_is_before)
         twice = np.isin(hashes[second], hashes[1 - second])
         self._is_twin = flags_at(np.flatnonzero(is_after == second)[twice], self._kinds.size)
@@ -260,11 +260,6 @@ def _counted(flags: Octets, numbers: Ints, size: int) -> Floats:
     if heads.size:
         found[numbers[order][heads]] = np.add.reduceat(flags[order], heads, axis=0, dtype=np.float64)
     return found
-
-
-def _is_first(before: Batch, after: Batch) -> bool:
-    """Tell which of two sides comes first, whatever they are called."""
-    return _key(before) <= _key(after)
 
 
 def _key(batch: Batch) -> tuple[int, ...]:

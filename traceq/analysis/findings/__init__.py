@@ -30,7 +30,7 @@ from traceq.analysis.findings.answer import (
 from traceq.analysis.findings.kinds import KINDS, FindingKind, detect, no_kind
 from traceq.analysis.findings.series import measure_pools
 from traceq.analysis.findings.sightings import Scene, Sightings
-from traceq.analysis.grouping import distinct, numbered_rows, sum_by_group
+from traceq.analysis.grouping import distinct, most_by_group, numbered_rows, sum_by_group
 from traceq.analysis.learning import learn_from
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.spread import spreads
@@ -141,15 +141,13 @@ def _sum_sightings(scene: Scene, seen: Sightings) -> dict[FindingKey, FindingTot
     merged = _merge(scene, seen)
     size, number = len(merged.keys), merged.number
     span_counts = np.diff(seen.offsets)
-    most_spans = np.zeros(size, dtype=np.int64)
-    np.maximum.at(most_spans, number, span_counts)
     cost_ns, request_counts = _by_request(scene, merged)
     sums = zip(
         cost_ns,
         request_counts,
         np.bincount(number, minlength=size).tolist(),
         sum_by_group(number, span_counts, size).tolist(),
-        most_spans.tolist(),
+        most_by_group(number, span_counts, size, 0).tolist(),
         spreads(number, seen.time_ns, size),
         np.bincount(number[seen.is_flagged], minlength=size).tolist(),
         _examples(scene, merged),

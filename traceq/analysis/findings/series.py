@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from traceq.analysis.columns import Flags, Ints
 from traceq.analysis.findings.sightings import Groups, Scene, Sightings, single
-from traceq.analysis.grouping import distinct, moved, numbered_rows
+from traceq.analysis.grouping import distinct, least_by_group, most_by_group, moved, numbered_rows
 from traceq.analysis.habits import number_asked, number_peer_calls, overlapping, peer_calls
 from traceq.learned import Scatter
 from traceq.semantics import (
@@ -124,11 +124,8 @@ def rounds(scene: Scene, alike: Sightings) -> tuple[Sightings, Sightings]:
     order = np.lexsort((alike.rows, below))
     number = np.empty(order.size, dtype=np.int64)
     number[order] = np.cumsum(np.diff(below[order], prepend=-1) != 0) - 1
-    counts, most, least = np.zeros((3, int(number.max(initial=-1)) + 1), dtype=np.int64)
-    np.add.at(counts, number, 1)
-    np.maximum.at(most, number, sizes)
-    least[:] = most
-    np.minimum.at(least, number, sizes)
+    counts = np.bincount(number)
+    most, least = most_by_group(number, sizes, counts.size), least_by_group(number, sizes, counts.size)
     is_loop = (counts > 1) & (least >= _EQUAL_RATIO * most)
     is_loop &= _take_turns(scene, alike, np.repeat(number, sizes), counts.size)
     is_part = is_loop[number] & (below >= 0) & ~alike.is_flagged
