@@ -27,6 +27,13 @@ def zipkin(trace: int, span: int) -> dict[str, object]:
 SPANS = [as_json(zipkin(trace, span)) for span in range(6) for trace in range(9)]
 
 
+ODD = list(SPANS)
+ODD[3] = as_json({**zipkin(3, 0), "duration": "long", "tags": {"a": 1}})
+ODD[20] = SPANS[20].replace(b"100}", b"NaN}")
+ODD[21] = SPANS[21].replace(b"100}", b'100,"errors":null}')
+ODD[22] = SPANS[22].replace(b"s0", b"\\ud800").replace(b"s1", b"\xff")
+
+
 @pytest.mark.parametrize(
     "bodies",
     [
@@ -35,6 +42,7 @@ SPANS = [as_json(zipkin(trace, span)) for span in range(6) for trace in range(9)
         pytest.param(
             [b"\n".join(b"[%b]" % b",".join(SPANS[at : at + 4]) for at in range(0, 54, 4))], id="lists a line"
         ),
+        pytest.param([b"\n".join(ODD)], id="odd spans a line"),
         pytest.param([b"\n\n".join(SPANS[:30]), b"[%b]" % b",".join(SPANS[30:])], id="a line, and a list"),
     ],
 )

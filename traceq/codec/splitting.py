@@ -24,9 +24,10 @@ from traceq.codec import otlp_frames, wire
 from traceq.codec.damage import CUT_OFF
 from traceq.codec.documents import Document, read_document, read_line
 from traceq.codec.jaeger_parting import is_mixed
+from traceq.codec.json_objects import Object, format_of, span_format_of
 from traceq.codec.list_windows import Searchable, SpanList, last_window, next_window, placed, split_spans
 from traceq.codec.otlp_frames import Message
-from traceq.codec.parts import parted
+from traceq.codec.parts import SpanFormat, parted
 from traceq.codec.wire import BROKEN, collector_paused, left_out
 from traceq.errors import DecodeError
 from traceq.traces import low_half
@@ -173,6 +174,10 @@ _SEPARATOR_BYTES = 64
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 
+_Kind: TypeAlias = tuple[bool, bool, tuple[int, int] | None]
+"""What ranges of one run have in common: `is_document`, `is_plain` and `first`."""
+
+
 class _Runs:
     """Collects runs."""
 
@@ -180,14 +185,18 @@ class _Runs:
         self.runs: list[Run] = []
 
     def add_trace(self, start: int, stop: int, trace_id: bytes) -> None:
-        self._add(start, stop, key_of(trace_id.decode("ascii")), is_document=False)
+        self._add(start, stop, key_of(trace_id.decode("ascii")), (False, False, None))
 
     def add_spans(self, start: int, stop: int, keys: Collection[int], *, is_plain: bool) -> None:
         if len(keys) == 1:
             # Where each line is a span there are too many of them for a run each.
-            self._add(start, stop, *keys, is_document=True, is_plain=is_plain)
+            (key,) = keys
+            self._add(start, stop, key, (True, is_plain, None))
         else:
             self.runs.append(Run(array("q", [start]), array("q", [stop]), array("q", keys), is_document=True))
+
+    def add_item(self, start: int, stop: int, key: int, first: tuple[int, int]) -> None:
+        self._add(start, stop, key, (True, False, first))
 
     def add_document(self, document: Document, start: int, stop: int, *, is_parted: bool = False) -> None:
         whole = _document_run(document, start, stop, is_parted=is_parted)
@@ -196,11 +205,12 @@ class _Runs:
         elif whole.keys or not self.runs:
             self.runs.append(whole)
 
-    def _add(self, start: int, stop: int, key: int, *, is_document: bool, is_plain: bool = False) -> None:
+    def _add(self, start: int, stop: int, key: int, kind: _Kind) -> None:
         last = self.runs[-1] if self.runs else None
-        is_same = last and (last.is_document, last.is_plain) == (is_document, is_plain)
+        is_same = last and (last.is_document, last.is_plain, last.first) == kind
         if last is None or not is_same or len(last.keys) != len(last.starts):
-            last = Run(array("q"), array("q"), array("q"), is_document, is_plain=is_plain)
+            is_document, is_plain, first = kind
+            last = Run(array("q"), array("q"), array("q"), is_document, is_plain=is_plain, first=first)
             self.runs.append(last)
         last.starts.append(start)
         last.stops.append(stop)
@@ -250,6 +260,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
     refused: list[DecodeError] = []
     forgotten = 0
     is_log = True
+    lone: tuple[SpanFormat, tuple[int, int]] | None = None
     whole = view[: wire.whole_lines(view)]
     if len(whole) < len(view):
         notes[wire.cut_off("the last line")] = None
@@ -260,6 +271,8 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
             found.add_trace(start, stop, head[2])
         elif _OTLP_HEAD.match(line) and _add_plain(found, line, start, stop):
             is_log = False
+        elif lone and (key := _lone_key(line, lone[0])) is not None:
+            found.add_item(start, stop, key, lone[1])
         else:
             place = line_of(location, number)
             wire.json_start(line, printable(place))
@@ -270,6 +283,8 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
             else:
                 is_log = is_log and (document.has_lone_spans or not document.parts)
                 found.add_document(document, start, stop, is_parted=options.is_proven)
+                span_format = span_format_of([msgspec.Raw(line)], place) if document.has_lone_spans else None
+                lone = (span_format, (start, stop)) if span_format else lone
                 calls += document.calls
                 notes.update(dict.fromkeys(document.notes))
         if stop - forgotten >= options.window:
@@ -291,6 +306,21 @@ def _add_plain(found: _Runs, line: memoryview, start: int, stop: int) -> bool:
     if trace_ids:
         found.add_spans(start, stop, set(map(key_of, trace_ids)), is_plain=is_plain)
     return bool(trace_ids)
+
+
+_TELLING = frozenset(Object.__struct_encode_fields__)
+
+
+def _lone_key(line: memoryview, span_format: SpanFormat) -> int | None:
+    """Return the key of the trace of a line that is a span of this format like one before it; None if it is not."""
+    try:
+        keys = wire.KEYS.decode(line)
+        if format_of(keys) is not span_format or not _TELLING.isdisjoint(keys):
+            return None
+        (trace_id,) = span_format.trace_ids([msgspec.Raw(line)])
+    except BROKEN:
+        return None
+    return None if trace_id in wire.VOID_IDS else key_of(trace_id)
 
 
 def _is_one_trace(line: memoryview, trace_id: bytes) -> bool:
