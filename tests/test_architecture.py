@@ -15,7 +15,6 @@ LEAVES = {
     "errors",
     "untrusted",
     "units",
-    "ids",
     "semantics",
     "report",
     "writing",
@@ -31,7 +30,6 @@ GROUND = LEAVES | {
     "conditions",
     "query",
     "answer",
-    "links",
     "where",
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -46,7 +44,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "where": {"errors", "units", "untrusted"},
     "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where"},
     "answer": {"report", "units"},
-    "links": {"report", "units"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},
     "analysis": GROUND,

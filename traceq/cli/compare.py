@@ -19,12 +19,11 @@ from msgspec import Struct, field, structs
 from traceq.catalog import Window
 from traceq.cli.options import RequestsOptions, ServiceOption, ServiceOptions, parser, share
 from traceq.cli.outputs import AskingOptions, TopOption
-from traceq.cli.references import following
+from traceq.cli.references import Reference, following, parse_reference
 from traceq.cli.session import emit, found_trace, opened, progress_line
 from traceq.cli.typed import is_path
 from traceq.engine import Ask, Reply, asking
 from traceq.errors import Hint, Meant
-from traceq.ids import Reference, parse_reference
 from traceq.query import Asked, together
 from traceq.report import Report
 from traceq.sources import is_url

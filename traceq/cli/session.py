@@ -27,9 +27,9 @@ from traceq.cli.outputs import (
     limited,
     records_with,
     with_fields,
+    with_links,
 )
 from traceq.cli.terminal import columns, is_terminal, standard_output, write_text
-from traceq.links import with_links
 from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
 from traceq.render import (
     BUILD_FORMATS,

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 from pydantic import Field
 
 from traceq.cli.options import FilterOptions, SourceOptions, WindowOptions
-from traceq.cli.references import leads_to, span_id_in, without_user
+from traceq.cli.references import leads_to, parse_reference, span_id_in, without_user
 from traceq.errors import ExitCode, Hint, NextCommand, TraceqError
-from traceq.ids import parse_reference
 from traceq.units import parse_duration, parse_lookback, parse_time
 
 DEFAULT_BYTES = 2_000

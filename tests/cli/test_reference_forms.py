@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.ids import Reference, parse_reference
+from traceq.cli.references import Reference, parse_reference
 
 TRACE, SPAN = "5b8aa5a2d2c872e8321cf37308d69df2", "b7ad6b7169203331"
 UI = "http://localhost:16686"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.links import NAMES, parse_link, with_links
+from traceq.cli.outputs import LINK_NAMES, parse_link, with_links
 from traceq.report import Column, Report, Table
 
 KNOWN = {"trace_id": "5b8a", "span_id": "b7ad", "start_ns": 1_700_000_000_123_456_789, "duration_ns": 1_000_001}
@@ -63,7 +63,7 @@ def test_a_template_that_cannot_be_filled_is_refused(template: str, told: str) -
 @given(st.text(min_size=1, max_size=20), st.integers(-(10**18), 10**18))
 def test_values_are_quoted_whatever_they_are(trace_id: str, start_ns: int) -> None:
     printable = trace_id.encode("utf-8", "ignore").decode()
-    names = "&".join(f"{name}={{{name}}}" for name in NAMES)
+    names = "&".join(f"{name}={{{name}}}" for name in LINK_NAMES)
 
     url = parse_link(f"https://logs/?{names}").fill(
         {"trace_id": printable, "span_id": "s", "start_ns": start_ns, "duration_ns": 1}
@@ -73,7 +73,7 @@ def test_values_are_quoted_whatever_they_are(trace_id: str, start_ns: int) -> No
     asked = parse_qs(urlsplit(url).query, keep_blank_values=True)
     assert asked["trace_id"] == [printable]
     assert asked["start_ns"] == [str(start_ns)]
-    assert set(asked) == set(NAMES)
+    assert set(asked) == set(LINK_NAMES)
 
 
 def test_links_stand_beside_traces_and_not_in_what_spans_carry() -> None:
