@@ -5,10 +5,13 @@ A new format for graphs is a function in `drawings`, and its name in `GraphForma
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal, TypeAlias, TypeGuard, get_args
+from collections.abc import Collection, Iterable
+from typing import Any, Literal, TypeAlias, TypeGuard, assert_never, get_args
 
 from msgspec import Struct
+
+from traceq.report import Column, Unit, Value
+from traceq.units import format_count, format_duration, format_number, format_ratio, format_signed, format_time
 
 AnswerFormat: TypeAlias = Literal["text", "json", "ndjson", "csv", "html", "markdown", "svg"]
 """How any answer is written: for people, as one document, as records, as a page, to be pasted, or as a picture."""
@@ -93,3 +96,36 @@ class Imprint(Struct, frozen=True):
     """When the document was written: a window such as `last 1h` ends there."""
     remarks: tuple[str, ...] = ()
     """What a reader has to know of the answer: that it is partial, what was strange in the traces."""
+
+
+COMPARED = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO})
+
+
+def is_compared(column: Column[Any], values: Iterable[Value]) -> bool:
+    """Tell whether a column has numbers that are compared: these are aligned right."""
+    if column.unit is Unit.TEXT:
+        return all(value is None or is_number(value) for value in values)
+    return column.unit in COMPARED
+
+
+def is_number(value: Value) -> TypeGuard[float]:
+    """Tell whether a value is a number; truths are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def number_text(unit: Unit, value: float) -> str:
+    """Write a number as people read it; how failures stand out is up to the format."""
+    match unit:
+        case Unit.COUNT | Unit.ERRORS:
+            return format_count(int(value))
+        case Unit.DURATION:
+            return format_duration(int(value))
+        case Unit.CHANGE:
+            return format_signed(int(value))
+        case Unit.RATIO:
+            return format_ratio(value)
+        case Unit.TIME:
+            return format_time(int(value))
+        case Unit.TEXT | Unit.SERVICE | Unit.TRACE_ID | Unit.BAR | Unit.OBJECT:
+            return str(value) if isinstance(value, int) else format_number(value)
+    assert_never(unit)

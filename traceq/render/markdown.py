@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, assert_never
 from urllib.parse import quote
 
-from traceq.render import Imprint
+from traceq.render import COMPARED, Imprint, number_text
 from traceq.render.drawings import render_mermaid
 from traceq.report import (
     Block,
@@ -28,7 +28,6 @@ from traceq.report import (
     Unit,
     Value,
 )
-from traceq.units import format_count, format_duration, format_number, format_ratio, format_signed, format_time
 from traceq.untrusted import printable
 
 _DRAWN_WIDTH = 100
@@ -42,7 +41,6 @@ _MEANING = re.compile(
 )
 _AT_START = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))")
 """What begins a list, a heading or a rule where a line begins."""
-_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO})
 _WEB = ("http://", "https://")
 
 
@@ -178,7 +176,7 @@ def _table(table: Table, trace_url: str) -> str:
     kept = [at for at, column in enumerate(table.columns) if column.unit not in {Unit.BAR, Unit.OBJECT}]
     columns = [table.columns[at] for at in kept]
     heads = " | ".join(escaped(column.title) for column in columns)
-    rules = " | ".join("---:" if column.unit in _RIGHT else "---" for column in columns)
+    rules = " | ".join("---:" if column.unit in COMPARED else "---" for column in columns)
     rows = (
         " | ".join(_cell(column, row[at], trace_url) for column, at in zip(columns, kept, strict=True))
         for row in table.rows
@@ -199,21 +197,10 @@ def _cell(column: Column[Any], value: Value, trace_url: str) -> str:
 
 
 def _number(unit: Unit, value: float) -> str:
-    match unit:
-        case Unit.COUNT:
-            return format_count(int(value))
-        case Unit.ERRORS:
-            return f"**{format_count(int(value))}**" if value else "-"
-        case Unit.DURATION:
-            return format_duration(int(value))
-        case Unit.CHANGE:
-            return format_signed(int(value))
-        case Unit.RATIO:
-            return escaped(format_ratio(value))
-        case Unit.TIME:
-            return format_time(int(value))
-        case _:
-            return str(value) if isinstance(value, int) else format_number(value)
+    text = number_text(unit, value)
+    if unit is Unit.ERRORS:
+        return f"**{text}**" if value else "-"
+    return escaped(text) if unit is Unit.RATIO else text
 
 
 def _trace(trace_id: str, trace_url: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, assert_never
 
+from traceq.render import is_compared, is_number, number_text
 from traceq.render.page.parts import Ink, PagePart, anchor, duration_html, hued, prose, safe, trace_html
 from traceq.report import (
     Column,
@@ -21,10 +22,9 @@ from traceq.report import (
     Unit,
     Value,
 )
-from traceq.units import format_count, format_duration, format_number, format_ratio, format_time
+from traceq.units import format_count, format_duration
 
 _NOTHING = '<span class="quiet">–</span>'  # noqa: RUF001 - a dash of a digit's width
-_RIGHT = frozenset({Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO})
 
 
 _ONE_LINE = 40
@@ -57,27 +57,16 @@ def _mark(column: Column[Any], values: Sequence[Value]) -> str:
     """Say how the cells of a column look."""
     if column.unit is Unit.BAR:
         return ' class="share"'
-    if _is_right(column, values):
+    if is_compared(column, values):
         return ' class="number"'
     is_long = any(isinstance(value, str) and len(value) > _ONE_LINE for value in values)
     return f' class="{"long" if is_long else "text"}"'
 
 
-def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:
-    """Say whether a column is aligned right: numbers that are compared are."""
-    return column.unit in _RIGHT or (
-        column.unit is Unit.TEXT and all(value is None or _is_number(value) for value in values)
-    )
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _cell(column: Column[Any], value: Value, ink: Ink) -> str:
     if value is None:
         return _NOTHING
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         return _number(column.unit, value)
     if not isinstance(value, str):
         return _words(value)
@@ -106,21 +95,9 @@ def _number(unit: Unit, value: float) -> str:
         return duration_html(int(value), is_change=True)
     if unit is Unit.ERRORS and not value:
         return _NOTHING
-    text = _number_text(unit, value)
+    text = safe(number_text(unit, value))
     shown = f'<span class="error">{text}</span>' if unit is Unit.ERRORS else text
     return f'<data value="{value}">{shown}</data>'
-
-
-def _number_text(unit: Unit, value: float) -> str:
-    match unit:
-        case Unit.COUNT | Unit.ERRORS:
-            return safe(format_count(int(value)))
-        case Unit.RATIO:
-            return safe(format_ratio(value))
-        case Unit.TIME:
-            return safe(format_time(int(value)))
-        case _:
-            return str(value) if isinstance(value, int) else format_number(value)
 
 
 def bar_html(ratio: float) -> str:

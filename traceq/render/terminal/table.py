@@ -6,14 +6,15 @@ A wider terminal never shows less of any column, and texts that differ still dif
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, assert_never
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 from rich.segment import Segment
 from rich.style import Style
 
+from traceq.render import is_compared, is_number, number_text
 from traceq.render.terminal.canvas import (
     DIM,
     NOTHING,
@@ -35,11 +36,6 @@ from traceq.report import (
     Value,
 )
 from traceq.units import (
-    format_count,
-    format_duration,
-    format_number,
-    format_ratio,
-    format_signed,
     format_time,
     zone_of,
 )
@@ -102,7 +98,7 @@ def _fitted(drawn: _Drawn, width: int, pen: Pen) -> _Drawn:
 def _drawn(column: Column[Any], values: Sequence[Value], pen: Pen) -> _Drawn:
     title, texts = _cell_texts(column, values, pen)
     width = max(width_of(title), *map(width_of, texts))
-    return _Drawn(column, title, texts, values, _is_right(column, values), width)
+    return _Drawn(column, title, texts, values, is_compared(column, values), width)
 
 
 def _titles(columns: list[_Drawn], pen: Pen) -> Strip:
@@ -146,13 +142,6 @@ _BAR_CELLS = 10
 _DATE, _SECONDS = len("2026-11-22"), len("2026-11-22 12:00:00")
 
 
-def _is_right(column: Column[Any], values: Sequence[Value]) -> bool:
-    """Say whether a column is aligned right: numbers that are compared are."""
-    if column.unit is Unit.TEXT:
-        return all(value is None or _is_number(value) for value in values)
-    return column.unit in {Unit.COUNT, Unit.ERRORS, Unit.DURATION, Unit.CHANGE, Unit.RATIO}
-
-
 def _cell_texts(column: Column[Any], values: Sequence[Value], pen: Pen) -> tuple[str, list[str]]:
     """Write a column's title and its cells.
 
@@ -170,30 +159,11 @@ def _cell_texts(column: Column[Any], values: Sequence[Value], pen: Pen) -> tuple
 def _text(unit: Unit, value: Value, pen: Pen) -> str:
     if unit is Unit.BAR:
         return _bar(value, pen.glyphs) if isinstance(value, (int, float)) else ""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return pen.safe(_number_format(unit)(value))
+    if is_number(value):
+        if unit is not Unit.ERRORS:
+            return pen.safe(number_text(unit, value))
+        return pen.safe(f"!{number_text(unit, value)}") if value else NOTHING
     return _words(value, pen)
-
-
-def _number_format(unit: Unit) -> Callable[[float], str]:
-    match unit:
-        case Unit.COUNT:
-            return lambda number: format_count(int(number))
-        case Unit.ERRORS:
-            return lambda number: f"!{format_count(int(number))}" if number else NOTHING
-        case Unit.DURATION:
-            return lambda number: format_duration(int(number))
-        case Unit.CHANGE:
-            return lambda number: format_signed(int(number))
-        case Unit.RATIO:
-            return format_ratio
-        case Unit.TEXT | Unit.SERVICE | Unit.TRACE_ID | Unit.TIME | Unit.BAR | Unit.OBJECT:
-            return lambda number: str(number) if isinstance(number, int) else format_number(number)
-    assert_never(unit)
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _words(value: Value, pen: Pen) -> str:
