@@ -1,4 +1,4 @@
-"""What was typed where a trace is expected: an id in any of the forms that people have, a link, or a file of one trace."""
+"""What was typed where a trace is expected: an id in any form that people have, a link, or a file of one trace."""
 
 from __future__ import annotations
 
