@@ -452,7 +452,7 @@ class _Reader(Struct):
             self._add_trace(body, place)
             return
         # Late: few files hold anything but traces of Jaeger's.
-        from traceq.codec.jaeger_relatives import batch_spans
+        from traceq.codec.stored_spans import batch_spans
 
         with wire.failures_told(f"cannot read traces from {place}"):
             located = [(place, span) for span in batch_spans(body)]

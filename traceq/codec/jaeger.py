@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 import msgspec
 
 from traceq import semantics
-from traceq.codec.jaeger_fields import NOTHING, AnySpan, Log, Process, Reference, Span, Tag
-from traceq.codec.jaeger_parting import is_other
+from traceq.codec.jaeger_fields import NOTHING, AnySpan, Log, Process, Reference, Span, Tag, is_other
 from traceq.codec.mending import decoded, is_odd, repairs
 from traceq.codec.wire import (
     BROKEN,

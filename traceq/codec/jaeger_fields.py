@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from traceq.codec.wire import Microseconds, Nanoseconds
+from traceq.codec.wire import VOID_IDS, Microseconds, Nanoseconds
+from traceq.traces import is_same_trace
 
 NOTHING = msgspec.Raw(b"null")
 
@@ -79,3 +80,8 @@ class Span(AnySpan, gc=False):
     # Not looked at here, but decoded, which takes 1 %: what is wrong with them is told by every command.
     logs: list[Log] | None = None
     remarks: list[str] | None = msgspec.field(name="warnings", default=None)
+
+
+def is_other(named: str | None, trace_id: str) -> bool:
+    """Whether the id that a span names is that of another trace than this one."""
+    return named not in (None, trace_id) and named not in VOID_IDS and not is_same_trace(named or "", trace_id)

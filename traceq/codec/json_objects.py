@@ -176,21 +176,21 @@ def _js_console() -> SpanFormat:
 
 
 def _stored_by_jaeger() -> SpanFormat:
-    from traceq.codec import jaeger_relatives
+    from traceq.codec import stored_spans
 
-    return jaeger_relatives.DOCUMENTS
+    return stored_spans.DOCUMENTS
 
 
 def _sent_by_jaeger() -> SpanFormat:
-    from traceq.codec import jaeger_relatives
+    from traceq.codec import stored_spans
 
-    return jaeger_relatives.MESSAGES
+    return stored_spans.MESSAGES
 
 
 def _data_prepper() -> SpanFormat:
-    from traceq.codec import data_prepper
+    from traceq.codec import stored_spans
 
-    return data_prepper.FORMAT
+    return stored_spans.DATA_PREPPER
 
 
 def _zipkin() -> SpanFormat:

@@ -23,11 +23,10 @@ from traceq.catalog import ServiceCall
 from traceq.codec import otlp_frames, wire
 from traceq.codec.damage import CUT_OFF
 from traceq.codec.documents import Document, read_document, read_line
-from traceq.codec.jaeger_parting import is_mixed
 from traceq.codec.json_objects import Object, format_of, span_format_of
 from traceq.codec.list_windows import Searchable, SpanList, last_window, next_window, placed, split_spans
 from traceq.codec.otlp_frames import Message
-from traceq.codec.parts import SpanFormat, parted
+from traceq.codec.parts import SpanFormat, is_mixed, parted
 from traceq.codec.wire import BROKEN, collector_paused, left_out
 from traceq.errors import DecodeError
 from traceq.traces import low_half

@@ -1,9 +1,13 @@
-"""Reads formats in which Jaeger's spans are stored or sent, by converting them to v1 JSON.
+"""Reads spans as storages keep them and as Jaeger sends them.
 
 - Documents of Elasticsearch and OpenSearch: Jaeger 1.51 to 2.20, `internal/storage/elasticsearch/dbmodel`. A span has
   its process, and with `--es.tags-as-fields` its tags are an object, with `@` in place of the dots in their names.
 - Protobuf messages as JSON, as `api_v2` and Kafka have them: jaeger-idl, model.proto, and protobuf's JSON mapping. Ids
   are base64, times RFC 3339, durations `1.5s`.
+- Documents of OpenSearch's Data Prepper (`otel-v1-apm-span`): data-prepper 2.x, `JacksonSpan`, and the index template.
+  Earlier ones have attributes as keys of the span (`span.attributes.http@method`), later ones as objects.
+
+The first two are converted to v1 JSON.
 """
 
 from __future__ import annotations
@@ -16,10 +20,15 @@ import msgspec
 from msgspec import Struct
 
 from traceq.codec import jaeger
-from traceq.codec.fitting import read_id, read_time
+from traceq.codec.damage import Remark
+from traceq.codec.fitting import fitted, known_time, read_id, read_time
 from traceq.codec.mending import SpanDecoder, repairs
+from traceq.codec.otlp_fields import Told
 from traceq.codec.parts import LocatedSpan, SpanFormat
+from traceq.codec.translated import Translated, Translation
 from traceq.records import Codebook, CodedTrace
+from traceq.semantics import AttributeValue
+from traceq.traces import Event, Link
 from traceq.units import parse_duration
 
 _Json = dict[str, Any]
@@ -236,3 +245,86 @@ def batch_spans(batch: memoryview) -> list[msgspec.Raw]:
     read = _BATCH.decode(batch)
     common: dict[str, object] = {"process": read.process} if read.process else {}
     return [msgspec.Raw(msgspec.json.encode({**common, **span})) for span in read.spans or ()]
+
+
+class _PrepperEvent(msgspec.Struct, gc=False):
+    name: str | None = None
+    time: str | None = None
+    attributes: _Json | None = None
+
+
+class _PrepperLink(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    attributes: _Json | None = None
+
+
+class _PrepperStatus(msgspec.Struct, frozen=True, gc=False):
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _PrepperScope(msgspec.Struct, frozen=True, gc=False):
+    name: str | None = None
+    version: str | None = None
+
+
+class _PrepperResource(msgspec.Struct, frozen=True, gc=False):
+    attributes: _Json | None = None
+
+
+class _PrepperSpan(msgspec.Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    trace_state: str | None = None
+    name: str | None = None
+    kind: str | int | None = None
+    start_time: str | int | None = None
+    end_time: str | int | None = None
+    service_name: str | None = None
+    attributes: _Json | None = None
+    resource: _PrepperResource | None = None
+    status: _PrepperStatus | None = None
+    status_code: int | str | None = msgspec.field(name="status.code", default=None)
+    """In earlier documents, as is the message."""
+    status_message: str | None = msgspec.field(name="status.message", default=None)
+    events: list[_PrepperEvent] | None = None
+    links: list[_PrepperLink] | None = None
+    instrumentation_scope: _PrepperScope | None = None
+
+
+def _prepper_span(written: _Json) -> Translated:
+    remarks: list[Remark] = []
+    span = fitted(written, _PrepperSpan, remarks)
+    scope = span.instrumentation_scope or _PrepperScope()
+    status = span.status or _PrepperStatus(span.status_code, span.status_message)
+    resource = _prepper_attributes(written, "resource.attributes.", span.resource.attributes if span.resource else None)
+    if span.service_name:
+        resource.setdefault("service.name", span.service_name)
+    return Translated(
+        trace_id=read_id(span.trace_id),
+        span_id=read_id(span.span_id),
+        parent_id=read_id(span.parent_span_id),
+        name=span.name or "",
+        kind=span.kind,
+        start_ns=known_time(span.start_time),
+        end_ns=known_time(span.end_time),
+        status=status.code,
+        own_attributes=_prepper_attributes(written, "span.attributes.", span.attributes),
+        resource_attributes=resource,
+        told=Told(scope.name, scope.version, status.message, span.trace_state),
+        own_events=[Event(known_time(e.time), e.name or "log", e.attributes or {}) for e in span.events or ()],
+        own_links=[Link(read_id(e.trace_id), read_id(e.span_id), e.attributes or {}) for e in span.links or ()],
+        remarks=remarks,
+    )
+
+
+def _prepper_attributes(span: _Json, prefix: str, nested: _Json | None) -> dict[str, AttributeValue]:
+    flat = {key.removeprefix(prefix): value for key, value in span.items() if key.startswith(prefix)}
+    return {key.replace("@", "."): value for key, value in {**flat, **(nested or {})}.items()}
+
+
+DATA_PREPPER = Translation(
+    SpanDecoder(msgspec.json.Decoder(_Json), msgspec.json.Decoder(list[_Json])), _prepper_span
+).format()
