@@ -9,8 +9,8 @@ import pytest
 
 from tests.codec.reading import table
 from tests.strategies import as_json
-from traceq.codec.attribute_json import read_attributes, write_attributes
 from traceq.codec.json_writers import MOST_LEVELS, encode_otlp_trace, is_too_deep, lost
+from traceq.codec.parquet import attributes_from_json, write_attributes
 from traceq.traces import Traces
 
 
@@ -38,7 +38,7 @@ def test_deep_attributes_become_text_and_are_told(levels: int, count: int, tmp_p
     attributes = read.span(0).details.attributes()
 
     as_otlp = table(encode_otlp_trace(read, 0)).span(0).details.attributes()["x"]
-    as_parquet = read_attributes(write_attributes(attributes))["x"]
+    as_parquet = attributes_from_json(write_attributes(attributes))["x"]
 
     assert [isinstance(each, str) for each in (as_otlp, as_parquet)] == [count > 0] * 2
     assert [sum(lost(read, target).values()) for target in ("parquet", "otap", "otlp")] == [count] * 3

@@ -12,8 +12,16 @@ import pyarrow.compute as pc
 from msgspec import Struct
 from msgspec.structs import replace
 
-from traceq.codec import attribute_json
-from traceq.codec.parquet import SPAN_FIELDS, constant, constants, numbers_of, ordinals
+from traceq.codec.parquet import (
+    SPAN_FIELDS,
+    attributes_from_json,
+    constant,
+    constants,
+    events_from_json,
+    links_from_json,
+    numbers_of,
+    ordinals,
+)
 from traceq.codec.parquet_file import DETAIL_COLUMNS, EmptyTrace, Selection, first_indices, warning_of
 from traceq.semantics import Activity, Attributes, AttributeValue, Kind, Peer, PeerKind, Status, least_activity
 from traceq.traces import Event, Link, SpanDetails, Traces, TraceWarning, normal_id
@@ -85,7 +93,7 @@ def read_attributes(
     table = file.rows(group, columns)
     found = table.filter(pc.is_in(table.column("trace_id"), value_set=pc.take(dictionary, constants("i", wanted))))
     for trace_id, span_id, name, text in zip(*(column.to_pylist() for column in found.columns), strict=True):
-        yield trace_id, span_id, name, attribute_json.read_attributes(text)
+        yield trace_id, span_id, name, attributes_from_json(text)
 
 
 def _selected(table: _Array, positions: Iterable[int], without_rows: Collection[int]) -> _Array:
@@ -298,19 +306,19 @@ class _Details(Struct, frozen=True):
 
     def attributes(self) -> Attributes:
         """Read the attributes."""
-        return attribute_json.read_attributes(self.columns.attributes[self.row].as_py())
+        return attributes_from_json(self.columns.attributes[self.row].as_py())
 
     def resource(self) -> Attributes:
         """Read the attributes of the resource."""
-        return attribute_json.read_attributes(self.columns.resource[self.row].as_py())
+        return attributes_from_json(self.columns.resource[self.row].as_py())
 
     def events(self) -> tuple[Event, ...]:
         """Read the events."""
-        return attribute_json.read_events(self.columns.events[self.row].as_py())
+        return events_from_json(self.columns.events[self.row].as_py())
 
     def links(self) -> tuple[Link, ...]:
         """Read the links."""
-        return attribute_json.read_links(self.columns.links[self.row].as_py())
+        return links_from_json(self.columns.links[self.row].as_py())
 
     def warnings(self) -> tuple[str, ...]:
         """Read the server's remarks."""
