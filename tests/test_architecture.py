@@ -63,7 +63,7 @@ OWNERS = {
     "pandas": {"analysis", "traces.py", "answer.py"},
     "httpx": {"sources/http.py", "sources/patience.py"},
     "httpx_retries": {"sources/patience.py"},
-    "rich": {"render/terminal", "cli/session.py", "cli/terminal.py"},
+    "rich": {"render/terminal", "cli/messages.py", "cli/terminal.py"},
     "pyarrow": {"codec/parquet"},
     "google": {"codec/otlp_requests.py", "codec/otlp_messages.py", "codec/otlp_protobuf.py"},
     "dask": {"executors.py"},

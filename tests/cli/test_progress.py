@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from traceq.cli.session import progress_line
+from traceq.cli.messages import progress_line
 from traceq.sources.interface import Progress, no_progress
 
 
@@ -37,7 +37,7 @@ Show = Callable[..., str]
 @pytest.fixture
 def show(monkeypatch: pytest.MonkeyPatch) -> Show:
     """Give what is written on a terminal 80 wide on which the line appears at once, for everything that is heard."""
-    monkeypatch.setattr("traceq.cli.session.threading.Timer", AtOnce)
+    monkeypatch.setattr("traceq.cli.messages.threading.Timer", AtOnce)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
 
@@ -58,7 +58,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Show:
 
 def test_bytes_come_with_their_pace_and_what_is_left(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(monotonic=partial(next, iter(range(10**6))))
-    monkeypatch.setattr("traceq.cli.session.time", clock)
+    monkeypatch.setattr("traceq.cli.messages.time", clock)
 
     shown = show(
         Progress("summing up traces", 0, 100_000_000, is_bytes=True),

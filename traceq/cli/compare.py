@@ -17,10 +17,11 @@ import typer
 from msgspec import Struct, field, structs
 
 from traceq.catalog import Window
+from traceq.cli.messages import progress_line
 from traceq.cli.options import RequestsOptions, ServiceOption, ServiceOptions, parser, share
 from traceq.cli.outputs import AskingOptions, TopOption
 from traceq.cli.references import Reference, following, parse_reference
-from traceq.cli.session import emit, found_trace, opened, progress_line
+from traceq.cli.session import emit, found_trace, opened
 from traceq.cli.typed import is_path
 from traceq.engine import Ask, Reply, asking
 from traceq.errors import Hint, Meant

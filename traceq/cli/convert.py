@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 import typer
 from msgspec import Struct, field
 
-from traceq.cli.messages import tell, tell_remarks
+from traceq.cli.messages import progress_line, tell, tell_remarks
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
-from traceq.cli.session import failures_told, progress_line
+from traceq.cli.session import failures_told
 from traceq.sources import is_url
 from traceq.sources.bodies import expanded, packed, unpacked_name
 from traceq.sources.interface import Progress, ProgressListener

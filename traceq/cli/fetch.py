@@ -12,11 +12,11 @@ import typer
 from msgspec import Struct, field, structs
 
 from traceq.catalog import Window
-from traceq.cli.messages import tell, tell_remarks
+from traceq.cli.messages import progress_line, tell, tell_remarks
 from traceq.cli.options import DEFAULT_ROTATE, DURATION, SIZE, FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.outputs import OutputOptions, TracesOutputOptions
 from traceq.cli.references import Located, located
-from traceq.cli.session import chosen_format, destination, failures_told, opened, progress_line
+from traceq.cli.session import chosen_format, destination, failures_told, opened
 from traceq.errors import SourceError
 from traceq.query import DEFAULT_LIMIT, cut_off_line
 from traceq.render import TracesFormat

@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import sys
-import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, get_args
 import typer
 from msgspec.structs import replace
 
-from traceq.cli.messages import tell_remarks, warning_lines
+from traceq.cli.messages import progress_line, tell_remarks, warning_lines
 from traceq.cli.options import RequestsOptions, SourceOptions
 from traceq.cli.outputs import (
     AnswerOutputOptions,
@@ -46,15 +45,12 @@ from traceq.render import (
 from traceq.report import Report
 from traceq.sources import open_source
 from traceq.sources.bodies import unpacked_name
-from traceq.sources.interface import Progress, ProgressListener, Source, no_progress
+from traceq.sources.interface import Source
 from traceq.traces import Traces
-from traceq.units import format_count, format_time, plural
-from traceq.untrusted import printable
+from traceq.units import format_time
 from traceq.writing import replacing
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from traceq.analysis.grouping import Sums
     from traceq.engine import RankedQuestion
 
@@ -367,91 +363,3 @@ def failures_told(target: Path) -> Iterator[None]:
 def _is_special(path: Path) -> bool:
     """Tell pipes and devices, which have to be written in place."""
     return path.exists() and not stat.S_ISREG(path.stat().st_mode)
-
-
-_PATIENCE_S = 1.0
-
-
-@contextmanager
-def progress_line(*, is_wanted: bool) -> Iterator[ProgressListener]:
-    """Give a listener that shows the last thing it heard, and wipe the line at the end."""
-    if not is_wanted or not sys.stderr.isatty():
-        yield no_progress
-        return
-    line = _ProgressLine()
-    timer = threading.Timer(_PATIENCE_S, line.show)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield line.listen
-    finally:
-        timer.cancel()
-        line.hide()
-
-
-class _ProgressLine:
-    """A spinner that appears late; told by any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._text = "working"
-        self._pace = _Pace()
-        self._status: Status | None = None
-        self._is_over = False
-
-    def listen(self, progress: Progress) -> None:
-        with self._lock:
-            self._text = _text(progress, self._pace.rate(progress))
-            if self._status is not None:
-                self._status.update(self._text)
-
-    def show(self) -> None:
-        from rich.console import Console
-        from rich.status import Status
-
-        with self._lock:
-            if self._is_over:
-                return
-            self._status = Status(self._text, console=Console(stderr=True, markup=False), spinner="dots")
-            self._status.start()
-
-    def hide(self) -> None:
-        with self._lock:
-            self._is_over = True
-            if self._status is not None:
-                self._status.stop()
-
-
-class _Pace:
-    """How fast work goes that is measured in bytes."""
-
-    def __init__(self) -> None:
-        self._what = ""
-        self._began_s = 0.0
-
-    def rate(self, progress: Progress) -> float:
-        """Give the bytes a second since this work was first heard of; 0 while that is not known."""
-        now_s = time.monotonic()
-        if progress.what != self._what:
-            self._what, self._began_s = progress.what, now_s
-        passed_s = now_s - self._began_s
-        return progress.done / passed_s if progress.is_bytes and passed_s > 0 else 0.0
-
-
-def _text(progress: Progress, bytes_per_s: float = 0.0) -> str:
-    parts = [printable(progress.what)]
-    if progress.is_bytes:
-        parts.append(f"{_megabytes(progress.done)} of {_megabytes(progress.total)} MB")
-    elif progress.total:
-        parts.append(f"{format_count(progress.done)} of {format_count(progress.total)}")
-    if progress.trace_count:
-        parts.append(plural(progress.trace_count, "trace"))
-    if bytes_per_s:
-        left_s = round((progress.total - progress.done) / bytes_per_s)
-        parts += [f"{_megabytes(bytes_per_s)} MB/s", f"{left_s} s left"]
-    # The status takes markup: a name from outside must not be any.
-    return "  ".join(parts).replace("[", "\\[")
-
-
-def _megabytes(size: float) -> str:
-    return format_count(round(size / 1e6))
