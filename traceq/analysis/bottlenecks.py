@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 LookUp: TypeAlias = Callable[[Mapping[str, set[str]]], Iterable[tuple[str, str, str, Attributes]]]
 """Looks up spans: from ids of spans, by the ids of their traces, to trace id, span id, operation and attributes."""
 
-SLOW_RATIO = 0.05
+_SLOW_RATIO = 0.05
 """The share of requests that count as slow: the slowest ones."""
-SLOW_AT_LEAST = 5
+_SLOW_AT_LEAST = 5
 """The minimum number of requests that count as slow."""
 _SLOWEST_KEPT = 10
 """The number of slowest requests that are kept with what delayed them."""
@@ -398,7 +398,7 @@ def slow_count(latency: Spread) -> int | None:
 
 def _slow_bucket(latency: Spread) -> int | None:
     """Give the bucket from which requests count as slow."""
-    wanted = max(SLOW_AT_LEAST, int(np.ceil(SLOW_RATIO * latency.count)))
+    wanted = max(_SLOW_AT_LEAST, int(np.ceil(_SLOW_RATIO * latency.count)))
     if latency.count < 2 * wanted:
         return None
     return next(bucket for bucket in reversed(latency.counts.buckets) if latency.counts.sum_from(bucket) >= wanted)

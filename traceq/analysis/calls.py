@@ -121,7 +121,7 @@ def settle(nodes: Iterable[Node]) -> dict[Node, Node]:
     return settled
 
 
-def peer_nodes(spans: Columns, rows: Ints, grouping: PeerGrouping) -> list[Node]:
+def _peer_nodes(spans: Columns, rows: Ints, grouping: PeerGrouping) -> list[Node]:
     """Give the node that each of these rows talks to; each has to have a peer.
 
     Hosts are read from the attributes, and only when they matter: that takes 20 us a span.
@@ -153,7 +153,7 @@ class PeerCalls(Struct, frozen=True, eq=False):
     """Whether it received what such spans process."""
 
 
-def find_peer_calls(spans: Columns) -> PeerCalls:
+def _find_peer_calls(spans: Columns) -> PeerCalls:
     """Find the spans that represent calls to a peer, or messages from it.
 
     Where the other side sends spans, these count instead of the caller's span, except for messages, where the broker
@@ -279,7 +279,7 @@ def find_calls(spans: Columns, grouping: PeerGrouping) -> Calls:
     Within a service only calls that left it count: a SERVER span under a CLIENT span, a CONSUMER under a PRODUCER. A
     message is three calls: producer to consumer, producer to broker, broker to consumer.
     """
-    peers = find_peer_calls(spans)
+    peers = _find_peer_calls(spans)
     nodes, node_at = _nodes(spans, peers, grouping)
     direct = _between_services(spans)
     outgoing = np.flatnonzero(peers.is_outgoing)
@@ -305,7 +305,7 @@ def _nodes(spans: Columns, peers: PeerCalls, grouping: PeerGrouping) -> tuple[tu
     """List the nodes, and give the position of each row's peer; -1 for none."""
     rows = np.flatnonzero((peers.is_outgoing | peers.is_incoming) & (spans.peers > 0))
     services = [Node(name) for name in spans.traces.services]
-    named = peer_nodes(spans, rows, grouping)
+    named = _peer_nodes(spans, rows, grouping)
     # One node per peer, not per row: there are few peers, and hashing one takes a microsecond.
     found = united({id(node): node for node in named}.values())
     positions = {node: len(services) + number for number, node in enumerate(found)}

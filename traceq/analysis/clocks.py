@@ -120,7 +120,7 @@ def clock_of(spans: Columns, code: int) -> Clock:
     return Clock(host=hosts[code]) if code < len(hosts) else Clock(service=services[code - len(hosts)])
 
 
-CLOSE_NS = 1
+_CLOSE_NS = 1
 """The tolerance in ns of whether an offset explains a call, since middles are rounded."""
 _EARLY_RATIO = 0.02
 """The minimum share of all calls that an offset corrects because they begin before they were made."""
@@ -221,7 +221,7 @@ def _pairs(calls: ClockCalls) -> Iterator[_Pair]:
             calls.time_ns[at],
             low_ns[at],
             high_ns[at],
-            calls.most_ns[at] < -CLOSE_NS,
+            calls.most_ns[at] < -_CLOSE_NS,
             calls.is_after[at],
             bool(calls.is_call[at].any()),
         )
@@ -249,7 +249,7 @@ def _compare(pair: _Pair, since_ns: int) -> _Apart:
 
 
 def _fits(low_ns: npt.NDArray[np.generic], high_ns: npt.NDArray[np.generic], ahead_ns: float) -> Flags:
-    fits: Flags = (low_ns <= ahead_ns + CLOSE_NS) & (high_ns >= ahead_ns - CLOSE_NS)  # type: ignore[operator]
+    fits: Flags = (low_ns <= ahead_ns + _CLOSE_NS) & (high_ns >= ahead_ns - _CLOSE_NS)  # type: ignore[operator]
     return fits
 
 

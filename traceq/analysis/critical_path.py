@@ -64,7 +64,7 @@ _MOSTLY = Fraction(9, 10)
 """The share of a wrapper's time that a sibling covers."""
 
 
-def around_siblings(spans: Columns, awaited: Awaited) -> Ints:
+def _around_siblings(spans: Columns, awaited: Awaited) -> Ints:
     """Give parents such that a wrapper recorded beside what it wraps is above it; see the page on critical paths.
 
     A wrapper is an INTERNAL span without children that lasts at least half as long as its parent, and encloses the
@@ -163,7 +163,7 @@ def find_paths(spans: Columns) -> Paths:
     overlap up to a hundredth of the parent, here the nearer end wins.
     """
     awaited = find_awaited(spans)
-    recorded, spans = spans, spans.with_parents(around_siblings(spans, awaited))
+    recorded, spans = spans, spans.with_parents(_around_siblings(spans, awaited))
     times_ns = place_in_ticks(spans, awaited.end_ns, learned_of(spans).ticks)
     low_ns, high_ns = clip_to_ancestors(spans.parents, *times_ns)
     attached = all_above(spans.parents, awaited.flags)

@@ -68,7 +68,7 @@ def _client_sides(spans: Columns) -> Ints:
     return np.where(called & ~spans.follows & (parents >= 0), parents, -1)
 
 
-FLAGGED_RATIO = 0.2
+_FLAGGED_RATIO = 0.2
 """The minimum share of its request's latency that makes a call a bottleneck."""
 _MOST_RATIO = 0.5
 """Where the request itself holds more than this share, none of its calls is a bottleneck."""
@@ -200,7 +200,7 @@ def culprits(examined: Examined, entry: int, measure: Measure) -> tuple[Culprit,
         tops = first + np.flatnonzero(np.asarray(spans.traces.parents[first:stop]) < 0)
         whole_ns = int(spans.duration_ns[tops].max())
     greatest_ns = int(sums.max(initial=0))
-    least_ns = max(1, FLAGGED_RATIO * whole_ns)
+    least_ns = max(1, _FLAGGED_RATIO * whole_ns)
     if max(own_ns, greatest_ns) < (least_ns if is_fragment else 1):
         return ()
     if measure == "duration" and greatest_ns < least_ns and int(examined.self_ns[entry]) > greatest_ns:

@@ -42,7 +42,7 @@ from traceq.semantics import Kind, Status
 from traceq.traces import Traces
 from traceq.units import format_ratio
 
-OTHER_KEY = GroupKey("", "other paths", Kind.UNSPECIFIED, None)
+_OTHER_KEY = GroupKey("", "other paths", Kind.UNSPECIFIED, None)
 """What a frame is called that stands for many paths."""
 MEASURE_WORDS: dict[Measure, str] = {"critical-time": "critical time", "self-time": "self time", "duration": "time"}
 """Measures in words."""
@@ -293,7 +293,7 @@ class PathTree:
     def named(self, path: int) -> tuple[GroupKey, bool]:
         """Give the key of a path's last call, and whether it stands for many."""
         code = self._codes[path]
-        return (OTHER_KEY, True) if code == OTHER else (self._paths.keys[code], False)
+        return (_OTHER_KEY, True) if code == OTHER else (self._paths.keys[code], False)
 
     def sums(self, path: int, side: int) -> PathSums:
         """Give the sums of a path on one side."""

@@ -88,11 +88,11 @@ def group_specs(key: Callable[[_Row], GroupKey]) -> tuple[Column[_Row], ...]:
             about="what they are in a conversation",
             holds=KIND_NAMES,
         ),
-        *peer_specs(lambda row: key(row).peer),
+        *_peer_specs(lambda row: key(row).peer),
     )
 
 
-def peer_specs(peer: Callable[[_Row], Peer | None]) -> tuple[Column[_Row], ...]:
+def _peer_specs(peer: Callable[[_Row], Peer | None]) -> tuple[Column[_Row], ...]:
     """Describe the columns of a span's peer; null where it is not known.
 
     Args:

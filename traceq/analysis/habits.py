@@ -195,7 +195,7 @@ def _measure_scatter(spans: Columns, rows: Ints) -> dict[PeerCall, Scatter]:
     is_longest = np.diff(group[order], append=-1) != 0
     rows = rows[order][~is_longest]
     places, number = number_peer_calls(spans, rows)
-    logs = log_units(spans.duration_ns[rows])
+    logs = _log_units(spans.duration_ns[rows])
     sums = (
         np.bincount(number, minlength=places.size),
         *(sum_by_group(number, part, places.size) for part in (logs, logs**2)),
@@ -242,7 +242,7 @@ def number_pauses(spans: Columns, owners: Ints, calls: Ints) -> tuple[list[Place
     has_pause = flags_at(owners, parents.size)
     rows = np.flatnonzero(has_pause[parents] & (parents >= 0))
     rows = rows[np.lexsort((rows, spans.start_ns[rows], parents[rows]))]
-    places, place = number_places(spans, rows)
+    places, place = _number_places(spans, rows)
     callers, caller = numbered_rows(spans.services[owners], spans.names[owners])
     number = np.where(calls < 0, len(places) + caller, moved(place, rows, parents.size)[calls])
     services, names = spans.traces.services, spans.traces.names
@@ -263,7 +263,7 @@ def next_below(spans: Columns, owners: Ints, times_ns: Ints) -> Ints:
     return np.where(parents[following] == owners, following, -1)
 
 
-def log_units(durations_ns: Ints) -> Ints:
+def _log_units(durations_ns: Ints) -> Ints:
     """Give logarithms of durations to base 2, in units of `Scatter`."""
     logs: Ints = np.rint(np.log2(np.maximum(durations_ns, 1)) * SCATTER_UNIT).astype(np.int64)
     return logs
@@ -295,7 +295,7 @@ def count_orders(spans: Columns) -> Orders:
     """
     rows = np.flatnonzero(spans.parents >= 0)
     rows = rows[np.lexsort((rows, spans.start_ns[rows], spans.parents[rows]))]
-    places, place = number_places(spans, rows)
+    places, place = _number_places(spans, rows)
     above, start_ns = spans.parents[rows], spans.start_ns[rows]
     over_ns = start_ns + spans.duration_ns[rows] * _MOSTLY_OVER.numerator // _MOSTLY_OVER.denominator
     pairs, running = [], []
@@ -324,13 +324,13 @@ def find_unordered(
     """
     if not known or not rows.size:
         return [0] * rows.size, frozenset()
-    places, place = number_places(spans, rows)
+    places, place = _number_places(spans, rows)
     number = {each: at for at, each in enumerate(places)}
     pairs = ((number.get(first, -1), number.get(then, -1)) for first, then in known)
     return place.tolist(), frozenset(pair for pair in pairs if min(pair) >= 0)
 
 
-def number_places(spans: Columns, rows: Ints) -> tuple[list[Place], Ints]:
+def _number_places(spans: Columns, rows: Ints) -> tuple[list[Place], Ints]:
     """Number calls by operation, and by place among those of their caller; rows are sorted by caller and start."""
     _, call = number_calls(spans, rows)
     above = spans.parents[rows]

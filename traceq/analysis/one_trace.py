@@ -408,13 +408,13 @@ def facts(one: Span) -> list[tuple[str, str]]:
     pairs += [(f"attribute {key}", value_text(value)) for key, value in sorted(details.attributes().items())]
     pairs += [(f"resource {key}", value_text(value)) for key, value in sorted(details.resource().items())]
     for event in details.events():
-        pairs += event_facts(event, one.start_ns)
+        pairs += _event_facts(event, one.start_ns)
     pairs += [("link", f"trace {link.trace_id} span {link.span_id}") for link in details.links()]
     pairs += [("warning", text) for text in dict.fromkeys(details.warnings())]
     return pairs
 
 
-def event_facts(event: Event, start_ns: int) -> Iterator[tuple[str, str]]:
+def _event_facts(event: Event, start_ns: int) -> Iterator[tuple[str, str]]:
     """Name everything that is known about an event: in one line, and below it what has lines itself (a stack trace).
 
     Args:

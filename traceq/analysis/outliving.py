@@ -17,9 +17,9 @@ from traceq.analysis.siblings import tolerance_ns
 from traceq.learned import Call
 from traceq.semantics import Kind, Status
 
-LATE_NS = 200_000
+_LATE_NS = 200_000
 """An end later than the parent's by at most this may be recorded late: in a callback, or because of clock ticks."""
-CANCELLED_NS = 2_000_000
+_CANCELLED_NS = 2_000_000
 """A cancelled call ends at most this long after the one that made it needless."""
 
 
@@ -71,7 +71,7 @@ def is_comparable(spans: Columns, rows: Selected = _EVERY) -> Flags:
 def outlives(spans: Columns) -> Flags:
     """Tell the spans that end clearly after their parents on the same clock."""
     over_ns = spans.end_ns - spans.end_ns[spans.parents]
-    rows = np.flatnonzero((over_ns > LATE_NS) & (spans.parents >= 0))
+    rows = np.flatnonzero((over_ns > _LATE_NS) & (spans.parents >= 0))
     rows = rows[over_ns[rows] > tolerance_ns(spans.duration_ns[spans.parents[rows]])]
     late = np.zeros(spans.parents.size, dtype=np.bool_)
     late[rows] = is_comparable(spans, rows)
@@ -138,7 +138,7 @@ def _is_needless(spans: Columns, rows: Ints, number: Ints, found: Ints, winners:
     calls_on = (at < rows.size) & is_other & (spans.start_ns[rows[following]] < spans.end_ns[losers])
     has_ended = spans.end_ns[parents] <= spans.end_ns[losers]
     apart = np.abs(spans.start_ns[losers] - spans.start_ns[winners]) > most_ns
-    cancelled = apart & (spans.end_ns[losers] - spans.end_ns[winners] <= CANCELLED_NS)
+    cancelled = apart & (spans.end_ns[losers] - spans.end_ns[winners] <= _CANCELLED_NS)
     needless: Flags = calls_on | has_ended | cancelled
     return needless
 

@@ -72,7 +72,7 @@ class SlowTime(Struct, frozen=True):
         return self.then.p50_ns >= _LEAST_GROWTH * self.otherwise.p50_ns
 
 
-def slow_time_specs(of: str) -> Iterator[Column[Any]]:
+def _slow_time_specs(of: str) -> Iterator[Column[Any]]:
     """Describe the keys of a slow time; the whole of it is null where no time stands out.
 
     Args:
@@ -369,7 +369,7 @@ class OverTime(Answer, Struct, frozen=True, eq=False):
         Column("width_ns", about="length of a stretch"),
         Column("first_slow_ns", about="when the first slow request was made, since the epoch; null for none"),
         Column("last_slow_ns", about="when the last slow request was made"),
-        *slow_time_specs("slow_time"),
+        *_slow_time_specs("slow_time"),
         Rows("stretches", STRETCH_COLUMNS, about="stretches of time, in order and without gaps"),
         Rows("entries", ENTRY_COLUMNS, about="operations at which requests enter, those with most slow ones first"),
     )

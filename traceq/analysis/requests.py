@@ -33,9 +33,9 @@ LIFETIME_NS = 30 * 10**9
 """The minimum duration of a stream that is recognised by its messages: longer than most servers and clients wait."""
 MESSAGES = 5
 """The minimum number of messages of such a stream."""
-PAUSE_NS = 10**9
+_PAUSE_NS = 10**9
 """The minimum average time between the starts of its messages: nobody works on an answer meanwhile."""
-BUSY_RATIO = 0.1
+_BUSY_RATIO = 0.1
 """The maximum share of its time that everything below it takes."""
 
 _MESSAGE = re.compile(r"(?i)(^|[ ._])(send|sent|receive|received|recv|push|event|message|heartbeat|ping)$")
@@ -85,9 +85,9 @@ def _sends_on(spans: Columns) -> Flags:
     first_ns = least_by_group(parents, spans.start_ns[messages], size)
     last_ns = most_by_group(parents, spans.start_ns[messages], size)
     busy_ns = sum_by_group(spans.parents[children], spans.duration_ns[children], size)
-    sends_on = (counts >= MESSAGES) & (busy_ns <= BUSY_RATIO * spans.duration_ns)
+    sends_on = (counts >= MESSAGES) & (busy_ns <= _BUSY_RATIO * spans.duration_ns)
     rows = np.flatnonzero(sends_on)
-    sends_on[rows] = last_ns[rows] - first_ns[rows] >= PAUSE_NS * (counts[rows] - 1)
+    sends_on[rows] = last_ns[rows] - first_ns[rows] >= _PAUSE_NS * (counts[rows] - 1)
     return sends_on
 
 
@@ -259,7 +259,7 @@ def _count_entries(spans: Columns, unwanted: Flags, streams: Flags, top: Ints) -
     return _by_trace(**dict(zip(names, counts, strict=True)))
 
 
-STREAM_RATIO = 0.9
+_STREAM_RATIO = 0.9
 """A request that spends this share of its time on a stream is a stream too."""
 
 Measure: TypeAlias = Literal["critical-time", "self-time", "duration"]
@@ -378,7 +378,7 @@ def _is_named(spans: Columns, operations: tuple[str, ...]) -> Flags:
 def _lasts_as_long(spans: Columns, top: Ints, streams: Flags) -> Flags:
     """Tell the tops that are streams, or lie around one for nearly all of their time: a client of it, a gateway."""
     rows = np.flatnonzero(streams)
-    rows = rows[spans.duration_ns[rows] >= STREAM_RATIO * spans.duration_ns[top[rows]]]
+    rows = rows[spans.duration_ns[rows] >= _STREAM_RATIO * spans.duration_ns[top[rows]]]
     return flags_at(top[rows], spans.parents.size)
 
 

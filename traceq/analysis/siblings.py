@@ -15,13 +15,13 @@ from msgspec import Struct
 from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import TimeKeys, distinct
 
-OVERLAP = Fraction(1, 100)
+_OVERLAP = Fraction(1, 100)
 """Share of the caller's duration: a call that overlaps the next one by at most this has been waited for."""
 
 
 def tolerance_ns(duration_ns: Ints) -> Ints:
     """Give the time by which a call may seem to end too late, for a caller of this duration."""
-    return duration_ns * OVERLAP.numerator // OVERLAP.denominator
+    return duration_ns * _OVERLAP.numerator // _OVERLAP.denominator
 
 
 class Siblings(Struct, frozen=True, eq=False):

@@ -24,7 +24,7 @@ from traceq.report import Column, Unit
 
 _RATIO = 1.02
 _LOG_RATIO = math.log(_RATIO)
-BUCKETS = 4096
+_BUCKETS = 4096
 """An upper bound of the number of buckets: 2^63 ns lies in bucket 2207."""
 _NO_CELLS = np.zeros(0, dtype=np.int64)
 _DENSE = 8
@@ -97,7 +97,7 @@ class Cells(Struct, frozen=True, eq=False):
     """The histograms of many groups, as columns; can be added to others with the same numbers of groups."""
 
     parts: tuple[tuple[Ints, Ints], ...] = ()
-    """Keys (`group * BUCKETS + bucket`) and amounts; the histograms are the sum of all parts."""
+    """Keys (`group * _BUCKETS + bucket`) and amounts; the histograms are the sum of all parts."""
 
     def __add__(self, other: Cells) -> Cells:
         both = Cells((*self.parts, *other.parts))
@@ -117,16 +117,16 @@ class Cells(Struct, frozen=True, eq=False):
     def renumbered(self, numbers: Ints) -> Cells:
         """Give the same with each group under another number."""
         return Cells(
-            tuple((numbers[keys // BUCKETS] * BUCKETS + keys % BUCKETS, amounts) for keys, amounts in self.parts)
+            tuple((numbers[keys // _BUCKETS] * _BUCKETS + keys % _BUCKETS, amounts) for keys, amounts in self.parts)
         )
 
     def histograms(self, size: int) -> list[Buckets]:
         """Give a histogram for each of the groups 0 to `size` - 1."""
         ((keys, amounts),) = self.compact().parts
-        ends = np.searchsorted(keys, BUCKETS * np.arange(size + 1))
+        ends = np.searchsorted(keys, _BUCKETS * np.arange(size + 1))
         reached = np.cumsum(amounts)
         below = np.concatenate(([0], reached))[ends[:-1]]
-        buckets = (keys % BUCKETS).tolist()
+        buckets = (keys % _BUCKETS).tolist()
         amounts_reached = (reached - np.repeat(below, np.diff(ends))).tolist()
         return [
             Buckets(tuple(buckets[start:stop]), tuple(amounts_reached[start:stop]))
@@ -134,23 +134,23 @@ class Cells(Struct, frozen=True, eq=False):
         ]
 
 
-def count_cells(groups: Ints, buckets: Ints) -> Cells:
+def _count_cells(groups: Ints, buckets: Ints) -> Cells:
     """Count by group and bucket."""
-    low = int(buckets.min(initial=BUCKETS))
+    low = int(buckets.min(initial=_BUCKETS))
     width = int(buckets.max(initial=low)) - low + 1
     size = (int(groups.max(initial=0)) + 1) * width
     if size <= _DENSE * groups.size:
         counts = np.bincount(groups * width + (buckets - low), minlength=size)
         found = np.flatnonzero(counts > 0)
-        return Cells(((found // width * BUCKETS + found % width + low, counts[found]),))
-    keys = np.sort(groups * BUCKETS + buckets)
+        return Cells(((found // width * _BUCKETS + found % width + low, counts[found]),))
+    keys = np.sort(groups * _BUCKETS + buckets)
     heads = np.flatnonzero(np.diff(keys, prepend=-1))
     return Cells(((keys[heads], np.diff(heads, append=keys.size)),))
 
 
 def sum_cells(groups: Ints, buckets: Ints, amounts: Ints) -> Cells:
     """Add up amounts by group and bucket, exactly."""
-    return _summed(groups * BUCKETS + buckets, amounts)
+    return _summed(groups * _BUCKETS + buckets, amounts)
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:
@@ -294,4 +294,4 @@ class SpreadColumns(Struct, frozen=True, eq=False):
 def spread_columns(groups: Ints, values_ns: Ints, size: int) -> SpreadColumns:
     """Sum up durations by group."""
     low, high = least_by_group(groups, values_ns, size, _HIGHEST), most_by_group(groups, values_ns, size, 0)
-    return SpreadColumns(count_cells(groups, bucket_of(values_ns)), sum_by_group(groups, values_ns, size), low, high)
+    return SpreadColumns(_count_cells(groups, bucket_of(values_ns)), sum_by_group(groups, values_ns, size), low, high)

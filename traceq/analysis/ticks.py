@@ -15,7 +15,7 @@ from traceq.analysis.columns import Columns, Flags, Ints
 from traceq.analysis.grouping import find_roots, flags_at, numbered_rows, sum_by_group
 from traceq.learned import Event, EventKind, Gap, GapSum, Ticks
 
-COARSE_NS = 100_000
+_COARSE_NS = 100_000
 """Only multiples of this are ticks that matter; finer ones are as good as none."""
 _BLURRED = 0.1
 """The minimum share of a service's gaps that are of a kind of which some, but not all, were recorded as nothing."""
@@ -34,7 +34,7 @@ class TickSums(Struct, frozen=True):
         divisors, gaps = dict(self.divisors), dict(self.gaps)
         for service, divisor in other.divisors.items():
             common = gcd(divisors.get(service, 0), divisor)
-            divisors[service] = common if common % COARSE_NS == 0 else 1
+            divisors[service] = common if common % _COARSE_NS == 0 else 1
         for gap, more in other.gaps.items():
             gaps[gap] = GapSum(*map(add, gaps[gap], more)) if gap in gaps else more
         return TickSums(divisors, gaps)
@@ -68,7 +68,7 @@ def count_ticks(spans: Columns) -> TickSums:
     names = spans.traces.services
     counts = np.bincount(spans.services, minlength=len(names))
     is_fine = flags_at(
-        spans.services[(spans.start_ns % COARSE_NS != 0) | (spans.duration_ns % COARSE_NS != 0)], len(names)
+        spans.services[(spans.start_ns % _COARSE_NS != 0) | (spans.duration_ns % _COARSE_NS != 0)], len(names)
     )
     divisors = np.ones(len(names), dtype=np.int64)
     for code in np.flatnonzero((counts > 0) & ~is_fine).tolist():

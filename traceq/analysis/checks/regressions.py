@@ -152,7 +152,7 @@ def _all_keys(sides: Iterable[EntrySums]) -> list[EntryKey]:
     return sorted(counts, key=lambda key: (-counts[key], key))
 
 
-SURE = 0.005
+_SURE = 0.005
 """Up to this probability that chance makes any measure look so bad, a measure fails."""
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _LEAST_BEYOND = 2
@@ -178,7 +178,7 @@ def settle(found: Sequence[Compared]) -> list[CheckResult]:
 
 def _decided(result: CheckResult, growth: Growth, chance: float) -> CheckResult:
     outcome = result.outcome
-    if outcome in {"failed", "nothing"} and chance > SURE:
+    if outcome in {"failed", "nothing"} and chance > _SURE:
         outcome = "within-chance" if outcome == "failed" else "too-few"
     told = [result.remark, _certainty(growth, chance, outcome)]
     remark = ", ".join(filter(None, told))

@@ -25,7 +25,7 @@ from traceq.analysis.grouping import depths, distinct, find_roots, moved, number
 from traceq.analysis.requests import Requests
 from traceq.semantics import Kind, Status
 
-DEEPEST = 100
+_DEEPEST = 100
 """Calls of calls are told apart so far down; what is below counts as if it were all on this level."""
 _OTHERS = 0.33
 """From this share of other calls on, how long calls take does not say how long the callee takes: half as many again."""
@@ -96,7 +96,7 @@ def _begun(found: Requests, is_head: Flags, place: Ints) -> Ints:
 def _depths(rows: Ints, above: Ints, size: int) -> Ints:
     """Count for each call those above it."""
     number = moved(np.arange(rows.size), rows, size + 1, -1)
-    return np.minimum(depths(number[above]), DEEPEST)
+    return np.minimum(depths(number[above]), _DEEPEST)
 
 
 class Network(Struct, frozen=True, eq=False):

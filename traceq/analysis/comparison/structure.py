@@ -18,12 +18,12 @@ from traceq.analysis.grouping import distinct, flags_at, numbered, numbered_rows
 from traceq.report import Column, Unit
 
 CallChangeKind: TypeAlias = Literal["begun", "stopped", "more", "fewer"]
-MULTIPLIED = 1.5
+_MULTIPLIED = 1.5
 """How many times as many calls are a change."""
 _MOST = 0.5
-LEAST_CALLS = 0.2
+_LEAST_CALLS = 0.2
 """The least difference of calls, each time that their caller is called: fewer come and go with what is lost."""
-LEAST_SHARE = 0.2
+_LEAST_SHARE = 0.2
 """The least difference of the share of requests: fewer come and go with what is lost."""
 _SIDE_BY_SIDE = 0.05
 """Calls that overlap in more requests than this are made side by side: their order is chance."""
@@ -135,7 +135,7 @@ def find_call_changes(
 
 def _kind(calls: Difference) -> CallChangeKind | None:
     low, high = sorted((calls.before, calls.after))
-    if not calls.is_sure or high - low < LEAST_CALLS or high < MULTIPLIED * low:
+    if not calls.is_sure or high - low < _LEAST_CALLS or high < _MULTIPLIED * low:
         return None
     if low:
         return "more" if calls.change > 0 else "fewer"
@@ -330,7 +330,7 @@ def find_order_changes(
     found = [
         _change(network, batches[0], places[pair // places.size], places[pair % places.size], share)
         for pair, share in zip(pairs.tolist(), told, strict=True)
-        if share.is_sure and abs(share.change) >= LEAST_SHARE
+        if share.is_sure and abs(share.change) >= _LEAST_SHARE
     ]
     return tuple(sorted(found, key=_order_rank)), turns
 

@@ -19,9 +19,9 @@ Outcome: TypeAlias = Literal[
 ]
 Subject: TypeAlias = Literal["latency", "errors", "calls", "order"]
 
-GREAT_RATIO = 0.25
+_GREAT_RATIO = 0.25
 """The minimum share for a headline when the change is beyond chance only if taken alone."""
-NOTABLE_FAILURES = 0.02
+_NOTABLE_FAILURES = 0.02
 """The minimum share of requests in which errors begin, or no longer do, for a headline."""
 _MOSTLY = 0.7
 _HALF = 0.5
@@ -131,7 +131,7 @@ def _delaying(failing: ServiceChange, comparison: Changes) -> list[ServiceChange
 
 def _failing(comparison: Changes) -> ServiceChange | None:
     """Find the service or peer in which errors begin in more requests than before, or else in fewer."""
-    great = [line for line in comparison.services if abs(line.begun.change) >= NOTABLE_FAILURES]
+    great = [line for line in comparison.services if abs(line.begun.change) >= _NOTABLE_FAILURES]
     sure = [line for line in great if line.begun.is_sure]
     if not sure and comparison.failed.is_sure:
         sure = [line for line in great if line.begun.change * comparison.failed.change > 0]
@@ -279,7 +279,7 @@ def _count(value: float) -> str:
 def _calls_headline(calls: CallChange, first: ServiceChange, comparison: Changes) -> str:
     how = "longer" if first.caused.change > 0 else "less"
     amount = format_duration(round(abs(first.caused.change)))
-    change = f"{_calls(calls)}: requests take {amount} {how} on average ({interval_text(first.caused)})"
+    change = f"{_calls(calls)}: requests take {amount} {how} on average ({_interval_text(first.caused)})"
     return f"{change}; {_latency(comparison.latency)}"
 
 
@@ -288,7 +288,7 @@ def is_notable(change: Estimate, comparison: Changes) -> bool:
     size = abs(change.change)
     if change.is_sure:
         return size >= NOTABLE_RATIO * comparison.latency_ns
-    return change.is_likely and size >= GREAT_RATIO * comparison.latency_ns
+    return change.is_likely and size >= _GREAT_RATIO * comparison.latency_ns
 
 
 def _latency(latency: Estimate) -> str:
@@ -302,11 +302,11 @@ def _headline(first: ServiceChange, comparison: Changes) -> str:
     how = "longer" if first.caused.change > 0 else "shorter"
     amount = format_duration(round(abs(first.caused.change)))
     verb = "makes" if first.caused.is_sure else "probably makes"
-    change = f"{first.service} {verb} requests {amount} {how} on average ({interval_text(first.caused)})"
+    change = f"{first.service} {verb} requests {amount} {how} on average ({_interval_text(first.caused)})"
     return f"{change}; {_latency(comparison.latency)}"
 
 
-def interval_text(change: Estimate) -> str:
+def _interval_text(change: Estimate) -> str:
     """Write the interval of a change, with both ends in the direction of the change."""
     low, high = (change.low, change.high) if change.change >= 0 else (-change.high, -change.low)
     sure = "95 % sure" if change.is_sure else "may be chance"
@@ -363,7 +363,7 @@ def _failures(comparison: Changes) -> list[str]:
 
 def _failures_of_chance(comparison: Changes) -> list[str]:
     failures = comparison.failures
-    if abs(failures.change) < NOTABLE_FAILURES:
+    if abs(failures.change) < _NOTABLE_FAILURES:
         return []
     return [f"failed requests {format_ratio(failures.before)} → {format_ratio(failures.after)}, which may be chance"]
 

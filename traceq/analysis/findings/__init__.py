@@ -57,7 +57,7 @@ __all__ = [
     "no_kind",
     "reviewed_by",
 ]
-EXAMPLE_SPANS = 5
+_EXAMPLE_SPANS = 5
 """Number of spans named for each example."""
 _STEPS_UP = 8
 """Number of spans, from one upwards, that are asked for the source code that they run."""
@@ -223,7 +223,7 @@ def _example(scene: Scene, merged: _Merged, at: int) -> FindingExample:
         span_count=int(members.size),
         trace_id=span.trace_id,
         request_span_id=traces.span_ids[request] if request >= 0 else "",
-        span_ids=tuple(traces.span_ids[row] for row in members[:EXAMPLE_SPANS].tolist()),
+        span_ids=tuple(traces.span_ids[row] for row in members[:_EXAMPLE_SPANS].tolist()),
         statement="" if traces.details is None else first_text(span.details.attributes(), (*STATEMENT, *URL)),
         remark=KINDS[seen.kind].remark(scene, span),
         file=file,

@@ -308,17 +308,17 @@ def advice_for(kind: str, database: Peer | None, told: tuple[str, str], seen: Ev
     system = database.system.lower()
     if kind == "n+1":
         at_once = seen.flagged_count == seen.sighting_count and not _LIST.search(statement)
-        return _AT_ONCE if at_once and not is_write(text) else _alike_advice(text, statement, system)
-    if kind == "repeated-query" and (is_write(text) or _LIST.search(statement)):
+        return _AT_ONCE if at_once and not _is_write(text) else _alike_advice(text, statement, system)
+    if kind == "repeated-query" and (_is_write(text) or _LIST.search(statement)):
         return _alike_advice(text, statement, system)
     if kind == "slow-query":
-        by_system = _WRITES if is_write(text) else _READS
+        by_system = _WRITES if _is_write(text) else _READS
         return by_system.get(_ALIASES.get(system, system), "")
     return ""
 
 
 def _alike_advice(text: str, statement: str, system: str) -> str:
-    if is_write(text):
+    if _is_write(text):
         return _HAS_ROWS if _ROWS.search(statement) else _BATCH
     if _LIST.search(statement):
         return _HAS_LIST
@@ -326,7 +326,7 @@ def _alike_advice(text: str, statement: str, system: str) -> str:
     return _SAME if not has_values else _N_PLUS_ONE.get(system, _IN_LIST if system in _SQL else "")
 
 
-def is_write(text: str) -> bool:
+def _is_write(text: str) -> bool:
     """Tell whether a query changes data, by the first word that decides it."""
     write, read = _WRITE.search(text), _READ.search(text)
     return write is not None and (read is None or write.start() < read.start())
