@@ -254,11 +254,7 @@ BEGINNING = "cannot read traces from x.json"
         pytest.param(b'{"error":{"message":"broke"}}', ": it tells an error: broke", id="v3-error"),
         pytest.param(b'{"data":[\n{"a":nul}]}', ": broken JSON at byte 16, line 2: invalid character", id="broken"),
         pytest.param(as_json([V1_TRACE])[:40], ": broken JSON: it ends in the middle, after 40 bytes", id="truncated"),
-        pytest.param(
-            lines(OTLP) + b"\nreally",
-            " line 2: it begins with 'really', where JSON of traces begins with { or [",
-            id="text-line",
-        ),
+        pytest.param(as_json({"a": 1}) + b"\nreally", " line 1: it looks like JSON with the keys a", id="text-line"),
         pytest.param(
             as_json(OTLP) + b" really",
             ", after byte 162: it begins with 'really', where JSON of traces begins with { or [",
@@ -278,6 +274,29 @@ def test_everything_else_is_refused_in_one_line(body: bytes, message: str) -> No
 
     assert caught.value.message == BEGINNING + message
     assert caught.value.hint.startswith("traceq reads Jaeger JSON")
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        pytest.param(
+            lines(OTLP) + b"\nreally\n" + lines(OTLP),
+            "left out because no traces can be read from them: 1 line "
+            "(first: line 2: it begins with 'really', where JSON of traces begins with { or [)",
+            id="between",
+        ),
+        pytest.param(
+            b"2024-01-01 export\nINFO: " + lines(OTLP) + b"\n\n2024-01-01 stop",
+            "lines without spans, left out: 2",
+            id="behind what a logger writes",
+        ),
+    ],
+)
+def test_lines_of_text_beside_otlp_are_left_out(body: bytes, note: str) -> None:
+    found = read_document(body, "x")
+
+    assert {part.trace_id for part in found.parts} == {part.trace_id for part in read_document(lines(OTLP), "x").parts}
+    assert found.notes == (note,)
 
 
 @pytest.mark.parametrize(

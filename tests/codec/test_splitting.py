@@ -191,13 +191,23 @@ def test_what_stands_beside_traces_is_told() -> None:
     [
         (as_json({"data": TRACES})[:80], "broken JSON: it ends in the middle"),
         (as_json({"data": TRACES}) + b"}", "after byte 922: it begins with '}'"),
-        (as_json(TRACES[0]) + b"\nnonsense", "x.json line 2: it begins with 'nonsense'"),
         (b"nonsense" * 10, "it begins with"),
     ],
 )
 def test_broken_documents_are_refused(body: bytes, message: str, *, is_proven: bool) -> None:
     with pytest.raises(DecodeError, match=message):
         split(body, "x.json", SplitOptions(is_proven, 10))
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_a_line_of_text_costs_one_line(*, is_proven: bool) -> None:
+    body = b"\n".join((as_json(TRACES[0]), b"nonsense", as_json(TRACES[1])))
+
+    found = split(body, "x.json", SplitOptions(is_proven, 10))
+
+    told = "left out because no traces can be read from them: 1 line (first: line 2: it begins with 'nonsense'"
+    assert [note[: len(told)] for note in found.notes] == [told]
+    assert sum(len(run.starts) for run in found.runs) == 2
 
 
 def test_a_mapped_file_is_split_and_forgotten(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -140,6 +141,30 @@ def test_protobuf_messages_say_what_the_trace_says(trace: dict[str, Any], wrap: 
     spans = [proto_span(span, trace["processes"][span["processID"]]) for span in trace["spans"]]
 
     assert described(table(as_json(wrap(spans)))) == described(table(as_json({**trace, "warnings": None})))
+
+
+def written_by_go(value: Any) -> Any:
+    """Write a message as Go's own JSON does."""
+    if isinstance(value, list):
+        return [written_by_go(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kinds = ("STRING", "BOOL", "INT64", "FLOAT64", "BINARY")
+    numbers = {"vType": kinds.index, "refType": ("CHILD_OF", "FOLLOWS_FROM").index}
+    return {
+        re.sub("(?<=[a-z])(?=[A-Z])", "_", key).lower(): numbers.get(key, written_by_go)(each)
+        for key, each in value.items()
+    }
+
+
+@given(v1_traces())
+def test_messages_that_go_wrote_say_what_the_trace_says(trace: dict[str, Any]) -> None:
+    spans = [
+        {**written_by_go(proto_span(span, trace["processes"][span["processID"]])), "duration": span["duration"] * 1000}
+        for span in trace["spans"]
+    ]
+
+    assert described(table(as_json({"spans": spans}))) == described(table(as_json({**trace, "warnings": None})))
 
 
 def test_spans_of_a_batch_have_its_process() -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from traceq.codec.wire import HALF_OF_PAIR, is_truncation
 from traceq.traces import WarningCode
+from traceq.units import format_count
 
 MOST_LEVELS = 120
 """Values with more levels of lists and objects are text, since whoever looks into them recurses."""
@@ -184,6 +185,16 @@ def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]
             closed = closed_document(text, in_trace=in_trace)
             if closed is not None:
                 yield Variant(memoryview(closed), (*told, note))
+    logged = _LOGGED.findall(whole)
+    if logged:
+        others = sum(1 for line in bytes(whole).splitlines() if line.strip()) - len(logged)
+        yield Variant(
+            memoryview(b"\n".join(logged)), (*notes, f"lines without spans, left out: {format_count(others)}")
+        )
+
+
+_LOGGED = re.compile(rb'^[^{\n]*(\{"resource(?:Spans)?"\s*:.*)$', re.MULTILINE)
+"""OTLP in a line of a log, with what a logger puts before it."""
 
 
 _MOST_ZEROS = 2**20

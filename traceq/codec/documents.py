@@ -285,9 +285,8 @@ class _Reader(Struct):
         refused: list[DecodeError] = []
         for number, line in wire.lines(whole):
             line_place = f"{place} line {number}"
-            first = wire.json_start(line, line_place)
             try:
-                self.read_line(line, first, line_place)
+                self.read_line(line, wire.json_start(line, line_place), line_place)
             except DecodeError as error:
                 refused.append(error)
         # Spans that stand alone may be lines of a log.

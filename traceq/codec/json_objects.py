@@ -187,6 +187,12 @@ def _sent_by_jaeger() -> SpanFormat:
     return stored_spans.MESSAGES
 
 
+def _written_by_go() -> SpanFormat:
+    from traceq.codec import stored_spans
+
+    return stored_spans.GO_MESSAGES
+
+
 def _data_prepper() -> SpanFormat:
     from traceq.codec import stored_spans
 
@@ -203,6 +209,7 @@ def _zipkin() -> SpanFormat:
 _TOLD_BY: tuple[tuple[frozenset[str], Callable[[], SpanFormat]], ...] = (
     (frozenset(("traceID", "spanID", "operationName")), _stored_by_jaeger),
     (frozenset(("traceId", "spanId", "operationName")), _sent_by_jaeger),
+    (frozenset(("trace_id", "span_id", "operation_name")), _written_by_go),
     (frozenset(("traceId", "spanId", "startTime", "endTime")), _data_prepper),
     (frozenset(("Name", "SpanContext")), _stubs),
     (frozenset(("name", "context", "start_time")), _python_console),

@@ -274,7 +274,6 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
             found.add_item(start, stop, key, lone[1])
         else:
             place = line_of(location, number)
-            wire.json_start(line, printable(place))
             try:
                 document = read_line(line, place)
             except DecodeError as error:

@@ -4,10 +4,12 @@
   its process, and with `--es.tags-as-fields` its tags are an object, with `@` in place of the dots in their names.
 - Protobuf messages as JSON, as `api_v2` and Kafka have them: jaeger-idl, model.proto, and protobuf's JSON mapping. Ids
   are base64, times RFC 3339, durations `1.5s`.
+- The same as Go's own JSON writes them, of Jaeger's `model` and of the collector's test data: keys in snake_case,
+  durations in nanoseconds, types as numbers.
 - Documents of OpenSearch's Data Prepper (`otel-v1-apm-span`): data-prepper 2.x, `JacksonSpan`, and the index template.
   Earlier ones have attributes as keys of the span (`span.attributes.http@method`), later ones as objects.
 
-The first two are converted to v1 JSON.
+All but these are converted to v1 JSON.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ class _Message(msgspec.Struct, gc=False):
     name: str | None = msgspec.field(name="operationName", default=None)
     references: list[_Reference] | None = None
     start: str | None = msgspec.field(name="startTime", default=None)
-    duration: str | None = None
+    duration: str | int | None = None
     tags: list[_KeyValue] | None = None
     logs: list[_Log] | None = None
     process: _MessageProcess | None = None
@@ -159,7 +161,9 @@ class _Message(msgspec.Struct, gc=False):
             "operationName": self.name,
             "references": [_reference(each) for each in self.references or ()],
             "startTimeUnixNano": _or_text(read_time, self.start),
-            "durationNano": _or_text(_duration_ns, self.duration or "0s"),
+            "durationNano": self.duration
+            if isinstance(self.duration, int)
+            else _or_text(_duration_ns, self.duration or "0s"),
             "tags": [tag.as_v1() for tag in self.tags or ()],
             "logs": [
                 {
@@ -202,20 +206,39 @@ def _or_text(read: Callable[[str], int], written: str | None) -> int | str | Non
         return written
 
 
+def _as_they_are(spans: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw]:
+    return spans
+
+
+_SNAKE_CASE = re.compile(rb'"(?:trace|span|operation|service|start|ref|v)_[a-z0-9]+"(?=\s*:)')
+"""Keys of messages; within text, quotes have a backslash before them."""
+
+
+def _in_camel_case(spans: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw]:
+    return [msgspec.Raw(_SNAKE_CASE.sub(_camel, bytes(span))) for span in spans]
+
+
+def _camel(found: re.Match[bytes]) -> bytes:
+    first, _, second = found[0].partition(b"_")
+    return first + second.capitalize()
+
+
 class _Conversion(Struct, Generic[_Span], frozen=True):
     decoder: SpanDecoder[_Span]
+    prepared: Callable[[Sequence[msgspec.Raw]], Sequence[msgspec.Raw]] = _as_they_are
+    """Makes of spans, as they are written, what the decoder knows."""
 
     def trace_ids(self, spans: Sequence[msgspec.Raw]) -> list[str]:
         """Read the ids of the spans' traces."""
         found = [""] * len(spans)
-        read = self.decoder.decode(spans)
+        read = self.decoder.decode(self.prepared(spans))
         for position, span in zip(read.positions(), read.decoded, strict=True):
             found[position] = span.trace
         return found
 
     def read(self, spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *, with_details: bool) -> CodedTrace:
         """Read the spans of a trace."""
-        read = self.decoder.decode([raw for _, raw in spans])
+        read = self.decoder.decode(self.prepared([raw for _, raw in spans]))
         converted = msgspec.json.encode({"traceID": trace_id, "spans": [span.as_v1() for span in read.decoded]})
         coded = jaeger.read_coded(converted, trace_id, spans[0][0], codes, with_details=with_details)
         if read.mended is not None:
@@ -223,13 +246,14 @@ class _Conversion(Struct, Generic[_Span], frozen=True):
         return coded
 
 
-def _format(decoder: SpanDecoder[_Span]) -> SpanFormat:
-    conversion = _Conversion(decoder)
+def _format(conversion: _Conversion[_Span]) -> SpanFormat:
     return SpanFormat(conversion.trace_ids, conversion.read)
 
 
-DOCUMENTS = _format(SpanDecoder(msgspec.json.Decoder(_Document), msgspec.json.Decoder(list[_Document])))
-MESSAGES = _format(SpanDecoder(msgspec.json.Decoder(_Message), msgspec.json.Decoder(list[_Message])))
+_MESSAGE = SpanDecoder(msgspec.json.Decoder(_Message), msgspec.json.Decoder(list[_Message]))
+DOCUMENTS = _format(_Conversion(SpanDecoder(msgspec.json.Decoder(_Document), msgspec.json.Decoder(list[_Document]))))
+MESSAGES = _format(_Conversion(_MESSAGE))
+GO_MESSAGES = _format(_Conversion(_MESSAGE, _in_camel_case))
 
 
 class _Batch(msgspec.Struct, gc=False):

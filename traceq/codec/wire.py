@@ -165,6 +165,7 @@ _SHAPES = (
     ({"observations"}, "a trace of Langfuse"),
     ({"parentObservationId"}, "observations of Langfuse"),
     ({"dotted_order"}, "runs of LangSmith"),
+    ({"traceIdLow"}, "spans of Jaeger's Thrift"),
     ({"segmentId", "spanId"}, "a trace of SkyWalking"),
     ({"traceSegmentId", "spans"}, "a trace of SkyWalking"),
     ({"serviceInstance"}, "a trace of SkyWalking"),
