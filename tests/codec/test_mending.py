@@ -212,6 +212,15 @@ def test_another_unit_is_recognised_by_the_year(unit_ns: int, name: str) -> None
     assert ("unit-recognised", "", message) in told(traces)
 
 
+def test_times_are_read_as_mongodb_exports_them() -> None:
+    ids = {"trace_id": TRACE_ID, "span_id": "0000000000000001", "name": "x"}
+    times = {"start_time": {"$date": "2020-09-13T12:26:40Z"}, "end_time": {"$date": {"$numberLong": "1600000001000"}}}
+
+    traces = both_ways(as_json([{**ids, **times}]))
+
+    assert (traces.start_ns[0], traces.duration_ns[0]) == (1_600_000_000 * 10**9, 10**9)
+
+
 def test_small_numbers_that_count_from_a_beginning_are_no_other_unit() -> None:
     """As seconds they would be of 2001 and 2033."""
     ids = {"traceId": TRACE_ID, "spanId": "0000000000000001", "name": "x"}

@@ -72,6 +72,7 @@ def test_otlp_json_is_read_however_it_is_wrapped(body: bytes) -> None:
     ("body", "ids"),
     [
         pytest.param(lines(V1_TRACE, V1_TRACE), ["0a", "0a"], id="traces"),
+        pytest.param(as_json({"traces": [V1_TRACE], "count": 1}), ["0a"], id="list of traces by name"),
         pytest.param(lines({"data": [V1_TRACE]}, {"data": []}, {"data": [V1_TRACE]}), ["0a", "0a"], id="envelopes"),
         pytest.param(lines({"result": OTLP}, {"result": OTLP}) + b"\n", ["0" * 30 + "0a"] * 2, id="v3-stream"),
         pytest.param(

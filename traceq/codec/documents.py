@@ -430,8 +430,9 @@ class _Reader(Struct):
             self.read(memoryview(decode(DATA, body, place).data), place, depth=depth + 1)
         elif found.spans is not MISSING:
             self._read_spans(found.spans, body, place)
+        elif found.traces is not MISSING and "spans" in first_keys(memoryview(found.traces), place):
+            self.read(memoryview(found.traces), place, depth=depth + 1)
         elif found.child is not MISSING and found.call_count is not MISSING:
-            # Late, as in `failure_told`: few files hold anything but traces.
             from traceq.codec.answers import CALL
 
             call = decode(CALL, body, place)

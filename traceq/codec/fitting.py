@@ -94,8 +94,8 @@ class Fitting(Struct):
                     return _UNFIT
                 continue
             inner = f"{place}.{key}" if place else key
-            time_ns = _time_unit(each.type)
-            found = self._fit(value[key], each.type, inner) if time_ns is None else self._time(value[key], key, inner)
+            time_ns, told = _time_unit(each.type), _unwrapped(value[key])
+            found = self._fit(told, each.type, inner) if time_ns is None else self._time(told, key, inner)
             if found is _UNFIT:
                 if each.required:
                     return _UNFIT
@@ -249,6 +249,16 @@ _NATIVE: dict[type, tuple[type, ...]] = {
 }
 _OTLP_KEYS: dict[type, str] = {str: "stringValue", bool: "boolValue", int: "intValue", Decimal: "doubleValue"}
 _V1_TYPES: dict[type, str] = {str: "string", bool: "bool", int: "int64", Decimal: "float64"}
+
+
+def _unwrapped(value: Any) -> Any:
+    """Take a value out of the object that MongoDB exports it in, such as `{"$date": ...}`."""
+    if isinstance(value, dict) and len(value) == 1 and not _MONGO_KEYS.isdisjoint(value):
+        return _unwrapped(next(iter(value.values())))
+    return value
+
+
+_MONGO_KEYS = frozenset(("$date", "$numberLong", "$numberInt", "$numberDouble"))
 
 
 @lru_cache(maxsize=64)

@@ -42,6 +42,7 @@ class Object(msgspec.Struct, gc=False, rename="camel"):
     spans: msgspec.Raw = MISSING
     result: msgspec.Raw = MISSING
     trace: msgspec.Raw = MISSING
+    traces: msgspec.Raw = MISSING
     hits: msgspec.Raw = MISSING
     source: msgspec.Raw = msgspec.field(name="_source", default=MISSING)
     responses: msgspec.Raw = MISSING

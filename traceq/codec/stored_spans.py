@@ -9,7 +9,7 @@
 - Documents of OpenSearch's Data Prepper (`otel-v1-apm-span`): data-prepper 2.x, `JacksonSpan`, and the index template.
   Earlier ones have attributes as keys of the span (`span.attributes.http@method`), later ones as objects.
 
-All but these are converted to v1 JSON.
+All but the last are converted to v1 JSON.
 """
 
 from __future__ import annotations
