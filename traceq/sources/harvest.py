@@ -7,9 +7,11 @@ limit the next slice is twice as long. So the plan is a position and a width for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.catalog import Window
 from traceq.traces import normal_id
@@ -19,8 +21,7 @@ _MOST_OVERFULL = 1000
 """Slices that stay over the limit when halved are rare; this many mean that the server ignores times."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeSlice:
+class TimeSlice(Struct, frozen=True, array_like=True):
     """One question: the spans of a service that start within these microseconds, both included."""
 
     service: str | None
@@ -37,8 +38,7 @@ class TimeSlice:
         return Window(self.first_us * NS_PER_US - 1, self.last_us * NS_PER_US + NS_PER_US - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True, array_like=True):
     """The progress of one service through the window; everything before `next_us` is harvested."""
 
     service: str | None
@@ -47,9 +47,8 @@ class Lane:
     """Width of the next slice, which does not go beyond the window."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is left to ask, and where answers still reached the limit."""
+class Plan(Struct, frozen=True):
+    """What is left to ask, and where answers still reached the limit; kept on disk as it is."""
 
     start_us: int
     end_us: int
@@ -122,28 +121,6 @@ class Plan:
 
     def _with(self, changed: Lane) -> Plan:
         return replace(self, lanes=tuple(changed if lane.service == changed.service else lane for lane in self.lanes))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to what JSON can hold."""
-        return {
-            "start_us": self.start_us,
-            "end_us": self.end_us,
-            "widest_us": self.widest_us,
-            "lanes": [[lane.service, lane.next_us, lane.width_us] for lane in self.lanes],
-            "overfull": [[each.service, each.first_us, each.last_us] for each in self.overfull],
-            "holes": [[each.service, each.first_us, each.last_us] for each in self.holes],
-        }
-
-    @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """Convert back from the result of `to_dict`.
-
-        Raises:
-            KeyError, TypeError: If it is something else.
-        """
-        lanes = tuple(Lane(*lane) for lane in told["lanes"])
-        overfull, holes = (tuple(TimeSlice(*each) for each in told[key]) for key in ("overfull", "holes"))
-        return cls(told["start_us"], told["end_us"], told["widest_us"], lanes, overfull, holes)
 
 
 def plan_window(window: Window, widest_ns: int | None = None) -> Plan:

@@ -7,7 +7,6 @@ trace is there twice. Every block is compressed by itself: whatever the state co
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -16,7 +15,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
 
 from traceq.codec import read_table
 from traceq.errors import Hint, InputError, LoginRequired, NotFoundError, ServerError, SourceError, is_refusal
@@ -169,11 +170,10 @@ _COMMIT_AFTER_S = 5.0
 _TRACE_ID = re.compile(rb'\{"traceID":"([0-9a-f]+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a harvest asks for; it can be continued only if this is the same, except for the window."""
 
-    location: str
+    location: str = msgspec.field(name="source")
     identity: dict[str, str]
     """As whom: tenants and accounts see different traces."""
     conditions: dict[str, object]
@@ -181,8 +181,7 @@ class Asked:
     packing: Packing
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """The progress of a harvest, as of the last complete block."""
 
     asked: Asked
@@ -194,21 +193,11 @@ class State:
     span_count: int = 0
     is_finished: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to what the file holds."""
-        return {
-            "schema": _SCHEMA,
-            "source": self.asked.location,
-            "identity": self.asked.identity,
-            "conditions": self.asked.conditions,
-            "packing": self.asked.packing,
-            "plan": self.plan.to_dict(),
-            "part_bytes": list(self.part_bytes),
-            "index_bytes": self.index_bytes,
-            "trace_count": self.trace_count,
-            "span_count": self.span_count,
-            "is_finished": self.is_finished,
-        }
+    def written(self) -> bytes:
+        """Write it as the file holds it: what was asked for beside the progress."""
+        told = msgspec.to_builtins(self)
+        document = {"schema": _SCHEMA, **told.pop("asked"), **told}
+        return msgspec.json.format(msgspec.json.encode(document), indent=1)
 
 
 def read_state(folder: Path) -> State | None:
@@ -220,18 +209,10 @@ def read_state(folder: Path) -> State | None:
     path = folder / STATE_NAME
     hint = "without it a harvest cannot go on: remove the directory, or give another one"
     try:
-        told = json.loads(path.read_bytes())
+        told = msgspec.json.decode(path.read_bytes())
         if told["schema"] != _SCHEMA:
             raise InputError(f"cannot read {printable(str(path))}: it is of another version of traceq", hint=hint)
-        return State(
-            Asked(told["source"], told["identity"], told["conditions"], told["packing"]),
-            Plan.from_dict(told["plan"]),
-            tuple(told["part_bytes"]),
-            told["index_bytes"],
-            told["trace_count"],
-            told["span_count"],
-            told["is_finished"],
-        )
+        return msgspec.convert({**told, "asked": told}, State)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -278,7 +259,7 @@ class Archive:
         sweep(self.folder, "trace")
         if self.state.plan.lanes and not self.state.plan.questions:
             # Only finishing was left, which makes files shorter and can be repeated.
-            self.state = replace(self.state, part_bytes=self._sizes())
+            self.state = structs.replace(self.state, part_bytes=self._sizes())
         for number, size in enumerate(self.state.part_bytes, 1):
             _cut_back(self.part_path(number), size)
         if self.state.index_bytes:
@@ -319,7 +300,7 @@ class Archive:
             OSError: If a file cannot be written.
         """
         self._write_block()
-        self._save(replace(self.state, plan=plan))
+        self._save(structs.replace(self.state, plan=plan))
         self._committed_at = self.clock()
 
     def finish(self) -> None:
@@ -332,7 +313,7 @@ class Archive:
         """
         if self.met.renewed:
             self._drop_replaced()
-        self._save(replace(self.state, part_bytes=self._sizes(), index_bytes=0, is_finished=True))
+        self._save(structs.replace(self.state, part_bytes=self._sizes(), index_bytes=0, is_finished=True))
         self._index_path.unlink(missing_ok=True)
 
     @property
@@ -344,10 +325,9 @@ class Archive:
 
     def _save(self, state: State) -> None:
         met = self.met.span_counts
-        self.state = replace(state, trace_count=len(met), span_count=sum(met.values()))
-        text = json.dumps(self.state.to_dict(), ensure_ascii=False, indent=1)
+        self.state = structs.replace(state, trace_count=len(met), span_count=sum(met.values()))
         with replacing(self.folder / STATE_NAME) as out:
-            out.write(text.encode())
+            out.write(self.state.written())
 
     def _write_block(self) -> None:
         """Write what was added; may be called again after an interruption at any point."""
@@ -367,7 +347,7 @@ class Archive:
         sizes[-1] += len(packed)
         entries = "".join(f"{trace_id} {span_count} {number}\n" for trace_id, span_count, _ in block.lines).encode()
         _append(self._index_path, self.state.index_bytes, entries)
-        return replace(self.state, part_bytes=tuple(sizes), index_bytes=self.state.index_bytes + len(entries))
+        return structs.replace(self.state, part_bytes=tuple(sizes), index_bytes=self.state.index_bytes + len(entries))
 
     def _index(self) -> Iterator[tuple[str, int, int]]:
         """Yield the trace id, span count and file number of every line written, in order."""
