@@ -25,9 +25,9 @@ from benchmarks.truth.faults import OF_CALLEES, Fault, FaultKind, inject
 from benchmarks.truth.planted import PROBLEMS, plant
 from benchmarks.truth.programs import draw_system
 from benchmarks.truth.recording import Condition, record
+from traceq.answer import compact
 from traceq.cli.mcp.tools import TOOLS
 from traceq.cli.options import SourceOptions
-from traceq.documents import compact
 from traceq.units import NS_PER_S
 
 REPORTING_SEED = 6100

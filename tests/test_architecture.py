@@ -19,7 +19,6 @@ LEAVES = {
     "report",
     "writing",
     "learned",
-    "documents",
     "schemas",
 }
 GROUND = LEAVES | {
@@ -35,7 +34,6 @@ GROUND = LEAVES | {
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in LEAVES},
     "errors": {"untrusted"},
-    "documents": {"untrusted"},
     "traces": {"answer", "learned", "report", "semantics"},
     "records": {"semantics", "traces"},
     "assembly": {"records", "semantics", "traces", "units"},
@@ -43,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conditions": {"semantics", "traces", "units", "where"},
     "where": {"errors", "units", "untrusted"},
     "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where"},
-    "answer": {"report", "units"},
+    "answer": {"report", "units", "untrusted"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},
     "analysis": GROUND,

@@ -29,9 +29,8 @@ from traceq.analysis.one_trace import ExaminedTrace, FoundSpans, TraceBottleneck
 from traceq.analysis.service_report import ServiceReport
 from traceq.analysis.statistics import Statistics
 from traceq.analysis.what_if import WhatIf
-from traceq.answer import Answer
+from traceq.answer import Answer, compact
 from traceq.catalog import ArchiveList, OperationList, ServiceList, TraceList
-from traceq.documents import compact
 from traceq.report import Column, Holds, Kind, Rows, Unit
 from traceq.traces import WarningCode
 

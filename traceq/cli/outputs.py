@@ -13,9 +13,8 @@ import typer
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from traceq.answer import counted
+from traceq.answer import counted, has, selected
 from traceq.cli.options import FilterOptions, SourceOptions, WorkersOptions, parser
-from traceq.documents import has, selected
 from traceq.render import AnswerFormat, Format, TracesFormat
 from traceq.report import Column, Line, Part, Report, Table
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US, format_count, format_rfc3339

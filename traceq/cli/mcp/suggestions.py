@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from traceq.answer import Document
 from traceq.cli.mcp.arguments import OneSpan, Requests, Search, Sides
-from traceq.documents import Document
 from traceq.errors import Hint, Meant, NextCommand, TraceqError
 from traceq.units import format_ratio
 

@@ -29,7 +29,7 @@ from traceq.analysis.findings import FindingQuestion, Thresholds
 from traceq.analysis.one_trace import examine_trace, find_spans
 from traceq.analysis.requests import RequestOptions
 from traceq.analysis.statistics import StatisticsOptions, StatisticsQuestion
-from traceq.answer import Answer
+from traceq.answer import Answer, Document, compact, fitted, selected, with_totals
 from traceq.cli.compare import CompareOptions, SidesOptions, WindowSide, parse_side, reported
 from traceq.cli.mcp import arguments as given
 from traceq.cli.mcp import suggestions
@@ -39,7 +39,6 @@ from traceq.cli.options import FilterOptions, RequestsOptions, ServiceOptions, S
 from traceq.cli.outputs import AskingOptions, OutputOptions
 from traceq.cli.search import SearchOptions, listed
 from traceq.cli.session import answered, found_trace, opened
-from traceq.documents import Document, compact, fitted, selected, with_totals
 from traceq.errors import Hint, NextCommand, NotFoundError, TraceqError
 from traceq.query import Asked
 from traceq.units import parse_lookback, parse_share

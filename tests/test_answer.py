@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceq.documents import fitted, selected, size, with_totals
+from traceq.answer import fitted, selected, size, with_totals
 
 DOCUMENT: dict[str, Any] = {
     "verdict": {"text": "slow", "ratio": 0.5},
