@@ -18,6 +18,7 @@ from tests.laws import examples
 from tests.strategies import as_json
 from traceq.codec import by_trace, read_table
 from traceq.codec.documents import read_document
+from traceq.codec.parts import parted
 from traceq.traces import Traces
 
 US = 1_700_000_000_000_000
@@ -371,7 +372,7 @@ def spans_of(traces: Traces) -> dict[str, tuple[object, ...]]:
 
 def read_both_ways(body: bytes) -> tuple[Traces, tuple[str, ...]]:
     document = read_document(body, "x")
-    groups = by_trace(document.parts).values()
+    groups = by_trace(parted(document.parts)).values()
     lean, whole = (read_table(groups, with_details=with_details) for with_details in (False, True))
     assert (lean.warnings, spans_of(lean)) == (whole.warnings, spans_of(whole))
     for row in range(whole.span_count):
