@@ -185,6 +185,17 @@ def test_zeros_at_the_end_are_told(body: bytes) -> None:
     assert document.notes
 
 
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_broken_text_of_a_scope_costs_one_string(broken: bytes) -> None:
+    group = otlp(2)
+    group["scopeSpans"][0]["scope"] = {"name": "l@b", "version": "1"}
+
+    document = read_document(as_json({"resourceSpans": [otlp(1), group]}).replace(b"@", broken), "x.json")
+
+    assert [part.trace_id for part in document.parts] == [f"{number:032x}" for number in (1, 2)]
+    assert document.notes == ("not as OTLP has it: some of its text is broken",)
+
+
 @pytest.mark.parametrize(
     ("groups", "told"),
     [

@@ -347,7 +347,7 @@ class _Reader(Struct):
             # Late: hardly any document needs it.
             from traceq.codec.otlp_shapes import mended
 
-            made = mended(body) if isinstance(error.__cause__, msgspec.ValidationError) else None
+            made = mended(body) if isinstance(error.__cause__, (msgspec.ValidationError, UnicodeDecodeError)) else None
             if made is None:
                 raise
             self.notes += [f"not as OTLP has it: {told}" for told in made.told]

@@ -81,7 +81,8 @@ def mended(body: memoryview) -> Mended | None:
     if not found:
         return None
     fitting = Fitting(1, 1)
-    groups = {key: fitting.value(decoded(written[key]), _GROUPS, key) or [] for key in found}
+    lists = {key: decoded(msgspec.Raw(fitting.sound(bytes(written[key])))) for key in found}
+    groups = {key: fitting.value(each, _GROUPS, key) or [] for key, each in lists.items()}
     told = [each.text for each in fitting.remarks]
     more = len(told) - _MOST_TOLD
     shown = (*told[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else ()))
