@@ -26,7 +26,9 @@ _BROKEN_TEXT = b"\xff"
 _NO_NUMBER = b'"\xfen'
 _TOO_DEEP = b'"\xfed'
 _STRING = rb'"(?:[^"\\]|\\.)*+"'
-_ODD = re.compile(rb"%b|-?\b(?:NaN|Infinity)\b" % _STRING, re.DOTALL)
+_PLAIN = rb'(?:[^"NI]++|"(?:[^"\\\x00-\x1f]++|\\[^u]|\\u(?![dD][89a-fA-F]))*+")*+'
+_ODD = re.compile(rb"(%b)(%b|NaN|Infinity|[NI])" % (_PLAIN, _STRING), re.DOTALL)
+"""What is as it should be, all of it at once, and the next that may not be."""
 _NUMBER = re.compile(rb"%b|-?\d[\d.]*(?:[eE][+-]?\d+)?" % _STRING, re.DOTALL)
 _MAY_BE_TOO_LARGE = re.compile(rb"\d[eE]\+?\d{3}|\d{309}")
 _BRACKET = re.compile(rb'[^"\[\]{}]*+(?:%b[^"\[\]{}]*+)*+([\[\]{}])' % _STRING, re.DOTALL)
@@ -104,17 +106,25 @@ def marked(body: memoryview, error: BaseException | None) -> memoryview | None:
     # Looking at every string takes much longer than reading.
     if is_truncation(error, body):
         return None
-    text = _ODD.sub(_marked, body)
+    text = b"".join(_marked(body))
     if isinstance(error, RecursionError) or _is_too_deep(text):
         text = _flattened(text, _TOO_DEEP)
     return None if text == body else memoryview(text)
 
 
-def _marked(found: re.Match[bytes]) -> bytes:
-    written = found[0]
-    if not written.startswith(b'"'):
-        return b'%b%b"' % (_NO_NUMBER, written)
-    return _NO_TEXT.sub(_BROKEN_TEXT, HALF_OF_PAIR.sub(_BROKEN_TEXT, written))
+def _marked(body: memoryview) -> Iterator[bytes | memoryview]:
+    position = 0
+    while found := _ODD.match(body, position):
+        position = found.end()
+        plain, odd = found.groups()
+        if odd in (b"NaN", b"Infinity"):
+            sign = b"-" if plain.endswith(b"-") else b""
+            yield plain.removesuffix(sign)
+            yield b'%b%b%b"' % (_NO_NUMBER, sign, odd)
+        else:
+            yield plain
+            yield _NO_TEXT.sub(_BROKEN_TEXT, HALF_OF_PAIR.sub(_BROKEN_TEXT, odd))
+    yield body[position:]
 
 
 def _is_too_deep(text: bytes) -> bool:
