@@ -104,3 +104,11 @@ def test_what_is_marked_is_put_right_in_the_same_way_as_what_is_not(value: objec
 def test_a_line_of_a_log_that_is_unsound_is_read_with_the_others() -> None:
     for body in tagged("NaN"):
         assert read_document(body, "x").notes == ()
+
+
+def test_a_line_with_several_documents_may_be_unsound() -> None:
+    line = as_json(zipkin(1)) + as_json(zipkin(2, "g@")).replace(b"@", b"\xff") + as_json(zipkin(3, "NaN"))
+
+    document = read_document(as_json(zipkin(4)) + b"\n" + line.replace(b'"NaN"', b"NaN") + b"\n", "x")
+
+    assert [part.trace_id for part in document.parts] == [f"{number:032x}" for number in (4, 1, 2, 3)]

@@ -298,15 +298,20 @@ class _Reader(Struct):
         """Read a line, whose JSON begins at `first`."""
         found = _Reader(self.is_answer)
         try:
-            found.read(line[first:], place, first)
-        except MoreFollowsError:
-            found._read_following(line, first, place)
+            found._read_one_or_more(line, first, place)
         except DecodeError as error:
             readable = marked(line[first:], error.__cause__)
             if readable is None:
                 raise
-            found.read(readable, place, first)
+            found = _Reader(self.is_answer)
+            found._read_one_or_more(readable, 0, place)
         self._take(found)
+
+    def _read_one_or_more(self, line: memoryview, first: int, place: str) -> None:
+        try:
+            self.read(line[first:], place, first)
+        except MoreFollowsError:
+            self._read_following(line, first, place)
 
     def _read_following(self, body: memoryview, start: int, place: str) -> None:
         position = start
