@@ -150,3 +150,27 @@ def test_a_command_that_is_told_to_end_leaves_nothing(command: str, tmp_path: Pa
 
     assert (process.returncode, out, list(temporary.iterdir())) == (143, b"", [])
     assert err == b"traceq: error: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ("services",),
+        ("operations", "chat-service"),
+        ("show", TRACE),
+        ("bottlenecks", "--trace", TRACE),
+        ("search", "--limit", "200"),
+        ("stats",),
+        ("deps",),
+    ],
+    ids=lambda question: question[0],
+)
+def test_every_command_names_the_files_that_it_leaves_out(question: tuple[str, ...], run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.json"
+    empty.touch()
+
+    outcome = run(*question, "--source", str(CHAT), "--source", str(empty), "--format", "json")
+
+    assert outcome.code == 0
+    assert f"traceq: note: {empty}: left out, since it is empty\n" in outcome.err
+    assert f"{empty}: left out, since it is empty" in json.loads(outcome.out)["notes"]

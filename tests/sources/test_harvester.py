@@ -43,6 +43,9 @@ class FakeServer:
     asked: int = 0
     hidden: frozenset[str] = frozenset()
 
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
     def services(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.table.services)))
 

@@ -135,3 +135,29 @@ def test_without_pyarrow_the_hint_says_how_to_get_it(chat: Path, monkeypatch: py
         open_source((str(chat),)).services()
 
     assert raised.value.hint == "pip install pyarrow"
+
+
+def test_what_lies_beside_parquet_is_left_out_with_a_note(chat: Path, tmp_path: Path) -> None:
+    for name, content in (("a.parquet", chat.read_bytes()), ("b.parquet", b""), ("c.json", CHAT.read_bytes())):
+        (tmp_path / name).write_bytes(content)
+
+    found = FileSource((str(tmp_path),)).find(TraceQuery())
+
+    assert found.traces.trace_ids == FileSource((str(chat),)).find(TraceQuery()).traces.trace_ids
+    assert found.notes == (
+        f"{tmp_path}/b.parquet: left out, since it is empty",
+        f"{tmp_path}/c.json: left out, since Parquet that traceq wrote is read alone",
+    )
+
+
+def test_an_empty_file_named_parquet_is_left_out_beside_others(chat: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.parquet"
+    empty.touch()
+    notes = (f"{empty}: left out, since it is empty",)
+
+    beside_parquet = FileSource((str(chat), str(empty))).find(TraceQuery(limit=1))
+    beside_json = FileSource((str(CHAT), str(empty))).find(TraceQuery(limit=1))
+
+    assert (beside_parquet.notes, beside_json.notes) == (notes, notes)
+    with pytest.raises(InputError, match="it is empty"):
+        FileSource((str(empty),)).services()

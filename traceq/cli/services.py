@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from traceq.catalog import OperationList, ServiceList
 from traceq.cli.options import ServiceOptions, SourceOptions, service_argument
@@ -34,7 +35,7 @@ def services(options: ServicesOptions) -> None:
     """
     with opened(options.source, options.output) as source:
         answer = ServiceList(source.services())
-    asked = asked_of(source, TraceQuery())
+    asked = replace(asked_of(source, TraceQuery()), notes=source.notes())
     emit(services_report(answer, asked), asked, options.output)
 
 
@@ -67,5 +68,5 @@ def operations(options: OperationsOptions) -> None:
         raise typer.BadParameter("name the service whose operations to list", param_hint="SERVICE")
     with opened(options.source, options.output) as source:
         answer = OperationList(service, source.operations(service))
-    asked = asked_of(source, TraceQuery(service=service))
+    asked = replace(asked_of(source, TraceQuery(service=service)), notes=source.notes())
     emit(operations_report(answer, asked), asked, options.output)

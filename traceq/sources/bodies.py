@@ -133,17 +133,23 @@ def holds_parquet(location: str) -> bool:
     path = Path(location)
     if path.is_dir():
         return bool(parquet_below(path))
-    return path.is_file() and (location.lower().endswith(_PARQUET_SUFFIX) or _begins_as_parquet(path))
+    return _is_filled(path) and (location.lower().endswith(_PARQUET_SUFFIX) or _begins_as_parquet(path))
+
+
+def _is_filled(path: Path) -> bool:
+    """Whether it is a file that is not empty: an empty one is of no format."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def parquet_below(directory: Path) -> list[Path]:
-    """List the Parquet files of a directory, in order of their names."""
-    return sorted(
+    """List the Parquet files of a directory, in order of their names, without empty ones."""
+    named = (
         Path(folder) / name
         for folder, folders, names in os.walk(directory)
         for name in names
         if name.lower().endswith(_PARQUET_SUFFIX) and not name.startswith(".") and not _is_hidden(folder, directory)
     )
+    return sorted(filter(_is_filled, named))
 
 
 def _is_hidden(folder: str, directory: Path) -> bool:

@@ -223,6 +223,10 @@ class FileSource:
         """The listener for the progress of reading, for those who read slices."""
         return self._progress
 
+    def notes(self) -> tuple[str, ...]:
+        """Say which files are left out, or end in the middle, whatever is asked of the others."""
+        return self._files.notes
+
     def services(self) -> tuple[str, ...]:
         """List the services of all spans, sorted."""
         return tuple(sorted(self._known().operations))

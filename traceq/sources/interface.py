@@ -105,6 +105,12 @@ class Source(Place, Protocol):
     that nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
     """
 
+    def notes(self) -> tuple[str, ...]:
+        """Say what there is to say about files once they were read, one sentence each; nothing about a server.
+
+        Answers of `find` and slices have the notes about what they are made of.
+        """
+
     def services(self) -> tuple[str, ...]:
         """List the services it knows, sorted."""
 

@@ -74,11 +74,9 @@ from traceq.untrusted import printable
 
 logger = logging.getLogger(__name__)
 
-_DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY
-"""Jaeger UI's choice."""
+_DEPENDENCIES_LOOKBACK_NS = 7 * NS_PER_DAY  # Jaeger UI's choice
 _MOST_NAMED = 5
-_MOST_NAMES = 8
-"""Of one operation, whose name holds ids: more of them cost more than to look at everything."""
+_MOST_NAMES = 8  # of one operation, whose name holds ids: more of them cost more than to look at everything
 _TRACE_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
@@ -135,6 +133,10 @@ class JaegerSource:
     def is_live(self) -> bool:
         """Yes: new traces reach it."""
         return True
+
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: its answers have their own."""
+        return ()
 
     def services(self) -> tuple[str, ...]:
         """List the services it knows, sorted; Elasticsearch knows those of the last 72 hours."""
@@ -488,8 +490,7 @@ def _sample_notes(query: TraceQuery, candidates: Candidates[Any]) -> Iterator[st
     if candidates.full:
         limit = plural(query.limit or MOST_TRACES, "trace")
         yield f"of every service the newest {limit} were looked at; there may be more of {_named(candidates.full)}"
-    is_plain = query == TraceQuery(window=query.window, limit=query.limit)
-    if candidates.empty and is_plain:
+    if candidates.empty and query == TraceQuery(window=query.window, limit=query.limit):
         yield f"nothing was found of {_named(candidates.empty)}"
 
 

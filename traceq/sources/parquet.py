@@ -22,7 +22,7 @@ from traceq.codec.parts import Part
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning
-from traceq.sources.bodies import holds_parquet, parquet_below
+from traceq.sources.bodies import files_at, holds_parquet, parquet_below, shown
 from traceq.sources.interface import Input, Progress, ProgressListener
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
@@ -37,7 +37,7 @@ _REMADE = frozenset(("orphan", "duplicate-id", "duplicate-dropped", "self-parent
 
 
 def parquet_files(locations: Iterable[str]) -> list[Path]:
-    """List the Parquet files at these locations, those of a directory in order of their names.
+    """List the Parquet files at these locations, those of a directory in order of their names, without empty ones.
 
     Raises:
         InputError: If one of the locations holds anything but Parquet, or pyarrow is missing.
@@ -45,14 +45,25 @@ def parquet_files(locations: Iterable[str]) -> list[Path]:
     require_pyarrow(next(iter(locations)))
     files: dict[Path, None] = {}
     for location in locations:
+        path = Path(location)
+        if path.is_file() and not path.stat().st_size:
+            continue
         if not holds_parquet(location):
             raise InputError(
                 f"{printable(location)} is not Parquet, and other files given are",
                 hint="ask them one after the other, or convert them to Parquet first, see `traceq convert --help`",
             )
-        path = Path(location)
         files |= dict.fromkeys(parquet_below(path) if path.is_dir() else (path,))
     return list(files)
+
+
+def _left_out(locations: tuple[str, ...]) -> Iterator[str]:
+    """Say which files at these locations are not read: empty ones, and what is in directories beside Parquet."""
+    for file in files_at(locations):
+        if not Path(file).stat().st_size:
+            yield f"{shown(file)}: left out, since it is empty"
+        elif not holds_parquet(file):
+            yield f"{shown(file)}: left out, since Parquet that traceq wrote is read alone"
 
 
 def is_foreign(locations: Iterable[str]) -> bool:
@@ -264,12 +275,10 @@ class ParquetFiles:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A note about each file that was written without attributes."""
-        return tuple(
-            f"{printable(str(file.path))} was written without attributes, events and links"
-            for file in self._files
-            if not file.has_details
-        )
+        """A note about each file that was written without attributes, or is not read."""
+        plain = [file for file in self._files if not file.has_details]
+        told = (f"{printable(str(file.path))} was written without attributes, events and links" for file in plain)
+        return (*told, *_left_out(self._locations))
 
     @contextmanager
     def slices(self) -> Iterator[Input]:
