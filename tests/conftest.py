@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -20,12 +19,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # `--hypothesis-profile` comes later and may choose another one.
 settings.load_profile("ci")
-
-
-def pytest_collection_finish() -> None:
-    """Leave the modules and tests, which stay, out of every later search for garbage."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture
