@@ -215,7 +215,7 @@ def read_state(folder: Path) -> State | None:
         return msgspec.convert({**told, "asked": told}, State)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read {printable(str(path))}: {type(error).__name__}", hint=hint) from error
 
 
