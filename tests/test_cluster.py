@@ -59,16 +59,16 @@ def test_a_worker_that_dies_costs_a_retry_and_not_the_answer(tmp_path: Path) -> 
     options = RequestOptions("chat-service")
     question = BottleneckQuestion(options)
 
-    with FileSource((str(tmp_path),)).slices() as found:
-        serial = summarize(found, TraceQuery(), question)
+    with FileSource((str(tmp_path),)).slices() as cut:
+        serial = summarize(cut, TraceQuery(), question)
         with distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
         ) as cluster:
             executor = OneDeath(DaskExecutor(cluster.scheduler_address), tmp_path / "died")
-            spread = summarize(found, TraceQuery(), question, executor)
+            spread = summarize(cut, TraceQuery(), question, executor)
 
     assert (tmp_path / "died").exists()
-    assert len(found.slices) == 6
+    assert len(cut.found.slices) == 6
     assert question.rank(spread.sums).to_dict() == question.rank(serial.sums).to_dict()
     assert replace(spread, sums=serial.sums) == serial
 

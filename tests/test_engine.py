@@ -24,7 +24,7 @@ from traceq.errors import DecodeError
 from traceq.executors import ProcessExecutor, ThreadExecutor
 from traceq.query import WARNINGS_KEPT, TraceQuery, sum_warnings
 from traceq.sources.files import FileSource
-from traceq.sources.interface import Progress, Slice
+from traceq.sources.interface import Progress, Slice, Slicing
 from traceq.sources.parquet import ParquetSlice
 from traceq.sources.slices import sliced
 from traceq.traces import TraceWarning, normal_id
@@ -63,9 +63,9 @@ def test_slices_of_any_size_give_what_one_table_gives(
     with TemporaryDirectory() as folder:
         file = written(folder, pieces[::2] + pieces[1::2], form)
         table = FileSource((file,)).find(EVERYTHING).traces
-        with sliced((file,), slice_bytes=slice_bytes) as found:
-            ranked = summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS))
-            called = summarize(found, EVERYTHING, DependencyQuestion())
+        with sliced((file,), slice_bytes=slice_bytes) as cut:
+            ranked = summarize(cut, EVERYTHING, BottleneckQuestion(REQUESTS))
+            called = summarize(cut, EVERYTHING, DependencyQuestion())
 
     assert as_text(ranked.sums) == as_text(BottleneckQuestion(REQUESTS).collect(table))
     assert from_sums(called.sums).to_dict() == from_sums(count_calls(table)).to_dict()
@@ -79,8 +79,8 @@ def test_otlp_lines_give_what_one_table_gives(*, documents: list[dict[str, Any]]
     with TemporaryDirectory() as folder:
         file = written(folder, [*documents, *documents[:1]], "lines")
         table = FileSource((file,)).find(EVERYTHING).traces
-        with sliced((file,), slice_bytes=slice_bytes) as found:
-            ranked = summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+        with sliced((file,), slice_bytes=slice_bytes) as cut:
+            ranked = summarize(cut, EVERYTHING, BottleneckQuestion(REQUESTS))
 
     assert as_text(ranked.sums) == as_text(BottleneckQuestion(REQUESTS).collect(table))
 
@@ -101,20 +101,20 @@ def test_a_service_and_tags_are_looked_for_as_in_one_table(archive: str, query: 
     options = RequestOptions(query.service)
     table = FileSource((archive,)).find(query).traces
 
-    with sliced((archive,), slice_bytes=20_000) as found:
+    with sliced((archive,), slice_bytes=20_000) as cut:
         question = BottleneckQuestion(options)
-        summary = summarize(found, query, question)
+        summary = summarize(cut, query, question)
 
-    assert len(found.slices) > 5
+    assert len(cut.found.slices) > 5
     assert question.rank(summary.sums).to_dict() == question.rank(question.collect(table)).to_dict()
     assert summary.warnings.counts == sum_warnings(table.warnings).counts
     assert any(culprit.statement for request in summary.sums.slowest for culprit in request.culprits)
 
 
 def test_any_number_of_workers_gives_the_same_bytes(archive: str) -> None:
-    with sliced((archive,), slice_bytes=20_000) as found:
+    with sliced((archive,), slice_bytes=20_000) as cut:
         one, two = (
-            summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS), local_executor(found.slices, jobs))
+            summarize(cut, EVERYTHING, BottleneckQuestion(REQUESTS), local_executor(cut.found.slices, jobs))
             for jobs in (1, 2)
         )
 
@@ -127,8 +127,8 @@ def test_of_some_traces_no_others_are_decoded(archive: str) -> None:
     wanted = sorted(every)[::7]
     ids = frozenset(map(normal_id, [*wanted, "dead"]))
 
-    with sliced((archive,), slice_bytes=20_000) as found:
-        tables = [table for piece in found.slices for table in piece.traces(ids, with_details=True)]
+    with sliced((archive,), slice_bytes=20_000) as cut:
+        tables = [table for piece in cut.found.slices for table in piece.traces(ids, with_details=True)]
 
     assert sorted(trace_id for table in tables for trace_id in table.trace_ids) == wanted
     assert all(table.details is not None for table in tables)
@@ -140,10 +140,10 @@ def test_a_wrong_guess_costs_a_second_look(tmp_path: Path) -> None:
     outer[1]["note"] = [1, *inner]
     file = written(str(tmp_path), outer, "list")
 
-    with sliced((file,), slice_bytes=300) as found:
+    with sliced((file,), slice_bytes=300) as cut:
         with pytest.raises(DecodeError):
-            summarize(replace(found, proven=None), EVERYTHING, BottleneckQuestion(REQUESTS))
-        summary = summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+            summarize(Slicing(replace(cut.found, proven=None)), EVERYTHING, BottleneckQuestion(REQUESTS))
+        summary = summarize(cut, EVERYTHING, BottleneckQuestion(REQUESTS))
 
     assert (summary.trace_count, summary.sums.span_count) == (4, 12)
 
@@ -153,20 +153,20 @@ def test_what_is_broken_stays_broken(tmp_path: Path) -> None:
     write(path, Shape(5, 3))
     path.write_bytes(path.read_bytes().replace(b'"spans":', b'"spans":5,"x":', 1))
 
-    with sliced((str(path),), slice_bytes=300) as found, pytest.raises(DecodeError, match=r"cannot read trace \w+ of"):
-        summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS))
+    with sliced((str(path),), slice_bytes=300) as cut, pytest.raises(DecodeError, match=r"cannot read trace \w+ of"):
+        summarize(cut, EVERYTHING, BottleneckQuestion(REQUESTS))
 
 
 def test_progress_counts_bytes_and_traces(archive: str) -> None:
     seen: list[Progress] = []
 
-    with sliced((archive,), slice_bytes=20_000) as found:
-        summarize(found, EVERYTHING, BottleneckQuestion(REQUESTS), progress=seen.append)
+    with sliced((archive,), slice_bytes=20_000) as cut:
+        summarize(cut, EVERYTHING, BottleneckQuestion(REQUESTS), progress=seen.append)
 
-    total = sum(piece.byte_count for piece in found.slices)
+    total = sum(piece.byte_count for piece in cut.found.slices)
     assert seen[0] == Progress("summing up traces", 0, total, 0, is_bytes=True)
     assert seen[-1] == Progress("summing up traces", total, total, 60, is_bytes=True)
-    assert len(seen) == 1 + len(found.slices)
+    assert len(seen) == 1 + len(cut.found.slices)
 
 
 def test_warnings_are_all_counted_and_the_first_listed() -> None:

@@ -50,13 +50,13 @@ def test_slices_and_workers_know_what_one_table_does(archive: str, least: int, m
     table = FileSource((archive,)).find(TraceQuery()).traces
     expected = QUESTION.rank(QUESTION.collect(table)).to_dict()
 
-    with sliced((archive,), slice_bytes=5_000) as found:
+    with sliced((archive,), slice_bytes=5_000) as cut:
         answers = [
-            QUESTION.rank(summarize(found, TraceQuery(), QUESTION, executor).sums).to_dict()
-            for executor in (SerialExecutor(), local_executor(found.slices, 2))
+            QUESTION.rank(summarize(cut, TraceQuery(), QUESTION, executor).sums).to_dict()
+            for executor in (SerialExecutor(), local_executor(cut.found.slices, 2))
         ]
-    with sliced((archive,)) as found:
-        answers.append(QUESTION.rank(summarize(found, TraceQuery(), QUESTION).sums).to_dict())
+    with sliced((archive,)) as cut:
+        answers.append(QUESTION.rank(summarize(cut, TraceQuery(), QUESTION).sums).to_dict())
 
     assert [json.dumps(answer) for answer in answers] == [json.dumps(expected)] * 3
     assert held_ns(expected, "INSERT") == 60 * 30 * MS

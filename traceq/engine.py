@@ -41,6 +41,7 @@ from traceq.sources.interface import (
     ProgressListener,
     Slice,
     SlicedSource,
+    Slicing,
     Source,
     no_progress,
 )
@@ -190,8 +191,8 @@ def asking(source: Source, wanted: Wanted, workers: Workers = Workers()) -> Iter
         TraceqError: When a question is put, if a worker dies.
     """
     if isinstance(wanted, TraceQuery) and is_sliced(source, wanted):
-        with source.slices() as found:
-            yield _Slices(source, wanted, found, workers)
+        with source.slices() as cut:
+            yield _Slices(source, wanted, cut, workers)
     else:
         yield _OneTable(source, wanted)
 
@@ -258,16 +259,16 @@ class _Slices(Struct, frozen=True):
 
     source: SlicedSource
     query: TraceQuery
-    found: Input
+    cut: Slicing
     workers: Workers
 
     def __call__(self, question: Question[_Sums], /) -> Reply[_Sums]:
         executor = self._executor(with_details=needs_details(question, self.query))
-        summary = summarize(self.found, self.query, question, executor, self.source.progress)
-        notes = self.found.notes
+        summary = summarize(self.cut, self.query, question, executor, self.source.progress)
+        notes = self.cut.found.notes
         if not summary.trace_count:
             self.source.check_names(self.query, summary.met)
-            notes += why_nothing(self.source, self.query, partial(summarize, self.found, executor=executor))
+            notes += why_nothing(self.source, self.query, partial(summarize, self.cut, executor=executor))
         return Reply(summary.sums, structs.replace(asked_of(self.source, self.query, summary.warnings), notes=notes))
 
     def _executor(self, *, with_details: bool) -> Executor:
@@ -275,10 +276,10 @@ class _Slices(Struct, frozen=True):
             from traceq.executors import DaskExecutor
 
             return DaskExecutor(self.workers.cluster)
-        return local_executor(self.found.slices, self.workers.jobs, with_details=with_details)
+        return local_executor(self.cut.found.slices, self.workers.jobs, with_details=with_details)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
-        return self.found.calls  # dependency tables in files have no times
+        return self.cut.found.calls  # dependency tables in files have no times
 
 
 class Summary(Struct, Generic[_Sums], frozen=True):
@@ -392,7 +393,7 @@ def needs_details(question: Question[Sums], query: TraceQuery) -> bool:
 
 
 def summarize(
-    found: Input,
+    cut: Slicing,
     query: TraceQuery,
     question: Question[_Sums],
     executor: Executor | None = None,
@@ -406,9 +407,9 @@ def summarize(
     """
     here = executor or SerialExecutor()
     total: Summary[_Sums] = Summary(question.nothing())
-    for attempt in found.attempts():
-        with attempt as trusted:
-            slices = trusted.slices
+    for attempt in cut.attempts():
+        with attempt as found:
+            slices = found.slices
             learned = (
                 _learn(slices, query, question, here) if _learns(question) and not _is_kept(slices, here) else None
             )
@@ -424,7 +425,7 @@ def summarize(
             if isinstance(question, Completing):
                 # Starting other processes takes longer than reading a few spans.
                 reader = here if _works_in_threads(here) else SerialExecutor()
-                total = replace(total, sums=question.complete(total.sums, partial(_look_up, trusted, reader)))
+                total = replace(total, sums=question.complete(total.sums, partial(_look_up, found, reader)))
             break
     # Services and operations count only where nothing matched at all.
     return total if not total.trace_count else replace(total, met=frozenset())

@@ -98,13 +98,13 @@ def test_what_comes_while_a_file_is_read_is_not_read(tmp_path: Path) -> None:
     source = open_source((str(path),), ConnectionOptions())
     assert isinstance(source, SlicedSource)
 
-    with source.slices() as found:
+    with source.slices() as cut:
         with path.open("ab") as file:
             file.write(LINE.replace(b"0", b"1")[len(LINE) // 2 :] + LINE.replace(b"0", b"2"))
-        traces = [table for piece in found.slices for table in piece.tables(with_details=True)]
+        traces = [table for piece in cut.found.slices for table in piece.tables(with_details=True)]
 
     assert sum(len(table) for table in traces) == 1
-    assert "1 incomplete" in " ".join(found.notes) or "ends in the middle" in " ".join(found.notes)
+    assert "1 incomplete" in " ".join(cut.found.notes) or "ends in the middle" in " ".join(cut.found.notes)
 
 
 @pytest.mark.parametrize("by_slices", [False, True])

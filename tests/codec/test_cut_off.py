@@ -79,8 +79,8 @@ def test_slices_tell_the_same(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     file.write_bytes((LINES + b"\n") * 9 + v1(9)[:-7])
 
-    with sliced((str(file),), slice_bytes=500) as found:
-        traces = sum(len(table) for piece in found.slices for table in piece.tables(with_details=False))
+    with sliced((str(file),), slice_bytes=500) as cut:
+        traces = sum(len(table) for piece in cut.found.slices for table in piece.tables(with_details=False))
 
     assert traces == 3
-    assert found.notes == (f"{file}: {NOTE}",)
+    assert cut.found.notes == (f"{file}: {NOTE}",)

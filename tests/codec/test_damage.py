@@ -70,9 +70,9 @@ def test_a_document_that_ends_anywhere_is_read_up_to_its_last_whole_item(body: b
         (note,) = document.notes
         assert note == CUT_OFF or (note == CUT_TRACE and body is JAEGER and len(document.parts) == 1)
         counts.append(len(document.parts))
-        with sliced((str(file),), slice_bytes=60) as found:
-            assert found.notes == (f"{file}: {note}",)
-            assert sum(piece.trace_count for piece in found.slices) == counts[-1]
+        with sliced((str(file),), slice_bytes=60) as cut:
+            assert cut.found.notes == (f"{file}: {note}",)
+            assert sum(piece.trace_count for piece in cut.found.slices) == counts[-1]
 
     assert counts == sorted(counts)
     assert set(counts) == {1, 2, 3}
@@ -125,8 +125,8 @@ def test_a_file_with_nothing_whole_is_left_out_where_others_hold_traces(content:
     bad.write_bytes(content)
 
     found = FileSource((str(tmp_path),)).find(TraceQuery(limit=None))
-    with sliced((str(tmp_path),)) as in_slices:
-        notes = in_slices.notes
+    with sliced((str(tmp_path),)) as cut:
+        notes = cut.found.notes
 
     assert (len(found.traces), found.notes) == (3, notes)
     assert notes[0].startswith(f"{bad}: left out, since ")
@@ -229,10 +229,10 @@ def test_half_of_a_pair_at_the_end_is_not_taken_for_the_end(tmp_path: Path) -> N
     file = tmp_path / "x.json"
     file.write_bytes(as_json([zipkin(1), zipkin(2, "g@")]).replace(b"@", rb"\ud800"))
 
-    with sliced((str(file),), slice_bytes=50) as found:
-        count = sum(table.span_count for piece in found.slices for table in piece.tables(with_details=False))
+    with sliced((str(file),), slice_bytes=50) as cut:
+        count = sum(table.span_count for piece in cut.found.slices for table in piece.tables(with_details=False))
 
-    assert (count, found.notes) == (2, ())
+    assert (count, cut.found.notes) == (2, ())
     assert read_document(as_json(v1(1)) + b"\n" + as_json(v1(2, "g@")).replace(b"@", rb"\ud800"), "x").notes == ()
 
 
@@ -272,8 +272,8 @@ def _whole_count(file: str) -> int:
 
 
 def _sliced_count(file: str) -> int:
-    with sliced((file,), slice_bytes=60) as found:
-        for attempt in found.attempts():
+    with sliced((file,), slice_bytes=60) as cut:
+        for attempt in cut.attempts():
             with attempt as trusted:
                 return sum(table.span_count for piece in trusted.slices for table in piece.tables(with_details=False))
     raise AssertionError

@@ -24,8 +24,8 @@ def test_a_name_in_the_footer_that_is_damaged_is_told(name: bytes, put: bytes, t
     for at in [at for at in range(len(body)) if body.startswith(name, at)]:
         file.write_bytes(body[: at + 1] + put + body[at + 2 :])
         try:
-            with FileSource((str(file),)).slices() as found:
-                tables = [table for piece in found.slices for table in piece.tables(with_details=True)]
+            with FileSource((str(file),)).slices() as cut:
+                tables = [table for piece in cut.found.slices for table in piece.tables(with_details=True)]
         except DecodeError as error:
             assert str(file) in error.message  # noqa: PT017  it may be readable, too
         else:

@@ -104,8 +104,8 @@ def test_a_trace_that_is_spread_over_files_is_put_together(tmp_path: Path) -> No
         one = {name: pa.array(content)[row : row + 1] for name, content in CLICKHOUSE.items() if "." not in name}
         pq.write_table(pa.table(one), tmp_path / f"{row}.parquet")
 
-    with sliced((str(tmp_path),), slice_bytes=10) as found:
-        parted = [each for one in found.slices for each in one.tables(with_details=True)]
+    with sliced((str(tmp_path),), slice_bytes=10) as cut:
+        parted = [each for one in cut.found.slices for each in one.tables(with_details=True)]
 
     assert columns(joined(parted, with_details=True)) == columns(whole(tmp_path))
     assert (whole(tmp_path).span_count, list(whole(tmp_path).parents)) == (2, [-1, 0])

@@ -128,8 +128,8 @@ def test_files_of_collectors_are_read_whole_and_in_slices(body: bytes, tmp_path:
     file = str(tmp_path / "traces.pb")
 
     whole = joined(list(JsonFiles((file,), no_progress).tables(with_details=True)), with_details=True)
-    with sliced((file,), slice_bytes=100) as found:
-        parted = joined([t for each in found.slices for t in each.tables(with_details=True)], with_details=True)
+    with sliced((file,), slice_bytes=100) as cut:
+        parted = joined([t for each in cut.found.slices for t in each.tables(with_details=True)], with_details=True)
 
     assert columns(whole) == columns(parted)
     assert (whole.trace_ids, whole.span_count, list(whole.parents)) == ((TRACE_ID,), 8, list(range(-1, 7)))

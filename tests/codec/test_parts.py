@@ -67,8 +67,8 @@ def test_every_reading_tells_traces_apart(separator: str, long_name: str, tmp_pa
     source = FileSource((str(file),))
 
     def of_slices() -> list[Traces]:
-        with sliced((str(file),), slice_bytes=400) as found:
-            for attempt in found.attempts():
+        with sliced((str(file),), slice_bytes=400) as cut:
+            for attempt in cut.attempts():
                 with attempt as trusted:
                     return [table for piece in trusted.slices for table in piece.tables(with_details=False)]
         raise AssertionError

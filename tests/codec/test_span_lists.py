@@ -86,10 +86,10 @@ def test_a_long_list_is_more_than_one_slice(write: Callable[[list[_Json]], str],
     file = tmp_path / "x.json"
     file.write_text(write([span(number // 7, number) for number in range(70)]), encoding="utf-8")
 
-    with sliced((str(file),), slice_bytes=3000) as found:
-        tables = [table for piece in found.slices for table in piece.tables(with_details=False)]
+    with sliced((str(file),), slice_bytes=3000) as cut:
+        tables = [table for piece in cut.found.slices for table in piece.tables(with_details=False)]
 
-    assert len(found.slices) > 2
+    assert len(cut.found.slices) > 2
     assert sorted(trace_id for table in tables for trace_id in table.trace_ids) == [f"{n:016x}" for n in range(1, 11)]
     assert sum(table.span_count for table in tables) == 70
 
@@ -99,11 +99,11 @@ def test_what_is_wrong_with_a_list_is_told_as_of_a_whole_one(tmp_path: Path) -> 
     body = flat([span(1, 1), {**span(1, 2), "traceId": ""}, span(2, 3), span(3, 4)])
     file.write_text(body[:-30], encoding="utf-8")
 
-    with sliced((str(file),), slice_bytes=300) as found:
-        count = sum(table.span_count for piece in found.slices for table in piece.tables(with_details=False))
+    with sliced((str(file),), slice_bytes=300) as cut:
+        count = sum(table.span_count for piece in cut.found.slices for table in piece.tables(with_details=False))
 
     nameless = f"left out because they name no trace: 1 span (first: {file})"
-    assert (count, set(found.notes)) == (2, {f"{file}: {nameless}", f"{file}: {CUT_OFF}"})
+    assert (count, set(cut.found.notes)) == (2, {f"{file}: {nameless}", f"{file}: {CUT_OFF}"})
     assert set(read_document(body[:-30].encode(), str(file)).notes) == {nameless, CUT_OFF}
 
 

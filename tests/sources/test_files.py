@@ -247,8 +247,8 @@ def test_what_is_stored_under_half_of_a_traces_id_belongs_to_it(tmp_path: Path) 
     source = FileSource((str(path),))
 
     joined = source.trace(half)
-    with source.slices() as found:
-        (table,) = [table for piece in found.slices for table in piece.tables(with_details=False)]
+    with source.slices() as cut:
+        (table,) = [table for piece in cut.found.slices for table in piece.tables(with_details=False)]
 
     assert (joined.trace_ids, joined.span_ids, list(joined.parents)) == ((whole,), ("a", "b"), [-1, 0])
     assert table.trace_ids == ("c", whole)

@@ -71,8 +71,8 @@ def test_a_trace_is_found_by_its_id_and_its_prefix(chat: Path) -> None:
 
 
 def test_slices_can_be_sent_elsewhere_and_find_attributes(chat: Path) -> None:
-    with FileSource((str(chat),)).slices() as found:
-        slices = pickle.loads(pickle.dumps(found.slices))  # noqa: S301 - our own bytes
+    with FileSource((str(chat),)).slices() as cut:
+        slices = pickle.loads(pickle.dumps(cut.found.slices))  # noqa: S301 - our own bytes
 
     (table,) = [table for piece in slices for table in piece.tables(with_details=False)]
     (attributes,) = slices[0].attributes({table.trace_ids[3]: {table.span_ids[table.offsets[3]]}})
@@ -88,8 +88,8 @@ def test_parts_of_a_trace_in_several_files_are_put_together(tmp_path: Path) -> N
 
     source = FileSource((str(tmp_path),))
     traces = source.trace("a1")
-    with source.slices() as found:
-        slices = found.slices
+    with source.slices() as cut:
+        slices = cut.found.slices
 
     assert traces.span_ids == ("c", "p")
     assert list(traces.parents) == [1, -1]
@@ -105,14 +105,14 @@ def test_some_traces_are_read_alone_wherever_their_parts_are(chat: Path, tmp_pat
     write(tmp_path / "1.parquet", assemble([record(child, trace_id="a1"), record(parent, trace_id="b1")]))
     write(tmp_path / "2.parquet", assemble([record(parent, trace_id="00a1"), record(parent, trace_id="c1")]))
 
-    with FileSource((str(tmp_path),)).slices() as scattered:
-        parts = [table for piece in scattered.slices for table in piece.traces({"a1", "c1", "dead"}, with_details=True)]
-    with FileSource((str(chat),)).slices() as found:
-        (every,) = [table for piece in found.slices for table in piece.tables(with_details=True)]
+    with FileSource((str(tmp_path),)).slices() as cut:
+        parts = [table for piece in cut.found.slices for table in piece.traces({"a1", "c1", "dead"}, with_details=True)]
+    with FileSource((str(chat),)).slices() as cut:
+        (every,) = [table for piece in cut.found.slices for table in piece.tables(with_details=True)]
         wanted = every.trace_ids[5:50:9]
         (some,) = [
             table
-            for piece in found.slices
+            for piece in cut.found.slices
             for table in piece.traces({normal_id(each) for each in wanted}, with_details=True)
         ]
 

@@ -51,13 +51,13 @@ def test_slices_hold_what_the_files_hold(bodies: list[bytes], tmp_path: Path) ->
         (tmp_path / f"{number}.json").write_bytes(body)
     whole = joined(list(JsonFiles((str(tmp_path),), no_progress).tables(with_details=True)), with_details=True)
 
-    with sliced((str(tmp_path),), slice_bytes=500) as found:
-        tables = [table for each in found.slices for table in each.tables(with_details=True)]
+    with sliced((str(tmp_path),), slice_bytes=500) as cut:
+        tables = [table for each in cut.found.slices for table in each.tables(with_details=True)]
 
     together = joined(tables, with_details=True)
     order = sorted(range(len(together)), key=lambda position: whole.trace_ids.index(together.trace_ids[position]))
     assert columns(together.select(order)) == columns(whole)
-    assert sum(each.trace_count for each in found.slices) == len(whole) == 9
+    assert sum(each.trace_count for each in cut.found.slices) == len(whole) == 9
     assert whole.span_count == len(SPANS)
 
 
@@ -102,13 +102,13 @@ def test_lines_of_otlp_are_read_alike_one_by_one_and_in_slices(
     whole = joined(list(files.tables(with_details=with_details)), with_details=with_details)
 
     # Files that are smaller than a slice are not split.
-    with sliced((str(tmp_path),), slice_bytes=len(as_json(lines[0]))) as found:
-        tables = [table for each in found.slices for table in each.tables(with_details=with_details)]
+    with sliced((str(tmp_path),), slice_bytes=len(as_json(lines[0]))) as cut:
+        tables = [table for each in cut.found.slices for table in each.tables(with_details=with_details)]
 
     together = joined(tables, with_details=with_details)
     order = sorted(range(len(together)), key=lambda position: whole.trace_ids.index(together.trace_ids[position]))
     assert columns(together.select(order)) == columns(whole)
-    assert bool(found.notes) == bool(files.notes)
+    assert bool(cut.found.notes) == bool(files.notes)
 
 
 def test_only_lines_with_one_trace_are_read_in_one_go() -> None:

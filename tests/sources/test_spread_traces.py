@@ -119,8 +119,8 @@ def told(*tables: Traces) -> dict[str, set[str]]:
 
 
 def of_slices(path: str, slice_bytes: int) -> Iterator[Traces]:
-    with sliced((path,), slice_bytes=slice_bytes) as found:
-        for attempt in found.attempts():
+    with sliced((path,), slice_bytes=slice_bytes) as cut:
+        for attempt in cut.attempts():
             with attempt as trusted:
                 yield from [table for piece in trusted.slices for table in piece.tables(with_details=False)]
                 break
@@ -160,9 +160,9 @@ def test_every_reading_gives_the_same_traces(placed: list[tuple[str, list[Placed
 def test_what_was_cut_with_care_stays_so_for_a_few_traces(slice_bytes: int, tmp_path: Path) -> None:
     expected = write(tmp_path, [("v1-list", [(IDS[0], [IDS[0]]), (IDS[2], [IDS[2], IDS[0]])])])
 
-    with sizes(0), sliced((str(tmp_path),), slice_bytes=slice_bytes) as found:
-        summarize(found, TraceQuery(limit=None), BottleneckQuestion(RequestOptions()))
-        (trusted,) = (attempt.found for attempt in found.attempts())
+    with sizes(0), sliced((str(tmp_path),), slice_bytes=slice_bytes) as cut:
+        summarize(cut, TraceQuery(limit=None), BottleneckQuestion(RequestOptions()))
+        (trusted,) = (attempt.found for attempt in cut.attempts())
         of_one = [table for piece in trusted.slices for table in piece.traces({IDS[0].lstrip("0")}, with_details=False)]
 
     assert told(*of_one) == {IDS[0]: expected[IDS[0]]}
@@ -171,7 +171,7 @@ def test_what_was_cut_with_care_stays_so_for_a_few_traces(slice_bytes: int, tmp_
 def test_workers_tell_that_an_object_lists_spans_of_several_traces(tmp_path: Path) -> None:
     write(tmp_path, [("v1-list", [(IDS[0], [IDS[0]]), (IDS[2], [IDS[2], IDS[0]]), (IDS[3], [IDS[3]])])])
 
-    with sizes(0), sliced((str(tmp_path),), slice_bytes=300) as found:
-        summary = summarize(found, TraceQuery(limit=None), TimesQuestion(), ProcessExecutor(2))
+    with sizes(0), sliced((str(tmp_path),), slice_bytes=300) as cut:
+        summary = summarize(cut, TraceQuery(limit=None), TimesQuestion(), ProcessExecutor(2))
 
     assert summary.trace_count == 3

@@ -138,11 +138,11 @@ class _Writer(Protocol):
 def _convert(options: ConvertOptions, target: Target, listener: ProgressListener) -> _Written:
     from traceq.sources.files import FileSource
 
-    with FileSource(expanded(options.sources), listener).slices() as found:
-        for attempt in found.attempts():
-            with attempt as trusted:
+    with FileSource(expanded(options.sources), listener).slices() as cut:
+        for attempt in cut.attempts():
+            with attempt as found:
                 write = _write_parquet if target in ("parquet", "otap") else _write_text
-                return write(trusted, options, target, listener)
+                return write(found, options, target, listener)
     raise AssertionError("the last attempt either succeeds or raises")
 
 

@@ -24,10 +24,10 @@ from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import (
     Found,
     FoundSummaries,
-    Input,
     LeftOut,
     Progress,
     ProgressListener,
+    Slicing,
     nearest_names,
     no_progress,
 )
@@ -61,7 +61,7 @@ class _Files(Protocol):
     def table(self, groups: Sequence[Sequence[Part]], *, with_details: bool) -> Traces:
         """Decode these traces, in this order."""
 
-    def slices(self) -> AbstractContextManager[Input]:
+    def slices(self) -> AbstractContextManager[Slicing]:
         """Divide the files into slices."""
 
     def part(self, digits: str = "") -> None:
@@ -131,7 +131,7 @@ class JsonFiles:
         groups = by_trace(parted(chain.from_iterable(self.groups)))
         self._contents = replace(self._contents, groups=tuple(map(tuple, groups.values())))
 
-    def slices(self) -> AbstractContextManager[Input]:
+    def slices(self) -> AbstractContextManager[Slicing]:
         """Divide the files into slices; see `slices.sliced`."""
         from traceq.sources.slices import sliced
 
@@ -336,7 +336,7 @@ class FileSource:
             self._files.part()
             return read()
 
-    def slices(self) -> AbstractContextManager[Input]:
+    def slices(self) -> AbstractContextManager[Slicing]:
         """Divide the files into slices, for questions about more traces than fit in memory.
 
         Standard input can be read only once: either in slices or by one of the other methods.

@@ -207,21 +207,8 @@ def _nobody_knows(_trace_id: str) -> None:
     return None
 
 
-class Attempt(Struct, frozen=True):
-    """A try to work on an input; holds back a `DecodeError` where another try may do better."""
-
-    found: Input
-    is_last: bool
-
-    def __enter__(self) -> Input:
-        return self.found
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        return not self.is_last and kind is not None and issubclass(kind, DecodeError)
-
-
-class Input(Struct):
-    """An input as slices; they become others when it turns out that they were badly cut."""
+class Input(Struct, frozen=True):
+    """Files as slices."""
 
     slices: Sequence[Slice]
     calls: tuple[ServiceCall, ...] = ()
@@ -232,18 +219,6 @@ class Input(Struct):
     """Gives slices anew, at twice the cost, when a `DecodeError` may come from a wrong guess where traces begin;
     None where nothing was guessed."""
     holder: Holder = _nobody_knows
-
-    def attempts(self) -> Iterator[Attempt]:
-        """Give the slices to work on, and once more, cut with care, where it turns out that they were badly cut.
-
-        Each attempt is a context that gives an input; the one that succeeds has to end the loop. What was cut with care
-        stays so, also for those who read a few traces afterwards, and cannot find out themselves.
-        """
-        yield Attempt(self, is_last=self.proven is None)
-        if self.proven is not None:
-            cut, self.proven = self.proven(), None
-            self.slices, self.calls, self.notes, self.holder = cut.slices, cut.calls, cut.notes, cut.holder
-            yield Attempt(self, is_last=True)
 
     def holding(self, wanted: Mapping[str, Collection[str]]) -> list[tuple[Slice, dict[str, Collection[str]]]]:
         """Give the slices that hold, or may hold, these spans, and which of them each does.
@@ -259,6 +234,46 @@ class Input(Struct):
         return list(by_slice.values())
 
 
+class Attempt(Struct, frozen=True):
+    """A try to work on an input; holds back a `DecodeError` where another try may do better."""
+
+    found: Input
+    is_last: bool
+
+    def __enter__(self) -> Input:
+        return self.found
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return not self.is_last and kind is not None and issubclass(kind, DecodeError)
+
+
+class Slicing:
+    """Keeps an input as it was cut last, for all who work on it one after the other.
+
+    Args:
+        found: The input as it was cut first.
+    """
+
+    def __init__(self, found: Input) -> None:
+        self._found = found
+
+    @property
+    def found(self) -> Input:
+        """The input, cut with care where it turned out that it had been cut badly."""
+        return self._found
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Give the input to work on, and once more, cut with care, where it turns out that it was badly cut.
+
+        Each attempt is a context that gives an input; the one that succeeds has to end the loop. What was cut with care
+        stays so, also for those who read a few traces afterwards, and cannot find out themselves.
+        """
+        yield Attempt(self._found, is_last=self._found.proven is None)
+        if self._found.proven is not None:
+            self._found = self._found.proven()
+            yield Attempt(self._found, is_last=True)
+
+
 @runtime_checkable
 class SlicedSource(Source, Protocol):
     """A source of any size that can be read in slices: files."""
@@ -267,7 +282,7 @@ class SlicedSource(Source, Protocol):
     def progress(self) -> ProgressListener:
         """Hears how far reading has come."""
 
-    def slices(self) -> AbstractContextManager[Input]:
+    def slices(self) -> AbstractContextManager[Slicing]:
         """Give everything in slices; what was unpacked for them goes when the context ends.
 
         Raises:

@@ -23,7 +23,7 @@ from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning
 from traceq.sources.bodies import files_at, holds_parquet, parquet_below, shown
-from traceq.sources.interface import Input, Progress, ProgressListener
+from traceq.sources.interface import Input, Progress, ProgressListener, Slicing
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
 
@@ -281,9 +281,9 @@ class ParquetFiles:
         return (*told, *_left_out(self._locations))
 
     @contextmanager
-    def slices(self) -> Iterator[Input]:
+    def slices(self) -> Iterator[Slicing]:
         """Divide the files into slices of row groups; traces whose parts are in several files make one more slice."""
-        yield Input(_slices(self._files), self.calls, self.notes)
+        yield Slicing(Input(_slices(self._files), self.calls, self.notes))
 
     def part(self, digits: str = "") -> None:
         """Do nothing: each row names its trace."""

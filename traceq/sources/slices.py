@@ -19,7 +19,7 @@ from traceq.codec.parts import Part, parted
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.errors import NothingWholeError
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
-from traceq.sources.interface import Input, Progress, ProgressListener, no_progress
+from traceq.sources.interface import Input, Progress, ProgressListener, Slicing, no_progress
 from traceq.traces import FoundAttributes, Traces
 
 SLICE_BYTES = 32 * 2**20
@@ -184,7 +184,7 @@ class _Planner:
 @contextmanager
 def sliced(
     locations: tuple[str, ...], progress: ProgressListener = no_progress, slice_bytes: int = SLICE_BYTES
-) -> Iterator[Input]:
+) -> Iterator[Slicing]:
     """Find where the traces are in files, and divide them into slices.
 
     Compressed files and standard input are copied to temporary files, which are removed when the context ends. The
@@ -198,7 +198,7 @@ def sliced(
     with TemporaryDirectory(prefix="traceq-") as folder:
         paths = [(unpacked_file(file, Path(folder)), file) for file in files]
         options = SplitOptions(window=min(slice_bytes, WINDOW_BYTES))
-        yield _look_through(paths, slice_bytes, options, progress)
+        yield Slicing(_look_through(paths, slice_bytes, options, progress))
 
 
 def _look_through(
