@@ -18,14 +18,11 @@ from glob import glob, has_magic
 from io import BufferedReader
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, BinaryIO, Literal, Protocol, TypeAlias, cast
+from typing import IO, BinaryIO, Literal, Protocol, TypeAlias, cast
 
 from traceq.codec.wire import Body, is_whole, whole_lines, zstd
 from traceq.errors import InputError
 from traceq.untrusted import printable
-
-if TYPE_CHECKING:
-    pass
 
 STDIN = "-"
 
@@ -133,12 +130,16 @@ def holds_parquet(location: str) -> bool:
     path = Path(location)
     if path.is_dir():
         return bool(parquet_below(path))
-    return _is_filled(path) and (location.lower().endswith(_PARQUET_SUFFIX) or _begins_as_parquet(path))
+    return (
+        path.is_file()
+        and not is_empty(path)
+        and (location.lower().endswith(_PARQUET_SUFFIX) or _begins_as_parquet(path))
+    )
 
 
-def _is_filled(path: Path) -> bool:
-    """Whether it is a file that is not empty: an empty one is of no format."""
-    return path.is_file() and path.stat().st_size > 0
+def is_empty(path: Path) -> bool:
+    """Whether it is a file without contents, which is of no format; a pipe tells only when it is read."""
+    return path.is_file() and not path.stat().st_size
 
 
 def parquet_below(directory: Path) -> list[Path]:
@@ -149,7 +150,7 @@ def parquet_below(directory: Path) -> list[Path]:
         for name in names
         if name.lower().endswith(_PARQUET_SUFFIX) and not name.startswith(".") and not _is_hidden(folder, directory)
     )
-    return sorted(filter(_is_filled, named))
+    return sorted(path for path in named if path.is_file() and not is_empty(path))
 
 
 def _is_hidden(folder: str, directory: Path) -> bool:

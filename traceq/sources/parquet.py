@@ -22,7 +22,7 @@ from traceq.codec.parts import Part
 from traceq.errors import InputError
 from traceq.records import Codebook, CodedTrace, join
 from traceq.semantics import Attributes, Meaning
-from traceq.sources.bodies import files_at, holds_parquet, parquet_below, shown
+from traceq.sources.bodies import files_at, holds_parquet, is_empty, parquet_below, shown
 from traceq.sources.interface import Input, Progress, ProgressListener, Slicing
 from traceq.traces import FoundAttributes, Traces, TraceWarning, normal_id
 from traceq.untrusted import printable
@@ -46,7 +46,7 @@ def parquet_files(locations: Iterable[str]) -> list[Path]:
     files: dict[Path, None] = {}
     for location in locations:
         path = Path(location)
-        if path.is_file() and not path.stat().st_size:
+        if is_empty(path):
             continue
         if not holds_parquet(location):
             raise InputError(
@@ -60,7 +60,7 @@ def parquet_files(locations: Iterable[str]) -> list[Path]:
 def _left_out(locations: tuple[str, ...]) -> Iterator[str]:
     """Say which files at these locations are not read: empty ones, and what is in directories beside Parquet."""
     for file in files_at(locations):
-        if not Path(file).stat().st_size:
+        if is_empty(Path(file)):
             yield f"{shown(file)}: left out, since it is empty"
         elif not holds_parquet(file):
             yield f"{shown(file)}: left out, since Parquet that traceq wrote is read alone"
