@@ -134,8 +134,8 @@ def check_attributes_later(source: Source, query: TraceQuery) -> None:
     assert found.left_out is not None
     last = whole.traces.span(whole.traces.span_count - 1)
     found_later = found.left_out.attributes({last.trace_id: {last.span_id}})
-    looked_up = {each.name: each._replace(attributes=_lasting(each.attributes)) for each in found_later}
-    expected = FoundAttributes(last.trace_id, last.span_id, last.name, _lasting(last.details.attributes()))
+    looked_up = {each.name: each._replace(attributes=_comparable(each.attributes)) for each in found_later}
+    expected = FoundAttributes(last.trace_id, last.span_id, last.name, _comparable(last.details.attributes()))
     assert looked_up[last.name] == expected
     completed = found.with_attributes()
     assert columns(completed.traces) == columns(whole.traces)
@@ -161,10 +161,10 @@ def starts(traces: Traces) -> list[int]:
 
 
 def attributes(traces: Traces) -> list[Attributes]:
-    """Give every span's attributes."""
-    return [_lasting(traces.span(row).details.attributes()) for row in range(traces.span_count)]
+    """Give every span's attributes, as text that can be compared."""
+    return [_comparable(traces.span(row).details.attributes()) for row in range(traces.span_count)]
 
 
-def _lasting(found: Attributes) -> Attributes:
-    """Leave out what Jaeger 2.20 with memory storage adds to a span each time it is read."""
-    return {key: value for key, value in found.items() if key != "@jaeger@warnings"}
+def _comparable(found: Attributes) -> Attributes:
+    """Write out values, since NaN does not equal NaN, without what Jaeger 2.20 in memory adds whenever it reads."""
+    return {key: repr(value) for key, value in found.items() if key != "@jaeger@warnings"}

@@ -1,6 +1,7 @@
 import gzip
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -12,10 +13,10 @@ import pytest
 from tests import builders
 from tests.sources.contract import check_attributes_later
 from traceq.catalog import Operation, ServiceCall, Window
-from traceq.codec.json_writers import encode_trace
+from traceq.codec.json_writers import encode_otlp_trace, encode_trace
 from traceq.errors import DecodeError, InputError, NotFoundError
 from traceq.query import TraceQuery
-from traceq.semantics import Kind
+from traceq.semantics import Attributes, Kind
 from traceq.sources import bodies as bodies_module
 from traceq.sources import open_source
 from traceq.sources.files import FileSource
@@ -78,6 +79,15 @@ def test_services_and_operations_are_those_of_the_spans(file: str) -> None:
 @pytest.mark.parametrize("query", [EVERYTHING, replace(EVERYTHING, limit=2)], ids=["all", "limited"])
 def test_what_is_found_by_columns_can_be_completed(file: str, query: TraceQuery) -> None:
     check_attributes_later(FileSource((file,)), query)
+
+
+def test_attributes_are_found_later_where_they_are_no_numbers(tmp_path: Path) -> None:
+    odd: Attributes = {"ratio": math.nan, "deep": [math.nan, math.inf]}
+    path = tmp_path / "odd.jsonl"
+    path.write_bytes(encode_otlp_trace(builders.trace(builders.span("1", None, 0, 9, attributes=odd)), 0))
+
+    assert repr(FileSource((str(path),)).trace("a1").span(0).details.attributes()["ratio"]) == "nan"
+    check_attributes_later(FileSource((str(path),)), EVERYTHING)
 
 
 def test_a_question_about_attributes_finds_them_at_once(file: str) -> None:
