@@ -86,7 +86,11 @@ PLAIN = line(otlp(1, 1), otlp(1, 2, parentSpanId=f"{1:016x}"), resource=SERVICE)
         pytest.param([line({"links": [LINK], **otlp(1, 1)}), line(otlp(9, 2))], id="another trace first"),
         pytest.param([PLAIN, line(otlp(1, 3, **BROKEN)), line(otlp(1, 4, **EVENT))], id="broken values"),
         pytest.param([PLAIN, line(otlp(1, 3, links=[LINK])), line(otlp(2, 4, spanId=""))], id="broken links and ids"),
-        pytest.param([PLAIN, line(otlp(1, 3), otlp(0, 4)), line(otlp(0, 5))], id="no trace"),
+        pytest.param([PLAIN, line(otlp(1, 3), otlp(0, 4)), line(otlp(0, 5)), line(otlp(0, 6))], id="no trace"),
+        pytest.param([line(otlp(0, 4)), line(otlp(1, 3), otlp(0, 5)), PLAIN], id="no trace first"),
+        pytest.param(
+            [zipkin(1, 1), {**zipkin(1, 2), "traceId": ""}, {**zipkin(1, 3), "traceId": ""}], id="no trace, lone"
+        ),
         pytest.param([PLAIN, line(otlp(2, 3, startTimeUnixNano=1_600_000_000_000))], id="milliseconds"),
         pytest.param([line(otlp(1, 1), error="lost"), line(otlp(1, 2), resource={"attributes": 1})], id="more to tell"),
         pytest.param([PLAIN, {"resourceSpans": []}, {"resourceSpans": [None]}, line(None, otlp(1, 3))], id="nothing"),
@@ -108,7 +112,7 @@ def test_lines_of_otlp_are_read_alike_one_by_one_and_in_slices(
     together = joined(tables, with_details=with_details)
     order = sorted(range(len(together)), key=lambda position: whole.trace_ids.index(together.trace_ids[position]))
     assert columns(together.select(order)) == columns(whole)
-    assert bool(cut.found.notes) == bool(files.notes)
+    assert set(cut.found.notes) == set(files.notes)
 
 
 def test_only_lines_with_one_trace_are_read_in_one_go() -> None:

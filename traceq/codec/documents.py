@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import jaeger, otlp_frames, wire
@@ -30,9 +31,9 @@ from traceq.codec.json_objects import (
 )
 from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
-from traceq.codec.wire import Body, collector_paused, left_out, refusal
+from traceq.codec.wire import Body, collector_paused, left_out, names_no_trace, refusal
 from traceq.errors import DecodeError
-from traceq.units import format_count, plural
+from traceq.units import format_count
 from traceq.untrusted import printable
 
 
@@ -47,6 +48,8 @@ class Document(Struct, frozen=True):
     """Failures that a server reported besides the traces that it did return, safe to show."""
     has_lone_spans: bool = False
     """Whether there are spans that stand alone, which may be lines of a log, rather than in documents."""
+    nameless: tuple[str, ...] = ()
+    """Where the spans are that name no trace, in a part of a file; what is read as a whole has a note about them."""
 
 
 def read_document(body: Body, location: str, *, is_answer: bool = False) -> Document:
@@ -82,7 +85,7 @@ def read_line(line: memoryview, location: str) -> Document:
     place = printable(location)
     reader = _Reader(is_answer=False)
     reader.read_line(line, wire.json_start(line, place), place)
-    return reader.document()
+    return reader.part()
 
 
 def read_spans(ranges: Iterable[memoryview], first: memoryview, location: str) -> Document:
@@ -101,11 +104,6 @@ def read_spans(ranges: Iterable[memoryview], first: memoryview, location: str) -
             first_items = decode(wire.ITEMS, first, place)
         reader.add_spans(first_items, items, place)
         return reader.document()
-
-
-def names_no_trace(count: int, first: str) -> str:
-    """Say that spans are left out that name no trace."""
-    return f"left out because they name no trace: {plural(count, 'span')} (first: {first})"
 
 
 def read_trace(trace: memoryview, location: str) -> Part:
@@ -145,14 +143,14 @@ class _Reader(Struct):
         Raises:
             DecodeError: If there are spans, and none names its trace.
         """
-        parts = [*self.parts, *self.span_parts()]
-        notes = list(self.notes)
-        if self.nameless:
-            if not parts:
-                raise refusal(self.nameless[0], "its spans name no trace")
-            notes.append(names_no_trace(len(self.nameless), self.nameless[0]))
-        unique = tuple(dict.fromkeys(notes))
-        return Document(tuple(parts), sum_calls(self.calls), unique, has_lone_spans=self.has_lone_spans)
+        part = self.part()
+        return replace(part, notes=(*part.notes, *names_no_trace(part.nameless, part.parts)), nameless=())
+
+    def part(self) -> Document:
+        """Give what was found in a part of a file, without a word about spans that name no trace: others may follow."""
+        parts = (*self.parts, *self.span_parts())
+        notes = tuple(dict.fromkeys(self.notes))
+        return Document(parts, sum_calls(self.calls), notes, self.has_lone_spans, tuple(self.nameless))
 
     @property
     def has_lone_spans(self) -> bool:

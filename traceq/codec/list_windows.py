@@ -17,10 +17,9 @@ from msgspec import Struct
 
 from traceq.codec import damage, wire
 from traceq.codec.damage import CUT_OFF
-from traceq.codec.documents import names_no_trace
 from traceq.codec.json_objects import span_format_of
 from traceq.codec.parts import SpanFormat
-from traceq.codec.wire import BROKEN, VOID_IDS
+from traceq.codec.wire import BROKEN, VOID_IDS, names_no_trace
 
 Searchable: TypeAlias = bytes | mmap
 """Bytes that can be searched from their end."""
@@ -141,7 +140,7 @@ def split_spans(
     rest = memoryview(body)[end + 1 :]
     if wire.next_text(rest, 0) < len(rest) or not found.trace_ids:
         return None
-    left_out = (names_no_trace(found.nameless, place),) if found.nameless else ()
+    left_out = names_no_trace([place] * found.nameless, found.trace_ids)
     notes = (*left_out, *((CUT_OFF,) if end == len(body) else ()))
     return SpanList(found.starts, found.stops, found.trace_ids, found.first, notes)
 

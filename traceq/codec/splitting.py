@@ -27,7 +27,7 @@ from traceq.codec.json_objects import Object, format_of, span_format_of
 from traceq.codec.list_windows import Searchable, SpanList, last_window, next_window, placed, split_spans
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import SpanFormat, is_mixed, parted
-from traceq.codec.wire import BROKEN, collector_paused, left_out
+from traceq.codec.wire import BROKEN, collector_paused, left_out, names_no_trace
 from traceq.errors import DecodeError
 from traceq.traces import low_half
 from traceq.untrusted import printable
@@ -198,6 +198,8 @@ class _Runs:
         self._add(start, stop, key, (True, False, first))
 
     def add_document(self, document: Document, start: int, stop: int, *, is_parted: bool = False) -> None:
+        if document.nameless and not document.parts:
+            return  # read by itself, it would be refused
         whole = _document_run(document, start, stop, is_parted=is_parted)
         if len(whole.keys) == 1 and not is_parted:
             self.add_spans(start, stop, whole.keys, is_plain=False)
@@ -257,6 +259,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
     refused: list[DecodeError] = []
+    nameless: list[str] = []
     forgotten = 0
     is_log = True
     lone: tuple[SpanFormat, tuple[int, int]] | None = None
@@ -281,6 +284,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
             else:
                 is_log = is_log and (document.has_lone_spans or not document.parts)
                 found.add_document(document, start, stop, is_parted=options.is_proven)
+                nameless += document.nameless
                 span_format = span_format_of([msgspec.Raw(line)], place) if document.has_lone_spans else None
                 lone = (span_format, (start, stop)) if span_format else lone
                 calls += document.calls
@@ -290,8 +294,8 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
             forgotten = stop
     if refused and is_log:
         raise refused[0]
-    notes.update(dict.fromkeys(left_out(refused, "line", printable(location))))
-    return Split(tuple(found.runs), tuple(calls), tuple(notes), is_guessed=not options.is_proven)
+    told = (*notes, *left_out(refused, "line", printable(location)), *names_no_trace(nameless, found.runs))
+    return Split(tuple(found.runs), tuple(calls), told, is_guessed=not options.is_proven)
 
 
 def _add_plain(found: _Runs, line: memoryview, start: int, stop: int) -> bool:

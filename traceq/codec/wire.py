@@ -362,6 +362,23 @@ def left_out(refused: Sequence[DecodeError], what: str, place: str) -> list[str]
     return [f"left out because no traces can be read from them: {plural(len(refused), what)} (first: {first})"]
 
 
+def names_no_trace(places: Sequence[str], named: Collection[object]) -> tuple[str, ...]:
+    """Say that spans are left out that name no trace.
+
+    Args:
+        places: Where each of them is.
+        named: What was found besides.
+
+    Raises:
+        DecodeError: If nothing was found besides.
+    """
+    if not places:
+        return ()
+    if not named:
+        raise refusal(places[0], "its spans name no trace")
+    return (f"left out because they name no trace: {plural(len(places), 'span')} (first: {places[0]})",)
+
+
 def cut_off(what: str) -> str:
     """Say that the last thing in a file ends in the middle, and what that means."""
     return f"{what} ends in the middle and was left out: the file is still being written, or was cut off"
