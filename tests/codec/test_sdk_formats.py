@@ -56,7 +56,11 @@ def test_what_sdks_print_is_read(name: str, service: str) -> None:
 
 PYTHON: dict[str, Any] = {
     "name": "get",
-    "context": {"trace_id": "0x" + "0a" * 16, "span_id": "0x" + "0b" * 8, "trace_state": "[]"},
+    "context": {
+        "trace_id": "0x" + "0a" * 16,
+        "span_id": "0x" + "0b" * 8,
+        "trace_state": "['{key=a, value=1}', '{key=b, value=2}']",
+    },
     "kind": "SpanKind.CONSUMER",
     "parent_id": "0x" + "0c" * 8,
     "start_time": "2020-09-13T12:26:40.000001Z",
@@ -78,7 +82,7 @@ def test_a_span_has_the_columns_and_details_that_it_tells() -> None:
     assert (record.kinds, record.statuses) == ([Kind.CONSUMER], [Status.OK])
     assert (record.services, record.names, record.hosts) == (["app"], ["get"], ["h"])
     (details,) = record.details
-    assert details.attributes() == {"a": [1, {"b": None}]}
+    assert details.attributes() == {"w3c.tracestate": "a=1,b=2", "a": [1, {"b": None}]}
     assert details.resource() == {"host.name": "h"}
     assert details.events() == (Event(NS + 2000, "e", {}),)
     assert details.links() == (Link("0d" * 16, "0e" * 8, {"l": 1}),)
@@ -97,7 +101,7 @@ FLAT = {key: value for key, value in PYTHON.items() if key not in ("context", "a
         ),
         pytest.param(
             {**PYTHON, "span_kind": "LLM", "status": None, "status_code": "OK", "status_message": ""},
-            {"a": [1, {"b": None}], "openinference.span.kind": "LLM"},
+            {"w3c.tracestate": "a=1,b=2", "a": [1, {"b": None}], "openinference.span.kind": "LLM"},
             id="phoenix",
         ),
         pytest.param(
@@ -111,7 +115,11 @@ FLAT = {key: value for key, value in PYTHON.items() if key not in ("context", "a
             {"llm.name": "m"},
             id="phoenix dataframe",
         ),
-        pytest.param({**PYTHON, "resource": {"service.name": "app"}, "attributes": None}, {}, id="early resource"),
+        pytest.param(
+            {**PYTHON, "resource": {"service.name": "app"}, "attributes": None},
+            {"w3c.tracestate": "a=1,b=2"},
+            id="early resource",
+        ),
     ],
 )
 def test_relatives_of_the_console_exporter_are_read(span: dict[str, Any], attributes: dict[str, Any]) -> None:
@@ -131,7 +139,11 @@ STUB: dict[str, Any] = {
     "Attributes": [{"Key": "f", "Value": {"Type": "FLOAT64", "Value": 2}}],
     "Status": {"Code": "Unset", "Description": ""},
     "Resource": [{"Key": "service.name", "Value": {"Type": "STRING", "Value": "app"}}],
-    "InstrumentationLibrary": {"Name": "lib", "Version": "1"},
+    "InstrumentationLibrary": {
+        "Name": "lib",
+        "Version": "1",
+        "Attributes": [{"Key": "team", "Value": {"Type": "STRING", "Value": "t"}}],
+    },
 }
 
 
@@ -141,6 +153,7 @@ def test_a_stub_that_has_not_ended_is_told() -> None:
     assert (list(traces.parents), list(traces.start_ns), list(traces.duration_ns)) == ([-1], [NS + 1], [0])
     assert [warning.code for warning in traces.warnings] == ["end-missing"]
     assert dict(traces.span(0).details.attributes()) == {
+        "otel.scope.team": "t",
         "otel.scope.name": "lib",
         "otel.scope.version": "1",
         "w3c.tracestate": "k=v",
@@ -159,6 +172,7 @@ def test_a_stub_that_has_not_ended_is_told() -> None:
         (NS // 10**6, NS),
         (NS // 10**9, NS),
         (NS / 10**9 + 0.5, NS + 500_000_000),
+        (1_600_000_000_123_456.8, NS + 123_456_800),
         ("2020-09-13T12:26:40Z", NS),
         ("2020-09-13 12:26:40.5", NS + 500_000_000),
         ("2020-09-13T12:26:40.1234567891Z", NS + 123_456_789),
@@ -182,6 +196,7 @@ def test_times_are_read_however_they_are_written(written: float | str | None, ex
         ("Span { r: Resource { a: {} }, m: Map(0) {} }", {"r": {"a": {}}, "m": {}}),
         ("{ n: [Object: null prototype] { x: 1 } }", {"n": {"x": 1}}),
         ("{ t: 2020-01-01T00:00:00.000Z }", {"t": "2020-01-01T00:00:00.000Z"}),
+        (r'{ "n": NaN, "t": "\ud83d\ude80 \ud83d" }', {"n": "NaN", "t": "\U0001f680 \\ud83d"}),
     ],
 )
 def test_what_node_prints_becomes_json(printed: str, expected: dict[str, Any]) -> None:

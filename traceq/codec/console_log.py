@@ -143,7 +143,10 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F][0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|(.))",
+    re.DOTALL,
+)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
@@ -181,9 +184,11 @@ def _quoted(text: str) -> str:
 
 def _unescaped(text: str) -> str:
     def put(found: re.Match[str]) -> str:
-        code = found[1] or found[2] or found[3]
+        if found[1]:  # JSON that came here for a number which is none, `NaN`
+            return msgspec.json.decode(f'"{found[0]}"', type=str)
+        code = found[3] or found[4] or found[5]
         if code is None:
-            return _ESCAPED.get(found[4], found[4])
+            return _ESCAPED.get(found[6], found[6])
         number = int(code, 16)
         is_text = number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF
         return chr(number) if is_text else found[0]

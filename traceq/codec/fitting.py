@@ -332,8 +332,12 @@ def read_time(written: float | str | None) -> int:
         return 0
     if isinstance(written, str):
         return read_time(int(written)) if written.isascii() and written.isdigit() else _calendar(written)
-    unit = next((unit for unit, limit in _UNITS if abs(written) < limit), 1)
-    return written * unit if isinstance(written, int) else round(written * unit)
+    return scaled(written, next((unit for unit, limit in _UNITS if abs(written) < limit), 1))
+
+
+def scaled(written: float, unit_ns: int) -> int:
+    """Convert a number to ns as it is written: floats of today in ns are 256 ns apart, and their product no better."""
+    return written * unit_ns if isinstance(written, int) else round(Decimal(repr(written)) * unit_ns)
 
 
 def known_time(written: float | str | None) -> int:

@@ -247,9 +247,14 @@ TAGS = ("otel.scope.name", "otel.scope.version", "otel.status_description", "w3c
 """The attributes that these become."""
 
 
+def of_scope(attributes: Attributes) -> dict[str, AttributeValue]:
+    """Name the attributes of a scope as Jaeger's conversion does."""
+    return {f"otel.scope.{key}": value for key, value in attributes.items()}
+
+
 def completed(told: Told, scope: Attributes, attributes: Attributes) -> dict[str, AttributeValue]:
     """Add to a span's attributes whatever else Jaeger's conversion turns into tags."""
-    found: dict[str, AttributeValue] = {f"otel.scope.{key}": value for key, value in scope.items()}
+    found = of_scope(scope)
     found |= {key: value for key, value in zip(TAGS, told, strict=True) if value}
     found |= attributes
     found.pop(WARNINGS, None)

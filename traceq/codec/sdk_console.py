@@ -8,18 +8,20 @@ in `console_log`; opentelemetry-go, `stdouttrace` and its `tracetest.SpanStub`; 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from traceq.codec.damage import Remark
-from traceq.codec.fitting import fitted, known_time, read_id
+from traceq.codec.fitting import fitted, known_time, read_id, scaled
 from traceq.codec.mending import SpanDecoder
-from traceq.codec.otlp_fields import Told
+from traceq.codec.otlp_fields import Told, of_scope
 from traceq.codec.translated import Translated, Translation
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
+from traceq.units import NS_PER_US
 
 _Time = str | int | float | None
 _Object = dict[str, Any]
@@ -32,6 +34,8 @@ class _Context(msgspec.Struct, frozen=True, gc=False):
     span_id: str | None = None
     js_trace_id: str | None = msgspec.field(name="traceId", default=None)
     js_span_id: str | None = msgspec.field(name="spanId", default=None)
+    trace_state: str | None = None
+    """Python's text of a list: `['{key=a, value=1}']`."""
 
     @property
     def trace(self) -> str:
@@ -139,7 +143,11 @@ def _python_span(span: _PythonSpan) -> Translated:
         status=_code(status.status_code or span.status_code),
         own_attributes=attributes,
         message=status.description or span.status_message,
+        trace_state=",".join(f"{key}={value}" for key, value in _ENTRY.findall(span.context.trace_state or "")),
     )
+
+
+_ENTRY = re.compile(r"\{key=(.*?), value=(.*?)\}")
 
 
 def _code(written: str | int | None) -> str | int | None:
@@ -147,8 +155,7 @@ def _code(written: str | int | None) -> str | int | None:
 
 
 def _js_span(span: _JsSpan) -> Translated:
-    # Whole microseconds are exact; a fraction of the duration is rounded to what it was before JS divided it.
-    start_ns = _us(span.timestamp)
+    start_ns = scaled(span.timestamp or 0, NS_PER_US)
     return _translated(
         span,
         trace_id=read_id(span.trace_id),
@@ -157,16 +164,12 @@ def _js_span(span: _JsSpan) -> Translated:
         # In JS, kinds are counted from INTERNAL.
         kind=span.kind + 1 if isinstance(span.kind, int) else span.kind,
         start_ns=start_ns,
-        end_ns=start_ns + _us(span.duration),
+        end_ns=start_ns + scaled(span.duration or 0, NS_PER_US),
         status={1: "OK", 2: "ERROR"}.get(span.status.code) if isinstance(span.status.code, int) else span.status.code,
         own_attributes=span.attributes or {},
         message=span.status.message,
         trace_state=span.trace_state if isinstance(span.trace_state, str) else None,
     )
-
-
-def _us(written: float | None) -> int:
-    return written * 1000 if isinstance(written, int) else round((written or 0) * 1000)
 
 
 def _translated(span: _AnySpan, *, message: str | None, trace_state: str | None = None, **columns: Any) -> Translated:
@@ -248,6 +251,7 @@ class _StubStatus(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 class _StubScope(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     name: str | None = None
     version: str | None = None
+    attributes: list[_Attribute] | None = None
 
 
 class _Stub(msgspec.Struct, gc=False, rename="pascal"):
@@ -279,7 +283,7 @@ def _go_span(stub: _Stub) -> Translated:
         start_ns=known_time(stub.start_time),
         end_ns=known_time(stub.end_time),
         status=_STATUSES.get(stub.status.code, stub.status.code),
-        own_attributes=_attributes(stub.attributes),
+        own_attributes=of_scope(_attributes(scope.attributes)) | _attributes(stub.attributes),
         resource_attributes=_attributes(stub.resource),
         told=Told(scope.name, scope.version, stub.status.description, stub.span_context.state),
         own_events=[

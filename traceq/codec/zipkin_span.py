@@ -13,9 +13,11 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from traceq.codec.fitting import scaled
 from traceq.codec.wire import BROKEN, MAX_NS, decode, is_empty
 from traceq.semantics import Attributes, AttributeValue, Kind, kind_from_text
 from traceq.traces import Event, Link
+from traceq.units import NS_PER_US
 
 NOTHING = msgspec.Raw(b"null")
 _MAX_US = MAX_NS // 1000
@@ -29,7 +31,7 @@ Microseconds: TypeAlias = (
 
 def to_ns(written: float | None) -> int:
     """Convert microseconds; null is 0."""
-    return (written or 0) * 1000 if isinstance(written, int) else round((written or 0) * 1000)
+    return written * NS_PER_US if isinstance(written, int) else scaled(written or 0, NS_PER_US)
 
 
 class Endpoint(msgspec.Struct, gc=False):
