@@ -106,19 +106,6 @@ def read_spans(ranges: Iterable[memoryview], first: memoryview, location: str) -
         return reader.document()
 
 
-def read_trace(trace: memoryview, location: str) -> Part:
-    """Treat bytes as one trace in Jaeger's v1 JSON.
-
-    Raises:
-        DecodeError: If they hold no trace id.
-    """
-    place = printable(location)
-    trace_id = jaeger.read_trace_id(trace, place)
-    if trace_id is None:
-        raise refusal(place, "a trace has neither id nor spans")
-    return JaegerPart(trace_id, trace, place)
-
-
 _MAX_DEPTH = 6
 """How deeply documents may be nested: several answers of Elasticsearch in one are that deep, nothing else is."""
 

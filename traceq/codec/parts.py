@@ -17,12 +17,12 @@ from msgspec import Struct
 from traceq.codec import jaeger
 from traceq.codec.jaeger_fields import Mixable, is_other
 from traceq.codec.mending import decoded, encoded
-from traceq.codec.wire import BROKEN, collector_paused
+from traceq.codec.wire import BROKEN, collector_paused, refusal
 from traceq.errors import MixedTracesError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Attributes
 from traceq.traces import TraceWarning, normal_id
-from traceq.untrusted import quoted
+from traceq.untrusted import printable, quoted
 
 _Located = TypeVar("_Located")
 _Located_contra = TypeVar("_Located_contra", contravariant=True)
@@ -106,6 +106,19 @@ class JaegerPart(Struct, frozen=True):
     def attributes(self, span_ids: Collection[str]) -> Iterator[tuple[str, str, Attributes]]:
         """See `Part`."""
         return jaeger.find_attributes(self.trace, self.trace_id, self.place, span_ids)
+
+
+def read_trace(trace: memoryview, location: str) -> Part:
+    """Treat bytes as one trace in Jaeger's v1 JSON.
+
+    Raises:
+        DecodeError: If they hold no trace id.
+    """
+    place = printable(location)
+    trace_id = jaeger.read_trace_id(trace, place)
+    if trace_id is None:
+        raise refusal(place, "a trace has neither id nor spans")
+    return JaegerPart(trace_id, trace, place)
 
 
 def are_mixed(parts: Iterable[Part], digits: str) -> bool:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import by_trace, read_attributes, read_tables
-from traceq.codec.documents import read_documents, read_spans, read_trace
-from traceq.codec.parts import Part, parted
+from traceq.codec.documents import read_documents, read_spans
+from traceq.codec.parts import Part, parted, read_trace
 from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
 from traceq.errors import NothingWholeError
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
