@@ -15,7 +15,6 @@ import msgspec
 
 from traceq.codec.wire import HALF_OF_PAIR, is_truncation
 from traceq.traces import WarningCode
-from traceq.units import format_count
 
 MOST_LEVELS = 120
 """Values with more levels of lists and objects are text, since whoever looks into them recurses."""
@@ -177,6 +176,8 @@ class Variant(NamedTuple):
     body: memoryview
     notes: tuple[str, ...]
     """What was done, where spans do not tell it themselves."""
+    other_lines: int = 0
+    """How many lines of a log it leaves out."""
 
 
 def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]:
@@ -198,9 +199,7 @@ def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]
     logged = _LOGGED.findall(whole)
     if logged:
         others = sum(1 for line in bytes(whole).splitlines() if line.strip()) - len(logged)
-        yield Variant(
-            memoryview(b"\n".join(logged)), (*notes, f"lines without spans, left out: {format_count(others)}")
-        )
+        yield Variant(memoryview(b"\n".join(logged)), notes, others)
 
 
 _LOGGED = re.compile(rb'^[^{\n]*(\{"resource(?:Spans)?"\s*:.*)$', re.MULTILINE)

@@ -122,6 +122,10 @@ class _Reader(Struct):
     notes: list[str] = []
     nameless: list[str] = []
     """Where the spans are that name no trace."""
+    other_lines: int = 0
+    """How many lines of logs hold no spans."""
+    envelopes: int = 3
+    """How many things there may be around lines: a prefix, a time, colours; lines made for it could have thousands."""
     _spans: dict[SpanFormat, list[LocatedSpan]] = {}
 
     def document(self) -> Document:
@@ -136,7 +140,8 @@ class _Reader(Struct):
     def part(self) -> Document:
         """Give what was found in a part of a file, without a word about spans that name no trace: others may follow."""
         parts = (*self.parts, *self.span_parts())
-        notes = tuple(dict.fromkeys(self.notes))
+        others = [f"lines without spans, left out: {format_count(self.other_lines)}"] if self.other_lines else []
+        notes = tuple(dict.fromkeys(others + self.notes))
         return Document(parts, sum_calls(self.calls), notes, self.has_lone_spans, tuple(self.nameless))
 
     @property
@@ -165,6 +170,7 @@ class _Reader(Struct):
         self.calls += other.calls
         self.notes += other.notes
         self.nameless += other.nameless
+        self.other_lines += other.other_lines
         for span_format, located in other._spans.items():
             self._spans.setdefault(span_format, []).extend(located)
 
@@ -176,7 +182,23 @@ class _Reader(Struct):
         found = _Reader(self.is_answer)
         if found.read_log(body, place):
             return found
-        return None if self.is_answer else self._read_damaged(variants(body, why), place)
+        if self.is_answer:
+            return None
+        return self._read_unwrapped(body, place) or self._read_damaged(variants(body, why), place)
+
+    def _read_unwrapped(self, body: memoryview, place: str) -> _Reader | None:
+        """Read what programs printed in a log whose lines have something around them."""
+        # Late, as below.
+        from traceq.codec.log_envelopes import Unwrapped, unwrapped
+
+        printed = unwrapped(body) if self.envelopes else Unwrapped([])
+        found = _Reader(is_answer=False, notes=[*printed.notes], envelopes=self.envelopes - 1)
+        for text in printed.texts:
+            try:
+                found.read_file(memoryview(text), place)
+            except DecodeError:
+                found.other_lines += text.count(b"\n")
+        return found if found.parts or found.has_lone_spans else None
 
     def _read_damaged(self, variants: Iterable[Variant], place: str) -> _Reader | None:
         for variant in variants:
@@ -187,6 +209,7 @@ class _Reader(Struct):
                 continue
             if found.parts or found.has_lone_spans:
                 found.notes += variant.notes
+                found.other_lines += variant.other_lines
                 return found
         return None
 
@@ -198,8 +221,7 @@ class _Reader(Struct):
         log = console_log.read(body)
         for span_format, at, span in log.spans:
             self._spans.setdefault(span_format, []).append((f"{place}, at byte {at}", span))
-        if log.other_lines:
-            self.notes.append(f"lines without spans, left out: {format_count(log.other_lines)}")
+        self.other_lines += log.other_lines
         if log.cut:
             count = format_count(log.cut)
             self.notes.append(f"values that Node.js cut short (`[Object]`, `... 20 more items`): {count}")

@@ -182,6 +182,8 @@ _SHAPES = (
     ({"common", "spans"}, "spans of New Relic"),
     ({"results"}, "an answer of one of Grafana's data sources"),
     ({"panels", "title"}, "a dashboard of Grafana"),
+    ({"log", "stream", "time"}, "the log of a container, and no traces are found in what it printed"),
+    ({"MESSAGE", "_BOOT_ID"}, "what journalctl prints, and no traces are found in the messages"),
     ({"resourceLogs"}, "OTLP logs"),
     ({"resource_logs"}, "OTLP logs"),
     ({"scopeLogs"}, "OTLP logs"),
