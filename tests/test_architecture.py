@@ -28,6 +28,7 @@ GROUND = LEAVES | {
     "catalog",
     "conditions",
     "query",
+    "remarks",
     "answer",
     "where",
 }
@@ -40,7 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": {"answer", "report", "semantics", "traces"},
     "conditions": {"semantics", "traces", "units", "where"},
     "where": {"errors", "units", "untrusted"},
-    "query": {"catalog", "conditions", "errors", "semantics", "traces", "units", "where"},
+    "query": {"catalog", "conditions", "errors", "remarks", "semantics", "traces", "units", "where"},
+    "remarks": {"traces", "units"},
     "answer": {"report", "units", "untrusted"},
     "codec": GROUND,
     "sources": GROUND | {"codec"},

@@ -22,7 +22,8 @@ from traceq.analysis.requests import RequestOptions
 from traceq.engine import SerialExecutor, local_executor, summarize
 from traceq.errors import DecodeError
 from traceq.executors import ProcessExecutor, ThreadExecutor
-from traceq.query import WARNINGS_KEPT, TraceQuery, sum_warnings
+from traceq.query import TraceQuery
+from traceq.remarks import WARNINGS_KEPT, sum_warnings
 from traceq.sources.files import FileSource
 from traceq.sources.interface import Progress, Slice, Slicing
 from traceq.sources.parquet import ParquetSlice

@@ -27,12 +27,11 @@ from traceq.query import (
     OneTrace,
     TraceQuery,
     Wanted,
-    WarningSums,
     asked_of,
     cut_off_line,
     matching,
-    sum_warnings,
 )
+from traceq.remarks import WarningSums, sum_warnings
 from traceq.sources.bodies import is_read_once
 from traceq.sources.interface import (
     Found,

@@ -8,7 +8,7 @@ span of the trace meets service, operation, tags, span duration and time all at 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -16,8 +16,9 @@ from msgspec import Struct, structs
 
 from traceq.catalog import Window
 from traceq.errors import NextCommand
+from traceq.remarks import WarningSums
 from traceq.semantics import Status, operation
-from traceq.traces import Traces, TraceWarning, WarningCode, count_warnings
+from traceq.traces import Traces, TraceWarning, WarningCode
 from traceq.units import format_count, format_lookback, format_time
 from traceq.where import OWN_NAMES, PLACES, Where, compiled, names_in, print_where
 
@@ -271,10 +272,6 @@ def _carries(traces: Traces, row: int, query: TraceQuery) -> bool:
     )
 
 
-WARNINGS_KEPT = 100
-"""The maximum number of warnings of each kind that are listed; the others are counted."""
-
-
 class Place(Protocol):
     """A source of traces, as far as an answer has to name it."""
 
@@ -372,37 +369,7 @@ def window_text(window: Window) -> str:
     return "" if window.end_ns is None else f"until {format_time(window.end_ns)}"
 
 
-class WarningSums(Struct, frozen=True):
-    """Warnings: the first ones of each kind, and the number of all; can be added to others."""
-
-    listed: tuple[TraceWarning, ...] = ()
-    counts: Mapping[WarningCode, int] = {}
-
-    def __add__(self, other: WarningSums) -> WarningSums:
-        if not other.counts:
-            return self
-        counts = dict(self.counts)
-        for code, count in other.counts.items():
-            counts[code] = counts.get(code, 0) + count
-        return WarningSums(_first_of_each((*self.listed, *other.listed)), counts)
-
-
-def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]:
-    kept: list[TraceWarning] = []
-    counts: dict[WarningCode, int] = {}
-    for warning in warnings:
-        counts[warning.code] = counts.get(warning.code, 0) + 1
-        if counts[warning.code] <= WARNINGS_KEPT:
-            kept.append(warning)
-    return tuple(kept)
-
-
 _NO_WARNINGS = WarningSums()
-
-
-def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
-    """Sum up warnings."""
-    return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)))
 
 
 def asked_of(source: Place, wanted: Wanted, warnings: WarningSums = _NO_WARNINGS) -> Asked:

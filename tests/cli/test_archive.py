@@ -66,12 +66,12 @@ def answer(run: Run, arguments: tuple[str, ...], form: str) -> tuple[int, object
 def assert_same_both_ways(run: Run, command: tuple[str, ...], form: str, slice_bytes: int) -> None:
     """Ask in slices, where nothing may read files as a whole, and of one table."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("traceq.query.WARNINGS_KEPT", 10**6)
+        patch.setattr("traceq.remarks.WARNINGS_KEPT", 10**6)
         patch.setattr(JsonFiles, "_contents", property(refuse))
         slice_by(patch, slice_bytes)
         slices = answer(run, command, form)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("traceq.query.WARNINGS_KEPT", 10**6)
+        patch.setattr("traceq.remarks.WARNINGS_KEPT", 10**6)
         patch.setattr("traceq.engine.is_sliced", lambda *_: False)
         whole = answer(run, command, form)
 

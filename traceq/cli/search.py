@@ -11,7 +11,8 @@ from traceq.catalog import AnyOrder, Order, TraceList
 from traceq.cli.options import FilterOptions, ServiceOptions, SourceOptions
 from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.session import chosen_format, emit, opened, timed
-from traceq.query import Asked, TraceQuery, asked_of, cut_off_line, sum_warnings
+from traceq.query import Asked, TraceQuery, asked_of, cut_off_line
+from traceq.remarks import sum_warnings
 from traceq.sources.interface import FoundSummaries, Source
 from traceq.views.listings import traces_report
 

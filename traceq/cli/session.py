@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, get_args
 import typer
 from msgspec.structs import replace
 
-from traceq.cli.messages import progress_line, tell_remarks, warning_lines
+from traceq.cli.messages import progress_line, tell_remarks
 from traceq.cli.options import RequestsOptions, SourceOptions
 from traceq.cli.outputs import (
     AnswerOutputOptions,
@@ -29,7 +29,8 @@ from traceq.cli.outputs import (
     with_links,
 )
 from traceq.cli.terminal import columns, is_terminal, standard_output, write_text
-from traceq.query import Asked, OneTrace, Wanted, asked_of, sum_warnings
+from traceq.query import Asked, OneTrace, Wanted, asked_of
+from traceq.remarks import sum_warnings, warning_lines
 from traceq.render import (
     BUILD_FORMATS,
     FLAME_FORMATS,
