@@ -23,12 +23,12 @@ from traceq.engine import SerialExecutor, local_executor, summarize
 from traceq.errors import DecodeError
 from traceq.executors import ProcessExecutor, ThreadExecutor
 from traceq.query import TraceQuery
-from traceq.remarks import WARNINGS_KEPT, sum_warnings
+from traceq.remarks import sum_warnings
 from traceq.sources.files import FileSource
 from traceq.sources.interface import Progress, Slice, Slicing
 from traceq.sources.parquet import ParquetSlice
 from traceq.sources.slices import sliced
-from traceq.traces import TraceWarning, normal_id
+from traceq.traces import normal_id
 
 EVERYTHING = TraceQuery()
 REQUESTS = RequestOptions()
@@ -168,16 +168,6 @@ def test_progress_counts_bytes_and_traces(archive: str) -> None:
     assert seen[0] == Progress("summing up traces", 0, total, 0, is_bytes=True)
     assert seen[-1] == Progress("summing up traces", total, total, 60, is_bytes=True)
     assert len(seen) == 1 + len(cut.found.slices)
-
-
-def test_warnings_are_all_counted_and_the_first_listed() -> None:
-    many = [TraceWarning("orphan", "a", f"{number}") for number in range(WARNINGS_KEPT)]
-    few = [TraceWarning("orphan", "b", "more"), TraceWarning("cycle", "b", "ring")]
-
-    sums = sum_warnings(many) + sum_warnings(few)
-
-    assert sums.listed == (*many, few[1])
-    assert sums.counts == {"orphan": WARNINGS_KEPT + 1, "cycle": 1}
 
 
 def test_small_inputs_and_single_slices_need_no_workers() -> None:

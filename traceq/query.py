@@ -7,7 +7,6 @@ span of the trace meets service, operation, tags, span duration and time all at 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
@@ -18,7 +17,7 @@ from traceq.catalog import Window
 from traceq.errors import NextCommand
 from traceq.remarks import WarningSums
 from traceq.semantics import Status, operation
-from traceq.traces import Traces, TraceWarning, WarningCode
+from traceq.traces import Traces
 from traceq.units import format_count, format_lookback, format_time
 from traceq.where import OWN_NAMES, PLACES, Where, compiled, names_in, print_where
 
@@ -320,10 +319,8 @@ class Asked(Struct, frozen=True):
     """The URL of a trace's page, with `{trace_id}` in it; empty when the source has no pages."""
     is_live: bool = False
     """Whether the source is a server."""
-    warnings: tuple[TraceWarning, ...] = ()
-    """The first warnings of each kind."""
-    warning_counts: Mapping[WarningCode, int] = {}
-    """The number of warnings of each kind, listed or not."""
+    warnings: WarningSums = WarningSums()
+    """What is strange about the traces."""
     notes: tuple[str, ...] = ()
     """Sentences without a full stop, for standard error and for JSON."""
     is_cut_off: bool = False
@@ -348,9 +345,9 @@ class Asked(Struct, frozen=True):
             "notes": list(self.notes),
             "warnings": [
                 {"code": each.code, "trace_id": each.trace_id, "span_id": each.span_id or None, "message": each.message}
-                for each in self.warnings
+                for each in self.warnings.listed
             ],
-            "warning_counts": dict(sorted(self.warning_counts.items())),
+            "warning_counts": dict(sorted(self.warnings.counts.items())),
         }
 
 
@@ -385,8 +382,7 @@ def asked_of(source: Place, wanted: Wanted, warnings: WarningSums = _NO_WARNINGS
         locations=source.locations,
         trace_url=source.trace_url,
         is_live=source.is_live,
-        warnings=warnings.listed,
-        warning_counts=warnings.counts,
+        warnings=warnings,
     )
     if isinstance(wanted, OneTrace):
         service = {"service": wanted.service} if wanted.service else {}
@@ -406,8 +402,7 @@ def together(parts: Sequence[Asked], query: Mapping[str, object]) -> Asked:
         location=" and ".join(dict.fromkeys(part.location for part in parts)),
         query=query,
         window="",
-        warnings=tuple(warning for part in parts for warning in part.warnings),
-        warning_counts=sum((Counter(part.warning_counts) for part in parts), Counter()),
+        warnings=sum((part.warnings for part in parts), WarningSums()),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         is_cut_off=any(part.is_cut_off for part in parts),
         is_partial=any(part.is_partial for part in parts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -15,18 +16,26 @@ WARNINGS_KEPT = 100
 
 
 class WarningSums(Struct, frozen=True):
-    """Warnings: the first ones of each kind, and the number of all; can be added to others."""
+    """Warnings: the first ones of each kind, and the number of all; can be added to those about other traces."""
 
     listed: tuple[TraceWarning, ...] = ()
     counts: Mapping[WarningCode, int] = {}
+    """How many there are of each kind, listed or not."""
+    trace_counts: Mapping[WarningCode, int] = {}
+    """How many traces they are about."""
 
     def __add__(self, other: WarningSums) -> WarningSums:
         if not other.counts:
             return self
-        counts = dict(self.counts)
-        for code, count in other.counts.items():
-            counts[code] = counts.get(code, 0) + count
-        return WarningSums(_first_of_each((*self.listed, *other.listed)), counts)
+        return WarningSums(
+            _first_of_each((*self.listed, *other.listed)),
+            _added(self.counts, other.counts),
+            _added(self.trace_counts, other.trace_counts),
+        )
+
+
+def _added(some: Mapping[WarningCode, int], others: Mapping[WarningCode, int]) -> Mapping[WarningCode, int]:
+    return {code: some.get(code, 0) + others.get(code, 0) for code in (*some, *others)}
 
 
 def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]:
@@ -41,7 +50,8 @@ def _first_of_each(warnings: Iterable[TraceWarning]) -> tuple[TraceWarning, ...]
 
 def sum_warnings(warnings: Sequence[TraceWarning]) -> WarningSums:
     """Sum up warnings."""
-    return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)))
+    trace_counts = Counter(code for code, _ in {(warning.code, warning.trace_id) for warning in warnings})
+    return WarningSums(_first_of_each(warnings), dict(count_warnings(warnings)), dict(trace_counts))
 
 
 _TEXTS: dict[WarningCode, str] = {
@@ -70,28 +80,18 @@ _ONE_OR_MORE = re.compile(r"\[([^|]*)\|([^]]*)\]")
 """Words for one span, and for several."""
 
 
-def warning_lines(warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None) -> Iterator[str]:
-    """Give a line for each kind of warning, with how many spans and traces and one of them by name.
-
-    Args:
-        warnings: The first of each kind, or all.
-        counts: How many there are of each kind, listed or not; None where all are listed.
-    """
-    by_code: dict[WarningCode, list[TraceWarning]] = {}
-    for warning in warnings:
-        by_code.setdefault(warning.code, []).append(warning)
-    for code, found in by_code.items():
-        yield _line(found, (counts or {}).get(code, len(found)))
+def warning_lines(sums: WarningSums) -> Iterator[str]:
+    """Give a line for each kind of warning, with how many spans and traces and one of them by name."""
+    first: dict[WarningCode, TraceWarning] = {}
+    for warning in sums.listed:
+        first.setdefault(warning.code, warning)
+    for code, warning in first.items():
+        yield _line(warning, sums.counts[code], sums.trace_counts[code])
 
 
-def _line(found: list[TraceWarning], count: int) -> str:
-    first = found[0]
-    traces = plural(len({warning.trace_id for warning in found}), "trace")
-    # Of many only the first are listed, and which traces the others are in is not known.
+def _line(first: TraceWarning, count: int, trace_count: int) -> str:
     text = _ONE_OR_MORE.sub(r"\1" if count == 1 else r"\2", _TEXTS[first.code]).format(
-        spans=plural(count, "span"),
-        traces=traces if count == len(found) else f"at least {traces}",
-        example=first.message,
+        spans=plural(count, "span"), traces=plural(trace_count, "trace"), example=first.message
     )
     where = f"span {first.span_id} of trace {first.trace_id}" if first.span_id else f"trace {first.trace_id}"
     return text + (f" ({where})" if count == 1 else f" (first: {where})")

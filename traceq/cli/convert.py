@@ -14,10 +14,11 @@ from msgspec import Struct, field
 from traceq.cli.messages import progress_line, tell, tell_remarks
 from traceq.cli.options import DEFAULT_ROTATE, SIZE
 from traceq.cli.session import failures_told
+from traceq.remarks import WarningSums, sum_warnings
 from traceq.sources import is_url
 from traceq.sources.bodies import expanded, packed, unpacked_name
 from traceq.sources.interface import Progress, ProgressListener
-from traceq.traces import Traces, TraceWarning
+from traceq.traces import Traces
 from traceq.units import format_size, plural
 from traceq.writing import replacing
 
@@ -122,7 +123,7 @@ class _Written(Struct):
     paths: tuple[Path, ...] = ()
     trace_count: int = 0
     span_count: int = 0
-    warnings: list[TraceWarning] = field(default_factory=list)
+    warnings: WarningSums = field(default_factory=WarningSums)
     notes: tuple[str, ...] = ()
     lost: Counter[str] = field(default_factory=Counter)
     """What the format cannot hold, and how often it was met."""
@@ -216,7 +217,7 @@ def _write(found: Input, writer: _Writer, target: Target, listener: ProgressList
             writer.add(table)
             written.trace_count += len(table)
             written.span_count += table.span_count
-            written.warnings += table.warnings
+            written.warnings += sum_warnings(table.warnings)
             written.lost += lost(table, target)
             listener(Progress("writing traces", written.trace_count, total, written.trace_count))
     if found.calls and target != "parquet":

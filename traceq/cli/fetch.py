@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -19,6 +20,7 @@ from traceq.cli.references import Located, located
 from traceq.cli.session import chosen_format, destination, failures_told, opened
 from traceq.errors import SourceError
 from traceq.query import DEFAULT_LIMIT, cut_off_line
+from traceq.remarks import sum_warnings
 from traceq.render import TracesFormat
 from traceq.sources.bodies import Packing, packed, unpacked_name
 from traceq.sources.harvest import TimeSlice, plan_window
@@ -124,10 +126,9 @@ def _found(source: Source, places: list[Located], options: FetchOptions) -> list
 
 
 def _tell_found(parts: list[Found], options: FetchOptions) -> None:
-    for found in parts:
-        cut_off = (cut_off_line(options.filters.limit or DEFAULT_LIMIT),) if found.is_cut_off else ()
-        tell_remarks((*found.notes, *cut_off), ())
-    tell_remarks((), (warning for found in parts for warning in found.traces.warnings))
+    cut_off = cut_off_line(options.filters.limit or DEFAULT_LIMIT)
+    notes = chain.from_iterable((*found.notes, *([cut_off] if found.is_cut_off else ())) for found in parts)
+    tell_remarks(notes, sum_warnings([warning for found in parts for warning in found.traces.warnings]))
     traces = plural(sum(len(found.traces) for found in parts), "trace")
     spans = plural(sum(found.traces.span_count for found in parts), "span")
     where = f" to {options.output.output}" if options.output.output else ""

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     # `--help` lists commands without sources and the span table.
+    from traceq.remarks import WarningSums
     from traceq.sources.interface import Progress, ProgressListener
-    from traceq.traces import TraceWarning, WarningCode
 
 
 def tell(kind: str, text: str) -> None:
@@ -47,16 +47,14 @@ def tell_error(message: str, hint: str = "", pointed: Sequence[str] = ()) -> Non
         tell("hint", hint)
 
 
-def tell_remarks(
-    notes: Iterable[str], warnings: Iterable[TraceWarning], counts: Mapping[WarningCode, int] | None = None
-) -> None:
-    """Write notes and warnings on standard error; see `warning_lines`."""
+def tell_remarks(notes: Iterable[str], warnings: WarningSums) -> None:
+    """Write notes and warnings on standard error, a line for each kind of warning."""
     for note in notes:
         tell("note", note)
     # Late: `--help` lists commands without the span table.
     from traceq.remarks import warning_lines
 
-    for line in warning_lines(warnings, counts):
+    for line in warning_lines(warnings):
         tell("warning", line)
 
 

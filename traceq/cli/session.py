@@ -220,7 +220,7 @@ def emit(
             report = limited(report, top)
             out.write(_rendered(report, asked, chosen, options).encode("utf-8", "backslashreplace"))
     if not options.quiet:
-        tell_remarks(asked.notes, asked.warnings, asked.warning_counts)
+        tell_remarks(asked.notes, asked.warnings)
 
 
 def _rendered(report: Report, asked: Asked, chosen: Format, options: OutputOptions) -> str:
@@ -322,7 +322,7 @@ def imprint(report: Report, asked: Asked) -> Imprint:
         source=asked.location,
         window=asked.window,
         written=f"{format_time(time.time_ns())[: len('2026-11-22 14:03')]} {zone}, times in {zone}",
-        remarks=(*asked.notes, *warning_lines(asked.warnings, asked.warning_counts)),
+        remarks=(*asked.notes, *warning_lines(asked.warnings)),
     )
 
 

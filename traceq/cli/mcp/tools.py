@@ -78,7 +78,7 @@ class Tool:
         told: Document = {"is_cut_off": asked.is_cut_off, "is_partial": asked.is_partial}
         remarks = {
             "notes": list(map(with_arguments, asked.notes)),
-            "warning_counts": dict(sorted(asked.warning_counts.items())),
+            "warning_counts": dict(sorted(asked.warnings.counts.items())),
         }
         said = {key: value for key, value in remarks.items() if value}
         return fitted({**with_totals({**kept, **told, **said}), "next": steps}, wanted.max_bytes)
