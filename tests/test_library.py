@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import inspect
 import json
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 import pytest
 
 import traceq
+from tests import builders
 from tests.cli.test_archive import refuse
 from tests.sources.replay import FIXTURES, URL, replaying
 from tests.sources.test_recorded import recorded_window
 from traceq.cli import main
+from traceq.codec.json_writers import encode_otlp_trace
 from traceq.library import Data
 from traceq.sources import open_source
 from traceq.sources.files import JsonFiles
@@ -180,3 +184,78 @@ def test_every_answer_shows_itself(name: str) -> None:
     assert set(report.document) >= set(answer.to_dict())
     assert len(repr(answer)) <= 400
     assert len(answer.to_frame()) == len(answer.records().rows)
+
+
+READING: dict[str, Callable[[Data], object]] = {
+    "load": lambda data: traceq.load(str(data)),
+    "bottlenecks": traceq.bottlenecks,
+    "compare": lambda data: traceq.compare(data, data),
+    "dependencies": traceq.dependencies,
+    "errors_by_origin": traceq.errors_by_origin,
+    "findings": traceq.findings,
+    "flame": traceq.flame,
+    "service_report": traceq.service_report,
+    "statistics": traceq.statistics,
+    "what_if": lambda data: traceq.what_if(data, "mysql=0"),
+}
+"""Every public function that reads."""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A file that is still being written, of a span whose parent is missing and whose name is not to be obeyed."""
+    path = tmp_path / "odd\x1b[2J.jsonl"
+    line = encode_otlp_trace(builders.trace(("b", "a", 0, 9), trace_id="a1"), 0)
+    path.write_bytes(line + b"\n" + line[:40])
+    return path
+
+
+def remarks(of: Callable[[], object]) -> tuple[set[str], set[str]]:
+    """Give what is said while something is asked, and where it is said to have been asked."""
+    with pytest.warns(traceq.ReadWarning) as told:
+        of()
+    return {str(each.message) for each in told}, {each.filename for each in told}
+
+
+@pytest.mark.parametrize("name", READING)
+def test_what_the_command_line_says_of_files_is_a_warning(
+    name: str, odd: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["stats", "--source", str(odd)]) == 0
+    said = {line.partition(": ")[2].partition(": ")[2] for line in capfd.readouterr().err.splitlines()}
+    assert len(said) == 2
+
+    texts, places = remarks(lambda: READING[name](odd))
+
+    assert texts == said
+    assert places == {__file__}
+
+
+def test_every_public_function_that_reads_says_what_it_read() -> None:
+    functions = {name for name in traceq.__all__ if inspect.isfunction(getattr(traceq, name))}
+
+    # The others are given tables and answers, read nothing yet, or nothing of the user's.
+    assert functions - {"connect", "critical_path", "page", "schema", "self_time"} == set(READING)
+
+
+def test_what_a_limit_leaves_out_and_what_may_have_been_meant_is_a_warning() -> None:
+    newest, misspelt = traceq.TraceQuery(limit=2), traceq.TraceQuery(attributes=(("db.sytem", "mysql"),))
+
+    few, _ = remarks(lambda: traceq.load(CHAT, query=newest))
+    assert few == {"the limit of 2 left traces out: there may be more, raise --limit or narrow the window"}
+    assert remarks(lambda: traceq.bottlenecks(CHAT, query=newest))[0] == few
+    none, _ = remarks(lambda: traceq.load(CHAT, query=misspelt))
+    assert none == {"no span has the tag 'db.sytem': did you mean 'db.system'?"}
+    assert remarks(lambda: traceq.bottlenecks(CHAT, query=misspelt))[0] == none
+
+
+def test_of_tables_nothing_is_said_again(odd: Path) -> None:
+    with pytest.warns(traceq.ReadWarning):
+        table = traceq.load(odd)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [warning.code for warning in table.warnings] == ["orphan"]
+        for name, ask in READING.items():
+            if name != "load":
+                ask(table)

@@ -31,6 +31,7 @@ PUBLIC = [
     "NotFoundError",
     "Operation",
     "Peer",
+    "ReadWarning",
     "SelfTime",
     "ServiceReport",
     "Source",

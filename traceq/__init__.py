@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from traceq.analysis.statistics import Statistics
     from traceq.analysis.what_if import WhatIf
     from traceq.catalog import Operation, Window
-    from traceq.errors import DecodeError, InputError, LoginRequired, NotFoundError, SourceError, TraceqError
+    from traceq.errors import (
+        DecodeError,
+        InputError,
+        LoginRequired,
+        NotFoundError,
+        ReadWarning,
+        SourceError,
+        TraceqError,
+    )
     from traceq.library import (
         bottlenecks,
         compare,
@@ -67,6 +75,7 @@ __all__ = [
     "NotFoundError",
     "Operation",
     "Peer",
+    "ReadWarning",
     "SelfTime",
     "ServiceReport",
     "Source",

@@ -22,15 +22,7 @@ from traceq.catalog import Operation, ServiceCall, Window, operations_met
 from traceq.codec import BATCH_SPANS
 from traceq.codec.wire import collector_paused
 from traceq.learned import Learned, Lesson
-from traceq.query import (
-    Asked,
-    OneTrace,
-    TraceQuery,
-    Wanted,
-    asked_of,
-    cut_off_line,
-    matching,
-)
+from traceq.query import Asked, OneTrace, TraceQuery, Wanted, asked_of, cut_off_line, matching
 from traceq.remarks import WarningSums, sum_warnings
 from traceq.sources.bodies import is_read_once
 from traceq.sources.interface import (
@@ -201,6 +193,16 @@ def is_sliced(source: Source, query: TraceQuery) -> TypeGuard[SlicedSource]:
     return query.limit is None and isinstance(source, SlicedSource)
 
 
+def asked_for(source: Source, wanted: Wanted, found: Found) -> Asked:
+    """Give what there is to say about traces that were found, and about finding none."""
+    notes = found.notes
+    if isinstance(wanted, TraceQuery):
+        notes += (cut_off_line(wanted.limit),) if found.is_cut_off else ()
+        notes += () if len(found.traces) else why_nothing(source, wanted)
+    about = asked_of(source, wanted, sum_warnings(found.traces.warnings))
+    return structs.replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
+
+
 def why_nothing(source: Source, query: TraceQuery, put: Put | None = None) -> tuple[str, ...]:
     """Say, after nothing has matched, what may be the reason; files are read again for that, but no pipe is."""
     # Late: it is for what should not happen.
@@ -239,15 +241,9 @@ class _OneTable:
         sums = question.collect(found.traces)
         if found.left_out is not None and isinstance(question, Completing):
             sums = question.complete(sums, found.left_out.attributes)
-        notes = found.notes
         if isinstance(wanted, OneTrace):
             wanted = structs.replace(wanted, trace_id=found.traces.trace_ids[0])
-        else:
-            notes += (cut_off_line(wanted.limit),) if found.is_cut_off else ()
-            notes += () if len(found.traces) else why_nothing(self._source, wanted)
-        about = asked_of(self._source, wanted, sum_warnings(found.traces.warnings))
-        asked = structs.replace(about, notes=notes, is_cut_off=found.is_cut_off, is_partial=found.is_partial)
-        return Reply(sums, asked)
+        return Reply(sums, asked_for(self._source, wanted, found))
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         return self._source.dependencies(window)

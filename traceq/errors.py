@@ -9,6 +9,8 @@ TraceqError
 │       └── MixedTracesError  spans of several traces are listed as one
 ├── PatternTooSlow       2  a regular expression that takes too long
 └── CheckFailed          6  a check that was asked for does not hold
+
+ReadWarning is no exception but a warning of Python's, which the functions of the library give.
 """
 
 from __future__ import annotations
@@ -241,3 +243,10 @@ class CheckFailed(TraceqError):  # noqa: N818 - nothing went wrong: it is an ans
     """A check that was asked for and does not hold."""
 
     exit_code = ExitCode.CHECK_FAILED
+
+
+class ReadWarning(UserWarning):
+    """Something is missing from what was read, or is strange about it: what the command line writes on standard error.
+
+    `warnings.filterwarnings("ignore", category=traceq.ReadWarning)` hides them, `"error"` in its place raises them.
+    """

@@ -1,7 +1,12 @@
-"""The public functions of the library: get traces, ask questions. Re-exported by `traceq`."""
+"""The public functions of the library: get traces, ask questions. Re-exported by `traceq`.
+
+Functions that read give a `ReadWarning` for each thing that the command line would write on standard error.
+"""
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,12 +37,15 @@ from traceq.analysis.service_report import (
 from traceq.analysis.statistics import Statistics, StatisticsOptions, StatisticsQuestion
 from traceq.analysis.what_if import WhatIf, WhatIfQuestion, parse_shortening
 from traceq.answer import Answer
-from traceq.engine import Informed, RankedQuestion, Workers, asking, learned_from
+from traceq.engine import Informed, RankedQuestion, Reply, Workers, asked_for, asking, learned_from
 from traceq.engine import ask as put
-from traceq.query import DEFAULT_LIMIT, TraceQuery
+from traceq.errors import ReadWarning
+from traceq.query import DEFAULT_LIMIT, NOT_ASKED, Asked, TraceQuery
+from traceq.remarks import warning_lines
 from traceq.sources import is_url, open_source
 from traceq.sources.interface import ConnectionOptions, Source
 from traceq.traces import Traces
+from traceq.untrusted import printable
 from traceq.views import bottlenecks as _bottlenecks_view  # noqa: F401 - registers how the answer is shown
 from traceq.views import comparison as _comparison_view  # noqa: F401 - as above
 from traceq.views import dependencies as _dependencies_view  # noqa: F401 - as above
@@ -86,6 +94,9 @@ def load(path: str | Path, *more: str | Path, query: TraceQuery | None = None, a
         attributes: Whether attributes, events and links are read too. Without them, reading takes half the time, and
         functions that need them (for statements, messages, tags) raise ValueError.
 
+    Warns:
+        ReadWarning: If something is missing or strange; what is strange about traces is in `Traces.warnings`, too.
+
     Raises:
         InputError: If a file cannot be read, or does not contain traces.
         NotFoundError: If no span is of the service or operation asked for.
@@ -94,7 +105,10 @@ def load(path: str | Path, *more: str | Path, query: TraceQuery | None = None, a
     locations = tuple(str(location) for location in (path, *more))
     if any(is_url(location) for location in locations):
         raise ValueError("load() reads files; servers are asked through connect()")
-    return open_source(locations).find(query or TraceQuery(), with_attributes=attributes).traces
+    source, wanted = open_source(locations), query or TraceQuery()
+    found = source.find(wanted, with_attributes=attributes)
+    _warn(asked_for(source, wanted, found))
+    return found.traces
 
 
 def ask(
@@ -115,6 +129,9 @@ def ask(
         jobs: How many processes read files; None for as many as there are cores, or one where the input is small.
         cluster: The address of a Dask cluster that reads files instead.
 
+    Warns:
+        ReadWarning: If something is missing from what was read, or strange about it; about tables it was said before.
+
     Raises:
         InputError: If a file cannot be read, or holds something else than traces.
         NotFoundError: If no span is of the service or operation asked for.
@@ -125,9 +142,20 @@ def ask(
         data = open_source((str(data),))
     if isinstance(data, Source):
         wanted = query or _default_query(data, getattr(getattr(question, "options", None), "service", None))
-        return question.rank(put(data, wanted, question, Workers(jobs, cluster)).sums)
+        reply = put(data, wanted, question, Workers(jobs, cluster))
+        _warn(reply.asked)
+        return question.rank(reply.sums)
     batches = _batches(data, question, query)
     return question.rank(sum(map(question.collect, batches), question.nothing()))
+
+
+def _warn(asked: Asked) -> None:
+    """Say what there is to say besides the answer, at the line outside of traceq that asked."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        level, frame = level + 1, frame.f_back
+    for text in (*asked.notes, *warning_lines(asked.warnings)):
+        warnings.warn(printable(text), ReadWarning, stacklevel=level)
 
 
 def _default_query(source: Source, service: str | None) -> TraceQuery:
@@ -278,10 +306,12 @@ def service_report(  # noqa: PLR0913 - the front door: options by name, all with
         data = tuple(data)
     with _asking(data, about_all(options), query or service, jobs) as put_to:
         first = about_all(options)
-        of_all = first.rank(put_to(first))
+        reply = put_to(first)
+        _warn(reply.asked)
+        of_all = first.rank(reply.sums)
         bottlenecks, *_, cohort = of_all
         second = about_some(bottlenecks, cohort, trace_count)
-        of_some = second.rank(put_to(second) if second.trace_ids else second.nothing())
+        of_some = second.rank(put_to(second).sums if second.trace_ids else second.nothing())
     answer = combined(options, of_all, of_some)
     if before is None:
         return answer
@@ -292,7 +322,7 @@ def service_report(  # noqa: PLR0913 - the front door: options by name, all with
 @contextmanager
 def _asking(
     data: Data, question: QuestionsTogether, query: TraceQuery | str | None, jobs: int | None
-) -> Iterator[Callable[[QuestionsTogether], SumsTogether]]:
+) -> Iterator[Callable[[QuestionsTogether], Reply[SumsTogether]]]:
     """Give a way to put several questions to the same traces.
 
     Args:
@@ -306,10 +336,10 @@ def _asking(
     if isinstance(data, Source):
         wanted = query if isinstance(query, TraceQuery) else _default_query(data, query)
         with asking(data, wanted, Workers(jobs)) as put_to:
-            yield lambda asked: put_to(asked).sums
+            yield put_to
         return
     batches = tuple(_batches(data, question, query if isinstance(query, TraceQuery) else None))
-    yield lambda asked: sum(map(asked.collect, batches), asked.nothing())
+    yield lambda asked: Reply(sum(map(asked.collect, batches), asked.nothing()), NOT_ASKED)
 
 
 def page(answer: Answer, *, title: str = "", source: str = "") -> str:
