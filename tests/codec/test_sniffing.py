@@ -159,7 +159,7 @@ BEGINNING = "cannot read traces from x.json"
         pytest.param(b"# Traces\n\n```json\n{}\n```\n", ": it looks like Markdown", id="markdown"),
         pytest.param(b"# a comment\nservice:\n  pipelines: {}\n", ": it looks like YAML", id="yaml"),
         pytest.param(
-            b"2024-01-01T00:00:00Z\tinfo\nResourceSpans #0\nResource SchemaURL: \n",
+            b"2024-01-01T00:00:00Z\tinfo\n" * 1000 + b"ResourceSpans #0\nResource SchemaURL: \n",
             ": it looks like what the debug exporter of a collector prints; its file exporter writes OTLP",
             id="debug-exporter",
         ),

@@ -147,13 +147,15 @@ _PRINTED = (
     ("what the debug exporter of a collector prints; its file exporter writes OTLP", rb"ResourceSpans #\d"),
     ("what the console exporter of .NET prints", rb"\bActivity\.TraceId:"),
     ("what the logging exporter of Java prints", rb"\bLoggingSpanExporter\b"),
-    ("what the stdout exporter of Rust prints", rb"\ASpans\s+Resource\b"),
+    ("what the stdout exporter of Rust prints", rb"^Spans\r?\n\s*Resource\b"),
     ("YAML", rb"\A(?:---\r?\n|(?:#.*\n)*[\w.-]+:(?: .*)?\r?\n(?:[ \t]*(?:- |[\w.\"-]+:(?: |\r?\n))))"),
-    ("Markdown", rb"\A#{1,6} \S|^```"),
+    ("Markdown", rb"\A(?:#{1,6} \S|(?:.*\n){0,20}```)"),
 )
 """Text that is met where traces are looked for, and how it is told."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEAD_BYTES = 1024
+_LOG_BYTES = 2**18
+"""How much of a log is looked at for what it prints: programs have much to say before they print their first span."""
 _KEYS_SHOWN = 4
 
 # The first shape whose keys are all present is taken, so specific shapes precede vague ones.
@@ -238,7 +240,7 @@ def json_start(body: memoryview, place: str) -> int:
     if found.group() == b"\0" and not bytes(body).strip(b"\0 \t\r\n"):
         raise NothingWholeError(place, "it holds nothing but zeros", READABLE)
     if found.group() not in (b"{", b"["):
-        raise refusal(place, _not_json(head, bytes(body[found.start() : found.start() + _HEAD_BYTES])))
+        raise refusal(place, _not_json(head, bytes(body[found.start() : found.start() + _LOG_BYTES])))
     return found.start()
 
 
@@ -252,7 +254,7 @@ def _not_json(head: bytes, text: bytes) -> str:
     if printed:
         return f"it looks like {printed}"
     # The head counts as text even if it is cut in the middle of a character.
-    decoded = text.decode("utf-8", "replace").rstrip("\ufffd")
+    decoded = text[:_HEAD_BYTES].decode("utf-8", "replace").rstrip("\ufffd")
     if "\ufffd" in decoded or any(character < " " and character not in "\t\r\n" for character in decoded):
         return "it is binary data, perhaps protobuf"
     return f"it begins with '{quoted(decoded, 40)}', where JSON of traces begins with {{ or ["
