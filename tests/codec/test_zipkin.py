@@ -119,6 +119,11 @@ def test_a_v1_object_with_both_sides_is_two_spans() -> None:
     assert (client.events(), server.events()) == ((), (Event((US + 300) * 1000, "cache miss", {}),))
 
 
+LOCAL = {"key": "lc", "value": "", "endpoint": V1_ENDPOINTS["stock"]}
+"""Names where a span ran, and no more."""
+MESSAGING = {"ms": 400, "ws": 410, "wr": 500, "mr": 520}
+
+
 @pytest.mark.parametrize(
     ("annotations", "expected"),
     [
@@ -127,16 +132,21 @@ def test_a_v1_object_with_both_sides_is_two_spans() -> None:
         pytest.param(["sr"], (Kind.SERVER, 200_000, 0), id="server-that-has-not-answered"),
         pytest.param(["ss"], (Kind.SERVER, 700_000, 0), id="server-known-by-its-end"),
         pytest.param(["cache miss"], (Kind.UNSPECIFIED, 300_000, 0), id="neither"),
+        pytest.param(["ms", "ws"], (Kind.PRODUCER, 400_000, 10_000), id="producer"),
+        pytest.param(["wr", "mr"], (Kind.CONSUMER, 500_000, 20_000), id="consumer"),
+        pytest.param(["mr"], (Kind.CONSUMER, 520_000, 0), id="consumer-at-an-instant"),
     ],
 )
 def test_a_v1_object_without_times_has_those_of_its_annotations(
     annotations: list[str], expected: tuple[Kind, int, int]
 ) -> None:
-    told = [each for each in V1["annotations"] if each["value"] in annotations]  # type: ignore[attr-defined]
-    (record,) = records(as_json([{"traceId": "a", "id": "2", "annotations": told, "binaryAnnotations": []}]))
+    messaging = [{"timestamp": US + at, "value": word} for word, at in MESSAGING.items()]
+    told = [each for each in (*V1["annotations"], *messaging) if each["value"] in annotations]  # type: ignore[misc]
+    (record,) = records(as_json([{"traceId": "a", "id": "2", "annotations": told, "binaryAnnotations": [LOCAL]}]))
 
     found = (record.kinds[0], record.start_ns[0] - US * 1000, record.duration_ns[0])
-    assert (len(record.span_ids), found) == (1, expected)
+    assert (len(record.span_ids), found, record.details[0].attributes()) == (1, expected, {})
+    assert len(record.details[0].events()) == ("cache miss" in annotations)
 
 
 def test_messages_have_their_broker_as_peer() -> None:
@@ -215,7 +225,10 @@ spans = st.fixed_dictionaries(
         "tags": st.dictionaries(st.sampled_from(["error", "http.url", "kafka.topic", "x"]), st.text(max_size=3)),
         "annotations": st.lists(
             st.fixed_dictionaries(
-                {"value": st.sampled_from(["cs", "cr", "sr", "ss", "ms", "x"]), "timestamp": st.integers(1, 2**50)},
+                {
+                    "value": st.sampled_from(["cs", "cr", "sr", "ss", "ms", "ws", "wr", "mr", "x"]),
+                    "timestamp": st.integers(1, 2**50),
+                },
                 optional={"endpoint": endpoints},
             ),
             max_size=3,

@@ -214,10 +214,10 @@ class _Side(NamedTuple):
 _SIDES = (
     _Side("CLIENT", "cs", "cr", "sa"),
     _Side("SERVER", "sr", "ss", "ca"),
-    _Side("PRODUCER", "ms", "", "ma"),
-    _Side("CONSUMER", "mr", "", "ma"),
+    _Side("PRODUCER", "ms", "ws", "ma"),
+    _Side("CONSUMER", "wr", "mr", "ma"),
 )
-_CORE = frozenset(word for side in _SIDES for word in (side.begin, side.end) if word)
+_CORE = frozenset(word for side in _SIDES for word in (side.begin, side.end))
 _ADDRESSES = frozenset(side.address for side in _SIDES)
 _LOCAL = "lc"
 
@@ -278,9 +278,12 @@ def _converted(span: Span) -> Iterator[Span]:
 def _told(span: Span) -> _Told:
     annotations = decode(ANNOTATIONS, span.annotations, f"cannot read the annotations of span {span.id}") or []
     binary = span.binary_annotations or []
+    core = {each.value: each for each in reversed(annotations) if each.value in _CORE}
+    if "mr" in core and "wr" not in core:
+        core["wr"] = core.pop("mr")  # without the way from the wire, receiving is an instant
     return _Told(
         span,
-        core={each.value: each for each in reversed(annotations) if each.value in _CORE},
+        core=core,
         others=[each for each in annotations if each.value not in _CORE],
         tags=[each for each in binary if not _is_address(each)],
         addresses={each.key: each.endpoint for each in binary if _is_address(each)},
@@ -341,7 +344,7 @@ def _made(
         ended=times[2],
         local=home,
         remote=told.addresses.get(side.address) if side else None,
-        tags={tag.key: tag.value for tag in mine.tags} | (span.tags or {}),
+        tags={tag.key: tag.value for tag in mine.tags if (tag.key, tag.value) != (_LOCAL, "")} | (span.tags or {}),
         annotations=msgspec.Raw(msgspec.json.encode(mine.others)),
     )
 
