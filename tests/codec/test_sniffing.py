@@ -152,6 +152,19 @@ BEGINNING = "cannot read traces from x.json"
         pytest.param(b"<?xml?>", ": it is XML", id="xml"),
         pytest.param(b"\x1f\x8b\x08", ": it is gzip data", id="gzip"),
         pytest.param(b"\x28\xb5\x2f\xfd", ": it is zstd data", id="zstd"),
+        pytest.param(b"trace.json".ljust(257, b"\0") + b"ustar  \0", ": it is a tar archive", id="tar"),
+        pytest.param(b"SQLite format 3\0", ": it is a SQLite database", id="sqlite"),
+        pytest.param(
+            b"\n\x88\x01\n\x10" + b"t" * 16 + b"\x12\x08pppppppp\x1a\x08ssssssss ",
+            ": it is a list of Zipkin's spans in protobuf",
+            id="zipkin-protobuf",
+        ),
+        pytest.param(
+            b"\x0c\0\0\0\n\n\0\x01tttttttt\x0b\0\x03", ": it is a list of Zipkin's spans in Thrift", id="zipkin-thrift"
+        ),
+        pytest.param(
+            b"\x0c\0\x01\x0b\0\x01\0\0\0\x04shop", ": it is a batch of Jaeger's spans in Thrift", id="jaeger-thrift"
+        ),
         pytest.param(b"\n\xa4\x01\n\x1f\x00", ": it is binary data, perhaps protobuf", id="protobuf"),
         pytest.param(
             "Größe\x9b".encode(), ": it begins with 'Größe\\x9b', where JSON of traces begins with { or [", id="text"

@@ -134,15 +134,26 @@ VOID_IDS = frozenset("0" * length for length in range(33))
 
 
 _MAGIC = (
-    (b"\x1f\x8b", "gzip data"),
-    (b"\x28\xb5\x2f\xfd", "zstd data"),
-    (b"BZh", "bzip2 data"),
-    (b"\xfd7zXZ", "xz data"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"PAR1", "a Parquet file"),
-    (b"\xff\xfe", "UTF-16 text"),
-    (b"\xfe\xff", "UTF-16 text"),
+    ("gzip data", rb"\x1f\x8b"),
+    ("zstd data", rb"\x28\xb5\x2f\xfd"),
+    ("bzip2 data", rb"BZh"),
+    ("xz data", rb"\xfd7zXZ"),
+    ("a zip archive", rb"PK\x03\x04"),
+    ("a 7z archive", rb"7z\xbc\xaf"),
+    ("a tar archive", rb"(?s).{257}ustar"),
+    ("a Parquet file", rb"PAR1"),
+    ("an Arrow file", rb"ARROW1"),
+    ("an Avro file", rb"Obj\x01"),
+    ("a SQLite database", rb"SQLite format 3"),
+    ("UTF-16 text", rb"\xff\xfe|\xfe\xff"),
+    (
+        "a list of Zipkin's spans in protobuf",
+        rb"(?s)\n[\x80-\xff]*[\0-\x7f]\n(?:\x10.{16}|\x08.{8})(?:\x12\x08.{8})?\x1a\x08",
+    ),
+    ("a list of Zipkin's spans in Thrift", rb"(?s)\x0c.{4}\n\0\x01"),
+    ("a batch of Jaeger's spans in Thrift", rb"\x0c\0\x01\x0b\0\x01"),
 )
+"""How binary data begins that is met where traces are looked for."""
 _PRINTED = (
     ("what the debug exporter of a collector prints; its file exporter writes OTLP", rb"ResourceSpans #\d"),
     ("what the console exporter of .NET prints", rb"\bActivity\.TraceId:"),
@@ -245,8 +256,8 @@ def json_start(body: memoryview, place: str) -> int:
 
 
 def _not_json(head: bytes, text: bytes) -> str:
-    for magic, what in _MAGIC:
-        if head.startswith(magic):
+    for what, beginning in _MAGIC:
+        if re.match(beginning, head):
             return f"it is {what}"
     if text.startswith(b"<"):
         return "it is an HTML page" if b"<html" in text.lower() or b"<!doctype html" in text.lower() else "it is XML"
