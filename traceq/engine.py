@@ -206,10 +206,10 @@ def asked_for(source: Source, wanted: Wanted, found: Found) -> Asked:
 def why_nothing(source: Source, query: TraceQuery, put: Put | None = None) -> tuple[str, ...]:
     """Say, after nothing has matched, what may be the reason; files are read again for that, but no pipe is."""
     # Late: it is for what should not happen.
-    from traceq.analysis.unmatched import reasons, unknown_services
+    from traceq.analysis.unmatched import missing_tags, reasons, unknown_services
 
     if source.is_live:
-        return unknown_services(query, source)
+        return (*unknown_services(query, source), *missing_tags(query, lambda few: source.find(few).traces))
     return reasons(query, put or partial(_put, source))
 
 
@@ -226,6 +226,7 @@ class _OneTable:
         self._source = source
         self._wanted = wanted
         self._found: Found | None = None
+        self._asked: Asked | None = None
 
     def _having(self, *, attributes: bool) -> Found:
         if self._found is not None:
@@ -243,7 +244,9 @@ class _OneTable:
             sums = question.complete(sums, found.left_out.attributes)
         if isinstance(wanted, OneTrace):
             wanted = structs.replace(wanted, trace_id=found.traces.trace_ids[0])
-        return Reply(sums, asked_for(self._source, wanted, found))
+        # Why nothing was found may take more questions to the source: once is enough.
+        self._asked = self._asked or asked_for(self._source, wanted, found)
+        return Reply(sums, self._asked)
 
     def recorded(self, window: Window) -> tuple[ServiceCall, ...]:
         return self._source.dependencies(window)

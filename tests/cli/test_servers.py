@@ -53,6 +53,26 @@ def test_a_server_is_asked_once_and_answers_like_a_file(run: Run, more: tuple[st
     assert [path[:12] for path in asked[2:]] == ["/api/traces/"]
 
 
+@pytest.mark.parametrize("command", ["search", "stats", "bottlenecks", "errors", "findings", "flame", "deps"])
+def test_a_misspelt_tag_is_told_of_a_sample(command: str, run: Run) -> None:
+    """A server does not list tags, so that nothing is claimed about spans that were not looked at."""
+
+    def exactly(target: str, seen: Seen) -> Reply:
+        return Reply(b'{"data":[]}') if "tags=" in target else jaeger(target, seen)
+
+    def told(*conditions: str) -> str:
+        return run(command, "--source", seen.url, *WHOLE_WINDOW, *conditions).err
+
+    with serving(exactly) as seen:
+        sample = "note: no span in a sample of 20 traces has the tag '{}': did you mean '{}'?\n"
+        assert sample.format("db.sytem", "db.system") in told("--tag", "db.sytem=mysql")
+        assert sample.format("rety_count", "retry_count") in told("--where", "event.rety_count > 3")
+        assert "did you mean" not in told("--tag", "db.system=oracle")
+        sampled = [target for target, _ in seen.requests if target.endswith("&limit=20")]
+        assert "did you mean" not in told("--min-duration", "1h")
+        assert len(sampled) == 3 == len([target for target, _ in seen.requests if target.endswith("&limit=20")])
+
+
 @pytest.mark.parametrize(("ahead_s", "found_count"), [(290, 1), (310, 0)], ids=["within", "beyond"])
 def test_a_host_whose_clock_is_five_minutes_ahead_is_seen(
     ahead_s: int, found_count: int, run: Run, monkeypatch: pytest.MonkeyPatch

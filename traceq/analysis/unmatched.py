@@ -90,9 +90,14 @@ class NameQuestion(Struct, frozen=True):
         there = frozenset(name for name in self.names if name in made_up or not {*names_of(name)}.isdisjoint(known))
         return NameSums(there, tuple(near(name, known) for name in self.names))
 
-    def notes(self, sums: NameSums) -> tuple[str, ...]:
-        """Say which names nothing has, and what may be meant; of tags only those that come near to others."""
-        told = "no span has the tag '{}'" if self.what == "tag" else f"there is no {self.what} '{{}}'"
+    def notes(self, sums: NameSums, among: str = "") -> tuple[str, ...]:
+        """Say which names nothing has, and what may be meant; of tags only those that come near to others.
+
+        Args:
+            sums: What was found.
+            among: Where it was looked for tags, if that was not everywhere.
+        """
+        told = f"no span{among} has the tag '{{}}'" if self.what == "tag" else f"there is no {self.what} '{{}}'"
         return tuple(
             ": ".join(filter(None, (told.format(quoted(name)), found.question)))
             for name, found in zip(self.names, sums.near or (Near(),) * len(self.names), strict=True)
@@ -147,6 +152,10 @@ class Cataloged(Protocol):
         """List them."""
 
 
+Find: TypeAlias = Callable[[TraceQuery], Traces]
+"""Finds traces, with attributes."""
+
+
 Put: TypeAlias = Callable[[TraceQuery, Any], Any]
 """Puts a question to all traces that a query matches; what it gives has the `sums`."""
 
@@ -168,6 +177,26 @@ def unknown_services(query: TraceQuery, source: Cataloged) -> tuple[str, ...]:
     """Say which services that a condition names a server does not know; it is asked only if there are such names."""
     service, _ = _named_in(query)
     return service.notes(service.among(source.services())) if service.names else ()
+
+
+_SAMPLED = 20
+
+
+def missing_tags(query: TraceQuery, find: Find) -> tuple[str, ...]:
+    """Say, after nothing on a server has matched, which tags that a condition names may be misspelt.
+
+    A server does not list tags: a few traces that meet nothing but the service and the window are looked at. It is
+    asked only if there are such names.
+
+    Args:
+        query: What nothing matched.
+        find: Asks the server.
+    """
+    question = NameQuestion("tag", query.tag_keys)
+    if not question.names:
+        return ()
+    sample = find(TraceQuery(service=query.service, window=query.window, limit=_SAMPLED))
+    return question.notes(question.collect(sample), f" in a sample of {plural(len(sample), 'trace')}")
 
 
 def _named_in(query: TraceQuery) -> tuple[NameQuestion, NameQuestion]:
