@@ -269,6 +269,31 @@ def test_a_span_without_a_start_may_have_an_end() -> None:
     assert (list(traces.duration_ns), told(traces)) == ([100, 30], [("start-missing", "b")])
 
 
+@pytest.mark.parametrize("unit", [1_000, 1_000_000, 1_000_000_000])
+def test_single_spans_may_count_a_longer_unit(unit: int) -> None:
+    """As where OTLP has microseconds, or Jaeger's JSON milliseconds."""
+    start, end = EPOCH_NS // 10**9 * 10**9 // unit, (EPOCH_NS // 10**9 + 2) * 10**9 // unit
+    traces = trace(("a", None, 0, 10**10), ("b", "a", start - EPOCH_NS, end - EPOCH_NS))
+
+    assert (traces.start_ns[1], traces.duration_ns[1]) == (EPOCH_NS // 10**9 * 10**9, 2 * 10**9)
+    assert told(traces) == [("unit-recognised", "b")]
+
+
+def test_a_start_in_another_unit_leaves_the_end_as_it_is() -> None:
+    traces = trace(("a", None, 0, 1000), ("b", "a", EPOCH_NS // 1000 - EPOCH_NS, 900))
+
+    assert traces.start_ns[1] == EPOCH_NS // 1000 * 1000
+    assert traces.start_ns[1] + traces.duration_ns[1] - EPOCH_NS == 900
+
+
+def test_a_start_of_another_century_is_none() -> None:
+    traces = trace(("a", None, 0, 1000), ("b", "a", 5 - EPOCH_NS, 900), ("c", "a", 5 - EPOCH_NS, 105 - EPOCH_NS))
+
+    assert [start - EPOCH_NS for start in traces.start_ns] == [0, 0, 0]
+    assert list(traces.duration_ns) == [1000, 900, 100]
+    assert told(traces) == [("start-missing", "b"), ("start-missing", "c")]
+
+
 def test_where_nothing_is_timed_all_spans_start_together() -> None:
     traces = trace(("a", None, -EPOCH_NS, -EPOCH_NS + 9), ("b", "a", -EPOCH_NS - 5, -EPOCH_NS))
 

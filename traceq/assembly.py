@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from traceq.records import Codebook, CodedTrace, Codes
 from traceq.semantics import Kind, Peer
 from traceq.traces import PLAIN_COLUMNS, SpanDetails, Traces, TraceWarning, WarningCode, normal_id
-from traceq.units import YEAR_2000_NS
+from traceq.units import NS_PER_DAY, NS_PER_MS, NS_PER_S, NS_PER_US, YEAR_2000_NS
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -163,7 +163,10 @@ def _plain_parents(trace: CodedTrace, base: int) -> list[int] | None:
     Nearly all traces are like that, and repairing takes three times as long.
     """
     ids, starts = trace.span_ids, trace.start_ns
-    if not ids or min(trace.duration_ns) < 0 or min(starts) <= 0:
+    if not ids or min(trace.duration_ns) < 0:
+        return None
+    first_ns = min(starts)
+    if first_ns <= 0 or first_ns < YEAR_2000_NS <= max(starts):
         return None
     numbers = range(base, base + len(ids))
     rows: dict[str | None, int] = dict(zip(ids, numbers, strict=True))
@@ -182,6 +185,12 @@ def _plain_parents(trace: CodedTrace, base: int) -> list[int] | None:
 
 _LOST = -2
 """Marks a parent that was not found under its id as written."""
+_NO_START = -1
+"""Marks a start that makes no sense."""
+_LONGER_UNITS = (NS_PER_US, NS_PER_MS, NS_PER_S)
+"""How many times as long as the unit of a format another one may be, as microseconds are in place of nanoseconds."""
+_APART_NS = NS_PER_DAY
+"""How far from the other spans of its trace a span may have begun, beyond the time that these take."""
 
 UNKNOWN_SERVICE = "unknown-service"
 """The service of a span whose source does not name one; Jaeger UI uses the same name."""
@@ -212,6 +221,7 @@ class Repaired:
             self._settle_shared_ids()
         self.parents = self._find_parents()
         self._break_cycles()
+        self._repair_units()
         self._repair_starts()
 
     def _warn(self, code: WarningCode, message: str, position: int | None = None) -> None:
@@ -353,6 +363,28 @@ class Repaired:
         self.parents[position] = -1
         self.follows_from.discard(position)
 
+    def _repair_units(self) -> None:
+        """Read times that are in a longer unit than those of the other spans, as their year tells.
+
+        What is from before 2000 otherwise, in a trace of this century, is no start.
+        """
+        starts, durations = self.trace.start_ns, self.trace.duration_ns
+        timed = [(start, start + length) for start, length in zip(starts, durations, strict=True) if _is_dated(start)]
+        if not timed or len(timed) == len(starts):
+            return
+        first, last = min(start for start, _ in timed), max(end for _, end in timed)
+        for position in [i for i, start in enumerate(starts) if 0 < start < YEAR_2000_NS]:
+            start, end = starts[position], self._end_ns(position)
+            fitting = (unit for unit in _LONGER_UNITS if abs(start * unit - first) < _APART_NS + last - first)
+            unit = next(fitting, 0)
+            starts[position] = start * unit or _NO_START
+            if unit:
+                told = f"its times are in a unit {unit:,} times as long as those of the other spans, as the year tells"
+                self._warn("unit-recognised", told, position)
+                durations[position] = max(0, end - start * unit) if _is_dated(end) else durations[position] * unit
+            elif _is_dated(end):
+                durations[position] = end  # which counts from 1970, as where there is no start
+
     def _repair_starts(self) -> None:
         """Set missing start times to the parent's, or for roots to the earliest in the trace."""
         starts = self.trace.start_ns
@@ -362,7 +394,8 @@ class Repaired:
         if min(starts) == 0 and 0 < earliest < YEAR_2000_NS and earliest <= self._last_end_from_zero():
             return  # times count from the beginning of the trace, so 0 is one of them
         for position in [i for i, start in enumerate(starts) if start <= 0]:
-            self._warn("start-missing", "no start time, taken to start with its parent", position)
+            told = "its start makes no sense" if starts[position] == _NO_START else "no start time"
+            self._warn("start-missing", f"{told}, taken to start with its parent", position)
             starts[position] = 0
         if earliest == 0:
             return  # no span of the trace has a start time: all of them start together
@@ -383,6 +416,11 @@ class Repaired:
             starts[repaired] = starts[position] if position >= 0 else earliest
             if durations[repaired] >= starts[repaired]:
                 durations[repaired] -= starts[repaired]  # where a format tells the end, the duration counts from 1970
+
+
+def _is_dated(time_ns: int) -> bool:
+    """Whether a time is of this century, rather than missing, or a count from some beginning."""
+    return time_ns >= YEAR_2000_NS
 
 
 def _identities(trace: CodedTrace) -> Iterable[tuple[object, ...]]:

@@ -233,13 +233,27 @@ def test_small_numbers_that_count_from_a_beginning_are_no_other_unit() -> None:
     assert "unit-recognised" not in {code for code, *_ in told(traces)}
 
 
-def test_a_unit_is_another_one_only_if_all_spans_fit() -> None:
-    spans = [{"spanID": str(at), "operationName": "x", "startTime": start} for at, start in ((1, US // 1000), (2, US))]
+@pytest.mark.parametrize(("unit_ns", "told_as"), [(1, "in nanoseconds, where"), (10**6, "1,000 times as long")])
+def test_a_single_span_may_be_in_another_unit(unit_ns: int, told_as: str) -> None:
+    odd = {"spanID": "2", "operationName": "x", "startTime": NS // unit_ns, "duration": 5 * 10**6 // unit_ns}
+    spans = [{"spanID": "1", "operationName": "x", "startTime": US, "duration": 5000}, odd]
 
     traces = both_ways(as_json({"traceID": TRACE_ID, "spans": spans}))
 
-    assert list(traces.start_ns) == [NS // 1000, NS]
-    assert {warning.code for warning in traces.warnings} == {"service-missing"}
+    assert (list(traces.start_ns), list(traces.duration_ns)) == ([NS, NS], [5 * 10**6] * 2)
+    (warning,) = [each for each in traces.warnings if each.code == "unit-recognised"]
+    assert warning.span_id == "2"
+    assert told_as in warning.message
+
+
+def test_a_span_printed_by_node_may_be_in_nanoseconds() -> None:
+    span = {"traceId": TRACE_ID, "name": "x", "kind": 0, "attributes": {}, "status": {"code": 0}}
+    times = [("1", US, 5000), ("2", NS, 5 * 10**6)]
+
+    traces = both_ways(as_json([{**span, "id": i, "timestamp": at, "duration": length} for i, at, length in times]))
+
+    assert (list(traces.start_ns), list(traces.duration_ns)) == ([NS, NS], [5 * 10**6] * 2)
+    assert "unit-recognised" in {each.code for each in traces.warnings if each.span_id == "2"}
 
 
 def test_a_span_that_names_no_trace_is_noted() -> None:

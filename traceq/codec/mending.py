@@ -80,7 +80,10 @@ class Mender(Struct, frozen=True):
             if unit_ns is None and self._is_whole(span):
                 yield Mended(position, span)
                 continue
-            fitting = Fitting(unit_ns or self.format_ns, self.format_ns)
+            own_ns = unit_ns or self._shorter_unit(span)
+            fitting = Fitting(own_ns or self.format_ns, self.format_ns)
+            if own_ns and not unit_ns:
+                fitting.remarks.append(unit_remark(own_ns, self.format_ns))
             written = self._fitted(span, fitting)
             if written is not None:
                 yield Mended(position, msgspec.Raw(_ENCODER.encode(written)), fitting.remarks)
@@ -91,6 +94,14 @@ class Mender(Struct, frozen=True):
         keys = tuple(key for key in (self.start, self.end) if key)
         times = (span.get(key) for span in found if isinstance(span, dict) for key in keys)
         return unit_of([_number(time) for time in times], self.format_ns)
+
+    def _shorter_unit(self, span: msgspec.Raw) -> int | None:
+        """Find the unit of a single span's times, if by the format's unit they would be of a later century.
+
+        What would be of an earlier one fits the types; such spans are put right where those of the trace are together.
+        """
+        unit_ns = self.unit_of([span]) if self.start else None
+        return unit_ns if unit_ns and unit_ns < self.format_ns else None
 
     def _is_whole(self, span: msgspec.Raw) -> bool:
         try:
@@ -181,8 +192,13 @@ def is_odd(starts_ns: Sequence[int]) -> bool:
 
 def unit_told(trace_id: str, unit_ns: int, format_ns: int) -> TraceWarning:
     """Say that times were written in another unit."""
-    message = f"its times are in {_UNITS[unit_ns]}, where {_UNITS[format_ns]} belong, as the year tells"
-    return TraceWarning("unit-recognised", trace_id, message)
+    return TraceWarning("unit-recognised", trace_id, unit_remark(unit_ns, format_ns).text)
+
+
+def unit_remark(unit_ns: int, format_ns: int) -> Remark:
+    """Say that the times of a single span were written in another unit."""
+    told = f"its times are in {_UNITS[unit_ns]}, where {_UNITS[format_ns]} belong, as the year tells"
+    return Remark("unit-recognised", told)
 
 
 def left_out(trace_id: str, message: str, span_id: str = "") -> TraceWarning:

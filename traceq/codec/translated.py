@@ -15,7 +15,17 @@ from msgspec.structs import replace
 
 from traceq import semantics
 from traceq.codec.damage import Remark
-from traceq.codec.mending import Mended, SpanDecoder, Spans, id_of, repairs, unit_of, unit_told, warnings_of
+from traceq.codec.mending import (
+    Mended,
+    SpanDecoder,
+    Spans,
+    id_of,
+    repairs,
+    unit_of,
+    unit_remark,
+    unit_told,
+    warnings_of,
+)
 from traceq.codec.otlp_fields import Told, completed, meaning_of, takes_messages
 from traceq.codec.parts import LocatedSpan, SpanFormat
 from traceq.codec.wire import BROKEN, MAX_NS, VOID_IDS
@@ -150,14 +160,13 @@ def _with_id(span: Translated, mended: Mended) -> Mended:
 def _in_right_unit(spans: Sequence[Translated], trace_id: str) -> list[TraceWarning]:
     """Put times right that are in another unit than the format's, and leave out those that fit no table."""
     unit_ns = unit_of([span.start_ns // NS_PER_US for span in spans], NS_PER_US)
-    if unit_ns is not None:
-        for span in spans:
-            span.start_ns, span.end_ns = (time_ns * unit_ns // NS_PER_US for time_ns in (span.start_ns, span.end_ns))
-            span.own_events = [
-                replace(event, time_ns=event.time_ns * unit_ns // NS_PER_US) for event in span.own_events
-            ]
     told = [] if unit_ns is None else [unit_told(trace_id, unit_ns, NS_PER_US)]
     for span in spans:
+        if unit_ns is not None:
+            _count_in(unit_ns, span)
+        elif unit_of([span.start_ns // NS_PER_US], NS_PER_US) == 1:
+            _count_in(1, span)
+            told += warnings_of([unit_remark(1, NS_PER_US)], trace_id, span.span_id)
         if not all(0 < event.time_ns <= MAX_NS for event in span.own_events):
             span.own_events = [replace(each, time_ns=_known(each.time_ns)) for each in span.own_events]
             remark = Remark("value-left-out", "an event of it has no time that makes sense")
@@ -168,6 +177,12 @@ def _in_right_unit(spans: Sequence[Translated], trace_id: str) -> list[TraceWarn
                 remark = Remark("value-left-out", f"its {name.removesuffix('_ns')} is after the year 2116")
                 told += warnings_of([remark], trace_id, span.span_id)
     return told
+
+
+def _count_in(unit_ns: int, span: Translated) -> None:
+    """Count the times of a span in another unit than microseconds."""
+    span.start_ns, span.end_ns = (time_ns * unit_ns // NS_PER_US for time_ns in (span.start_ns, span.end_ns))
+    span.own_events = [replace(event, time_ns=event.time_ns * unit_ns // NS_PER_US) for event in span.own_events]
 
 
 def _known(time_ns: int) -> int:
