@@ -185,6 +185,22 @@ def test_the_trace_of_next_js_is_put_into_the_calendar() -> None:
     assert traces.span(1).details.attributes() == {"version": "14", "isTurbopack": False}
 
 
+def test_a_span_of_next_js_without_a_time_starts_with_its_parent() -> None:
+    spans = [{**span, "startTime": 1_700_000_000_000, "traceId": "0c"} for span in NEXT_JS]
+    spans[0]["timestamp"] = 0
+
+    traces = table(as_json(spans))
+
+    assert list(traces.start_ns) == [1_700_000_000_000_000_000] * 2
+    assert [(each.code, each.span_id) for each in traces.warnings] == [("start-missing", "2")]
+
+
+def test_fractions_of_microseconds_are_exact() -> None:
+    traces = table(as_json([{**ROOT, "timestamp": 1_780_000_021_974_512.5, "duration": 1234.567}]))
+
+    assert (traces.start_ns[0], traces.duration_ns[0]) == (1_780_000_021_974_512_500, 1_234_567)
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -80,7 +80,8 @@ def _read_coded(spans: Sequence[LocatedSpan], trace_id: str, codes: Codebook, *,
         if with_details:
             coded.details += read
     if clock.ahead_us:
-        coded.start_ns = [start_ns + to_ns(clock.ahead_us) for start_ns in coded.start_ns]
+        ahead_ns = to_ns(clock.ahead_us)
+        coded.start_ns = [start_ns + ahead_ns if start_ns > 0 else 0 for start_ns in coded.start_ns]
     return coded
 
 
