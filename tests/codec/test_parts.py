@@ -94,6 +94,22 @@ def test_a_trace_that_is_listed_in_another_alone_is_found(long_name: str, tmp_pa
     ]
 
 
+@pytest.mark.parametrize("named", [True, 1.5])
+@pytest.mark.parametrize("separator", [",", "\n"])
+def test_what_is_no_id_names_a_trace_of_its_own(named: object, separator: str, tmp_path: Path) -> None:
+    """A span with such an id made slices of the file unreadable."""
+    file = tmp_path / "x.json"
+    text = as_json(named)
+    file.write_bytes(written([("a1", ["a1", "id"]), ("b2", ["b2"])], separator=separator).replace(b'"id"', text))
+
+    with sliced((str(file),), slice_bytes=100) as cut:
+        for attempt in cut.attempts():
+            with attempt as trusted:
+                tables = [table for piece in trusted.slices for table in piece.tables(with_details=False)]
+
+    assert counted(*tables) == Counter({"a1": 1, "b2": 1, text.decode(): 1})
+
+
 def test_a_server_is_believed_about_what_is_in_a_trace() -> None:
     (part,) = read_document(written([("a1", ["a1", "b2"])]), "x", is_answer=True).parts
 

@@ -176,6 +176,16 @@ def test_spans_of_a_batch_have_its_process() -> None:
     assert (record.services, record.start_ns, record.duration_ns) == (["app"], [NS + 1], [22_938_000])
 
 
+@pytest.mark.parametrize("process", [None, {"serviceName": "app"}])
+def test_what_is_no_span_in_a_batch_costs_itself(process: object) -> None:
+    span = {"traceId": proto_id("0a" * 16), "spanId": proto_id("0b" * 8), "operationName": "get"}
+
+    document = read_document(as_json({"spans": [span, None, [span]], "process": process}), "x.json")
+
+    assert [part.trace_id for part in document.parts] == ["0a" * 16]
+    assert document.notes == ("left out because they name no trace: 2 spans (first: x.json)",)
+
+
 DATA_PREPPER: dict[str, Any] = {
     "traceId": "0a" * 16,
     "spanId": "0b" * 8,

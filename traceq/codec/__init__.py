@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from traceq.assembly import TableBuilder
-from traceq.codec.parts import Part
+from traceq.codec.parts import Part, together
 from traceq.codec.wire import collector_paused
 from traceq.records import join
 from traceq.traces import FoundAttributes, Traces, TraceWarning, low_half, normal_id
@@ -80,7 +80,7 @@ def read_attributes(
         DecodeError: If a trace cannot be read.
     """
     for trace_id, span_ids in wanted.items():
-        for part in groups[normal_id(trace_id)]:
+        for part in together(groups[normal_id(trace_id)]):
             for found in part.attributes(span_ids):
                 yield FoundAttributes(trace_id, *found)
 
@@ -88,7 +88,7 @@ def read_attributes(
 def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details: bool) -> Traces:
     builder = TableBuilder()
     for group in groups:
-        whole = join([part.coded(builder.codes, with_details=with_details) for part in group])
+        whole = join([part.coded(builder.codes, with_details=with_details) for part in together(group)])
         halves = _halves(group)
         builder.add(replace(whole, repairs=[*whole.repairs, *halves]) if halves else whole)
         if builder.span_count >= enough:

@@ -154,7 +154,7 @@ class Fitting(Struct):
         if isinstance(value, (dict, list)) or value is None:
             return _UNFIT
         self._took(place, value, "no text")
-        return str(value) if isinstance(value, Decimal) else value_text(value)
+        return as_text(value)
 
     def truth(self, value: Any, place: str) -> Any:
         """Fit into true or false."""
@@ -315,6 +315,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
     return f"'{quoted(value, 40)}'" if isinstance(value, str) else quoted(str(value), 40)
+
+
+def as_text(value: str | int | Decimal) -> str:
+    """Give what is no list or object as text, where text belongs."""
+    return str(value) if isinstance(value, Decimal) else value_text(value)
 
 
 def read_id(written: str | None) -> str:

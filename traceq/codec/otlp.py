@@ -229,20 +229,21 @@ def plain_parts(documents: Iterable[memoryview], location: str) -> Iterator[Part
 def _read_plain(
     spans: Sequence[tuple[str, memoryview]], trace_id: str, codes: Codebook, *, with_details: bool
 ) -> CodedTrace:
-    """Read a document with spans of one trace in one go; see `read_coded`."""
-    ((place, document),) = spans
+    """Read documents with spans of one trace, each in one go; see `read_coded`."""
     coded = CodedTrace(trace_id)
     try:
-        found = _DETAILED.decode(document) if with_details else _PLAIN.decode(document)
-        # All at once: most scopes have one span or two.
-        scopes = list(_origins(found.resource_spans, place))
-        origins = [origin for origin, some in scopes for _ in some]
-        _add(coded, origins, [span for _, some in scopes for span in some], codes)
+        for place, document in spans:
+            found = _DETAILED.decode(document) if with_details else _PLAIN.decode(document)
+            # All at once: most scopes have one span or two.
+            scopes = list(_origins(found.resource_spans, place))
+            origins = [origin for origin, some in scopes for _ in some]
+            _add(coded, origins, [span for _, some in scopes for span in some], codes)
     except (*BROKEN, DecodeError):
         coded = CodedTrace(trace_id)
     _normalize(coded)
     if not coded.span_ids or _is_odd(coded):
-        located = split(_DIVIDED.decode(document).resource_spans, place)[trace_id]
+        divided = (split(_DIVIDED.decode(document).resource_spans, place) for place, document in spans)
+        located = [each for traces in divided for each in traces[trace_id]]
         return read_coded(located, trace_id, codes, with_details=with_details)
     return coded
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from traceq.codec import jaeger
+from traceq.codec.fitting import as_text
 from traceq.codec.jaeger_fields import Mixable, is_other
 from traceq.codec.mending import decoded, encoded
 from traceq.codec.wire import BROKEN, collector_paused, refusal
@@ -93,7 +97,7 @@ class JaegerPart(Struct, frozen=True):
     def parted(self) -> Iterator[JaegerPart]:
         """Give a part for each of the traces whose spans it lists, each of which keeps its spans then."""
         if self.keeps_others or not is_mixed(self.trace, self.trace_id):
-            yield msgspec.structs.replace(self, keeps_others=True)
+            yield replace(self, keeps_others=True)
             return
         for trace_id, trace in _parted(self.trace, self.trace_id):
             listed_in = "" if trace_id == self.trace_id else self.trace_id
@@ -172,6 +176,28 @@ class SpansPart(Struct, Generic[_Located], frozen=True):
                 yield span_id, names[name], details.attributes()
 
 
+def together(parts: Sequence[Part]) -> Sequence[Part]:
+    """Put parts of one trace together that follow each other and are read alike.
+
+    What is decided about a trace, such as the unit of its times, or which pieces are one span, is decided once then,
+    and does not depend on how its spans are spread over lines and files.
+    """
+    if len(parts) == 1:
+        return parts
+    return [each for _, run in groupby(parts, _read_with) for each in _as_one(list(run))]
+
+
+def _read_with(part: Part) -> object:
+    return (part.trace_id, part.read) if isinstance(part, SpansPart) else None
+
+
+def _as_one(run: list[Part]) -> list[Part]:
+    first = run[0]
+    if len(run) == 1 or not isinstance(first, SpansPart):
+        return run
+    return [replace(first, spans=[span for part in run if isinstance(part, SpansPart) for span in part.spans])]
+
+
 LocatedSpan: TypeAlias = tuple[str, msgspec.Raw]
 """Where a span is, for messages, and its JSON."""
 
@@ -232,4 +258,4 @@ def _listed(trace: msgspec.Raw | memoryview) -> list[msgspec.Raw]:
 def _named(span: msgspec.Raw) -> str | None:
     found = decoded(span)
     named = found.get("traceID") if isinstance(found, dict) else None
-    return str(named) if isinstance(named, (str, int)) and not isinstance(named, bool) else None
+    return as_text(named) if isinstance(named, (str, int, Decimal)) else None

@@ -326,12 +326,12 @@ def _lone_key(line: memoryview, span_format: SpanFormat) -> int | None:
 
 
 def _is_one_trace(line: memoryview, trace_id: bytes) -> bool:
-    """Whether a line is a whole trace, of which no span names another."""
+    """Whether a line is a whole trace, of which no span names another; it may be a span that has no id."""
     try:
-        _RAW.decode(line)
+        keys = wire.KEYS.decode(line)
     except BROKEN:
         return False
-    return not _is_mixed(line, trace_id)
+    return "spans" in keys and not _is_mixed(line, trace_id)
 
 
 def _is_mixed(trace: memoryview | msgspec.Raw, trace_id: bytes) -> bool:

@@ -257,18 +257,24 @@ GO_MESSAGES = _format(_Conversion(_MESSAGE, _in_camel_case))
 
 
 class _Batch(msgspec.Struct, gc=False):
-    spans: list[dict[str, msgspec.Raw]] | None = None
-    process: dict[str, msgspec.Raw] | None = None
+    spans: list[msgspec.Raw] | None = None
+    process: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _BATCH = msgspec.json.Decoder(_Batch)
+_SPAN = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def batch_spans(batch: memoryview) -> list[msgspec.Raw]:
     """Give the spans of a batch of protobuf messages, each with the process that they have in common."""
     read = _BATCH.decode(batch)
-    common: dict[str, object] = {"process": read.process} if read.process else {}
-    return [msgspec.Raw(msgspec.json.encode({**common, **span})) for span in read.spans or ()]
+    if bytes(read.process) in (b"null", b"{}"):
+        return read.spans or []
+    common = {"process": read.process}
+    return [
+        msgspec.Raw(msgspec.json.encode(common | _SPAN.decode(span))) if bytes(span).startswith(b"{") else span
+        for span in read.spans or ()
+    ]
 
 
 class _PrepperEvent(msgspec.Struct, gc=False):
