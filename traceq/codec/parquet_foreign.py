@@ -1,74 +1,40 @@
-"""Parquet of other tools: reads spans by the names of columns, and writes one of the forms.
+"""Parquet of other tools: reads spans by the names of columns, as `span_rows` knows them, and writes one of the forms.
 
-Two families are known: OpenTelemetry's names in snake_case, as the DuckDB extension `otlp` has them, and those of the
-table `otel_traces` that the collector's ClickHouse exporter makes, which otlp2parquet has too. Columns may be missing,
-but for the ids; attributes are JSON text or maps. The 24 columns of the first are written; attributes, events and links
-are JSON text there.
+The 24 columns of the DuckDB extension `otlp` are written; attributes, events and links are JSON text there.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from msgspec import Struct
 
 from traceq.catalog import ServiceCall
-from traceq.codec.damage import Remark, marked, sound
-from traceq.codec.fitting import known_time, read_id
 from traceq.codec.mending import Mended, Spans
-from traceq.codec.otlp_fields import TAGS, WARNINGS, Told, named
+from traceq.codec.otlp_fields import TAGS, WARNINGS, named
 from traceq.codec.parquet import FORMAT_KEY
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.translated import Translated, coded_of
-from traceq.codec.wire import BROKEN, MAX_NS, VOID_IDS, Body, collector_paused, failures_told, refusal
+from traceq.codec.span_rows import NAMES, NEEDED, columns_of, row_id, translated
+from traceq.codec.translated import coded_of
+from traceq.codec.wire import MAX_NS, VOID_IDS, Body, collector_paused, failures_told, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
 from traceq.semantics import Attributes, AttributeValue
-from traceq.traces import Event, Link, Span, Traces
+from traceq.traces import Span, Traces
 from traceq.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from traceq.untrusted import quoted
 
 _Array: TypeAlias = Any
 """pyarrow tells no types."""
-_Row: TypeAlias = dict[str, Any]
 
-_NAMES: dict[str, tuple[str, ...]] = {
-    "trace_id": ("trace_id", "TraceId"),
-    "span_id": ("span_id", "SpanId"),
-    "parent_id": ("parent_span_id", "ParentSpanId"),
-    "name": ("name", "span_name", "SpanName"),
-    "kind": ("kind", "span_kind", "SpanKind"),
-    "service": ("service_name", "ServiceName"),
-    "start": ("start_time_unix_nano", "timestamp", "start_time", "Timestamp"),
-    "duration": ("duration_time_unix_nano", "duration", "Duration"),
-    "end": ("end_time_unix_nano", "end_timestamp", "end_time", "EndTimestamp"),
-    "status": ("status_code", "StatusCode"),
-    "message": ("status_status_message", "status_message", "StatusMessage"),
-    "state": ("trace_state", "TraceState"),
-    "scope_name": ("scope_name", "ScopeName"),
-    "scope_version": ("scope_version", "ScopeVersion"),
-    "attributes": ("span_attributes", "SpanAttributes", "attributes"),
-    "resource": ("resource_attributes", "ResourceAttributes"),
-    "events": ("events_json", "events", "Events"),
-    "event_times": ("Events.Timestamp", "EventsTimestamp"),
-    "event_names": ("Events.Name", "EventsName"),
-    "event_attributes": ("Events.Attributes", "EventsAttributes"),
-    "links": ("links_json", "links", "Links"),
-    "link_traces": ("Links.TraceId", "LinksTraceId"),
-    "link_spans": ("Links.SpanId", "LinksSpanId"),
-    "link_attributes": ("Links.Attributes", "LinksAttributes"),
-}
-"""What a column holds, and the names that it has."""
-_NEEDED = ("trace_id", "span_id", "start")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, IndexError, KeyError)
 """What pyarrow raises for damaged bytes, in its own layers and in Python's."""
 _AS_FILE = "it is read from a file of its own only, not unpacked, since its columns are read one by one; give its path"
@@ -91,8 +57,8 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
             )
         table = opened.read()
         table.validate(full=True)
-        columns = _columns(table.column_names)
-        missing = [_NAMES[name][0] for name in _NEEDED if name not in columns]
+        columns = columns_of(table.column_names)
+        missing = [NAMES[name][0] for name in NEEDED if name not in columns]
         if missing:
             shown = ", ".join(quoted(name, 20) for name in table.column_names[:4])
             raise refusal(place, f"it is Parquet without the column {missing[0]}; it has {shown}, ...")
@@ -102,11 +68,6 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
     except _UNREADABLE as error:
         raise refusal(place, f"the Parquet is damaged ({quoted(str(error), 200)})") from error
     return file.parts()
-
-
-def _columns(names: Collection[str]) -> dict[str, str]:
-    found = {meant: next((name for name in known if name in names), None) for meant, known in _NAMES.items()}
-    return {meant: name for meant, name in found.items() if name is not None}
 
 
 def _counts_nanoseconds(field: _Array) -> bool:
@@ -154,7 +115,7 @@ class _File:
         rows: dict[str, list[int]] = {}
         nameless: list[str] = []
         for row, written in enumerate(self._table.column("trace_id").to_pylist()):
-            trace_id = _id(written) if isinstance(written, (str, bytes)) else ""
+            trace_id = row_id(written) if isinstance(written, (str, bytes)) else ""
             if trace_id in VOID_IDS:
                 nameless.append(f"row {row} of {self._place}")
             else:
@@ -168,159 +129,8 @@ class _File:
         mended = [Mended(at, msgspec.Raw(f"{trace_id} {row}".encode())) for at, row in enumerate(spans)]
         found = Spans(rows, mended, len(rows))
         return coded_of(
-            found, partial(_translated, exact=self._exact), CodedTrace(trace_id), codes, with_details=with_details
+            found, partial(translated, exact=self._exact), CodedTrace(trace_id), codes, with_details=with_details
         )
-
-
-def _id(written: Any) -> str:
-    if written is not None and not isinstance(written, (str, bytes)):
-        raise TypeError("an id is text or bytes")
-    return written.hex() if isinstance(written, bytes) else read_id(written)
-
-
-_Value = TypeVar("_Value")
-_NO_SENSE = (*BROKEN, ValueError, TypeError, OverflowError)
-"""What reading a cell can raise."""
-
-
-class _Cells(Struct):
-    """Reads the cells of a row; what makes no sense is left out, and taken down."""
-
-    row: _Row
-    exact: Collection[str]
-    """The columns of times whose unit is known."""
-    remarks: list[Remark] = []
-
-    def read(self, name: str, read: Callable[[Any], _Value], otherwise: _Value) -> _Value:
-        """Read a cell, or what a missing one stands for."""
-        written = self.row.get(name)
-        try:
-            return read(written)
-        except _NO_SENSE as error:
-            readable = marked(memoryview(written.encode()), error) if isinstance(written, str) else None
-            if readable is not None:
-                text, remarks = sound(bytes(readable))
-                self.row[name] = text.decode()
-                self.remarks += remarks
-                return self.read(name, read, otherwise)
-            self.remarks.append(Remark("value-left-out", f"its column {name} makes no sense"))
-            return otherwise
-
-    def time_ns(self, name: str) -> int:
-        """Read a time."""
-        return self.read(name, _exact_time if name in self.exact else known_time, 0)
-
-    def text(self, name: str) -> str | None:
-        """Read text."""
-        return self.read(name, _text, None)
-
-    def attributes(self, name: str) -> dict[str, AttributeValue]:
-        """Read attributes."""
-        return self.read(name, _attributes, dict[str, AttributeValue]())
-
-
-def _exact_time(written: Any) -> int:
-    return int(written or 0)
-
-
-def _text(written: Any) -> str | None:
-    if written is not None and not isinstance(written, str):
-        raise TypeError("no text")
-    return written
-
-
-def _translated(row: _Row, exact: Collection[str]) -> Translated:
-    cells = _Cells(row, exact)
-    resource = cells.attributes("resource")
-    if service := cells.text("service"):
-        resource.setdefault("service.name", service)
-    start_ns = cells.time_ns("start")
-    duration_ns = cells.read("duration", lambda written: None if written is None else int(written), None)
-    return Translated(
-        trace_id=_id(row["trace_id"]),
-        span_id=cells.read("span_id", _id, ""),
-        parent_id=cells.read("parent_id", _id, ""),
-        name=cells.text("name") or "",
-        kind=cells.read("kind", _enum, None),
-        start_ns=start_ns,
-        end_ns=cells.time_ns("end") or start_ns if duration_ns is None else start_ns + duration_ns,
-        status=cells.read("status", _enum, None),
-        own_attributes=cells.attributes("attributes"),
-        resource_attributes=resource,
-        told=Told(*map(cells.text, ("scope_name", "scope_version", "message", "state"))),
-        own_events=cells.read("events", lambda _: _events(row), []),
-        own_links=cells.read("links", lambda _: _links(row), []),
-        remarks=cells.remarks,
-    )
-
-
-def _enum(written: Any) -> str | int | None:
-    """Give a kind or status as OTLP names it: `Server`, `SPAN_KIND_SERVER` and 2 are the same."""
-    if written is not None and not isinstance(written, (str, int)):
-        raise TypeError("neither a name nor a number")
-    return written.upper() if isinstance(written, str) else written
-
-
-def _attributes(written: Any) -> dict[str, AttributeValue]:
-    """Read attributes: JSON text, a map, or a structure with a field for each."""
-    if isinstance(written, str):
-        return msgspec.json.decode(written, type=dict[str, Any]) if written else {}
-    if isinstance(written, dict):
-        return {key: value for key, value in written.items() if value is not None}
-    return dict(written or ())
-
-
-def _events(row: _Row) -> list[Event]:
-    times = row.get("event_times")
-    if times is not None:
-        names, attributes = row.get("event_names") or [], row.get("event_attributes") or []
-        return [
-            Event(known_time(time), _text(name) or "log", _attributes(told))
-            for time, name, told in _together(times, names, attributes)
-        ]
-    return [
-        Event(known_time(_first(each, _TIMES)), str(_first(each, ("name", "Name")) or "log"), _nested(each))
-        for each in _objects(row.get("events"))
-    ]
-
-
-_TIMES = ("time_unix_nano", "timeUnixNano", "timestamp", "Timestamp", "time")
-
-
-def _links(row: _Row) -> list[Link]:
-    traces = row.get("link_traces")
-    if traces is not None:
-        spans, attributes = row.get("link_spans") or [], row.get("link_attributes") or []
-        return [
-            Link(_id(trace), _id(span), _attributes(told)) for trace, span, told in _together(traces, spans, attributes)
-        ]
-    return [
-        Link(
-            _id(_first(each, ("trace_id", "traceId", "TraceId"))),
-            _id(_first(each, ("span_id", "spanId", "SpanId"))),
-            _nested(each),
-        )
-        for each in _objects(row.get("links"))
-    ]
-
-
-def _together(*columns: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
-    size = len(columns[0])
-    return zip(*((*column, *(None for _ in range(size - len(column)))) for column in columns), strict=False)
-
-
-def _objects(written: Any) -> list[dict[str, Any]]:
-    if isinstance(written, str):
-        return msgspec.json.decode(written, type=list[dict[str, Any]]) if written else []
-    return [each for each in written or () if isinstance(each, dict)]
-
-
-def _first(told: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((told[name] for name in names if told.get(name) is not None), None)
-
-
-def _nested(told: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    return _attributes(_first(told, ("attributes", "Attributes")))
 
 
 _Json: TypeAlias = "str | bool | int | float | list[_Json] | dict[str, _Json] | None"
