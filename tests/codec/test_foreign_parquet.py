@@ -72,15 +72,103 @@ DUCKDB: dict[str, Any] = {
 }
 
 
+SNAKE_CASE: dict[str, Any] = {
+    **DUCKDB,
+    "start_time_unix_nano": ["2020-09-13 12:26:40.000000001+00", "2020-09-13T12:26:40.000000011Z"],
+    "trace_id": ["0a" * 16] * 2,
+    "span_id": ["01" * 8, "02" * 8],
+    "parent_span_id": [None, "01" * 8],
+}
+
+
+def as_bytes(kind: pa.DataType) -> pa.DataType:
+    """Give the type that ClickHouse long had for text, by default."""
+    if pa.types.is_map(kind):
+        return pa.map_(pa.binary(), pa.binary())
+    if pa.types.is_list(kind):
+        return pa.list_(as_bytes(kind.value_type))
+    return pa.binary() if pa.types.is_string(kind) else kind
+
+
+ENTRIES = pa.list_(pa.struct({"key": pa.string(), "value": pa.string()}))
+"""A map as polars writes it, which has none."""
+NESTED = {
+    "Events": pa.array(
+        [[{"Timestamp": NS + 2, "Name": "e", "Attributes": [{"key": "x", "value": "y"}]}], []],
+        pa.list_(pa.struct({"Timestamp": pa.timestamp("ns"), "Name": pa.string(), "Attributes": ENTRIES})),
+    ),
+    "Links": pa.array(
+        [[{"TraceId": "0d" * 16, "SpanId": "0e" * 8, "Attributes": [("why", "retry")]}], []],
+        pa.list_(
+            pa.struct({"TraceId": pa.string(), "SpanId": pa.string(), "Attributes": pa.map_(pa.string(), pa.string())})
+        ),
+    ),
+}
+FLAT = pa.table(CLICKHOUSE)
+TABLES = {
+    "clickhouse": FLAT,
+    "duckdb": pa.table(DUCKDB),
+    "text as bytes": pa.table({name: FLAT[name].cast(as_bytes(FLAT[name].type)) for name in FLAT.column_names}),
+    "structures": pa.table({name: column for name, column in CLICKHOUSE.items() if "." not in name} | NESTED),
+    "entries of maps": pa.table(
+        CLICKHOUSE
+        | {
+            "SpanAttributes": pa.array([[{"key": "a", "value": "b"}], []], ENTRIES),
+            "ResourceAttributes": pa.array([[{"key": "host.name", "value": "h1"}]] * 2, ENTRIES),
+        }
+    ),
+    "uuids": pa.table(
+        CLICKHOUSE | {"TraceId": pa.array([bytes.fromhex("0a" * 16)] * 2, pa.binary(16)).cast(pa.uuid())}
+    ),
+    "large lists": pa.table(
+        CLICKHOUSE | {"Events.Timestamp": pa.array([[NS + 2], []], pa.large_list(pa.timestamp("ns")))}
+    ),
+}
+
+
 def written(content: dict[str, Any], path: Path) -> bytes:
     pq.write_table(pa.table(content), path)
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("content", [CLICKHOUSE, DUCKDB], ids=["clickhouse", "duckdb"])
-def test_columns_are_found_by_their_names(content: dict[str, Any], tmp_path: Path) -> None:
-    traces = table(written(content, tmp_path / "x.parquet"))
+@pytest.mark.parametrize("content", TABLES.values(), ids=TABLES.keys())
+def test_columns_are_found_by_their_names(content: pa.Table, tmp_path: Path) -> None:
+    pq.write_table(content, tmp_path / "x.parquet")
 
+    check(table((tmp_path / "x.parquet").read_bytes()))
+
+
+ROWS = [
+    {
+        "Timestamp": f"2020-09-13 12:26:40.{at:09d}",
+        **{name: column[row] for name, column in CLICKHOUSE.items() if isinstance(column, list)},
+        "ResourceAttributes": {"host.name": "h1"},
+        "SpanAttributes": {} if row else {"a": "b"},
+        "Events.Timestamp": [] if row else ["2020-09-13 12:26:40.000000003"],
+        "Events.Attributes": [] if row else [{"x": "y"}],
+        "Links.Attributes": [] if row else [{"why": "retry"}],
+    }
+    for row, at in enumerate((1, 11))
+]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"".join(as_json(row) + b"\n" for row in ROWS), id="a line each"),
+        pytest.param(
+            as_json({"meta": [{"name": "TraceId", "type": "String"}], "data": ROWS, "rows": 2}), id="document"
+        ),
+        pytest.param(
+            as_json([{name: values[row] for name, values in SNAKE_CASE.items()} for row in range(2)]), id="duckdb"
+        ),
+    ],
+)
+def test_rows_as_json_are_the_same(body: bytes) -> None:
+    check(table(body))
+
+
+def check(traces: Traces) -> None:
     assert (traces.trace_ids, traces.span_ids) == (("0a" * 16,), ("01" * 8, "02" * 8))
     assert (list(traces.parents), traces.names, traces.services) == ([-1, 0], ("get", "query"), ("app",))
     assert (list(traces.start_ns), list(traces.duration_ns)) == ([NS, NS + 10], [100, 20])

@@ -206,6 +206,12 @@ def _zipkin() -> SpanFormat:
     return zipkin.FORMAT
 
 
+def _row() -> SpanFormat:
+    from traceq.codec import span_rows
+
+    return span_rows.FORMAT
+
+
 # The first entry whose keys are all present is taken, so specific ones precede vague ones.
 _TOLD_BY: tuple[tuple[frozenset[str], Callable[[], SpanFormat]], ...] = (
     (frozenset(("traceID", "spanID", "operationName")), _stored_by_jaeger),
@@ -213,6 +219,8 @@ _TOLD_BY: tuple[tuple[frozenset[str], Callable[[], SpanFormat]], ...] = (
     (frozenset(("trace_id", "span_id", "operation_name")), _written_by_go),
     (frozenset(("traceId", "spanId", "startTime", "endTime")), _data_prepper),
     (frozenset(("Name", "SpanContext")), _stubs),
+    (frozenset(("TraceId", "SpanId", "Timestamp")), _row),
+    (frozenset(("trace_id", "span_id", "duration_time_unix_nano")), _row),
     (frozenset(("name", "context", "start_time")), _python_console),
     (frozenset(("name", "trace_id", "span_id", "start_time")), _python_console),
     (frozenset(("name", "context.trace_id", "context.span_id", "start_time")), _phoenix),

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import msgspec
 import pyarrow as pa
@@ -80,16 +81,28 @@ def _counts_nanoseconds(field: _Array) -> bool:
 def _plain(table: _Array) -> _Array:
     """Convert times to whole nanoseconds, which Python's own times cannot hold."""
     for position, field in enumerate(table.schema):
-        kind = field.type
-        if pa.types.is_timestamp(kind):
-            table = table.set_column(position, field.name, _nanoseconds(table.column(position)))
-        elif pa.types.is_list(kind) and pa.types.is_timestamp(kind.value_type):
-            chunks = [
-                pa.ListArray.from_arrays(chunk.offsets, _nanoseconds(chunk.values))
-                for chunk in table.column(position).chunks
-            ]
-            table = table.set_column(position, field.name, pa.chunked_array(chunks, pa.list_(pa.int64())))
+        if _holds_times(field.type):
+            chunks = [_counted(chunk) for chunk in table.column(position).chunks]
+            table = table.set_column(
+                position, field.name, pa.chunked_array(chunks or [_counted(pa.array([], field.type))])
+            )
     return table
+
+
+def _holds_times(kind: _Array) -> bool:
+    inner = (kind.field(number).type for number in range(kind.num_fields))
+    return bool(pa.types.is_timestamp(kind)) or (not pa.types.is_map(kind) and any(map(_holds_times, inner)))
+
+
+def _counted(array: _Array) -> _Array:
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        return _nanoseconds(array)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return type(array).from_arrays(array.offsets, _counted(array.values))
+    if pa.types.is_struct(kind):
+        return pa.StructArray.from_arrays(list(map(_counted, array.flatten())), [field.name for field in kind])
+    return array
 
 
 def _nanoseconds(times: _Array) -> _Array:
@@ -115,7 +128,7 @@ class _File:
         rows: dict[str, list[int]] = {}
         nameless: list[str] = []
         for row, written in enumerate(self._table.column("trace_id").to_pylist()):
-            trace_id = row_id(written) if isinstance(written, (str, bytes)) else ""
+            trace_id = row_id(written) if isinstance(written, (str, bytes, UUID)) else ""
             if trace_id in VOID_IDS:
                 nameless.append(f"row {row} of {self._place}")
             else:

@@ -7,16 +7,19 @@ but for the ids; attributes are JSON text or maps.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from traceq.codec.damage import Remark, marked, sound
 from traceq.codec.fitting import known_time, read_id
+from traceq.codec.mending import SpanDecoder
 from traceq.codec.otlp_fields import Told
-from traceq.codec.translated import Translated
+from traceq.codec.translated import Translated, Translation
 from traceq.codec.wire import BROKEN
 from traceq.semantics import AttributeValue
 from traceq.traces import Event, Link
@@ -66,9 +69,17 @@ def row_id(written: Any) -> str:
     Raises:
         TypeError: If it is neither.
     """
+    if isinstance(written, UUID):
+        return written.hex
     if written is not None and not isinstance(written, (str, bytes)):
         raise TypeError("an id is text or bytes")
-    return written.hex() if isinstance(written, bytes) else read_id(written)
+    if isinstance(written, bytes):
+        return read_id(written.decode()) if _WRITTEN_ID.fullmatch(written) else written.hex()
+    return read_id(written)
+
+
+_WRITTEN_ID = re.compile(rb"(?:[0-9a-fA-F]{16}|[0-9a-fA-F]{32})?")
+"""An id as text in a column of bytes, as ClickHouse long wrote all its text by default; none is like it by chance."""
 
 
 _Value = TypeVar("_Value")
@@ -117,6 +128,8 @@ def _exact_time(written: Any) -> int:
 
 
 def _text(written: Any) -> str | None:
+    if isinstance(written, bytes):
+        return written.decode()
     if written is not None and not isinstance(written, str):
         raise TypeError("no text")
     return written
@@ -155,18 +168,25 @@ def translated(row: Row, exact: Collection[str]) -> Translated:
 
 def _enum(written: Any) -> str | int | None:
     """Give a kind or status as OTLP names it: `Server`, `SPAN_KIND_SERVER` and 2 are the same."""
-    if written is not None and not isinstance(written, (str, int)):
-        raise TypeError("neither a name nor a number")
-    return written.upper() if isinstance(written, str) else written
+    if isinstance(written, int):
+        return written
+    name = _text(written)
+    return name and name.upper()
 
 
 def _attributes(written: Any) -> dict[str, AttributeValue]:
     """Read attributes: JSON text, a map, or a structure with a field for each."""
-    if isinstance(written, str):
-        return msgspec.json.decode(written, type=dict[str, Any]) if written else {}
+    if isinstance(written, (str, bytes)):
+        return _attributes(msgspec.json.decode(written, type=dict[str, Any] | list[Row] | None)) if written else {}
     if isinstance(written, dict):
         return {key: value for key, value in written.items() if value is not None}
-    return dict(written or ())
+    return dict(map(_pair, written or ()))
+
+
+def _pair(pair: tuple[Any, Any] | Row) -> tuple[str, AttributeValue]:
+    """Read an entry of a map, which tools that have no maps write as structures (polars)."""
+    key, value = (pair["key"], pair["value"]) if isinstance(pair, dict) else pair
+    return (key.decode(), _text(value)) if isinstance(key, bytes) else (key, value)
 
 
 def _events(row: Row) -> list[Event]:
@@ -210,7 +230,7 @@ def _together(*columns: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
 
 
 def _objects(written: Any) -> list[dict[str, Any]]:
-    if isinstance(written, str):
+    if isinstance(written, (str, bytes)):
         return msgspec.json.decode(written, type=list[dict[str, Any]]) if written else []
     return [each for each in written or () if isinstance(each, dict)]
 
@@ -221,3 +241,11 @@ def _first(told: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 def _nested(told: Mapping[str, Any]) -> dict[str, AttributeValue]:
     return _attributes(_first(told, ("attributes", "Attributes")))
+
+
+def _json_row(written: Row) -> Translated:
+    return translated({meant: written[name] for meant, name in columns_of(written).items()}, ())
+
+
+FORMAT = Translation(SpanDecoder(msgspec.json.Decoder(Row), msgspec.json.Decoder(list[Row])), _json_row).format()
+"""Rows as JSON, as ClickHouse and DuckDB write them when they are asked to."""
