@@ -46,3 +46,11 @@ def test_a_line_says_in_exactly_how_many_traces() -> None:
         "parent missing: 107 spans in 7 traces, roots unless other traces show their place (first: span 0 of trace a)",
         "stored by 64 and by 128 bits of one id: 1 trace, joined (trace h)",
     ]
+
+
+def test_a_trace_on_both_sides_is_one_trace() -> None:
+    side = sum_warnings([TraceWarning("orphan", "a", "", "1"), TraceWarning("orphan", "b", "", "2")])
+
+    (line,) = warning_lines(side + side)
+
+    assert line.startswith("parent missing: 4 spans in 2 traces, ")

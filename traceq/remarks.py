@@ -82,11 +82,14 @@ _ONE_OR_MORE = re.compile(r"\[([^|]*)\|([^]]*)\]")
 
 def warning_lines(sums: WarningSums) -> Iterator[str]:
     """Give a line for each kind of warning, with how many spans and traces and one of them by name."""
-    first: dict[WarningCode, TraceWarning] = {}
+    by_code: dict[WarningCode, list[TraceWarning]] = {}
     for warning in sums.listed:
-        first.setdefault(warning.code, warning)
-    for code, warning in first.items():
-        yield _line(warning, sums.counts[code], sums.trace_counts[code])
+        by_code.setdefault(warning.code, []).append(warning)
+    for code, found in by_code.items():
+        # Two sides of a comparison may have traces in common, which their sum counts twice.
+        listed = len({warning.trace_id for warning in found})
+        is_all = len(found) == sums.counts[code]
+        yield _line(found[0], sums.counts[code], listed if is_all else sums.trace_counts[code])
 
 
 def _line(first: TraceWarning, count: int, trace_count: int) -> str:
