@@ -16,6 +16,7 @@ from tests.laws import examples
 from traceq.codec import by_trace, read_table
 from traceq.codec.damage import CUT_OFF
 from traceq.codec.documents import read_document, read_spans
+from traceq.codec.runs import Form, Run
 from traceq.codec.splitting import SplitOptions, split
 from traceq.sources.slices import Piece, sliced
 
@@ -66,17 +67,17 @@ def test_slices_give_what_the_whole_list_gives(
         part
         for run in found.runs
         for start, stop, key in zip(run.starts, run.stops, run.keys, strict=False)
-        for part in _parts(body, run.first, start, stop, is_one=key is not None)
+        for part in _parts(body, run, start, stop, is_one=key is not None)
     ]
     again = read_table(by_trace(parts).values(), with_details=True)
     assert sorted(described(again)) == sorted(described(whole))
 
 
-def _parts(body: bytes, first: tuple[int, int] | None, start: int, stop: int, *, is_one: bool) -> list[Any]:
+def _parts(body: bytes, run: Run, start: int, stop: int, *, is_one: bool) -> list[Any]:
     view = memoryview(body)
-    if first is None:
+    if run.form is not Form.ITEM:
         return list(read_document(body[start:stop], "x.json").parts)
-    found = list(read_spans([view[start:stop]], view[slice(*first)], "x.json").parts)
+    found = list(read_spans([view[start:stop]], view[slice(*run.first)], "x.json").parts)
     assert len(found) == is_one
     return found
 

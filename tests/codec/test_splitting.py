@@ -10,7 +10,8 @@ from tests.strategies import as_json, otlp_documents, v1_traces
 from traceq.catalog import ServiceCall
 from traceq.codec import splitting
 from traceq.codec.documents import read_document
-from traceq.codec.splitting import Split, SplitOptions, key_of, split
+from traceq.codec.runs import Form, key_of
+from traceq.codec.splitting import Split, SplitOptions, split
 from traceq.errors import DecodeError
 
 
@@ -120,7 +121,7 @@ def test_splitting_finds_what_reading_finds(
 
     parts = read_document(body, "x.json").parts
     assert sorted(set(keys(found))) == sorted({key_of(part.trace_id) for part in parts})
-    if not any(run.is_document for run in found.runs):
+    if not any(run.form is not Form.TRACE for run in found.runs):
         assert ranges(body, options) == items
 
 
@@ -132,7 +133,7 @@ def test_lines_of_otlp_are_documents_that_tell_their_traces(documents: list[dict
 
     parts = read_document(body, "x.json").parts
     assert set(keys(found)) == {key_of(part.trace_id) for part in parts}
-    assert all(run.is_document for run in found.runs)
+    assert all(run.form is not Form.TRACE for run in found.runs)
 
 
 NESTED = [trace(1), trace(2, note=[1, trace(3), trace(4)]), trace(5)]
@@ -173,7 +174,7 @@ def test_what_cannot_be_taken_apart_is_one_document(body: bytes, *, is_proven: b
 
     parts = read_document(body, "x.json").parts
     (run,) = found.runs
-    assert (run.is_document, list(run.starts), list(run.stops)) == (True, [0], [len(body)])
+    assert (run.form is Form.TRACE, list(run.starts), list(run.stops)) == (False, [0], [len(body)])
     assert set(run.keys) == {key_of(part.trace_id) for part in parts}
 
 

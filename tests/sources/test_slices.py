@@ -9,6 +9,7 @@ import pytest
 from tests.builders import columns
 from tests.strategies import as_json
 from traceq.assembly import joined
+from traceq.codec.runs import Form
 from traceq.codec.splitting import SplitOptions, split
 from traceq.sources.files import JsonFiles
 from traceq.sources.interface import no_progress
@@ -120,4 +121,4 @@ def test_only_lines_with_one_trace_are_read_in_one_go() -> None:
 
     found = split(b"\n".join(bodies), "lines.json", SplitOptions(window=500))
 
-    assert [(run.is_plain, len(run.starts)) for run in found.runs] == [(True, 2), (False, 1), (False, 1)]
+    assert [(run.form is Form.PLAIN, len(run.starts)) for run in found.runs] == [(True, 2), (False, 1), (False, 1)]

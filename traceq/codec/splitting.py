@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -22,14 +22,14 @@ from msgspec.structs import replace
 from traceq.catalog import ServiceCall
 from traceq.codec import otlp_frames, wire
 from traceq.codec.damage import CUT_OFF
-from traceq.codec.documents import Document, read_document, read_line
+from traceq.codec.documents import read_document, read_line
 from traceq.codec.json_objects import Object, format_of, span_format_of
 from traceq.codec.list_windows import Searchable, SpanList, last_window, next_window, placed, split_spans
 from traceq.codec.otlp_frames import Message
-from traceq.codec.parts import SpanFormat, is_mixed, parted
+from traceq.codec.parts import SpanFormat, is_mixed
+from traceq.codec.runs import Form, Run, Runs, document_run, key_of
 from traceq.codec.wire import BROKEN, collector_paused, left_out, names_no_trace
 from traceq.errors import DecodeError
-from traceq.traces import low_half
 from traceq.untrusted import printable
 
 WINDOW_BYTES = 32 * 2**20
@@ -39,23 +39,6 @@ _SMALL_BYTES = 2**20
 
 Forget: TypeAlias = Callable[[int, int], None]
 """Called with ranges of bytes that are not needed any more."""
-
-
-class Run(Struct, frozen=True, eq=False):
-    """Traces that follow each other, documents with one trace each, or one document that holds any number of traces."""
-
-    starts: array[int]
-    stops: array[int]
-    keys: array[int]
-    """Hashes of trace ids: one for each range, or those of all traces of the document if there is a single range."""
-    is_document: bool = False
-    """Whether each range is a document of its own, rather than a trace object."""
-    is_parted: bool = False
-    """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
-    is_plain: bool = False
-    """Whether documents hold spans of one trace in OTLP and nothing else, and the first trace id in them is its."""
-    first: tuple[int, int] | None = None
-    """Where the first item of a list of spans is, which tells the format of all, if each range is items of it."""
 
 
 class Split(Struct, frozen=True):
@@ -120,14 +103,8 @@ def split(body: Searchable, location: str, options: SplitOptions = _AS_USUAL) ->
 
 
 def _of_spans(found: SpanList) -> Split:
-    keys = array("q", map(key_of, found.trace_ids))
-    run = Run(found.starts, found.stops, keys, is_document=True, first=found.first)
+    run = Run(found.starts, found.stops, array("q", map(key_of, found.trace_ids)), Form.ITEM, found.first)
     return Split((run,), notes=found.notes)
-
-
-def key_of(trace_id: str) -> int:
-    """Hash the low half of a trace id, which may stand for all; ids that collide share a slice, which does no harm."""
-    return hash(low_half(trace_id))
 
 
 def line_of(location: str, number: int) -> str:
@@ -136,18 +113,12 @@ def line_of(location: str, number: int) -> str:
 
 
 def _whole(view: memoryview, location: str, options: SplitOptions) -> Split:
-    found = _Runs()
+    found = Runs()
     if _OTLP_HEAD.match(view) and _add_plain(found, view, 0, len(view)):
         return Split(tuple(found.runs))
     document = read_document(view, location)
-    run = _document_run(document, 0, len(view), is_parted=options.is_proven)
+    run = document_run(document, 0, len(view), is_proven=options.is_proven)
     return Split((run,), document.calls, document.notes, is_guessed=not options.is_proven)
-
-
-def _document_run(document: Document, start: int, stop: int, *, is_parted: bool) -> Run:
-    parts = parted(document.parts) if is_parted else document.parts
-    keys = array("q", {key_of(part.trace_id) for part in parts})
-    return Run(array("q", [start]), array("q", [stop]), keys, is_document=True, is_parted=is_parted)
 
 
 _LIST_HEAD = re.compile(rb'(?:\{\s*"data"\s*:\s*)?\[\s*')
@@ -173,51 +144,6 @@ _SEPARATOR_BYTES = 64
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 
-_Kind: TypeAlias = tuple[bool, bool, tuple[int, int] | None]
-"""What ranges of one run have in common: `is_document`, `is_plain` and `first`."""
-
-
-class _Runs:
-    """Collects runs."""
-
-    def __init__(self) -> None:
-        self.runs: list[Run] = []
-
-    def add_trace(self, start: int, stop: int, trace_id: bytes) -> None:
-        self._add(start, stop, key_of(trace_id.decode("ascii")), (False, False, None))
-
-    def add_spans(self, start: int, stop: int, keys: Collection[int], *, is_plain: bool) -> None:
-        if len(keys) == 1:
-            # Where each line is a span there are too many of them for a run each.
-            (key,) = keys
-            self._add(start, stop, key, (True, is_plain, None))
-        else:
-            self.runs.append(Run(array("q", [start]), array("q", [stop]), array("q", keys), is_document=True))
-
-    def add_item(self, start: int, stop: int, key: int, first: tuple[int, int]) -> None:
-        self._add(start, stop, key, (True, False, first))
-
-    def add_document(self, document: Document, start: int, stop: int, *, is_parted: bool = False) -> None:
-        if document.nameless and not document.parts:
-            return  # read by itself, it would be refused
-        whole = _document_run(document, start, stop, is_parted=is_parted)
-        if len(whole.keys) == 1 and not is_parted:
-            self.add_spans(start, stop, whole.keys, is_plain=False)
-        elif whole.keys or not self.runs:
-            self.runs.append(whole)
-
-    def _add(self, start: int, stop: int, key: int, kind: _Kind) -> None:
-        last = self.runs[-1] if self.runs else None
-        is_same = last and (last.is_document, last.is_plain, last.first) == kind
-        if last is None or not is_same or len(last.keys) != len(last.starts):
-            is_document, is_plain, first = kind
-            last = Run(array("q"), array("q"), array("q"), is_document, is_plain=is_plain, first=first)
-            self.runs.append(last)
-        last.starts.append(start)
-        last.stops.append(stop)
-        last.keys.append(key)
-
-
 def _is_lines(view: memoryview, start: int, limit: int) -> bool:
     """Whether the first line is a complete document and others follow."""
     found = _LINE_END.search(view, start, limit)
@@ -232,7 +158,7 @@ def _is_lines(view: memoryview, start: int, limit: int) -> bool:
 
 def _split_messages(view: memoryview, messages: Sequence[Message], location: str) -> Split:
     """Treat each message of OTLP in protobuf as a document."""
-    found = _Runs()
+    found = Runs()
     notes = [wire.cut_off(f"the message at byte {each.start}") for each in messages if not each.is_whole]
     refused: list[DecodeError] = []
     for start, stop, _, is_whole in messages:
@@ -255,7 +181,7 @@ def _split_log(view: memoryview, location: str, options: SplitOptions) -> Split:
 
 def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Split:
     """Treat every line that begins like a trace as one; read the other lines, and the first one in any case."""
-    found = _Runs()
+    found = Runs()
     calls: list[ServiceCall] = []
     notes: dict[str, None] = {}
     refused: list[DecodeError] = []
@@ -270,11 +196,11 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
         head = _TRACE_HEAD.match(view, start, min(stop, start + _HEAD_BYTES))
         line = view[start:stop]
         if head and found.runs and not (options.is_proven and not _is_one_trace(line, head[2])):
-            found.add_trace(start, stop, head[2])
+            found.add(start, stop, (_key(head[2]),), Form.TRACE)
         elif _OTLP_HEAD.match(line) and _add_plain(found, line, start, stop):
             is_log = False
         elif lone and (key := _lone_key(line, lone[0])) is not None:
-            found.add_item(start, stop, key, lone[1])
+            found.add(start, stop, (key,), Form.ITEM, lone[1])
         else:
             place = line_of(location, number)
             try:
@@ -283,7 +209,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
                 refused.append(error)
             else:
                 is_log = is_log and (document.has_lone_spans or not document.parts)
-                found.add_document(document, start, stop, is_parted=options.is_proven)
+                found.add_document(document, start, stop, is_proven=options.is_proven)
                 nameless += document.nameless
                 span_format = span_format_of([msgspec.Raw(line)], place) if document.has_lone_spans else None
                 lone = (span_format, (start, stop)) if span_format else lone
@@ -298,7 +224,7 @@ def _split_lines(view: memoryview, location: str, options: SplitOptions) -> Spli
     return Split(tuple(found.runs), tuple(calls), told, is_guessed=not options.is_proven)
 
 
-def _add_plain(found: _Runs, line: memoryview, start: int, stop: int) -> bool:
+def _add_plain(found: Runs, line: memoryview, start: int, stop: int) -> bool:
     """Add a line if it holds spans in OTLP and nothing else; return whether it does."""
     # Late, as where documents are read.
     from traceq.codec import otlp
@@ -306,7 +232,7 @@ def _add_plain(found: _Runs, line: memoryview, start: int, stop: int) -> bool:
     trace_ids = otlp.trace_ids(line)
     is_plain = len(line) <= _SMALL_BYTES and trace_ids == {otlp.first_trace_id(line)}
     if trace_ids:
-        found.add_spans(start, stop, set(map(key_of, trace_ids)), is_plain=is_plain)
+        found.add(start, stop, set(map(key_of, trace_ids)), Form.PLAIN if is_plain else Form.DOCUMENT)
     return bool(trace_ids)
 
 
@@ -323,6 +249,10 @@ def _lone_key(line: memoryview, span_format: SpanFormat) -> int | None:
     except BROKEN:
         return None
     return None if trace_id in wire.VOID_IDS else key_of(trace_id)
+
+
+def _key(trace_id: bytes) -> int:
+    return key_of(trace_id.decode("ascii"))
 
 
 def _is_one_trace(line: memoryview, trace_id: bytes) -> bool:
@@ -409,16 +339,16 @@ def _split_list(traces: _List, location: str, options: SplitOptions) -> Split | 
     return None
 
 
-def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[_Runs, int | None]:
+def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[Runs, int | None]:
     """Cut the list where traces seem to begin; only the last one is decoded, to find the end of the list."""
-    body, found = traces.body, _Runs()
+    body, found = traces.body, Runs()
     begun, trace_id = traces.head.start(), traces.head[2]
     forgotten = begun
     while (cut := traces.next_cut(begun, trace_id)) >= 0:
         separator = _SEPARATOR.search(body[max(begun, cut - _SEPARATOR_BYTES) : cut])
         if separator is None:
             return found, None
-        found.add_trace(begun, cut - len(separator.group()), trace_id)
+        found.add(begun, cut - len(separator.group()), (_key(trace_id),), Form.TRACE)
         begun, trace_id = cut, body[cut + len(traces.head[1]) : cut + _HEAD_BYTES].partition(b'"')[0]
         if begun - forgotten >= options.window:
             options.forget(forgotten, begun)
@@ -427,13 +357,13 @@ def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[_Runs,
     if len(items) > 1 or end is None:
         return found, None
     if items:
-        found.add_trace(begun, begun + len(items[0]), trace_id)
+        found.add(begun, begun + len(items[0]), (_key(trace_id),), Form.TRACE)
     return found, end
 
 
-def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[_Runs, int | None]:
+def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[Runs, int | None]:
     """Cut the list window by window, and check every item."""
-    found = _Runs()
+    found = Runs()
     position, end = traces.head.start(), None
     while end is None:
         items, after, end = next_window(traces.body, traces.cuts_from_end, position, options.window)
@@ -443,9 +373,9 @@ def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[_Runs, 
                 return found, None
             if _is_mixed(item, head[2]):
                 document = read_document(bytes(item), location)
-                found.add_document(document, start, start + len(item), is_parted=True)
+                found.add_document(document, start, start + len(item), is_proven=True)
             else:
-                found.add_trace(start, start + len(item), head[2])
+                found.add(start, start + len(item), (_key(head[2]),), Form.TRACE)
         if not items and end is None:
             return found, None
         options.forget(position, after)
@@ -453,7 +383,7 @@ def _prove(traces: _List, location: str, options: SplitOptions) -> tuple[_Runs, 
     return found, end
 
 
-def _closed(traces: _List, found: _Runs, end: int, location: str) -> Split | None:
+def _closed(traces: _List, found: Runs, end: int, location: str) -> Split | None:
     """Check what surrounds the list: with an empty list in its place, the document must hold no traces."""
     view = memoryview(traces.body)
     if len(view) - end > _AFTER_BYTES or _CONTENT_AGAIN.search(view, end):

@@ -16,7 +16,8 @@ from traceq.catalog import ServiceCall, sum_calls
 from traceq.codec import by_trace, read_attributes, read_tables
 from traceq.codec.documents import read_documents, read_spans
 from traceq.codec.parts import Part, parted, read_trace
-from traceq.codec.splitting import WINDOW_BYTES, Run, SplitOptions, key_of, split
+from traceq.codec.runs import Form, Run, key_of
+from traceq.codec.splitting import WINDOW_BYTES, SplitOptions, split
 from traceq.errors import NothingWholeError
 from traceq.sources.bodies import files_at, forget, map_file, shown, unpacked_file
 from traceq.sources.interface import Input, Progress, ProgressListener, Slicing, no_progress
@@ -27,7 +28,7 @@ SLICE_BYTES = 32 * 2**20
 
 
 class Piece(Struct, frozen=True, eq=False):
-    """Ranges of one file: traces, or documents of traces."""
+    """Ranges of one file."""
 
     path: str
     """The uncompressed file."""
@@ -35,35 +36,32 @@ class Piece(Struct, frozen=True, eq=False):
     """The name that the user gave."""
     starts: array[int] = field(default_factory=lambda: array("q"))
     stops: array[int] = field(default_factory=lambda: array("q"))
-    is_document: bool = False
-    """Whether each range is a document of its own, rather than a trace object."""
-    is_parted: bool = False
-    """Whether trace objects in the documents may list spans of several traces, which have to be looked for."""
-    is_plain: bool = False
-    """Whether documents hold spans of one trace in OTLP and nothing else, and the first trace id in them is its."""
-    first: tuple[int, int] | None = None
-    """Where the first item of a list of spans is, which tells the format of all, if each range is items of it."""
+    form: Form = Form.DOCUMENT
+    first: tuple[int, int] = (0, 0)
+    """Where the first item of the list is, if these are items."""
 
     @property
     def kind(self) -> tuple[object, ...]:
         """What pieces have in common that are one if they follow each other."""
-        return self.path, self.is_document, self.is_parted, self.is_plain, self.first
+        return self.path, self.form, self.first
 
     def parts(self, view: memoryview) -> Iterator[Part]:
         """Find the traces in the file's bytes, still as JSON; finding those in documents takes a scan of these."""
         ranges = (view[start:stop] for start, stop in zip(self.starts, self.stops, strict=True))
-        if self.first is not None:
-            yield from read_spans(ranges, view[slice(*self.first)], self.location).parts
-        elif self.is_plain:
-            # Late: nothing else needs it.
-            from traceq.codec.otlp import plain_parts
+        match self.form:
+            case Form.TRACE:
+                yield from (read_trace(trace, self.location) for trace in ranges)
+            case Form.ITEM:
+                yield from read_spans(ranges, view[slice(*self.first)], self.location).parts
+            case Form.DOCUMENT:
+                yield from read_documents(ranges, self.location).parts
+            case Form.PARTED:
+                yield from parted(read_documents(ranges, self.location).parts)
+            case Form.PLAIN:
+                # Late: nothing else needs it.
+                from traceq.codec.otlp import plain_parts
 
-            yield from plain_parts(ranges, self.location)
-        elif self.is_document:
-            found = read_documents(ranges, self.location).parts
-            yield from parted(found) if self.is_parted else found
-        else:
-            yield from (read_trace(trace, self.location) for trace in ranges)
+                yield from plain_parts(ranges, self.location)
 
 
 class FileSlice(Struct, eq=False):
@@ -127,15 +125,8 @@ class _Planner:
 
     def add(self, path: str, location: str, run: Run) -> None:
         """Assign the traces of a run."""
-        file = Piece(
-            path,
-            location,
-            is_document=run.is_document,
-            is_parted=run.is_parted,
-            is_plain=run.is_plain,
-            first=run.first,
-        )
-        if run.is_document and len(run.starts) == 1 and run.first is None:
+        file = Piece(path, location, form=run.form, first=run.first)
+        if len(run.keys) != len(run.starts):
             self._place_document(file, run)
             return
         for start, stop, key in zip(run.starts, run.stops, run.keys, strict=True):
