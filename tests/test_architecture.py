@@ -65,7 +65,7 @@ OWNERS = {
     "httpx_retries": {"sources/patience.py"},
     "rich": {"render/terminal", "cli/messages.py", "cli/terminal.py"},
     "pyarrow": {"codec/parquet"},
-    "google": {"codec/otlp_requests.py", "codec/otlp_messages.py", "codec/otlp_protobuf.py"},
+    "google": {"codec/otlp_requests.py", "codec/otlp_messages.py"},
     "dask": {"executors.py"},
     "distributed": {"executors.py"},
     "typer": {"cli"},

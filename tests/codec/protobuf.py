@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 Json = dict[str, Any]
@@ -86,3 +88,48 @@ def value(told: Json) -> bytes:
             case "bytesValue":
                 return field(7, base64.b64decode(content))
     return b""
+
+
+_NESTED = {
+    "request": {1: "group"},
+    "group": {1: "attributes", 2: "scoped"},
+    "attributes": {1: "attribute"},
+    "attribute": {2: "value"},
+    "value": {5: "values"},
+    "values": {1: "value"},
+    "scoped": {1: "scope", 2: "span"},
+    "span": {9: "attribute", 11: "event", 13: "link", 15: "status"},
+    "event": {3: "attribute"},
+    "link": {4: "attribute"},
+}
+
+
+def backwards(message: bytes, kind: str = "request") -> bytes:
+    """Write a message as collectors do: the last field first, those of a list in their order."""
+    lists = [list(each) for _, each in groupby(_split(message, kind), key=lambda number_and_field: number_and_field[0])]
+    return b"".join(written for each in reversed(lists) for _, written in each)
+
+
+def _split(message: bytes, kind: str) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while position < len(message):
+        begin = position
+        tag, position = _number(message, position)
+        number, wire = tag >> 3, tag & 7
+        if wire == 2:
+            length, position = _number(message, position)
+            content = message[position : position + length]
+            position += length
+            inner = _NESTED.get(kind, {}).get(number)
+            yield number, field(number, backwards(content, inner) if inner else content)
+            continue
+        position = position + 8 if wire == 1 else _number(message, position)[1]
+        yield number, message[begin:position]
+
+
+def _number(message: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while message[position] > 0x7F:
+        number |= (message[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return number | message[position] << shift, position + 1

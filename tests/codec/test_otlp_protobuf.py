@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -17,7 +18,8 @@ from tests.strategies import as_json, otlp_documents
 from traceq.assembly import joined
 from traceq.codec import by_trace, read_table
 from traceq.codec.documents import read_document
-from traceq.codec.otlp_protobuf import read_request
+from traceq.codec.protobuf_requests import Requests, request_parts
+from traceq.codec.runs import Form, Run
 from traceq.codec.splitting import SplitOptions, split
 from traceq.codec.wire import zstd
 from traceq.errors import DecodeError
@@ -67,7 +69,7 @@ def test_a_span_has_the_columns_and_details_that_it_tells() -> None:
     link = {"traceId": "ff" * 16, "spanId": "ee" * 8, "attributes": []}
     told = span(2, attributes=attributes, events=[event], links=[link], status={"code": 2, "message": "broke"})
 
-    ((part,), _) = read_request(protobuf.request(document(told)), "x.pb")
+    (part,) = read_document(protobuf.request(document(told)), "x.pb").parts
     record = record_of(part)
 
     assert (record.trace_id, record.span_ids, record.parent_ids) == (TRACE_ID, [f"{2:016x}"], [(f"{1:016x}",)])
@@ -100,6 +102,46 @@ def test_a_request_is_told_by_its_shape(told: dict[str, Any]) -> None:
     binary = protobuf.request(told)
 
     assert described(table(binary)) == described(table(as_json(told)))
+
+
+BROKEN = b"\x0a\x7f"
+"""A field that is longer than what follows."""
+
+
+@given(otlp_documents())
+def test_the_order_of_fields_means_nothing(told: dict[str, Any]) -> None:
+    binary = protobuf.request(told)
+
+    again = protobuf.backwards(binary)
+
+    assert (len(again), protobuf.backwards(again)) == (len(binary), binary)
+    assert described(table(again)) == described(table(binary))
+
+
+@given(
+    st.lists(otlp_documents(), min_size=2, max_size=4),
+    st.sampled_from([bytes, protobuf.backwards]),
+    st.sampled_from([lambda requests: framed(*requests), b"".join]),
+)
+def test_slices_of_many_small_messages_give_what_the_whole_gives(
+    told: list[dict[str, Any]], ordered: Callable[[bytes], bytes], written: Callable[[list[bytes]], bytes]
+) -> None:
+    groups = [group for each in told for group in each["resourceSpans"]]
+    body = written([ordered(protobuf.request({"resourceSpans": [group]})) for group in groups])
+
+    found = split(body, "x.pb", SplitOptions(window=1))
+
+    parts = [
+        part
+        for run in found.runs
+        for part in request_parts(ranges(body, run), "x.pb", are_framed=run.form is Form.FRAMES)
+    ]
+    again = read_table(by_trace(parts).values(), with_details=True)
+    assert described(again) == described(table(body))
+
+
+def ranges(body: bytes, run: Run) -> list[memoryview]:
+    return [memoryview(body)[start:stop] for start, stop in zip(run.starts, run.stops, strict=True)]
 
 
 REQUESTS = [protobuf.request(document(span(2 * number + 1), span(2 * number + 2))) for number in range(4)]
@@ -137,7 +179,7 @@ def test_files_of_collectors_are_read_whole_and_in_slices(body: bytes, tmp_path:
 
 
 def test_an_empty_request_is_a_request() -> None:
-    assert read_request(b"", "x") == ([], [])
+    assert Requests("x").parts([b""]) == []
 
 
 @pytest.mark.parametrize(
@@ -150,10 +192,19 @@ def test_an_empty_request_is_a_request() -> None:
         ),
         pytest.param(
             protobuf.request(document(span(1, traceId=""))),
-            "cannot read traces from resourceSpans[0] of x: its spans name no trace",
+            "cannot read traces from resourceSpans of x: its spans name no trace",
             id="no trace",
         ),
-        pytest.param(REQUESTS[0][:-3], "cannot read traces from x: it is binary data, perhaps protobuf", id="cut one"),
+        pytest.param(
+            REQUESTS[0][:90],
+            "cannot read traces from x: broken protobuf: it ends in the middle, and nothing before that is whole",
+            id="cut in the first span",
+        ),
+        pytest.param(
+            framed(protobuf.field(1, protobuf.field(2, BROKEN))),
+            "cannot read traces from x: broken protobuf",
+            id="broken",
+        ),
     ],
 )
 def test_a_broken_message_is_refused_with_its_place(body: bytes, message: str) -> None:
@@ -161,6 +212,45 @@ def test_a_broken_message_is_refused_with_its_place(body: bytes, message: str) -
         table_of(body)
 
     assert caught.value.message == message
+
+
+DAMAGED = "broken, or cut off: 1 message, of which the spans before the break are read; others are missing"
+
+
+@pytest.mark.parametrize("written", [bytes, framed], ids=["bare", "framed"])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_of_a_broken_message_the_spans_before_the_break_are_read(
+    written: Callable[[bytes], bytes], at: int, tmp_path: Path
+) -> None:
+    # The length of its second span goes beyond its end.
+    first, length, second = REQUESTS[at].rpartition(b"\x12\x45\x0a\x10")
+    broken = first + length.replace(b"\x45", b"\x7f") + second
+    body = b"".join(written(broken if number == at else each) for number, each in enumerate(REQUESTS))
+    (tmp_path / "x.pb").write_bytes(body)
+
+    whole = read_document(body, "x.pb")
+    with sliced((str(tmp_path / "x.pb"),), slice_bytes=100) as cut:
+        parted = joined([t for each in cut.found.slices for t in each.tables(with_details=True)], with_details=True)
+
+    ids = tuple(f"{number:016x}" for number in range(1, 9) if number != 2 * at + 2)
+    assert parted.span_ids == read_table(by_trace(whole.parts).values(), with_details=True).span_ids == ids
+    assert (whole.notes, cut.found.notes) == ((DAMAGED,), (f"{tmp_path / 'x.pb'}: {DAMAGED}",))
+
+
+@given(st.integers(0, len(b"".join(REQUESTS))))
+def test_of_a_request_that_is_cut_off_every_whole_span_is_read(length: int) -> None:
+    body = b"".join(REQUESTS)[:length]
+    ends = [each.end() for each in re.finditer(re.escape(protobuf.field(15, b"\x12\x00\x18\x00")), body)]
+    try:
+        document = read_document(body, "x.pb")
+    except DecodeError:
+        assert not ends
+        return
+
+    found = read_table(by_trace(document.parts).values(), with_details=True)
+    assert found.span_ids == tuple(f"{number:016x}" for number in range(1, len(ends) + 1))
+    starts = {sum(map(len, REQUESTS[:number])) for number in range(len(REQUESTS) + 1)}
+    assert document.notes == (() if length in starts else (DAMAGED,))
 
 
 def other_request(*items: bytes, scopes: int = 2) -> bytes:
@@ -199,7 +289,7 @@ def test_spans_of_which_nothing_but_a_name_is_left_are_spans() -> None:
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        pytest.param(METRICS, "message at byte 816: it looks like OTLP metrics", id="metrics"),
+        pytest.param(METRICS, "it looks like OTLP metrics", id="metrics"),
         pytest.param(packed(REQUESTS[0])[:-3], "a message that is packed with zstd is broken", id="broken"),
     ],
 )
@@ -209,8 +299,9 @@ def test_a_message_without_traces_costs_one_message(other: bytes, why: str) -> N
     whole = read_document(body, "x")
     parted = split(body, "x", SplitOptions(window=10))
 
-    assert [part.trace_id for part in whole.parts] == [TRACE_ID] * len(REQUESTS)
-    assert sum(len(run.starts) for run in parted.runs) == len(REQUESTS)
+    ((part,), (run,)) = (whole.parts, parted.runs)
+    assert (part.trace_id, len(record_of(part).span_ids)) == (TRACE_ID, 2 * len(REQUESTS))
+    assert ([*run.starts], [*run.stops]) == ([0], [len(framed(*REQUESTS))])
     told = "left out because no traces can be read from them: 1 message (first: "
     assert whole.notes == (f"{told}{why})",)
     assert [note[: len(told)] for note in parted.notes] == [told]
@@ -259,8 +350,6 @@ def test_damaged_messages_give_traces_or_a_decode_error(
         assert "\n" not in error.message  # noqa: PT017  the error is not expected, only allowed
 
 
-BROKEN = b"\x0a\x7f"
-"""A field that is longer than what follows."""
 NOT_TEXT = protobuf.field(1, b"k\xff") + protobuf.field(2, protobuf.field(1, "v"))
 WRONG = {
     "attribute": (protobuf.field(9, BROKEN), "value-repaired", "attributes[0] is broken, and shown as its bytes"),
@@ -310,7 +399,7 @@ def test_a_broken_span_is_left_out_and_told() -> None:
 
     assert traces.span_ids == (f"{1:016x}", f"{3:016x}")
     told = {(each.code, each.message) for each in traces.warnings}
-    assert ("span-left-out", "a span in resourceSpans[0] of x.pb is broken") in told
+    assert ("span-left-out", "a span in resourceSpans of x.pb is broken") in told
 
 
 @pytest.mark.parametrize(

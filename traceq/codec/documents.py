@@ -204,7 +204,8 @@ class _Reader(Struct):
         for variant in variants:
             found = _Reader(self.is_answer, is_lenient=not self.is_answer)
             try:
-                found.read_body(variant.body, place)
+                # Never as protobuf: with marks in place of broken text, its lengths mean something else.
+                found._read_json(variant.body, place)
             except DecodeError:
                 continue
             if found.parts or found.has_lone_spans:
@@ -228,9 +229,11 @@ class _Reader(Struct):
         return bool(log.spans) and not log.is_broken
 
     def read_body(self, body: memoryview, place: str) -> None:
-        """Read OTLP in protobuf, a JSON document, or several."""
-        if self._read_binary(body, place):
-            return
+        """Read OTLP in protobuf, Parquet, a JSON document, or several."""
+        if not self._read_binary(body, place):
+            self._read_json(body, place)
+
+    def _read_json(self, body: memoryview, place: str) -> None:
         start = wire.json_start(body, place)
         try:
             self.read(body[start:], place, start)
@@ -254,32 +257,28 @@ class _Reader(Struct):
             self.nameless += nameless
             return True
         found = otlp_frames.messages(body)
-        if found and found[0].is_framed:
-            self._read_frames(body, found, place)
-        elif found:
-            # Late: few files are protobuf.
-            from traceq.codec.otlp_protobuf import read_request
-
-            parts, nameless = read_request(body, place)
-            self.parts += parts
-            self.nameless += nameless
+        if found:
+            self._read_messages(body, found, place)
         return bool(found)
 
-    def _read_frames(self, body: memoryview, frames: Iterable[otlp_frames.Message], place: str) -> None:
-        """Read messages that begin with their lengths, which may be of logs and metrics, too."""
-        refused: list[DecodeError] = []
-        for frame in frames:
-            if not frame.is_whole:
-                self.notes.append(wire.cut_off(f"the message at byte {frame.start}"))
-                break
+    def _read_messages(self, body: memoryview, found: Sequence[otlp_frames.Message], place: str) -> None:
+        """Read messages of OTLP; those that begin with their lengths may be JSON, too."""
+        # Late: few files are protobuf.
+        from traceq.codec.protobuf_requests import Requests
+
+        requests = Requests(place)
+        binary: list[Body] = []
+        for message, content in otlp_frames.contents(body, found, place, requests.refused):
+            if content[:1] != b"{":
+                binary.append(content)
+                continue
             try:
-                message = otlp_frames.unframed(body[frame.start : frame.stop], place)
-                self.read_body(memoryview(message), f"{place}, message at byte {frame.start}")
+                self.read_body(memoryview(content), f"{place}, message at byte {message.start}")
             except DecodeError as error:
-                refused.append(error)
-        if refused and not self.parts:
-            raise refused[0]
-        self.notes += left_out(refused, "message", place)
+                requests.refused.append(error)
+        self.parts += requests.parts(binary)
+        self.nameless += [requests.where] * requests.nameless
+        self.notes += requests.notes(found, is_all=not (self.parts or self.nameless))
 
     def _read_all(self, body: memoryview, start: int, end: int, place: str) -> None:
         """Read documents that follow each other; the first is from `start` to `end`."""

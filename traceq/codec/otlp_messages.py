@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _BYTES = _Field.TYPE_BYTES
@@ -58,6 +58,8 @@ _SINGLE: dict[str, dict[str, tuple[int, _Kind]]] = {
     },
 }
 _REPEATED: dict[str, dict[str, tuple[int, _Kind]]] = {
+    "WrittenRequests": {"requests": (1, _BYTES)},
+    "Requests": {"requests": (1, "Request")},
     "Request": {"resource_spans": (1, "ResourceSpans")},
     # The last of these is what scopes were called before OTLP 0.15 (2022).
     "ResourceSpans": {"scope_spans": (2, "ScopeSpans"), "instrumentation_library_spans": (1000, "ScopeSpans")},
@@ -67,7 +69,8 @@ _REPEATED: dict[str, dict[str, tuple[int, _Kind]]] = {
     "Link": {"attributes": (4, _BYTES)},
     "Scope": {"attributes": (3, _BYTES)},
     "Resource": {"attributes": (1, _BYTES)},
-    "Spans": {"spans": (1, _BYTES)},
+    "WrittenSpans": {"spans": (1, _BYTES)},
+    "Spans": {"spans": (1, "Span")},
     "Values": {"values": (1, "AnyValue")},
     "KeyValues": {"values": (1, "KeyValue")},
     "WholeSpan": {"attributes": (9, "WholeKeyValue"), "events": (11, "WholeEvent"), "links": (13, "WholeLink")},
@@ -114,11 +117,16 @@ def _classes() -> dict[str, Any]:
     }
 
 
+BrokenMessageError = message.DecodeError
+"""Raised for bytes that are no such message."""
 _CLASSES = _classes()
 # The classes are made at run time, so nothing is known of their fields before.
+WrittenRequests: Any = _CLASSES["WrittenRequests"]
+Requests: Any = _CLASSES["Requests"]
 Request: Any = _CLASSES["Request"]
 Resource: Any = _CLASSES["Resource"]
 Scope: Any = _CLASSES["Scope"]
+WrittenSpans: Any = _CLASSES["WrittenSpans"]
 Spans: Any = _CLASSES["Spans"]
 Span: Any = _CLASSES["Span"]
 Status: Any = _CLASSES["Status"]

@@ -24,8 +24,16 @@ class Form(Enum):
     """A document of its own."""
     PARTED = auto()
     """A document with trace objects that may list spans of several traces, which have to be looked for."""
+    GROUPS = auto()
+    """Groups of spans in OTLP in protobuf, each of which is a request by itself."""
+    FRAMES = auto()
+    """Messages of OTLP in protobuf that begin with their lengths."""
     PLAIN = auto()
     """A document with spans of one trace in OTLP JSON and nothing else; the first trace id in it is theirs."""
+
+
+_EXTENDED = (Form.GROUPS, Form.FRAMES)
+"""The forms of which several that follow each other are as easily read as one."""
 
 
 class Run(Struct, frozen=True, eq=False):
@@ -51,6 +59,15 @@ class Runs:
         last = self.runs[-1] if self.runs else None
         # Where each line is a span there are too many of them for a run each.
         is_alike = last is not None and len(last.keys) == len(last.starts) and (last.form, last.first) == (form, first)
+        if (
+            last is not None
+            and is_alike
+            and form in _EXTENDED
+            and last.stops[-1] == start
+            and [*keys] == [last.keys[-1]]
+        ):
+            last.stops[-1] = stop
+            return
         if last is None or not is_alike or len(keys) != 1:
             last = Run(array("q"), array("q"), array("q"), form, first)
             self.runs.append(last)

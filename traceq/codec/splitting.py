@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -28,7 +29,7 @@ from traceq.codec.list_windows import Searchable, SpanList, last_window, next_wi
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import SpanFormat, is_mixed
 from traceq.codec.runs import Form, Run, Runs, document_run, key_of
-from traceq.codec.wire import BROKEN, collector_paused, left_out, names_no_trace
+from traceq.codec.wire import BROKEN, Body, collector_paused, left_out, names_no_trace
 from traceq.errors import DecodeError
 from traceq.untrusted import printable
 
@@ -157,19 +158,33 @@ def _is_lines(view: memoryview, start: int, limit: int) -> bool:
 
 
 def _split_messages(view: memoryview, messages: Sequence[Message], location: str) -> Split:
-    """Treat each message of OTLP in protobuf as a document."""
+    """Find the traces in each message of OTLP; those that begin with their lengths may be JSON, too."""
+    # Late: few files are protobuf.
+    from traceq.codec.protobuf_requests import Requests
+
     found = Runs()
-    notes = [wire.cut_off(f"the message at byte {each.start}") for each in messages if not each.is_whole]
-    refused: list[DecodeError] = []
-    for start, stop, _, is_whole in messages:
-        if is_whole:
+    requests = Requests(printable(location))
+    binary: list[Message] = []
+
+    def contents() -> Iterator[Body]:
+        for message, content in otlp_frames.contents(view, messages, requests.place, requests.refused):
+            if content[:1] != b"{":
+                binary.append(message)
+                yield content
+                continue
             try:
-                found.add_document(read_document(view[start:stop], location), start, stop)
+                found.add_document(read_document(content, location), message.start, message.stop)
             except DecodeError as error:
-                refused.append(error)
-    if refused and not found.runs:
-        raise refused[0]
-    return Split(tuple(found.runs), notes=(*notes, *left_out(refused, "message", printable(location))))
+                requests.refused.append(error)
+
+    keys: Callable[[str], int] = lru_cache(None)(key_of)
+    form = Form.FRAMES if messages[0].is_framed else Form.GROUPS
+    for number, trace_ids in enumerate(requests.trace_ids(contents())):
+        if trace_ids:
+            found.add(binary[number].start, binary[number].stop, set(map(keys, trace_ids)), form)
+    notes = requests.notes(messages, is_all=not (found.runs or requests.nameless))
+    notes += names_no_trace([requests.where] * requests.nameless, found.runs)
+    return Split(tuple(found.runs), notes=tuple(notes))
 
 
 def _split_log(view: memoryview, location: str, options: SplitOptions) -> Split:

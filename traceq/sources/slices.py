@@ -62,6 +62,11 @@ class Piece(Struct, frozen=True, eq=False):
                 from traceq.codec.otlp import plain_parts
 
                 yield from plain_parts(ranges, self.location)
+            case Form.GROUPS | Form.FRAMES:
+                # Late: nothing else needs protobuf.
+                from traceq.codec.protobuf_requests import request_parts
+
+                yield from request_parts(ranges, self.location, are_framed=self.form is Form.FRAMES)
 
 
 class FileSlice(Struct, eq=False):
