@@ -209,6 +209,11 @@ BEGINNING = "cannot read traces from x.json"
             id="elastic-apm",
         ),
         pytest.param(
+            as_json({"hits": {"hits": [{"_index": "i", "_id": "1", "fields": {"traceID": ["a"]}}]}}),
+            ": it looks like hits of Elasticsearch that hold fields in place of documents: ask for `_source`",
+            id="fields",
+        ),
+        pytest.param(
             lines({"metadata": {}}, {"transaction": {}}),
             " line 1: it looks like what agents of Elastic APM send",
             id="elastic-apm-agent",

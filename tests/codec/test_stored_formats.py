@@ -28,10 +28,26 @@ DOCUMENT: dict[str, Any] = {
     "startTime": NS // 1000,
     "startTimeMillis": NS // 10**6,
     "duration": 7,
-    "tags": [{"key": "rows", "type": "int64", "value": "12"}],
+    "tags": [
+        {"key": "rows", "type": "int64", "value": "12"},
+        {"key": "bytes", "type": "binary", "value": "00ff8068"},
+        {"key": "cut", "type": "binary", "value": "00ff..."},
+    ],
     "tag": {"span@kind": "client", "db@system": "mysql", "error": True, "share": 0.5},
-    "logs": [{"timestamp": NS // 1000 + 1, "fields": [{"key": "event", "type": "string", "value": "sent"}]}],
-    "process": {"serviceName": "app", "tags": [], "tag": {"host@name": "h1"}},
+    "logs": [
+        {
+            "timestamp": NS // 1000 + 1,
+            "fields": [
+                {"key": "event", "type": "string", "value": "sent"},
+                {"key": "raw", "type": "binary", "value": "abcd"},
+            ],
+        }
+    ],
+    "process": {
+        "serviceName": "app",
+        "tags": [{"key": "key", "type": "binary", "value": "ff"}],
+        "tag": {"host@name": "h1"},
+    },
 }
 
 
@@ -46,13 +62,15 @@ def test_a_document_of_elasticsearch_has_the_columns_and_details_that_it_tells()
     (details,) = record.details
     assert details.attributes() == {
         "rows": 12,
+        "bytes": b"\0\xff\x80h",
+        "cut": "00ff...",
         "span.kind": "client",
         "db.system": "mysql",
         "error": True,
         "share": 0.5,
     }
-    assert details.resource() == {"host.name": "h1"}
-    assert details.events() == (Event(NS + 1000, "sent", {}),)
+    assert details.resource() == {"key": b"\xff", "host.name": "h1"}
+    assert details.events() == (Event(NS + 1000, "sent", {"raw": b"\xab\xcd"}),)
 
 
 HIT = {"_index": "jaeger-span-2020-09-13", "_source": DOCUMENT}
@@ -63,6 +81,7 @@ ANSWER = {"took": 1, "hits": {"total": {"value": 1}, "hits": [HIT]}}
     "body",
     [
         pytest.param(as_json(DOCUMENT), id="document"),
+        pytest.param(as_json({"isPartial": False, "rawResponse": ANSWER}), id="dashboards"),
         pytest.param(as_json([DOCUMENT]), id="list"),
         pytest.param(as_json(HIT), id="elasticdump"),
         pytest.param(as_json(ANSWER), id="search"),

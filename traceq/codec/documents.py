@@ -471,7 +471,7 @@ class _Reader(Struct):
 
     def _read_wrapped(self, found: Object, body: memoryview, place: str, depth: int) -> bool:
         """Read what is in `result`, as in Jaeger's v3 answers, in `trace`, as in Tempo's, or in Elasticsearch's."""
-        inner = (found.result, found.trace, found.hits, found.source, found.responses)
+        inner = (found.result, found.trace, found.hits, found.source, found.responses, found.raw_response)
         wrapped = [memoryview(each) for each in inner if each is not MISSING]
         objects = [each for each in wrapped if each[0] in b"{["]
         if objects:

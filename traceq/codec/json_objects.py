@@ -46,6 +46,7 @@ class Object(msgspec.Struct, gc=False, rename="camel"):
     hits: msgspec.Raw = MISSING
     source: msgspec.Raw = msgspec.field(name="_source", default=MISSING)
     responses: msgspec.Raw = MISSING
+    raw_response: msgspec.Raw = MISSING
     child: msgspec.Raw = MISSING
     call_count: msgspec.Raw = MISSING
 

@@ -14,6 +14,7 @@ All but the last are converted to v1 JSON.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -75,9 +76,9 @@ class _Document(msgspec.Struct, gc=False):
             "references": self.references,
             "startTime": self.start,
             "duration": self.duration,
-            "tags": [*(self.tags or ()), *_tags(self.tag)],
-            "logs": self.logs,
-            "process": {"serviceName": process.service, "tags": [*(process.tags or ()), *_tags(process.tag)]},
+            "tags": [*_in_base64(self.tags), *_tags(self.tag)],
+            "logs": _logs(self.logs),
+            "process": {"serviceName": process.service, "tags": [*_in_base64(process.tags), *_tags(process.tag)]},
             "warnings": self.warnings,
         }
 
@@ -90,6 +91,29 @@ def _tags(fields: _Json | None) -> list[_Json]:
 
 
 _TYPES = {bool: "bool", int: "int64", float: "float64"}
+
+
+def _logs(logs: Any) -> Any:
+    if not isinstance(logs, list) or not all(isinstance(log, dict) and _is_tags(log.get("fields")) for log in logs):
+        return logs
+    return [{**log, "fields": _in_base64(log.get("fields"))} for log in logs]
+
+
+def _is_tags(fields: object) -> bool:
+    return fields is None or (isinstance(fields, list) and all(isinstance(field, dict) for field in fields))
+
+
+def _in_base64(tags: list[_Json] | None) -> list[_Json]:
+    """Give bytes in base64, as v1 JSON has them; documents have them in hex, the long ones cut."""
+    return [
+        {**tag, "value": base64.b64encode(bytes.fromhex(tag["value"])).decode()}
+        if tag.get("type") == "binary" and _HEX.fullmatch(str(tag.get("value")))
+        else tag
+        for tag in tags or ()
+    ]
+
+
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 class _KeyValue(msgspec.Struct, gc=False):

@@ -209,6 +209,7 @@ _SHAPES = (
     ({"operations"}, "operations as Jaeger's API answers them"),
     ({"name", "spanKind"}, "operations as Jaeger's API answers them"),
     ({"summaries"}, "trace summaries as Jaeger's API answers them"),
+    ({"_index", "_id", "fields"}, "hits of Elasticsearch that hold fields in place of documents: ask for `_source`"),
     ({"mappings"}, "a mapping of Elasticsearch"),
     ({"index_patterns"}, "a mapping of Elasticsearch"),
 )
