@@ -221,6 +221,7 @@ PARTED = {
     "attributes": {"http.request.method": "GET"},
     "resource": {"attributes": {"host.name": "h1"}},
     "status": {"code": 2, "message": "broke"},
+    "instrumentationScope": {"name": "lib", "version": "1"},
 }
 FLAT = {
     "span.attributes.http@request@method": "GET",
@@ -230,10 +231,14 @@ FLAT = {
 }
 
 
-@pytest.mark.parametrize("more", [PARTED, FLAT], ids=["objects", "flat"])
+SCOPE = {"instrumentationScope.name": "lib", "instrumentationScope.version": "1"}
+LIBRARY = {"instrumentationLibrary.name": "lib", "instrumentationLibrary.version": "1"}
+
+
+@pytest.mark.parametrize("more", [PARTED, FLAT | SCOPE, FLAT | LIBRARY], ids=["objects", "flat", "early"])
 def test_a_document_of_data_prepper_is_read(more: dict[str, Any]) -> None:
-    events = [{"name": "e", "time": "2020-09-13T12:26:40.000000002Z", "attributes": {"a": 1}}]
-    links = [{"traceId": "0d" * 16, "spanId": "0e" * 8, "attributes": {}}]
+    events = [{"name": "e", "time": "2020-09-13T12:26:40.000000002Z", "attributes": {"a@b": 1}}]
+    links = [{"traceId": "0d" * 16, "spanId": "0e" * 8, "attributes": {"c@d": 2}}]
 
     document = {**DATA_PREPPER, **more, "events": events, "links": links}
 
@@ -244,9 +249,14 @@ def test_a_document_of_data_prepper_is_read(more: dict[str, Any]) -> None:
     assert (record.kinds, record.statuses) == ([Kind.SERVER], [Status.ERROR])
     assert (record.services, record.hosts) == (["app"], ["h1"])
     (details,) = record.details
-    assert details.attributes() == {"otel.status_description": "broke", "http.request.method": "GET"}
-    assert details.events() == (Event(NS + 2, "e", {"a": 1}),)
-    assert details.links() == (Link("0d" * 16, "0e" * 8, {}),)
+    assert details.attributes() == {
+        "otel.scope.name": "lib",
+        "otel.scope.version": "1",
+        "otel.status_description": "broke",
+        "http.request.method": "GET",
+    }
+    assert details.events() == (Event(NS + 2, "e", {"a.b": 1}),)
+    assert details.links() == (Link("0d" * 16, "0e" * 8, {"c.d": 2}),)
 
 
 def test_spans_that_name_no_trace_are_refused() -> None:

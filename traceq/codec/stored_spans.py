@@ -346,12 +346,22 @@ class _PrepperSpan(msgspec.Struct, gc=False, rename="camel"):
     events: list[_PrepperEvent] | None = None
     links: list[_PrepperLink] | None = None
     instrumentation_scope: _PrepperScope | None = None
+    scope_name: str | None = msgspec.field(name="instrumentationScope.name", default=None)
+    """In earlier documents, as is the version; before, under another name still."""
+    scope_version: str | None = msgspec.field(name="instrumentationScope.version", default=None)
+    library_name: str | None = msgspec.field(name="instrumentationLibrary.name", default=None)
+    library_version: str | None = msgspec.field(name="instrumentationLibrary.version", default=None)
+
+    def scope(self) -> _PrepperScope:
+        """Give what in the program made the span."""
+        name, version = self.scope_name or self.library_name, self.scope_version or self.library_version
+        return self.instrumentation_scope or _PrepperScope(name, version)
 
 
 def _prepper_span(written: _Json) -> Translated:
     remarks: list[Remark] = []
     span = fitted(written, _PrepperSpan, remarks)
-    scope = span.instrumentation_scope or _PrepperScope()
+    scope = span.scope()
     status = span.status or _PrepperStatus(span.status_code, span.status_message)
     resource = _prepper_attributes(written, "resource.attributes.", span.resource.attributes if span.resource else None)
     if span.service_name:
@@ -368,15 +378,19 @@ def _prepper_span(written: _Json) -> Translated:
         own_attributes=_prepper_attributes(written, "span.attributes.", span.attributes),
         resource_attributes=resource,
         told=Told(scope.name, scope.version, status.message, span.trace_state),
-        own_events=[Event(known_time(e.time), e.name or "log", e.attributes or {}) for e in span.events or ()],
-        own_links=[Link(read_id(e.trace_id), read_id(e.span_id), e.attributes or {}) for e in span.links or ()],
+        own_events=[Event(known_time(e.time), e.name or "log", _dotted(e.attributes)) for e in span.events or ()],
+        own_links=[Link(read_id(e.trace_id), read_id(e.span_id), _dotted(e.attributes)) for e in span.links or ()],
         remarks=remarks,
     )
 
 
 def _prepper_attributes(span: _Json, prefix: str, nested: _Json | None) -> dict[str, AttributeValue]:
     flat = {key.removeprefix(prefix): value for key, value in span.items() if key.startswith(prefix)}
-    return {key.replace("@", "."): value for key, value in {**flat, **(nested or {})}.items()}
+    return _dotted({**flat, **(nested or {})})
+
+
+def _dotted(attributes: _Json | None) -> dict[str, AttributeValue]:
+    return {key.replace("@", "."): value for key, value in (attributes or {}).items()}
 
 
 DATA_PREPPER = Translation(
