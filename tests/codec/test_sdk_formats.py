@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.codec.reading import record_of, records, table
+from tests.codec.reading import described, record_of, records, table
 from tests.strategies import as_json
 from traceq.codec import console_log
 from traceq.codec.console_log import as_json as from_inspect
@@ -52,6 +52,15 @@ def test_what_sdks_print_is_read(name: str, service: str) -> None:
     assert [event.name for event in checkout.details.events()] == ["saved"]
     start_ns, end_ns = checkout.start_ns, checkout.start_ns + checkout.duration_ns
     assert start_ns <= charge.start_ns <= charge.start_ns + charge.duration_ns <= end_ns
+
+
+def test_a_byte_order_mark_before_a_span_is_none_of_it() -> None:
+    body = (PRINTED / "js-console.txt").read_bytes()
+
+    document = read_document(b"\xef\xbb\xbf" + body, "x.txt")
+
+    assert described(table(b"\xef\xbb\xbf" + body)) == described(table(body))
+    assert document.notes == read_document(body, "x.txt").notes
 
 
 PYTHON: dict[str, Any] = {

@@ -31,15 +31,24 @@ def test_a_pattern_without_a_match_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "mark"), [("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"), ("utf-16-le", b"")]
+    ("encoding", "mark"),
+    [("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"), ("utf-16-le", b""), ("utf-16-be", b"")],
 )
-def test_text_in_utf_16_is_converted(encoding: str, mark: bytes, tmp_path: Path) -> None:
-    text = '{"data": "\U0001f600"}'
+@pytest.mark.parametrize("text", ['{"data": "\U0001f600"}', "INFO ready\n{}", "2026-01-01T00:00:00Z \u00e9"])
+def test_text_in_utf_16_is_converted(encoding: str, mark: bytes, text: str, tmp_path: Path) -> None:
     file = tmp_path / "redirected.json"
     file.write_bytes(mark + text.encode(encoding))
 
     assert bytes(read_body(str(file))) == text.encode()
     assert Path(unpacked_file(str(file), tmp_path)).read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("head", [b"PAR1\x15\0\x15\0", b"\0 \0A\n\x10ab", b"a\0b", b"\n\0\n\x02ab\0c"])
+def test_bytes_that_are_no_text_stay_as_they_are(head: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "x.pb"
+    file.write_bytes(head)
+
+    assert bytes(read_body(str(file))) == head
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])

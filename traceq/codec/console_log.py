@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from traceq.codec import wire
 from traceq.codec.json_objects import format_of
 from traceq.codec.parts import SpanFormat
 from traceq.codec.wire import BROKEN, ITEMS
@@ -31,6 +32,7 @@ class Log(NamedTuple):
 
 def read(body: memoryview) -> Log:
     """Find the spans in a log."""
+    body = body[wire.mark_bytes(body) :]
     spans: list[tuple[SpanFormat, int, msgspec.Raw]] = []
     other_lines = position = cut = 0
     for start, stop in _blocks(body):

@@ -238,6 +238,11 @@ def refusal(place: str, why: str) -> DecodeError:
     return DecodeError(f"cannot read traces from {place}: {why}", hint=READABLE)
 
 
+def mark_bytes(body: memoryview) -> int:
+    """Return how many bytes a byte order mark takes at the beginning."""
+    return len(_BYTE_ORDER_MARK) if body[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK else 0
+
+
 def json_start(body: memoryview, place: str) -> int:
     """Find where an object or list begins, after blanks and a byte order mark.
 
@@ -245,8 +250,7 @@ def json_start(body: memoryview, place: str) -> int:
         DecodeError: If the bytes begin like something else; says what.
     """
     head = bytes(body[:_HEAD_BYTES])
-    skipped = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
-    found = _TEXT.search(body, skipped)
+    found = _TEXT.search(body, mark_bytes(body))
     if found is None:
         raise NothingWholeError(place, "it is empty" if not len(body) else "it holds nothing but blanks", READABLE)
     if found.group() == b"\0" and not bytes(body).strip(b"\0 \t\r\n"):
@@ -319,7 +323,7 @@ def next_text(body: memoryview, position: int) -> int:
 
 def lines(body: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield the lines that are not blank, with their numbers."""
-    position = len(_BYTE_ORDER_MARK) if bytes(body[:3]) == _BYTE_ORDER_MARK else 0
+    position = mark_bytes(body)
     number = 1
     while position < len(body):
         found = _LINE_END.search(body, position)

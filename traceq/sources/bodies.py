@@ -34,21 +34,16 @@ _SPOOLED_FROM_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_WIDE = {
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"{\0\0\0": "utf-32-le",
-    b"[\0\0\0": "utf-32-le",
-    b"\0\0\0{": "utf-32-be",
-    b"\0\0\0[": "utf-32-be",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-    b"{\0": "utf-16-le",
-    b"[\0": "utf-16-le",
-    b"\0{": "utf-16-be",
-    b"\0[": "utf-16-be",
-}
+_WIDE = (
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff", "utf-32"),
+    (rb"[{\[]\0\0\0|(?:[\t\r\n -~]\0\0\0){2}", "utf-32-le"),
+    (rb"\0\0\0[{\[]|(?:\0\0\0[\t\r\n -~]){2}", "utf-32-be"),
+    (rb"\xff\xfe|\xfe\xff", "utf-16"),
+    (rb"[{\[]\0|(?:[\t\r\n -~]\0){4}", "utf-16-le"),
+    (rb"\0[{\[]|(?:\0[\t\r\n -~]){4}", "utf-16-be"),
+)
 """How text in UTF-16 begins, as PowerShell writes what is redirected, and in UTF-32, with its name in Python."""
+_HEAD_BYTES = 8
 _PARQUET = b"PAR1"
 _PARQUET_SUFFIX = ".parquet"
 _LOCATION_HINT = "give a file, a directory, - for standard input, or the http:// URL of a Jaeger server"
@@ -189,7 +184,8 @@ def unpacked_file(location: str, folder: Path) -> str:
     # A pipe is opened once: its writer ends when a reader goes.
     if location != STDIN and _may_be_mapped(location):
         with _failures_told(location), Path(location).open("rb") as file:
-            if not file.read(len(_ZSTD)).startswith((_GZIP, _ZSTD, *_WIDE)):
+            head = file.read(_HEAD_BYTES)
+            if not head.startswith((_GZIP, _ZSTD)) and _encoding(head) is None:
                 return location
     with NamedTemporaryFile(dir=folder, delete=False) as copy:
         copy.write(read_body(location))
@@ -274,11 +270,14 @@ def _unpacked(file: IO[bytes], location: str, opened: ExitStack) -> Body:
     return _body(_in_utf_8(file, location, opened))
 
 
+def _encoding(head: bytes) -> str | None:
+    return next((name for beginning, name in _WIDE if re.match(beginning, head)), None)
+
+
 def _in_utf_8(file: IO[bytes], location: str, opened: ExitStack) -> IO[bytes]:
     """Convert text in UTF-16 or UTF-32; of what follows its last whole character nothing is kept."""
     file.seek(0)
-    head = file.read(4)
-    encoding = next((name for beginning, name in _WIDE.items() if head.startswith(beginning)), None)
+    encoding = _encoding(file.read(_HEAD_BYTES))
     file.seek(0)
     if encoding is None:
         return file
