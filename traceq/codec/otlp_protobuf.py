@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -70,16 +71,17 @@ def read_coded(spans: Sequence[Located], trace_id: str, codes: Codebook, *, with
     coded = CodedTrace(trace_id)
     wanted = bytes.fromhex(trace_id)
     parsed = _parsed(spans)
-    if parsed is None or any(span.trace_id != wanted for span in parsed):
+    if parsed is None or {span.trace_id for span in parsed} != {wanted}:
         spans = _put_right(spans, coded)
         parsed = [messages.Span.FromString(span) for _, span in spans]
-    coded.span_ids += [_span_id(span, coded) for span in parsed]
-    starts = [_time(span.start_time_unix_nano) for span in parsed]
+    coded.span_ids += _span_ids(parsed, coded)
+    starts = _times([span.start_time_unix_nano for span in parsed])
     coded.start_ns += starts
-    ends = [_time(span.end_time_unix_nano) for span in parsed]
+    ends = _times([span.end_time_unix_nano for span in parsed])
     coded.duration_ns += [end - start for start, end in zip(starts, ends, strict=True)]
-    names = codes.names
-    coded.names += [names[_text(span.name)] for span in parsed]
+    written_names = [span.name for span in parsed]
+    names = {name: codes.names[_text(name)] for name in dict.fromkeys(written_names)}
+    coded.names += map(names.__getitem__, written_names)
     coded.origins += _origin_codes(spans, codes)
     with _failures_told(f"cannot read the attributes of trace {trace_id}"):
         _add_meanings(coded, parsed, codes)
@@ -206,19 +208,20 @@ def _is_text(written: bytes) -> bool:
     return True
 
 
-def _span_id(span: Any, coded: CodedTrace) -> str:
-    written: str = span.span_id.hex()
-    if written not in VOID_IDS:
-        return written
-    given = id_of(span.SerializeToString(deterministic=True))
-    told = Remark("id-missing", f"it has no id, and is given {given}")
-    coded.repairs += warnings_of([told], coded.trace_id, given)
-    return given
+def _span_ids(spans: Sequence[Any], coded: CodedTrace) -> list[str]:
+    """Read the ids of spans; one that has none is given one, which is told."""
+    ids = [span.span_id.hex() for span in spans]
+    for position, (span_id, span) in enumerate(zip(ids, spans, strict=True)) if not VOID_IDS.isdisjoint(ids) else ():
+        if span_id in VOID_IDS:
+            given = ids[position] = id_of(span.SerializeToString(deterministic=True))
+            told = Remark("id-missing", f"it has no id, and is given {given}")
+            coded.repairs += warnings_of([told], coded.trace_id, given)
+    return ids
 
 
-def _time(written: int) -> int:
+def _times(written: list[int]) -> list[int]:
     """Take a time after the year 2116, such as all ones, as missing, which is told of the span."""
-    return written if written <= MAX_NS else 0
+    return [time if time <= MAX_NS else 0 for time in written] if max(written, default=0) > MAX_NS else written
 
 
 def _text(written: bytes) -> str:
@@ -232,8 +235,12 @@ def _origin_codes(spans: Sequence[Located], codes: Codebook) -> Iterator[int]:
     code = 0
     for origin, _ in spans:
         if origin is not last:
-            resource = _resource(origin.resource)
-            last, code = origin, codes.origin(semantics.value_text(resource.get(_SERVICE)), semantics.host(resource))
+            last = origin
+            code = codes.told.get((origin.resource,), -1)
+            if code < 0:
+                resource = _resource(origin.resource)
+                code = codes.origin(semantics.value_text(resource.get(_SERVICE)), semantics.host(resource))
+                codes.told[origin.resource,] = code
         yield code
 
 
@@ -252,7 +259,7 @@ def _add_meanings(coded: CodedTrace, spans: Iterable[Any], codes: Codebook) -> N
 
 
 _TELLING = frozenset(key.encode() for key in TELLING)
-_KEY, _VALUE = b"\x0a", b"\x12"
+_KEY, _VALUE = 0x0A, 0x12
 """The tags in an attribute."""
 _ONE_BYTE = 0x80
 """Lengths from here on take more than one byte."""
@@ -261,17 +268,24 @@ _ONE_BYTE = 0x80
 def _wanted_texts(attributes: Sequence[bytes]) -> tuple[str, ...]:
     """Select the attributes that become columns, as keys and values (text) in turn. This is the hot path of reading."""
     found: tuple[str, ...] = ()
-    # A copy is made faster than attribute after attribute is taken.
-    for attribute in attributes[:]:
-        # SDKs write the key first, collectors the value, and nearly all of them are short.
-        tag, length = attribute[:1], attribute[1] if len(attribute) > 1 else _ONE_BYTE
-        if length >= _ONE_BYTE:
-            found += _wanted_text(attribute)
-        elif tag == _KEY:
-            if attribute[2 : 2 + length] in _TELLING:
+    try:
+        # A copy is made faster than attribute after attribute is taken.
+        for attribute in attributes[:]:
+            # SDKs write the key first, collectors the value, and nearly all of them are short.
+            tag, length = attribute[0], attribute[1]
+            if tag == _KEY and length < _ONE_BYTE:
+                if attribute[2 : 2 + length] in _TELLING:
+                    found += _wanted_text(attribute)
+            elif (
+                tag != _VALUE
+                or length >= _ONE_BYTE
+                or attribute[2 + length] != _KEY
+                or attribute[3 + length] != len(attribute) - length - 4
+                or attribute[4 + length :] in _TELLING
+            ):
                 found += _wanted_text(attribute)
-        elif tag != _VALUE or attribute[2 + length : 3 + length] != _KEY or attribute[4 + length :] in _TELLING:
-            found += _wanted_text(attribute)
+    except IndexError:  # one ends too early
+        return tuple(chain.from_iterable(map(_wanted_text, attributes)))
     return found
 
 
@@ -349,9 +363,10 @@ class _Details(msgspec.Struct, gc=False):
         """Read the events, earliest first."""
         with _failures_told("cannot read the events of a span"):
             events = [messages.Event.FromString(event) for event in self._span().events]
+        times = _times([event.time_unix_nano for event in events])
         read = [
-            Event(_time(event.time_unix_nano), _text(event.name) or "log", _attributes(event.attributes))
-            for event in events
+            Event(time_ns, _text(event.name) or "log", _attributes(event.attributes))
+            for time_ns, event in zip(times, events, strict=True)
         ]
         return tuple(sorted(read, key=lambda event: event.time_ns))
 

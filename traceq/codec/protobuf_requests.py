@@ -52,7 +52,7 @@ class Requests(Struct):
             if origin is None:
                 origin = origins[resource, scope] = Origin(resource, scope, self.where)
             for span in spans:
-                trace_id = _trace_id(span)
+                trace_id = span[2:18] if span[:2] == _TRACE_ID else _trace_id(span)
                 found = traces.get(trace_id)
                 if found is None:
                     found = traces[trace_id] = []
@@ -64,8 +64,10 @@ class Requests(Struct):
         """Find the ids of the traces in each message."""
         for scoped in self._scoped(requests):
             found = [_trace_id(span) for _, _, spans in scoped for span in spans]
-            named = set(found) - _NAMELESS
-            self.nameless += sum(trace_id not in named for trace_id in found)
+            named = set(found)
+            if not _NAMELESS.isdisjoint(named):
+                named -= _NAMELESS
+                self.nameless += sum(trace_id not in named for trace_id in found)
             yield {trace_id.hex() for trace_id in named}
 
     @property
