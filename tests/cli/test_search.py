@@ -98,6 +98,7 @@ def test_windows_without_sense_are_refused(arguments: tuple[str, ...], told: str
                 "traceq: hint: `traceq search --help` shows how\n"
             ),
         ),
+        (("--where", "日本 = 1 2"), "\ntraceq: error:   日本 = 1 2\ntraceq: error:            ^\n"),
         (("--where", "a\tin ("), "\ntraceq: error:   a\\tin (\ntraceq: error:          ^\n"),
         (("--where", "a ~ '" + "(" * 3000 + ")" * 3000 + "'"), "the pattern cannot be read (maximum recursion depth"),
         (("--tag", "a~" + "(" * 3000 + ")" * 3000), "cannot read the pattern '((("),

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import Run
-from traceq.cli.typed import TextPairs, parse_tags
+from traceq.cli.typed import TextPairs, parse_condition, parse_tags
+from traceq.where import parse_where
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,13 @@ from traceq.cli.typed import TextPairs, parse_tags
         ('a="SELECT x WHERE y=5"', (("a", "SELECT x WHERE y=5"),)),
         ("a=~b", (("a", "~b"),)),
         ('a=say "hi"', (("a", 'say "hi"'),)),
+        ('"user id"=5 "a\\"b"=c "d e"', (("user id", "5"), ('a"b', 'c "d e"'))),
+        ('"a b"', (("a b", "true"),)),
+        ("a = two words", (("a", "two words"),)),
+        ('a =b c = "d e"', (("a", 'b c = "d e"'),)),
+        ("a=this and", (("a", "this and"),)),
+        ('a="this and" b=c', (("a", "this and"), ("b", "c"))),
+        ("user_exists", (("user_exists", "true"),)),
     ],
 )
 def test_tags_are_read_as_jaeger_ui_reads_them_and_values_with_blanks(text: str, values: TextPairs) -> None:
@@ -39,6 +47,7 @@ def test_tags_are_read_as_jaeger_ui_reads_them_and_values_with_blanks(text: str,
         ("a~b.*", (), (("a", "b.*"),)),
         ("a~b=c", (), (("a", "b=c"),)),
         ("a~two words", (), (("a", "two words"),)),
+        ("a ~ ^b c=d", (("c", "d"),), (("a", "^b"),)),
         ('a~"x=\\d \\"y\\""', (), (("a", 'x=\\d "y"'),)),
         ("a~^b c=d e~f", (("c", "d"),), (("a", "^b"), ("e", "f"))),
     ],
@@ -47,10 +56,32 @@ def test_patterns_are_told_from_values(text: str, values: TextPairs, patterns: T
     assert parse_tags(text) == (values, patterns)
 
 
-@pytest.mark.parametrize("text", ["", "  ", 'a="open', "=b", 'a"b', "~b", "a~", 'a~""', 'a~"open'])
+@pytest.mark.parametrize("text", ["", "  ", 'a="open', "=b", 'a"b', "~b", "a~", 'a~""', 'a~"open', ">5", "(a", '""=b'])
 def test_what_is_not_a_tag_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="tag"):
         parse_tags(text)
+
+
+@pytest.mark.parametrize("text", ["a=1 and b=2", "a=1 or a=2", "retried AND b=2", "a=1 && b=2", "a~b || c=d"])
+def test_what_joins_conditions_is_no_part_of_a_value_between_tags(text: str) -> None:
+    with pytest.raises(ValueError, match="stands between tags: --where takes what is joined by it"):
+        parse_tags(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a!=b", "a > 5", "a exists", "not a=b", "a in (5, 50)", "a NOT in(5)", '"user id" exists', '"user id">=5'),
+        "some event (name = retry)",
+    ],
+)
+def test_a_tag_may_be_a_condition(text: str) -> None:
+    assert parse_condition(text) == parse_where(text)
+
+
+@pytest.mark.parametrize("text", ["a=b", "a~b", "a=b > 5", "a in", "in", "exists", "user_exists", "a=x in (y)"])
+def test_tags_with_values_and_patterns_are_no_conditions(text: str) -> None:
+    assert parse_condition(text) is None
 
 
 @pytest.mark.parametrize(

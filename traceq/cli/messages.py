@@ -40,9 +40,12 @@ def tell_error(message: str, hint: str = "", pointed: Sequence[str] = ()) -> Non
     """
     tell("error", message)
     if pointed:
+        # Late: only mistakes in conditions are pointed at.
+        from rich.cells import cell_len
+
         before, rest = map(printable, pointed)
         tell("error", f"  {before}{rest}")
-        tell("error", f"  {' ' * len(before)}^")
+        tell("error", f"  {' ' * cell_len(before)}^")
     if hint:
         tell("hint", hint)
 

@@ -16,21 +16,26 @@ from traceq.sources import is_url
 from traceq.where import Where, parse_where
 
 _TAG = re.compile(
-    r"""\s*(?P<key>[^\s="~]+)
-        (?: (?P<sign>[=~])
+    r"""\s*(?: "(?P<name>(?:[^"\\]|\\.)+)" | (?P<key>(?![<>!(])[^\s="~]+) )
+        (?: (?P<sign>[=~]|\s+[=~]\s*)
             (?: "(?P<quoted>(?:[^"\\]|\\.)*)"
               # Words follow that do not begin another tag.
-              | (?P<bare>(?!")\S+ (?:\s+(?![A-Za-z_][^\s="~]*[=~])\S+)*)?
+              | (?P<bare>(?!")\S+ (?:\s+(?!(?:[A-Za-z_][^\s="~]*|"(?:[^"\\]|\\.)+")[=~])\S+)*)?
             )
         )?(?=\s|$)""",
     re.VERBOSE,
 )
+_JOINT = re.compile(r"(?:.*\s)?(and|or|&&|\|\|)", re.IGNORECASE | re.DOTALL)
 
 TextPairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
 _CONDITION = re.compile(
-    r"\s*(?:not\s+.*|[^\s\"'=~!<>]+\s*(?:!=|!~|>=|<=|>|<).*|[^\s\"'=~!<>]+\s+exists\s*)", re.IGNORECASE | re.DOTALL
+    r"""\s*(?: not\s+.* | some\s+event\s*\(.*
+      | (?: "(?:[^"\\]|\\.)+" | [^\s"'=~!<>]+ )
+        (?: \s*(?:!=|!~|>=|<=|>|<).* | \s+exists\s* | \s+(?:not\s+)?in\s*\(.* )
+      )""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 
 
@@ -44,14 +49,14 @@ def parse_tags(text: str) -> tuple[TextPairs, TextPairs]:
 
     `error=true http.status_code=500 retried` are three tags, `note=two words` is one: a word with `=` or `~` in it
     begins a tag if what stands before is a name, any other word belongs to the value before it, and a word for itself
-    means `true`. Quotes keep everything: `note="a b=c" retried`; `\"` is a quote within them. Of `=` and `~`, the first
-    one tells a value from a pattern.
+    means `true`. Quotes keep everything: `note="a b=c" retried`, `"user id"=5`; `\"` is a quote within them. Of `=` and
+    `~`, the first one tells a value from a pattern.
 
     Returns:
         The tags with values, and those with patterns.
 
     Raises:
-        ValueError: If the text is empty, a quote is left open, or a pattern is missing.
+        ValueError: If the text is empty, a quote is left open, a pattern is missing, or `and` stands between tags.
     """
     values, patterns = [], []
     position = 0
@@ -60,10 +65,16 @@ def parse_tags(text: str) -> tuple[TextPairs, TextPairs]:
         found = _TAG.match(stripped, position)
         if found is None:
             raise ValueError(f"cannot read the tag '{text}', write key=value, key=\"a value\" or key~pattern")
-        key, told = found["key"], found["bare"] or ""
-        if found["sign"] != "~":
-            quoted = None if found["quoted"] is None else re.sub(r"\\(.)", r"\1", found["quoted"])
-            values.append((key, "true" if found["sign"] is None else told if quoted is None else quoted))
+        key, told = found["key"] or _plain(found["name"]), found["bare"] or ""
+        sign = (found["sign"] or "").strip()
+        joint = _JOINT.fullmatch(told if sign else found["key"] or "")
+        if joint and found.end() < len(stripped):
+            why = "--where takes what is joined by it, and quotes make it part of a value"
+            raise ValueError(f"'{joint[1]}' stands between tags: {why}")
+        if sign != "~":
+            values.append(
+                (key, told if found["quoted"] is None else _plain(found["quoted"])) if sign else (key, "true")
+            )
         elif pattern := told or (found["quoted"] or "").replace('\\"', '"'):
             patterns.append((key, pattern))
         else:
@@ -72,6 +83,11 @@ def parse_tags(text: str) -> tuple[TextPairs, TextPairs]:
     if not (values or patterns):
         raise ValueError("the tag is empty, write key=value or key~pattern")
     return tuple(values), tuple(patterns)
+
+
+def _plain(quoted: str) -> str:
+    """Take the backslashes away that keep quotes within quotes."""
+    return re.sub(r"\\(.)", r"\1", quoted)
 
 
 _FILE_SUFFIXES = (".json", ".ndjson", ".jsonl", ".gz", ".zst", ".zstd", ".parquet", ".pb")
