@@ -27,6 +27,7 @@ from traceq.errors import (
         ((), "traceq show a1"),
         (("one.json", "two b.json"), "traceq show a1 --source one.json --source 'two b.json'"),
         (("-",), "... | traceq show a1 --source -"),
+        (("/dev/fd/63", "a.json"), "... | traceq show a1 --source - --source a.json"),
     ],
 )
 def test_a_suggested_command_names_its_source_and_does_not_wait_for_what_was_piped(

@@ -48,6 +48,9 @@ class ExitCode(IntEnum):
     """SIGTERM."""
 
 
+_OPENED = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+
+
 class NextCommand(Struct, frozen=True):
     """A command that is worth running next; as text it is ready to be pasted into a shell."""
 
@@ -61,7 +64,9 @@ class NextCommand(Struct, frozen=True):
         # Late: most answers suggest nothing.
         from shlex import join
 
-        sources = [word for location in self.locations for word in ("--source", location)]
+        # What a shell opened for one command (`<(...)`) has no name that can be given to another.
+        named = ("-" if location.startswith(_OPENED) else location for location in self.locations)
+        sources = [word for location in named for word in ("--source", location)]
         return ("... | " if "-" in sources else "") + join(("traceq", *self.words, *sources))
 
 
