@@ -196,13 +196,21 @@ def test_spans_of_a_batch_have_its_process() -> None:
 
 
 @pytest.mark.parametrize("process", [None, {"serviceName": "app"}])
-def test_what_is_no_span_in_a_batch_costs_itself(process: object) -> None:
+@pytest.mark.parametrize("first", [None, 5, {}])
+def test_what_is_no_span_in_a_batch_costs_itself(first: object, process: object) -> None:
     span = {"traceId": proto_id("0a" * 16), "spanId": proto_id("0b" * 8), "operationName": "get"}
 
-    document = read_document(as_json({"spans": [span, None, [span]], "process": process}), "x.json")
+    document = read_document(as_json({"spans": [first, span, [span]], "process": process}), "x.json")
 
     assert [part.trace_id for part in document.parts] == ["0a" * 16]
     assert document.notes == ("left out because they name no trace: 2 spans (first: x.json)",)
+
+
+def test_a_trace_keeps_its_services_whatever_its_first_span_lacks() -> None:
+    spans = [{"spanID": "1", "operationName": "get", "startTime": NS // 1000, "processID": "p1"}]
+    trace = {"processes": {"p1": {"serviceName": "app"}}, "spans": spans, "traceID": "0a"}
+
+    assert table(as_json(trace)).services == ("app",)
 
 
 DATA_PREPPER: dict[str, Any] = {

@@ -456,7 +456,7 @@ class _Reader(Struct):
         """Read a trace of Jaeger's, or spans that stand alone and have no more than this in common."""
         keys = () if jaeger.begins_as_trace(body) else first_keys(memoryview(spans), place)
         span_format = format_of(keys)
-        if span_format is None or "traceID" in keys:
+        if span_format is None or not _OF_JAEGER.isdisjoint(keys):
             if keys and "spanID" not in keys:
                 refuse_known(keys_of(body, place), place)
                 refuse_known(keys, place)
@@ -495,3 +495,5 @@ class _Reader(Struct):
 
 
 _PARQUET = b"PAR1"
+_OF_JAEGER = frozenset(("traceID", "spanID"))
+"""Keys of spans in Jaeger's v1 JSON, whose services may be told beside the list."""

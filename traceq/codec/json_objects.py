@@ -89,10 +89,13 @@ def span_format_of(items: Sequence[msgspec.Raw], place: str) -> SpanFormat | Non
 
 
 def first_keys(items: memoryview, place: str) -> Collection[str]:
-    """Read the keys of the first object in a list; none if it is empty, or begins with something else."""
+    """Read the keys of the first object in a list that has any; none if there is no such object."""
     start = wire.next_text(items, 1)
-    if items[0] != ord("[") or start == len(items) or items[start] != ord("{"):
+    if items[0] != ord("[") or start == len(items):
         return ()
+    if items[start] != ord("{") or items[wire.next_text(items, start + 1)] == ord("}"):
+        objects = [each for each in decode(wire.ITEMS, items, place) if bytes(each).startswith(b"{")]
+        return next((keys for each in objects if (keys := keys_of(memoryview(each), place))), ())
     try:
         return keys_of(items[start:], place)
     except MoreFollowsError as more:
