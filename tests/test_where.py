@@ -75,7 +75,7 @@ def test_a_condition_is_read(text: str, where: Where) -> None:
         ("(a = b", "at the end: the bracket at column 1 is not closed"),
         ("a = 'b", "at column 5 (''b'): this quote is not closed"),
         ("a ~ '('", "at column 5 (''(''): the pattern cannot be read"),
-        ("a = “b”", "at column 5 ('“b”'): this is no quote here, though it looks like one"),
+        ("a = “b”", "at column 5 ('“b”'): this sign means nothing here"),
         ("a > b", "at column 5 ('b'): '>' compares numbers and durations"),
         ("duration > 500", "at column 12 ('500'): a duration has a unit: 500ms"),
         ("and = b", "at column 1 ('and = b'): a name belongs here"),

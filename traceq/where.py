@@ -163,15 +163,14 @@ _TOKEN = re.compile(
         (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
       | (?P<sign> != | !~ | >= | <= | == | [=<>~] )
       | (?P<bracket> [()] )
-      | (?P<word> [^\s"'()=<>~!]+ )
-    )""",
+      | (?P<word> (?![“”„‘’‚]) [^\s"'()=<>~!]+ )  # chats make such quotes of others
+    )""",  # noqa: RUF001
     re.VERBOSE,
 )
 _PIECE, _WHOLE = re.compile(r",|[^,]+"), re.compile(r".+", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _MOST_DIGITS = 300
 _DURATION = re.compile(r"((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))+")
-_TYPESET_QUOTES = "“”„‘’‚"  # noqa: RUF001 - what word processors and chats make of quotes
 _PLAIN_NAME = re.compile(r"[^\s\"'()=<>~!]+")
 _PLAIN_VALUE = re.compile(r"[A-Za-z_/*][^\s\"'()=<>~!]*")
 
@@ -325,8 +324,6 @@ class _Parser:
         token = self._token
         if token.kind not in ("text", "word"):
             raise self._complaint("a value belongs here: a number, a word, or text in quotes")
-        if token.text[0] in _TYPESET_QUOTES:
-            raise self._complaint("this is no quote here, though it looks like one: text is put in \" or '")
         value = _value_of(self._taken())
         if why := _misfit(name, operator, value):
             raise ConditionError(self._text, token.column, why)
