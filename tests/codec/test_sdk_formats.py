@@ -156,6 +156,24 @@ STUB: dict[str, Any] = {
 }
 
 
+def test_stubs_of_early_versions_of_go_are_read() -> None:
+    named = {key: value for key, value in STUB.items() if key not in ("Parent", "Status", "EndTime")}
+    early = named | {
+        "ParentSpanID": "0c" * 8,
+        "EndTime": "2020-09-13T12:26:40.000000003Z",
+        "MessageEvents": [{"Name": "e", "Time": "2020-09-13T12:26:40.000000002Z", "Attributes": None}],
+        "StatusCode": "Error",
+        "StatusMessage": "broke",
+    }
+
+    (record,) = records(as_json([early]))
+
+    assert (record.parent_ids, record.start_ns, record.duration_ns) == ([("0c" * 8,)], [NS + 1], [2])
+    assert record.statuses == [Status.ERROR]
+    assert record.details[0].attributes()["otel.status_description"] == "broke"
+    assert record.details[0].events() == (Event(NS + 2, "e", {}),)
+
+
 def test_a_stub_that_has_not_ended_is_told() -> None:
     traces = table(as_json([STUB]))
 

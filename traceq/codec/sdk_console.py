@@ -265,29 +265,36 @@ class _Stub(msgspec.Struct, gc=False, rename="pascal"):
     attributes: list[_Attribute] | None = None
     events: list[_StubEvent] | None = None
     links: list[_StubLink] | None = None
-    status: _StubStatus = _StubStatus()
+    status: _StubStatus | None = None
     resource: list[_Attribute] | None = None
     instrumentation_scope: _StubScope | None = None
     instrumentation_library: _StubScope | None = None
     """The name before 2022."""
+    parent_span_id: str | None = msgspec.field(name="ParentSpanID", default=None)
+    """This and what follows were the names before Go's SDK was 1.0 (2021)."""
+    message_events: list[_StubEvent] | None = None
+    status_code: str | int | None = None
+    status_message: str | None = None
 
 
 def _go_span(stub: _Stub) -> Translated:
     scope = stub.instrumentation_scope or stub.instrumentation_library or _StubScope()
+    status = stub.status or _StubStatus(stub.status_code, stub.status_message)
     return Translated(
         trace_id=read_id(stub.span_context.trace_id),
         span_id=read_id(stub.span_context.span_id),
-        parent_id=read_id(stub.parent.span_id) if stub.parent else "",
+        parent_id=read_id(stub.parent.span_id if stub.parent else stub.parent_span_id),
         name=stub.name or "",
         kind=stub.span_kind,
         start_ns=known_time(stub.start_time),
         end_ns=known_time(stub.end_time),
-        status=_STATUSES.get(stub.status.code, stub.status.code),
+        status=_STATUSES.get(status.code, status.code),
         own_attributes=of_scope(_attributes(scope.attributes)) | _attributes(stub.attributes),
         resource_attributes=_attributes(stub.resource),
-        told=Told(scope.name, scope.version, stub.status.description, stub.span_context.state),
+        told=Told(scope.name, scope.version, status.description, stub.span_context.state),
         own_events=[
-            Event(known_time(each.time), each.name or "log", _attributes(each.attributes)) for each in stub.events or ()
+            Event(known_time(each.time), each.name or "log", _attributes(each.attributes))
+            for each in stub.events or stub.message_events or ()
         ],
         own_links=[
             Link(read_id(each.span_context.trace_id), read_id(each.span_context.span_id), _attributes(each.attributes))

@@ -210,6 +210,7 @@ _SHAPES = (
     ({"name", "spanKind"}, "operations as Jaeger's API answers them"),
     ({"summaries"}, "trace summaries as Jaeger's API answers them"),
     ({"_index", "_id", "fields"}, "hits of Elasticsearch that hold fields in place of documents: ask for `_source`"),
+    ({"resource", "scopes"}, "what the console exporter of PHP prints"),
     ({"mappings"}, "a mapping of Elasticsearch"),
     ({"index_patterns"}, "a mapping of Elasticsearch"),
 )
