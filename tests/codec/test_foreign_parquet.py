@@ -187,6 +187,48 @@ def whole(location: Path) -> Traces:
     return joined(list(JsonFiles((str(location),), no_progress).tables(with_details=True)), with_details=True)
 
 
+PHOENIX: dict[str, Any] = {
+    "name": ["chain", "llm"],
+    "span_kind": ["CHAIN", "LLM"],
+    "parent_id": [None, "01" * 8],
+    "start_time": pa.array([NS, NS + 10], pa.timestamp("ns", "UTC")),
+    "end_time": pa.array([NS + 100, NS + 30], pa.timestamp("ns", "UTC")),
+    "status_code": ["OK", "ERROR"],
+    "status_message": ["", "broke"],
+    "events": pa.array(
+        [[], [{"name": "exception", "timestamp": NS + 20, "attributes": {"exception.message": "x", "other": None}}]],
+        pa.list_(
+            pa.struct(
+                {
+                    "name": pa.string(),
+                    "timestamp": pa.timestamp("ns"),
+                    "attributes": pa.struct({"exception.message": pa.string(), "other": pa.string()}),
+                }
+            )
+        ),
+    ),
+    "context.span_id": ["01" * 8, "02" * 8],
+    "context.trace_id": ["0a" * 16] * 2,
+    "attributes.llm.token_count.total": pa.array([None, 7], pa.int64()),
+    "attributes.llm.input_messages": [None, [{"message.role": "user"}]],
+}
+
+
+def test_data_frames_of_phoenix_are_read(tmp_path: Path) -> None:
+    traces = table(written(PHOENIX, tmp_path / "x.parquet"))
+
+    assert (traces.trace_ids, traces.span_ids, list(traces.parents)) == (("0a" * 16,), ("01" * 8, "02" * 8), [-1, 0])
+    assert (traces.names, list(traces.statuses)) == (("chain", "llm"), [Status.OK, Status.ERROR])
+    assert (list(traces.start_ns), list(traces.duration_ns)) == ([NS, NS + 10], [100, 20])
+    assert traces.span(1).details.attributes() == {
+        "otel.status_description": "broke",
+        "llm.token_count.total": 7,
+        "llm.input_messages": [{"message.role": "user"}],
+        "openinference.span.kind": "LLM",
+    }
+    assert traces.span(1).details.events() == (Event(NS + 20, "exception", {"exception.message": "x"}),)
+
+
 def test_a_trace_that_is_spread_over_files_is_put_together(tmp_path: Path) -> None:
     for row in range(2):
         one = {name: pa.array(content)[row : row + 1] for name, content in CLICKHOUSE.items() if "." not in name}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,8 +23,9 @@ from traceq.codec.mending import Mended, Spans
 from traceq.codec.otlp_fields import TAGS, WARNINGS, named
 from traceq.codec.parquet import FORMAT_KEY
 from traceq.codec.parts import Part, SpansPart
-from traceq.codec.span_rows import NAMES, NEEDED, columns_of, row_id, translated
-from traceq.codec.translated import coded_of
+from traceq.codec.sdk_console import phoenix_row
+from traceq.codec.span_rows import NAMES, NEEDED, Row, columns_of, row_id, translated
+from traceq.codec.translated import Translated, coded_of
 from traceq.codec.wire import MAX_NS, VOID_IDS, Body, collector_paused, failures_told, refusal
 from traceq.errors import DecodeError
 from traceq.records import Codebook, CodedTrace
@@ -38,6 +39,8 @@ _Array: TypeAlias = Any
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, IndexError, KeyError)
 """What pyarrow raises for damaged bytes, in its own layers and in Python's."""
+_PHOENIX = "context.trace_id"
+"""A column of Phoenix's data frames of spans."""
 _AS_FILE = "it is read from a file of its own only, not unpacked, since its columns are read one by one; give its path"
 
 
@@ -58,6 +61,8 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
             )
         table = opened.read()
         table.validate(full=True)
+        if _PHOENIX in table.column_names:
+            return _File(_plain(table), place, phoenix_row, _PHOENIX).parts()
         columns = columns_of(table.column_names)
         missing = [NAMES[name][0] for name in NEEDED if name not in columns]
         if missing:
@@ -65,10 +70,10 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
             raise refusal(place, f"it is Parquet without the column {missing[0]}; it has {shown}, ...")
         table = table.select(list(columns.values()))
         exact = [name for name, written in columns.items() if _counts_nanoseconds(table.schema.field(written))]
-        file = _File(_plain(table.rename_columns(list(columns))), place, frozenset(exact))
+        table = _plain(table.rename_columns(list(columns)))
+        return _File(table, place, partial(translated, exact=frozenset(exact)), "trace_id").parts()
     except _UNREADABLE as error:
         raise refusal(place, f"the Parquet is damaged ({quoted(str(error), 200)})") from error
-    return file.parts()
 
 
 def _counts_nanoseconds(field: _Array) -> bool:
@@ -119,15 +124,16 @@ _UNITS = {"s": NS_PER_S, "ms": NS_PER_MS, "us": NS_PER_US, "ns": 1}
 class _File:
     """A file's rows, read into memory as columns."""
 
-    def __init__(self, table: _Array, place: str, exact: Collection[str]) -> None:
+    def __init__(self, table: _Array, place: str, translate: Callable[[Row], Translated], trace_ids: str) -> None:
         self._table = table
         self._place = place
-        self._exact = exact
+        self._translate = translate
+        self._trace_ids = trace_ids
 
     def parts(self) -> tuple[list[Part], list[str]]:
         rows: dict[str, list[int]] = {}
         nameless: list[str] = []
-        for row, written in enumerate(self._table.column("trace_id").to_pylist()):
+        for row, written in enumerate(self._table.column(self._trace_ids).to_pylist()):
             trace_id = row_id(written) if isinstance(written, (str, bytes, UUID)) else ""
             if trace_id in VOID_IDS:
                 nameless.append(f"row {row} of {self._place}")
@@ -141,9 +147,7 @@ class _File:
         # A span without an id is given one by its place, which is the same with and without details.
         mended = [Mended(at, msgspec.Raw(f"{trace_id} {row}".encode())) for at, row in enumerate(spans)]
         found = Spans(rows, mended, len(rows))
-        return coded_of(
-            found, partial(translated, exact=self._exact), CodedTrace(trace_id), codes, with_details=with_details
-        )
+        return coded_of(found, self._translate, CodedTrace(trace_id), codes, with_details=with_details)
 
 
 _Json: TypeAlias = "str | bool | int | float | list[_Json] | dict[str, _Json] | None"

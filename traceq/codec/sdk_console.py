@@ -61,7 +61,9 @@ class _Event(msgspec.Struct, gc=False):
         time_ns = told[0] * 10**9 + told[1] if isinstance(told, list) and len(told) == 2 else None
         if time_ns is None:
             time_ns = known_time(self.timestamp if isinstance(told, list) else told or self.timestamp)
-        return Event(time_ns, self.name or "log", self.attributes or {})
+        # In tables every event has the attributes of all, most of them null.
+        told_attributes = {key: value for key, value in (self.attributes or {}).items() if value is not None}
+        return Event(time_ns, self.name or "log", told_attributes)
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -192,7 +194,7 @@ def _resource(written: _Object | str | None) -> dict[str, AttributeValue]:
     return inner if isinstance(inner, dict) else written
 
 
-def _phoenix_row(row: _Object) -> Translated:
+def phoenix_row(row: _Object) -> Translated:
     """Read a row of `get_spans_dataframe`, in which keys are paths: `context.trace_id`, `attributes.llm.model_name`."""
     nested: _Object = {"context": {}, "attributes": {}}
     for key, value in row.items():
@@ -208,7 +210,7 @@ def _phoenix_row(row: _Object) -> Translated:
 
 
 PHOENIX = Translation(
-    SpanDecoder(msgspec.json.Decoder(_Object), msgspec.json.Decoder(list[_Object])), _phoenix_row
+    SpanDecoder(msgspec.json.Decoder(_Object), msgspec.json.Decoder(list[_Object])), phoenix_row
 ).format()
 PYTHON = Translation(
     SpanDecoder(msgspec.json.Decoder(_PythonSpan), msgspec.json.Decoder(list[_PythonSpan])), _python_span
