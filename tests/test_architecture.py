@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -83,23 +85,46 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is looked at of a module; its syntax tree is too large to be kept."""
+
+    imports: frozenset[str]
+    """The modules and names that it imports, anywhere in it."""
+    long_functions: tuple[str, ...]
+    """Functions of more than fifty lines."""
+    looks_at_kinds: bool
+    """Whether it looks at kinds of spans."""
+    line_count: int
 
 
 @cache
-def imports(path: Path) -> set[str]:
-    """List the modules that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(parsed(path)):
+def facts(path: Path) -> Facts:
+    """Read a module once."""
+    text = path.read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(text)))
+    long = [
+        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 50
+    ]
+    looks = any(
+        isinstance(node, ast.Attribute)
+        and node.attr in {"kinds", "kind"}
+        and (node.attr, ast.unparse(node.value).rpartition(".")[2]) in {("kinds", "traces"), ("kind", "span")}
+        for node in nodes
+    )
+    return Facts(frozenset(imported(nodes)), tuple(long), looks, len(text.splitlines()))
+
+
+def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            assert node.level == 0, f"relative import in line {node.lineno}"
             assert node.module is not None
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def dotted(path: Path) -> str:
@@ -111,7 +136,7 @@ def needs() -> dict[str, set[str]]:
     """Give the modules of traceq that each one imports: at its top, within a function, or for its types alone."""
     modules = {dotted(path) for path in MODULES}
     needed = {
-        dotted(path): {name if name in modules else name.rpartition(".")[0] for name in imports(path)}
+        dotted(path): {name if name in modules else name.rpartition(".")[0] for name in facts(path).imports}
         for path in MODULES
     }
     return {module: (found & modules) - {module} for module, found in needed.items()}
@@ -156,9 +181,9 @@ def test_the_table_has_every_layer_once() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_import_only_what_their_layer_may(path: Path) -> None:
     layer = name_of(path).removesuffix(".py").partition("/")[0]
-    imported = {layer_of(module) for module in imports(path) if module.startswith("traceq.")}
+    needed = {layer_of(module) for module in facts(path).imports if module.startswith("traceq.")}
 
-    assert imported - {layer} <= MAY_IMPORT[layer]
+    assert needed - {layer} <= MAY_IMPORT[layer]
 
 
 def test_no_modules_need_each_other() -> None:
@@ -178,7 +203,7 @@ def test_circles_are_found_with_a_way_round() -> None:
 @pytest.mark.parametrize("package", sorted(OWNERS))
 def test_packages_are_imported_only_by_their_owners(package: str) -> None:
     importers = {
-        name_of(path) for path in MODULES if any(module.partition(".")[0] == package for module in imports(path))
+        name_of(path) for path in MODULES if any(module.partition(".")[0] == package for module in facts(path).imports)
     }
 
     assert {name for name in importers if not name.startswith(tuple(OWNERS[package]))} == set()
@@ -186,25 +211,13 @@ def test_packages_are_imported_only_by_their_owners(package: str) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_function_is_over_fifty_lines_and_no_module_over_five_hundred(path: Path) -> None:
-    long = [
-        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= 50
-    ]
-
-    assert long == []
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+    assert facts(path).long_functions == ()
+    assert facts(path).line_count <= 500
 
 
 def test_analyses_look_at_roles_and_only_the_decision_at_kinds() -> None:
     """A kind is what a span tells of itself; hand-made spans tell none, and receivers tell it in many ways."""
-    lookers = {
-        name_of(path)
-        for path in (ROOT / "analysis").rglob("*.py")
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Attribute)
-        and (node.attr, ast.unparse(node.value).rpartition(".")[2]) in {("kinds", "traces"), ("kind", "span")}
-    }
+    lookers = {name_of(path) for path in (ROOT / "analysis").rglob("*.py") if facts(path).looks_at_kinds}
 
     assert lookers == {"analysis/columns.py"}
 
