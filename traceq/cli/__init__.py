@@ -25,6 +25,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, TypeGuard, TypeVar, ge
 
 import typer
 from msgspec import NODEFAULT, Struct, structs
+from typer.main import get_command
 
 from traceq.cli.messages import tell_error
 from traceq.errors import ExitCode, TraceqError, near
@@ -317,12 +318,18 @@ def _told_failure(error: BaseException) -> int:
     return ExitCode.BUG
 
 
-def _app_for(arguments: Sequence[str]) -> typer.Typer:
+def _app_for(arguments: Sequence[str]) -> Callable[..., object]:
     """Build what these arguments need: the command that they name, every command for completion, or the list."""
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
-        return app_with((first,))
+        return _command_line(first)
     return app_with(COMMANDS) if "_TRACEQ_COMPLETE" in os.environ else _list_of_commands()
+
+
+@cache
+def _command_line(name: str) -> Callable[..., object]:
+    """Build the command line with one command, once: notebooks and tests call `main` again and again."""
+    return get_command(app_with((name,)))
 
 
 _NOT_ONE_OF = re.compile(r"'(?P<told>[^']*)' is not one of (?P<known>'[^']*'(?:, '[^']*')*)")
