@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("ci", max_examples=100, derandomize=True, database=None, deadline=None)
+settings.register_profile("ci", max_examples=60, derandomize=True, database=None, deadline=None)
 """By default: the same examples on every machine, so that a change fails for what it changed."""
 settings.register_profile("few", settings.get_profile("ci"), max_examples=10)
 """Where the law is known to hold, and what it stands on is tried: old versions of packages."""

@@ -106,9 +106,9 @@ class Compared:
         return Compared(blames, self.alarms + other.alarms)
 
 
-def compare_system(seed: int, kinds: Iterable[FaultKind] = FAULTS) -> Compared:
-    """Draw a system, and ask about faults of these kinds and about nothing."""
-    found = Compared(alarms=sum(_alarms(seed), Alarms()))
+def compare_system(seed: int, kinds: Iterable[FaultKind] = FAULTS, pair_count: int = _PAIRS) -> Compared:
+    """Draw a system, and ask about faults of these kinds, and about so many pairs that differ by nothing."""
+    found = Compared(alarms=sum(_alarms(seed, pair_count), Alarms()))
     for strength in STRENGTHS:
         for case, blame in _faults(seed, strength, kinds):
             found += Compared({case: blame})
@@ -194,9 +194,9 @@ def _blame(fault: Fault, comparison: traceq.Comparison, *, is_certain: bool) -> 
     )
 
 
-def _alarms(seed: int) -> Iterator[Alarms]:
+def _alarms(seed: int, pair_count: int) -> Iterator[Alarms]:
     system, random = draw_system(seed), Random(f"pairs {seed}")  # noqa: S311  the same every time is the point
-    for number in range(_PAIRS):
+    for number in range(pair_count):
         size = random.choice((40, *_SIZES))
         one, other = (execute(system, size, seed + 1_000_000 * (2 * number + side)) for side in (2, 3))
         before = recorded(system, one, 0)

@@ -92,7 +92,7 @@ def test_slices_answer_as_one_table_does(name: str, source: str, run: Run) -> No
     command = (*COMMANDS[name], *SOURCES[source])
     form = "text" if (name, source) == ("findings", "document") else "json"
 
-    assert_same_both_ways(run, command, form, 20_000)
+    assert_same_both_ways(run, command, form, 60_000)
 
 
 @pytest.mark.parametrize("name", ["deps-impact", "findings", "check"])

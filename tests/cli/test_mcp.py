@@ -92,13 +92,9 @@ def test_every_tool_answers_about_files_over_standard_output() -> None:
 
 
 @pytest.mark.parametrize("folder", ["jaeger-1.51", "jaeger-2.20", "jaeger-2.21-dev"])
-def test_every_tool_answers_about_a_server_over_standard_output(folder: str) -> None:
-    async def run(url: str) -> None:
-        async with started(url) as client:
-            await every_tool(client, {"lookback": "30d"}, recorded_trace_id(folder))
-
+def test_every_tool_answers_about_a_server(folder: str) -> None:
     with serving(recorded_by_path(folder)) as seen:
-        completed(run(seen.url))
+        asked(seen.url, lambda client: every_tool(client, {"lookback": "30d"}, recorded_trace_id(folder)))
 
 
 def test_tools_only_read_and_say_what_they_take() -> None:

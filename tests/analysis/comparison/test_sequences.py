@@ -99,7 +99,7 @@ REQUESTS = st.lists(
 )
 
 
-@examples(0.1)
+@examples(0.2)
 @given(before=REQUESTS, after=REQUESTS)
 def test_swapped_sides_tell_the_same_the_other_way_round(
     before: list[list[SpanSpec]], after: list[list[SpanSpec]]
@@ -111,7 +111,7 @@ def test_swapped_sides_tell_the_same_the_other_way_round(
     }
 
 
-@examples(0.1)
+@examples(0.2)
 @given(requests=REQUESTS)
 def test_a_set_has_the_same_order_as_itself_and_parts_add_up_to_the_whole(requests: list[list[SpanSpec]]) -> None:
     whole, other = cohort(requests, "a"), cohort([request("krs")] * 20, "b")

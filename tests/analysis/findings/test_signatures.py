@@ -76,7 +76,7 @@ def test_a_run_has_the_findings_that_it_was_given() -> None:
 sizes = st.tuples(st.integers(0, 10**6), st.integers(1, 3))
 
 
-@examples(0.1)
+@examples(0.2)
 @given(sizes, sizes, sizes)
 def test_acknowledged_findings_stay_acknowledged_and_new_ones_are_told(
     one: tuple[int, int], other: tuple[int, int], third: tuple[int, int]
