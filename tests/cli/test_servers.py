@@ -73,6 +73,19 @@ def test_a_misspelt_tag_is_told_of_a_sample(command: str, run: Run) -> None:
         assert len(sampled) == 3 == len([target for target, _ in seen.requests if target.endswith("&limit=20")])
 
 
+def test_that_nothing_matched_stands_where_a_server_fails_over_the_sample(run: Run) -> None:
+    def failing(target: str, seen: Seen) -> Reply:
+        if "tags=" in target:
+            return Reply(b'{"data":[]}')
+        return Reply(b"no space left", 400) if target.endswith("&limit=20") else jaeger(target, seen)
+
+    with serving(failing) as seen:
+        result = run("search", "--source", seen.url, *WHOLE_WINDOW, "--tag", "db.sytem=mysql")
+
+    assert any(target.endswith("&limit=20") for target, _ in seen.requests)
+    assert (result.code, "did you mean" in result.err) == (0, False)
+
+
 @pytest.mark.parametrize(("ahead_s", "found_count"), [(290, 1), (310, 0)], ids=["within", "beyond"])
 def test_a_host_whose_clock_is_five_minutes_ahead_is_seen(
     ahead_s: int, found_count: int, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from traceq.catalog import Window
 from traceq.conditions import names_of
-from traceq.errors import Near, near
+from traceq.errors import Near, SourceError, near
 from traceq.query import TraceQuery, window_text
 from traceq.semantics import operation
 from traceq.traces import Traces
@@ -195,7 +195,10 @@ def missing_tags(query: TraceQuery, find: Find) -> tuple[str, ...]:
     question = NameQuestion("tag", query.tag_keys)
     if not question.names:
         return ()
-    sample = find(TraceQuery(service=query.service, window=query.window, limit=_SAMPLED))
+    try:
+        sample = find(TraceQuery(service=query.service, window=query.window, limit=_SAMPLED))
+    except SourceError:
+        return ()  # that nothing matched is known, and true without a reason
     return question.notes(question.collect(sample), f" in a sample of {plural(len(sample), 'trace')}")
 
 
