@@ -279,21 +279,28 @@ def _add_parents(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], pro
     has_links = bool(spans) and isinstance(spans[0], _DetailedSpan)
     for span in spans:
         references = span.references
-        first = references[0] if references and len(references) == 1 else None
-        # Nearly every span has this single reference, to its parent.
+        # Nearly every span has this single reference, to its parent; others have links into other traces after it.
         if (
-            first is not None
-            and first.trace_id == trace_id
+            references
+            and (first := references[0]).trace_id == trace_id
             and first.type != _FOLLOWS_FROM
             and (parent_id := first.span_id or "") not in VOID_IDS
+            and (len(references) == 1 or _are_elsewhere(references[1:], trace_id))
         ):
             parent_ids.append(parent_id)
             if has_links:
-                span.references = None
+                span.references = references[1:] or None
         elif references or span.parent_id:
             coded.add_parents(*_take_parents(span, trace_id, processes))
         else:
             parent_ids.append(None)
+
+
+def _are_elsewhere(references: Iterable[Reference], trace_id: str) -> bool:
+    for reference in references:  # noqa: SIM110  a generator would take twice as long
+        if is_same_trace(reference.trace_id or "", trace_id):
+            return False
+    return True
 
 
 def _add_meanings(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], codes: Codebook) -> None:
