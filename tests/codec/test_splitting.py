@@ -96,9 +96,11 @@ def test_leaps_miss_no_trace(documents: list[dict[str, object]], leap: int) -> N
 
 
 def test_a_leap_over_a_trace_is_a_wrong_guess_that_shows() -> None:
-    spans = [{"traceID": "1", "spanID": f"{at:x}", "operationName": "x" * 100} for at in range(200)]
-    repeated = trace(1, spans=spans)
-    items = [as_json(each) for each in (trace(2), repeated, trace(3), repeated, trace(4))]
+    long, repeated = (
+        trace(number, spans=[{"traceID": str(number), "spanID": f"{at:x}", "operationName": "x"} for at in range(800)])
+        for number in (2, 1)
+    )
+    items = [as_json(each) for each in (long, repeated, trace(3), repeated, trace(4))]
     body = b"[" + b",".join(items) + b"]"
 
     assert ranges(body, SplitOptions(window=1)) == [items[0], b",".join(items[1:4]), items[4]]

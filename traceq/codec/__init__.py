@@ -98,6 +98,8 @@ def _read_table(groups: Iterator[Sequence[Part]], enough: float, *, with_details
 
 def _halves(group: Sequence[Part]) -> list[TraceWarning]:
     """Say so if a trace is put together from what is stored under its whole id, and under the low half of it."""
+    if len(group) == 1:
+        return []
     first = normal_id(group[0].trace_id)
     other = next((part.trace_id for part in group if normal_id(part.trace_id) != first), None)
     if other is None:

@@ -140,7 +140,7 @@ _LINE_END = re.compile(rb"\n")
 _TEXT = re.compile(rb"[^ \t\r\n]")
 _ID = re.compile(rb"[0-9a-fA-F]{1,32}")
 _LONGEST_ID = 32
-_SEPARATOR = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*\Z")
+_BLANKS = b" \t\r\n"
 _SEPARATOR_BYTES = 64
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 
@@ -304,24 +304,32 @@ class _List(Struct, frozen=True):
     head: re.Match[bytes]
     """How the first trace begins."""
 
-    def next_cut(self, begun: int, trace_id: bytes) -> int:
-        """Find the beginning of the trace after the one with this id that begins here; -1 if there is none."""
-        at, cut = self._within(begun, trace_id), -1
+    def next_cut(self, begun: int, trace_id: bytes, likely: int) -> int:
+        """Find the beginning of the trace after the one with this id that begins here; -1 if there is none.
+
+        Args:
+            begun: Where the trace begins.
+            trace_id: Its id.
+            likely: The number of bytes that it has if it is as long as the one before; 0 for the first.
+        """
+        # The search begins inside the trace's own head, which it would find otherwise.
+        at, cut = self._within(begun + len(self.head[1]) + len(trace_id), trace_id, likely), -1
         while at >= 0 and cut <= begun:
             at = self.body.find(self.head[3], at + 1)
             cut = at if at < 0 else self._beginning(at)
         return cut
 
-    def _within(self, at: int, trace_id: bytes) -> int:
+    def _within(self, at: int, trace_id: bytes, likely: int) -> int:
         """Find a position far into the trace with this id that begins here, in leaps from span to span.
 
-        Searching all of its bytes would take a tenth of the time of reading it.
+        Searching all of its bytes would take a tenth of the time of reading it. Leaping over a short one takes longer.
         """
-        leap = _SHORTEST_LEAP
+        longest = likely * 3 // 4
+        leap = longest or _SHORTEST_LEAP
         while leap >= _SHORTEST_LEAP:
             span = _SPAN_HEAD.search(self.body, at + leap, at + leap + _SPAN_BYTES)
             if span and span[1] == trace_id:
-                at, leap = span.start(), leap * 2
+                at, leap = span.start(), longest or leap * 2
             else:
                 leap //= 4
         return at
@@ -358,12 +366,15 @@ def _guess(traces: _List, _location: str, options: SplitOptions) -> tuple[Runs, 
     """Cut the list where traces seem to begin; only the last one is decoded, to find the end of the list."""
     body, found = traces.body, Runs()
     begun, trace_id = traces.head.start(), traces.head[2]
-    forgotten = begun
-    while (cut := traces.next_cut(begun, trace_id)) >= 0:
-        separator = _SEPARATOR.search(body[max(begun, cut - _SEPARATOR_BYTES) : cut])
-        if separator is None:
+    forgotten, likely = begun, 0
+    while (cut := traces.next_cut(begun, trace_id, likely)) >= 0:
+        before = body[max(begun, cut - _SEPARATOR_BYTES) : cut]
+        item = before.rstrip(_BLANKS)
+        if not item.endswith(b","):
             return found, None
-        found.add(begun, cut - len(separator.group()), (_key(trace_id),), Form.TRACE)
+        stop = cut - len(before) + len(item[:-1].rstrip(_BLANKS))
+        found.add(begun, stop, (_key(trace_id),), Form.TRACE)
+        likely = cut - begun
         begun, trace_id = cut, body[cut + len(traces.head[1]) : cut + _HEAD_BYTES].partition(b'"')[0]
         if begun - forgotten >= options.window:
             options.forget(forgotten, begun)
