@@ -73,6 +73,25 @@ def test_a_document_of_elasticsearch_has_the_columns_and_details_that_it_tells()
     assert details.events() == (Event(NS + 1000, "sent", {"raw": b"\xab\xcd"}),)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**DOCUMENT, "tag": {"@jaeger@warnings": '["one", "two"]'}, "tags": [], "warnings": None},
+        {
+            **DOCUMENT,
+            "tag": None,
+            "tags": [{"key": "@jaeger@warnings", "type": "string", "value": "two"}],
+            "warnings": ["one"],
+        },
+    ],
+    ids=["field", "tag"],
+)
+def test_what_jaeger_remarks_about_a_span_is_no_attribute(document: dict[str, Any]) -> None:
+    (record,) = records(as_json(document))
+
+    assert (record.details[0].attributes(), record.details[0].warnings()) == ({}, ("one", "two"))
+
+
 HIT = {"_index": "jaeger-span-2020-09-13", "_source": DOCUMENT}
 ANSWER = {"took": 1, "hits": {"total": {"value": 1}, "hits": [HIT]}}
 

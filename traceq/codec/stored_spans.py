@@ -26,11 +26,11 @@ from traceq.codec import jaeger
 from traceq.codec.damage import Remark
 from traceq.codec.fitting import fitted, known_time, read_id, read_time
 from traceq.codec.mending import SpanDecoder, repairs
-from traceq.codec.otlp_fields import Told
+from traceq.codec.otlp_fields import WARNINGS, Told
 from traceq.codec.parts import LocatedSpan, SpanFormat
 from traceq.codec.translated import Translated, Translation
 from traceq.records import Codebook, CodedTrace
-from traceq.semantics import AttributeValue
+from traceq.semantics import AttributeValue, value_text
 from traceq.traces import Event, Link
 from traceq.units import parse_duration
 
@@ -68,6 +68,8 @@ class _Document(msgspec.Struct, gc=False):
     def as_v1(self) -> _Json:
         """Convert to a span in v1 JSON."""
         process = self.process or _Process()
+        tags = [*_in_base64(self.tags), *_tags(self.tag)]
+        told = [each for tag in tags if tag.get("key") == WARNINGS for each in _texts(tag.get("value"))]
         return {
             "traceID": self.trace,
             "spanID": self.span_id or "",
@@ -76,16 +78,31 @@ class _Document(msgspec.Struct, gc=False):
             "references": self.references,
             "startTime": self.start,
             "duration": self.duration,
-            "tags": [*_in_base64(self.tags), *_tags(self.tag)],
+            "tags": [tag for tag in tags if tag.get("key") != WARNINGS] if told else tags,
             "logs": _logs(self.logs),
             "process": {"serviceName": process.service, "tags": [*_in_base64(process.tags), *_tags(process.tag)]},
-            "warnings": self.warnings,
+            "warnings": [*(self.warnings or ()), *told] if told else self.warnings,
         }
+
+
+def _texts(written: Any) -> list[str]:
+    """Read a list of texts, which documents have as JSON text."""
+    try:
+        return _TEXTS.decode(written)
+    except (msgspec.MsgspecError, TypeError):
+        return [value_text(written)]
+
+
+_TEXTS = msgspec.json.Decoder(list[str])
 
 
 def _tags(fields: _Json | None) -> list[_Json]:
     return [
-        {"key": key.replace("@", "."), "type": _TYPES.get(type(value), "string"), "value": value}
+        {
+            "key": key if key == WARNINGS else key.replace("@", "."),
+            "type": _TYPES.get(type(value), "string"),
+            "value": value,
+        }
         for key, value in (fields or {}).items()
     ]
 
