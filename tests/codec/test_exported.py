@@ -7,10 +7,12 @@ import json
 import re
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.codec.reading import table
@@ -95,9 +97,39 @@ js_console = printed(
 )
 
 
+def coloured(body: bytes) -> Iterator[_Row]:
+    return js_console(re.sub(rb"\x1b\[\d+m", b"", body))
+
+
+def clickhouse(rows: Iterable[dict[str, Any]]) -> Iterator[_Row]:
+    return ((row["TraceId"], row["SpanId"], row["ServiceName"], row["StatusCode"] == "Error") for row in rows)
+
+
+def clickhouse_rows(body: bytes) -> Iterator[_Row]:
+    return clickhouse(map(json.loads, body.splitlines()))
+
+
+def clickhouse_bytes(body: bytes) -> Iterator[_Row]:
+    columns = ["TraceId", "SpanId", "ServiceName", "StatusCode"]
+    rows = pq.read_table(BytesIO(body), columns=columns).to_pylist()
+    return clickhouse({key: value.decode() for key, value in row.items()} for row in rows)
+
+
+def documents(body: bytes) -> Iterator[_Row]:
+    for hit in json.loads(body)["hits"]["hits"]:
+        span = hit["_source"]
+        tags = {each["key"]: each["value"] for each in span["tags"]} | span.get("tag", {})
+        yield span["traceID"], span["spanID"], span["process"]["serviceName"], tags.get("error") is True
+
+
 @pytest.mark.parametrize(
     ("name", "read"),
     [
+        pytest.param("printed/js-console-colours.txt", coloured, id="js-console-colours"),
+        pytest.param("exported/clickhouse-rows.json", clickhouse_rows, id="clickhouse-rows"),
+        pytest.param("exported/clickhouse-bytes.parquet", clickhouse_bytes, id="clickhouse-bytes"),
+        pytest.param("exported/jaeger-opensearch.json", documents, id="jaeger-opensearch"),
+        pytest.param("exported/jaeger-opensearch-fields.json", documents, id="jaeger-opensearch-fields"),
         pytest.param("printed/python-console.txt", python_console, id="python-console"),
         pytest.param("printed/js-console.txt", js_console, id="js-console"),
         pytest.param("printed/go-stdouttrace.json", stubs, id="go-stdouttrace"),
