@@ -97,6 +97,12 @@ js_console = printed(
 )
 
 
+def rust(body: bytes) -> Iterator[_Row]:
+    for line in body.splitlines()[1:]:
+        for trace_id, span_id, service, _ in otlp(json.loads(line)):
+            yield trace_id, span_id, service, b'"status":{"message":"boom","code":1}' in line
+
+
 def coloured(body: bytes) -> Iterator[_Row]:
     return js_console(re.sub(rb"\x1b\[\d+m", b"", body))
 
@@ -125,6 +131,7 @@ def documents(body: bytes) -> Iterator[_Row]:
 @pytest.mark.parametrize(
     ("name", "read"),
     [
+        pytest.param("printed/rust-stdout-json.txt", rust, id="rust-stdout-json"),
         pytest.param("printed/js-console-colours.txt", coloured, id="js-console-colours"),
         pytest.param("exported/clickhouse-rows.json", clickhouse_rows, id="clickhouse-rows"),
         pytest.param("exported/clickhouse-bytes.parquet", clickhouse_bytes, id="clickhouse-bytes"),

@@ -19,6 +19,7 @@ from traceq.codec.documents import read_document
 from traceq.codec.fitting import read_time
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Status
+from traceq.sources.slices import sliced
 from traceq.traces import Event, Link
 
 PRINTED = Path(__file__).parent.parent.parent / "fixtures" / "printed"
@@ -61,6 +62,22 @@ def test_a_byte_order_mark_before_a_span_is_none_of_it() -> None:
 
     assert described(table(b"\xef\xbb\xbf" + body)) == described(table(body))
     assert document.notes == read_document(body, "x.txt").notes
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["with other lines", "lines of spans"])
+@pytest.mark.parametrize("slice_bytes", [10, 2**20])
+def test_rusts_statuses_are_those_of_otlp_in_slices_too(first: int, slice_bytes: int, tmp_path: Path) -> None:
+    lines = (PRINTED / "rust-stdout-json.txt").read_bytes().splitlines(keepends=True)[first:]
+    ok = lines[-1].replace(b'"status":{}', b'"status":{"code":2}')
+    (tmp_path / "x.json").write_bytes(b"".join([*lines[:-1], ok]))
+
+    with sliced((str(tmp_path),), slice_bytes=slice_bytes) as cut:
+        found = [each for one in cut.found.slices for each in one.tables(with_details=True)]
+
+    assert [(each.names, list(each.statuses)) for each in found] == [
+        (("charge", "checkout"), [Status.ERROR, Status.OK])
+    ]
+    assert found[0].span(0).details.attributes()["otel.status_description"] == "boom"
 
 
 PYTHON: dict[str, Any] = {

@@ -31,6 +31,7 @@ from traceq.codec.json_objects import (
 )
 from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import JaegerPart, LocatedSpan, Part, SpanFormat, SpansPart
+from traceq.codec.rust_stdout import with_statuses_of_otlp
 from traceq.codec.wire import Body, collector_paused, left_out, names_no_trace, refusal
 from traceq.errors import DecodeError
 from traceq.units import format_count
@@ -156,6 +157,7 @@ class _Reader(Struct):
             DecodeError: If it is something else, or broken.
         """
         found = _Reader(self.is_answer)
+        body = with_statuses_of_otlp(body)
         try:
             found.read_body(body, place)
         except DecodeError as error:
@@ -188,7 +190,6 @@ class _Reader(Struct):
 
     def _read_unwrapped(self, body: memoryview, place: str) -> _Reader | None:
         """Read what programs printed in a log whose lines have something around them."""
-        # Late, as below.
         from traceq.codec.log_envelopes import Unwrapped, unwrapped
 
         printed = unwrapped(body) if self.envelopes else Unwrapped([])
@@ -249,7 +250,6 @@ class _Reader(Struct):
     def _read_binary(self, body: memoryview, place: str) -> bool:
         """Read Parquet, OTLP in protobuf, and the messages that the collector framed; return whether it is such."""
         if body[: len(_PARQUET)] == _PARQUET:
-            # Late, as below.
             from traceq.codec.parquet_foreign import read_parquet
 
             parts, nameless = read_parquet(body, place)

@@ -29,6 +29,7 @@ from traceq.codec.list_windows import Searchable, SpanList, last_window, next_wi
 from traceq.codec.otlp_frames import Message
 from traceq.codec.parts import SpanFormat, is_mixed
 from traceq.codec.runs import Form, Run, Runs, document_run, key_of
+from traceq.codec.rust_stdout import is_printed_by_rust
 from traceq.codec.wire import BROKEN, Body, collector_paused, left_out, names_no_trace
 from traceq.errors import DecodeError
 from traceq.untrusted import printable
@@ -86,6 +87,8 @@ def split(body: Searchable, location: str, options: SplitOptions = _AS_USUAL) ->
     window = options.window
     if len(view) < min(_SMALL_BYTES, window):
         return _whole(view, location, options)
+    if is_printed_by_rust(view):
+        return _whole(view, location, options)
     messages = otlp_frames.messages(view)
     if messages:
         return _split_messages(view, messages, location)
@@ -115,7 +118,8 @@ def line_of(location: str, number: int) -> str:
 
 def _whole(view: memoryview, location: str, options: SplitOptions) -> Split:
     found = Runs()
-    if _OTLP_HEAD.match(view) and _add_plain(found, view, 0, len(view)):
+    is_plain = _OTLP_HEAD.match(view) and not is_printed_by_rust(view)
+    if is_plain and _add_plain(found, view, 0, len(view)):
         return Split(tuple(found.runs))
     document = read_document(view, location)
     run = document_run(document, 0, len(view), is_proven=options.is_proven)
