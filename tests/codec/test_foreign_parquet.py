@@ -187,6 +187,15 @@ def whole(location: Path) -> Traces:
     return joined(list(JsonFiles((str(location),), no_progress).tables(with_details=True)), with_details=True)
 
 
+def test_spans_whose_length_no_column_tells_are_told(tmp_path: Path) -> None:
+    content = {name: column for name, column in CLICKHOUSE.items() if name != "Duration"}
+
+    traces = table(written(content, tmp_path / "x.parquet"))
+
+    assert list(traces.duration_ns) == [0, 0]
+    assert [warning.code for warning in traces.warnings] == ["end-missing"] * 2
+
+
 PHOENIX: dict[str, Any] = {
     "name": ["chain", "llm"],
     "span_kind": ["CHAIN", "LLM"],
@@ -263,6 +272,9 @@ def test_what_is_written_for_others_reads_back(
     ("content", "message"),
     [
         pytest.param({"a": [1], "b": [2]}, "it is Parquet without the column trace_id; it has a, b, ...", id="other"),
+        pytest.param(
+            {"TraceID": [b"a"], "rs": [[1]]}, "it is a block of Tempo, which its API answers as OTLP", id="tempo"
+        ),
         pytest.param({**DUCKDB, "trace_id": [None, None]}, "row 0 of x.json: its spans name no trace", id="no trace"),
     ],
 )

@@ -66,6 +66,8 @@ def read_parquet(body: Body, place: str) -> tuple[list[Part], list[str]]:
         columns = columns_of(table.column_names)
         missing = [NAMES[name][0] for name in NEEDED if name not in columns]
         if missing:
+            if {"TraceID", "rs"} <= set(table.column_names):
+                raise refusal(place, "it is a block of Tempo, which its API answers as OTLP")
             shown = ", ".join(quoted(name, 20) for name in table.column_names[:4])
             raise refusal(place, f"it is Parquet without the column {missing[0]}; it has {shown}, ...")
         table = table.select(list(columns.values()))
