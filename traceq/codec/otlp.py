@@ -36,6 +36,7 @@ from traceq.codec.otlp_fields import (
     Told,
     TraceId,
     WholeEvent,
+    WholeLink,
     WholeSpan,
     completed,
     is_whole,
@@ -44,6 +45,7 @@ from traceq.codec.otlp_fields import (
     read_value,
     remarks,
     takes_messages,
+    values_of,
 )
 from traceq.codec.parts import Part, SpansPart
 from traceq.codec.wire import (
@@ -87,7 +89,7 @@ _MENDER = Mender(
 )
 
 _ID_DIGITS = 16
-"""The length of a span id in hex."""
+"""The length of a span id in hex, and of half a trace id."""
 _SPANS_AT_A_TIME = 128
 """How many spans are decoded before their columns are made: decoded, so many stay in a processor's cache."""
 
@@ -329,16 +331,21 @@ def _add(
     names = codes.names
     coded.names += [names[span.name or ""] for span in spans]
     coded.origins += _origin_codes(origins, codes)
-    coded.details += [
-        _Details(_whole_details(span), origin.resource_attributes, origin.scope)
-        for origin, span in zip(origins, spans, strict=True)
-        if isinstance(span, DetailedSpan)
-    ]
+    if spans and isinstance(spans[0], DetailedSpan):
+        coded.details += [
+            _Details(_whole_details(span), origin.resource_attributes, origin.scope)
+            for origin, span in zip(origins, spans, strict=True)
+            if isinstance(span, DetailedSpan)
+        ]
 
 
 def _whole_details(span: DetailedSpan) -> DetailedSpan:
+    """Decode what is in the details; fails here, and not later, if it has to be mended."""
     if not is_empty(span.events):
-        _WHOLE_EVENTS.decode(span.events)  # fails here, and not later, if they have to be mended
+        _WHOLE_EVENTS.decode(span.events)
+    for link in span.links or ():
+        if not is_empty(link.attributes):
+            ATTRIBUTES.decode(link.attributes)
     return span
 
 
@@ -351,8 +358,9 @@ def _normalize(coded: CodedTrace) -> None:
         coded.parent_ids = [parent_id and hex_id(parent_id) for parent_id in coded.parent_ids]
 
 
-def _origin_codes(origins: Sequence[_Origin], codes: Codebook) -> Iterator[int]:
-    """Yield the code of what each span ran in; the spans of a scope follow each other."""
+def _origin_codes(origins: Sequence[_Origin], codes: Codebook) -> list[int]:
+    """Return the code of what each span ran in; the spans of a scope follow each other."""
+    found: list[int] = []
     last: _Origin | None = None
     code = 0
     for origin in origins:
@@ -360,22 +368,29 @@ def _origin_codes(origins: Sequence[_Origin], codes: Codebook) -> Iterator[int]:
             if not is_empty(origin.scope.attributes):
                 ATTRIBUTES.decode(origin.scope.attributes)  # fails here, and not later, if they have to be mended
             last, code = origin, codes.origin(*_service_and_host(origin.resource_attributes))
-        yield code
+        found.append(code)
+    return found
 
 
 def _add_parents(coded: CodedTrace, spans: Sequence[Span] | Sequence[DetailedSpan]) -> None:
-    add = coded.parent_ids.append
+    add, low_half = coded.parent_ids.append, coded.trace_id[-_ID_DIGITS:].zfill(_ID_DIGITS)
     for span in spans:
-        if not span.links:
-            parent_id = span.parent_span_id or None
-            # Nearly every span names its parent like this, and has no links. Zeros in base64 take the long way.
-            if parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS):
-                add(parent_id)
-                continue
-        for link in span.links or ():
-            if not is_empty(link.attributes):
-                ATTRIBUTES.decode(link.attributes)  # fails here, and not later, if they have to be mended
-        coded.add_parents(*_take_parents(span, coded.trace_id))
+        parent_id, links = span.parent_span_id or None, span.links
+        # Nearly every span names its parent like this, if it has one. Zeros in base64 take the long way.
+        is_plain = parent_id is None or (len(parent_id) == _ID_DIGITS and parent_id not in VOID_IDS)
+        if is_plain and (not links or _are_elsewhere(links, low_half)):
+            add(parent_id)
+        else:
+            coded.add_parents(*_take_parents(span, coded.trace_id))
+
+
+def _are_elsewhere(links: Iterable[SpanLink], low_half: str) -> bool:
+    """Whether links lead into other traces than that of this low half, as nearly all do; False if in doubt."""
+    for link in links:
+        named = link.trace_id or ""
+        if len(named) != 2 * _ID_DIGITS or named[_ID_DIGITS:].lower() == low_half:
+            return False
+    return True
 
 
 def _take_parents(span: Span | DetailedSpan, trace_id: str) -> tuple[tuple[str, ...], int]:
@@ -393,7 +408,7 @@ def _take_parents(span: Span | DetailedSpan, trace_id: str) -> tuple[tuple[str, 
     if not inside or not takes_messages(_wanted_texts(_attributes_of(span)), span.kind):
         return (parent_id,) if has_parent else (), child_of_count
     if span.links and not has_parent:
-        span.links.remove(inside[0])
+        span.links.remove(inside[0])  # type: ignore[arg-type]  # it is one of them
     linked = [hex_id(link.span_id or "") for link in inside]
     return ((parent_id, *linked), child_of_count) if has_parent else (tuple(linked), 0)
 
@@ -403,7 +418,8 @@ def _follows_from(link: SpanLink) -> bool:
 
     Jaeger adds it beside the parent where its storage knows references only: Elasticsearch, OpenSearch.
     """
-    return read_attributes(link.attributes).get(REFERENCE_TYPE) == FOLLOWS_FROM
+    found = values_of(link.attributes or ()) if isinstance(link, WholeLink) else read_attributes(link.attributes)
+    return found.get(REFERENCE_TYPE) == FOLLOWS_FROM
 
 
 def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
@@ -417,7 +433,8 @@ def _is_reference(link: SpanLink, trace_id: str | None = None) -> bool:
 def _add_meanings(coded: CodedTrace, spans: Sequence[Span] | Sequence[DetailedSpan], codes: Codebook) -> None:
     add, told = coded.meanings.append, codes.told
     for span in spans:
-        attributes, status = _attributes_of(span), span.status
+        attributes = span.attributes if isinstance(span, Span) else ATTRIBUTES.decode(span.attributes)
+        status = span.status
         key = (_wanted_texts(attributes) if attributes else (), span.kind, status.code if status else None)
         code = told.get(key)
         if code is None:
@@ -435,12 +452,14 @@ def _wanted_texts(attributes: Iterable[Attribute]) -> tuple[str, ...]:
     for attribute in attributes:
         key = attribute.key
         if key in TELLING:
+            found.append(key)
+            value = attribute.value
             if key in ABRIDGED:
-                found += (key, abridged(key, read_value(attribute.value)) if key in SHORTENED else "")
-            elif (value := attribute.value) is not None and (text := value.string_value) is not None:
-                found += (key, text)
+                found.append(abridged(key, read_value(value)) if key in SHORTENED else "")
+            elif value is not None and (text := value.string_value) is not None:
+                found.append(text)  # most of them
             else:
-                found += (key, semantics.value_text(read_value(value)))
+                found.append(semantics.value_text(read_value(value)))
     return tuple(found)
 
 

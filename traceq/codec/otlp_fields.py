@@ -6,7 +6,7 @@ A value is an object in which a single key tells the type.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
@@ -151,13 +151,13 @@ class Span(AnySpan, gc=False, rename="camel"):
     attributes: list[Attribute] | None = None
     # Not looked at here, but decoded: what is wrong with them is told by every command.
     events: list[WholeEvent] | None = None
+    links: list[WholeLink] | None = None  # type: ignore[assignment]
 
 
 class WholeSpan(Span, gc=False, rename="camel"):
     """A span with nothing left to decode."""
 
     trace_id: str | None = None
-    links: list[WholeLink] | None = None  # type: ignore[assignment]
 
 
 class DetailedSpan(AnySpan, gc=False, rename="camel"):
@@ -180,11 +180,15 @@ def read_attributes(attributes: msgspec.Raw | bytes) -> dict[str, AttributeValue
     """Read a list of attributes; if a key occurs twice, the last one counts."""
     if is_empty(attributes):
         return {}
-    found = decode(ATTRIBUTES, attributes, "cannot read attributes") or []
+    return values_of(decode(ATTRIBUTES, attributes, "cannot read attributes") or [])
+
+
+def values_of(attributes: Sequence[Attribute]) -> dict[str, AttributeValue]:
+    """Read attributes that were decoded; if a key occurs twice, the last one counts."""
     try:
-        return _read_attributes(found)
+        return _read_attributes(attributes)
     except RecursionError:
-        return {attribute.key: _value_or_text(attribute.value) for attribute in found}
+        return {attribute.key: _value_or_text(attribute.value) for attribute in attributes}
 
 
 def _read_attributes(attributes: Iterable[Attribute] | None) -> dict[str, AttributeValue]:

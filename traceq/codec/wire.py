@@ -100,6 +100,7 @@ def collector_paused() -> Iterator[None]:
 
 _BASE64_SIZES = {24: 16, 12: 8}
 """The number of bytes in an id by its length in base64; in hex, ids have 32 or 16 digits."""
+_BASE64_LENGTHS = frozenset(_BASE64_SIZES)
 
 
 def hex_id(text: str) -> str:
@@ -117,7 +118,7 @@ def hex_id(text: str) -> str:
 def is_plain_hex(ids: Sequence[str]) -> bool:
     """Whether `hex_id` would leave all of them unchanged."""
     joined = "".join(ids)
-    return joined == joined.lower() and _BASE64_SIZES.keys().isdisjoint(map(len, ids))
+    return joined == joined.lower() and _BASE64_LENGTHS.isdisjoint(map(len, ids))
 
 
 def zstd() -> ModuleType:
