@@ -17,6 +17,7 @@ from traceq.codec import console_log
 from traceq.codec.console_log import as_json as from_inspect
 from traceq.codec.documents import read_document
 from traceq.codec.fitting import read_time
+from traceq.codec.wire import cut_off
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Status
 from traceq.sources.slices import sliced
@@ -273,6 +274,32 @@ def test_spans_are_found_among_the_lines_of_a_log() -> None:
     assert document.notes == ("lines without spans, left out: 3",)
 
 
+@pytest.mark.parametrize("name", ["python-console.txt", "js-console.txt"])
+def test_a_log_that_is_still_being_written_is_read_up_to_its_last_whole_span(name: str) -> None:
+    body = (PRINTED / name).read_bytes()
+    whole = described(table(body))
+    begun = body.rindex(b"\n{", 0, -3) + 1
+
+    document = read_document(body[: (begun + len(body)) // 2], "x.log")
+
+    assert [record_of(part).span_ids for part in document.parts] == [[table(body).span_ids[0]]]
+    assert len(whole) == 2
+    assert document.notes[1:] == (cut_off(f"the span at byte {begun}"),)
+
+
+def test_a_span_that_other_lines_interrupt_costs_itself() -> None:
+    body = (PRINTED / "python-console.txt").read_bytes()
+    at = body.index(b'    "kind"')
+
+    document = read_document(body[:at] + b"GET / 200\n" + body[at:], "x.log")
+
+    assert [record_of(part).span_ids for part in document.parts] == [[table(body).span_ids[1]]]
+    assert document.notes == (
+        "lines without spans, left out: 1",
+        f"left out because they are broken: 1 span (first: at byte {body.index(b'{')})",
+    )
+
+
 def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_log, "_LONGEST_BYTES", 1000)
 
@@ -284,7 +311,7 @@ def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> No
     ("body", "message"),
     [
         pytest.param(
-            LOG + b'{\n  "name": "get", "context": {"trace_id": "0x1"\n', "it begins with 'listening on 8000", id="cut"
+            b'ready\n{\n  "name": "get", "context": {"trace_id": "0x1"\n', "it begins with 'ready", id="nothing whole"
         ),
         pytest.param(LOG + b'{"spans": []}\n', "it begins with 'listening on 8000", id="another format"),
         pytest.param(b"listening on 8000\n", "it begins with 'listening on 8000'", id="no spans"),

@@ -15,6 +15,7 @@ from traceq.codec import wire
 from traceq.codec.json_objects import format_of
 from traceq.codec.parts import SpanFormat
 from traceq.codec.wire import BROKEN, ITEMS
+from traceq.units import format_count, plural
 
 
 class Log(NamedTuple):
@@ -22,38 +23,51 @@ class Log(NamedTuple):
 
     spans: list[tuple[SpanFormat, int, msgspec.Raw]]
     """Each span with its format, and the byte at which its lines begin."""
-    other_lines: int
+    other_lines: int = 0
     """How many lines are no spans."""
-    is_broken: bool
-    """Whether something looks like spans that cannot be read here."""
-    cut: int = 0
-    """How many values of spans Node.js did not print whole."""
+    notes: tuple[str, ...] = ()
+    """What is missing of spans."""
+
+
+NO_LOG = Log([])
 
 
 def read(body: memoryview) -> Log:
-    """Find the spans in a log."""
+    """Find the spans in a log; none if there are other documents in it, or nothing but spans that cannot be read."""
     body = body[wire.mark_bytes(body) :]
     spans: list[tuple[SpanFormat, int, msgspec.Raw]] = []
+    unread: list[tuple[int, int]] = []
     other_lines = position = cut = 0
     for start, stop in _blocks(body):
         if stop - start > _LONGEST_BYTES:
-            return Log([], 0, is_broken=True)
+            return NO_LOG
         text = bytes(body[start:stop])
         objects = _objects(text)
-        if objects is None and _TRACE_ID.search(body, start, stop):
-            return Log([], 0, is_broken=True)
         formats = [format_of(keys) for keys, _ in objects or ()]
         found = [
             (each, start, span) for each, (_, span) in zip(formats, objects or (), strict=True) if each is not None
         ]
-        if found and len(found) == len(formats):
+        is_unread = objects is None and _TRACE_ID.search(body, start, stop)
+        if is_unread or (found and len(found) == len(formats)):
             spans += found
+            unread += [(start, stop)] if is_unread else []
             cut += _cuts(text)
             other_lines += _lines_of_text(body, position, start)
             position = stop
         elif found or any(not _CONTAINERS.isdisjoint(keys) for keys, _ in objects or ()):
-            return Log([], 0, is_broken=True)
-    return Log(spans, other_lines + _lines_of_text(body, position, len(body)), is_broken=False, cut=cut)
+            return NO_LOG
+    notes = tuple(_notes(unread, cut, len(body)))
+    return Log(spans, other_lines + _lines_of_text(body, position, len(body)), notes) if spans else NO_LOG
+
+
+def _notes(unread: list[tuple[int, int]], cut: int, size: int) -> Iterator[str]:
+    if cut:
+        yield f"values that Node.js cut short (`[Object]`, `... 20 more items`): {format_count(cut)}"
+    if unread and unread[-1][1] == size:
+        start, _ = unread.pop()
+        yield wire.cut_off(f"the span at byte {start}")
+    if unread:
+        yield f"left out because they are broken: {plural(len(unread), 'span')} (first: at byte {unread[0][0]})"
 
 
 _LONGEST_BYTES = 4 * 2**20

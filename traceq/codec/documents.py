@@ -224,10 +224,8 @@ class _Reader(Struct):
         for span_format, at, span in log.spans:
             self._spans.setdefault(span_format, []).append((f"{place}, at byte {at}", span))
         self.other_lines += log.other_lines
-        if log.cut:
-            count = format_count(log.cut)
-            self.notes.append(f"values that Node.js cut short (`[Object]`, `... 20 more items`): {count}")
-        return bool(log.spans) and not log.is_broken
+        self.notes += log.notes
+        return bool(log.spans)
 
     def read_body(self, body: memoryview, place: str) -> None:
         """Read OTLP in protobuf, Parquet, a JSON document, or several."""
