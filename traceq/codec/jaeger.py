@@ -102,12 +102,15 @@ _TAGS = msgspec.json.Decoder(list[Tag] | None)
 _LOGS = msgspec.json.Decoder(list[Log] | None, strict=False)
 _TRACE = msgspec.json.Decoder(_Trace[Span], strict=False)
 _LARGE_TRACE = msgspec.json.Decoder(_Trace[msgspec.Raw], strict=False)
-_SPANS = msgspec.json.Decoder(list[Span], strict=False)
+_SPAN = msgspec.json.Decoder(Span, strict=False)
 _NO_PROCESS = Process()
 
 _LARGE_BYTES = 4 * 2**20
 """Spans of larger traces are decoded in batches: decoded, they take three times the memory of their JSON."""
-_SPANS_AT_A_TIME = 2_000
+_SPANS_AT_A_TIME = 128
+"""Decoded, so many stay in a processor's cache."""
+_HALF_DIGITS = 16
+"""The length of half a trace id, for which the whole may stand."""
 
 _ID_FIRST = re.compile(rb'\s*\{\s*"traceID"\s*:\s*"([0-9a-fA-F]{1,32})"')
 
@@ -237,7 +240,7 @@ def _lower(coded: CodedTrace) -> None:
 
 def _some_at_a_time(spans: list[msgspec.Raw]) -> Iterable[list[Span]]:
     for start in range(0, len(spans), _SPANS_AT_A_TIME):
-        yield _SPANS.decode(b"[%b]" % b",".join(spans[start : start + _SPANS_AT_A_TIME]))
+        yield list(map(_SPAN.decode, spans[start : start + _SPANS_AT_A_TIME]))
 
 
 def _coded(
@@ -275,6 +278,7 @@ def _strays(spans: list[Span] | list[_DetailedSpan], trace_id: str) -> Iterator[
 
 def _add_parents(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], processes: _Processes) -> None:
     parent_ids, trace_id = coded.parent_ids, coded.trace_id
+    low_half = trace_id[-_HALF_DIGITS:].zfill(_HALF_DIGITS)
     # What is left of them are links, which only spans with details have.
     has_links = bool(spans) and isinstance(spans[0], _DetailedSpan)
     for span in spans:
@@ -285,20 +289,22 @@ def _add_parents(coded: CodedTrace, spans: list[Span] | list[_DetailedSpan], pro
             and (first := references[0]).trace_id == trace_id
             and first.type != _FOLLOWS_FROM
             and (parent_id := first.span_id or "") not in VOID_IDS
-            and (len(references) == 1 or _are_elsewhere(references[1:], trace_id))
+            and (len(references) == 1 or _are_elsewhere(references[1:], low_half))
         ):
             parent_ids.append(parent_id)
             if has_links:
                 span.references = references[1:] or None
-        elif references or span.parent_id:
-            coded.add_parents(*_take_parents(span, trace_id, processes))
-        else:
+        elif _are_elsewhere(references, low_half) if references else not span.parent_id:
             parent_ids.append(None)
+        else:
+            coded.add_parents(*_take_parents(span, trace_id, processes))
 
 
-def _are_elsewhere(references: Iterable[Reference], trace_id: str) -> bool:
-    for reference in references:  # noqa: SIM110  a generator would take twice as long
-        if is_same_trace(reference.trace_id or "", trace_id):
+def _are_elsewhere(references: Iterable[Reference], low_half: str) -> bool:
+    """Whether these lead into other traces than that of this low half, as nearly all links do; False if in doubt."""
+    for reference in references:
+        named = reference.trace_id or ""
+        if len(named) < _HALF_DIGITS or named[-_HALF_DIGITS:].lower() == low_half:
             return False
     return True
 
