@@ -5,6 +5,8 @@ from hypothesis import given
 
 from tests.codec.reading import WRITTEN_KEYS, described, records, table
 from tests.strategies import as_json, otlp_documents
+from traceq.codec import by_trace, read_table
+from traceq.codec.documents import read_document
 from traceq.codec.json_writers import encode_trace
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Peer, Status
@@ -132,6 +134,27 @@ def test_unknown_enums_are_unspecified(unknown: object) -> None:
     (record,) = records(document({**SPAN, "kind": unknown, "status": {"code": unknown}}))
 
     assert (record.kinds, record.statuses) == ([Kind.UNSPECIFIED], [Status.UNSET])
+
+
+def test_unknown_enums_are_told_of_each_span() -> None:
+    times = {"startTimeUnixNano": 1_700_000_000 * 10**9, "endTimeUnixNano": 1_700_000_001 * 10**9}
+    spans = [
+        {**SPAN, **times, "spanId": f"{number:016x}", "kind": kind, "status": {"code": code}}
+        for number, (kind, code) in enumerate([(99, 1), (99, 1), ("SPAN_KIND_\x1bNEW", -1), (2, 2), (None, "")], 1)
+    ]
+    scope = {"attributes": [attribute("service.name", stringValue="shop")]}
+    body = as_json({"resourceSpans": [{"resource": scope, "scopeSpans": [{"spans": spans}]}]})
+
+    told = [
+        [(each.code, each.span_id, each.message) for each in read_table(groups, with_details=with_details).warnings]
+        for groups in [by_trace(read_document(body, "x.json").parts).values()]
+        for with_details in (False, True)
+    ]
+
+    kind = "kind is 99, which OTLP does not have"
+    both = "kind is SPAN_KIND_\\x1bNEW, which OTLP does not have; status.code is -1, which OTLP does not have"
+    code = "value-left-out"
+    assert told == 2 * [[(code, f"{1:016x}", kind), (code, f"{2:016x}", kind), (code, f"{3:016x}", both)]]
 
 
 def test_attributes_tell_kind_and_status_where_the_fields_do_not() -> None:

@@ -60,6 +60,20 @@ def framed(*messages: bytes) -> bytes:
     return b"".join(len(message).to_bytes(4, "big") + message for message in messages)
 
 
+def test_unknown_enums_are_told_of_each_span() -> None:
+    spans = [span(1, kind=99), span(2, kind=99), span(3, status={"code": 7, "message": ""})]
+
+    traces = table(protobuf.request(document(*spans)))
+
+    kind, code = ("kind is 99, which OTLP does not have", "status.code is 7, which OTLP does not have")
+    assert [(each.code, each.span_id, each.message) for each in traces.warnings] == [
+        ("value-left-out", f"{1:016x}", kind),
+        ("value-left-out", f"{2:016x}", kind),
+        ("value-left-out", f"{3:016x}", code),
+    ]
+    assert list(traces.kinds) == [Kind.UNSPECIFIED, Kind.UNSPECIFIED, Kind.SERVER]
+
+
 def test_a_span_has_the_columns_and_details_that_it_tells() -> None:
     attributes = [
         {"key": "n", "value": {"intValue": "-1"}},

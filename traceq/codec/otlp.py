@@ -45,6 +45,7 @@ from traceq.codec.otlp_fields import (
     read_value,
     remarks,
     takes_messages,
+    unknown_codes,
     values_of,
 )
 from traceq.codec.parts import Part, SpansPart
@@ -438,7 +439,11 @@ def _add_meanings(coded: CodedTrace, spans: Sequence[Span] | Sequence[DetailedSp
         key = (_wanted_texts(attributes) if attributes else (), span.kind, status.code if status else None)
         code = told.get(key)
         if code is None:
-            code = told[key] = codes.meanings[meaning_of(*key)]
+            code = codes.meanings[meaning_of(*key)]
+            if unknown := unknown_codes(*key[1:]):
+                coded.repairs += warnings_of(unknown, coded.trace_id, hex_id(span.span_id or ""))
+            else:
+                told[key] = code  # others are told of each span
         add(code)
 
 

@@ -14,8 +14,10 @@ import msgspec
 
 from traceq import semantics
 from traceq.assembly import UNKNOWN_SERVICE
+from traceq.codec.damage import Remark
 from traceq.codec.wire import BROKEN, Nanoseconds, decode, is_empty
 from traceq.semantics import Attributes, AttributeValue, Kind, Meaning, Status, meaning
+from traceq.untrusted import quoted
 
 
 class _Values(msgspec.Struct, gc=False):
@@ -286,7 +288,7 @@ def meaning_of(texts: tuple[str, ...], kind: int | str | None, status: int | str
         kind: As number or name.
         status: Likewise.
     """
-    return meaning(texts, _member(Kind, kind, "SPAN_KIND_"), _member(Status, status, "STATUS_CODE_"))
+    return meaning(texts, _member(Kind, kind, _KIND), _member(Status, status, _STATUS))
 
 
 def takes_messages(texts: tuple[str, ...], kind: int | str | None) -> bool:
@@ -296,11 +298,31 @@ def takes_messages(texts: tuple[str, ...], kind: int | str | None) -> bool:
 
 
 _Enum = TypeVar("_Enum", Kind, Status)
+_KIND, _STATUS = "SPAN_KIND_", "STATUS_CODE_"
+"""What names begin with in OTLP."""
+
+
+def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
+    """Read an enum given as number or name; what a later OTLP may add is read as 0, which stands for unknown."""
+    known = _known(names, value, prefix)
+    return names(0) if known is None else known
 
 
 @lru_cache(maxsize=64)
-def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
-    """Read an enum given as number or name; what a later OTLP may add is read as 0, which stands for unknown."""
+def _known(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum | None:
     text = str(value or 0).removeprefix(prefix)
     known = names.__members__.get(text)
-    return next((member for member in names if text == str(member.value)), names(0)) if known is None else known
+    return next((member for member in names if text == str(member.value)), None) if known is None else known
+
+
+def unknown_codes(kind: int | str | None, status: int | str | None) -> list[Remark]:
+    """Say which of these OTLP does not have; `meaning_of` reads them as unspecified."""
+    unknown = (
+        ("kind", kind, _known(Kind, kind, _KIND)),
+        ("status.code", status, _known(Status, status, _STATUS)),
+    )
+    return [
+        Remark("value-left-out", f"{name} is {quoted(str(value), 40)}, which OTLP does not have")
+        for name, value, known in unknown
+        if known is None
+    ]

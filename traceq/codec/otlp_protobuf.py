@@ -28,6 +28,7 @@ from traceq.codec.otlp_fields import (
     meaning_of,
     remarks,
     takes_messages,
+    unknown_codes,
 )
 from traceq.codec.wire import MAX_NS, READABLE, VOID_IDS
 from traceq.errors import DecodeError
@@ -254,7 +255,11 @@ def _add_meanings(coded: CodedTrace, spans: Iterable[Any], codes: Codebook) -> N
         code = told.get(key)
         if code is None:
             status = messages.Status.FromString(span.status).code
-            code = told[key] = codes.meanings[meaning_of(key[0], span.kind, status)]
+            code = codes.meanings[meaning_of(key[0], span.kind, status)]
+            if unknown := unknown_codes(span.kind, status):
+                coded.repairs += warnings_of(unknown, coded.trace_id, span.span_id.hex())
+            else:
+                told[key] = code  # others are told of each span
         add(code)
 
 
