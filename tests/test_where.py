@@ -55,6 +55,7 @@ HEALTH = Comparison("operation", "~", Text("^GET /health"))
             "not a IN (b) or a not in (5ms)",
             Any((Not(Member("a", (Text("b"),))), Member("a", (Length("5ms"),), is_negated=True))),
         ),
+        ("'“a”' = '“b”'", Comparison("“a”", "=", Text("“b”"))),
         ("list = a,b", Comparison("list", "=", Text("a,b"))),
         ("some event (name = x)", Some(Comparison("event.name", "=", Text("x")))),
         ("some = event and event = some", parse_where("'some' = event and 'event' = some")),

@@ -171,7 +171,7 @@ _PIECE, _WHOLE = re.compile(r",|[^,]+"), re.compile(r".+", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _MOST_DIGITS = 300
 _DURATION = re.compile(r"((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))+")
-_PLAIN_NAME = re.compile(r"[^\s\"'()=<>~!]+")
+_PLAIN_NAME = re.compile(r"(?![“”„‘’‚])[^\s\"'()=<>~!]+")  # noqa: RUF001
 _PLAIN_VALUE = re.compile(r"[A-Za-z_/*][^\s\"'()=<>~!]*")
 
 

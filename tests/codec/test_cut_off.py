@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.strategies import as_json
+from traceq.codec import by_trace, read_table
 from traceq.codec.documents import read_document
 from traceq.sources.bodies import read_body
 from traceq.sources.slices import sliced
@@ -73,6 +74,23 @@ def test_cut_off_gzip_is_read_as_far_as_it_goes(missing: int, tmp_path: Path) ->
 
     assert document.parts[0].trace_id == "a1"
     assert document.notes == (NOTE,)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 9, 120])
+def test_slices_of_lists_of_lists_tell_what_the_whole_tells(missing: int, tmp_path: Path) -> None:
+    """As Zipkin answers: a list of spans for each trace."""
+    spans = [{"traceId": f"a{at // 3}", "id": f"{at + 1:x}", "name": "x", "localEndpoint": {}} for at in range(30)]
+    file = tmp_path / "x.json"
+    file.write_bytes(as_json([spans[at : at + 3] for at in range(0, 30, 3)])[:-missing])
+
+    with sliced((str(file),), slice_bytes=500) as cut:
+        ids = [
+            span for piece in cut.found.slices for table in piece.tables(with_details=False) for span in table.span_ids
+        ]
+    whole = read_document(read_body(str(file)), str(file))
+
+    assert sorted(ids) == sorted(read_table(by_trace(whole.parts).values(), with_details=False).span_ids)
+    assert cut.found.notes == tuple(f"{file}: {note}" for note in whole.notes)
 
 
 def test_slices_tell_the_same(tmp_path: Path) -> None:

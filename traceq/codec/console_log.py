@@ -37,8 +37,9 @@ def read(body: memoryview) -> Log:
     body = body[wire.mark_bytes(body) :]
     spans: list[tuple[SpanFormat, int, msgspec.Raw]] = []
     unread: list[tuple[int, int]] = []
-    other_lines = position = cut = 0
-    for start, stop in _blocks(body):
+    other_lines = position = cut = stop = 0
+    while block := _block(body, stop):
+        start, stop = block
         if stop - start > _LONGEST_BYTES:
             return NO_LOG
         text = bytes(body[start:stop])
@@ -48,6 +49,8 @@ def read(body: memoryview) -> Log:
             (each, start, span) for each, (_, span) in zip(formats, objects or (), strict=True) if each is not None
         ]
         is_unread = objects is None and _TRACE_ID.search(body, start, stop)
+        if is_unread:
+            stop = _end_of_unread(body, start, stop)
         if is_unread or (found and len(found) == len(formats)):
             spans += found
             unread += [(start, stop)] if is_unread else []
@@ -107,15 +110,21 @@ def _cuts(text: bytes) -> int:
 _CUT = re.compile(rb"\.\.\. \d+ more |\[(?:Object|Array)\]")
 
 
-def _blocks(body: memoryview) -> Iterator[tuple[int, int]]:
+def _block(body: memoryview, position: int) -> tuple[int, int] | None:
     """Find what begins with a bracket at the beginning of a line and ends with its counterpart at that of another."""
-    position = 0
-    while found := _OPENED.search(body, position):
-        start = found.start(1)
-        ends = _LINE_END if found[2] is None else _CLOSED_OBJECT if found[1] == b"{" else _CLOSED_LIST
-        closed = ends.search(body, start + 1)
-        position = closed.end() if closed else len(body)
-        yield start, position
+    found = _OPENED.search(body, position)
+    if found is None:
+        return None
+    start = found.start(1)
+    ends = _LINE_END if found[2] is None else _CLOSED_OBJECT if found[1] == b"{" else _CLOSED_LIST
+    closed = ends.search(body, start + 1)
+    return start, closed.end() if closed else len(body)
+
+
+def _end_of_unread(body: memoryview, start: int, stop: int) -> int:
+    """Find where a block ends that cannot be read: where the last one in it begins, which it may have been cut by."""
+    others = [found.start(1) for found in _OPENED.finditer(body, start + 1, stop)]
+    return others[-1] if others else stop
 
 
 _OPENED = re.compile(rb"^([{\[])([ \t\r]*$)?", re.MULTILINE)

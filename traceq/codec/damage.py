@@ -200,6 +200,12 @@ def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]
     if logged:
         others = sum(1 for line in bytes(whole).splitlines() if line.strip()) - len(logged)
         yield Variant(memoryview(b"\n".join(logged)), notes, others)
+    # Late: its imports lead here.
+    from traceq.codec.salvage import whole_documents
+
+    found = whole_documents(whole)
+    if found:
+        yield Variant(memoryview(found.lines), (*notes, *found.notes), found.other_lines)
 
 
 _LOGGED = re.compile(rb'^[^{\n]*(\{"resource(?:Spans)?"\s*:.*)$', re.MULTILINE)

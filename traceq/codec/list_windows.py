@@ -138,7 +138,8 @@ def split_spans(
         forget(position, read.after)
         position, end = read.after, read.end
     rest = memoryview(body)[end + 1 :]
-    if wire.next_text(rest, 0) < len(rest) or not found.trace_ids:
+    # A list of lists that ends in the middle has a last one that is closed nowhere.
+    if wire.next_text(rest, 0) < len(rest) or not found.trace_ids or (found.is_nested and end == len(body)):
         return None
     left_out = names_no_trace([place] * found.nameless, found.trace_ids)
     notes = (*left_out, *((CUT_OFF,) if end == len(body) else ()))
@@ -161,16 +162,15 @@ class _Found:
         self.first = (0, 0)
         self.nameless = 0
         self._format: SpanFormat | None = None
-        self._is_nested = False
+        self.is_nested = False
+        """Whether items are lists of spans."""
         self._last = ""
 
     def add(self, view: memoryview, position: int, window: Window, place: str) -> bool:
         """Add the items of a window; return whether they are spans."""
         if self._format is None and window.items:
-            self._is_nested = memoryview(window.items[0])[0] == ord("[")
-            self._format = span_format_of(
-                wire.ITEMS.decode(window.items[0]) if self._is_nested else window.items, place
-            )
+            self.is_nested = memoryview(window.items[0])[0] == ord("[")
+            self._format = span_format_of(wire.ITEMS.decode(window.items[0]) if self.is_nested else window.items, place)
             start = next(at for at, _ in placed(view, position, window.items))
             self.first = (start, start + len(window.items[0]))
         named = self._trace_ids(window.items)
@@ -194,7 +194,7 @@ class _Found:
         if span_format is None:
             return None
         try:
-            if not self._is_nested:
+            if not self.is_nested:
                 return span_format.trace_ids(items)
             named = [set(span_format.trace_ids(wire.ITEMS.decode(item))) for item in items]
         except BROKEN:
