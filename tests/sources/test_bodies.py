@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from select import select
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -68,3 +72,27 @@ def test_broken_utf_32_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="the text in UTF-32 is broken"):
         read_body(str(file))
+
+
+def test_whoever_waits_for_a_pipe_looks_up_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python runs what a signal is to do between two calls of the system, of which the first may miss it."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)  # so that a read without a wait fails
+    waits: list[float] = []
+
+    def select_at_once(
+        to_read: list[Any], to_write: list[Any], broken: list[Any], wait_s: float
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        waits.append(wait_s)
+        if len(waits) == 3:
+            os.write(theirs, b"late")
+            os.close(theirs)
+        return select(to_read, to_write, broken, 0)
+
+    monkeypatch.setattr("traceq.sources.bodies.select", select_at_once)
+    with os.fdopen(ours, "rb") as piped:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=piped))
+        body = read_body("-")
+
+    assert bytes(body) == b"late"
+    assert waits[:3] == [1.0] * 3

@@ -17,6 +17,7 @@ from functools import partial
 from glob import glob, has_magic
 from io import BufferedReader
 from pathlib import Path
+from select import select
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, BinaryIO, Literal, Protocol, TypeAlias, cast
 
@@ -252,11 +253,23 @@ def _missing_hint(location: str) -> str:
 def _spooled(stream: IO[bytes] | gzip.GzipFile, opened: ExitStack) -> IO[bytes]:
     """Copy a stream so that it can be read from the start; to a temporary file if it is large."""
     spool = opened.enter_context(SpooledTemporaryFile(_SPOOLED_FROM_BYTES))  # noqa: SIM115  the stack closes it
-    # `read` waits for more of a pipe than it has, and does not look at signals meanwhile.
-    read = stream.read1 if isinstance(stream, BufferedReader) else stream.read
-    for part in iter(partial(read, _CHUNK_BYTES), b""):
+    read = partial(_as_it_comes, stream) if isinstance(stream, BufferedReader) else partial(stream.read, _CHUNK_BYTES)
+    for part in iter(read, b""):
         spool.write(part)
     return spool
+
+
+_PATIENCE_S = 1.0
+
+
+def _as_it_comes(stream: BufferedReader) -> bytes:
+    """Read what a pipe has, where `read` waits for more and does not look at signals meanwhile.
+
+    Of a signal that comes just before a wait begins the system does not tell the wait: Python looks once a second.
+    """
+    while not select([stream], [], [], _PATIENCE_S)[0]:
+        pass
+    return stream.read1(_CHUNK_BYTES)
 
 
 def _unpacked(file: IO[bytes], location: str, opened: ExitStack) -> Body:
