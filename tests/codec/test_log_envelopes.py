@@ -71,6 +71,8 @@ WRAPPINGS: dict[str, Callable[[str], bytes]] = {
     "kubectl-prefix": prefixed("[pod/app-5d/app] "),
     "kubectl-timestamps": prefixed(f"{TIME} "),
     "kubectl-both": prefixed(f"[pod/app-5d/app] {TIME} "),
+    "stern": prefixed("app-5d8c7f9b4-x2k4j app "),
+    "heroku": prefixed("2026-11-26T10:00:00.123456+00:00 app[web.1]: "),
     "journalctl": prefixed("Nov 26 10:00:00 host app[7]: "),
     "journalctl-iso": prefixed("2026-11-26T10:00:00+0000 host app[7]: "),
     "colours": lambda text: text.replace("'", "\x1b[32m'").replace("{", "\x1b[1;90m{\x1b[0m").encode(),

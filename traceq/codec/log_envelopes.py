@@ -115,11 +115,13 @@ _PREFIXED = re.compile(
     rb"""
     (?: (\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d))\  )?
     (?:
-        (?P<stream>stdout|stderr)\ (?P<part>[FP])(?::\S*)?(?:\ |$)      # containerd, CRI-O
-      | (?P<pod>\[pod/[^\]\s]+\])\                                     # kubectl logs --prefix
-      | (?P<container>[\w.-]+)\ +\|(?:\ |$)                            # docker compose logs
-      | (?:[A-Z][a-z]{2}\ [\ \d]\d\ [\d:]{8}\ )?\S+\ (?P<program>[^\s:\[]+\[\d+\]):\      # journalctl, syslog
-      | (?(1)|(?!))                                                 # docker logs -t, kubectl logs --timestamps
+        (?P<stream>stdout|stderr)\ (?P<part>[FP])(?::\S*)?(?:\ |$)             # containerd, CRI-O
+      | (?P<pod>\[pod/[^\]\s]+\])\                                            # kubectl logs --prefix
+      | (?P<container>[\w.-]+)\ +\|(?:\ |$)                                   # docker compose logs
+      | (?P<stern>[a-z0-9.-]+-(?:[a-z0-9]{5}|\d+)\ [a-z0-9-]+)\               # stern
+      | (?:[A-Z][a-z]{2}\ [\ \d]\d\ [\d:]{8}\ )?
+        (?:\S+\ )?(?P<program>[^\s:\[]+\[[\w.]+\]):\                          # journalctl, syslog, heroku logs
+      | (?(1)|(?!))                                                           # kubectl logs --timestamps
     )
     """,
     re.VERBOSE,
@@ -131,5 +133,6 @@ def _prefixed(line: memoryview) -> _Line | None:
     if found is None:
         return None
     text = bytes(line[found.end() :]).rstrip(b"\r")
-    source = found["stream"] or found["pod"] or found["container"] or found["program"]
+    names = found.group("stream", "pod", "container", "stern", "program")
+    source = next((name for name in names if name), None)
     return _Line(source, text if found["part"] == b"P" else text + b"\n")
