@@ -40,7 +40,10 @@ class TableBuilder:
         return len(self._span_ids)
 
     def add(self, trace: CodedTrace) -> None:
-        """Append a whole trace."""
+        """Append a whole trace; of one without spans only what was wrong with it."""
+        if not trace.span_ids:
+            self._warnings += trace.repairs
+            return
         is_plain = not (trace.warnings or trace.repairs) and self.codes.nameless.isdisjoint(trace.origins)
         parents = _plain_parents(trace, self.span_count) if is_plain else None
         if parents is None:

@@ -328,7 +328,10 @@ def summarize_slice(
             if len(found):
                 known = found if learned is None else structs.replace(found, learned=learned)
                 summary += Summary(question.collect(known), len(found), sum_warnings(found.warnings))
-            elif not summary.trace_count:
+                continue
+            if found.warnings:  # about traces without spans, which are told whatever is asked
+                summary += Summary(question.nothing(), 0, sum_warnings(found.warnings))
+            if not summary.trace_count:
                 met |= operations_met(table)
     return summary if summary.trace_count else replace(summary, met=frozenset(met))
 

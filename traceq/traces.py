@@ -154,7 +154,7 @@ class Traces(Struct, frozen=True, eq=False):
         return len(self.trace_ids)
 
     def __iter__(self) -> Iterator[Traces]:
-        return (self.select([position]) for position in range(len(self)))
+        return (_select(self, [position], with_lost=False) for position in range(len(self)))
 
     def __repr__(self) -> str:
         """Give the numbers of traces and spans."""
@@ -197,9 +197,9 @@ class Traces(Struct, frozen=True, eq=False):
         return same or [i for i, known in enumerate(self.trace_ids) if known.startswith(wanted)]
 
     def select(self, positions: Sequence[int]) -> Traces:
-        """Give a table of just these traces, in this order."""
+        """Give a table of just these traces, in this order; what was told of traces without spans stays."""
         is_all = len(positions) == len(self) and list(positions) == list(range(len(self)))
-        return self if is_all else _select(self, positions)
+        return self if is_all else _select(self, positions, with_lost=True)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row a span: ids, names, times in ns, kind and status as text, the peer's label.
@@ -360,12 +360,17 @@ def _peer_label(peer: Peer | None) -> str | None:
     return None if peer is None else peer.label
 
 
-def _select(traces: Traces, positions: Sequence[int]) -> Traces:
+def _select(traces: Traces, positions: Sequence[int], *, with_lost: bool) -> Traces:
     runs = [slice(rows.start, rows.stop) for rows in map(traces.rows, positions)]
     starts = array("q", accumulate((run.stop - run.start for run in runs), initial=0))
     trace_ids = tuple(traces.trace_ids[position] for position in positions)
     places = {trace_id: place for place, trace_id in enumerate(trace_ids)}
-    told = [warning for warning in traces.warnings if warning.trace_id in places]
+    told = sorted(
+        (warning for warning in traces.warnings if warning.trace_id in places),
+        key=lambda warning: places[warning.trace_id],
+    )
+    if with_lost and traces.warnings:
+        told += lost_of(traces)
     missing = traces.missing_parents
     columns: dict[str, Any] = {name: _cut(getattr(traces, name), runs) for name in PLAIN_COLUMNS + CODE_COLUMNS}
     return replace(
@@ -378,8 +383,14 @@ def _select(traces: Traces, positions: Sequence[int]) -> Traces:
         missing_parents={new: missing[old] for new, old in _cut_rows(missing, runs, starts)},
         follows_from=frozenset(new for new, _ in _cut_rows(traces.follows_from, runs, starts)),
         details=None if traces.details is None else _cut_texts(traces.details, runs),
-        warnings=tuple(sorted(told, key=lambda warning: places[warning.trace_id])),
+        warnings=tuple(told),
     )
+
+
+def lost_of(traces: Traces) -> list[TraceWarning]:
+    """Give the warnings about traces that are not in the table, since none of their spans can be read."""
+    known = frozenset(traces.trace_ids)
+    return [warning for warning in traces.warnings if warning.trace_id not in known]
 
 
 def _cut(column: array[int], runs: Iterable[slice]) -> array[int]:

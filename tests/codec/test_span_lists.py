@@ -110,3 +110,15 @@ def test_what_is_wrong_with_a_list_is_told_as_of_a_whole_one(tmp_path: Path) -> 
 
 def test_pieces_of_different_lists_are_not_mixed() -> None:
     assert Piece("a", "a", first=(0, 5)).kind != Piece("a", "a", first=(1, 5)).kind
+
+
+def test_text_that_is_broken_in_the_first_item_is_read_in_slices_too(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_bytes(flat([span(at, at) for at in range(30)]).encode().replace(b'"s0"', b'"s\xff"'))
+
+    with sliced((str(file),), slice_bytes=500) as cut:
+        ids = [
+            trace_id for piece in cut.found.slices for table in piece.tables(with_details=False) for trace_id in table
+        ]
+
+    assert len(ids) == 30

@@ -56,7 +56,7 @@ def read_tables(groups: Iterable[Sequence[Part]], *, with_details: bool) -> Iter
     while True:
         with collector_paused():
             table = _read_table(remaining, enough, with_details=with_details)
-        if not len(table):
+        if not (len(table) or table.warnings):
             return
         yield table
 

@@ -20,6 +20,7 @@ from traceq.codec.damage import CUT_OFF
 from traceq.codec.json_objects import span_format_of
 from traceq.codec.parts import SpanFormat
 from traceq.codec.wire import BROKEN, VOID_IDS, names_no_trace
+from traceq.errors import DecodeError
 
 Searchable: TypeAlias = bytes | mmap
 """Bytes that can be searched from their end."""
@@ -170,7 +171,11 @@ class _Found:
         """Add the items of a window; return whether they are spans."""
         if self._format is None and window.items:
             self.is_nested = memoryview(window.items[0])[0] == ord("[")
-            self._format = span_format_of(wire.ITEMS.decode(window.items[0]) if self.is_nested else window.items, place)
+            try:
+                first = wire.ITEMS.decode(window.items[0]) if self.is_nested else window.items
+                self._format = span_format_of(first, place)
+            except (*BROKEN, DecodeError):
+                return False  # its text is broken, perhaps
             start = next(at for at, _ in placed(view, position, window.items))
             self.first = (start, start + len(window.items[0]))
         named = self._trace_ids(window.items)

@@ -31,7 +31,7 @@ from traceq.sources.interface import (
     nearest_names,
     no_progress,
 )
-from traceq.traces import Traces, TraceWarning, low_half, normal_id
+from traceq.traces import Traces, TraceWarning, lost_of, low_half, normal_id
 from traceq.untrusted import quoted
 
 _Value = TypeVar("_Value")
@@ -291,6 +291,7 @@ class FileSource:
     def _summaries(self, query: TraceQuery) -> FoundSummaries:
         kept: list[TraceSummary] = []
         warnings: list[TraceWarning] = []
+        lost: list[TraceWarning] = []
         trace_count = 0
         for batch in self._matching(query, with_details=False):
             found = summarize(batch)
@@ -300,9 +301,10 @@ class FileSource:
             if query.limit is not None:
                 kept = _newest(kept)[: query.limit]
                 warnings = _about(warnings, kept)
+                lost += lost_of(batch)
         kept = _newest(kept)
         return FoundSummaries(
-            tuple(kept), is_cut_off=len(kept) < trace_count, notes=self._files.notes, warnings=tuple(warnings)
+            tuple(kept), is_cut_off=len(kept) < trace_count, notes=self._files.notes, warnings=(*warnings, *lost)
         )
 
     def trace(self, trace_id: str) -> Traces:
@@ -318,7 +320,11 @@ class FileSource:
             found = self._named(whole_id, low_half(whole_id))
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
-        return self._files.table(found, with_details=True)
+        table = self._files.table(found, with_details=True)
+        if not len(table):
+            why = "".join(f": {warning.message}" for warning in table.warnings[:1])
+            raise NotFoundError(f"no span of the trace {found[0][0].trace_id} in {self.location} can be read{why}")
+        return table
 
     def _named(self, trace_id: str, digits: str) -> list[Sequence[Part]]:
         """Find the traces of an id, or those whose ids begin so."""
@@ -373,10 +379,10 @@ class FileSource:
     def _matching(self, query: TraceQuery, *, with_details: bool = True) -> Iterator[Traces]:
         is_empty = True
         for batch in self._batches(with_details=with_details or query.has_tags):
-            found = matching(batch, query)
-            if found:
-                is_empty = False
-                yield batch.select(found)
+            found = batch.select(matching(batch, query))
+            is_empty = is_empty and not len(found)
+            if len(found) or found.warnings:
+                yield found
         if is_empty:
             self._check_names(query, self._known())
 
