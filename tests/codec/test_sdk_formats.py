@@ -300,6 +300,19 @@ def test_a_span_that_other_lines_interrupt_costs_itself() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "others"), [("python-console.txt", 3), ("js-console.txt", 3), ("go-stdouttrace.json", 2)]
+)
+def test_objects_that_a_program_logs_are_no_documents_of_traces(name: str, others: int) -> None:
+    body = (PRINTED / name).read_bytes()
+    logged = as_json({"level": "info", "trace_id": "0a" * 16, "data": {"rows": 3}, "result": [1], "spans": 2})
+
+    document = read_document(logged + b"\n" + body + logged + b"\n", "x.log")
+
+    assert described(table(logged + b"\n" + body)) == described(table(body))
+    assert document.notes[0] == f"lines without spans, left out: {others}"
+
+
 def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_log, "_LONGEST_BYTES", 1000)
 
@@ -313,7 +326,9 @@ def test_a_long_broken_document_is_no_log(monkeypatch: pytest.MonkeyPatch) -> No
         pytest.param(
             b'ready\n{\n  "name": "get", "context": {"trace_id": "0x1"\n', "it begins with 'ready", id="nothing whole"
         ),
-        pytest.param(LOG + b'{"spans": []}\n', "it begins with 'listening on 8000", id="another format"),
+        pytest.param(
+            LOG + b'{"spans": [{"traceID": "a"}]}\n', "it begins with 'listening on 8000", id="another format"
+        ),
         pytest.param(b"listening on 8000\n", "it begins with 'listening on 8000'", id="no spans"),
         pytest.param(as_json({**PYTHON, "context": {}}), "its spans name no trace", id="no trace"),
     ],

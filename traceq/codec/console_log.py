@@ -6,7 +6,7 @@ JSON is taken as it is; what Node.js prints (`util.inspect`) is no JSON, and is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -57,10 +57,15 @@ def read(body: memoryview) -> Log:
             cut += _cuts(text)
             other_lines += _lines_of_text(body, position, start)
             position = stop
-        elif found or any(not _CONTAINERS.isdisjoint(keys) for keys, _ in objects or ()):
+        elif found or any(_holds_traces(keys) for keys, _ in objects or ()):
             return NO_LOG
     notes = tuple(_notes(unread, cut, len(body)))
     return Log(spans, other_lines + _lines_of_text(body, position, len(body)), notes) if spans else NO_LOG
+
+
+def _holds_traces(keys: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether an object is a document of traces; programs log objects with such keys, and ids of traces beside them."""
+    return any(_TRACE_ID.search(keys[key]) for key in _CONTAINERS & keys.keys())
 
 
 def _notes(unread: list[tuple[int, int]], cut: int, size: int) -> Iterator[str]:
@@ -85,7 +90,7 @@ def _lines_of_text(body: memoryview, start: int, stop: int) -> int:
     return sum(1 for _ in _LINE_OF_TEXT.finditer(body, start, stop))
 
 
-def _objects(text: bytes) -> list[tuple[Collection[str], msgspec.Raw]] | None:
+def _objects(text: bytes) -> list[tuple[Mapping[str, msgspec.Raw], msgspec.Raw]] | None:
     """Read a block as JSON objects, with their keys; None if it is no JSON, nor what Node.js prints of objects."""
     for convert in (bytes, as_json):  # one after the other: the second takes long
         written = convert(text)
