@@ -286,6 +286,14 @@ def test_a_start_in_another_unit_leaves_the_end_as_it_is() -> None:
     assert traces.start_ns[1] + traces.duration_ns[1] - EPOCH_NS == 900
 
 
+def test_a_duration_that_is_told_by_itself_may_be_right() -> None:
+    """As in a table with a column for the start and one for the duration."""
+    start = EPOCH_NS // 1000 - EPOCH_NS
+    traces = trace(("a", None, 0, 2 * 10**9), ("b", "a", start, start + 10**9))
+
+    assert (traces.start_ns[1], traces.duration_ns[1]) == (EPOCH_NS // 1000 * 1000, 10**9)
+
+
 def test_a_start_of_another_century_is_none() -> None:
     traces = trace(("a", None, 0, 1000), ("b", "a", 5 - EPOCH_NS, 900), ("c", "a", 5 - EPOCH_NS, 105 - EPOCH_NS))
 

@@ -384,9 +384,19 @@ class Repaired:
             if unit:
                 told = f"its times are in a unit {unit:,} times as long as those of the other spans, as the year tells"
                 self._warn("unit-recognised", told, position)
-                durations[position] = max(0, end - start * unit) if _is_dated(end) else durations[position] * unit
+                durations[position] = self._length(position, end, unit, 2 * last - first)
             elif _is_dated(end):
                 durations[position] = end  # which counts from 1970, as where there is no start
+
+    def _length(self, position: int, end: int, unit: int, latest: int) -> int:
+        """Give the duration of a span whose start was read in another unit: up to its end, if that was right.
+
+        A duration that is told by itself is in the same unit, unless the span would last far longer than its trace.
+        """
+        start, length = self.trace.start_ns[position], self.trace.duration_ns[position]
+        if _is_dated(end):
+            return max(0, end - start)
+        return length if start + length * unit > latest >= start + length else length * unit
 
     def _repair_starts(self) -> None:
         """Set missing start times to the parent's, or for roots to the earliest in the trace."""

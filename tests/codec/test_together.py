@@ -91,3 +91,14 @@ def test_a_trace_is_read_alike_however_it_is_spread(
     ids = ["0000000000000001", "0000000000000002"]
 
     assert read_in_every_way(lines, tmp_path) == [(ids, starts, durations, codes)] * 3
+
+
+def test_two_spans_in_a_line_are_read_in_slices_too(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    lines = [as_json(prepper(number, 1, 2)) for number in range(1, 5)]
+    file.write_bytes(b"\n".join([lines[0] + lines[1], *lines[2:]]))
+
+    with sliced((str(file),), slice_bytes=100) as cut:
+        (table,) = [table for piece in cut.found.slices for table in piece.tables(with_details=False)]
+
+    assert table.span_count == 4

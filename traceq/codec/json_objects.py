@@ -81,11 +81,14 @@ def decode(decoder: msgspec.json.Decoder[_Value], body: memoryview, place: str, 
 
 
 def span_format_of(items: Sequence[msgspec.Raw], place: str) -> SpanFormat | None:
-    """Recognise the format of a list of spans by the first one."""
+    """Recognise the format of a list of spans by the first one, if that is one."""
     first = memoryview(items[0]) if items else memoryview(b"null")
     if first[0] != ord("{"):
         return None
-    return format_of(keys_of(first, place))
+    try:
+        return format_of(keys_of(first, place))
+    except MoreFollowsError:
+        return None
 
 
 def first_keys(items: memoryview, place: str) -> Collection[str]:
