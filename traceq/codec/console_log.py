@@ -106,13 +106,10 @@ def _objects(text: bytes) -> list[tuple[Mapping[str, msgspec.Raw], msgspec.Raw]]
 
 def _cuts(text: bytes) -> int:
     """Count what Node.js left out of a block that can be read; what only says so, in quotes, does not count."""
-    if not _CUT.search(text):
-        return 0
-    found = _TOKEN.finditer(text.decode("utf-8"))
-    return sum(_CUT.match(each[0].encode()) is not None for each in found)
+    return sum(found[1] is not None for found in _CUT.finditer(text)) if _MAY_BE_CUT.search(text) else 0
 
 
-_CUT = re.compile(rb"\.\.\. \d+ more |\[(?:Object|Array)\]")
+_MAY_BE_CUT = re.compile(rb"\.\.\. \d+ more |\[(?:Object|Array)\]")
 
 
 def _block(body: memoryview, position: int) -> tuple[int, int] | None:
@@ -159,6 +156,7 @@ def as_json(text: bytes) -> bytes | None:
 
 
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`"
+_CUT = re.compile(rb"%b|(%b)" % (_STRING.encode(), _MAY_BE_CUT.pattern), re.DOTALL)
 _TOKEN = re.compile(
     rf"""
     (?P<blank> \s+ | \+ | <ref\ \*\d+>\s* | \[Object:\ null\ prototype\]\s*(?=\{{) | \.\.\.\ \d+\ more\ \w+ )
