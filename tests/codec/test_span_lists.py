@@ -122,3 +122,13 @@ def test_text_that_is_broken_in_the_first_item_is_read_in_slices_too(tmp_path: P
         ]
 
     assert len(ids) == 30
+
+
+@pytest.mark.parametrize("write", [flat, by_traces])
+def test_broken_text_costs_no_span(write: Callable[[list[_Json]], str]) -> None:
+    body = write([span(at // 3, at) for at in range(9)]).encode().replace(b'"s0"', b'"s\xff"')
+
+    document = read_document(body, "x.json")
+
+    assert read_table(by_trace(document.parts).values(), with_details=True).span_count == 9
+    assert not document.notes

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from traceq.codec import wire
+from traceq.codec.damage import whole_text
 from traceq.codec.otlp_fields import ResourceSpans
 from traceq.codec.parts import SpanFormat
 from traceq.codec.wire import reason, refusal
@@ -106,9 +107,16 @@ def first_keys(items: memoryview, place: str) -> Collection[str]:
 
 
 def keys_of(body: memoryview, place: str) -> Collection[str]:
-    """Read the keys of an object."""
-    keys = decode(wire.KEYS, body, place)
-    return keys.keys()
+    """Read the keys of an object; of a span also where text in it is broken, which is told when it is read."""
+    try:
+        return decode(wire.KEYS, body, place).keys()
+    except DecodeError as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        keys = decode(wire.KEYS, memoryview(whole_text(bytes(body))), place).keys()
+        if format_of(keys) is None:
+            raise
+        return keys
 
 
 def refuse_known(keys: Collection[str], place: str) -> None:
