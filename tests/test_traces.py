@@ -64,6 +64,8 @@ def test_a_trace_is_found_by_its_id_or_how_it_begins(wanted: str, expected: list
         ("00AB", "ab", True),
         ("ab", "ac", False),
         ("7c00ff11aa22bb330000d3e4a5b60718", "d3e4a5b60718", True),
+        ("7c00ff11aa22bb33f1c2d3e4a5b60718", "f1c2d3e4a5b60718", True),
+        ("7c00ff11aa22bb33f1c2d3e4a5b60718", "3f1c2d3e4a5b60718", False),
         ("7C00FF11AA22BB330000D3E4A5B60718", "0000D3E4A5B60718", True),
         ("7c00ff11aa22bb330000d3e4a5b60718", "7c00ff11aa22bb34d3e4a5b60718", False),
         ("7c00ff11aa22bb330000000000000000", "0", False),

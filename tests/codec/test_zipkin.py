@@ -149,6 +149,14 @@ def test_a_v1_object_without_times_has_those_of_its_annotations(
     assert len(record.details[0].events()) == ("cache miss" in annotations)
 
 
+def test_a_span_that_tells_of_instants_alone_starts_with_the_first_of_them() -> None:
+    told = [{"timestamp": US + at, "value": "seen", "endpoint": V1_ENDPOINTS["stock"]} for at in (300, 200, 400)]
+
+    (record,) = records(as_json([{"traceId": "a", "id": "2", "annotations": told}]))
+
+    assert record.start_ns[0] == (US + 200) * 1000
+
+
 def test_messages_have_their_broker_as_peer() -> None:
     sent = {**ROOT, "kind": "PRODUCER", "remoteEndpoint": {"serviceName": "kafka"}, "tags": {"kafka.topic": "orders"}}
     received = {**ROOT, "id": "3", "parentId": "1", "kind": "CONSUMER", "tags": {"rabbit.queue": "mail"}}
