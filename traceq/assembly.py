@@ -40,8 +40,8 @@ class TableBuilder:
         return len(self._span_ids)
 
     def add(self, trace: CodedTrace) -> None:
-        """Append a whole trace; of one without spans only what was wrong with it."""
-        if not trace.span_ids:
+        """Append a whole trace; of one whose spans are all lost only what was wrong with them."""
+        if trace.repairs and not trace.span_ids:
             self._warnings += trace.repairs
             return
         is_plain = not (trace.warnings or trace.repairs) and self.codes.nameless.isdisjoint(trace.origins)

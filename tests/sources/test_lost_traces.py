@@ -40,6 +40,14 @@ def test_a_trace_without_a_span_that_can_be_read_is_told_by_every_question(tmp_p
         source.trace("b2")
 
 
+def test_a_trace_that_never_had_a_span_cannot_be_shown(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_bytes(as_json({"data": [{"traceID": "b2", "spans": []}]}))
+
+    with pytest.raises(NotFoundError, match=r"no span of the trace b2 in .* can be read$"):
+        FileSource((str(file),)).trace("b2")
+
+
 def test_a_file_of_which_no_span_can_be_read_says_so(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_bytes(as_json({"data": [{"traceID": "b2", "spans": [None]}]}))

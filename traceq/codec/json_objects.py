@@ -113,10 +113,18 @@ def keys_of(body: memoryview, place: str) -> Collection[str]:
     except DecodeError as error:
         if not isinstance(error.__cause__, UnicodeDecodeError):
             raise
-        keys = decode(wire.KEYS, memoryview(whole_text(bytes(body))), place).keys()
+        keys = _first_keys_of(memoryview(whole_text(bytes(body))), place)
         if format_of(keys) is None:
             raise
         return keys
+
+
+def _first_keys_of(body: memoryview, place: str) -> Collection[str]:
+    """Read the keys of an object, whatever follows it."""
+    try:
+        return decode(wire.KEYS, body, place).keys()
+    except MoreFollowsError as more:
+        return decode(wire.KEYS, body[: more.end], place).keys()
 
 
 def refuse_known(keys: Collection[str], place: str) -> None:

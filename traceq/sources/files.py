@@ -321,7 +321,7 @@ class FileSource:
         if len(found) != 1:
             raise self._no_such_trace(trace_id, [group[0].trace_id for group in found])
         table = self._files.table(found, with_details=True)
-        if not len(table):
+        if not table.span_count:
             why = "".join(f": {warning.message}" for warning in table.warnings[:1])
             raise NotFoundError(f"no span of the trace {found[0][0].trace_id} in {self.location} can be read{why}")
         return table
