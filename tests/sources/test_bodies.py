@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from select import select
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
+from select import poll
 from types import SimpleNamespace
-from typing import Any
+from typing import IO
 
 import pytest
 
@@ -78,21 +79,46 @@ def test_whoever_waits_for_a_pipe_looks_up_every_second(monkeypatch: pytest.Monk
     """Python runs what a signal is to do between two calls of the system, of which the first may miss it."""
     ours, theirs = os.pipe()
     os.set_blocking(ours, False)  # so that a read without a wait fails
-    waits: list[float] = []
+    waits: list[int] = []
 
-    def select_at_once(
-        to_read: list[Any], to_write: list[Any], broken: list[Any], wait_s: float
-    ) -> tuple[list[Any], list[Any], list[Any]]:
-        waits.append(wait_s)
-        if len(waits) == 3:
-            os.write(theirs, b"late")
-            os.close(theirs)
-        return select(to_read, to_write, broken, 0)
+    class Poll:
+        def __init__(self) -> None:
+            self._real = poll()
 
-    monkeypatch.setattr("traceq.sources.bodies.select", select_at_once)
+        def register(self, stream: IO[bytes], events: int) -> None:
+            self._real.register(stream, events)
+
+        def poll(self, wait_ms: int) -> list[tuple[int, int]]:
+            waits.append(wait_ms)
+            if len(waits) == 3:
+                os.write(theirs, b"late")
+                os.close(theirs)
+            return self._real.poll(0)
+
+    monkeypatch.setattr("traceq.sources.bodies.poll", Poll)
     with os.fdopen(ours, "rb") as piped:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=piped))
         body = read_body("-")
 
     assert bytes(body) == b"late"
-    assert waits[:3] == [1.0] * 3
+    assert waits[:3] == [1000] * 3
+
+
+def test_a_pipe_is_read_whatever_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has mapped a directory of files."""
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    if hard != RLIM_INFINITY and hard < 2048:
+        pytest.skip("this system allows fewer open files")
+    setrlimit(RLIMIT_NOFILE, (hard, hard))
+    ours, theirs = os.pipe()
+    os.write(theirs, b"read")
+    os.close(theirs)
+    os.dup2(ours, 2000)
+    os.close(ours)
+
+    with os.fdopen(2000, "rb") as piped:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=piped))
+        body = read_body("-")
+
+    setrlimit(RLIMIT_NOFILE, (soft, hard))
+    assert bytes(body) == b"read"

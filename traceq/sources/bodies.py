@@ -17,7 +17,7 @@ from functools import partial
 from glob import glob, has_magic
 from io import BufferedReader
 from pathlib import Path
-from select import select
+from select import POLLIN, poll
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, BinaryIO, Literal, Protocol, TypeAlias, cast
 
@@ -259,7 +259,7 @@ def _spooled(stream: IO[bytes] | gzip.GzipFile, opened: ExitStack) -> IO[bytes]:
     return spool
 
 
-_PATIENCE_S = 1.0
+_PATIENCE_MS = 1000
 
 
 def _as_it_comes(stream: BufferedReader) -> bytes:
@@ -267,7 +267,10 @@ def _as_it_comes(stream: BufferedReader) -> bytes:
 
     Of a signal that comes just before a wait begins the system does not tell the wait: Python looks once a second.
     """
-    while not select([stream], [], [], _PATIENCE_S)[0]:
+    # Not `select`, which knows the first 1024 files of a process: each mapping has one.
+    ready = poll()
+    ready.register(stream, POLLIN)
+    while not ready.poll(_PATIENCE_MS):
         pass
     return stream.read1(_CHUNK_BYTES)
 
