@@ -27,6 +27,7 @@ from traceq.codec.parquet import (
 )
 from traceq.codec.wire import decode
 from traceq.errors import DecodeError
+from traceq.semantics import Activity, Kind, Status
 from traceq.traces import TraceWarning, WarningCode
 from traceq.untrusted import printable, quoted
 
@@ -41,6 +42,7 @@ _HINT = (
     "traceq reads the Parquet that `traceq convert` writes, and that of other tools, but not both at once; "
     "ask them one after the other, or `traceq convert` the others first"
 )
+_WORDS: dict[str, type[Kind | Status | Activity]] = {"kind": Kind, "status": Status, "activity": Activity}
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError)
 """What reading a damaged file can raise: names in its footer may be anything."""
 
@@ -177,9 +179,11 @@ class SpanFile:
         """
         try:
             # One thread each: callers read several row groups in parallel.
-            return self._file.read_row_group(group, columns=list(columns), use_threads=False)
+            table = self._file.read_row_group(group, columns=list(columns), use_threads=False)
+            _check_words(table)
         except _UNREADABLE as error:
             raise self._damaged(error) from error
+        return table
 
     def _told(self, key: bytes, shape: type[_Value]) -> _Value:
         what = f"cannot read {printable(str(self.path))}: its metadata {key.decode()}"
@@ -187,6 +191,20 @@ class SpanFile:
 
     def _refusal(self, why: str) -> DecodeError:
         return DecodeError(f"cannot read {printable(str(self.path))}: {why}", hint=_HINT)
+
+
+def _check_words(table: _Array) -> None:
+    """Check that columns of a few words hold these words: a flipped byte may have made others of them.
+
+    Raises:
+        ValueError: If one is no such word.
+    """
+    for name in [name for name in _WORDS if name in table.column_names]:
+        column = table.column(name)
+        chunks = [chunk for chunk in column.chunks if isinstance(chunk, pa.DictionaryArray)]
+        for word in {word for chunk in chunks for word in chunk.dictionary.to_pylist()}:
+            if str(word).upper() not in _WORDS[name].__members__:
+                raise ValueError(f"'{quoted(str(word), 40)}' is no {name}")
 
 
 def _null_count(statistics: _Array) -> int | None:
