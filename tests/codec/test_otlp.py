@@ -8,6 +8,7 @@ from tests.strategies import as_json, otlp_documents
 from traceq.codec import by_trace, read_table
 from traceq.codec.documents import read_document
 from traceq.codec.json_writers import encode_trace
+from traceq.codec.otlp_fields import _known, meaning_of, unknown_codes
 from traceq.errors import DecodeError
 from traceq.semantics import Kind, Peer, Status
 from traceq.traces import Event, Link
@@ -305,3 +306,12 @@ def test_writing_as_jaeger_json_loses_nothing(sent: object) -> None:
 
     assert described(written, without=WRITTEN_KEYS) == described(traces, without=WRITTEN_KEYS)
     assert described(table(encode_trace(written, 0))) == described(written)
+
+
+@pytest.mark.parametrize("odd", [True, 1.0])
+def test_what_is_no_status_leaves_those_that_are(odd: object) -> None:
+    """True equals 1 in Python, so that one such span made the status of all others unknown."""
+    _known.cache_clear()
+
+    assert [len(unknown_codes(1, each)) for each in (odd, 1, "STATUS_CODE_OK")] == [1, 0, 0]  # type: ignore[arg-type]
+    assert meaning_of((), 1, 1).status is Status.OK

@@ -308,7 +308,8 @@ def _member(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum:
     return names(0) if known is None else known
 
 
-@lru_cache(maxsize=64)
+# By type, too: true equals 1, and 2.0 equals 2, but neither is a kind or status.
+@lru_cache(maxsize=64, typed=True)
 def _known(names: type[_Enum], value: int | str | None, prefix: str) -> _Enum | None:
     text = str(value or 0).removeprefix(prefix)
     known = names.__members__.get(text)
