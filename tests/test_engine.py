@@ -123,6 +123,18 @@ def test_any_number_of_workers_gives_the_same_bytes(archive: str) -> None:
     assert one.warnings == two.warnings
 
 
+def test_what_is_kept_is_answered_as_what_is_read_twice(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = BottleneckQuestion(REQUESTS)
+    with sliced((archive,)) as cut:
+        kept = summarize(cut, EVERYTHING, question)
+        monkeypatch.setattr("traceq.engine._KEPT_BYTES", 0)
+        read_twice = summarize(cut, EVERYTHING, question)
+
+    assert len(cut.found.slices) == 1
+    assert as_text(kept.sums) == as_text(read_twice.sums)
+    assert kept.warnings == read_twice.warnings
+
+
 def test_of_some_traces_no_others_are_decoded(archive: str) -> None:
     every = FileSource((archive,)).find(EVERYTHING).traces.trace_ids
     wanted = sorted(every)[::7]

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 SERIAL_BELOW_BYTES = 20 * 10**6
 """Inputs smaller than this are read by this process alone: a worker takes about 0.3 s to start."""
 _KEPT_BYTES = 40 * 10**6
-"""Inputs up to this size are kept while they are learned from."""
+"""Inputs up to this size are kept while they are learned from; JSON three times this, as columns take a fifth of it."""
 _LARGEST_SAMPLE = 3
 """The level of the largest sample: a second search for matching traces reads at most an eighth of an archive."""
 
@@ -411,9 +411,8 @@ def summarize(
     for attempt in cut.attempts():
         with attempt as found:
             slices = found.slices
-            learned = (
-                _learn(slices, query, question, here) if _learns(question) and not _is_kept(slices, here) else None
-            )
+            is_kept = _is_kept(slices, here, with_details=needs_details(question, query))
+            learned = None if is_kept or not _learns(question) else _learn(slices, query, question, here)
             work = partial(summarize_slice, query=query, question=question, learned=learned)
             total = Summary(question.nothing())
             done = Progress("summing up traces", total=sum(piece.byte_count for piece in slices), is_bytes=True)
@@ -440,9 +439,10 @@ def _works_in_threads(executor: Executor) -> bool:
     return isinstance(executor, ThreadExecutor)
 
 
-def _is_kept(slices: Sequence[Slice], executor: Executor) -> bool:
+def _is_kept(slices: Sequence[Slice], executor: Executor, *, with_details: bool) -> bool:
     """Tell whether an input is small enough to stay in memory while it is learned from, instead of being read twice."""
-    return len(slices) == 1 and slices[0].byte_count <= _KEPT_BYTES and isinstance(executor, SerialExecutor)
+    limit = _KEPT_BYTES if with_details or any(piece.is_columnar for piece in slices) else 3 * _KEPT_BYTES
+    return len(slices) == 1 and slices[0].byte_count <= limit and isinstance(executor, SerialExecutor)
 
 
 def _learn(slices: Sequence[Slice], query: TraceQuery, question: object, executor: Executor) -> Learned:
