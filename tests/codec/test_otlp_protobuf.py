@@ -192,6 +192,26 @@ def test_files_of_collectors_are_read_whole_and_in_slices(body: bytes, tmp_path:
     assert whole.warnings == ()
 
 
+def of_length(length: int) -> bytes:
+    """Make a request with span 9 that is as long as this: its name fills it."""
+
+    def made(name_length: int) -> bytes:
+        return scoped(protobuf.span(span(9, name="n" * name_length)))
+
+    shortest = len(made(0))
+    (found,) = (each for each in map(made, range(length - shortest - 12, length - shortest + 1)) if len(each) == length)
+    return found
+
+
+@pytest.mark.parametrize("length", [0x7B, 0x5B00, 0x5B007B], ids=hex)
+def test_the_length_of_a_first_message_is_no_text_in_utf_16_or_utf_32(length: int, tmp_path: Path) -> None:
+    (tmp_path / "traces.pb").write_bytes(framed(of_length(length), *REQUESTS))
+
+    files = JsonFiles((str(tmp_path / "traces.pb"),), no_progress)
+
+    assert joined(list(files.tables(with_details=False)), with_details=False).span_count == 9
+
+
 def test_an_empty_request_is_a_request() -> None:
     assert Requests("x").parts([b""]) == []
 

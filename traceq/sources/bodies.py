@@ -38,12 +38,15 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _WIDE = (
     (rb"\xff\xfe\0\0|\0\0\xfe\xff", "utf-32"),
     (rb"[{\[]\0\0\0|(?:[\t\r\n -~]\0\0\0){2}", "utf-32-le"),
-    (rb"\0\0\0[{\[]|(?:\0\0\0[\t\r\n -~]){2}", "utf-32-be"),
+    (rb"(?:\0\0\0[\t\r\n -~]){2}", "utf-32-be"),
     (rb"\xff\xfe|\xfe\xff", "utf-16"),
     (rb"[{\[]\0|(?:[\t\r\n -~]\0){4}", "utf-16-le"),
-    (rb"\0[{\[]|(?:\0[\t\r\n -~]){4}", "utf-16-be"),
+    (rb"\0[{\[]\0[\t\r\n -~](?![\n(])|(?:\0[\t\r\n -~]){4}", "utf-16-be"),
 )
-"""How text in UTF-16 begins, as PowerShell writes what is redirected, and in UTF-32, with its name in Python."""
+"""How text in UTF-16 begins, as PowerShell writes what is redirected, and in UTF-32, with its name in Python.
+
+Messages of the collector's begin with their lengths, which may look like one character; then come protobuf or zstd.
+"""
 _HEAD_BYTES = 8
 _PARQUET = b"PAR1"
 _PARQUET_SUFFIX = ".parquet"
