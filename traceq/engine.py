@@ -232,7 +232,7 @@ class _OneTable:
         if self._found is not None:
             self._found = self._found.with_attributes() if attributes else self._found
         elif isinstance(self._wanted, OneTrace):
-            self._found = Found(self._source.trace(self._wanted.trace_id), notes=self._source.notes())
+            self._found = Found(self._source.trace(self._wanted.trace_id), notes=self._source.remarks().notes)
         else:
             self._found = self._source.find(self._wanted, with_attributes=attributes, is_sample=True)
         return self._found

@@ -1,4 +1,4 @@
-"""What is strange about the traces of an answer: warnings summed up, and a line for each kind of them."""
+"""What there is to say besides an answer: notes, and warnings about traces, summed up, with a line for each kind."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ class WarningSums(Struct, frozen=True):
             _added(self.counts, other.counts),
             _added(self.trace_counts, other.trace_counts),
         )
+
+
+class Remarks(Struct, frozen=True):
+    """What there is to say about what was read."""
+
+    notes: tuple[str, ...] = ()
+    """What is missing, one sentence each without a final stop."""
+    warnings: WarningSums = WarningSums()
+    """What is strange about the traces."""
 
 
 def _added(some: Mapping[WarningCode, int], others: Mapping[WarningCode, int]) -> Mapping[WarningCode, int]:

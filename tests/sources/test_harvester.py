@@ -18,6 +18,7 @@ from tests.laws import examples
 from traceq.catalog import Operation, ServiceCall, Window, summarize
 from traceq.errors import InputError, NotFoundError, ServerError, SourceError
 from traceq.query import TraceQuery, matching
+from traceq.remarks import Remarks
 from traceq.sources import open_source
 from traceq.sources.bodies import Packing, lines_of
 from traceq.sources.harvest import TimeSlice, plan_window
@@ -43,8 +44,8 @@ class FakeServer:
     asked: int = 0
     hidden: frozenset[str] = frozenset()
 
-    def notes(self) -> tuple[str, ...]:
-        return ()
+    def remarks(self) -> Remarks:
+        return Remarks()
 
     def services(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.table.services)))

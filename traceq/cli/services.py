@@ -12,7 +12,8 @@ from traceq.catalog import OperationList, ServiceList
 from traceq.cli.options import ServiceOptions, SourceOptions, service_argument
 from traceq.cli.outputs import AnswerOutputOptions
 from traceq.cli.session import emit, opened
-from traceq.query import TraceQuery, asked_of
+from traceq.query import Asked, TraceQuery, asked_of
+from traceq.sources.interface import Source
 from traceq.views.listings import operations_report, services_report
 
 
@@ -35,7 +36,7 @@ def services(options: ServicesOptions) -> None:
     """
     with opened(options.source, options.output) as source:
         answer = ServiceList(source.services())
-    asked = replace(asked_of(source, TraceQuery()), notes=source.notes())
+    asked = _asked(source, TraceQuery())
     emit(services_report(answer, asked), asked, options.output)
 
 
@@ -68,5 +69,10 @@ def operations(options: OperationsOptions) -> None:
         raise typer.BadParameter("name the service whose operations to list", param_hint="SERVICE")
     with opened(options.source, options.output) as source:
         answer = OperationList(service, source.operations(service))
-    asked = replace(asked_of(source, TraceQuery(service=service)), notes=source.notes())
+    asked = _asked(source, TraceQuery(service=service))
     emit(operations_report(answer, asked), asked, options.output)
+
+
+def _asked(source: Source, query: TraceQuery) -> Asked:
+    about = source.remarks()
+    return replace(asked_of(source, query, about.warnings), notes=about.notes)

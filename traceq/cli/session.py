@@ -124,7 +124,7 @@ def found_trace(source: Source, trace_id: str, service: str | None = None) -> tu
     """Get one trace by its id, as a table, with what there is to say about it."""
     traces = source.trace(trace_id)
     asked = asked_of(source, OneTrace(traces.trace_ids[0], service), sum_warnings(traces.warnings))
-    return traces, timed(replace(asked, notes=source.notes()))
+    return traces, timed(replace(asked, notes=source.remarks().notes))
 
 
 def timed(asked: Asked) -> Asked:

@@ -20,6 +20,7 @@ from traceq.codec.parts import Part, are_mixed, parted
 from traceq.codec.wire import collector_paused
 from traceq.errors import Hint, Meant, MixedTracesError, NextCommand, NotFoundError, NothingWholeError
 from traceq.query import TraceQuery, matching
+from traceq.remarks import Remarks, WarningSums, sum_warnings
 from traceq.sources.bodies import files_at, holds_parquet, read_body, shown
 from traceq.sources.interface import (
     Found,
@@ -173,11 +174,13 @@ def _opened(locations: tuple[str, ...], progress: ProgressListener) -> _Files:
 
 
 class _Catalog(Struct):
-    """The services and operations seen while reading the traces."""
+    """The services and operations seen while reading the traces, and what was strange about these."""
 
     operations: dict[str, set[Operation]] = {}
+    warnings: WarningSums = WarningSums()
 
     def add(self, traces: Traces) -> None:
+        self.warnings += sum_warnings(traces.warnings)
         for service, operation in operations_met(traces):
             self.operations.setdefault(service, set()).add(operation)
 
@@ -223,9 +226,9 @@ class FileSource:
         """The listener for the progress of reading, for those who read slices."""
         return self._progress
 
-    def notes(self) -> tuple[str, ...]:
-        """Say which files are left out, or end in the middle, whatever is asked of the others."""
-        return self._files.notes
+    def remarks(self) -> Remarks:
+        """Say which files are left out, or end in the middle, and what is strange about the traces of the others."""
+        return Remarks(self._files.notes, WarningSums() if self._catalog is None else self._catalog.warnings)
 
     def services(self) -> tuple[str, ...]:
         """List the services of all spans, sorted."""

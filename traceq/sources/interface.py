@@ -13,6 +13,7 @@ from msgspec import Struct
 from traceq.catalog import Operation, ServiceCall, TraceSummary, Window
 from traceq.errors import DecodeError, Hint, Meant, NextCommand, near
 from traceq.query import Place, TraceQuery
+from traceq.remarks import Remarks
 from traceq.traces import FoundAttributes, Traces, TraceWarning
 
 
@@ -105,10 +106,10 @@ class Source(Place, Protocol):
     that nothing matches finds nothing; what fails raises `SourceError` or `InputError` and never looks like emptiness.
     """
 
-    def notes(self) -> tuple[str, ...]:
-        """Say what there is to say about files once they were read, one sentence each; nothing about a server.
+    def remarks(self) -> Remarks:
+        """Say what there is to say about files once they were read; nothing about a server.
 
-        Answers of `find` and slices have the notes about what they are made of.
+        Warnings are about all traces that names were read from; answers of `find` and slices have their own remarks.
         """
 
     def services(self) -> tuple[str, ...]:

@@ -25,16 +25,9 @@ from traceq.conditions import sent_as
 from traceq.errors import Hint, NotFoundError, SourceError, is_refusal
 from traceq.query import TraceQuery
 from traceq.records import Codebook
+from traceq.remarks import Remarks
 from traceq.semantics import ID_MARK, operation
-from traceq.sources.candidates import (
-    Check,
-    Checked,
-    Completer,
-    fitting,
-    lasts_as_asked,
-    may_match,
-    newest_summaries,
-)
+from traceq.sources.candidates import Check, Checked, Completer, fitting, lasts_as_asked, may_match, newest_summaries
 from traceq.sources.dialects import (
     Answered,
     BoundedQuery,
@@ -134,9 +127,9 @@ class JaegerSource:
         """Yes: new traces reach it."""
         return True
 
-    def notes(self) -> tuple[str, ...]:
+    def remarks(self) -> Remarks:
         """Nothing: its answers have their own."""
-        return ()
+        return Remarks()
 
     def services(self) -> tuple[str, ...]:
         """List the services it knows, sorted; Elasticsearch knows those of the last 72 hours."""
