@@ -32,8 +32,9 @@ def test_a_trace_without_a_span_that_can_be_read_is_told_by_every_question(tmp_p
     for query in (TraceQuery(), TraceQuery(limit=1)):
         listed = source.summaries(query)
         assert ([each.trace_id for each in listed.summaries], lost(listed.warnings)) == (["a1"], ["b2", "c3"])
-    asked = ask(source, TraceQuery(), StatisticsQuestion(StatisticsOptions())).asked
-    assert dict(asked.warnings.counts)["span-left-out"] == 2
+        assert lost(source.find(query).traces.warnings) == ["b2", "c3"]
+        asked = ask(source, query, StatisticsQuestion(StatisticsOptions())).asked
+        assert dict(asked.warnings.counts)["span-left-out"] == 2
     with pytest.raises(
         NotFoundError, match=r"no span of the trace b2 in .* can be read: item 0 of its spans is no span"
     ):

@@ -268,7 +268,10 @@ class FileSource:
         listed = self.summaries(query)
         groups = self._groups()
         kept = [groups[normal_id(summary.trace_id)] for summary in listed.summaries]
-        return listed.is_cut_off, self._files.table(kept, with_details=with_details)
+        table = self._files.table(kept, with_details=with_details)
+        known = frozenset(table.trace_ids)
+        lost = [warning for warning in listed.warnings if warning.trace_id not in known]
+        return listed.is_cut_off, replace(table, warnings=(*table.warnings, *lost))
 
     def read(self, query: TraceQuery) -> Iterator[Traces]:
         """Yield the traces that match, in batches: in the order of the files, or newest first if there is a limit.
