@@ -265,16 +265,13 @@ class _Reader(Struct):
         from traceq.codec.protobuf_requests import Requests
 
         requests = Requests(place)
-        binary: list[Body] = []
-        for message, content in otlp_frames.contents(body, found, place, requests.refused):
-            if content[:1] != b"{":
-                binary.append(content)
-                continue
-            try:
-                self.read_body(memoryview(content), f"{place}, message at byte {message.start}")
-            except DecodeError as error:
-                requests.refused.append(error)
-        self.parts += requests.parts(binary)
+
+        def read_json(message: otlp_frames.Message, content: Body) -> None:
+            self.read_body(memoryview(content), f"{place}, message at byte {message.start}")
+
+        binary = otlp_frames.contents(body, found, place, requests.refused, read_json)
+        parts = requests.parts(content for _, content in binary)
+        self.parts += parts
         self.nameless += [requests.where] * requests.nameless
         self.notes += requests.notes(found, is_all=not (self.parts or self.nameless))
 

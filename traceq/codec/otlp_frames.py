@@ -9,7 +9,7 @@ protobuf or JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -129,25 +129,19 @@ def _begins_group(first: Sequence[_Field]) -> bool:
 
 
 def _frames(body: memoryview) -> list[Message]:
-    found: list[Message] = []
-    position = 0
-    while position < len(body):
+    frames = split_frames(body)
+    first = next(frames)
+    return [first, *frames] if _is_message(body[first.start + _LENGTH_BYTES : first.stop]) else []
+
+
+def split_frames(body: memoryview) -> Iterator[Message]:
+    """Find the messages in a range of them, each with its length before it, up to the first that is not whole."""
+    position, is_whole = 0, True
+    while is_whole and position < len(body):
         begin = position + _LENGTH_BYTES
         stop = begin + int.from_bytes(body[position:begin], "big")
         is_whole = begin < stop <= len(body)
-        if not found and not _is_message(body[begin:stop]):
-            return []
-        found.append(Message(position, min(stop, len(body)), is_framed=True, is_whole=is_whole))
-        position = found[-1].stop if is_whole else len(body)
-    return found
-
-
-def split_frames(body: memoryview) -> Iterator[memoryview]:
-    """Give the messages in a range, each with its length before it."""
-    position = 0
-    while position < len(body):
-        stop = position + _LENGTH_BYTES + int.from_bytes(body[position : position + _LENGTH_BYTES], "big")
-        yield body[position:stop]
+        yield Message(position, min(stop, len(body)), is_framed=True, is_whole=is_whole)
         position = stop
 
 
@@ -253,23 +247,35 @@ _METRIC_DATA = frozenset((b"\x22", b"\x2a", b"\x32", b"\x3a", b"\x42", b"\x4a", 
 
 
 def contents(
-    body: memoryview, found: Iterable[Message], place: str, refused: list[DecodeError]
+    body: memoryview,
+    found: Iterable[Message],
+    place: str,
+    refused: list[DecodeError],
+    read_json: Callable[[Message, Body], None],
 ) -> Iterator[tuple[Message, Body]]:
-    """Give the messages that are whole, or are part of a request, each with what it holds, unpacked.
+    """Give the messages in protobuf that are whole, or are part of a request, each with what it holds, unpacked.
 
     Args:
         body: The bytes.
         found: What `messages` found in them.
         place: Where they come from, safe to show.
-        refused: Gains an error for each message that cannot be unpacked.
+        refused: Gains an error for each message that cannot be read here.
+        read_json: Reads a message that is JSON; raises `DecodeError` if it cannot.
     """
     for message in found:
+        if message.is_framed and not message.is_whole:
+            continue
         frame = body[message.start : message.stop]
         try:
-            if message.is_whole or not message.is_framed:
-                yield message, unframed(frame, place) if message.is_framed else frame
+            content = unframed(frame, place) if message.is_framed else frame
+            is_json = content[:1] == b"{"
+            if is_json:
+                read_json(message, content)
         except DecodeError as error:
             refused.append(error)
+        else:
+            if not is_json:
+                yield message, content
 
 
 def unframed(frame: memoryview, place: str) -> Body:

@@ -52,11 +52,7 @@ class Requests(Struct):
             if origin is None:
                 origin = origins[resource, scope] = Origin(resource, scope, self.where)
             for span in spans:
-                trace_id = span[2:18] if span[:2] == _TRACE_ID else _trace_id(span)
-                found = traces.get(trace_id)
-                if found is None:
-                    found = traces[trace_id] = []
-                found.append((origin, span))
+                traces.setdefault(_trace_id(span), []).append((origin, span))
         self.nameless += sum(len(traces.pop(trace_id, ())) for trace_id in _NAMELESS)
         return [SpansPart(trace_id.hex(), spans, read_coded) for trace_id, spans in traces.items()]
 
@@ -137,7 +133,9 @@ def request_parts(ranges: Iterable[memoryview], location: str, *, are_framed: bo
     """Find the traces in ranges of a file that are messages; what is left out of them is told already."""
     place = printable(location)
     if are_framed:
-        return Requests(place).parts(unframed(each, place) for frames in ranges for each in split_frames(frames))
+        return Requests(place).parts(
+            unframed(frames[frame.start : frame.stop], place) for frames in ranges for frame in split_frames(frames)
+        )
     return Requests(place).parts(ranges)
 
 

@@ -170,16 +170,13 @@ def _split_messages(view: memoryview, messages: Sequence[Message], location: str
     requests = Requests(printable(location))
     binary: list[Message] = []
 
+    def read_json(message: Message, content: Body) -> None:
+        found.add_document(read_document(content, location), message.start, message.stop)
+
     def contents() -> Iterator[Body]:
-        for message, content in otlp_frames.contents(view, messages, requests.place, requests.refused):
-            if content[:1] != b"{":
-                binary.append(message)
-                yield content
-                continue
-            try:
-                found.add_document(read_document(content, location), message.start, message.stop)
-            except DecodeError as error:
-                requests.refused.append(error)
+        for message, content in otlp_frames.contents(view, messages, requests.place, requests.refused, read_json):
+            binary.append(message)
+            yield content
 
     keys: Callable[[str], int] = lru_cache(None)(key_of)
     form = Form.FRAMES if messages[0].is_framed else Form.GROUPS
