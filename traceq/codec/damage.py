@@ -200,7 +200,7 @@ def variants(body: memoryview, error: BaseException | None) -> Iterator[Variant]
     if logged:
         others = sum(1 for line in bytes(whole).splitlines() if line.strip()) - len(logged)
         yield Variant(memoryview(b"\n".join(logged)), notes, others)
-    # Late: its imports lead here.
+    # Late: hardly any document needs it.
     from traceq.codec.salvage import whole_documents
 
     found = whole_documents(whole)

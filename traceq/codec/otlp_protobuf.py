@@ -140,10 +140,8 @@ def _put_right(spans: Sequence[Located], coded: CodedTrace) -> list[Located]:
             origins[id(origin)] = Origin(resource, scope, origin.place)
             coded.repairs += warnings_of(remarks, coded.trace_id, "")
     kept: list[Located] = []
-    wanted = bytes.fromhex(coded.trace_id)
     for origin, written in spans:
-        is_whole = _is_readable(messages.WholeSpan, written) and messages.Span.FromString(written).trace_id == wanted
-        span = written if is_whole else _mended(written, coded)
+        span = _mended(written, coded)
         if span is None:
             coded.repairs.append(left_out(coded.trace_id, f"a span in {origin.place} is broken"))
         else:
@@ -152,13 +150,15 @@ def _put_right(spans: Sequence[Located], coded: CodedTrace) -> list[Located]:
 
 
 def _mended(written: bytes, coded: CodedTrace) -> bytes | None:
-    """Leave out what is broken in a span; None if all of it is."""
+    """Leave out what is broken in a span; None if all of it is, or it is of another trace."""
     try:
         span = messages.Span.FromString(written)
     except messages.BrokenMessageError:
         return None
     if span.trace_id.hex() != coded.trace_id:
         return None
+    if _is_readable(messages.WholeSpan, written):
+        return written
     remarks: list[Remark] = []
     _look_at_attributes(span.attributes, "attributes", remarks)
     for name, kind in (("events", messages.Event), ("links", messages.Link)):

@@ -164,7 +164,7 @@ def _in_right_unit(spans: Sequence[Translated], trace_id: str) -> list[TraceWarn
     for span in spans:
         if unit_ns is not None:
             _count_in(unit_ns, span)
-        elif unit_of([span.start_ns // NS_PER_US], NS_PER_US) == 1:
+        elif span.start_ns > MAX_NS and unit_of([span.start_ns // NS_PER_US], NS_PER_US) == 1:
             _count_in(1, span)
             told += warnings_of([unit_remark(1, NS_PER_US)], trace_id, span.span_id)
         if not all(0 < event.time_ns <= MAX_NS for event in span.own_events):
